@@ -1,0 +1,181 @@
+//! The items' own names: one integer or string a row, unique and not null.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+
+/// The ids of a set of items, in row order. The type of the catalog's id column is kept to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemIds {
+    /// An integer id column.
+    Integers(Vec<i64>),
+    /// A string id column.
+    Strings(Vec<String>),
+}
+
+/// Two rows with the same id, or a row without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdFault {
+    /// 0-based row whose id is null.
+    Null(usize),
+    /// Two 0-based rows with one id.
+    Duplicate(usize, usize, String),
+    /// The column is of another type.
+    Type(DataType),
+}
+
+impl ItemIds {
+    /// Ids `0..n`, for matrices that carry none.
+    pub fn row_numbers(n: usize) -> Self {
+        ItemIds::Integers((0..n as i64).collect())
+    }
+
+    /// Ids from any integer or string column of at most 64 signed bits.
+    ///
+    /// # Errors
+    /// [`IdFault::Null`] with the first null row, [`IdFault::Type`] for any other type of column.
+    pub fn from_arrow(column: &dyn Array) -> Result<Self, IdFault> {
+        use DataType as T;
+        let target = match column.data_type() {
+            T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => T::Int64,
+            T::Utf8 | T::LargeUtf8 | T::Utf8View => T::Utf8,
+            T::Dictionary(_, value) if matches!(**value, T::Utf8 | T::LargeUtf8) => T::Utf8,
+            other => return Err(IdFault::Type(other.clone())),
+        };
+        if let Some(row) = (0..column.len()).find(|&row| column.is_null(row)) {
+            return Err(IdFault::Null(row));
+        }
+        let cast = cast(column, &target).map_err(|_| IdFault::Type(column.data_type().clone()))?;
+        // A u64 above i64::MAX casts to null.
+        if cast.null_count() > 0 {
+            return Err(IdFault::Type(column.data_type().clone()));
+        }
+        Ok(match target {
+            T::Int64 => ItemIds::Integers(cast.as_primitive::<Int64Type>().values().to_vec()),
+            _ => ItemIds::Strings(cast.as_string::<i32>().iter().flatten().map(str::to_owned).collect()),
+        })
+    }
+
+    /// The ids as an Arrow column of `int64` or `utf8`.
+    pub fn to_arrow(&self) -> ArrayRef {
+        match self {
+            ItemIds::Integers(ids) => Arc::new(Int64Array::from(ids.clone())),
+            ItemIds::Strings(ids) => Arc::new(StringArray::from_iter_values(ids)),
+        }
+    }
+
+    /// The Arrow type of [`ItemIds::to_arrow`].
+    pub fn data_type(&self) -> DataType {
+        match self {
+            ItemIds::Integers(_) => DataType::Int64,
+            ItemIds::Strings(_) => DataType::Utf8,
+        }
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        match self {
+            ItemIds::Integers(ids) => ids.len(),
+            ItemIds::Strings(ids) => ids.len(),
+        }
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The id of a row, as text.
+    pub fn text(&self, row: usize) -> String {
+        match self {
+            ItemIds::Integers(ids) => ids[row].to_string(),
+            ItemIds::Strings(ids) => ids[row].clone(),
+        }
+    }
+
+    /// The order of two rows by id: the rule that breaks every tie between items.
+    pub fn compare(&self, a: usize, b: usize) -> Ordering {
+        match self {
+            ItemIds::Integers(ids) => ids[a].cmp(&ids[b]),
+            ItemIds::Strings(ids) => ids[a].cmp(&ids[b]),
+        }
+    }
+
+    /// The row of an id given as text.
+    pub fn position(&self, id: &str) -> Option<usize> {
+        match self {
+            ItemIds::Integers(ids) => {
+                let id = id.parse::<i64>().ok()?;
+                ids.iter().position(|&x| x == id)
+            }
+            ItemIds::Strings(ids) => ids.iter().position(|x| x == id),
+        }
+    }
+
+    /// The ids of the named rows.
+    pub fn take(&self, rows: &[usize]) -> Self {
+        match self {
+            ItemIds::Integers(ids) => ItemIds::Integers(rows.iter().map(|&r| ids[r]).collect()),
+            ItemIds::Strings(ids) => ItemIds::Strings(rows.iter().map(|&r| ids[r].clone()).collect()),
+        }
+    }
+
+    /// Appends the ids of a further batch.
+    ///
+    /// # Errors
+    /// Gives the batch back when it is of the other type.
+    pub fn append(&mut self, batch: ItemIds) -> Result<(), ItemIds> {
+        match (self, batch) {
+            (ItemIds::Integers(ids), ItemIds::Integers(more)) => ids.extend(more),
+            (ItemIds::Strings(ids), ItemIds::Strings(more)) => ids.extend(more),
+            (_, batch) => return Err(batch),
+        }
+        Ok(())
+    }
+
+    /// Checks that no id stands twice.
+    ///
+    /// # Errors
+    /// [`IdFault::Duplicate`] with the first row that repeats an id, and the row it repeats.
+    pub fn check_unique(&self) -> Result<(), IdFault> {
+        fn first_repeat<T: std::hash::Hash + Eq>(ids: &[T]) -> Option<(usize, usize)> {
+            let mut seen = HashMap::with_capacity(ids.len());
+            ids.iter().enumerate().find_map(|(row, id)| seen.insert(id, row).map(|first| (first, row)))
+        }
+        let repeat = match self {
+            ItemIds::Integers(ids) => first_repeat(ids),
+            ItemIds::Strings(ids) => first_repeat(ids),
+        };
+        match repeat {
+            Some((first, row)) => Err(IdFault::Duplicate(first, row, self.text(row))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float32Array, UInt64Array};
+
+    #[test]
+    fn integers_and_strings_survive_arrow() {
+        for ids in [ItemIds::Integers(vec![3, -1, 7]), ItemIds::Strings(vec!["b".into(), "a".into()])] {
+            assert_eq!(ItemIds::from_arrow(&ids.to_arrow()).unwrap(), ids);
+        }
+    }
+
+    #[test]
+    fn faults_name_their_rows() {
+        let nulls = Int64Array::from(vec![Some(1), None]);
+        assert_eq!(ItemIds::from_arrow(&nulls), Err(IdFault::Null(1)));
+        assert!(matches!(ItemIds::from_arrow(&Float32Array::from(vec![1.0])), Err(IdFault::Type(_))));
+        assert!(matches!(ItemIds::from_arrow(&UInt64Array::from(vec![u64::MAX])), Err(IdFault::Type(_))));
+        let twice = ItemIds::Strings(vec!["a".into(), "b".into(), "a".into()]);
+        assert_eq!(twice.check_unique(), Err(IdFault::Duplicate(0, 2, "a".into())));
+    }
+}

@@ -1,0 +1,11 @@
+//! Semantic IDs for LLM recommenders.
+#![warn(missing_docs)]
+
+pub mod artifact;
+pub mod error;
+pub mod item_ids;
+pub mod progress;
+pub mod tokenizer;
+
+pub use error::{Error, ErrorKind, Result};
+pub use item_ids::ItemIds;

@@ -1,0 +1,92 @@
+//! What `config.json` of a model folder says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Version of the model folder's format that this build writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Most levels a semantic ID may have: they are named by the letters a to h.
+pub const MAX_LEVELS: usize = 8;
+
+/// Most codes a codebook may have: a code is a `u16`.
+pub const MAX_CODEBOOK_SIZE: usize = 1 << 16;
+
+/// One modality of the features, as the model expects it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModalityShape {
+    /// The modality's column in the features ("text", "image", ...).
+    pub name: String,
+    /// Length of its vectors.
+    pub dim: usize,
+}
+
+/// The shapes of a frozen model and where it came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Version of catalex that wrote the folder.
+    pub catalex_version: String,
+    /// The modalities, in the order in which their vectors are concatenated.
+    pub modalities: Vec<ModalityShape>,
+    /// Widths of the projection's hidden layers; the inverse projection has them in reverse.
+    pub hidden: Vec<usize>,
+    /// Dimension of the latent space in which the codebooks stand.
+    pub latent_dim: usize,
+    /// Codes per level.
+    pub codebook_sizes: Vec<usize>,
+    /// SHA-256 of `model.safetensors`.
+    pub weights_sha256: String,
+    /// Settings and outcome of the training, for the record; nothing reads it back.
+    pub training: serde_json::Value,
+}
+
+impl Config {
+    /// Length of a concatenated input row.
+    pub fn dim(&self) -> usize {
+        self.modalities.iter().map(|m| m.dim).sum()
+    }
+
+    /// Number of levels.
+    pub fn levels(&self) -> usize {
+        self.codebook_sizes.len()
+    }
+}
+
+/// Checks the codebook sizes of a model or of a request for one.
+///
+/// # Errors
+/// [`Error::Config`] for no or more than [`MAX_LEVELS`] levels, or a codebook of fewer than 2 or more than
+/// [`MAX_CODEBOOK_SIZE`] codes.
+pub fn check_codebook_sizes(sizes: &[usize]) -> Result<()> {
+    if sizes.is_empty() || sizes.len() > MAX_LEVELS {
+        return Err(Error::config("levels", format!("1 to {MAX_LEVELS}"), sizes.len(), "4 levels suit most catalogs"));
+    }
+    match sizes.iter().find(|&&k| !(2..=MAX_CODEBOOK_SIZE).contains(&k)) {
+        Some(k) => Err(Error::config(
+            "codebook-size",
+            format!("2 to {MAX_CODEBOOK_SIZE} codes a level"),
+            k,
+            "256 suits most catalogs",
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codebook_sizes_have_bounds() {
+        assert!(check_codebook_sizes(&[256; 4]).is_ok());
+        assert!(check_codebook_sizes(&[2, 65_536]).is_ok());
+        for bad in [vec![], vec![256; 9], vec![1], vec![256, 70_000]] {
+            assert!(matches!(check_codebook_sizes(&bad), Err(Error::Config { .. })), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The frozen model: arrays and nothing else.
+//!
+//! A [`Tokenizer`] standardises features, projects them to latents, and quantizes the latents level by level into
+//! codes; [`Tokenizer::decode`] goes the way back. It loads without libtorch and can be shared between threads.
+//!
+//! Work is cut into blocks of fixed size that run in parallel. The cut does not depend on the number of threads, so
+//! neither does a single bit of the result.
+
+mod config;
+mod network;
+mod quantizer;
+mod standardization;
+mod storage;
+mod usage;
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+pub use config::{Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, check_codebook_sizes};
+pub use network::{Layer, Network};
+pub use quantizer::Quantizer;
+pub use standardization::Standardization;
+pub use storage::CONFIG_FILE;
+pub use usage::Usage;
+
+use crate::error::{Error, Result};
+
+/// Rows that are worked on at once: large enough for the matrix products, small enough for the cache.
+const BLOCK: usize = 512;
+
+/// A trained model, ready to give codes to items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokenizer {
+    config: Config,
+    standardization: Standardization,
+    projection: Network,
+    inverse: Network,
+    quantizer: Quantizer,
+}
+
+/// What [`Tokenizer::encode`] finds out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encoded {
+    /// `(n, levels)`.
+    pub codes: Array2<u16>,
+    /// `(n, latent_dim)`: what the codes approximate.
+    pub latents: Array2<f32>,
+}
+
+/// The arrays of a model, under the names they have in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// Centring and scaling of the input.
+    pub standardization: Standardization,
+    /// Features to latents.
+    pub projection: Network,
+    /// Latents to features.
+    pub inverse: Network,
+    /// One `(size, latent_dim)` a level.
+    pub codebooks: Vec<Array2<f32>>,
+}
+
+impl Tokenizer {
+    /// Puts a model together from its arrays; the shapes in `config` are taken from them.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when the arrays do not fit each other.
+    pub fn new(modalities: Vec<ModalityShape>, weights: Weights, training: serde_json::Value) -> Result<Self> {
+        let config = Config {
+            format_version: FORMAT_VERSION,
+            catalex_version: env!("CARGO_PKG_VERSION").into(),
+            modalities,
+            hidden: weights.projection.layers.iter().rev().skip(1).rev().map(|l| l.weight.nrows()).collect(),
+            latent_dim: weights.projection.shape().1,
+            codebook_sizes: weights.codebooks.iter().map(|book| book.nrows()).collect(),
+            weights_sha256: String::new(),
+            training,
+        };
+        let mut tokenizer = Self::assemble(config, weights)?;
+        tokenizer.config.weights_sha256 = tokenizer.weights_hash()?;
+        Ok(tokenizer)
+    }
+
+    fn assemble(config: Config, weights: Weights) -> Result<Self> {
+        check_codebook_sizes(&config.codebook_sizes)?;
+        let fits = |what: &str, expected: (usize, usize), got: (usize, usize)| {
+            if expected == got {
+                return Ok(());
+            }
+            Err(Error::mismatch(
+                format!("shape of the model's {what}"),
+                format!("{expected:?}"),
+                format!("{got:?}"),
+                "the model folder is not one that catalex wrote; train it again",
+            ))
+        };
+        let (dim, latent_dim) = (config.dim(), config.latent_dim);
+        fits("standardisation", (dim, dim), (weights.standardization.mean.len(), weights.standardization.scale.len()))?;
+        fits("projection", (dim, latent_dim), weights.projection.shape())?;
+        fits("inverse projection", (latent_dim, dim), weights.inverse.shape())?;
+        for (network, input, output) in [(&weights.projection, dim, latent_dim), (&weights.inverse, latent_dim, dim)] {
+            let mut width = input;
+            for layer in &network.layers {
+                fits("layers", (layer.weight.nrows(), width), (layer.bias.len(), layer.weight.ncols()))?;
+                width = layer.weight.nrows();
+            }
+            if !network.layers.is_empty() {
+                fits("last layer", (output, 0), (width, 0))?;
+            }
+        }
+        for (book, &size) in weights.codebooks.iter().zip(&config.codebook_sizes) {
+            fits("codebooks", (size, latent_dim), book.dim())?;
+        }
+        Ok(Tokenizer {
+            config,
+            standardization: weights.standardization,
+            projection: weights.projection,
+            inverse: weights.inverse,
+            quantizer: Quantizer::new(weights.codebooks),
+        })
+    }
+
+    /// Shapes and provenance.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The model's name for itself: SHA-256 of its weights' file.
+    pub fn hash(&self) -> &str {
+        &self.config.weights_sha256
+    }
+
+    /// One codebook `(size, latent_dim)` a level.
+    pub fn codebooks(&self) -> &[Array2<f32>] {
+        self.quantizer.codebooks()
+    }
+
+    /// Centring and scaling of the input.
+    pub fn standardization(&self) -> &Standardization {
+        &self.standardization
+    }
+
+    /// Codes and latents of feature rows `x (n, dim)`, modalities concatenated in the order of the config.
+    /// `present (n, modalities)` tells which of them an item has; without it, all.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another width or shape of `present`; [`Error::Data`] for a row with NaN or infinity.
+    pub fn encode(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Result<Encoded> {
+        self.check_input(x, present)?;
+        let n = x.nrows();
+        let mut codes = Array2::zeros((n, self.config.levels()));
+        let mut latents = Array2::zeros((n, self.config.latent_dim));
+        codes
+            .axis_chunks_iter_mut(Axis(0), BLOCK)
+            .into_par_iter()
+            .zip(latents.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter())
+            .enumerate()
+            .for_each(|(block, (mut codes, mut latents))| {
+                let rows = block * BLOCK..(block * BLOCK + codes.nrows());
+                let present = present.map(|p| p.slice_move(s![rows.clone(), ..]));
+                let standardized = self.standardization.apply(x.slice(s![rows, ..]), present);
+                let z = self.projection.forward(standardized.view());
+                codes.assign(&self.quantizer.encode(z.view()));
+                latents.assign(&z);
+            });
+        Ok(Encoded { codes, latents })
+    }
+
+    /// Feature rows `(n, dim)` that `codes (n, levels)` stand for, in the units of the input.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another number of levels, or a code beyond its codebook.
+    pub fn decode(&self, codes: ArrayView2<u16>) -> Result<Array2<f32>> {
+        let mut out = self.decode_standardized(codes)?;
+        self.standardization.invert(&mut out);
+        Ok(out)
+    }
+
+    /// As [`Tokenizer::decode`], in standardised units: what [`Standardization::apply`] makes of the input.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn decode_standardized(&self, codes: ArrayView2<u16>) -> Result<Array2<f32>> {
+        self.check_codes(codes)?;
+        let mut out = Array2::zeros((codes.nrows(), self.config.dim()));
+        out.axis_chunks_iter_mut(Axis(0), BLOCK)
+            .into_par_iter()
+            .zip(codes.axis_chunks_iter(Axis(0), BLOCK).into_par_iter())
+            .for_each(|(mut out, codes)| {
+                out.assign(&self.inverse.forward(self.quantizer.decode(codes).view()));
+            });
+        Ok(out)
+    }
+
+    /// Squared distances `(n,)` between the latents and the sums of their codewords.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn latent_errors(&self, latents: ArrayView2<f32>, codes: ArrayView2<u16>) -> Result<Vec<f32>> {
+        self.check_codes(codes)?;
+        let difference = &latents - &self.quantizer.decode(codes);
+        Ok(difference.rows().into_iter().map(|row| row.dot(&row)).collect())
+    }
+
+    fn check_input(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Result<()> {
+        if x.ncols() != self.config.dim() {
+            return Err(Error::mismatch(
+                "width of the features",
+                format!("{} (the model's {})", self.config.dim(), describe(&self.config.modalities)),
+                x.ncols(),
+                "tokenize with the features the model was trained on, or train a new model",
+            ));
+        }
+        let wanted = (x.nrows(), self.config.modalities.len());
+        if let Some(present) = present.filter(|p| p.dim() != wanted) {
+            return Err(Error::mismatch(
+                "shape of the presence flags",
+                format!("{wanted:?}"),
+                format!("{:?}", present.dim()),
+                "give one flag an item and modality",
+            ));
+        }
+        match x.rows().into_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
+            Some(row) => Err(Error::data(
+                format!("row {} of the features", row + 1),
+                "finite numbers",
+                "NaN or infinity",
+                "drop the item, or mark the modality as missing",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn check_codes(&self, codes: ArrayView2<u16>) -> Result<()> {
+        if codes.ncols() != self.config.levels() {
+            return Err(Error::mismatch(
+                "levels of the codes",
+                self.config.levels(),
+                codes.ncols(),
+                "decode with the model that gave the codes",
+            ));
+        }
+        for (level, &size) in self.config.codebook_sizes.iter().enumerate() {
+            if let Some(&code) = codes.column(level).iter().find(|&&code| usize::from(code) >= size) {
+                return Err(Error::mismatch(
+                    format!("codes of level {level}"),
+                    format!("below {size}"),
+                    code,
+                    "decode with the model that gave the codes",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// "text 384 + image 1280".
+fn describe(modalities: &[ModalityShape]) -> String {
+    modalities.iter().map(|m| format!("{} {}", m.name, m.dim)).collect::<Vec<_>>().join(" + ")
+}

@@ -1,0 +1,67 @@
+//! The projection and its inverse: a linear map plus a multilayer perceptron that corrects it.
+//!
+//! `f(x) = S x + W_k relu(... relu(W_1 x + b_1) ...) + b_k`. The linear path `S` starts as the principal axes, the
+//! perceptron's last layer as zero, so training starts from principal component analysis and learns what it misses.
+
+use ndarray::{Array1, Array2, ArrayView2, CowArray};
+
+/// A fully connected layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// `(out, in)`, as PyTorch keeps it.
+    pub weight: Array2<f32>,
+    /// `(out,)`.
+    pub bias: Array1<f32>,
+}
+
+/// `(n, in)` to `(n, out)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// The linear path, `(out, in)`.
+    pub skip: Array2<f32>,
+    /// The perceptron; empty when no hidden widths were asked for and the map is affine.
+    pub layers: Vec<Layer>,
+}
+
+impl Network {
+    /// Runs the network on rows `x (n, in)`.
+    pub fn forward(&self, x: ArrayView2<f32>) -> Array2<f32> {
+        let mut out = x.dot(&self.skip.t());
+        let Some((last, hidden)) = self.layers.split_last() else { return out };
+        let mut activation = CowArray::from(x);
+        for layer in hidden {
+            let mut next = activation.dot(&layer.weight.t());
+            for mut row in next.rows_mut() {
+                ndarray::Zip::from(&mut row).and(&layer.bias).for_each(|v, &b| *v = (*v + b).max(0.0));
+            }
+            activation = CowArray::from(next);
+        }
+        ndarray::linalg::general_mat_mul(1.0, &activation, &last.weight.t(), 1.0, &mut out);
+        out += &last.bias;
+        out
+    }
+
+    /// Input and output width.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.skip.ncols(), self.skip.nrows())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn sums_the_linear_path_and_the_perceptron() {
+        let network = Network {
+            skip: array![[1.0, 0.0]],
+            layers: vec![
+                Layer { weight: array![[1.0, 1.0], [-1.0, -1.0]], bias: array![0.0, 0.5] },
+                Layer { weight: array![[2.0, 3.0]], bias: array![0.25] },
+            ],
+        };
+        // relu([3, -2.5]) = [3, 0]; 2*3 + 0.25 + skip 1
+        assert_eq!(network.forward(array![[1.0, 2.0]].view()), array![[7.25]]);
+    }
+}

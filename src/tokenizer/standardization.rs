@@ -1,0 +1,126 @@
+//! Centring and scaling of the concatenated features, a modality at a time.
+//!
+//! Each dimension is centred; each *modality* is divided by one number, the root of its mean squared distance from the
+//! mean, and multiplied by its weight. One number and not one a dimension: angles and neighbours inside a modality stay
+//! what its encoder made them, while modalities of any length and unit weigh what they should.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+
+/// The statistics of the features a model was trained on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standardization {
+    /// Mean of each dimension over the items that have its modality, `(dim,)`.
+    pub mean: Array1<f32>,
+    /// Factor of each dimension, `(dim,)`; the same throughout a modality.
+    pub scale: Array1<f32>,
+    /// Length of each modality's vectors, in order.
+    pub dims: Vec<usize>,
+}
+
+impl Standardization {
+    /// Measures features `x (n, dim)` with `present (n, modalities)`; a modality's mean squared length becomes its
+    /// weight squared. Sums are taken in `f64` and in row order, so the result does not depend on threads.
+    ///
+    /// A modality without any spread (all its vectors equal) gets the scale 0 and so no say.
+    pub fn measure(x: ArrayView2<f32>, present: ArrayView2<bool>, dims: &[usize], weights: &[f32]) -> Self {
+        let dim = x.ncols();
+        let (mut mean, mut scale) = (Array1::zeros(dim), Array1::zeros(dim));
+        let mut start = 0;
+        for (m, (&d, &weight)) in dims.iter().zip(weights).enumerate() {
+            let rows: Vec<usize> = (0..x.nrows()).filter(|&row| present[[row, m]]).collect();
+            let count = rows.len().max(1) as f64;
+            let block = x.slice(ndarray::s![.., start..start + d]);
+            let mut sum = Array1::<f64>::zeros(d);
+            for &row in &rows {
+                Zip::from(&mut sum).and(&block.row(row)).for_each(|s, &v| *s += f64::from(v));
+            }
+            sum /= count;
+            let mut spread = 0.0;
+            for &row in &rows {
+                spread += Zip::from(&sum).and(&block.row(row)).fold(0.0, |acc, &mu, &v| {
+                    let centred = f64::from(v) - mu;
+                    acc + centred * centred
+                });
+            }
+            let rms = (spread / count).sqrt();
+            // Below this the spread is rounding noise of the mean, not a difference between items.
+            let noise = 1e-6 * sum.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let factor = if rms > noise { f64::from(weight) / rms } else { 0.0 };
+            mean.slice_mut(ndarray::s![start..start + d]).assign(&sum.mapv(|v| v as f32));
+            scale.slice_mut(ndarray::s![start..start + d]).fill(factor as f32);
+            start += d;
+        }
+        Standardization { mean, scale, dims: dims.to_vec() }
+    }
+
+    /// Whether no modality has any spread: there is nothing to learn.
+    pub fn is_flat(&self) -> bool {
+        self.scale.iter().all(|&s| s == 0.0)
+    }
+
+    /// Standardised copy of `x (n, dim)`. A missing modality stands at its mean, that is at zero.
+    pub fn apply(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
+        let mut out = &x - &self.mean;
+        out *= &self.scale;
+        if let Some(present) = present {
+            let mut start = 0;
+            for (m, &d) in self.dims.iter().enumerate() {
+                for (mut row, &has) in out.axis_iter_mut(Axis(0)).zip(present.column(m)) {
+                    if !has {
+                        row.slice_mut(ndarray::s![start..start + d]).fill(0.0);
+                    }
+                }
+                start += d;
+            }
+        }
+        out
+    }
+
+    /// Back to the units of the features, in place. A modality of scale 0 comes back as its mean.
+    pub fn invert(&self, standardized: &mut Array2<f32>) {
+        for mut row in standardized.rows_mut() {
+            Zip::from(&mut row).and(&self.scale).and(&self.mean).for_each(|v, &scale, &mean| {
+                *v = if scale > 0.0 { *v / scale + mean } else { mean };
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn measured() -> (Array2<f32>, Array2<bool>, Standardization) {
+        let x = array![[1.0, 3.0, 100.0], [3.0, 5.0, 300.0], [9.0, 9.0, 200.0]];
+        let present = array![[true, true], [true, true], [false, true]];
+        let s = Standardization::measure(x.view(), present.view(), &[2, 1], &[1.0, 0.5]);
+        (x, present, s)
+    }
+
+    #[test]
+    fn each_modality_gets_its_weight() {
+        let (x, present, s) = measured();
+        assert_eq!(s.mean, array![2.0, 4.0, 200.0]);
+        let z = s.apply(x.view(), Some(present.view()));
+        let first: f32 = z.slice(ndarray::s![..2, ..2]).iter().map(|v| v * v).sum::<f32>() / 2.0;
+        let second: f32 = z.column(2).iter().map(|v| v * v).sum::<f32>() / 3.0;
+        assert!((first - 1.0).abs() < 1e-6 && (second - 0.25).abs() < 1e-6, "{first} {second}");
+        assert_eq!(z.row(2).slice(ndarray::s![..2]).to_vec(), [0.0, 0.0], "missing stands at the mean");
+    }
+
+    #[test]
+    fn inverse_undoes_it() {
+        let (x, _, s) = measured();
+        let mut z = s.apply(x.view(), None);
+        s.invert(&mut z);
+        assert!((&z - &x).iter().all(|d| d.abs() < 1e-4));
+    }
+
+    #[test]
+    fn equal_vectors_are_flat() {
+        let x = Array2::from_elem((5, 3), 0.1);
+        let s = Standardization::measure(x.view(), Array2::from_elem((5, 1), true).view(), &[3], &[1.0]);
+        assert!(s.is_flat());
+    }
+}

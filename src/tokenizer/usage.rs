@@ -1,0 +1,72 @@
+//! How often each code of each level is used.
+
+use ndarray::ArrayView2;
+
+/// Usage of one codebook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// Items per code.
+    pub counts: Vec<u64>,
+}
+
+impl Usage {
+    /// Counts `codes (n, levels)` level by level; `sizes` gives the codes of each level.
+    pub fn of_levels(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<Usage> {
+        sizes
+            .iter()
+            .enumerate()
+            .map(|(level, &size)| {
+                let mut counts = vec![0; size];
+                codes.column(level).iter().for_each(|&code| counts[usize::from(code)] += 1);
+                Usage { counts }
+            })
+            .collect()
+    }
+
+    /// Codes that some item uses.
+    pub fn used(&self) -> usize {
+        self.counts.iter().filter(|&&c| c > 0).count()
+    }
+
+    /// Exponential of the entropy of the code's distribution: the number of equally used codes that would tell as
+    /// much. From 1 to the codebook's size.
+    pub fn perplexity(&self) -> f64 {
+        let total = self.counts.iter().sum::<u64>() as f64;
+        let entropy: f64 = self
+            .counts
+            .iter()
+            .filter(|&&c| c > 0)
+            .map(|&c| {
+                let p = c as f64 / total;
+                -p * p.ln()
+            })
+            .sum();
+        entropy.exp()
+    }
+
+    /// Gini coefficient: 0 when all codes are used alike, near 1 when one code takes all.
+    pub fn gini(&self) -> f64 {
+        let mut counts = self.counts.clone();
+        counts.sort_unstable();
+        let (n, total) = (counts.len() as f64, counts.iter().sum::<u64>() as f64);
+        if total == 0.0 {
+            return 0.0;
+        }
+        let ranked: f64 = counts.iter().enumerate().map(|(i, &c)| (i as f64 + 1.0) * c as f64).sum();
+        2.0 * ranked / (n * total) - (n + 1.0) / n
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn even_and_collapsed_codebooks() {
+        let usage = Usage::of_levels(array![[0u16, 3], [1, 3], [2, 3], [3, 3]].view(), &[4, 4]);
+        assert!((usage[0].perplexity() - 4.0).abs() < 1e-9 && usage[0].gini().abs() < 1e-9);
+        assert!((usage[1].perplexity() - 1.0).abs() < 1e-9 && (usage[1].gini() - 0.75).abs() < 1e-9);
+        assert_eq!((usage[0].used(), usage[1].used()), (4, 1));
+    }
+}
