@@ -1,0 +1,83 @@
+//! AdamW (Loshchilov and Hutter, 2019).
+//!
+//! Written here because libtorch's optimizer, as tch wraps it, neither gives out its moments nor takes them back, and
+//! both are needed: codewords that are placed anew must forget their old moments.
+
+use tch::{Tensor, no_grad};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// One trained tensor with its moments.
+#[derive(Debug)]
+struct Slot {
+    tensor: Tensor,
+    first: Tensor,
+    second: Tensor,
+    weight_decay: f64,
+}
+
+/// The optimizer of a set of tensors.
+#[derive(Debug, Default)]
+pub(super) struct AdamW {
+    slots: Vec<Slot>,
+    steps: i32,
+}
+
+impl AdamW {
+    /// Adds a tensor that requires gradients.
+    pub(super) fn add(&mut self, tensor: &Tensor, weight_decay: f64) {
+        self.slots.push(Slot {
+            tensor: tensor.shallow_clone(),
+            first: tensor.zeros_like(),
+            second: tensor.zeros_like(),
+            weight_decay,
+        });
+    }
+
+    /// Steps along the gradient of `loss`.
+    pub(super) fn step(&mut self, loss: &Tensor, learning_rate: f64) {
+        let tensors: Vec<_> = self.slots.iter().map(|slot| &slot.tensor).collect();
+        let gradients = Tensor::run_backward(&[loss], &tensors, false, false);
+        self.steps += 1;
+        let (correct1, correct2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
+        no_grad(|| {
+            for (slot, gradient) in self.slots.iter_mut().zip(&gradients) {
+                let _ = slot.first.lerp_(gradient, 1.0 - BETA1);
+                let _ = slot.second.g_mul_scalar_(BETA2);
+                let _ = slot.second.addcmul_(&(gradient * (1.0 - BETA2)), gradient);
+                let scale = (&slot.second / correct2).sqrt() + EPSILON;
+                let _ = slot.tensor.g_mul_scalar_(1.0 - learning_rate * slot.weight_decay);
+                let _ = slot.tensor.g_sub_(&(&slot.first / scale * (learning_rate / correct1)));
+            }
+        });
+    }
+
+    /// Forgets the moments of the named rows of a tensor added before.
+    pub(super) fn forget_rows(&mut self, tensor: &Tensor, rows: &Tensor) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.tensor.data_ptr() == tensor.data_ptr()) {
+            let _ = slot.first.index_fill_(0, rows, 0.0);
+            let _ = slot.second.index_fill_(0, rows, 0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn finds_the_minimum_of_a_bowl() {
+        let x = Tensor::from_slice(&[3.0f32, -2.0]).set_requires_grad(true);
+        let mut optimizer = AdamW::default();
+        optimizer.add(&x, 0.0);
+        for _ in 0..500 {
+            let loss = (&x - 1.0).square().sum(Kind::Float);
+            optimizer.step(&loss, 0.05);
+        }
+        let worst = f64::try_from((&x - 1.0).abs().max()).unwrap();
+        assert!(worst < 1e-2, "{worst}");
+    }
+}

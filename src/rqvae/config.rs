@@ -1,0 +1,191 @@
+//! Settings of the training, and their check.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::tokenizer::check_codebook_sizes;
+
+/// How to train. Every field has a default; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainConfig {
+    /// Codes per level; as many levels as entries.
+    pub codebook_sizes: Vec<usize>,
+    /// Dimension of the latents; at most that of the features.
+    pub latent_dim: usize,
+    /// Widths of the projection's hidden layers; none makes it linear.
+    pub hidden: Vec<usize>,
+    /// Passes over the training set after the k-means initialisation; 0 keeps the initial codebooks.
+    pub epochs: usize,
+    /// Items per gradient step.
+    pub batch_size: usize,
+    /// AdamW's step size at the start; it falls to zero along a cosine.
+    pub learning_rate: f64,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// Weight of the commitment loss: latents drawn to their codewords.
+    pub commitment_weight: f64,
+    /// Weight of the reconstruction loss.
+    pub reconstruction_weight: f64,
+    /// Most iterations of k-means a level.
+    pub kmeans_iterations: usize,
+    /// Most training items a code that k-means looks at; more are sampled down.
+    pub kmeans_items_per_code: usize,
+    /// Share of the items kept out of training to choose the best state by; 0 chooses by the training items.
+    pub holdout: f64,
+    /// Epochs without a better state after which training stops.
+    pub patience: usize,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            codebook_sizes: vec![256; 4],
+            latent_dim: 96,
+            hidden: vec![512],
+            epochs: 60,
+            batch_size: 512,
+            learning_rate: 1e-3,
+            weight_decay: 1e-2,
+            commitment_weight: 0.25,
+            reconstruction_weight: 1.0,
+            kmeans_iterations: 50,
+            kmeans_items_per_code: 256,
+            holdout: 0.05,
+            patience: 10,
+            seed: 42,
+            device: "cpu".into(),
+        }
+    }
+}
+
+/// Below this many items none are held out: every one is needed to place the codewords.
+const HOLDOUT_FROM: usize = 1_000;
+
+/// A [`TrainConfig`] that is known to be consistent with itself and with the size of the features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidTrainConfig {
+    config: TrainConfig,
+    held_out: usize,
+}
+
+impl std::ops::Deref for ValidTrainConfig {
+    type Target = TrainConfig;
+
+    fn deref(&self) -> &TrainConfig {
+        &self.config
+    }
+}
+
+impl ValidTrainConfig {
+    /// Number of items kept out of training.
+    pub fn held_out(&self) -> usize {
+        self.held_out
+    }
+}
+
+impl TrainConfig {
+    /// Checks the settings for features of `n_items` rows of length `dim`. A `latent_dim` above `dim` is lowered to it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the setting; [`Error::Data`] for fewer than two items.
+    pub fn validate(mut self, n_items: usize, dim: usize) -> Result<ValidTrainConfig> {
+        check_codebook_sizes(&self.codebook_sizes)?;
+        let positive = [
+            ("latent-dim", self.latent_dim),
+            ("batch-size", self.batch_size),
+            ("kmeans-iterations", self.kmeans_iterations),
+            ("kmeans-items-per-code", self.kmeans_items_per_code),
+            ("patience", self.patience),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                return Err(Error::config(key, "at least 1", value, "leave it out for the default"));
+            }
+        }
+        if let Some(width) = self.hidden.iter().find(|&&width| width == 0) {
+            return Err(Error::config("hidden", "widths of at least 1", width, "give an empty list for a linear projection"));
+        }
+        let amounts = [
+            ("learning-rate", self.learning_rate, 1.0),
+            ("weight-decay", self.weight_decay, f64::MAX),
+            ("commitment-weight", self.commitment_weight, f64::MAX),
+            ("reconstruction-weight", self.reconstruction_weight, f64::MAX),
+            ("holdout", self.holdout, 0.5),
+        ];
+        for (key, value, most) in amounts {
+            if !(0.0..=most).contains(&value) {
+                let expected = if most < f64::MAX { format!("a number from 0 to {most}") } else { "a number of at least 0".into() };
+                return Err(Error::config(key, expected, value, "leave it out for the default"));
+            }
+        }
+        if n_items < 2 {
+            return Err(Error::data(
+                "training",
+                "at least 2 items",
+                format!("{n_items}"),
+                "give the whole catalog; an ID is learned from how items differ",
+            ));
+        }
+        let held_out = if n_items >= HOLDOUT_FROM { (n_items as f64 * self.holdout) as usize } else { 0 };
+        let (largest, training) = (self.codebook_sizes.iter().copied().max().unwrap_or(0), n_items - held_out);
+        if largest > training {
+            return Err(Error::config(
+                "codebook-size",
+                format!("at most {training}, the number of training items"),
+                largest,
+                "choose fewer codes a level; there cannot be more codes than items",
+            ));
+        }
+        self.latent_dim = self.latent_dim.min(dim);
+        Ok(ValidTrainConfig { config: self, held_out })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl Fn(&mut TrainConfig)) -> String {
+        let mut config = TrainConfig::default();
+        change(&mut config);
+        config.validate(10_000, 64).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_default_is_valid() {
+        let valid = TrainConfig::default().validate(10_000, 64).unwrap();
+        assert_eq!((valid.held_out(), valid.latent_dim), (500, 64));
+        assert_eq!(TrainConfig::default().validate(300, 8).unwrap().held_out(), 0);
+    }
+
+    #[test]
+    fn every_rule_names_its_setting() {
+        assert!(refused(|c| c.codebook_sizes = vec![]).contains("levels"));
+        assert!(refused(|c| c.codebook_sizes = vec![1]).contains("codebook-size"));
+        assert!(refused(|c| c.codebook_sizes = vec![20_000]).contains("more codes than items"));
+        assert!(refused(|c| c.latent_dim = 0).contains("latent-dim"));
+        assert!(refused(|c| c.hidden = vec![64, 0]).contains("hidden"));
+        assert!(refused(|c| c.batch_size = 0).contains("batch-size"));
+        assert!(refused(|c| c.patience = 0).contains("patience"));
+        assert!(refused(|c| c.kmeans_iterations = 0).contains("kmeans-iterations"));
+        assert!(refused(|c| c.kmeans_items_per_code = 0).contains("kmeans-items-per-code"));
+        assert!(refused(|c| c.learning_rate = f64::NAN).contains("learning-rate"));
+        assert!(refused(|c| c.weight_decay = -1.0).contains("weight-decay"));
+        assert!(refused(|c| c.commitment_weight = -1.0).contains("commitment-weight"));
+        assert!(refused(|c| c.reconstruction_weight = f64::NAN).contains("reconstruction-weight"));
+        assert!(refused(|c| c.holdout = 0.9).contains("holdout"));
+        assert!(TrainConfig::default().validate(1, 8).unwrap_err().to_string().contains("at least 2 items"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(serde_json::from_str::<TrainConfig>(r#"{"batchsize": 3}"#).is_err());
+        let config: TrainConfig = serde_json::from_str(r#"{"batch-size": 3}"#).unwrap();
+        assert_eq!(config.batch_size, 3);
+    }
+}

@@ -1,0 +1,137 @@
+//! k-means for one codebook: seeded k-means++ starts, Lloyd iterations by linfa.
+
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use linfa_clustering::{KMeans, KMeansInit};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use rand::Rng;
+use rand::seq::index;
+use rand_xoshiro::Xoshiro256Plus;
+
+use crate::error::{Error, Result};
+
+/// Codebook `(k, dim)` for `points (n, dim)`, at most `iterations` Lloyd steps, on at most `most` sampled points.
+///
+/// Where there are fewer distinct points than codes, the surplus codewords are points with a little noise: they are
+/// free places close to crowded ones, which is what telling equal items apart needs.
+///
+/// # Errors
+/// [`Error::Data`] when the points are not finite.
+pub(super) fn codebook(
+    points: ArrayView2<f32>,
+    k: usize,
+    iterations: usize,
+    most: usize,
+    rng: &mut Xoshiro256Plus,
+) -> Result<Array2<f32>> {
+    let sampled;
+    let points = if points.nrows() > most {
+        let mut rows = index::sample(rng, points.nrows(), most).into_vec();
+        rows.sort_unstable();
+        sampled = points.select(Axis(0), &rows);
+        sampled.view()
+    } else {
+        points
+    };
+    let (start, distinct) = plus_plus(points, k, rng);
+    if distinct < k {
+        return Ok(start);
+    }
+    let data = DatasetBase::from(points);
+    let fitted = KMeans::params_with_rng(k, rng.clone())
+        .init_method(KMeansInit::Precomputed(start))
+        .n_runs(1)
+        .max_n_iterations(iterations as u64)
+        .tolerance(1e-4)
+        .fit(&data)
+        .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
+    Ok(fitted.centroids().clone())
+}
+
+/// k-means++ (Arthur and Vassilvitskii, 2007): each start is a point drawn in proportion to its squared distance from
+/// the starts so far. Returns the starts and how many of them are distinct points.
+fn plus_plus(points: ArrayView2<f32>, k: usize, rng: &mut Xoshiro256Plus) -> (Array2<f32>, usize) {
+    let n = points.nrows();
+    let norms: Array1<f32> = points.map_axis(Axis(1), |row| row.dot(&row));
+    let scale = norms.mean().unwrap_or(0.0).max(f32::MIN_POSITIVE);
+    let mut starts = Array2::zeros((k, points.ncols()));
+    let mut distances = Array1::from_elem(n, f32::INFINITY);
+    for chosen in 0..k {
+        let drawn = if chosen == 0 { Some(rng.gen_range(0..n)) } else { draw(distances.view(), 1e-6 * scale, rng) };
+        let Some(row) = drawn else {
+            surplus(&mut starts, chosen, points, (1e-6 * scale).sqrt(), rng);
+            return (starts, chosen);
+        };
+        starts.row_mut(chosen).assign(&points.row(row));
+        let dots = points.dot(&points.row(row));
+        Zip::from(&mut distances).and(&dots).and(&norms).for_each(|distance, &dot, &norm| {
+            *distance = distance.min((norm - 2.0 * dot + norms[row]).max(0.0));
+        });
+    }
+    (starts, k)
+}
+
+/// A row drawn in proportion to its distance; none when all are as good as zero.
+fn draw(distances: ArrayView1<f32>, zero: f32, rng: &mut Xoshiro256Plus) -> Option<usize> {
+    let weight = |d: f32| if d > zero { f64::from(d) } else { 0.0 };
+    let total: f64 = distances.iter().map(|&d| weight(d)).sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let mut left = rng.r#gen::<f64>() * total;
+    let mut last = None;
+    for (row, &d) in distances.iter().enumerate() {
+        if weight(d) > 0.0 {
+            last = Some(row);
+            left -= weight(d);
+            if left < 0.0 {
+                break;
+            }
+        }
+    }
+    last
+}
+
+fn surplus(starts: &mut Array2<f32>, from: usize, points: ArrayView2<f32>, noise: f32, rng: &mut Xoshiro256Plus) {
+    for mut start in starts.rows_mut().into_iter().skip(from) {
+        let row = points.row(rng.gen_range(0..points.nrows()));
+        Zip::from(&mut start).and(&row).for_each(|s, &v| *s = v + noise * (rng.r#gen::<f32>() - 0.5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn rng() -> Xoshiro256Plus {
+        Xoshiro256Plus::seed_from_u64(1)
+    }
+
+    #[test]
+    fn finds_separate_clusters() {
+        let points = Array2::from_shape_fn((200, 2), |(i, j)| (i % 4) as f32 * 10.0 + 0.01 * (i / 4 + j) as f32);
+        let mut centres: Vec<f32> = codebook(points.view(), 4, 50, 1_000, &mut rng()).unwrap().column(0).to_vec();
+        centres.sort_by(f32::total_cmp);
+        for (i, centre) in centres.iter().enumerate() {
+            assert!((centre - (i as f32 * 10.0 + 0.245)).abs() < 0.1, "{centres:?}");
+        }
+    }
+
+    #[test]
+    fn fewer_distinct_points_than_codes() {
+        let points = Array2::from_shape_fn((50, 3), |(i, _)| (i % 5) as f32);
+        let book = codebook(points.view(), 16, 50, 1_000, &mut rng()).unwrap();
+        for value in 0..5 {
+            assert!(book.column(0).iter().any(|&v| (v - value as f32).abs() < 1e-2), "{value} has a codeword");
+        }
+        assert!(book.iter().all(|v| v.is_finite()));
+    }
+
+    #[test]
+    fn the_sample_follows_the_seed() {
+        let points = Array2::from_shape_fn((500, 2), |(i, j)| ((i * 7 + j * 3) % 97) as f32);
+        let book = || codebook(points.view(), 8, 20, 100, &mut rng()).unwrap();
+        assert_eq!(book(), book());
+    }
+}
