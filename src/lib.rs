@@ -3,8 +3,11 @@
 
 pub mod artifact;
 pub mod error;
+pub mod features;
 pub mod item_ids;
 pub mod progress;
+#[cfg(feature = "train")]
+pub mod rqvae;
 pub mod tokenizer;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,5 +1,7 @@
 //! Settings of the training, and their check.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -39,6 +41,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// `cpu`, `cuda` or `cuda:N`.
     pub device: String,
+    /// How much a modality counts beside the others; 1 where it is not named.
+    pub modality_weights: BTreeMap<String, f32>,
 }
 
 impl Default for TrainConfig {
@@ -59,6 +63,7 @@ impl Default for TrainConfig {
             patience: 10,
             seed: 42,
             device: "cpu".into(),
+            modality_weights: BTreeMap::new(),
         }
     }
 }
@@ -86,6 +91,18 @@ impl ValidTrainConfig {
     pub fn held_out(&self) -> usize {
         self.held_out
     }
+
+    /// The weights of the modalities of these names, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a weight of a modality that is not there.
+    pub fn weights_of<'a>(&self, modalities: impl Iterator<Item = &'a str> + Clone) -> Result<Vec<f32>> {
+        if let Some(name) = self.config.modality_weights.keys().find(|name| !modalities.clone().any(|m| m == *name)) {
+            let there = modalities.collect::<Vec<_>>().join(", ");
+            return Err(Error::config("modality-weights", there, name, "name a modality of the features"));
+        }
+        Ok(modalities.map(|m| self.config.modality_weights.get(m).copied().unwrap_or(1.0)).collect())
+    }
 }
 
 impl TrainConfig {
@@ -108,7 +125,12 @@ impl TrainConfig {
             }
         }
         if let Some(width) = self.hidden.iter().find(|&&width| width == 0) {
-            return Err(Error::config("hidden", "widths of at least 1", width, "give an empty list for a linear projection"));
+            return Err(Error::config(
+                "hidden",
+                "widths of at least 1",
+                width,
+                "give an empty list for a linear projection",
+            ));
         }
         let amounts = [
             ("learning-rate", self.learning_rate, 1.0),
@@ -119,9 +141,22 @@ impl TrainConfig {
         ];
         for (key, value, most) in amounts {
             if !(0.0..=most).contains(&value) {
-                let expected = if most < f64::MAX { format!("a number from 0 to {most}") } else { "a number of at least 0".into() };
+                let expected = if most < f64::MAX {
+                    format!("a number from 0 to {most}")
+                } else {
+                    "a number of at least 0".into()
+                };
                 return Err(Error::config(key, expected, value, "leave it out for the default"));
             }
+        }
+        if let Some((name, weight)) = self.modality_weights.iter().find(|(_, w)| !(w.is_finite() && **w > 0.0)) {
+            let got = format!("{name}={weight}");
+            return Err(Error::config(
+                "modality-weights",
+                "numbers above 0",
+                got,
+                "leave a modality out for the weight 1",
+            ));
         }
         if n_items < 2 {
             return Err(Error::data(
@@ -139,6 +174,16 @@ impl TrainConfig {
                 format!("at most {training}, the number of training items"),
                 largest,
                 "choose fewer codes a level; there cannot be more codes than items",
+            ));
+        }
+        let capacity = self.codebook_sizes.iter().fold(1u64, |c, &size| c.saturating_mul(size as u64));
+        if capacity < n_items as u64 {
+            let sizes = &self.codebook_sizes;
+            return Err(Error::config(
+                "levels",
+                format!("room for {n_items} items"),
+                format!("{} levels of {sizes:?} codes, which tell {capacity} items apart", sizes.len()),
+                "add a level or take more codes a level",
             ));
         }
         self.latent_dim = self.latent_dim.min(dim);
@@ -179,7 +224,17 @@ mod tests {
         assert!(refused(|c| c.commitment_weight = -1.0).contains("commitment-weight"));
         assert!(refused(|c| c.reconstruction_weight = f64::NAN).contains("reconstruction-weight"));
         assert!(refused(|c| c.holdout = 0.9).contains("holdout"));
+        assert!(refused(|c| c.modality_weights = [("text".into(), 0.0)].into()).contains("modality-weights"));
+        assert!(refused(|c| c.codebook_sizes = vec![16, 16]).contains("room for 10000 items"));
         assert!(TrainConfig::default().validate(1, 8).unwrap_err().to_string().contains("at least 2 items"));
+    }
+
+    #[test]
+    fn weights_go_to_modalities_that_are_there() {
+        let config = TrainConfig { modality_weights: [("image".into(), 0.5)].into(), ..TrainConfig::default() };
+        let valid = config.validate(1_000, 8).unwrap();
+        assert_eq!(valid.weights_of(["text", "image"].into_iter()).unwrap(), [1.0, 0.5]);
+        assert!(valid.weights_of(["text"].into_iter()).unwrap_err().to_string().contains("image"));
     }
 
     #[test]

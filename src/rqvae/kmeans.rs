@@ -3,7 +3,7 @@
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use linfa_clustering::{KMeans, KMeansInit};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, Zip};
 use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
@@ -24,20 +24,18 @@ pub(super) fn codebook(
     most: usize,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
-    let sampled;
     let points = if points.nrows() > most {
         let mut rows = index::sample(rng, points.nrows(), most).into_vec();
         rows.sort_unstable();
-        sampled = points.select(Axis(0), &rows);
-        sampled.view()
+        CowArray::from(points.select(Axis(0), &rows))
     } else {
-        points
+        CowArray::from(points)
     };
-    let (start, distinct) = plus_plus(points, k, rng);
+    let (start, distinct) = plus_plus(points.view(), k, rng);
     if distinct < k {
         return Ok(start);
     }
-    let data = DatasetBase::from(points);
+    let data = DatasetBase::from(points.view());
     let fitted = KMeans::params_with_rng(k, rng.clone())
         .init_method(KMeansInit::Precomputed(start))
         .n_runs(1)

@@ -1,0 +1,221 @@
+//! What is known of each item as vectors: one matrix a modality, with the items that lack it marked.
+//!
+//! [`Features`] come from the encoders, or from any file that holds vectors: a Parquet or Arrow table with list
+//! columns of floats, or a 2-D `.npy` matrix, whose rows are then the items `0..n`.
+
+mod columns;
+mod npy;
+mod parquet;
+
+use std::path::Path;
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+
+use crate::artifact::Overwrite;
+use crate::error::{Error, Result};
+use crate::item_ids::{IdFault, ItemIds};
+
+/// One modality's vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Modality {
+    /// The column's name: "text", "image", ...
+    pub name: String,
+    /// `(n_items, dim)`; zeros where the item lacks the modality.
+    pub vectors: Array2<f32>,
+    /// Which items have it.
+    pub present: Vec<bool>,
+}
+
+impl Modality {
+    /// Length of the vectors.
+    pub fn dim(&self) -> usize {
+        self.vectors.ncols()
+    }
+}
+
+/// The vectors of a set of items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    item_ids: ItemIds,
+    modalities: Vec<Modality>,
+}
+
+impl Features {
+    /// Puts ids and modalities together. Vectors of items that lack a modality are set to zero.
+    ///
+    /// # Errors
+    /// [`Error::Data`] without items or modalities; [`Error::Mismatch`] where a modality has another number of rows
+    /// or a name twice; [`Error::Item`] for a repeated id, a number that is not finite, or an item without any vector.
+    pub fn new(item_ids: ItemIds, mut modalities: Vec<Modality>) -> Result<Self> {
+        let n = item_ids.len();
+        if n == 0 || modalities.is_empty() {
+            let got = if n == 0 { "no items" } else { "no vectors" };
+            return Err(Error::data("features", "at least one item and one modality", got, "check the input"));
+        }
+        if let Err(IdFault::Duplicate(first, row, id)) = item_ids.check_unique() {
+            return Err(Error::Item {
+                item: id,
+                expected: "one row an item id".into(),
+                got: format!("rows {} and {}", first + 1, row + 1),
+                help: "remove or rename one of them".into(),
+            });
+        }
+        for (m, modality) in modalities.iter().enumerate() {
+            let rows = (modality.vectors.nrows(), modality.present.len());
+            if rows != (n, n) {
+                let what = format!("rows of modality {}", modality.name);
+                return Err(Error::mismatch(what, n, rows.0, "give every item a vector or mark it as missing"));
+            }
+            if modality.dim() == 0 {
+                let what = format!("modality {}", modality.name);
+                return Err(Error::data(what, "vectors of at least one number", "empty ones", "check the input"));
+            }
+            if modalities[..m].iter().any(|other| other.name == modality.name) {
+                return Err(Error::mismatch("modalities", "different names", &modality.name, "rename one of them"));
+            }
+        }
+        for modality in &mut modalities {
+            for (row, (mut vector, &has)) in modality.vectors.rows_mut().into_iter().zip(&modality.present).enumerate()
+            {
+                if !has {
+                    vector.fill(0.0);
+                } else if let Some(bad) = vector.iter().find(|v| !v.is_finite()) {
+                    return Err(Error::Item {
+                        item: item_ids.text(row),
+                        expected: format!("finite numbers in its {} vector", modality.name),
+                        got: bad.to_string(),
+                        help: "mend or drop the vector".into(),
+                    });
+                }
+            }
+        }
+        if let Some(row) = (0..n).find(|&row| modalities.iter().all(|m| !m.present[row])) {
+            return Err(Error::Item {
+                item: item_ids.text(row),
+                expected: format!("a vector in at least one of: {}", names(&modalities)),
+                got: "none".into(),
+                help: "give the item a text, a picture or a vector, or drop it".into(),
+            });
+        }
+        Ok(Features { item_ids, modalities })
+    }
+
+    /// The items, in row order.
+    pub fn item_ids(&self) -> &ItemIds {
+        &self.item_ids
+    }
+
+    /// The modalities, in column order.
+    pub fn modalities(&self) -> &[Modality] {
+        &self.modalities
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.item_ids.len()
+    }
+
+    /// Never true: features hold at least one item.
+    pub fn is_empty(&self) -> bool {
+        self.item_ids.is_empty()
+    }
+
+    /// Length of each modality's vectors.
+    pub fn dims(&self) -> Vec<usize> {
+        self.modalities.iter().map(Modality::dim).collect()
+    }
+
+    /// All modalities side by side, `(n_items, sum of dims)`.
+    pub fn concatenated(&self) -> Array2<f32> {
+        let mut x = Array2::zeros((self.len(), self.dims().iter().sum()));
+        let mut start = 0;
+        for modality in &self.modalities {
+            x.slice_mut(s![.., start..start + modality.dim()]).assign(&modality.vectors);
+            start += modality.dim();
+        }
+        x
+    }
+
+    /// Which item has which modality, `(n_items, modalities)`.
+    pub fn presence(&self) -> Array2<bool> {
+        Array2::from_shape_fn((self.len(), self.modalities.len()), |(row, m)| self.modalities[m].present[row])
+    }
+
+    /// The features restricted to the named modalities, in the order asked for.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a modality that is not there.
+    pub fn select(&self, wanted: &[String]) -> Result<Features> {
+        let find = |name: &String| {
+            self.modalities.iter().find(|m| m.name == *name).cloned().ok_or_else(|| {
+                let help = "name one of the features' modalities";
+                Error::mismatch("modalities of the features", name, names(&self.modalities), help)
+            })
+        };
+        Features::new(self.item_ids.clone(), wanted.iter().map(find).collect::<Result<_>>()?)
+    }
+
+    /// Reads features, by content: a `.npy` matrix, or a Parquet or Arrow IPC table.
+    ///
+    /// # Errors
+    /// Errors name file, column and row.
+    pub fn read(path: &Path) -> Result<Features> {
+        columns::refuse_non_file(path)?;
+        if npy::is_npy(path)? { npy::read(path) } else { parquet::read(path) }
+    }
+
+    /// Writes features as Parquet: `item_id` and one `fixed_size_list<float32>[dim]` a modality, null where missing.
+    ///
+    /// # Errors
+    /// As [`crate::artifact::AtomicFile`].
+    pub fn write(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
+        parquet::write(self, path, overwrite)
+    }
+}
+
+/// "text, image".
+fn names(modalities: &[Modality]) -> String {
+    modalities.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// A modality that every item has.
+fn complete(name: &str, vectors: Array2<f32>) -> Modality {
+    Modality { name: name.into(), present: vec![true; vectors.nrows()], vectors }
+}
+
+/// First row of a matrix that holds a number that is not finite, and that number.
+fn first_not_finite(vectors: ArrayView2<f32>) -> Option<(usize, f32)> {
+    let bad = |row: ndarray::ArrayView1<f32>| row.iter().copied().find(|v| !v.is_finite());
+    vectors.axis_iter(Axis(0)).enumerate().find_map(|(row, vector)| bad(vector).map(|v| (row, v)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn faults_are_named() {
+        let ids = || ItemIds::Integers(vec![7, 8]);
+        let text = |v: Array2<f32>| complete("text", v);
+        let fails = |ids, modalities| Features::new(ids, modalities).unwrap_err().to_string();
+        assert!(fails(ids(), vec![]).contains("no vectors"));
+        assert!(fails(ids(), vec![text(array![[1.0], [f32::NAN]])]).contains("item 8"));
+        assert!(fails(ids(), vec![text(array![[1.0]])]).contains("rows of modality text"));
+        assert!(fails(ItemIds::Integers(vec![7, 7]), vec![text(array![[1.0], [2.0]])]).contains("rows 1 and 2"));
+        let mut missing = text(array![[1.0], [2.0]]);
+        missing.present[1] = false;
+        assert!(fails(ids(), vec![missing]).contains("at least one of: text"));
+    }
+
+    #[test]
+    fn missing_vectors_are_zero_and_columns_stand_side_by_side() {
+        let mut image = complete("image", array![[1.0, 2.0], [f32::NAN, 4.0]]);
+        image.present[1] = false;
+        let features =
+            Features::new(ItemIds::row_numbers(2), vec![complete("text", array![[5.0], [6.0]]), image]).unwrap();
+        assert_eq!(features.concatenated(), array![[5.0, 1.0, 2.0], [6.0, 0.0, 0.0]]);
+        assert_eq!(features.presence(), array![[true, true], [true, false]]);
+        assert_eq!(features.select(&["image".into()]).unwrap_err().to_string().contains("item 1"), true);
+    }
+}

@@ -1,0 +1,147 @@
+//! The state that training starts from: principal axes and k-means codebooks.
+
+use ndarray::{Array1, Array2, Axis};
+use rand::Rng;
+use rand_xoshiro::Xoshiro256Plus;
+use tch::{Device, Kind, Tensor};
+
+use super::config::ValidTrainConfig;
+use super::kmeans;
+use super::model::{Linear, Model, Net};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::tokenizer::Quantizer;
+
+/// Rows that pass through the network at once where no gradient is wanted.
+pub(super) const ROWS_AT_ONCE: i64 = 8_192;
+
+/// A model on `x (n, dim)` whose projection is the principal axes and whose codebooks are k-means', level by level, on
+/// the latents of all of `x`.
+///
+/// # Errors
+/// [`Error::Data`] where the features have no spread to find axes in.
+pub(super) fn start(
+    x: &Tensor,
+    config: &ValidTrainConfig,
+    rng: &mut Xoshiro256Plus,
+    progress: &dyn Progress,
+) -> Result<Model> {
+    let (axes, scale) = principal_axes(x, config.latent_dim as i64)?;
+    let dim = x.size()[1] as usize;
+    let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
+    let device = x.device();
+    let projection = Net {
+        skip: (&axes * scale).contiguous(),
+        layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng),
+    };
+    let inverse = Net {
+        skip: (axes.tr() / scale).contiguous(),
+        layers: perceptron(config.latent_dim, &reversed, dim, device, rng),
+    };
+    let latents = array(&projection.forward_in_blocks(x))?;
+    let codebooks = codebooks(latents, config, rng, progress)?;
+    let model =
+        Model { projection, inverse, codebooks: codebooks.iter().map(|book| tensor(book).to_device(device)).collect() };
+    for parameter in model.parameters() {
+        let _ = parameter.set_requires_grad(true);
+    }
+    Ok(model)
+}
+
+/// The `latent_dim` leading eigenvectors of the covariance, `(latent_dim, dim)`, and the one factor that gives latents
+/// a mean square of 1 a dimension. One factor for all: distances keep their proportions, and k-means on the latents
+/// is k-means on the features.
+fn principal_axes(x: &Tensor, latent_dim: i64) -> Result<(Tensor, f64)> {
+    let no_axes = |got: String| {
+        Error::data(
+            "principal axes of the features",
+            "vectors that differ",
+            got,
+            "check the features for extreme values",
+        )
+    };
+    let covariance = x.tr().matmul(x).to_kind(Kind::Double) / x.size()[0] as f64;
+    let (values, vectors) = covariance.to_device(Device::Cpu).f_linalg_eigh("L").map_err(|e| no_axes(e.to_string()))?;
+    let axes = vectors.tr().flip([0]).narrow(0, 0, latent_dim).to_kind(Kind::Float).to_device(x.device());
+    let variance = values.flip([0]).narrow(0, 0, latent_dim).sum(Kind::Double).double_value(&[]);
+    if !(variance.is_finite() && variance > 0.0) {
+        return Err(no_axes(format!("a variance of {variance}")));
+    }
+    Ok((axes.contiguous(), (latent_dim as f64 / variance).sqrt()))
+}
+
+/// Layers with uniform weights of He et al. (2015), the last one zero: at the start the perceptron adds nothing.
+fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng: &mut Xoshiro256Plus) -> Vec<Linear> {
+    if hidden.is_empty() {
+        return Vec::new();
+    }
+    let mut width = input;
+    let mut layers = Vec::new();
+    for &next in hidden {
+        let bound = (6.0 / width as f32).sqrt();
+        let weights = Array2::from_shape_simple_fn((next, width), || rng.gen_range(-bound..bound));
+        layers.push(Linear { weight: tensor(&weights).to_device(device), bias: zeros(&[next as i64], device) });
+        width = next;
+    }
+    let last = Linear { weight: zeros(&[output as i64, width as i64], device), bias: zeros(&[output as i64], device) };
+    layers.push(last);
+    layers
+}
+
+fn codebooks(
+    latents: Array2<f32>,
+    config: &ValidTrainConfig,
+    rng: &mut Xoshiro256Plus,
+    progress: &dyn Progress,
+) -> Result<Vec<Array2<f32>>> {
+    progress.begin("k-means", Some(config.codebook_sizes.len() as u64), "levels");
+    let mut residual = latents;
+    let mut books = Vec::new();
+    for &size in &config.codebook_sizes {
+        let most = size.saturating_mul(config.kmeans_items_per_code);
+        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, most, rng)?;
+        let quantizer = Quantizer::new(vec![book]);
+        for mut rows in residual.axis_chunks_iter_mut(Axis(0), ROWS_AT_ONCE as usize) {
+            let codes = quantizer.encode(rows.view());
+            rows -= &quantizer.decode(codes.view());
+        }
+        books.extend(quantizer.codebooks().iter().cloned());
+        progress.advance(1);
+    }
+    progress.end();
+    Ok(books)
+}
+
+fn zeros(shape: &[i64], device: Device) -> Tensor {
+    Tensor::zeros(shape, (Kind::Float, device))
+}
+
+/// A copy of a matrix as a tensor.
+pub(super) fn tensor(array: &Array2<f32>) -> Tensor {
+    let shape = [array.nrows() as i64, array.ncols() as i64];
+    match array.as_slice() {
+        Some(values) => Tensor::from_slice(values).view(shape),
+        None => Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).view(shape),
+    }
+}
+
+/// A copy of a 2-D tensor as a matrix.
+pub(super) fn array(tensor: &Tensor) -> Result<Array2<f32>> {
+    let shape: Vec<usize> = tensor.size().iter().map(|&d| d as usize).collect();
+    let [rows, columns] = shape[..] else { return Err(unreadable(format!("shape {shape:?}"))) };
+    Array2::from_shape_vec((rows, columns), values(tensor)?).map_err(unreadable)
+}
+
+/// A copy of a 1-D tensor.
+pub(super) fn vector(tensor: &Tensor) -> Result<Array1<f32>> {
+    Ok(Array1::from(values(tensor)?))
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Vec::try_from(tensor.detach().to_device(Device::Cpu).contiguous().view(-1)).map_err(unreadable)
+}
+
+fn unreadable(e: impl ToString) -> Error {
+    let help = "this is a fault of catalex or of libtorch; please report it";
+    Error::mismatch("a tensor of the trainer", "32-bit floats", e.to_string(), help)
+}

@@ -1,0 +1,152 @@
+//! The network in tch: projection, residual quantizer, inverse projection, and the losses.
+
+use tch::{Kind, Tensor, no_grad};
+
+use super::config::ValidTrainConfig;
+use super::init::{ROWS_AT_ONCE, array, vector};
+use crate::error::Result;
+use crate::tokenizer::{Layer, Network};
+
+/// A fully connected layer: `weight (out, in)`, `bias (out,)`.
+#[derive(Debug)]
+pub(super) struct Linear {
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+}
+
+/// The trained twin of [`Network`]: a linear path plus a perceptron.
+#[derive(Debug)]
+pub(super) struct Net {
+    pub(super) skip: Tensor,
+    pub(super) layers: Vec<Linear>,
+}
+
+impl Net {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        let out = x.matmul(&self.skip.tr());
+        let Some((last, hidden)) = self.layers.split_last() else { return out };
+        let mut activation = x.shallow_clone();
+        for layer in hidden {
+            activation = activation.linear(&layer.weight, Some(&layer.bias)).relu();
+        }
+        out + activation.linear(&last.weight, Some(&last.bias))
+    }
+
+    /// Forward without gradient, a block of rows at a time.
+    pub(super) fn forward_in_blocks(&self, x: &Tensor) -> Tensor {
+        no_grad(|| Tensor::cat(&x.split(ROWS_AT_ONCE, 0).iter().map(|rows| self.forward(rows)).collect::<Vec<_>>(), 0))
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.skip).chain(self.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
+    }
+
+    /// The frozen copy.
+    pub(super) fn freeze(&self) -> Result<Network> {
+        let layer = |l: &Linear| Ok(Layer { weight: array(&l.weight)?, bias: vector(&l.bias)? });
+        Ok(Network { skip: array(&self.skip)?, layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+    }
+}
+
+/// Projection, codebooks and inverse projection.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) projection: Net,
+    pub(super) inverse: Net,
+    /// One `(size, latent_dim)` a level.
+    pub(super) codebooks: Vec<Tensor>,
+}
+
+/// What quantizing a batch of latents gives.
+pub(super) struct Quantized {
+    /// Sum of the codewords, with gradient to them, `(n, latent_dim)`.
+    pub(super) sum: Tensor,
+    /// One `(n,)` a level.
+    pub(super) codes: Vec<Tensor>,
+    /// What is left before each level, without gradient, `(n, latent_dim)`.
+    pub(super) residuals: Vec<Tensor>,
+}
+
+/// The losses of a batch, each a mean square relative to the variance of what it compares.
+pub(super) struct Losses {
+    pub(super) total: Tensor,
+    pub(super) quantized: Quantized,
+}
+
+impl Model {
+    /// All tensors that are trained.
+    pub(super) fn parameters(&self) -> Vec<&Tensor> {
+        self.projection.parameters().chain(self.inverse.parameters()).chain(&self.codebooks).collect()
+    }
+
+    /// Greedy residual quantization: at each level the codeword nearest to what is left.
+    pub(super) fn quantize(&self, z: &Tensor) -> Quantized {
+        let mut rest = z.detach();
+        let mut sum = z.zeros_like();
+        let (mut codes, mut residuals) = (Vec::new(), Vec::new());
+        for book in &self.codebooks {
+            let code = no_grad(|| {
+                let half_norms = book.square().sum_dim_intlist(1, false, Kind::Float) * 0.5;
+                (half_norms - rest.matmul(&book.tr())).argmin(1, false)
+            });
+            let codeword = book.index_select(0, &code);
+            let next = &rest - codeword.detach();
+            sum = sum + codeword;
+            codes.push(code);
+            residuals.push(std::mem::replace(&mut rest, next));
+        }
+        Quantized { sum, codes, residuals }
+    }
+
+    /// Losses on a batch `x (n, dim)` of standardised features whose mean squared length is `x_variance`.
+    ///
+    /// The straight-through latent `sum + z - sg(z)` has the value of the codewords' sum and hands the gradient of the
+    /// reconstruction both to the projection and to the codewords.
+    pub(super) fn losses(&self, x: &Tensor, x_variance: f64, config: &ValidTrainConfig) -> Losses {
+        let z = self.projection.forward(x);
+        let quantized = self.quantize(&z);
+        let straight_through = &quantized.sum + &z - z.detach();
+        let n = x.size()[0] as f64;
+        let reconstruction = (self.inverse.forward(&straight_through) - x).square().sum(Kind::Float) / (n * x_variance);
+        let z_variance = n * z.size()[1] as f64;
+        let (mut commitment, mut codebook) = (Tensor::from(0.0f32), Tensor::from(0.0f32));
+        let mut before = z.zeros_like();
+        for ((book, code), residual) in self.codebooks.iter().zip(&quantized.codes).zip(&quantized.residuals) {
+            let codeword = book.index_select(0, code);
+            let fixed = codeword.detach();
+            // The residual with gradient to z: what the levels before took away is held fixed.
+            commitment = commitment + (&z - &before - &fixed).square().sum(Kind::Float) / z_variance;
+            codebook = codebook + (codeword - residual).square().sum(Kind::Float) / z_variance;
+            before = before + fixed;
+        }
+        let total = reconstruction * config.reconstruction_weight + commitment * config.commitment_weight + codebook;
+        Losses { total, quantized }
+    }
+
+    /// Sum of squared errors of the reconstruction of `x`, without gradient.
+    pub(super) fn squared_error(&self, x: &Tensor) -> f64 {
+        no_grad(|| {
+            x.split(ROWS_AT_ONCE, 0)
+                .iter()
+                .map(|rows| {
+                    let sum = self.quantize(&self.projection.forward(rows)).sum;
+                    (self.inverse.forward(&sum) - rows).square().sum(Kind::Double).double_value(&[])
+                })
+                .sum()
+        })
+    }
+
+    /// A copy of every parameter.
+    pub(super) fn snapshot(&self) -> Vec<Tensor> {
+        self.parameters().into_iter().map(|p| p.detach().copy()).collect()
+    }
+
+    /// Puts a [`Model::snapshot`] back.
+    pub(super) fn restore(&mut self, snapshot: &[Tensor]) {
+        no_grad(|| {
+            for (parameter, saved) in self.parameters().into_iter().zip(snapshot) {
+                parameter.shallow_clone().copy_(saved);
+            }
+        });
+    }
+}
