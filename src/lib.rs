@@ -4,6 +4,7 @@
 pub mod artifact;
 pub mod error;
 pub mod features;
+pub mod index;
 pub mod item_ids;
 pub mod progress;
 #[cfg(feature = "train")]

@@ -91,7 +91,7 @@ impl Model {
             });
             let codeword = book.index_select(0, &code);
             let next = &rest - codeword.detach();
-            sum = sum + codeword;
+            sum += codeword;
             codes.push(code);
             residuals.push(std::mem::replace(&mut rest, next));
         }
@@ -109,15 +109,16 @@ impl Model {
         let n = x.size()[0] as f64;
         let reconstruction = (self.inverse.forward(&straight_through) - x).square().sum(Kind::Float) / (n * x_variance);
         let z_variance = n * z.size()[1] as f64;
-        let (mut commitment, mut codebook) = (Tensor::from(0.0f32), Tensor::from(0.0f32));
+        let nothing = || Tensor::zeros([0i64; 0], (Kind::Float, z.device()));
+        let (mut commitment, mut codebook) = (nothing(), nothing());
         let mut before = z.zeros_like();
         for ((book, code), residual) in self.codebooks.iter().zip(&quantized.codes).zip(&quantized.residuals) {
             let codeword = book.index_select(0, code);
             let fixed = codeword.detach();
             // The residual with gradient to z: what the levels before took away is held fixed.
-            commitment = commitment + (&z - &before - &fixed).square().sum(Kind::Float) / z_variance;
-            codebook = codebook + (codeword - residual).square().sum(Kind::Float) / z_variance;
-            before = before + fixed;
+            commitment += (&z - &before - &fixed).square().sum(Kind::Float) / z_variance;
+            codebook += (codeword - residual).square().sum(Kind::Float) / z_variance;
+            before += fixed;
         }
         let total = reconstruction * config.reconstruction_weight + commitment * config.commitment_weight + codebook;
         Losses { total, quantized }

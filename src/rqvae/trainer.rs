@@ -191,7 +191,7 @@ impl Run {
             let from: Vec<i64> = dead.iter().map(|_| self.rng.gen_range(0..n)).collect();
             let rows = Tensor::from_slice(&dead).to_device(book.device());
             let placed = residual.index_select(0, &Tensor::from_slice(&from).to_device(book.device()));
-            no_grad(|| book.shallow_clone().index_copy_(0, &rows, &placed));
+            let _ = no_grad(|| book.shallow_clone().index_copy_(0, &rows, &placed));
             self.optimizer.forget_rows(book, &rows);
             revived += dead.len();
         }

@@ -1,0 +1,188 @@
+//! The index: the folder that `catalex build` leaves, with a manifest that names and hashes every file in it.
+//!
+//! It is filled beside its place and renamed, so an index is there whole or not at all; [`Index::open`] says which
+//! file of it has changed since.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::{AtomicDir, Overwrite, sha256_file};
+use crate::error::{Error, Result};
+
+/// The file by which an index is known.
+pub const MANIFEST: &str = "manifest.json";
+/// The features the model was trained on.
+pub const FEATURES: &str = "features.parquet";
+/// The folder of the frozen model.
+pub const MODEL: &str = "model";
+/// The token table.
+pub const TOKENS: &str = "tokens.parquet";
+/// The folder of the vocabulary-extension files.
+pub const VOCABULARY: &str = "vocabulary";
+/// The report for people.
+pub const REPORT: &str = "report.html";
+
+/// The version of the folder's layout that this build writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What an index says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the layout.
+    pub format_version: u32,
+    /// Version of catalex that wrote it.
+    pub catalex_version: String,
+    /// Number of items.
+    pub items: u64,
+    /// Hash of the model's weights.
+    pub model_hash: String,
+    /// The settings it was built with: catalog, encoders, training.
+    pub settings: serde_json::Value,
+    /// SHA-256 of every other file, by its path inside the folder.
+    pub files: BTreeMap<String, String>,
+}
+
+/// An index being written.
+#[derive(Debug)]
+pub struct IndexWriter {
+    folder: AtomicDir,
+}
+
+impl IndexWriter {
+    /// Begins an index that will stand at `target`.
+    ///
+    /// # Errors
+    /// As [`AtomicDir::create`].
+    pub fn create(target: &Path, overwrite: Overwrite) -> Result<Self> {
+        Ok(IndexWriter { folder: AtomicDir::create(target, MANIFEST, overwrite)? })
+    }
+
+    /// Where a part of the index is to be written.
+    pub fn path(&self, part: &str) -> PathBuf {
+        self.folder.path().join(part)
+    }
+
+    /// Hashes what was written, writes the manifest and puts the folder in its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn commit(self, items: u64, model_hash: &str, settings: serde_json::Value) -> Result<Manifest> {
+        let mut files = BTreeMap::new();
+        hash_files(self.folder.path(), "", &mut files)?;
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            catalex_version: env!("CARGO_PKG_VERSION").into(),
+            items,
+            model_hash: model_hash.into(),
+            settings,
+            files,
+        };
+        let path = self.path(MANIFEST);
+        let json = serde_json::to_string_pretty(&manifest).map_err(|e| Error::io("write", &path, e.into()))?;
+        fs::write(&path, json + "\n").map_err(|e| Error::io("write", &path, e))?;
+        self.folder.commit()?;
+        Ok(manifest)
+    }
+}
+
+/// An index on disk whose files are the ones it was written with.
+#[derive(Debug)]
+pub struct Index {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+impl Index {
+    /// Whether a path is an index folder.
+    pub fn is_index(path: &Path) -> bool {
+        path.join(MANIFEST).is_file()
+    }
+
+    /// Opens an index and compares every file with its hash.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] and [`Error::Artifact`] name the file that is gone, new or changed.
+    pub fn open(folder: &Path) -> Result<Self> {
+        const REBUILD: &str = "restore it from a copy or build the index again";
+        let path = folder.join(MANIFEST);
+        if !path.is_file() {
+            return Err(Error::Missing {
+                path,
+                expected: "the manifest of an index".into(),
+                help: "name a folder that `catalex build` wrote".into(),
+            });
+        }
+        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|e| Error::artifact(&path, "a manifest", e, REBUILD))?;
+        if manifest.format_version != FORMAT_VERSION {
+            let expected = format!("format version {FORMAT_VERSION}");
+            return Err(Error::artifact(&path, expected, manifest.format_version, "use the catalex that wrote it"));
+        }
+        for (name, expected) in &manifest.files {
+            let file = folder.join(name);
+            if !file.is_file() {
+                return Err(Error::Missing {
+                    path: file,
+                    expected: "a file of the index".into(),
+                    help: REBUILD.into(),
+                });
+            }
+            let got = sha256_file(&file)?;
+            if got != *expected {
+                return Err(Error::artifact(&file, format!("SHA-256 {expected}"), got, REBUILD));
+            }
+        }
+        Ok(Index { folder: folder.to_path_buf(), manifest })
+    }
+
+    /// What the index says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where a part of the index is.
+    pub fn path(&self, part: &str) -> PathBuf {
+        self.folder.join(part)
+    }
+}
+
+fn hash_files(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Result<()> {
+    let fail = |e| Error::io("read", folder, e);
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type().map_err(fail)?.is_dir() {
+            hash_files(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, sha256_file(&entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_or_lost_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("index");
+        let writer = IndexWriter::create(&target, Overwrite::Refuse).unwrap();
+        fs::create_dir(writer.path(MODEL)).unwrap();
+        fs::write(writer.path("model/config.json"), "{}").unwrap();
+        fs::write(writer.path(TOKENS), "tokens").unwrap();
+        writer.commit(3, "abc", serde_json::json!({"seed": 1})).unwrap();
+        let index = Index::open(&target).unwrap();
+        assert_eq!(index.manifest().files.keys().collect::<Vec<_>>(), ["model/config.json", TOKENS]);
+        fs::write(target.join(TOKENS), "Tokens").unwrap();
+        assert!(Index::open(&target).unwrap_err().to_string().contains(TOKENS));
+        fs::remove_file(target.join(TOKENS)).unwrap();
+        assert!(matches!(Index::open(&target), Err(Error::Missing { .. })));
+    }
+}
