@@ -22,6 +22,11 @@ use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
 
+/// Sets the number of threads that libtorch computes with.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(threads as i32);
+}
+
 /// The device that `cpu`, `cuda` or `cuda:N` names.
 fn device(name: &str) -> Result<Device> {
     let unavailable = |reason: String| Error::Unavailable {

@@ -1,0 +1,104 @@
+//! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod build;
+mod config_file;
+mod embed;
+mod inspect;
+mod lookup;
+mod options;
+mod progress;
+mod sources;
+mod tokenize;
+mod train;
+mod vocab;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use catalex::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use options::ProgressMode;
+
+#[derive(Debug, Parser)]
+#[command(name = "catalex", version, about, max_term_width = 110, propagate_version = false)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How progress is told on stderr; by default a bar on a terminal and nothing elsewhere.
+    #[arg(long, global = true, value_enum, value_name = "HOW")]
+    progress: Option<ProgressMode>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make an index of a catalog: encode, train, tokenize and write the vocabulary, all in one go.
+    Build(Box<build::BuildArgs>),
+    /// Run the text and image encoders over a catalog.
+    Embed(embed::EmbedArgs),
+    /// Train the RQ-VAE on features.
+    Train(train::TrainCommand),
+    /// Give every item of the features a unique semantic ID.
+    Tokenize(tokenize::TokenizeArgs),
+    /// Write the files by which a language model learns the new tokens.
+    Vocab(vocab::VocabArgs),
+    /// Print the figures of a model, a token table or an index.
+    Inspect(inspect::InspectArgs),
+    /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
+    Lookup(lookup::LookupArgs),
+}
+
+/// Parses the command line, runs the verb and says how it went.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let progress = progress::listener(cli.progress);
+    let outcome = match cli.verb {
+        Verb::Build(args) => build::run(*args, &*progress),
+        Verb::Embed(args) => embed::run(args, &*progress),
+        Verb::Train(args) => train::run(args, &*progress),
+        Verb::Tokenize(args) => tokenize::run(args, &*progress),
+        Verb::Vocab(args) => vocab::run(args, &*progress),
+        Verb::Inspect(args) => inspect::run(args),
+        Verb::Lookup(args) => lookup::run(args),
+    };
+    progress.end();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            match error.downcast_ref::<catalex::Error>().map(catalex::Error::kind) {
+                Some(ErrorKind::Config) => ExitCode::from(2),
+                _ => ExitCode::from(1),
+            }
+        }
+    }
+}
+
+/// Whether the reader of our output went away, as `head` does.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes to stdout; an error there is an error of the command.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// The error of a verb that needs a feature this binary was built without.
+#[cfg(not(all(feature = "train", feature = "encoders")))]
+fn not_built(what: &str, feature: &str) -> anyhow::Error {
+    catalex::Error::Unavailable {
+        what: what.into(),
+        reason: format!("this catalex was built without the feature \"{feature}\""),
+        help: "build it with its default features".into(),
+    }
+    .into()
+}

@@ -1,0 +1,194 @@
+//! Flags that several verbs share. Each group is also what a `--config` file may hold: fields are optional, and a
+//! value from the command line wins.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use catalex::artifact::Overwrite;
+use catalex::error::{Error, Result};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// How progress is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressMode {
+    /// A bar with rate and time left.
+    Bar,
+    /// One JSON object a line.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// Where a verb's output goes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Output {
+    /// Where to write.
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: PathBuf,
+    /// Replace what catalex wrote there before.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+impl Output {
+    pub(super) fn overwrite(&self) -> Overwrite {
+        if self.force { Overwrite::Replace } else { Overwrite::Refuse }
+    }
+}
+
+/// Which columns of the catalog to read, and with what to encode them.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct EncodeOptions {
+    /// Column of the item ids [default: item_id or id]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) id: Option<String>,
+    /// Columns of text, joined in this order.
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub(super) text: Option<Vec<String>>,
+    /// Column of pictures: paths relative to the catalog, or the bytes.
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) image: Option<String>,
+    /// Folder of the text encoder: model.onnx and tokenizer.json.
+    #[arg(long, value_name = "DIR")]
+    pub(super) text_encoder: Option<PathBuf>,
+    /// Folder of the image encoder: model.onnx and preprocessor_config.json.
+    #[arg(long, value_name = "DIR")]
+    pub(super) image_encoder: Option<PathBuf>,
+}
+
+/// How to train.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct TrainOptions {
+    /// Levels of a semantic ID [default: 4]
+    #[arg(long, value_name = "N")]
+    pub(super) levels: Option<usize>,
+    /// Codes a level, one number or one a level [default: 256]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    pub(super) codebook_size: Option<Vec<usize>>,
+    /// Dimension of the latents [default: 96, at most that of the features]
+    #[arg(long, value_name = "N")]
+    pub(super) latent_dim: Option<usize>,
+    /// Widths of the projection's hidden layers; 0 for a linear projection [default: 512]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    pub(super) hidden: Option<Vec<usize>>,
+    /// Most passes over the items [default: 60]
+    #[arg(long, value_name = "N")]
+    pub(super) epochs: Option<usize>,
+    /// Items a gradient step [default: 512]
+    #[arg(long, value_name = "N")]
+    pub(super) batch_size: Option<usize>,
+    /// Step size at the start [default: 0.001]
+    #[arg(long, value_name = "X")]
+    pub(super) learning_rate: Option<f64>,
+    /// Weight decay of the projection's layers [default: 0.01]
+    #[arg(long, value_name = "X")]
+    pub(super) weight_decay: Option<f64>,
+    /// Weight of the commitment loss [default: 0.25]
+    #[arg(long, value_name = "X")]
+    pub(super) commitment_weight: Option<f64>,
+    /// Weight of the reconstruction loss [default: 1]
+    #[arg(long, value_name = "X")]
+    pub(super) reconstruction_weight: Option<f64>,
+    /// Share of the items kept out to choose the best state by [default: 0.05, from 1,000 items on]
+    #[arg(long, value_name = "X")]
+    pub(super) holdout: Option<f64>,
+    /// Epochs without a better state after which training stops [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(super) patience: Option<usize>,
+    /// Weight of each modality, as text=1,image=0.5 [default: 1 each]
+    #[arg(long, value_name = "NAME=X,...", value_parser = parse_weights)]
+    pub(super) modality_weights: Option<Weights>,
+    /// Seed of every random draw [default: 42]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// cpu, cuda or cuda:N [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) device: Option<String>,
+}
+
+/// Weights by modality.
+pub(super) type Weights = BTreeMap<String, f32>;
+
+fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
+    text.split(',')
+        .map(|part| {
+            let (name, weight) = part.split_once('=').ok_or(format!("expected NAME=NUMBER, got {part:?}"))?;
+            let weight = weight.parse().map_err(|_| format!("expected a number after {name}=, got {weight:?}"))?;
+            Ok((name.to_owned(), weight))
+        })
+        .collect()
+}
+
+#[cfg(feature = "train")]
+impl TrainOptions {
+    /// The library's settings: its defaults where nothing was asked for.
+    pub(super) fn config(&self) -> Result<catalex::rqvae::TrainConfig> {
+        let mut config = catalex::rqvae::TrainConfig::default();
+        config.codebook_sizes = self.codebook_sizes(config.codebook_sizes)?;
+        fn set<T: Clone>(field: &mut T, option: &Option<T>) {
+            if let Some(value) = option {
+                *field = value.clone();
+            }
+        }
+        set(&mut config.latent_dim, &self.latent_dim);
+        if let Some(hidden) = &self.hidden {
+            config.hidden = if hidden[..] == [0] { Vec::new() } else { hidden.clone() };
+        }
+        set(&mut config.epochs, &self.epochs);
+        set(&mut config.batch_size, &self.batch_size);
+        set(&mut config.learning_rate, &self.learning_rate);
+        set(&mut config.weight_decay, &self.weight_decay);
+        set(&mut config.commitment_weight, &self.commitment_weight);
+        set(&mut config.reconstruction_weight, &self.reconstruction_weight);
+        set(&mut config.holdout, &self.holdout);
+        set(&mut config.patience, &self.patience);
+        set(&mut config.modality_weights, &self.modality_weights);
+        set(&mut config.seed, &self.seed);
+        set(&mut config.device, &self.device);
+        Ok(config)
+    }
+
+    fn codebook_sizes(&self, default: Vec<usize>) -> Result<Vec<usize>> {
+        let levels = self.levels.unwrap_or(default.len());
+        match self.codebook_size.as_deref() {
+            None => Ok(vec![default[0]; levels]),
+            Some(&[size]) => Ok(vec![size; levels]),
+            Some(sizes) if self.levels.is_none_or(|levels| levels == sizes.len()) => Ok(sizes.to_vec()),
+            Some(sizes) => {
+                let expected = format!("one number, or one for each of the {levels} levels");
+                Err(Error::config("codebook-size", expected, format!("{} numbers", sizes.len()), "mend one of the two"))
+            }
+        }
+    }
+}
+
+/// Processor threads.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct ThreadOptions {
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+}
+
+impl ThreadOptions {
+    /// Sets the number of threads of everything that computes, and returns it.
+    pub(super) fn apply(&self) -> Result<usize> {
+        let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = self.threads.unwrap_or(all);
+        if threads == 0 || threads > 4_096 {
+            return Err(Error::config("threads", "a number from 1 to 4096", threads, "leave it out for all cores"));
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| Error::Unavailable {
+            what: format!("{threads} threads"),
+            reason: e.to_string(),
+            help: "ask for fewer with --threads".into(),
+        })?;
+        #[cfg(feature = "train")]
+        catalex::rqvae::set_threads(threads);
+        Ok(threads)
+    }
+}

@@ -1,0 +1,163 @@
+//! Progress on stderr: a bar, JSON lines, or nothing.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use catalex::progress::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::options::ProgressMode;
+
+/// The listener for a mode; without one, a bar on a terminal and warnings only elsewhere.
+pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
+    match mode {
+        Some(ProgressMode::Bar) => Box::new(Bars::default()),
+        Some(ProgressMode::Json) => Box::new(JsonLines::default()),
+        Some(ProgressMode::None) => Box::new(WarningsOnly),
+        None if stderr().is_terminal() => Box::new(Bars::default()),
+        None => Box::new(WarningsOnly),
+    }
+}
+
+/// Nothing but warnings.
+struct WarningsOnly;
+
+impl Progress for WarningsOnly {
+    fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
+    fn advance(&self, _n: u64) {}
+    fn figure(&self, _name: &str, _value: f64) {}
+    fn end(&self) {}
+    fn warn(&self, message: &str) {
+        let _ = writeln!(stderr(), "warning: {message}");
+    }
+}
+
+/// A bar a stage.
+#[derive(Default)]
+struct Bars {
+    bar: Mutex<Option<ProgressBar>>,
+    figures: Mutex<Vec<(String, f64)>>,
+}
+
+impl Bars {
+    fn with(&self, act: impl FnOnce(&ProgressBar)) {
+        if let Ok(bar) = self.bar.lock()
+            && let Some(bar) = &*bar
+        {
+            act(bar);
+        }
+    }
+}
+
+impl Progress for Bars {
+    fn begin(&self, stage: &str, total: Option<u64>, unit: &str) {
+        self.end();
+        let template = match total {
+            Some(_) => "{prefix:>12} [{bar:32}] {human_pos}/{human_len} UNIT, {per_sec}, {eta} left {msg}",
+            None => "{prefix:>12} {spinner} {human_pos} UNIT, {per_sec} {msg}",
+        };
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        if let Ok(style) = ProgressStyle::with_template(&template.replace("UNIT", unit)) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(stage.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        if let (Ok(mut current), Ok(mut figures)) = (self.bar.lock(), self.figures.lock()) {
+            *current = Some(bar);
+            figures.clear();
+        }
+    }
+
+    fn advance(&self, n: u64) {
+        self.with(|bar| bar.inc(n));
+    }
+
+    fn figure(&self, name: &str, value: f64) {
+        let Ok(mut figures) = self.figures.lock() else { return };
+        match figures.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => figures.push((name.to_owned(), value)),
+        }
+        let message = figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(", ");
+        self.with(|bar| bar.set_message(message));
+    }
+
+    fn end(&self) {
+        if let Some(bar) = self.bar.lock().ok().and_then(|mut bar| bar.take()) {
+            bar.abandon();
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        self.with(|bar| bar.suspend(|| ()));
+        let _ = writeln!(stderr(), "warning: {message}");
+    }
+}
+
+/// One object a line: `{"stage": "train", "done": 3, "total": 60, "unit": "epochs", "loss": 0.4}`.
+#[derive(Default)]
+struct JsonLines {
+    stage: Mutex<Stage>,
+}
+
+#[derive(Default)]
+struct Stage {
+    name: String,
+    unit: String,
+    total: Option<u64>,
+    done: u64,
+    figures: serde_json::Map<String, serde_json::Value>,
+    told: Option<Instant>,
+}
+
+impl Stage {
+    fn tell(&mut self, event: &str) {
+        let mut line = serde_json::json!({
+            "event": event, "stage": self.name, "done": self.done, "total": self.total, "unit": self.unit,
+        });
+        if let Some(line) = line.as_object_mut() {
+            line.extend(self.figures.clone());
+        }
+        let _ = writeln!(stderr(), "{line}");
+        self.told = Some(Instant::now());
+    }
+}
+
+impl Progress for JsonLines {
+    fn begin(&self, stage: &str, total: Option<u64>, unit: &str) {
+        if let Ok(mut now) = self.stage.lock() {
+            *now = Stage { name: stage.into(), unit: unit.into(), total, ..Stage::default() };
+            now.tell("begin");
+        }
+    }
+
+    fn advance(&self, n: u64) {
+        if let Ok(mut now) = self.stage.lock() {
+            now.done += n;
+            // A line a second is enough for whoever draws it.
+            if now.told.is_none_or(|told| told.elapsed() >= Duration::from_secs(1)) {
+                now.tell("progress");
+            }
+        }
+    }
+
+    fn figure(&self, name: &str, value: f64) {
+        if let Ok(mut now) = self.stage.lock() {
+            now.figures.insert(name.into(), value.into());
+        }
+    }
+
+    fn end(&self) {
+        if let Ok(mut now) = self.stage.lock()
+            && !now.name.is_empty()
+        {
+            now.tell("end");
+            now.name.clear();
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        let _ = writeln!(stderr(), "{}", serde_json::json!({ "event": "warning", "message": message }));
+    }
+}

@@ -1,0 +1,92 @@
+//! Finding what the verbs read: the catalog's columns, the encoders, ONNX Runtime, the table inside an index.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use catalex::features::Features;
+use catalex::index::{FEATURES, Index, MODEL, TOKENS};
+use catalex::semantic_id::TokenTable;
+use catalex::tokenizer::Tokenizer;
+#[cfg(feature = "encoders")]
+use catalex::{
+    catalog::CatalogSpec,
+    encoder::{ImageEncoder, Runtime, TextEncoder, embed},
+    error::Error,
+    progress::Progress,
+};
+
+#[cfg(feature = "encoders")]
+use super::options::EncodeOptions;
+
+/// The columns of a catalog that were asked for.
+#[cfg(feature = "encoders")]
+pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> CatalogSpec {
+    CatalogSpec {
+        path: catalog.to_path_buf(),
+        id: options.id.clone(),
+        text: options.text.clone().unwrap_or_default(),
+        image: options.image.clone(),
+    }
+}
+
+/// Runs the encoders that were asked for over a catalog.
+#[cfg(feature = "encoders")]
+pub(super) fn encode_catalog(
+    catalog: &Path,
+    options: &EncodeOptions,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Features> {
+    let needs = |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
+    if options.text.is_some() != options.text_encoder.is_some() {
+        return Err(if options.text.is_some() { needs("text", "text-encoder") } else { needs("text-encoder", "text") }.into());
+    }
+    // A folder of pictures has no columns to name.
+    if options.image_encoder.is_none() && options.image.is_some() {
+        return Err(needs("image", "image-encoder").into());
+    }
+    if options.image.is_none() && options.image_encoder.is_some() && !catalog.is_dir() {
+        return Err(needs("image-encoder", "image").into());
+    }
+    if options.text_encoder.is_none() && options.image_encoder.is_none() {
+        let help = "name --text and --text-encoder, or --image and --image-encoder; ready vectors go to `catalex train`";
+        return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help).into());
+    }
+    let runtime = Runtime::load(&onnx_runtime(), threads)?;
+    let mut text = options.text_encoder.as_deref().map(|folder| TextEncoder::load(folder, &runtime)).transpose()?;
+    let mut image = options.image_encoder.as_deref().map(|folder| ImageEncoder::load(folder, &runtime)).transpose()?;
+    Ok(embed(&catalog_spec(catalog, options), text.as_mut(), image.as_mut(), progress)?)
+}
+
+/// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` laid out, else the system's.
+#[cfg(feature = "encoders")]
+fn onnx_runtime() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = set("ORT_DYLIB_PATH") {
+        return path;
+    }
+    let cache = set("CATALEX_CACHE").or_else(|| {
+        let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+        Some(base.join("catalex"))
+    });
+    let laid_out = cache.map(|cache| cache.join("onnxruntime-1.32.0/libonnxruntime.so")).filter(|path| path.is_file());
+    laid_out.unwrap_or_else(|| PathBuf::from("libonnxruntime.so"))
+}
+
+/// A token table, named itself or by its index.
+pub(super) fn token_table(path: &Path) -> Result<TokenTable> {
+    let path = if Index::is_index(path) { Index::open(path)?.path(TOKENS) } else { path.to_path_buf() };
+    Ok(TokenTable::read(&path)?)
+}
+
+/// A model, named itself or by its index.
+pub(super) fn model(path: &Path) -> Result<Tokenizer> {
+    let path = if Index::is_index(path) { Index::open(path)?.path(MODEL) } else { path.to_path_buf() };
+    Ok(Tokenizer::load(&path)?)
+}
+
+/// Features, named themselves or by their index.
+pub(super) fn features(path: &Path) -> Result<Features> {
+    let path = if Index::is_index(path) { Index::open(path)?.path(FEATURES) } else { path.to_path_buf() };
+    Ok(Features::read(&path)?)
+}

@@ -1,0 +1,29 @@
+//! `catalex vocab`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use catalex::progress::Progress;
+use catalex::vocabulary::write_vocabulary;
+use clap::Args;
+
+use super::options::Output;
+
+#[derive(Debug, Args)]
+pub(super) struct VocabArgs {
+    /// Token table, or an index.
+    #[arg(value_name = "TOKENS")]
+    tokens: PathBuf,
+    #[command(flatten)]
+    output: Output,
+    /// Hugging Face tokenizer folder to write an extended copy of.
+    #[arg(long, value_name = "HF_DIR")]
+    tokenizer: Option<PathBuf>,
+}
+
+pub(super) fn run(args: VocabArgs, progress: &dyn Progress) -> Result<()> {
+    let (out, overwrite) = (&args.output.out, args.output.overwrite());
+    catalex::artifact::refuse_existing(out, overwrite)?;
+    let table = super::sources::token_table(&args.tokens)?;
+    Ok(write_vocabulary(out, &table, args.tokenizer.as_deref(), overwrite, progress)?)
+}
