@@ -78,7 +78,12 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     super::inspect::show(&figures, false)?;
     let mut out = String::from("\nitems that share a prefix\n");
     for group in neighbours.iter().take(SHOWN) {
-        let members: Vec<&str> = group.members.iter().map(|(id, text)| if text.is_empty() { id } else { text }).map(String::as_str).collect();
+        let members: Vec<&str> = group
+            .members
+            .iter()
+            .map(|(id, text)| if text.is_empty() { id } else { text })
+            .map(String::as_str)
+            .collect();
         out += &format!("  {}  {}\n", group.prefix, members.join(" | "));
     }
     out += &format!("\nindex   {}\nreport  {}\n", args.output.out.display(), args.output.out.join(REPORT).display());

@@ -43,7 +43,13 @@ pub(super) fn run(args: LookupArgs) -> Result<()> {
     };
     if rows.is_empty() {
         let wanted = args.semantic_id.unwrap_or_default();
-        return Err(Error::data("lookup", "an item under this prefix", format!("none under {wanted}"), "try a shorter prefix").into());
+        return Err(Error::data(
+            "lookup",
+            "an item under this prefix",
+            format!("none under {wanted}"),
+            "try a shorter prefix",
+        )
+        .into());
     }
     let found: Vec<Found> = rows
         .into_iter()

@@ -37,9 +37,12 @@ pub(super) fn encode_catalog(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Features> {
-    let needs = |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
+    let needs =
+        |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
     if options.text.is_some() != options.text_encoder.is_some() {
-        return Err(if options.text.is_some() { needs("text", "text-encoder") } else { needs("text-encoder", "text") }.into());
+        return Err(
+            if options.text.is_some() { needs("text", "text-encoder") } else { needs("text-encoder", "text") }.into()
+        );
     }
     // A folder of pictures has no columns to name.
     if options.image_encoder.is_none() && options.image.is_some() {
@@ -49,7 +52,8 @@ pub(super) fn encode_catalog(
         return Err(needs("image-encoder", "image").into());
     }
     if options.text_encoder.is_none() && options.image_encoder.is_none() {
-        let help = "name --text and --text-encoder, or --image and --image-encoder; ready vectors go to `catalex train`";
+        let help =
+            "name --text and --text-encoder, or --image and --image-encoder; ready vectors go to `catalex train`";
         return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help).into());
     }
     let runtime = Runtime::load(&onnx_runtime(), threads)?;

@@ -85,7 +85,11 @@ impl Figures {
                 let counts = lookup.prefix_counts(depth).into_iter().take(LISTED);
                 counts.map(move |(codes, items)| (depth, codes, items))
             })
-            .map(|(depth, codes, items)| CrowdedPrefix { depth, prefix: table.metadata.token_format.semantic_id(&codes), items })
+            .map(|(depth, codes, items)| CrowdedPrefix {
+                depth,
+                prefix: table.metadata.token_format.semantic_id(&codes),
+                items,
+            })
             .collect();
         Ok(Figures {
             items: table.item_ids.len(),

@@ -45,17 +45,31 @@ pub fn report(title: &str, figures: &Figures, errors: &[f64], neighbours: &[Neig
             let members: Vec<String> = group
                 .members
                 .iter()
-                .map(|(id, text)| if text.is_empty() { escape(id) } else { format!("{} <small>({})</small>", escape(text), escape(id)) })
+                .map(|(id, text)| {
+                    if text.is_empty() {
+                        escape(id)
+                    } else {
+                        format!("{} <small>({})</small>", escape(text), escape(id))
+                    }
+                })
                 .collect();
             let (prefix, members) = (escape(&group.prefix), members.join("<br>"));
-            let _ = write!(html, "<tr><td><code>{prefix}</code></td><td class=\"n\">{}</td><td>{members}</td></tr>", group.items);
+            let _ = write!(
+                html,
+                "<tr><td><code>{prefix}</code></td><td class=\"n\">{}</td><td>{members}</td></tr>",
+                group.items
+            );
         }
         html.push_str("</table></div>");
     }
     html.push_str("<h2>Most crowded prefixes</h2><div class=\"scroll\"><table><tr><th class=\"n\">Depth</th><th>Prefix</th><th class=\"n\">Items</th></tr>");
     for crowded in &figures.crowded {
         let prefix = escape(&crowded.prefix);
-        let _ = write!(html, "<tr><td class=\"n\">{}</td><td><code>{prefix}</code></td><td class=\"n\">{}</td></tr>", crowded.depth, crowded.items);
+        let _ = write!(
+            html,
+            "<tr><td class=\"n\">{}</td><td><code>{prefix}</code></td><td class=\"n\">{}</td></tr>",
+            crowded.depth, crowded.items
+        );
     }
     html.push_str("</table></div></main></body></html>\n");
     html
@@ -72,14 +86,18 @@ fn summary(html: &mut String, figures: &Figures) {
             html,
             "<li>The quantizer alone gave {} items ({:.2}%) an ID that another had; {} items were moved to free IDs, \
              which adds {:.2}% to the distortion.</li>",
-            c.items - c.distinct_before, 100.0 * c.collision_rate, c.moved, 100.0 * c.added_distortion
+            c.items - c.distinct_before,
+            100.0 * c.collision_rate,
+            c.moved,
+            100.0 * c.added_distortion
         );
     }
     if let Some(r) = figures.reconstruction {
         let _ = write!(
             html,
             "<li>The IDs keep {:.1}% of what tells items apart (relative reconstruction error {:.4}).</li>",
-            100.0 * (1.0 - r.after_resolution), r.after_resolution
+            100.0 * (1.0 - r.after_resolution),
+            r.after_resolution
         );
     }
     let prefixes: Vec<String> = figures.distinct_prefixes.iter().map(usize::to_string).collect();
@@ -87,7 +105,9 @@ fn summary(html: &mut String, figures: &Figures) {
 }
 
 fn usage(html: &mut String, figures: &Figures) {
-    html.push_str("<h2>Codebooks</h2><div class=\"scroll\"><table><tr><th class=\"n\">Level</th><th class=\"n\">Codes</th>");
+    html.push_str(
+        "<h2>Codebooks</h2><div class=\"scroll\"><table><tr><th class=\"n\">Level</th><th class=\"n\">Codes</th>",
+    );
     html.push_str("<th class=\"n\">Used</th><th class=\"n\">Perplexity</th><th class=\"n\">Gini</th></tr>");
     for l in &figures.usage {
         let _ = write!(

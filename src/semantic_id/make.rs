@@ -1,0 +1,69 @@
+//! From features and a model to a token table.
+
+use super::{TableMetadata, TokenFormat, TokenTable, resolve};
+use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::progress::Progress;
+use crate::tokenizer::Tokenizer;
+
+impl TokenTable {
+    /// Encodes every item and gives each its own semantic ID. The features' modalities are found by name; where the
+    /// model has one modality and the features another one only, their widths decide.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when the features lack a modality of the model or have it in another width;
+    /// as [`resolve`].
+    pub fn of_features(
+        features: &Features,
+        model: &Tokenizer,
+        token_format: TokenFormat,
+        progress: &dyn Progress,
+    ) -> Result<TokenTable> {
+        let aligned = aligned(features, model)?;
+        progress.begin("encode", Some(features.len() as u64), "items");
+        let encoded = model.encode(aligned.concatenated().view(), Some(aligned.presence().view()))?;
+        progress.advance(features.len() as u64);
+        progress.end();
+        let ids = features.item_ids();
+        let assignment = resolve(encoded.latents.view(), encoded.codes.view(), model.codebooks(), ids, progress)?;
+        Ok(TokenTable {
+            item_ids: ids.clone(),
+            residual_error: model.latent_errors(encoded.latents.view(), assignment.codes.view())?,
+            codes: assignment.codes,
+            reassigned: assignment.reassigned,
+            metadata: TableMetadata {
+                model_hash: model.hash().to_owned(),
+                codebook_sizes: model.config().codebook_sizes.clone(),
+                token_format,
+                collisions: Some(assignment.report),
+            },
+        })
+    }
+}
+
+/// The features' modalities in the model's order.
+fn aligned(features: &Features, model: &Tokenizer) -> Result<Features> {
+    let wanted = &model.config().modalities;
+    let there = features.modalities();
+    if wanted.len() == 1 && there.len() == 1 && wanted[0].dim == there[0].dim() {
+        return Ok(features.clone());
+    }
+    for shape in wanted {
+        let got = match there.iter().find(|m| m.name == shape.name) {
+            Some(modality) if modality.dim() == shape.dim => continue,
+            Some(modality) => format!("{} numbers", modality.dim()),
+            None => format!("none of that name among {}", names(there.iter().map(|m| m.name.as_str()))),
+        };
+        return Err(Error::mismatch(
+            format!("modality {:?} of the features", shape.name),
+            format!("vectors of {} numbers, as the model was trained on", shape.dim),
+            got,
+            "embed with the encoders that the model was trained with, or train a new model",
+        ));
+    }
+    features.select(&wanted.iter().map(|shape| shape.name.clone()).collect::<Vec<_>>())
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

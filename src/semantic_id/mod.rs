@@ -1,0 +1,18 @@
+//! Unique semantic IDs: collisions resolved with the least harm, and the token table that keeps the result.
+//!
+//! A semantic ID is a row of codes, one a level. [`TokenFormat`] writes it as tokens, [`resolve`] makes the IDs of a
+//! catalog distinct, [`TokenTable`] holds them and [`Lookup`] finds them by item, by ID and by prefix.
+
+mod lookup;
+mod make;
+mod matching;
+mod overflow;
+mod resolve;
+mod table;
+mod table_io;
+mod token_format;
+
+pub use lookup::Lookup;
+pub use resolve::{Assignment, CollisionReport, resolve};
+pub use table::{TableMetadata, TokenTable};
+pub use token_format::TokenFormat;

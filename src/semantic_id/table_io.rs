@@ -1,0 +1,282 @@
+//! The token table as Parquet.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float32Array, StringArray, UInt16Array,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt16Type};
+use arrow::record_batch::RecordBatch;
+use ndarray::Array2;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use super::{CollisionReport, TableMetadata, TokenFormat, TokenTable};
+use crate::artifact::{AtomicFile, Overwrite};
+use crate::error::{Error, Result};
+use crate::item_ids::{IdFault, ItemIds};
+
+const FORMAT_VERSION: &str = "1";
+const ID: &str = "item_id";
+const CODES: &str = "codes";
+const SEMANTIC_ID: &str = "semantic_id";
+const ERROR: &str = "residual_error";
+const REASSIGNED: &str = "reassigned";
+const VERSION_KEY: &str = "catalex.format_version";
+const MODEL_KEY: &str = "catalex.model_hash";
+const LEVELS_KEY: &str = "catalex.levels";
+const SIZES_KEY: &str = "catalex.codebook_sizes";
+const FORMAT_KEY: &str = "catalex.token_format";
+const COLLISIONS_KEY: &str = "catalex.collisions";
+const REMAKE: &str = "make the table again with `catalex tokenize`";
+
+fn code_field() -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::UInt16, false))
+}
+
+pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Result<()> {
+    let levels = table.codes.ncols();
+    let failed = |e: parquet::errors::ParquetError| Error::io("write", path, std::io::Error::other(e));
+    let schema = Arc::new(Schema::new(vec![
+        Field::new(ID, table.item_ids.data_type(), false),
+        Field::new(CODES, DataType::FixedSizeList(code_field(), levels as i32), false),
+        Field::new(SEMANTIC_ID, DataType::Utf8, false),
+        Field::new(ERROR, DataType::Float32, false),
+        Field::new(REASSIGNED, DataType::Boolean, false),
+    ]));
+    let codes = Arc::new(UInt16Array::from_iter_values(table.codes.iter().copied()));
+    let columns: Vec<ArrayRef> = vec![
+        table.item_ids.to_arrow(),
+        Arc::new(FixedSizeListArray::new(code_field(), levels as i32, codes, None)),
+        Arc::new(StringArray::from_iter_values((0..table.codes.nrows()).map(|row| table.semantic_id(row)))),
+        Arc::new(Float32Array::from(table.residual_error.clone())),
+        Arc::new(BooleanArray::from(table.reassigned.clone())),
+    ];
+    let batch = RecordBatch::try_new(schema.clone(), columns)
+        .map_err(|e| Error::mismatch("columns of the token table", "one value an item", e, "check the table"))?;
+    let metadata = &table.metadata;
+    let mut pairs = vec![
+        (VERSION_KEY, FORMAT_VERSION.to_owned()),
+        (MODEL_KEY, metadata.model_hash.clone()),
+        (LEVELS_KEY, levels.to_string()),
+        (SIZES_KEY, serde_json::json!(metadata.codebook_sizes).to_string()),
+        (FORMAT_KEY, metadata.token_format.to_string()),
+    ];
+    if let Some(report) = &metadata.collisions {
+        pairs.push((COLLISIONS_KEY, serde_json::json!(report).to_string()));
+    }
+    let properties = WriterProperties::builder()
+        .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(pairs.into_iter().map(|(k, v)| KeyValue::new(k.into(), v)).collect()))
+        .build();
+    let file = AtomicFile::create(path, overwrite)?;
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(failed)?;
+    writer.write(&batch).map_err(failed)?;
+    writer.into_inner().map_err(failed)?.commit()
+}
+
+pub(super) fn read(path: &Path) -> Result<TokenTable> {
+    if !path.exists() {
+        return Err(Error::Missing {
+            path: path.to_path_buf(),
+            expected: "a token table".into(),
+            help: "check the path; `catalex tokenize` and `catalex build` write token tables".into(),
+        });
+    }
+    if path.is_dir() {
+        return Err(Error::file(path, "a token table or an index", "another folder", "name the table inside it"));
+    }
+    let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table in Parquet", e, REMAKE);
+    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let metadata = read_metadata(path, &pairs)?;
+    let schema = builder.schema().clone();
+    let batches =
+        builder.build().and_then(|r| Ok(r.collect::<std::result::Result<Vec<_>, _>>()?)).map_err(|e| damaged(&e))?;
+    let batch = concat_batches(&schema, &batches).map_err(|e| damaged(&e))?;
+    if batch.num_rows() == 0 {
+        return Err(Error::artifact(path, "at least one item", "an empty table", REMAKE));
+    }
+    let levels = metadata.codebook_sizes.len();
+    let ids = column(path, &batch, ID, "integers or strings", |t| matches!(t, DataType::Int64 | DataType::Utf8))?;
+    let item_ids = ItemIds::from_arrow(ids).map_err(|f| id_error(path, f))?;
+    item_ids.check_unique().map_err(|f| id_error(path, f))?;
+    let lists = column(
+        path,
+        &batch,
+        CODES,
+        &format!("fixed_size_list<uint16>[{levels}]"),
+        |t| matches!(t, DataType::FixedSizeList(f, n) if *f.data_type() == DataType::UInt16 && *n as usize == levels),
+    )?;
+    let codes = lists.as_fixed_size_list().values().as_primitive::<UInt16Type>().values().to_vec();
+    let codes = Array2::from_shape_vec((batch.num_rows(), levels), codes).map_err(|e| damaged(&e))?;
+    let errors = column(path, &batch, ERROR, "float32", |t| *t == DataType::Float32)?;
+    let reassigned = column(path, &batch, REASSIGNED, "boolean", |t| *t == DataType::Boolean)?;
+    let written = column(path, &batch, SEMANTIC_ID, "utf8", |t| *t == DataType::Utf8)?.as_string::<i32>();
+    let table = TokenTable {
+        item_ids,
+        codes,
+        residual_error: errors.as_primitive::<Float32Type>().values().to_vec(),
+        reassigned: reassigned.as_boolean().iter().map(|v| v.unwrap_or(false)).collect(),
+        metadata,
+    };
+    check_rows(path, &table, written)?;
+    Ok(table)
+}
+
+fn column<'a>(
+    path: &Path,
+    batch: &'a RecordBatch,
+    name: &str,
+    expected: &str,
+    fits: impl Fn(&DataType) -> bool,
+) -> Result<&'a ArrayRef> {
+    let refuse = |got: String| Error::Column {
+        path: path.to_path_buf(),
+        column: name.into(),
+        expected: expected.into(),
+        got,
+        help: REMAKE.into(),
+    };
+    let column = batch.column_by_name(name).ok_or_else(|| refuse("no such column".into()))?;
+    if !fits(column.data_type()) {
+        return Err(refuse(column.data_type().to_string()));
+    }
+    match (0..column.len()).find(|&row| column.is_null(row)) {
+        None => Ok(column),
+        Some(row) => Err(row_error(path, row, name, expected.into(), "null".into())),
+    }
+}
+
+fn row_error(path: &Path, row: usize, column: &str, expected: String, got: String) -> Error {
+    let help = REMAKE.into();
+    Error::Row { path: path.to_path_buf(), row: row as u64 + 1, column: column.into(), expected, got, help }
+}
+
+fn id_error(path: &Path, fault: IdFault) -> Error {
+    match fault {
+        IdFault::Null(row) => row_error(path, row, ID, "an item id".into(), "null".into()),
+        IdFault::Duplicate(first, row, id) => {
+            row_error(path, row, ID, "an id not used before".into(), format!("{id}, also in row {}", first + 1))
+        }
+        IdFault::Type(t) => Error::Column {
+            path: path.to_path_buf(),
+            column: ID.into(),
+            expected: "integers or strings".into(),
+            got: t.to_string(),
+            help: REMAKE.into(),
+        },
+    }
+}
+
+fn read_metadata(path: &Path, pairs: &[KeyValue]) -> Result<TableMetadata> {
+    let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
+    let wrong = |key: &str, got: &str| {
+        let help = "name a table that `catalex tokenize` or `catalex build` wrote";
+        Error::artifact(path, format!("a token table's metadata {key}"), got, help)
+    };
+    let needed = |key: &str| value(key).ok_or_else(|| wrong(key, "none"));
+    let version = needed(VERSION_KEY)?;
+    if version != FORMAT_VERSION {
+        let expected = format!("format version {FORMAT_VERSION}");
+        return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
+    }
+    let sizes = needed(SIZES_KEY)?;
+    let format = needed(FORMAT_KEY)?;
+    let collisions = value(COLLISIONS_KEY)
+        .map(|json| serde_json::from_str::<CollisionReport>(json).map_err(|_| wrong(COLLISIONS_KEY, json)))
+        .transpose()?;
+    let codebook_sizes: Vec<usize> = serde_json::from_str(sizes).map_err(|_| wrong(SIZES_KEY, sizes))?;
+    if codebook_sizes.is_empty() || needed(LEVELS_KEY)? != codebook_sizes.len().to_string() {
+        return Err(wrong(LEVELS_KEY, needed(LEVELS_KEY)?));
+    }
+    Ok(TableMetadata {
+        model_hash: needed(MODEL_KEY)?.to_owned(),
+        codebook_sizes,
+        token_format: format.parse::<TokenFormat>().map_err(|_| wrong(FORMAT_KEY, format))?,
+        collisions,
+    })
+}
+
+fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<()> {
+    let mut seen: HashMap<Vec<u16>, usize> = HashMap::with_capacity(table.codes.nrows());
+    for (row, codes) in table.codes.rows().into_iter().enumerate() {
+        for (level, (&code, &size)) in codes.iter().zip(&table.metadata.codebook_sizes).enumerate() {
+            if usize::from(code) >= size {
+                let expected = format!("codes below {size} at level {level}");
+                return Err(row_error(path, row, CODES, expected, code.to_string()));
+            }
+        }
+        let id = table.semantic_id(row);
+        if written.value(row) != id {
+            return Err(row_error(
+                path,
+                row,
+                SEMANTIC_ID,
+                format!("{id}, as the codes say"),
+                written.value(row).into(),
+            ));
+        }
+        if let Some(first) = seen.insert(codes.to_vec(), row) {
+            let got = format!("{id}, also in row {}", first + 1);
+            return Err(row_error(path, row, CODES, "codes that no other item has".into(), got));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn table() -> TokenTable {
+        TokenTable {
+            item_ids: ItemIds::Strings(vec!["x".into(), "y".into()]),
+            codes: array![[1, 0, 3], [1, 0, 2]],
+            residual_error: vec![0.5, 0.25],
+            reassigned: vec![false, true],
+            metadata: TableMetadata {
+                model_hash: "abc".into(),
+                codebook_sizes: vec![2, 2, 4],
+                token_format: TokenFormat::default(),
+                collisions: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_table_survives_and_is_the_same_bytes_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        table().write(&a, Overwrite::Refuse).unwrap();
+        table().write(&b, Overwrite::Refuse).unwrap();
+        assert_eq!(TokenTable::read(&a).unwrap(), table());
+        assert_eq!(std::fs::read(a).unwrap(), std::fs::read(b).unwrap());
+    }
+
+    #[test]
+    fn wrong_tables_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = |change: &dyn Fn(&mut TokenTable)| {
+            let path = folder.path().join("t");
+            let mut table = table();
+            change(&mut table);
+            table.write(&path, Overwrite::Replace).unwrap();
+            TokenTable::read(&path).unwrap_err().to_string()
+        };
+        assert!(says(&|t| t.codes[[0, 2]] = 2).contains("also in row 1"));
+        assert!(says(&|t| t.codes[[1, 0]] = 2).contains("codes below 2 at level 0"));
+        assert!(says(&|t| t.item_ids = ItemIds::Integers(vec![5, 5])).contains("row 2"));
+        assert!(says(&|t| t.metadata.codebook_sizes.truncate(2)).contains("metadata catalex.levels"));
+    }
+}
