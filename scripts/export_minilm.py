@@ -83,7 +83,9 @@ class Bert:
 
     def embeddings(self, input_ids: str, token_type_ids: str) -> str:
         node, ints = self.graph.node, self.graph.ints
-        words = node("Gather", [self.weights.add(self.graph, "embeddings.word_embeddings.weight"), input_ids], name="words")
+        words = node(
+            "Gather", [self.weights.add(self.graph, "embeddings.word_embeddings.weight"), input_ids], name="words"
+        )
         kinds = self.weights.add(self.graph, "embeddings.token_type_embeddings.weight")
         kinds = node("Gather", [kinds, token_type_ids], name="kinds")
         length = node("Shape", [input_ids], name="length", start=1, end=2)

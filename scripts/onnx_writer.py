@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Union
 
 FLOAT, INT64, FLOAT16 = 1, 7, 10
 IR_VERSION = 8
 OPSET = 17
 
-Attribute = Union[int, float, str, Sequence[int]]
+Attribute = int | float | str | Sequence[int]
 
 
 def _varint(value: int) -> bytes:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 
 if sys.version_info < (3, 10):
-    sys.exit("set-up: this is Python %d.%d, set-up needs 3.10 or later: name one with PYTHON=..." % sys.version_info[:2])
+    sys.exit("set-up: this is Python " + sys.version.split()[0] + ", 3.10 or later is needed: name one with PYTHON=...")
 
 import argparse
 import contextlib
@@ -62,14 +62,18 @@ def check_users_own() -> list[Part]:
     if not libtorch:
         parts.append(Libtorch())
     elif not (Path(libtorch) / "lib").is_dir():
-        raise SetupError(f"LIBTORCH is set to {libtorch}, which has no folder lib: correct it, or unset it to let set-up fetch libtorch")
+        raise SetupError(
+            f"LIBTORCH is set to {libtorch}, which has no folder lib: correct it, or unset it to let set-up fetch one"
+        )
     else:
         say(f"using your LIBTORCH, {libtorch}")
     library = os.environ.get("ORT_DYLIB_PATH")
     if not library:
         parts.append(OnnxRuntime())
     elif not Path(library).is_file():
-        raise SetupError(f"ORT_DYLIB_PATH is set to {library}, which is not a file: correct it, or unset it to let set-up fetch ONNX Runtime")
+        raise SetupError(
+            f"ORT_DYLIB_PATH is set to {library}, which is not a file: correct it, or unset it to let set-up fetch one"
+        )
     else:
         say(f"using your ORT_DYLIB_PATH, {library}")
     return parts
@@ -99,8 +103,8 @@ def check_space(cache: Path, parts: list[Part]) -> None:
     free = shutil.disk_usage(cache).free
     if free < needed:
         raise SetupError(
-            f"{cache} has {free / 1e9:.1f} GB free and set-up with a first build needs {needed / 1e9:.1f} GB: free some "
-            "space or set CATALEX_CACHE to a folder on a larger disk, then run again"
+            f"{cache} has {free / 1e9:.1f} GB free and set-up with a first build needs {needed / 1e9:.1f} GB: free "
+            "some space or set CATALEX_CACHE to a folder on a larger disk, then run again"
         )
 
 
@@ -131,7 +135,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-tests", action="store_true", help="leave out the Python test environment")
     parser.add_argument("--print-env", action="store_true", help="print shell exports and do nothing else")
+    parser.add_argument("--print-cache", action="store_true", help="print the cache folder and do nothing else")
     arguments = parser.parse_args()
+    if arguments.print_cache:
+        print(cache_folder())
+        return
     if arguments.print_env:
         for name, value in environment(cache_folder()).items():
             print(f"export {name}={shlex.quote(value)}")

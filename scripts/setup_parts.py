@@ -1,9 +1,9 @@
 """The parts that set-up lays into the cache folder, each made beside its place and moved there whole.
 
-    libtorch-2.13.0/       lib/, include/, build-version: what LIBTORCH points to
-    onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
-    models/minilm/         the text encoder, float32 ONNX with its tokenizer and configuration
-    venv/                  Python with what the tests and checks need
+libtorch-2.13.0/       lib/, include/, build-version: what LIBTORCH points to
+onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
+models/minilm/         the text encoder, float32 ONNX with its tokenizer and configuration
+venv/                  Python with what the tests and checks need
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ class Libtorch(Part):
         folder = cache / LIBTORCH
         libraries = [*TORCH_LIBRARIES, *(library for _, library in CUDA_LIBRARIES), "libtorch.so"]
         files = [folder / "lib" / library for library in libraries]
-        return not all(path.is_file() for path in [*files, folder / "include" / "torch" / "script.h", folder / "build-version"])
+        return not all(
+            path.is_file() for path in [*files, folder / "include" / "torch" / "script.h", folder / "build-version"]
+        )
 
     def make(self, cache: Path) -> None:
         require_x86_64_linux("libtorch", "LIBTORCH to the folder of a libtorch 2.13.0")
@@ -216,22 +218,38 @@ class TestVenv(Part):
         except OSError as error:
             disk_error(error, folder)
         made = subprocess.run(
-            [sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+            [sys.executable, "-m", "venv", str(folder)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
         if made.returncode != 0:
             raise SetupError(
                 f"cannot make a virtual environment ({last_line(made.stderr or made.stdout)}): install Python's venv "
                 "module (on Debian and Ubuntu: apt install python3-venv), then run again"
             )
-        install = ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary=:all:"]
+        install = [
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "--no-input",
+            "install",
+            "--quiet",
+            "--only-binary=:all:",
+        ]
         python = folder / "bin" / "python"
         done = subprocess.run(
-            [str(python), *install, "-r", str(REQUIREMENTS)], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+            [str(python), *install, "-r", str(REQUIREMENTS)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
         if done.returncode != 0:
             raise SetupError(
-                f"pip cannot install python/requirements-test.txt ({last_line(done.stderr)}): check the network and the "
-                "free disk space, then run again"
+                f"pip cannot install python/requirements-test.txt ({last_line(done.stderr)}): check the network and "
+                "the free disk space, then run again"
             )
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
