@@ -1,0 +1,71 @@
+# The front door. `make` alone says what there is.
+#
+# Whatever is not a crate (libtorch, ONNX Runtime, the text encoder, a Python environment for tests) is brought in by
+# scripts/setup.py into a cache folder outside the checkout, and so is cargo's build folder.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-build build demo check lint-rust lint-python test test-rust test-python clean
+
+PYTHON ?= python3
+export RUSTDOCFLAGS = -D warnings
+
+# Every recipe that runs cargo or the binary starts with this line.
+ENV = environment=$$($(PYTHON) scripts/setup.py --print-env); eval "$$environment"
+WITHOUT_LIBTORCH = env -u LIBTORCH -u ORT_DYLIB_PATH -u LD_LIBRARY_PATH
+CLIPPY = cargo clippy --release --quiet --all-targets
+
+help: ## say what there is
+	@echo "catalex: semantic IDs for LLM recommenders. Usage: make TARGET"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "Variables:"
+	@echo "  CATALEX_CACHE=DIR    where set-up puts things ($$($(PYTHON) scripts/setup.py --print-cache))"
+	@echo "  LIBTORCH=DIR, ORT_DYLIB_PATH=FILE    your own libtorch 2.13 and ONNX Runtime, used instead of fetched ones"
+	@echo "  CARGO_TARGET_DIR=DIR, PYTHON=python3, DEMO_OUT=target/demo-index"
+
+demo: build ## index the 1,852 emoji of fixtures/emoji, text and pictures, and look around in the result
+	@$(ENV); scripts/demo.sh "$$CARGO_TARGET_DIR/release/catalex"
+
+test: setup check test-rust test-python ## everything that must pass: checks, Rust tests with and without libtorch, Python tests
+
+build: setup-build ## build the release binary; the last line printed is its path
+	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
+	@$(ENV); cargo build --release; realpath "$$CARGO_TARGET_DIR/release/catalex"
+
+check: setup lint-rust lint-python ## formatting and lints, Rust and Python, every feature set
+
+setup: ## bring in all that build, demo and tests need (quick when it is there)
+	@$(PYTHON) scripts/setup.py
+
+clean: ## remove what demo left in target/ and cargo's build of this project; keep what set-up fetched
+	@rm -rf target
+	@$(ENV); if [ -d "$$CARGO_TARGET_DIR" ]; then cargo clean --release --package catalex --package catalex-python; fi
+
+setup-build:
+	@$(PYTHON) scripts/setup.py --no-tests
+
+lint-rust:
+	@echo "check: cargo fmt, clippy on four feature sets, cargo doc" >&2
+	@cargo fmt --all --check
+	@$(ENV); $(CLIPPY) --workspace -- -D warnings
+	@$(ENV); $(CLIPPY) --no-default-features -- -D warnings
+	@$(ENV); $(CLIPPY) --no-default-features --features encoders -- -D warnings
+	@$(ENV); $(CLIPPY) --no-default-features --features train -- -D warnings
+	@$(ENV); cargo doc --release --quiet --no-deps
+
+lint-python:
+	@echo "check: ruff, mypy" >&2
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/ruff" format --quiet --check . ../scripts; "$$CATALEX_VENV/bin/ruff" check --quiet . ../scripts
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/mypy" --no-error-summary
+
+test-rust:
+	@$(ENV); cargo test --release
+	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --release --no-default-features
+
+# pytest exits with 5 where it finds no test.
+test-python:
+	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest || [ $$? -eq 5 ]

@@ -1,0 +1,5 @@
+"""Semantic IDs for LLM recommenders."""
+
+from ._native import __version__
+
+__all__ = ["__version__"]

