@@ -2,6 +2,9 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+pub mod catalog;
+#[cfg(feature = "encoders")]
+pub mod encoder;
 pub mod error;
 pub mod features;
 pub mod index;

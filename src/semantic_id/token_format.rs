@@ -138,8 +138,7 @@ impl FromStr for TokenFormat {
                 parts.push(part);
                 rest = &rest[name.len()..];
             } else {
-                let end = rest[1..].find('{').map_or(rest.len(), |i| i + 1);
-                let end = if rest.is_char_boundary(end) { end } else { rest.len() };
+                let end = rest.char_indices().skip(1).find(|&(_, c)| c == '{').map_or(rest.len(), |(at, _)| at);
                 parts.push(Part::Text(rest[..end].to_owned()));
                 rest = &rest[end..];
             }

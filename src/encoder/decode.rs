@@ -1,0 +1,102 @@
+//! From a picture's bytes to upright RGB pixels on white.
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
+
+use crate::catalog::ImageSource;
+
+/// Most pixels a picture may declare; more is refused before anything is decoded.
+const MOST_PIXELS: u64 = 100_000_000;
+/// Most memory that decoding one picture may take.
+const MOST_MEMORY: u64 = 1 << 30;
+
+/// Why a picture cannot be used: what was expected and what it is.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) expected: String,
+    pub(super) got: String,
+}
+
+fn fault(expected: impl Into<String>, got: impl ToString) -> Fault {
+    Fault { expected: expected.into(), got: got.to_string() }
+}
+
+pub(super) fn decode(source: &ImageSource) -> Result<RgbImage, Fault> {
+    let (bytes, name) = match source {
+        ImageSource::Bytes(bytes) => (std::borrow::Cow::from(bytes), "the picture in the table".to_owned()),
+        ImageSource::Path(path) => {
+            let read = std::fs::read(path).map_err(|e| fault(format!("a picture at {}", path.display()), e))?;
+            (read.into(), path.display().to_string())
+        }
+    };
+    decode_bytes(&bytes, &name)
+}
+
+fn decode_bytes(bytes: &[u8], name: &str) -> Result<RgbImage, Fault> {
+    if bytes.is_empty() {
+        return Err(fault(format!("a picture in {name}"), "no bytes at all"));
+    }
+    let unreadable = |e: image::ImageError| fault(format!("a JPEG, PNG, WebP, GIF, BMP or TIFF picture in {name}"), e);
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| unreadable(e.into()))?;
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS || width == 0 || height == 0 {
+        let expected = format!("a picture of 1 to {MOST_PIXELS} pixels in {name}");
+        return Err(fault(expected, format!("{width} x {height} declared")));
+    }
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MOST_MEMORY);
+    decoder.set_limits(limits).map_err(unreadable)?;
+    // A broken EXIF block is no reason to refuse a good picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    picture.apply_orientation(orientation);
+    Ok(on_white(picture))
+}
+
+fn on_white(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let picture = picture.into_rgba8();
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let [r, g, b, a] = picture.get_pixel(x, y).0.map(u32::from);
+        // Rounded division by 255, as Pillow composes.
+        let mix = |c: u32| ((c * a + 255 * (255 - a) + 127) / 255) as u8;
+        Rgb([mix(r), mix(g), mix(b)])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageFormat, Rgba, RgbaImage};
+
+    fn encoded(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        picture.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn alpha_lies_on_white() {
+        let picture = RgbaImage::from_pixel(2, 1, Rgba([10, 20, 30, 0]));
+        let decoded = decode_bytes(&encoded(picture.into(), ImageFormat::Png), "x").unwrap();
+        assert_eq!(decoded.get_pixel(0, 0).0, [255, 255, 255]);
+    }
+
+    #[test]
+    fn bad_pictures_are_told_apart() {
+        let png = encoded(DynamicImage::new_rgb8(40, 40), ImageFormat::Png);
+        assert!(decode_bytes(&[], "x").unwrap_err().got.contains("no bytes"));
+        assert!(decode_bytes(b"GIF, they said", "x").is_err());
+        assert!(decode_bytes(&png[..png.len() / 2], "x").is_err());
+        // A bomb: the header declares 60,000 x 60,000.
+        let mut bomb = png.clone();
+        bomb[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
+        let got = decode_bytes(&bomb, "x").unwrap_err().got;
+        assert!(got.contains("60000 x 60000") || got.to_lowercase().contains("crc"), "{got}");
+    }
+}
