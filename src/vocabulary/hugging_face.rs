@@ -134,7 +134,9 @@ fn verify(
     table: &TokenTable,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let tokenizer = Tokenizer::from_file(extended).map_err(|e| unusable(source, e))?;
+    let mut tokenizer = Tokenizer::from_file(extended).map_err(|e| unusable(source, e))?;
+    // Some files keep the padding of their last use.
+    tokenizer.with_padding(None);
     progress.begin("verify", Some(table.codes.nrows() as u64), "IDs");
     for (row, codes) in table.codes.rows().into_iter().enumerate() {
         let id = table.semantic_id(row);
