@@ -16,6 +16,8 @@ struct Slot {
     first: Tensor,
     second: Tensor,
     weight_decay: f64,
+    /// What this tensor's learning rate is multiplied with.
+    pace: f64,
 }
 
 /// The optimizer of a set of tensors.
@@ -26,13 +28,15 @@ pub(super) struct AdamW {
 }
 
 impl AdamW {
-    /// Adds a tensor that requires gradients.
-    pub(super) fn add(&mut self, tensor: &Tensor, weight_decay: f64) {
+    /// Adds a tensor that requires gradients. Its steps are `pace` times the learning rate: Adam's steps have one size
+    /// whatever a tensor's scale, so a tensor of small numbers needs small steps.
+    pub(super) fn add(&mut self, tensor: &Tensor, weight_decay: f64, pace: f64) {
         self.slots.push(Slot {
             tensor: tensor.shallow_clone(),
             first: tensor.zeros_like(),
             second: tensor.zeros_like(),
             weight_decay,
+            pace,
         });
     }
 
@@ -47,9 +51,10 @@ impl AdamW {
                 let _ = slot.first.lerp_(gradient, 1.0 - BETA1);
                 let _ = slot.second.g_mul_scalar_(BETA2);
                 let _ = slot.second.addcmul_(&(gradient * (1.0 - BETA2)), gradient);
+                let rate = learning_rate * slot.pace;
                 let scale = (&slot.second / correct2).sqrt() + EPSILON;
-                let _ = slot.tensor.g_mul_scalar_(1.0 - learning_rate * slot.weight_decay);
-                let _ = slot.tensor.g_sub_(&(&slot.first / scale * (learning_rate / correct1)));
+                let _ = slot.tensor.g_mul_scalar_(1.0 - rate * slot.weight_decay);
+                let _ = slot.tensor.g_sub_(&(&slot.first / scale * (rate / correct1)));
             }
         });
     }
@@ -72,7 +77,7 @@ mod tests {
     fn finds_the_minimum_of_a_bowl() {
         let x = Tensor::from_slice(&[3.0f32, -2.0]).set_requires_grad(true);
         let mut optimizer = AdamW::default();
-        optimizer.add(&x, 0.0);
+        optimizer.add(&x, 0.0, 1.0);
         for _ in 0..500 {
             let loss = (&x - 1.0).square().sum(Kind::Float);
             optimizer.step(&loss, 0.05);

@@ -103,18 +103,21 @@ impl Run {
         rng: Xoshiro256Plus,
     ) -> Self {
         let mut optimizer = AdamW::default();
-        for net in [&model.projection, &model.inverse] {
+        let variance = mean_square(&training);
+        // Latents have a mean square of 1 a dimension, features one of variance / dim.
+        let feature_scale = (variance / training.size()[1] as f64).sqrt();
+        for (net, output_scale) in [(&model.projection, 1.0), (&model.inverse, feature_scale)] {
             // The linear path starts as the principal axes, which are no accident: they do not decay.
-            optimizer.add(&net.skip, 0.0);
-            for layer in &net.layers {
-                optimizer.add(&layer.weight, config.weight_decay);
-                optimizer.add(&layer.bias, 0.0);
+            optimizer.add(&net.skip, 0.0, output_scale);
+            for (at, layer) in net.layers.iter().enumerate() {
+                let pace = if at + 1 == net.layers.len() { output_scale } else { 1.0 };
+                optimizer.add(&layer.weight, config.weight_decay, pace);
+                optimizer.add(&layer.bias, 0.0, pace);
             }
         }
         for book in &model.codebooks {
-            optimizer.add(book, 0.0);
+            optimizer.add(book, 0.0, 1.0);
         }
-        let variance = mean_square(&training);
         let best = (0, model.snapshot());
         Run { model, optimizer, training, validation, variance, config, rng, history: Vec::new(), best }
     }
