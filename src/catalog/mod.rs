@@ -4,6 +4,7 @@
 //! columns, and where its picture is.
 
 mod cells;
+mod jsonl;
 mod open;
 mod reader;
 mod text;

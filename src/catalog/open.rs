@@ -1,7 +1,7 @@
 //! Telling the formats apart and opening each as a stream of Arrow batches.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use arrow::csv;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
-use arrow::json;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::jsonl;
 use crate::error::{Error, Result};
 
 /// Rows of a batch.
 pub(super) const BATCH: usize = 4_096;
 
-type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
+pub(super) type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
 
 /// A table being read.
 pub(super) struct Table {
@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Table> {
         (head, _) if head.starts_with(b"PAR1") => parquet(path, file),
         (_, "csv") => csv_table(path, file, b','),
         (_, "tsv") => csv_table(path, file, b'\t'),
-        (_, "jsonl" | "ndjson" | "json") => jsonl(path, file),
+        (_, "jsonl" | "ndjson" | "json") => jsonl::open(path),
         (_, "arrows") => arrow_stream(path, file),
         (_, "parquet" | "arrow" | "feather" | "ipc") => Err(damaged(path, "a file that does not begin as one")),
         _ => {
@@ -92,20 +92,6 @@ fn csv_table(path: &Path, file: File, delimiter: u8) -> Result<Table> {
     let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
     let reader = csv::ReaderBuilder::new(schema.clone()).with_format(format).with_batch_size(BATCH).build(file);
     Ok(Table { schema, batches: Box::new(reader.map_err(|e| damaged(path, e))?), rows: None })
-}
-
-fn jsonl(path: &Path, file: File) -> Result<Table> {
-    let mut file = BufReader::new(file);
-    let first = file.fill_buf().map_err(|e| Error::io("read", path, e))?.first().copied();
-    if first == Some(b'[') {
-        let help = "write one object a line";
-        return Err(Error::file(path, "JSON objects, one a line", "one JSON array", help));
-    }
-    let (schema, rows) =
-        json::reader::infer_json_schema_from_seekable(&mut file, None).map_err(|e| damaged(path, e))?;
-    let schema = Arc::new(schema);
-    let reader = json::ReaderBuilder::new(schema.clone()).with_batch_size(BATCH).build(file);
-    Ok(Table { schema, batches: Box::new(reader.map_err(|e| damaged(path, e))?), rows: u64::try_from(rows).ok() })
 }
 
 /// The columns that a folder of pictures is read as.

@@ -233,8 +233,8 @@ mod tests {
         assert!(says("d.csv", "id,t\n,x\n", &["t"]).contains("row 1"));
         assert!(says("e.csv", "", &["t"]).contains("empty file"));
         assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of strings"));
-        assert!(says("g.jsonl", "{\"id\": 1\n", &[]).contains("damaged"));
-        assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one a line"));
+        assert!(says("g.jsonl", "{\"id\": 1\n", &[]).contains("object in line 1"));
+        assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object a line"));
         assert!(says("i.parquet", "no parquet", &[]).contains("damaged"));
         assert!(says("j.txt", "x", &[]).contains(".parquet"));
     }
