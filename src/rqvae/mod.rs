@@ -10,12 +10,14 @@
 
 mod adamw;
 mod config;
+mod encode;
 mod init;
 mod kmeans;
 mod model;
 mod trainer;
 
 pub use config::{TrainConfig, ValidTrainConfig};
+pub use encode::encode;
 pub use trainer::{EpochFigures, Trained, train};
 
 use tch::{Cuda, Device};

@@ -1,9 +1,10 @@
 //! The network in tch: projection, residual quantizer, inverse projection, and the losses.
 
-use tch::{Kind, Tensor, no_grad};
+use ndarray::Axis;
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::config::ValidTrainConfig;
-use super::init::{ROWS_AT_ONCE, array, vector};
+use super::init::{ROWS_AT_ONCE, array, tensor, vector};
 use crate::error::Result;
 use crate::tokenizer::{Layer, Network};
 
@@ -39,6 +40,15 @@ impl Net {
 
     fn parameters(&self) -> impl Iterator<Item = &Tensor> {
         std::iter::once(&self.skip).chain(self.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
+    }
+
+    /// A frozen network, back in libtorch.
+    pub(super) fn thaw(network: &Network, device: Device) -> Self {
+        let layer = |l: &Layer| Linear {
+            weight: tensor(&l.weight).to_device(device),
+            bias: tensor(&l.bias.view().insert_axis(Axis(0)).to_owned()).view(-1).to_device(device),
+        };
+        Net { skip: tensor(&network.skip).to_device(device), layers: network.layers.iter().map(layer).collect() }
     }
 
     /// The frozen copy.
@@ -79,23 +89,8 @@ impl Model {
         self.projection.parameters().chain(self.inverse.parameters()).chain(&self.codebooks).collect()
     }
 
-    /// Greedy residual quantization: at each level the codeword nearest to what is left.
-    pub(super) fn quantize(&self, z: &Tensor) -> Quantized {
-        let mut rest = z.detach();
-        let mut sum = z.zeros_like();
-        let (mut codes, mut residuals) = (Vec::new(), Vec::new());
-        for book in &self.codebooks {
-            let code = no_grad(|| {
-                let half_norms = book.square().sum_dim_intlist(1, false, Kind::Float) * 0.5;
-                (half_norms - rest.matmul(&book.tr())).argmin(1, false)
-            });
-            let codeword = book.index_select(0, &code);
-            let next = &rest - codeword.detach();
-            sum += codeword;
-            codes.push(code);
-            residuals.push(std::mem::replace(&mut rest, next));
-        }
-        Quantized { sum, codes, residuals }
+    fn quantize(&self, z: &Tensor) -> Quantized {
+        quantize(&self.codebooks, z)
     }
 
     /// Losses on a batch `x (n, dim)` of standardised features whose mean squared length is `x_variance`.
@@ -150,4 +145,23 @@ impl Model {
             }
         });
     }
+}
+
+/// Greedy residual quantization: at each level the codeword nearest to what is left.
+pub(super) fn quantize(codebooks: &[Tensor], z: &Tensor) -> Quantized {
+    let mut rest = z.detach();
+    let mut sum = z.zeros_like();
+    let (mut codes, mut residuals) = (Vec::new(), Vec::new());
+    for book in codebooks {
+        let code = no_grad(|| {
+            let half_norms = book.square().sum_dim_intlist(1, false, Kind::Float) * 0.5;
+            (half_norms - rest.matmul(&book.tr())).argmin(1, false)
+        });
+        let codeword = book.index_select(0, &code);
+        let next = &rest - codeword.detach();
+        sum += codeword;
+        codes.push(code);
+        residuals.push(std::mem::replace(&mut rest, next));
+    }
+    Quantized { sum, codes, residuals }
 }

@@ -135,6 +135,11 @@ impl Tokenizer {
         self.quantizer.codebooks()
     }
 
+    /// Standardised features to latents.
+    pub fn projection(&self) -> &Network {
+        &self.projection
+    }
+
     /// Centring and scaling of the input.
     pub fn standardization(&self) -> &Standardization {
         &self.standardization

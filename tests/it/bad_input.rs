@@ -1,0 +1,310 @@
+//! Bad input of every kind, through the built binary: the exit code, a message that says where and what to do, no
+//! panic, and nothing left behind.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::{Float32Type, Int64Type};
+use catalex::artifact::Overwrite;
+use ndarray::Array2;
+use parquet::arrow::ArrowWriter;
+
+use super::support::{catalex, clustered, features, files, hand_made, mobilenet, outcome, write_matrix, write_npy};
+
+/// One case: its name, the arguments (`@x` is the path of x in the test's folder), the exit code, words of the message.
+struct Case(&'static str, &'static str, i32, &'static [&'static str]);
+
+fn parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn strings(values: Vec<Option<&str>>) -> ArrayRef {
+    Arc::new(StringArray::from(values))
+}
+
+fn cut(path: &Path, from: &Path) {
+    let bytes = fs::read(from).unwrap();
+    fs::write(path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+}
+
+fn write_inputs(folder: &Path) {
+    let at = |name: &str| folder.join(name);
+    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let list = |rows: Vec<Option<Vec<Option<f32>>>>| -> ArrayRef {
+        Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(rows))
+    };
+    // Features.
+    write_matrix(&at("x.npy"), &clustered(40, 4));
+    write_matrix(&at("wide.npy"), &clustered(40, 5));
+    write_matrix(&at("one.npy"), &clustered(1, 4));
+    write_matrix(&at("equal.npy"), &Array2::ones((40, 4)));
+    write_npy(&at("ints.npy"), "<i8", &[2, 1], &[0; 16]);
+    write_npy(&at("cube.npy"), "<f4", &[2, 1, 1], &floats(&[1.0, 2.0]));
+    write_npy(&at("nan.npy"), "<f4", &[3, 1], &floats(&[1.0, f32::NAN, 2.0]));
+    write_npy(&at("inf.npy"), "<f4", &[3, 1], &floats(&[1.0, 2.0, f32::INFINITY]));
+    write_npy(&at("short.npy"), "<f4", &[30, 4], &floats(&[1.0, 2.0]));
+    features(clustered(40, 4)).write(&at("x.parquet"), Overwrite::Refuse).unwrap();
+    cut(&at("cut.parquet"), &at("x.parquet"));
+    let ids = || -> ArrayRef { Arc::new(Int64Array::from(vec![1, 2])) };
+    let ragged = list(vec![Some(vec![Some(1.0), Some(2.0)]), Some(vec![Some(1.0)])]);
+    parquet(&at("ragged.parquet"), vec![("item_id", ids()), ("v", ragged)]);
+    let holes = list(vec![Some(vec![Some(1.0), None]), Some(vec![Some(1.0), Some(2.0)])]);
+    parquet(&at("holes.parquet"), vec![("item_id", ids()), ("v", holes)]);
+    let good = || list(vec![Some(vec![Some(1.0)]), Some(vec![Some(2.0)])]);
+    parquet(&at("twice.parquet"), vec![("item_id", Arc::new(Int64Array::from(vec![7, 7]))), ("v", good())]);
+    parquet(&at("floats.parquet"), vec![("item_id", ids()), ("price", Arc::new(Float32Array::from(vec![1.0, 2.0])))]);
+    let integers = ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1)]), Some(vec![Some(2)])]);
+    parquet(&at("int-lists.parquet"), vec![("item_id", ids()), ("v", Arc::new(integers))]);
+    fs::write(at("empty"), "").unwrap();
+    fs::write(at("words.txt"), "these are words").unwrap();
+    // A model and its table.
+    hand_made(4, &[4, 4, 4]).save(&at("model"), Overwrite::Refuse).unwrap();
+    hand_made(4, &[4, 4]).save(&at("small-model"), Overwrite::Refuse).unwrap();
+    hand_made(4, &[4, 4, 4]).save(&at("flipped"), Overwrite::Refuse).unwrap();
+    let mut weights = fs::read(at("flipped/model.safetensors")).unwrap();
+    let last = weights.len() - 3;
+    weights[last] ^= 4;
+    fs::write(at("flipped/model.safetensors"), weights).unwrap();
+    hand_made(4, &[4, 4, 4]).save(&at("future"), Overwrite::Refuse).unwrap();
+    let config = fs::read_to_string(at("future/config.json")).unwrap();
+    fs::write(at("future/config.json"), config.replacen("\"format_version\": 1", "\"format_version\": 99", 1)).unwrap();
+    let made = catalex(&[
+        "tokenize",
+        &at("x.npy").to_string_lossy(),
+        "--model",
+        &at("model").to_string_lossy(),
+        "--out",
+        &at("t.parquet").to_string_lossy(),
+    ]);
+    let (code, message) = outcome(&{ made }.output().unwrap());
+    assert_eq!(code, 0, "{message}");
+    cut(&at("cut-tokens.parquet"), &at("t.parquet"));
+    // Catalogs.
+    fs::write(at("c.csv"), "id,t\n1,x\n2,y\n").unwrap();
+    fs::write(at("ragged.csv"), "id,t\n1,x\n2,y,z\n").unwrap();
+    fs::write(at("bare.csv"), "id,t\n").unwrap();
+    fs::write(at("twice.csv"), "id,t\n7,x\n8,y\n7,z\n").unwrap();
+    fs::write(at("textless.csv"), "id,t\n1,\n2, \n").unwrap();
+    fs::write(at("bad.jsonl"), "{\"id\": 1, \"t\": \"x\"}\n{\"id\": 2, \"t\": \n").unwrap();
+    fs::write(at("object.jsonl"), "{\"id\": 1, \"t\": {\"en\": \"x\"}}\n").unwrap();
+    parquet(
+        &at("null-id.parquet"),
+        vec![("id", strings(vec![Some("a"), None])), ("t", strings(vec![Some("x"), Some("y")]))],
+    );
+    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"x"[..], b"y"]));
+    parquet(&at("binary.parquet"), vec![("id", ids()), ("t", bytes)]);
+    parquet(
+        &at("float-id.parquet"),
+        vec![("id", Arc::new(Float32Array::from(vec![1.0]))), ("t", strings(vec![Some("x")]))],
+    );
+    // Pictures.
+    let smile = fs::read(super::support::root().join("fixtures/emoji/images/1F600.png")).unwrap();
+    fs::write(at("good.png"), &smile).unwrap();
+    fs::write(at("corrupt.png"), &smile[..smile.len() / 2]).unwrap();
+    fs::write(at("zero.png"), "").unwrap();
+    // A bitmap whose header declares 60,000 x 60,000 pixels.
+    let mut bomb = b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    bomb.extend([60_000u32.to_le_bytes(), 60_000u32.to_le_bytes()].concat());
+    bomb.extend([1, 0, 24, 0]);
+    bomb.extend([0; 24]);
+    fs::write(at("bomb.bmp"), bomb).unwrap();
+    for name in ["corrupt.png", "zero.png", "missing.png", "bomb.bmp", "words.txt"] {
+        fs::write(at(&format!("{name}.csv")), format!("id,image\n1,good.png\n2,{name}\n")).unwrap();
+    }
+    // Encoders.
+    for folder in ["no-graph", "bad-graph", "no-tokenizer", "bad-tokenizer"] {
+        fs::create_dir(at(folder)).unwrap();
+    }
+    fs::copy(mobilenet().join("preprocessor_config.json"), at("bad-graph/preprocessor_config.json")).unwrap();
+    fs::write(at("bad-graph/model.onnx"), "no graph").unwrap();
+    fs::write(at("bad-tokenizer/tokenizer.json"), "{\"model\": 3}").unwrap();
+    // Settings.
+    fs::write(at("unknown.toml"), "levles = 3\n").unwrap();
+    fs::write(at("syntax.toml"), "levels = = 3\n").unwrap();
+    fs::write(at("type.toml"), "levels = \"three\"\n").unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    fs::write(at("folder/precious.txt"), "keep").unwrap();
+}
+
+/// Cases that every build has.
+const FROZEN: &[Case] = &[
+    Case("no model", "tokenize @x.npy --model @nowhere --out @o", 1, &["nowhere"]),
+    Case("a model that is none", "tokenize @x.npy --model @folder --out @o", 1, &["folder"]),
+    Case("flipped byte", "tokenize @x.npy --model @flipped --out @o", 1, &["model.safetensors", "damaged"]),
+    Case("model of the future", "tokenize @x.npy --model @future --out @o", 1, &["config.json", "99"]),
+    Case("other width", "tokenize @wide.npy --model @model --out @o", 1, &["expected", "4", "5", "train a new model"]),
+    Case(
+        "more items than codes",
+        "tokenize @x.npy --model @small-model --out @o",
+        1,
+        &["at most 16", "40", "3 levels"],
+    ),
+    Case("ints", "tokenize @ints.npy --model @model --out @o", 1, &["ints.npy", "i8", "float32"]),
+    Case("3-D", "tokenize @cube.npy --model @model --out @o", 1, &["cube.npy", "3 dimensions"]),
+    Case("NaN", "tokenize @nan.npy --model @model --out @o", 1, &["nan.npy, row 2", "NaN"]),
+    Case("infinity", "tokenize @inf.npy --model @model --out @o", 1, &["inf.npy, row 3", "inf"]),
+    Case("cut npy", "tokenize @short.npy --model @model --out @o", 1, &["short.npy", "damaged"]),
+    Case("cut features", "tokenize @cut.parquet --model @model --out @o", 1, &["cut.parquet", "damaged"]),
+    Case("ragged lists", "tokenize @ragged.parquet --model @model --out @o", 1, &["row 2", "\"v\"", "2 numbers"]),
+    Case("null in a vector", "tokenize @holes.parquet --model @model --out @o", 1, &["row 1", "null"]),
+    Case("repeated ids", "tokenize @twice.parquet --model @model --out @o", 1, &["row 2", "7, also in row 1"]),
+    Case("no vectors", "tokenize @floats.parquet --model @model --out @o", 1, &["float lists", "price (Float32)"]),
+    Case("integer lists", "tokenize @int-lists.parquet --model @model --out @o", 1, &["float lists"]),
+    Case("features are a folder", "tokenize @folder --model @model --out @o", 1, &["folder", "file"]),
+    Case("empty features", "tokenize @empty --model @model --out @o", 1, &["empty file"]),
+    Case("no features", "tokenize @nope.npy --model @model --out @o", 1, &["nope.npy does not exist"]),
+    Case("out exists", "tokenize @x.npy --model @model --out @words.txt", 1, &["already there", "--force"]),
+    Case(
+        "out under a file",
+        "tokenize @x.npy --model @model --out @words.txt/o",
+        1,
+        &["words.txt", "folder to write in"],
+    ),
+    Case("out not writable", "tokenize @x.npy --model @model --out /proc/catalex", 1, &["cannot create", "/proc"]),
+    Case("out is a foreign folder", "vocab @t.parquet --out @folder --force", 1, &["did not write"]),
+    Case("no threads", "tokenize @x.npy --model @model --out @o --threads 0", 2, &["threads", "1 to 4096"]),
+    Case("ambiguous tokens", "tokenize @x.npy --model @model --out @o --token-format {level}", 2, &["{code}"]),
+    Case("no such item", "lookup @t.parquet --item 99", 1, &["item 99"]),
+    Case("no such token", "lookup @t.parquet <a_9>", 1, &["below 4"]),
+    Case("nothing to look up", "lookup @t.parquet", 2, &["--item"]),
+    Case("cut tokens", "lookup @cut-tokens.parquet <a_1>", 1, &["cut-tokens.parquet", "damaged"]),
+    Case("features for tokens", "lookup @x.parquet <a_1>", 1, &["x.parquet", "catalex.format_version"]),
+    Case("tokens are words", "inspect @words.txt", 1, &["words.txt", "token table"]),
+    Case("inspect a folder", "inspect @folder", 1, &["folder", "index"]),
+    Case("features without model", "inspect @t.parquet --features @x.npy", 2, &["--model"]),
+    Case(
+        "no tokenizer.json",
+        "vocab @t.parquet --out @o --tokenizer @no-tokenizer",
+        1,
+        &["tokenizer.json", "save_pretrained"],
+    ),
+    Case("bad tokenizer.json", "vocab @t.parquet --out @o --tokenizer @bad-tokenizer", 1, &["tokenizer.json"]),
+];
+
+/// Cases of training.
+const TRAIN: &[Case] = &[
+    Case("one item", "train @one.npy --out @o", 1, &["at least 2 items", "1"]),
+    Case("equal items", "train @equal.npy --out @o", 1, &["40 equal vectors"]),
+    Case("more codes than items", "train @x.npy --out @o", 2, &["at most 40", "256", "fewer codes"]),
+    Case("more items than IDs", "train @x.npy --out @o --levels 2 --codebook-size 4", 2, &["room for 40 items", "16"]),
+    Case("zero levels", "train @x.npy --out @o --levels 0", 2, &["levels"]),
+    Case("nine levels", "train @x.npy --out @o --levels 9 --codebook-size 4", 2, &["levels"]),
+    Case("codebook of 1", "train @x.npy --out @o --codebook-size 1", 2, &["codebook-size"]),
+    Case("codebook of 70,000", "train @x.npy --out @o --codebook-size 70000", 2, &["codebook-size", "65536"]),
+    Case(
+        "sizes and levels",
+        "train @x.npy --out @o --codebook-size 4,4 --levels 3",
+        2,
+        &["codebook-size", "2 numbers"],
+    ),
+    Case("not a number", "train @x.npy --out @o --epochs many", 2, &["--epochs"]),
+    Case(
+        "unknown key",
+        "train @x.npy --out @o --config @unknown.toml",
+        2,
+        &["levles", "unknown.toml", "codebook-size"],
+    ),
+    Case("bad TOML", "train @x.npy --out @o --config @syntax.toml", 1, &["syntax.toml"]),
+    Case("wrong type in TOML", "train @x.npy --out @o --config @type.toml", 1, &["type.toml", "three"]),
+    Case("no TOML", "train @x.npy --out @o --config @no.toml", 1, &["no.toml"]),
+    Case("unknown device", "train @x.npy --out @o --codebook-size 4 --device tpu", 2, &["cuda:N"]),
+    Case(
+        "other modality",
+        "train @x.npy --out @o --codebook-size 4 --modality-weights text=1",
+        2,
+        &["modality-weights", "text"],
+    ),
+    Case("NaN in training", "train @nan.npy --out @o --codebook-size 2", 1, &["row 2"]),
+];
+
+/// Cases of the encoders. `IMAGE` stands for the flags that encode the column `image`.
+const ENCODE: &[Case] = &[
+    Case("no catalog", "embed @nope.parquet IMAGE --out @o", 1, &["nope.parquet does not exist"]),
+    Case("cut catalog", "embed @cut.parquet IMAGE --out @o", 1, &["cut.parquet", "damaged"]),
+    Case("ragged row", "embed @ragged.csv --text t --text-encoder TEXT --out @o", 1, &["ragged.csv", "line 3"]),
+    Case("no such column", "embed @c.csv --text title --text-encoder TEXT --out @o", 1, &["\"title\"", "id, t"]),
+    Case("no such id column", "embed @c.csv --id sku --text t --text-encoder TEXT --out @o", 1, &["\"sku\"", "id, t"]),
+    Case("binary text", "embed @binary.parquet --text t --text-encoder TEXT --out @o", 1, &["\"t\"", "Binary"]),
+    Case("object text", "embed @object.jsonl --text t --text-encoder TEXT --out @o", 1, &["\"t\"", "lists of strings"]),
+    Case("float ids", "embed @float-id.parquet --text t --text-encoder TEXT --out @o", 1, &["\"id\"", "Float32"]),
+    Case("null id", "embed @null-id.parquet --text t --text-encoder TEXT --out @o", 1, &["row 2", "null"]),
+    Case("repeated id", "embed @twice.csv --text t --text-encoder TEXT --out @o", 1, &["row 3", "7, also in row 1"]),
+    Case("no rows", "embed @bare.csv --text t --text-encoder TEXT --out @o", 1, &["bare.csv", "without rows"]),
+    Case("no text at all", "embed @textless.csv --text t --text-encoder TEXT --out @o", 1, &["text", "--text"]),
+    Case("bad line", "embed @bad.jsonl --text t --text-encoder TEXT --out @o", 1, &["bad.jsonl", "line 2"]),
+    Case("unknown format", "embed @words.txt --text t --text-encoder TEXT --out @o", 1, &["words.txt", ".csv"]),
+    Case("folder without pictures", "embed @folder --image-encoder PICTURE --out @o", 1, &["folder of pictures"]),
+    Case("corrupt image", "embed @corrupt.png.csv IMAGE --out @o", 1, &["item 2", "corrupt.png"]),
+    Case("zero-byte image", "embed @zero.png.csv IMAGE --out @o", 1, &["item 2", "zero.png", "no bytes"]),
+    Case("missing image", "embed @missing.png.csv IMAGE --out @o", 1, &["item 2", "missing.png"]),
+    Case("image bomb", "embed @bomb.bmp.csv IMAGE --out @o", 1, &["item 2", "60000 x 60000"]),
+    Case("words for an image", "embed @words.txt.csv IMAGE --out @o", 1, &["item 2", "words.txt", "PNG"]),
+    Case("no encoder", "embed @c.csv --out @o", 2, &["text-encoder"]),
+    Case("text without encoder", "embed @c.csv --text t --out @o", 2, &["text", "text-encoder"]),
+    Case("no graph", "embed @c.csv --text t --text-encoder @no-graph --out @o", 1, &["no-graph"]),
+    Case(
+        "bad graph",
+        "embed @zero.png.csv --image image --image-encoder @bad-graph --out @o",
+        1,
+        &["bad-graph", "ONNX"],
+    ),
+];
+
+fn run(cases: &[Case], least: usize, environment: &[(&str, &str)]) {
+    assert!(cases.len() >= least);
+    let folder = tempfile::tempdir().unwrap();
+    write_inputs(folder.path());
+    let before = files(folder.path());
+    let picture = mobilenet().to_string_lossy().into_owned();
+    let text = if cfg!(feature = "encoders") { super::support::minilm() } else { "no-encoder".into() };
+    let mut wrong = Vec::new();
+    for Case(name, line, expected, words) in cases {
+        let line = line.replace("IMAGE", "--image image --image-encoder PICTURE").replace("PICTURE", &picture);
+        let line = line.replace("TEXT", &text.to_string_lossy());
+        let place = |word: &str| match word.strip_prefix('@') {
+            Some(file) => folder.path().join(file).to_string_lossy().into_owned(),
+            None => word.to_owned(),
+        };
+        let arguments: Vec<String> = line.split(' ').map(place).collect();
+        let (code, message) = outcome(&catalex(&arguments).envs(environment.iter().copied()).output().unwrap());
+        let missing: Vec<_> = words.iter().filter(|word| !message.contains(**word)).collect();
+        if code != *expected || !missing.is_empty() {
+            wrong.push(format!("{name}: exit {code}, expected {expected}; without {missing:?} in: {message}"));
+        }
+        let after = files(folder.path());
+        if after != before {
+            let new: Vec<_> = after.keys().filter(|name| !before.contains_key(*name)).collect();
+            wrong.push(format!("{name}: left or changed files, new are {new:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn of_the_frozen_half() {
+    run(FROZEN, 30, &[]);
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn of_training() {
+    run(TRAIN, 15, &[]);
+}
+
+#[cfg(feature = "encoders")]
+#[test]
+fn of_the_encoders() {
+    run(ENCODE, 20, &[]);
+    let missing = [Case(
+        "no ONNX Runtime",
+        "embed @c.csv --text t --text-encoder TEXT --out @o",
+        1,
+        &["/nowhere.so", "make setup"],
+    )];
+    run(&missing, 1, &[("ORT_DYLIB_PATH", "/nowhere.so")]);
+}

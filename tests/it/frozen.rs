@@ -1,0 +1,81 @@
+//! The frozen half, as a machine without libtorch and ONNX Runtime has it: tokenize, vocab, inspect, lookup.
+
+use std::fs;
+
+use catalex::artifact::Overwrite;
+use catalex::semantic_id::TokenTable;
+
+use super::support::{catalex, clustered, features, hand_made, outcome, succeeds, write_matrix};
+
+#[test]
+fn a_frozen_model_tokenizes_and_its_table_is_of_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    hand_made(6, &[8, 8, 8]).save(path("model").as_ref(), Overwrite::Refuse).unwrap();
+    write_matrix(path("x.npy").as_ref(), &clustered(200, 6));
+    features(clustered(200, 6)).write(path("x.parquet").as_ref(), Overwrite::Refuse).unwrap();
+
+    succeeds(&["tokenize", &path("x.npy"), "--model", &path("model"), "--out", &path("a.parquet")]);
+    succeeds(&[
+        "tokenize",
+        &path("x.parquet"),
+        "--model",
+        &path("model"),
+        "--out",
+        &path("b.parquet"),
+        "--threads",
+        "1",
+    ]);
+    assert_eq!(fs::read(path("a.parquet")).unwrap(), fs::read(path("b.parquet")).unwrap(), "input and threads");
+
+    let table = TokenTable::read(path("a.parquet").as_ref()).unwrap();
+    let third = table.semantic_id(3);
+    let found = succeeds(&["lookup", &path("a.parquet"), &third]);
+    assert_eq!(found, format!("{third}\t3\n"));
+    assert_eq!(succeeds(&["lookup", &path("a.parquet"), "--item", "3"]), found);
+    let prefix = third.split_inclusive('>').next().unwrap();
+    let under: serde_json::Value =
+        serde_json::from_str(&succeeds(&["lookup", &path("a.parquet"), prefix, "--json"])).unwrap();
+    let expected = table.codes.column(0).iter().filter(|&&c| c == table.codes[[3, 0]]).count();
+    assert_eq!(under.as_array().unwrap().len(), expected);
+
+    succeeds(&["vocab", &path("a.parquet"), "--out", &path("vocabulary")]);
+    let tokens: Vec<String> = serde_json::from_slice(&fs::read(path("vocabulary/new_tokens.json")).unwrap()).unwrap();
+    assert_eq!((tokens.len(), tokens[8].as_str(), tokens[23].as_str()), (24, "<b_0>", "<c_7>"));
+    assert_eq!(fs::read_to_string(path("vocabulary/new_tokens.txt")).unwrap(), tokens.join("\n") + "\n");
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(path("vocabulary/index.json")).unwrap()).unwrap();
+    assert_eq!(index["3"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect::<String>(), third);
+
+    let figures = ["inspect", &path("a.parquet"), "--features", &path("x.npy"), "--model", &path("model"), "--json"];
+    let figures: serde_json::Value = serde_json::from_str(&succeeds(&figures)).unwrap();
+    assert_eq!((figures["items"].as_u64(), figures["distinct_ids"].as_u64()), (Some(200), Some(200)));
+    let moved = table.reassigned.iter().filter(|&&moved| moved).count() as u64;
+    assert_eq!(figures["collisions"]["moved"].as_u64(), Some(moved));
+    assert!(moved > 0, "the example has collisions to resolve");
+    assert!(
+        figures["reconstruction"]["after_resolution"].as_f64()
+            >= figures["reconstruction"]["before_resolution"].as_f64()
+    );
+    assert!(succeeds(&["inspect", &path("a.parquet")]).contains("most crowded prefixes"));
+    assert!(succeeds(&["inspect", &path("model")]).contains("codebook sizes    8, 8, 8"));
+}
+
+#[test]
+fn the_verbs_are_as_documented() {
+    insta::assert_snapshot!(succeeds(&["help"]));
+    let (code, message) = outcome(&catalex(&["tokenise"]).output().unwrap());
+    assert_eq!(code, 2);
+    assert!(message.contains("tokenize"), "{message}");
+}
+
+/// A verb that this build cannot run says so, and what to do.
+#[cfg(not(feature = "train"))]
+#[test]
+fn training_without_libtorch_is_refused() {
+    let (code, message) = outcome(&catalex(&["train", "x.npy", "--out", "m"]).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(
+        message.contains("built without the feature \"train\"") && message.contains("default features"),
+        "{message}"
+    );
+}

@@ -1,0 +1,125 @@
+//! `catalex build` on real emoji with the real encoders: what it leaves, that it repeats, and that a kill leaves
+//! nothing half done.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource};
+use catalex::encoder::{ImageEncoder, TextEncoder, embed};
+use catalex::index::{Index, TOKENS};
+use catalex::progress::Silent;
+use catalex::rqvae::TrainConfig;
+use catalex::semantic_id::TokenTable;
+
+use super::support::{catalex, files, minilm, mobilenet, numbers, outcome, root, runtime, succeeds};
+use super::training::assert_parity;
+
+fn emoji() -> CatalogSpec {
+    CatalogSpec {
+        path: root().join("fixtures/emoji/catalog.parquet"),
+        id: Some("id".into()),
+        text: vec!["label".into(), "tags".into()],
+        image: Some("image".into()),
+    }
+}
+
+/// The first emoji as a JSONL catalog.
+fn small_catalog(path: &Path, items: usize) {
+    let batch = CatalogReader::open(&emoji()).unwrap().next().unwrap().unwrap();
+    let lines = (0..items).map(|row| {
+        let Some(ImageSource::Path(image)) = &batch.images[row] else { panic!("an emoji without a picture") };
+        let item = serde_json::json!({"id": batch.item_ids.text(row), "text": batch.texts[row], "image": image});
+        item.to_string() + "\n"
+    });
+    fs::write(path, lines.collect::<String>()).unwrap();
+}
+
+fn build(catalog: &Path, out: &Path) -> Vec<String> {
+    let encoders = [minilm(), mobilenet()].map(|p| p.to_string_lossy().into_owned());
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut arguments: Vec<String> =
+        ["build", "--id", "id", "--text", "text", "--image", "image"].map(String::from).into();
+    arguments.extend(["--levels", "3", "--codebook-size", "32", "--epochs", "3", "--threads", "2"].map(String::from));
+    arguments.extend([text(catalog), "--out".into(), text(out)]);
+    arguments.extend(
+        ["--text-encoder", &encoders[0], "--image-encoder", &encoders[1], "--tokenizer", &encoders[0]]
+            .map(String::from),
+    );
+    arguments
+}
+
+#[test]
+fn an_index_is_whole_and_repeats_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("emoji.jsonl");
+    small_catalog(&catalog, 200);
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let printed = succeeds(&build(&catalog, &a));
+    assert!(printed.contains("distinct IDs       200") && printed.contains("report.html"), "{printed}");
+    succeeds(&build(&catalog, &b));
+    let (first, second) = (files(&a), files(&b));
+    assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
+    for (name, content) in &first {
+        assert!(*content == second[name], "{name} differs between two runs");
+    }
+    for name in ["manifest.json", "features.parquet", "model/config.json", "model/model.safetensors", "tokens.parquet"]
+    {
+        assert!(first.contains_key(name), "{name}");
+    }
+    for name in ["new_tokens.json", "new_tokens.txt", "index.json", "vocabulary.json", "tokenizer/tokenizer.json"] {
+        assert!(first.contains_key(&format!("vocabulary/{name}")), "{name}");
+    }
+    let index = Index::open(&a).unwrap();
+    assert_eq!(TokenTable::read(&index.path(TOKENS)).unwrap().item_ids.len(), 200);
+    let figures: serde_json::Value =
+        serde_json::from_str(&succeeds(&["inspect", &a.to_string_lossy(), "--json"])).unwrap();
+    assert_eq!(figures["distinct_ids"], 200);
+    assert!(figures["reconstruction"]["after_resolution"].as_f64().unwrap() < 0.6);
+    let (code, message) = outcome(&catalex(&build(&catalog, &a)).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(message.contains("already there"), "{message}");
+    // A changed file is noticed.
+    fs::write(a.join("tokens.parquet"), "x").unwrap();
+    let (code, message) = outcome(&catalex(&["inspect", &a.to_string_lossy()]).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(message.contains("SHA-256"), "{message}");
+}
+
+#[test]
+fn a_kill_leaves_no_index_or_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("emoji.jsonl");
+    small_catalog(&catalog, 60);
+    let run = |out: &Path| {
+        let mut command = catalex(&build(&catalog, out));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let began = Instant::now();
+    assert!(run(&folder.path().join("whole")).wait().unwrap().success());
+    let whole = began.elapsed();
+    let mut next = numbers(std::process::id().into());
+    for attempt in 0..8 {
+        let out = folder.path().join(format!("killed-{attempt}"));
+        let mut child = run(&out);
+        // The last tenth is where files are written and renamed: half of the kills fall there.
+        let (from, share) = if attempt % 2 == 0 { (0.0, 0.9) } else { (0.85, 0.2) };
+        std::thread::sleep(whole.mul_f32(from + share * (next() + 1.0) / 2.0).max(Duration::from_millis(1)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if out.exists() {
+            Index::open(&out).unwrap();
+        }
+    }
+}
+
+#[test]
+fn both_forward_passes_agree_on_every_emoji() {
+    let runtime = runtime();
+    let mut text = TextEncoder::load(&minilm(), &runtime).unwrap();
+    let mut image = ImageEncoder::load(&mobilenet(), &runtime).unwrap();
+    let features = embed(&emoji(), Some(&mut text), Some(&mut image), &Silent).unwrap();
+    assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));
+    assert_parity(&features, TrainConfig { epochs: 4, ..TrainConfig::default() });
+}

@@ -1,0 +1,13 @@
+//! The integration tests: one binary, because each links libtorch.
+
+mod bad_input;
+mod floors;
+mod frozen;
+mod support;
+
+#[cfg(feature = "encoders")]
+mod encoder;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod index;
+#[cfg(feature = "train")]
+mod training;

@@ -1,0 +1,142 @@
+//! What the tests share: running the built binary, small inputs, and the models that set-up brought in.
+#![allow(dead_code, reason = "each feature set uses its part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use catalex::features::{Features, Modality};
+use catalex::item_ids::ItemIds;
+use catalex::tokenizer::{ModalityShape, Network, Standardization, Tokenizer, Weights};
+use ndarray::{Array1, Array2};
+
+/// The root of the checkout.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The built binary with these arguments.
+pub(crate) fn catalex<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catalex"));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs the binary and returns its stdout.
+pub(crate) fn succeeds<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {
+    let output = catalex(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The exit code and stderr of a run, which must not have panicked.
+pub(crate) fn outcome(output: &Output) -> (i32, String) {
+    let stderr = text(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    (output.status.code().unwrap_or(-1), stderr)
+}
+
+/// A folder that set-up filled, or the words that say how to.
+fn set_up(variable: &str, inside: &str) -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let cache = || {
+        let base = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+        set("CATALEX_CACHE").or_else(|| base().map(|b| b.join("catalex"))).unwrap_or_default()
+    };
+    let path = set(variable).unwrap_or_else(|| cache().join(inside));
+    assert!(path.exists(), "{} is not there: run `make setup` first", path.display());
+    path
+}
+
+/// The text encoder.
+pub(crate) fn minilm() -> PathBuf {
+    set_up("CATALEX_MODELS", "models").join("minilm")
+}
+
+/// The image encoder.
+pub(crate) fn mobilenet() -> PathBuf {
+    root().join("fixtures/mobilenet_v2")
+}
+
+#[cfg(feature = "encoders")]
+pub(crate) fn runtime() -> catalex::encoder::Runtime {
+    let library = set_up("ORT_DYLIB_PATH", "onnxruntime-1.32.0/libonnxruntime.so");
+    catalex::encoder::Runtime::load(&library, 2).unwrap()
+}
+
+/// Reproducible numbers in -1..1.
+pub(crate) fn numbers(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+/// `n` vectors around 20 centres.
+pub(crate) fn clustered(n: usize, dim: usize) -> Array2<f32> {
+    let mut next = numbers(5);
+    let centres = Array2::from_shape_simple_fn((20, dim), &mut next);
+    Array2::from_shape_fn((n, dim), |(i, j)| centres[[i % 20, j]] + 0.3 * next())
+}
+
+/// Features of one modality, ids from 0.
+pub(crate) fn features(vectors: Array2<f32>) -> Features {
+    let modality = Modality { name: "text".into(), present: vec![true; vectors.nrows()], vectors };
+    Features::new(ItemIds::row_numbers(modality.present.len()), vec![modality]).unwrap()
+}
+
+/// A model made by hand: the first latent dimensions of the features, codebooks of random numbers.
+pub(crate) fn hand_made(dim: usize, sizes: &[usize]) -> Tokenizer {
+    let latent = dim.min(4);
+    let mut next = numbers(11);
+    let skip = Array2::from_shape_fn((latent, dim), |(i, j)| if i == j { 1.0 } else { 0.0 });
+    let weights = Weights {
+        standardization: Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: vec![dim] },
+        inverse: Network { skip: skip.t().to_owned(), layers: vec![] },
+        projection: Network { skip, layers: vec![] },
+        codebooks: sizes.iter().map(|&size| Array2::from_shape_simple_fn((size, latent), &mut next)).collect(),
+    };
+    let shapes = vec![ModalityShape { name: "text".into(), dim }];
+    Tokenizer::new(shapes, weights, serde_json::Value::Null).unwrap()
+}
+
+/// Writes a `.npy` matrix of a given element type.
+pub(crate) fn write_npy(path: &Path, descr: &str, shape: &[usize], data: &[u8]) {
+    let shape = shape.iter().map(|d| format!("{d}, ")).collect::<String>();
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    header += &" ".repeat(63 - (10 + header.len()) % 64);
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    fs::write(path, bytes).unwrap();
+}
+
+/// Writes a float32 `.npy` matrix.
+pub(crate) fn write_matrix(path: &Path, matrix: &Array2<f32>) {
+    let data: Vec<u8> = matrix.iter().flat_map(|v| v.to_le_bytes()).collect();
+    write_npy(path, "<f4", &[matrix.nrows(), matrix.ncols()], &data);
+}
+
+/// All files below a folder with their contents, by path.
+pub(crate) fn files(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(inner, content)| (format!("{name}/{inner}"), content)));
+        } else {
+            found.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    found
+}

@@ -1,0 +1,64 @@
+//! Training through the command line, and the two forward passes against each other.
+
+use std::fs;
+
+use catalex::features::Features;
+use catalex::progress::Silent;
+use catalex::rqvae::{self, TrainConfig};
+use ndarray::Array2;
+
+use super::support::{clustered, features, succeeds, write_matrix};
+
+/// Latents agree within 1e-4 of their length; codes are equal, except where two codewords are equally near.
+pub(crate) fn assert_parity(features: &Features, config: TrainConfig) {
+    let tokenizer = rqvae::train(features, config, &Silent).unwrap().tokenizer;
+    let (x, present) = (features.concatenated(), features.presence());
+    let frozen = tokenizer.encode(x.view(), Some(present.view())).unwrap();
+    let torch = rqvae::encode(&tokenizer, x.view(), Some(present.view()), "cpu").unwrap();
+    let norm = |v: &Array2<f32>| v.iter().map(|v| v * v).sum::<f32>().sqrt();
+    let difference = norm(&(&frozen.latents - &torch.latents)) / norm(&frozen.latents);
+    assert!(difference < 1e-4, "latents differ by {difference}");
+    for row in 0..features.len() {
+        let (a, b) = (frozen.codes.row(row), torch.codes.row(row));
+        let Some(level) = (0..a.len()).find(|&level| a[level] != b[level]) else { continue };
+        let mut rest = frozen.latents.row(row).to_owned();
+        (0..level).for_each(|l| rest -= &tokenizer.codebooks()[l].row(usize::from(a[l])));
+        let distance = |code: u16| {
+            let away = &rest - &tokenizer.codebooks()[level].row(usize::from(code));
+            away.dot(&away)
+        };
+        let (a, b) = (distance(a[level]), distance(b[level]));
+        assert!((a - b).abs() <= 1e-5 * (a + rest.dot(&rest)), "row {row}, level {level}: {a} and {b} are no tie");
+    }
+}
+
+#[test]
+fn the_frozen_model_computes_what_libtorch_computes() {
+    let config = TrainConfig { codebook_sizes: vec![32; 3], hidden: vec![64, 48], epochs: 4, ..TrainConfig::default() };
+    assert_parity(&features(clustered(1_500, 24)), config);
+}
+
+#[test]
+fn a_matrix_becomes_a_model_and_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    write_matrix(path("x.npy").as_ref(), &clustered(300, 8));
+    for model in ["a", "b"] {
+        succeeds(&["train", &path("x.npy"), "--out", &path(model), "--epochs", "5", "--threads", "2"]);
+    }
+    for file in ["model.safetensors", "config.json"] {
+        let read = |model: &str| fs::read(folder.path().join(model).join(file)).unwrap();
+        assert_eq!(read("a"), read("b"), "{file} of two runs");
+    }
+    succeeds(&["tokenize", &path("x.npy"), "--model", &path("a"), "--out", &path("t.parquet")]);
+    let figures: serde_json::Value =
+        serde_json::from_str(&succeeds(&["inspect", &path("t.parquet"), "--json"])).unwrap();
+    assert_eq!(figures["distinct_ids"], 300);
+
+    fs::write(path("c.toml"), "levels = 2\ncodebook-size = [64, 32]\nepochs = 1\nhidden = [0]\nseed = 7\n").unwrap();
+    succeeds(&["train", &path("x.npy"), "--out", &path("c"), "--config", &path("c.toml"), "--seed", "9"]);
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(path("c/config.json")).unwrap()).unwrap();
+    assert_eq!(config["codebook_sizes"], serde_json::json!([64, 32]), "from the file");
+    assert_eq!(config["training"]["config"]["seed"], 9, "the flag wins");
+    assert_eq!(config["hidden"], serde_json::json!([]));
+}
