@@ -5,19 +5,20 @@ use std::path::PathBuf;
 use anyhow::Result;
 use catalex::error::Error;
 use catalex::semantic_id::Lookup;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("wanted").required(true).args(["semantic_id", "item"])))]
 pub(super) struct LookupArgs {
     /// Token table, or an index.
     #[arg(value_name = "TOKENS")]
     tokens: PathBuf,
     /// A semantic ID, or the first tokens of one.
-    #[arg(value_name = "ID", required_unless_present = "item")]
+    #[arg(value_name = "ID")]
     semantic_id: Option<String>,
     /// The item whose semantic ID to print.
-    #[arg(long, value_name = "ID", conflicts_with = "semantic_id")]
+    #[arg(long, value_name = "ID")]
     item: Option<String>,
     /// Print JSON.
     #[arg(long)]

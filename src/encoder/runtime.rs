@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded from a shared library at run time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -9,8 +10,11 @@ use ort::value::{Outlet, ValueType};
 
 use crate::error::{Error, Result};
 
+/// A process can load ONNX Runtime once, from one file, and make one environment of it in its life.
+static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
 /// The loaded library and the threads its models run on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
     threads: usize,
@@ -20,18 +24,35 @@ const HOW_TO_GET: &str = "run `make setup` in a checkout of catalex, or set ORT_
                           `pip install onnxruntime` brings";
 
 impl Runtime {
-    /// Loads the library `dylib`; models will run on `threads` threads.
+    /// Loads the library `dylib`, or takes it as an earlier call loaded it; models will run on `threads` threads.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where it is missing, is no ONNX Runtime, or is too old.
+    /// [`Error::Unavailable`] where it is missing, is no ONNX Runtime, or is too old, and where this process has already
+    /// loaded another one.
     pub fn load(dylib: &Path, threads: usize) -> Result<Self> {
         let unavailable = |reason: String| Error::Unavailable {
             what: format!("ONNX Runtime ({})", dylib.display()),
             reason,
             help: HOW_TO_GET.into(),
         };
-        let builder = ort::init_from(dylib).map_err(|e| unavailable(e.to_string()))?;
-        let environment = builder.with_name("catalex").build().map_err(|e| unavailable(e.to_string()))?;
+        let file = dylib.canonicalize().map_err(|e| unavailable(e.to_string()))?;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let environment = match &*loaded {
+            Some((earlier, environment)) if *earlier == file => environment.clone(),
+            Some((earlier, _)) => {
+                return Err(Error::Unavailable {
+                    what: format!("ONNX Runtime ({})", dylib.display()),
+                    reason: format!("this process has already loaded {}", earlier.display()),
+                    help: "use one library for all encoders, or another process".into(),
+                });
+            }
+            None => {
+                let builder = ort::init_from(&file).map_err(|e| unavailable(e.to_string()))?;
+                let environment = builder.with_name("catalex").build().map_err(|e| unavailable(e.to_string()))?;
+                *loaded = Some((file, environment.clone()));
+                environment
+            }
+        };
         Ok(Runtime { environment, threads })
     }
 

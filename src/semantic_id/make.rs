@@ -45,11 +45,12 @@ impl TokenTable {
 fn aligned(features: &Features, model: &Tokenizer) -> Result<Features> {
     let wanted = &model.config().modalities;
     let there = features.modalities();
-    if wanted.len() == 1 && there.len() == 1 && wanted[0].dim == there[0].dim() {
+    let both_single = wanted.len() == 1 && there.len() == 1;
+    if both_single && wanted[0].dim == there[0].dim() {
         return Ok(features.clone());
     }
     for shape in wanted {
-        let got = match there.iter().find(|m| m.name == shape.name) {
+        let got = match there.iter().find(|m| both_single || m.name == shape.name) {
             Some(modality) if modality.dim() == shape.dim => continue,
             Some(modality) => format!("{} numbers", modality.dim()),
             None => format!("none of that name among {}", names(there.iter().map(|m| m.name.as_str()))),

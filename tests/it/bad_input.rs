@@ -173,7 +173,7 @@ const FROZEN: &[Case] = &[
     Case("no such token", "lookup @t.parquet <a_9>", 1, &["below 4"]),
     Case("nothing to look up", "lookup @t.parquet", 2, &["--item"]),
     Case("cut tokens", "lookup @cut-tokens.parquet <a_1>", 1, &["cut-tokens.parquet", "damaged"]),
-    Case("features for tokens", "lookup @x.parquet <a_1>", 1, &["x.parquet", "catalex.format_version"]),
+    Case("features for tokens", "lookup @x.parquet <a_1>", 1, &["x.parquet", "catalex.codebook_sizes"]),
     Case("tokens are words", "inspect @words.txt", 1, &["words.txt", "token table"]),
     Case("inspect a folder", "inspect @folder", 1, &["folder", "index"]),
     Case("features without model", "inspect @t.parquet --features @x.npy", 2, &["--model"]),
@@ -189,7 +189,7 @@ const FROZEN: &[Case] = &[
 /// Cases of training.
 const TRAIN: &[Case] = &[
     Case("one item", "train @one.npy --out @o", 1, &["at least 2 items", "1"]),
-    Case("equal items", "train @equal.npy --out @o", 1, &["40 equal vectors"]),
+    Case("equal items", "train @equal.npy --out @o --codebook-size 4", 1, &["40 equal vectors"]),
     Case("more codes than items", "train @x.npy --out @o", 2, &["at most 40", "256", "fewer codes"]),
     Case("more items than IDs", "train @x.npy --out @o --levels 2 --codebook-size 4", 2, &["room for 40 items", "16"]),
     Case("zero levels", "train @x.npy --out @o --levels 0", 2, &["levels"]),
