@@ -37,7 +37,7 @@ enum Verb {
     /// Run the text and image encoders over a catalog.
     Embed(embed::EmbedArgs),
     /// Train the RQ-VAE on features.
-    Train(train::TrainCommand),
+    Train(Box<train::TrainCommand>),
     /// Give every item of the features a unique semantic ID.
     Tokenize(tokenize::TokenizeArgs),
     /// Write the files by which a language model learns the new tokens.

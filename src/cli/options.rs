@@ -68,19 +68,19 @@ pub(super) struct TrainOptions {
     /// Codes a level, one number or one a level [default: 256]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub(super) codebook_size: Option<Vec<usize>>,
-    /// Dimension of the latents [default: 96, at most that of the features]
+    /// Dimension of the latents [default: 256, at most that of the features]
     #[arg(long, value_name = "N")]
     pub(super) latent_dim: Option<usize>,
     /// Widths of the projection's hidden layers; 0 for a linear projection [default: 512]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub(super) hidden: Option<Vec<usize>>,
-    /// Most passes over the items [default: 60]
+    /// Most passes of gradient descent over the items [default: 15]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<usize>,
     /// Items a gradient step [default: 512]
     #[arg(long, value_name = "N")]
     pub(super) batch_size: Option<usize>,
-    /// Step size at the start [default: 0.001]
+    /// Step size at the start [default: 0.0001]
     #[arg(long, value_name = "X")]
     pub(super) learning_rate: Option<f64>,
     /// Weight decay of the projection's layers [default: 0.01]
@@ -92,10 +92,25 @@ pub(super) struct TrainOptions {
     /// Weight of the reconstruction loss [default: 1]
     #[arg(long, value_name = "X")]
     pub(super) reconstruction_weight: Option<f64>,
+    /// Most k-means steps a level [default: 25]
+    #[arg(long, value_name = "N")]
+    pub(super) kmeans_iterations: Option<usize>,
+    /// Rounds of refining the codebooks after k-means [default: 12]
+    #[arg(long, value_name = "N")]
+    pub(super) refine_iterations: Option<usize>,
+    /// How strongly refined codewords are drawn to zero, in items [default: 2]
+    #[arg(long, value_name = "X")]
+    pub(super) ridge: Option<f64>,
+    /// How fast refinement evens out the use of codes [default: 0.006]
+    #[arg(long, value_name = "X")]
+    pub(super) balance: Option<f64>,
+    /// How strongly refinement gathers near items under one prefix [default: 0.014]
+    #[arg(long, value_name = "X")]
+    pub(super) coherence: Option<f64>,
     /// Share of the items kept out to choose the best state by [default: 0.05, from 1,000 items on]
     #[arg(long, value_name = "X")]
     pub(super) holdout: Option<f64>,
-    /// Epochs without a better state after which training stops [default: 10]
+    /// Epochs without a better state after which training stops [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) patience: Option<usize>,
     /// Weight of each modality, as text=1,image=0.5 [default: 1 each]
@@ -143,6 +158,11 @@ impl TrainOptions {
         set(&mut config.weight_decay, &self.weight_decay);
         set(&mut config.commitment_weight, &self.commitment_weight);
         set(&mut config.reconstruction_weight, &self.reconstruction_weight);
+        set(&mut config.kmeans_iterations, &self.kmeans_iterations);
+        set(&mut config.refine_iterations, &self.refine_iterations);
+        set(&mut config.ridge, &self.ridge);
+        set(&mut config.balance, &self.balance);
+        set(&mut config.coherence, &self.coherence);
         set(&mut config.holdout, &self.holdout);
         set(&mut config.patience, &self.patience);
         set(&mut config.modality_weights, &self.modality_weights);

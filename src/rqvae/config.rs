@@ -17,7 +17,7 @@ pub struct TrainConfig {
     pub latent_dim: usize,
     /// Widths of the projection's hidden layers; none makes it linear.
     pub hidden: Vec<usize>,
-    /// Passes over the training set after the k-means initialisation; 0 keeps the initial codebooks.
+    /// Passes of gradient descent over the training set, after the codebooks are refined; 0 keeps them as they are.
     pub epochs: usize,
     /// Items per gradient step.
     pub batch_size: usize,
@@ -29,10 +29,18 @@ pub struct TrainConfig {
     pub commitment_weight: f64,
     /// Weight of the reconstruction loss.
     pub reconstruction_weight: f64,
-    /// Most iterations of k-means a level.
+    /// Most steps of k-means a level on all training items.
     pub kmeans_iterations: usize,
-    /// Most training items a code that k-means looks at; more are sampled down.
+    /// Most training items a code that k-means starts from; more are sampled down.
     pub kmeans_items_per_code: usize,
+    /// Rounds of refining the codebooks after k-means; 0 keeps them.
+    pub refine_iterations: usize,
+    /// How strongly refined codewords are drawn to zero, in items: what one item more at the mean would do.
+    pub ridge: f64,
+    /// How fast refinement evens out the use of codes; 0 leaves it uneven.
+    pub balance: f64,
+    /// How strongly refinement gathers near items under one prefix of two codes; 0 leaves them where they fall.
+    pub coherence: f64,
     /// Share of the items kept out of training to choose the best state by; 0 chooses by the training items.
     pub holdout: f64,
     /// Epochs without a better state after which training stops.
@@ -49,18 +57,22 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             codebook_sizes: vec![256; 4],
-            latent_dim: 96,
+            latent_dim: 256,
             hidden: vec![512],
-            epochs: 60,
+            epochs: 15,
             batch_size: 512,
-            learning_rate: 1e-3,
+            learning_rate: 1e-4,
             weight_decay: 1e-2,
             commitment_weight: 0.25,
             reconstruction_weight: 1.0,
-            kmeans_iterations: 50,
-            kmeans_items_per_code: 256,
+            kmeans_iterations: 25,
+            kmeans_items_per_code: 48,
+            refine_iterations: 12,
+            ridge: 2.0,
+            balance: 0.006,
+            coherence: 0.014,
             holdout: 0.05,
-            patience: 10,
+            patience: 3,
             seed: 42,
             device: "cpu".into(),
             modality_weights: BTreeMap::new(),
@@ -137,6 +149,9 @@ impl TrainConfig {
             ("weight-decay", self.weight_decay, f64::MAX),
             ("commitment-weight", self.commitment_weight, f64::MAX),
             ("reconstruction-weight", self.reconstruction_weight, f64::MAX),
+            ("ridge", self.ridge, f64::MAX),
+            ("balance", self.balance, 1.0),
+            ("coherence", self.coherence, 1.0),
             ("holdout", self.holdout, 0.5),
         ];
         for (key, value, most) in amounts {
@@ -223,6 +238,9 @@ mod tests {
         assert!(refused(|c| c.weight_decay = -1.0).contains("weight-decay"));
         assert!(refused(|c| c.commitment_weight = -1.0).contains("commitment-weight"));
         assert!(refused(|c| c.reconstruction_weight = f64::NAN).contains("reconstruction-weight"));
+        assert!(refused(|c| c.ridge = -1.0).contains("ridge"));
+        assert!(refused(|c| c.balance = 2.0).contains("balance"));
+        assert!(refused(|c| c.coherence = f64::NAN).contains("coherence"));
         assert!(refused(|c| c.holdout = 0.9).contains("holdout"));
         assert!(refused(|c| c.modality_weights = [("text".into(), 0.0)].into()).contains("modality-weights"));
         assert!(refused(|c| c.codebook_sizes = vec![16, 16]).contains("room for 10000 items"));

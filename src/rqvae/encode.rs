@@ -1,10 +1,10 @@
 //! The frozen model's forward pass in libtorch: on a CUDA device, and to hold the ndarray one against.
 
 use ndarray::{Array2, ArrayView2};
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, no_grad};
 
 use super::init::{ROWS_AT_ONCE, array, tensor};
-use super::model::{Net, quantize};
+use super::model::{Codebooks, Net};
 use crate::error::{Error, Result};
 use crate::tokenizer::{Encoded, Tokenizer};
 
@@ -25,13 +25,13 @@ pub fn encode(
     }
     let device = super::device(device)?;
     let projection = Net::thaw(tokenizer.projection(), device);
-    let codebooks: Vec<Tensor> = tokenizer.codebooks().iter().map(|book| tensor(book).to_device(device)).collect();
+    let codebooks = Codebooks::thaw(tokenizer.quantizer(), device);
     let x = tensor(&tokenizer.standardization().apply(x, present)).to_device(device);
     let latents = projection.forward_in_blocks(&x);
-    let mut codes = Array2::zeros((x.size()[0] as usize, codebooks.len()));
+    let mut codes = Array2::zeros((x.size()[0] as usize, codebooks.books.len()));
     let mut from = 0;
     for block in latents.split(ROWS_AT_ONCE, 0) {
-        let quantized = no_grad(|| quantize(&codebooks, &block));
+        let quantized = no_grad(|| codebooks.quantize(&block));
         for (level, found) in quantized.codes.iter().enumerate() {
             let found: Vec<i64> = Vec::try_from(found.to_device(Device::Cpu))
                 .map_err(|e| Error::mismatch("codes of libtorch", "integers", e, "please report this"))?;

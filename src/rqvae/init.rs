@@ -7,16 +7,17 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::ValidTrainConfig;
 use super::kmeans;
-use super::model::{Linear, Model, Net};
+use super::model::{Codebooks, Linear, Model, Net};
+use super::refine::refine;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::tokenizer::Quantizer;
+use crate::tokenizer::{Offsets, Quantizer};
 
 /// Rows that pass through the network at once where no gradient is wanted.
 pub(super) const ROWS_AT_ONCE: i64 = 8_192;
 
 /// A model on `x (n, dim)` whose projection is the principal axes and whose codebooks are k-means', level by level, on
-/// the latents of all of `x`.
+/// the latents of all of `x`, and then refined.
 ///
 /// # Errors
 /// [`Error::Data`] where the features have no spread to find axes in.
@@ -39,9 +40,9 @@ pub(super) fn start(
         layers: perceptron(config.latent_dim, &reversed, dim, device, rng),
     };
     let latents = array(&projection.forward_in_blocks(x))?;
-    let codebooks = codebooks(latents, config, rng, progress)?;
-    let model =
-        Model { projection, inverse, codebooks: codebooks.iter().map(|book| tensor(book).to_device(device)).collect() };
+    let books = codebooks(latents.clone(), config, rng, progress)?;
+    let quantizer = refine(latents.view(), books, config, rng, progress);
+    let model = Model { projection, inverse, codebooks: Codebooks::thaw(&quantizer, device) };
     for parameter in model.parameters() {
         let _ = parameter.set_requires_grad(true);
     }
@@ -100,7 +101,7 @@ fn codebooks(
     for &size in &config.codebook_sizes {
         let most = size.saturating_mul(config.kmeans_items_per_code);
         let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, most, rng)?;
-        let quantizer = Quantizer::new(vec![book]);
+        let quantizer = Quantizer::new(vec![book], Offsets::zero([size]));
         for mut rows in residual.axis_chunks_iter_mut(Axis(0), ROWS_AT_ONCE as usize) {
             let codes = quantizer.encode(rows.view());
             rows -= &quantizer.decode(codes.view());

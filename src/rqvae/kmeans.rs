@@ -1,4 +1,5 @@
-//! k-means for one codebook: seeded k-means++ starts, Lloyd iterations by linfa.
+//! k-means for one codebook: seeded k-means++ starts and first Lloyd steps by linfa on a sample, then Lloyd steps on all
+//! points as matrix products.
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -8,9 +9,15 @@ use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 
+use super::regression::fit;
 use crate::error::{Error, Result};
+use crate::tokenizer::{Offsets, Quantizer};
 
-/// Codebook `(k, dim)` for `points (n, dim)`, at most `iterations` Lloyd steps, on at most `most` sampled points.
+/// linfa's Lloyd steps: enough to spread the starts.
+const FIRST_STEPS: u64 = 5;
+
+/// Codebook `(k, dim)` for `points (n, dim)`: a start on at most `most` sampled points, then at most `iterations` Lloyd
+/// steps on all.
 ///
 /// Where there are fewer distinct points than codes, the surplus codewords are points with a little noise: they are
 /// free places close to crowded ones, which is what telling equal items apart needs.
@@ -24,26 +31,41 @@ pub(super) fn codebook(
     most: usize,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
-    let points = if points.nrows() > most {
+    let sample = if points.nrows() > most {
         let mut rows = index::sample(rng, points.nrows(), most).into_vec();
         rows.sort_unstable();
         CowArray::from(points.select(Axis(0), &rows))
     } else {
         CowArray::from(points)
     };
-    let (start, distinct) = plus_plus(points.view(), k, rng);
+    let (start, distinct) = plus_plus(sample.view(), k, rng);
     if distinct < k {
         return Ok(start);
     }
-    let data = DatasetBase::from(points.view());
+    let data = DatasetBase::from(sample.view());
     let fitted = KMeans::params_with_rng(k, rng.clone())
         .init_method(KMeansInit::Precomputed(start))
         .n_runs(1)
-        .max_n_iterations(iterations as u64)
+        .max_n_iterations(FIRST_STEPS)
         .tolerance(1e-4)
         .fit(&data)
         .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
-    Ok(fitted.centroids().clone())
+    Ok(lloyd(points, fitted.centroids().clone(), iterations))
+}
+
+/// Lloyd's steps until no point changes its codeword. A codeword that loses all points stays where it is.
+fn lloyd(points: ArrayView2<f32>, mut book: Array2<f32>, iterations: usize) -> Array2<f32> {
+    let no_ridge = Array1::zeros(points.ncols());
+    let mut before = None;
+    for _ in 0..iterations {
+        let codes = Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])).encode(points);
+        if before.as_ref() == Some(&codes) {
+            break;
+        }
+        fit(points, &codes, std::slice::from_mut(&mut book), &no_ridge, 1);
+        before = Some(codes);
+    }
+    book
 }
 
 /// k-means++ (Arthur and Vassilvitskii, 2007): each start is a point drawn in proportion to its squared distance from

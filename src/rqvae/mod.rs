@@ -1,10 +1,15 @@
 //! Training: the residual-quantized variational autoencoder (RQ-VAE) of Lee et al. (CVPR 2022, arXiv 2203.01941), as
 //! LC-Rec (arXiv 2311.09049) uses it to index items.
 //!
-//! Three things differ from the published recipes, each because of what they suffer from. The projection starts as the
-//! principal axes and learns a correction, so the first codebooks describe the data and not random features of it.
-//! Codebooks are initialised level by level by k-means on the latents of the *whole* training set, so none collapses.
-//! Codewords get the gradient of the reconstruction directly, beside the usual codebook loss.
+//! It goes the other way round than the published recipes, which learn everything by gradient descent from a random
+//! start and lose codes, error and structure on the way.
+//!
+//! 1. The projection starts as the principal axes, so the codebooks describe the data and not random features of it.
+//! 2. Codebooks start level by level as k-means on the latents of the *whole* training set.
+//! 3. They are refined together: all codewords of all levels as one ridge regression on the codes, in turn with greedy
+//!    encoding, while offsets even out the use of codes and gather near items under one prefix.
+//! 4. Gradient descent trains projection, codebooks and inverse projection together, codewords by the gradient of the
+//!    reconstruction beside the usual codebook loss. What it gains on held-out items is kept, if it does.
 //!
 //! [`train`] gives a frozen [`crate::tokenizer::Tokenizer`]; libtorch does not leave this module.
 
@@ -14,6 +19,8 @@ mod encode;
 mod init;
 mod kmeans;
 mod model;
+mod refine;
+mod regression;
 mod trainer;
 
 pub use config::{TrainConfig, ValidTrainConfig};

@@ -1,12 +1,12 @@
 //! The network in tch: projection, residual quantizer, inverse projection, and the losses.
 
-use ndarray::Axis;
+use ndarray::{Array1, Axis};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::config::ValidTrainConfig;
 use super::init::{ROWS_AT_ONCE, array, tensor, vector};
 use crate::error::Result;
-use crate::tokenizer::{Layer, Network};
+use crate::tokenizer::{Layer, Network, Offsets, Quantizer};
 
 /// A fully connected layer: `weight (out, in)`, `bias (out,)`.
 #[derive(Debug)]
@@ -51,9 +51,13 @@ impl Net {
         Net { skip: tensor(&network.skip).to_device(device), layers: network.layers.iter().map(layer).collect() }
     }
 
-    /// The frozen copy.
+    /// The frozen copy; without the perceptron where it adds nothing, as at the start.
     pub(super) fn freeze(&self) -> Result<Network> {
         let layer = |l: &Linear| Ok(Layer { weight: array(&l.weight)?, bias: vector(&l.bias)? });
+        let adds = |l: &Linear| [&l.weight, &l.bias].into_iter().any(|t| t.count_nonzero(None).int64_value(&[]) > 0);
+        if !self.layers.last().is_some_and(adds) {
+            return Ok(Network { skip: array(&self.skip)?, layers: Vec::new() });
+        }
         Ok(Network { skip: array(&self.skip)?, layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
     }
 }
@@ -63,8 +67,17 @@ impl Net {
 pub(super) struct Model {
     pub(super) projection: Net,
     pub(super) inverse: Net,
+    pub(super) codebooks: Codebooks,
+}
+
+/// The codewords, which are trained, and their offsets, which are not.
+#[derive(Debug)]
+pub(super) struct Codebooks {
     /// One `(size, latent_dim)` a level.
-    pub(super) codebooks: Vec<Tensor>,
+    pub(super) books: Vec<Tensor>,
+    /// One `(size,)` a level.
+    offsets: Vec<Tensor>,
+    pairs: Option<Tensor>,
 }
 
 /// What quantizing a batch of latents gives.
@@ -86,11 +99,7 @@ pub(super) struct Losses {
 impl Model {
     /// All tensors that are trained.
     pub(super) fn parameters(&self) -> Vec<&Tensor> {
-        self.projection.parameters().chain(self.inverse.parameters()).chain(&self.codebooks).collect()
-    }
-
-    fn quantize(&self, z: &Tensor) -> Quantized {
-        quantize(&self.codebooks, z)
+        self.projection.parameters().chain(self.inverse.parameters()).chain(&self.codebooks.books).collect()
     }
 
     /// Losses on a batch `x (n, dim)` of standardised features whose mean squared length is `x_variance`.
@@ -99,7 +108,7 @@ impl Model {
     /// reconstruction both to the projection and to the codewords.
     pub(super) fn losses(&self, x: &Tensor, x_variance: f64, config: &ValidTrainConfig) -> Losses {
         let z = self.projection.forward(x);
-        let quantized = self.quantize(&z);
+        let quantized = self.codebooks.quantize(&z);
         let straight_through = &quantized.sum + &z - z.detach();
         let n = x.size()[0] as f64;
         let reconstruction = (self.inverse.forward(&straight_through) - x).square().sum(Kind::Float) / (n * x_variance);
@@ -107,7 +116,7 @@ impl Model {
         let nothing = || Tensor::zeros([0i64; 0], (Kind::Float, z.device()));
         let (mut commitment, mut codebook) = (nothing(), nothing());
         let mut before = z.zeros_like();
-        for ((book, code), residual) in self.codebooks.iter().zip(&quantized.codes).zip(&quantized.residuals) {
+        for ((book, code), residual) in self.codebooks.books.iter().zip(&quantized.codes).zip(&quantized.residuals) {
             let codeword = book.index_select(0, code);
             let fixed = codeword.detach();
             // The residual with gradient to z: what the levels before took away is held fixed.
@@ -125,7 +134,7 @@ impl Model {
             x.split(ROWS_AT_ONCE, 0)
                 .iter()
                 .map(|rows| {
-                    let sum = self.quantize(&self.projection.forward(rows)).sum;
+                    let sum = self.codebooks.quantize(&self.projection.forward(rows)).sum;
                     (self.inverse.forward(&sum) - rows).square().sum(Kind::Double).double_value(&[])
                 })
                 .sum()
@@ -147,21 +156,46 @@ impl Model {
     }
 }
 
-/// Greedy residual quantization: at each level the codeword nearest to what is left.
-pub(super) fn quantize(codebooks: &[Tensor], z: &Tensor) -> Quantized {
-    let mut rest = z.detach();
-    let mut sum = z.zeros_like();
-    let (mut codes, mut residuals) = (Vec::new(), Vec::new());
-    for book in codebooks {
-        let code = no_grad(|| {
-            let half_norms = book.square().sum_dim_intlist(1, false, Kind::Float) * 0.5;
-            (half_norms - rest.matmul(&book.tr())).argmin(1, false)
-        });
-        let codeword = book.index_select(0, &code);
-        let next = &rest - codeword.detach();
-        sum += codeword;
-        codes.push(code);
-        residuals.push(std::mem::replace(&mut rest, next));
+impl Codebooks {
+    /// Frozen codebooks, back in libtorch.
+    pub(super) fn thaw(quantizer: &Quantizer, device: Device) -> Self {
+        let row = |offsets: &Array1<f32>| tensor(&offsets.view().insert_axis(Axis(0)).to_owned()).view(-1);
+        Codebooks {
+            books: quantizer.codebooks().iter().map(|book| tensor(book).to_device(device)).collect(),
+            offsets: quantizer.offsets().codes.iter().map(|offsets| row(offsets).to_device(device)).collect(),
+            pairs: quantizer.offsets().pairs.as_ref().map(|pairs| tensor(pairs).to_device(device)),
+        }
     }
-    Quantized { sum, codes, residuals }
+
+    /// The frozen copies of the offsets.
+    pub(super) fn freeze_offsets(&self) -> Result<Offsets> {
+        Ok(Offsets {
+            codes: self.offsets.iter().map(vector).collect::<Result<_>>()?,
+            pairs: self.pairs.as_ref().map(array).transpose()?,
+        })
+    }
+
+    /// Greedy residual quantization: at each level the best codeword for what is left, as
+    /// [`Quantizer::encode`] chooses it.
+    pub(super) fn quantize(&self, z: &Tensor) -> Quantized {
+        let mut rest = z.detach();
+        let mut sum = z.zeros_like();
+        let (mut codes, mut residuals): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
+        for (level, (book, offsets)) in self.books.iter().zip(&self.offsets).enumerate() {
+            let code = no_grad(|| {
+                let halves = (book.square().sum_dim_intlist(1, false, Kind::Float) + offsets) * 0.5;
+                let mut costs = halves - rest.matmul(&book.tr());
+                if let Some(pairs) = self.pairs.as_ref().filter(|_| level == 1) {
+                    costs += pairs.index_select(0, &codes[0]) * 0.5;
+                }
+                costs.argmin(1, false)
+            });
+            let codeword = book.index_select(0, &code);
+            let next = &rest - codeword.detach();
+            sum += codeword;
+            codes.push(code);
+            residuals.push(std::mem::replace(&mut rest, next));
+        }
+        Quantized { sum, codes, residuals }
+    }
 }

@@ -25,7 +25,7 @@ impl TokenTable {
         progress.advance(features.len() as u64);
         progress.end();
         let ids = features.item_ids();
-        let assignment = resolve(encoded.latents.view(), encoded.codes.view(), model.codebooks(), ids, progress)?;
+        let assignment = resolve(encoded.latents.view(), encoded.codes.view(), model.quantizer(), ids, progress)?;
         Ok(TokenTable {
             item_ids: ids.clone(),
             residual_error: model.latent_errors(encoded.latents.view(), assignment.codes.view())?,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::overflow::{relocate, residual};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
+use crate::tokenizer::Quantizer;
 
 /// What resolving the collisions of a catalog did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,18 +59,19 @@ const LARGEST_MATRIX: usize = 1 << 26;
 /// distance; groups without a collision stay as they are. A prefix with more items than codes first sends those away
 /// that lose least. Equal choices go to the lower item id, so the result depends on the ids and not on the row order.
 ///
-/// `latents (n, dim)`, `codes (n, levels)` as the quantizer gave them, one codebook `(size, dim)` a level.
+/// `latents (n, dim)`, `codes (n, levels)` as the quantizer gave them. The quantizer's offsets count as distance.
 ///
 /// # Errors
 /// [`Error::Data`] when there are more items than codes; [`Error::Mismatch`] when the shapes do not fit.
 pub fn resolve(
     latents: ArrayView2<f32>,
     codes: ArrayView2<u16>,
-    codebooks: &[Array2<f32>],
+    quantizer: &Quantizer,
     item_ids: &ItemIds,
     progress: &dyn Progress,
 ) -> Result<Assignment> {
     let (n, levels) = codes.dim();
+    let codebooks = quantizer.codebooks();
     if (latents.nrows(), codebooks.len(), item_ids.len()) != (n, levels, n) || levels == 0 {
         let got = format!("{} latents, {} codebooks, {} ids", latents.nrows(), codebooks.len(), item_ids.len());
         return Err(Error::mismatch(
@@ -99,7 +101,7 @@ pub fn resolve(
     let matched: Vec<Vec<(usize, u16)>> = groups
         .par_iter()
         .map(|group| {
-            let matched = match_group(group, latents, unique.view(), codebooks);
+            let matched = match_group(group, latents, unique.view(), quantizer);
             progress.advance(1);
             matched
         })
@@ -182,13 +184,15 @@ fn match_group(
     group: &[usize],
     latents: ArrayView2<f32>,
     codes: ArrayView2<u16>,
-    codebooks: &[Array2<f32>],
+    quantizer: &Quantizer,
 ) -> Vec<(usize, u16)> {
     let (level, prefix) = match codes.row(group[0]).to_vec().split_last() {
         Some((_, prefix)) => (prefix.len(), prefix.to_vec()),
         None => return Vec::new(),
     };
+    let codebooks = quantizer.codebooks();
     let book = &codebooks[level];
+    let offsets = quantizer.offsets_after(&prefix).mapv(f64::from);
     let classes = classes(group, latents, codes);
     let firsts: Vec<usize> = classes.iter().map(|class| class[0]).collect();
     let mut points = latents.select(Axis(0), &firsts).mapv(f64::from);
@@ -196,9 +200,9 @@ fn match_group(
         point.assign(&residual(latents.row(row), &prefix, codebooks));
     }
     if classes.len().saturating_mul(book.nrows()) > LARGEST_MATRIX {
-        return one_by_one(&classes, points.view(), book.view());
+        return one_by_one(&classes, points.view(), book.view(), &offsets);
     }
-    let mut cost = squared_distances(points.view(), book.view());
+    let mut cost = squared_distances(points.view(), book.view()) + &offsets;
     let wanted: Vec<usize> = firsts
         .iter()
         .zip(cost.rows_mut())
@@ -206,7 +210,7 @@ fn match_group(
             let (best, least) = lowest(cost.iter().copied());
             // The quantizer computes in f32: what it found nearest counts as nearest within its rounding.
             let given = usize::from(codes[[row, level]]);
-            if cost[given] <= least + 1e-5 * (least + latents.row(row).dot(&latents.row(row)) as f64) {
+            if cost[given] <= least + 1e-5 * (least.abs() + latents.row(row).dot(&latents.row(row)) as f64) {
                 cost[given] = least;
                 given
             } else {
@@ -225,11 +229,16 @@ fn match_group(
 }
 
 /// Each item in turn takes the nearest free code.
-fn one_by_one(classes: &[Vec<usize>], points: ArrayView2<f64>, book: ArrayView2<f32>) -> Vec<(usize, u16)> {
+fn one_by_one(
+    classes: &[Vec<usize>],
+    points: ArrayView2<f64>,
+    book: ArrayView2<f32>,
+    offsets: &Array1<f64>,
+) -> Vec<(usize, u16)> {
     let mut taken = vec![false; book.nrows()];
     let mut given = Vec::new();
     for (rows, point) in classes.iter().zip(points.axis_chunks_iter(Axis(0), 1)) {
-        let cost = squared_distances(point, book);
+        let cost = squared_distances(point, book) + offsets;
         let mut order: Vec<usize> = (0..book.nrows()).filter(|&c| !taken[c]).collect();
         order.sort_by(|&a, &b| cost[[0, a]].total_cmp(&cost[[0, b]]));
         for (&row, &code) in rows.iter().zip(&order) {
@@ -259,19 +268,34 @@ fn mean_error(latents: ArrayView2<f32>, codes: ArrayView2<u16>, codebooks: &[Arr
 mod tests {
     use super::*;
     use crate::progress::Silent;
-    use crate::tokenizer::Quantizer;
+    use crate::tokenizer::Offsets;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    fn books(sizes: &[usize], seed: u64) -> Vec<Array2<f32>> {
+    /// Codebooks of made numbers; those of an odd seed have offsets.
+    fn quantizer(sizes: &[usize], seed: u64) -> Quantizer {
         let value =
             |i: usize, j: usize, l: usize| (((i * 37 + j * 101 + l * 17) as u64 + seed) % 23) as f32 / (l + 1) as f32;
-        sizes.iter().enumerate().map(|(l, &size)| Array2::from_shape_fn((size, 2), |(i, j)| value(i, j, l))).collect()
+        let book = |(l, &size): (usize, &usize)| Array2::from_shape_fn((size, 2), |(i, j)| value(i, j, l));
+        let mut offsets = Offsets::zero(sizes.iter().copied());
+        if seed % 2 == 1 {
+            offsets
+                .codes
+                .iter_mut()
+                .for_each(|o| o.iter_mut().enumerate().for_each(|(i, o)| *o = value(i, 1, 3) - 3.0));
+            offsets.pairs = Some(Array2::from_shape_fn((sizes[0], sizes[1]), |(i, j)| value(i, j, 2) - 4.0));
+        }
+        Quantizer::new(sizes.iter().enumerate().map(book).collect(), offsets)
     }
 
-    fn run(points: &Array2<f32>, books: &[Array2<f32>], ids: Vec<i64>) -> Assignment {
-        let codes = Quantizer::new(books.to_vec()).encode(points.view());
-        resolve(points.view(), codes.view(), books, &ItemIds::Integers(ids), &Silent).unwrap()
+    fn plain(book: Array2<f32>) -> Quantizer {
+        let offsets = Offsets::zero([book.nrows()]);
+        Quantizer::new(vec![book], offsets)
+    }
+
+    fn run(points: &Array2<f32>, quantizer: &Quantizer, ids: Vec<i64>) -> Assignment {
+        let codes = quantizer.encode(points.view());
+        resolve(points.view(), codes.view(), quantizer, &ItemIds::Integers(ids), &Silent).unwrap()
     }
 
     fn distinct(codes: &Array2<u16>) -> usize {
@@ -280,31 +304,32 @@ mod tests {
 
     #[test]
     fn identical_items_fill_a_model_to_the_brim() {
-        let books = books(&[4, 5, 16], 3);
+        let quantizer = quantizer(&[4, 5, 16], 4);
         let points = Array2::from_elem((320, 2), 7.5);
-        let out = run(&points, &books, (0..320).collect());
+        let out = run(&points, &quantizer, (0..320).collect());
         assert_eq!(distinct(&out.codes), 320);
         assert_eq!((out.report.distinct_before, out.report.exact_duplicates, out.report.largest_group), (1, 319, 320));
         let too_many = Array2::from_elem((321, 2), 7.5);
         let codes = Array2::zeros((321, 3));
-        let error = resolve(too_many.view(), codes.view(), &books, &ItemIds::row_numbers(321), &Silent).unwrap_err();
+        let error =
+            resolve(too_many.view(), codes.view(), &quantizer, &ItemIds::row_numbers(321), &Silent).unwrap_err();
         assert!(error.to_string().contains("4 levels of 16 codes"), "{error}");
     }
 
     #[test]
     fn of_equal_items_the_lowest_id_keeps_the_nearest_code() {
-        let books = vec![ndarray::array![[0.0f32], [1.0], [5.0]]];
+        let quantizer = plain(ndarray::array![[0.0f32], [1.0], [5.0]]);
         let points = ndarray::array![[0.1f32], [0.1]];
-        let out = run(&points, &books, vec![9, 4]);
+        let out = run(&points, &quantizer, vec![9, 4]);
         assert_eq!(out.codes, ndarray::array![[1], [0]]);
         assert_eq!(out.reassigned, [true, false]);
     }
 
     #[test]
     fn a_large_group_is_quick() {
-        let books = vec![Array2::from_shape_fn((65_536, 2), |(i, j)| if j == 0 { i as f32 } else { 0.0 })];
+        let quantizer = plain(Array2::from_shape_fn((65_536, 2), |(i, j)| if j == 0 { i as f32 } else { 0.0 }));
         let points = Array2::from_elem((4_000, 2), 0.5);
-        assert_eq!(distinct(&run(&points, &books, (0..4_000).collect()).codes), 4_000);
+        assert_eq!(distinct(&run(&points, &quantizer, (0..4_000).collect()).codes), 4_000);
     }
 
     proptest! {
@@ -312,17 +337,17 @@ mod tests {
         fn unique_whatever_the_order_and_settled_at_once(
             values in prop::collection::vec(0u8..12, 2 * 40), n in 1usize..40, seed in 0u64..1000, shift in 0usize..40,
         ) {
-            let books = books(&[3, 4, 4], seed);
+            let quantizer = quantizer(&[3, 4, 4], seed);
             let points = Array2::from_shape_fn((n, 2), |(i, j)| f32::from(values[2 * i + j]));
-            let out = run(&points, &books, (0..n as i64).collect());
+            let out = run(&points, &quantizer, (0..n as i64).collect());
             prop_assert_eq!(distinct(&out.codes), n);
-            for (level, book) in books.iter().enumerate() {
+            for (level, book) in quantizer.codebooks().iter().enumerate() {
                 prop_assert!(out.codes.column(level).iter().all(|&c| usize::from(c) < book.nrows()));
             }
-            let again = resolve(points.view(), out.codes.view(), &books, &ItemIds::row_numbers(n), &Silent).unwrap();
+            let again = resolve(points.view(), out.codes.view(), &quantizer, &ItemIds::row_numbers(n), &Silent).unwrap();
             prop_assert_eq!(&again.codes, &out.codes);
             let order: Vec<usize> = (0..n).map(|i| (i + shift) % n).collect();
-            let turned = run(&points.select(Axis(0), &order), &books, order.iter().map(|&i| i as i64).collect());
+            let turned = run(&points.select(Axis(0), &order), &quantizer, order.iter().map(|&i| i as i64).collect());
             prop_assert_eq!(turned.codes, out.codes.select(Axis(0), &order));
         }
     }

@@ -13,12 +13,12 @@ mod standardization;
 mod storage;
 mod usage;
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 pub use config::{Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, check_codebook_sizes};
 pub use network::{Layer, Network};
-pub use quantizer::Quantizer;
+pub use quantizer::{Offsets, Quantizer};
 pub use standardization::Standardization;
 pub use storage::CONFIG_FILE;
 pub use usage::Usage;
@@ -58,6 +58,8 @@ pub struct Weights {
     pub inverse: Network,
     /// One `(size, latent_dim)` a level.
     pub codebooks: Vec<Array2<f32>>,
+    /// What is added to the codewords' squared distances.
+    pub offsets: Offsets,
 }
 
 impl Tokenizer {
@@ -111,12 +113,23 @@ impl Tokenizer {
         for (book, &size) in weights.codebooks.iter().zip(&config.codebook_sizes) {
             fits("codebooks", (size, latent_dim), book.dim())?;
         }
+        let lengths: Vec<usize> = weights.offsets.codes.iter().map(Array1::len).collect();
+        if lengths != config.codebook_sizes {
+            fits(
+                "offsets",
+                (config.levels(), config.codebook_sizes[0]),
+                (lengths.len(), lengths.first().copied().unwrap_or(0)),
+            )?;
+        }
+        if let Some(pairs) = &weights.offsets.pairs {
+            fits("pair offsets", (config.codebook_sizes[0], *config.codebook_sizes.get(1).unwrap_or(&0)), pairs.dim())?;
+        }
         Ok(Tokenizer {
             config,
             standardization: weights.standardization,
             projection: weights.projection,
             inverse: weights.inverse,
-            quantizer: Quantizer::new(weights.codebooks),
+            quantizer: Quantizer::new(weights.codebooks, weights.offsets),
         })
     }
 
@@ -133,6 +146,11 @@ impl Tokenizer {
     /// One codebook `(size, latent_dim)` a level.
     pub fn codebooks(&self) -> &[Array2<f32>] {
         self.quantizer.codebooks()
+    }
+
+    /// Latents to codes.
+    pub fn quantizer(&self) -> &Quantizer {
+        &self.quantizer
     }
 
     /// Standardised features to latents.

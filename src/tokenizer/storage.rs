@@ -7,13 +7,14 @@ use ndarray::{Array, Array1, Array2, Dimension};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{Config, FORMAT_VERSION, Layer, Network, Standardization, Tokenizer, Weights};
+use super::{Config, FORMAT_VERSION, Layer, Network, Offsets, Standardization, Tokenizer, Weights};
 use crate::artifact::{AtomicDir, Overwrite, sha256};
 use crate::error::{Error, Result};
 
 /// The file by which a model folder is known.
 pub const CONFIG_FILE: &str = "config.json";
 const WEIGHTS_FILE: &str = "model.safetensors";
+const PAIR_OFFSETS: &str = "pair_offsets";
 const RETRAIN: &str = "restore the folder from a copy, or train the model again";
 
 impl Tokenizer {
@@ -86,6 +87,10 @@ impl Tokenizer {
         }
         for (level, book) in self.quantizer.codebooks().iter().enumerate() {
             push(&mut tensors, format!("codebooks.{level}"), book);
+            push(&mut tensors, format!("offsets.{level}"), &self.quantizer.offsets().codes[level]);
+        }
+        if let Some(pairs) = &self.quantizer.offsets().pairs {
+            push(&mut tensors, PAIR_OFFSETS.into(), pairs);
         }
         let fault = |e: safetensors::SafeTensorError| {
             Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can hold", e, "report this as a bug")
@@ -142,6 +147,7 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
             _ => Err(fault(format!("shape {shape:?}"))),
         }
     };
+    let has_pairs = tensors.names().into_iter().any(|name| name == PAIR_OFFSETS);
     // An affine map has no layers; otherwise one more than there are hidden widths.
     let n_layers = if config.hidden.is_empty() { 0 } else { config.hidden.len() + 1 };
     let network = |name: &str| -> Result<Network> {
@@ -161,6 +167,10 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
         projection: network("projection")?,
         inverse: network("inverse")?,
         codebooks: (0..config.levels()).map(|l| matrix(format!("codebooks.{l}"))).collect::<Result<_>>()?,
+        offsets: Offsets {
+            codes: (0..config.levels()).map(|l| vector(format!("offsets.{l}"))).collect::<Result<_>>()?,
+            pairs: has_pairs.then(|| matrix(PAIR_OFFSETS.into())).transpose()?,
+        },
     })
 }
 
@@ -192,6 +202,10 @@ mod tests {
                 ],
             },
             codebooks: vec![array![[0.0, 0.0], [2.0, 2.0]], array![[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]],
+            offsets: Offsets {
+                codes: vec![array![0.5, -0.5], array![0.1, 0.2, 0.3]],
+                pairs: Some(array![[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]),
+            },
         };
         let modalities = vec![ModalityShape { name: "embedding".into(), dim: 3 }];
         Tokenizer::new(modalities, weights, serde_json::json!({"seed": 7})).unwrap()

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use catalex::features::{Features, Modality};
 use catalex::item_ids::ItemIds;
-use catalex::tokenizer::{ModalityShape, Network, Standardization, Tokenizer, Weights};
+use catalex::tokenizer::{ModalityShape, Network, Offsets, Standardization, Tokenizer, Weights};
 use ndarray::{Array1, Array2};
 
 /// The root of the checkout.
@@ -101,6 +101,7 @@ pub(crate) fn hand_made(dim: usize, sizes: &[usize]) -> Tokenizer {
         standardization: Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: vec![dim] },
         inverse: Network { skip: skip.t().to_owned(), layers: vec![] },
         projection: Network { skip, layers: vec![] },
+        offsets: Offsets::zero(sizes.iter().copied()),
         codebooks: sizes.iter().map(|&size| Array2::from_shape_simple_fn((size, latent), &mut next)).collect(),
     };
     let shapes = vec![ModalityShape { name: "text".into(), dim }];

@@ -1,0 +1,88 @@
+//! Codewords of all levels as one ridge regression on the codes, by block coordinate descent.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+
+/// Fits `books`, one `(size, dim)` a level, to `latents (n, dim)` with `codes (n, levels)`: lowers
+/// `sum |latent - sum of its codewords|^2 + sum ridge_d codeword_d^2`, solving each level with the others held fixed,
+/// `sweeps` times over. Codewords that nothing uses stay as they are.
+/// Returns the mean squared error that is left.
+pub(super) fn fit(
+    latents: ArrayView2<f32>,
+    codes: &Array2<u16>,
+    books: &mut [Array2<f32>],
+    ridge: &Array1<f32>,
+    sweeps: usize,
+) -> f32 {
+    let rows: Vec<Vec<Vec<usize>>> =
+        books.iter().zip(codes.columns()).map(|(book, column)| members(column, book.nrows())).collect();
+    let mut left = latents.to_owned();
+    left.axis_iter_mut(Axis(0)).into_par_iter().zip(codes.axis_iter(Axis(0)).into_par_iter()).for_each(
+        |(mut left, codes)| {
+            for (book, &code) in books.iter().zip(codes) {
+                left -= &book.row(usize::from(code));
+            }
+        },
+    );
+    for _ in 0..sweeps {
+        for (level, book) in books.iter_mut().enumerate() {
+            let before = book.clone();
+            book.axis_iter_mut(Axis(0)).into_par_iter().zip(&rows[level]).for_each(|(mut codeword, rows)| {
+                if rows.is_empty() {
+                    return;
+                }
+                let count = rows.len() as f32;
+                codeword *= count;
+                for &row in rows {
+                    codeword += &left.row(row);
+                }
+                ndarray::Zip::from(&mut codeword).and(ridge).for_each(|c, &ridge| *c /= count + ridge);
+            });
+            let moved = &before - &*book;
+            left.axis_iter_mut(Axis(0))
+                .into_par_iter()
+                .zip(codes.column(level).axis_iter(Axis(0)).into_par_iter())
+                .for_each(|(mut left, code)| left += &moved.row(usize::from(code[()])));
+        }
+    }
+    let squares: Vec<f64> = left.axis_iter(Axis(0)).into_par_iter().map(|row| f64::from(row.dot(&row))).collect();
+    (squares.iter().sum::<f64>() / squares.len() as f64) as f32
+}
+
+/// The rows that have each of `size` codes, in order.
+pub(super) fn members(column: ArrayView1<u16>, size: usize) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); size];
+    for (row, &code) in column.iter().enumerate() {
+        members[usize::from(code)].push(row);
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn one_level_is_the_shrunk_mean() {
+        let latents = array![[1.0f32, 2.0], [3.0, 2.0], [5.0, 5.0]];
+        let mut books = vec![array![[0.0f32, 0.0], [9.0, 9.0], [7.0, 7.0]]];
+        let left = fit(latents.view(), &array![[0], [0], [1]], &mut books, &array![0.0, 2.0], 1);
+        // Sums 4 and 4 over 2 + 0 and 2 + 2 items; 5 and 5 over 1 + 0 and 1 + 2; the third is not used.
+        assert_eq!(books[0], array![[2.0, 1.0], [5.0, 5.0 / 3.0], [7.0, 7.0]]);
+        let expected = (1.0 + 1.0 + 1.0 + 1.0 + (10.0f32 / 3.0).powi(2)) / 3.0;
+        assert!((left - expected).abs() < 1e-5, "{left}");
+    }
+
+    #[test]
+    fn levels_share_what_none_explains_alone() {
+        // Each latent is a sum of one row and one column of a table: two levels explain it whole.
+        let codes = Array2::from_shape_fn((12, 2), |(i, l)| if l == 0 { (i / 4) as u16 } else { (i % 4) as u16 });
+        let latents = Array2::from_shape_fn((12, 1), |(i, _)| (i / 4) as f32 * 10.0 + (i % 4) as f32);
+        let mut books = vec![Array2::zeros((3, 1)), Array2::zeros((4, 1))];
+        for _ in 0..4 {
+            fit(latents.view(), &codes, &mut books, &array![0.0], 2);
+        }
+        assert!(fit(latents.view(), &codes, &mut books, &array![0.0], 2) < 1e-8);
+    }
+}
