@@ -68,7 +68,9 @@ test-rust:
 	@$(ENV); cargo test --release
 	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --release --no-default-features
 
+# The binary that Python tests run may be one that was built without libtorch: it is built (or linked) once more.
 # pytest exits with 5 where it finds no test.
 test-python:
+	@$(ENV); cargo build --release
 	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest || [ $$? -eq 5 ]
