@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build demo check lint-rust lint-python test test-rust test-python clean
+.PHONY: help setup setup-build build demo evaluate check lint-rust lint-python test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -30,6 +30,9 @@ demo: build ## index the 1,852 emoji of fixtures/emoji, text and pictures, and l
 	@$(ENV); scripts/demo.sh "$$CARGO_TARGET_DIR/release/catalex"
 
 test: setup check test-rust test-python ## everything that must pass: checks, Rust tests with and without libtorch, Python tests
+
+evaluate: setup build ## compare the emoji's first codes with their subgroups and with plain k-means; some minutes
+	@$(ENV); "$$CATALEX_VENV/bin/python" scripts/evaluate_emoji.py "$$CARGO_TARGET_DIR/release/catalex"
 
 build: setup-build ## build the release binary; the last line printed is its path
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
@@ -65,7 +68,9 @@ test-rust:
 	@$(ENV); cargo test --release
 	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --release --no-default-features
 
+# The binary that Python tests run may be one that was built without libtorch: it is built (or linked) once more.
 # pytest exits with 5 where it finds no test.
 test-python:
+	@$(ENV); cargo build --release
 	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest || [ $$? -eq 5 ]

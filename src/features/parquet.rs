@@ -27,10 +27,16 @@ const ID: &str = "item_id";
 /// Further names under which a foreign table's ids are recognised.
 const FOREIGN_IDS: [&str; 1] = ["id"];
 const ROWS_AT_ONCE: usize = 8_192;
+const VERSION_KEY: &str = "catalex.format_version";
 const FORMAT_VERSION: &str = "1";
 
 pub(super) fn read(path: &Path) -> Result<Features> {
     let (schema, batches) = open(path)?;
+    // Foreign tables have no version; catalex's own of another one may mean something else.
+    if let Some(version) = schema.metadata().get(VERSION_KEY).filter(|version| *version != FORMAT_VERSION) {
+        let expected = format!("format version {FORMAT_VERSION}");
+        return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
+    }
     let vectors: Vec<String> =
         schema.fields().iter().filter(|f| columns::is_vector(f.data_type())).map(|f| f.name().clone()).collect();
     if vectors.is_empty() {
@@ -147,7 +153,7 @@ pub(super) fn write(features: &Features, path: &Path, overwrite: Overwrite) -> R
 
 /// Floats are near noise: no dictionary; their bytes split by place, so that the exponents compress.
 fn properties(modalities: &[Modality]) -> WriterProperties {
-    let metadata = vec![KeyValue::new("catalex.format_version".into(), FORMAT_VERSION.to_owned())];
+    let metadata = vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_owned())];
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -183,6 +189,26 @@ mod tests {
         features().write(&b, Overwrite::Refuse).unwrap();
         assert_eq!(Features::read(&a).unwrap(), features());
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = |version: &str| {
+            let path = folder.path().join("a.parquet");
+            let features = features();
+            let image = &features.modalities()[1];
+            let schema = Arc::new(Schema::new(vec![columns::field(image)]));
+            let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(columns::to_arrow(image, 0, 2))]).unwrap();
+            let metadata = vec![KeyValue::new(VERSION_KEY.into(), version.to_owned())];
+            let properties = WriterProperties::builder().set_key_value_metadata(Some(metadata)).build();
+            let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), schema, Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            Features::read(&path).map(|read| read.len()).map_err(|e| e.to_string())
+        };
+        assert_eq!(says("1"), Ok(2));
+        assert!(says("2").unwrap_err().contains("expected format version 1, got 2"));
     }
 
     #[test]

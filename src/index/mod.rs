@@ -105,7 +105,7 @@ impl Index {
     /// Opens an index and compares every file with its hash.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::Artifact`] name the file that is gone, new or changed.
+    /// [`Error::Missing`] and [`Error::Artifact`] name the file that is gone or changed.
     pub fn open(folder: &Path) -> Result<Self> {
         const REBUILD: &str = "restore it from a copy or build the index again";
         let path = folder.join(MANIFEST);

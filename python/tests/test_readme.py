@@ -1,0 +1,68 @@
+"""The README's commands run, and leave what its text says."""
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import BLOCK, README, ROOT, QuickStart
+
+PAGES = [README, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+
+
+def test_every_block_was_run(quick_start: QuickStart) -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme.count("<!-- tested -->") == len(BLOCK.findall(readme)) == len(quick_start.blocks)
+    verbs = {verb for code in quick_start.blocks for verb in re.findall(r"^catalex (\w+)", code, re.MULTILINE)}
+    assert verbs >= {"build", "inspect", "lookup", "train", "tokenize", "vocab"}
+    # What is not marked must be commands that set up or test, not a quick start that nobody runs.
+    unmarked = re.sub(BLOCK, "", readme)
+    assert "catalex" not in "".join(re.findall(r"^```.*?^```$", unmarked, re.MULTILINE | re.DOTALL))
+
+
+def test_only_target_was_written_to(quick_start: QuickStart) -> None:
+    assert {entry.name for entry in quick_start.folder.iterdir() if not entry.is_symlink()} == {"target"}
+
+
+def test_the_index_holds_what_the_table_lists(quick_start: QuickStart, index: Path) -> None:
+    section = README.read_text(encoding="utf-8").split("## What it writes")[1].split("\n## ")[0]
+    listed = set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
+    assert listed == {entry.name + "/" * entry.is_dir() for entry in index.iterdir()}
+    printed = quick_start.output_of("catalex build")
+    assert re.search(r"^distinct IDs +1852$", printed, re.MULTILINE)
+    assert "target/emoji/report.html" in printed
+
+
+def test_lookup_finds_the_dog_and_its_neighbours(quick_start: QuickStart) -> None:
+    printed = quick_start.output_of("catalex lookup")
+    first, *under = (line for line in printed.splitlines() if re.match(r"<a_\d+><b_\d+><c_\d+><d_\d+>\t", line))
+    semantic_id, item = first.split("\t")
+    assert item == "1F436"
+    assert first in under
+    prefix = semantic_id.split("><")[0] + ">"
+    assert under and all(line.startswith(prefix) for line in under)
+    assert quick_start.output_of("AutoTokenizer").strip() == semantic_id, "Python reads the same ID"
+
+
+def test_a_matrix_gets_a_model_a_table_and_a_vocabulary(quick_start: QuickStart) -> None:
+    target = quick_start.folder / "target"
+    table = pq.read_table(target / "x-tokens.parquet")
+    assert table["item_id"].to_pylist() == list(range(2000))
+    assert len(set(table["semantic_id"].to_pylist())) == 2000
+    assert table["codes"].type.list_size == 3
+    assert len(json.loads((target / "x-vocabulary" / "new_tokens.json").read_text())) == 3 * 64
+    assert (target / "x-model" / "model.safetensors").is_file()
+    assert re.search(r"^distinct IDs +2000$", quick_start.output_of("catalex train"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif not link.startswith("https://"):
+            assert (page.parent / link).exists(), link
