@@ -1,7 +1,9 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod build;
+mod cards;
 mod config_file;
+mod costs;
 mod embed;
 mod inspect;
 mod lookup;
@@ -58,7 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(args) => train::run(args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(args, &*progress),
-        Verb::Inspect(args) => inspect::run(args),
+        Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
     };
     progress.end();
