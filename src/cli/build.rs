@@ -73,7 +73,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         let cards = super::cards::read(&table, &catalog, progress)?;
         let map = Map::of_items(&table, model, &features)?;
         let training = Some(&model.config().training);
-        let title = args.catalog.file_stem().unwrap_or_default().to_string_lossy();
+        let title = super::cards::title(&args.catalog);
         let report =
             Report { title: &title, table: &table, figures: &figures, cards: &cards, training, map: Some(&map) };
         let html = report.html()?;

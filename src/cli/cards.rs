@@ -1,6 +1,7 @@
 //! What the report shows of each item, read from the catalog: its text and a small picture.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::Result;
 use catalex::catalog::{CatalogReader, CatalogSpec};
@@ -9,6 +10,16 @@ use catalex::item_ids::ItemIds;
 use catalex::progress::Progress;
 use catalex::quality::Cards;
 use catalex::semantic_id::TokenTable;
+
+/// What a report calls a catalog: the file's name, or where that says nothing, its folder's.
+pub(super) fn title(path: &Path) -> String {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy());
+    match folder {
+        Some(folder) if ["catalog", "items", "products", "data", "tokens"].contains(&&*name) => folder.into_owned(),
+        _ => name.into_owned(),
+    }
+}
 
 /// Texts and pictures of a table's items, found in the catalog by their ids.
 pub(super) fn read(table: &TokenTable, spec: &CatalogSpec, progress: &dyn Progress) -> Result<Cards> {

@@ -1,7 +1,7 @@
 //! `catalex inspect`.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::artifact::{self, Overwrite};
@@ -118,8 +118,7 @@ impl InspectArgs {
 
     /// The catalog's name, or that of what is inspected.
     fn title(&self) -> String {
-        let named: &Path = self.catalog.catalog.as_deref().unwrap_or(&self.path);
-        named.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        super::cards::title(self.catalog.catalog.as_deref().unwrap_or(&self.path))
     }
 }
 

@@ -43,17 +43,25 @@ impl Pictures {
     }
 }
 
-/// The rows whose pictures are wanted most, at most [`PICTURES_AT_MOST`]: one item of every prefix of two codes, then
-/// a second of each, and so on; so whichever prefix a reader opens begins with pictures.
+/// The rows whose pictures are wanted most, at most [`PICTURES_AT_MOST`]: an item of every first code, then one of
+/// another second code under each, and so on, until every prefix of two codes has one; then a second of each. So
+/// whichever prefix a reader opens, there are pictures of what is in it.
 pub fn picture_order(table: &TokenTable) -> Vec<usize> {
-    let depth = table.codes.ncols().saturating_sub(1).min(2);
+    let deepest = table.codes.ncols().saturating_sub(1);
     let lookup = Lookup::new(table);
-    let prefix = |row: usize| table.codes.row(row).into_iter().take(depth);
-    let mut ranked: Vec<(usize, usize)> = Vec::with_capacity(table.codes.nrows());
-    for group in lookup.rows(&[]).chunk_by(|&a, &b| prefix(a).eq(prefix(b))) {
-        ranked.extend(group.iter().copied().enumerate());
+    let same = |depth: usize| {
+        move |&a: &usize, &b: &usize| {
+            let prefix = |row: usize| table.codes.row(row).into_iter().take(depth.min(deepest));
+            prefix(a).eq(prefix(b))
+        }
+    };
+    let mut ranked: Vec<((usize, usize), usize)> = Vec::with_capacity(table.codes.nrows());
+    for first in lookup.rows(&[]).chunk_by(same(1)) {
+        for (prefix, rows) in first.chunk_by(same(2)).enumerate() {
+            ranked.extend(rows.iter().enumerate().map(|(rank, &row)| ((rank, prefix), row)));
+        }
     }
-    // A stable sort: items of one rank stay in the order of their codes.
+    // A stable sort: what is wanted alike stays in the order of the codes.
     ranked.sort_by_key(|&(rank, _)| rank);
     ranked.into_iter().map(|(_, row)| row).take(PICTURES_AT_MOST).collect()
 }
@@ -67,7 +75,8 @@ mod tests {
     #[test]
     fn every_prefix_gets_a_picture_before_one_gets_two() {
         let table = table(array![[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 2]], &[2, 2, 3]);
-        assert_eq!(picture_order(&table), [2, 3, 1, 0, 4]);
+        // Row 2 is the first of 0, 0 and row 1 of 1; then row 3, the first of 0, 1; then what is left of 0, 0.
+        assert_eq!(picture_order(&table), [2, 1, 3, 0, 4]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const MOST_ITEMS: usize = 100_000;
 /// Longest id that is shown whole.
 const LONGEST_ID: usize = 64;
 /// How long texts may be, from what is pleasant to what is left when space is short.
-const TEXT_LENGTHS: [usize; 8] = [200, 150, 110, 80, 60, 40, 20, 0];
+const TEXT_LENGTHS: [usize; 11] = [200, 150, 110, 80, 60, 50, 40, 32, 26, 20, 0];
 
 /// Of how many items, in the order of their codes, one is carried.
 pub(super) fn stride(items: usize) -> usize {

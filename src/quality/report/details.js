@@ -77,7 +77,7 @@ class Details {
     const words = prefix.depth ? this.#gist.of(prefix) : "";
     const left = children.length - chips.length;
     return [
-      words ? el("p", { class: "words" }, `Words they have in common: ${words.replaceAll(" · ", ", ")}.`) : null,
+      words ? el("p", { class: "words" }, `Typical words: ${words.replaceAll(" · ", ", ")}.`) : null,
       el("h4", {}, `Next codes: ${grouped(children.length)} of ${grouped(size)} in use`),
       el("div", { class: "chips" }, ...chips),
       left > 0 ? el("p", { class: "note" }, `and ${grouped(left)} more in the list of prefixes`) : null,
@@ -86,13 +86,16 @@ class Details {
 
   #items(prefix) {
     const list = el("ul", { class: "items" });
+    const items = Array.from({ length: prefix.to - prefix.from }, (_, at) => prefix.from + at);
+    // Where only some have pictures, these give the better view of the whole.
+    items.sort((a, b) => this.#catalog.tiles.has(b) - this.#catalog.tiles.has(a));
     const more = el("button", { type: "button", class: "more" });
     const add = () => {
-      const from = prefix.from + list.children.length;
-      const to = Math.min(prefix.to, from + ITEMS_AT_ONCE);
-      for (let item = from; item < to; item += 1) list.append(this.#catalog.card(item));
-      more.textContent = `Show ${grouped(Math.min(ITEMS_AT_ONCE, prefix.to - to))} more of ${grouped(prefix.to - to)}`;
-      more.hidden = to === prefix.to;
+      const from = list.children.length;
+      list.append(...items.slice(from, from + ITEMS_AT_ONCE).map((item) => this.#catalog.card(item)));
+      const left = items.length - list.children.length;
+      more.textContent = `Show ${grouped(Math.min(ITEMS_AT_ONCE, left))} more of ${grouped(left)}`;
+      more.hidden = left === 0;
     };
     more.addEventListener("click", add);
     add();

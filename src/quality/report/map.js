@@ -14,6 +14,8 @@ class Chart {
   /** Scale, and the middle of what is seen, from 0 to 1. */
   #view = { scale: 1, x: 0.5, y: 0.5 };
   #asked = false;
+  /** Width and height of all points together. */
+  #size = [1, 1];
 
   constructor(catalog, choose) {
     this.#catalog = catalog;
@@ -24,6 +26,9 @@ class Chart {
       item += step;
       this.#points.push({ item, x: x[at] / extent, y: y[at] / extent, code: catalog.data.codes[0][item] });
     });
+    const ends = (axis) => this.#points.reduce(([low, high], p) => [Math.min(low, p[axis]), Math.max(high, p[axis])], [1, 0]);
+    const [[left, right], [top, bottom]] = [ends("x"), ends("y")];
+    this.#size = [Math.max(0.05, right - left), Math.max(0.05, bottom - top)];
     // One colour after the other is quicker to draw.
     this.#points.sort((a, b) => a.code - b.code);
     byId("map").hidden = false;
@@ -68,7 +73,7 @@ class Chart {
   /** Where the unit square lies on the canvas, in CSS pixels. */
   #frame() {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
-    const side = (Math.min(width, height) - 32) * this.#view.scale;
+    const side = Math.min((width - 40) / this.#size[0], (height - 40) / this.#size[1]) * this.#view.scale;
     return { width, height, side, left: width / 2 - this.#view.x * side, top: height / 2 - this.#view.y * side };
   }
 
@@ -111,7 +116,7 @@ class Chart {
       const [x, y] = this.#place(point, frame);
       return x > -20 && y > -20 && x < frame.width + 20 && y < frame.height + 20;
     });
-    const radius = Math.max(1.2, Math.min(5, 0.35 * Math.sqrt((frame.width * frame.height) / (seen.length + 1)) / 2));
+    const radius = Math.max(1.2, Math.min(5, 0.28 * Math.sqrt((frame.width * frame.height) / (seen.length + 1)) / 2));
     const ink = getComputedStyle(this.#canvas).color;
     const withPictures = seen.length <= PICTURES_WHEN && this.#ready();
     const dot = (point, size, outlined) => {

@@ -28,7 +28,7 @@ use markup::{count, escape, fill, grouped};
 /// Most bytes of a report.
 const LIMIT: usize = 4_800_000;
 /// Of these, what pictures are sure of where texts are many.
-const PICTURE_SHARE: usize = 1_400_000;
+const PICTURE_SHARE: usize = 900_000;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");

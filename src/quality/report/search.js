@@ -19,22 +19,31 @@ class Search {
 
   #look() {
     const words = this.#input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    this.#haystack ??= Array.from({ length: this.#catalog.carried }, (_, item) =>
-      `${this.#catalog.id(item)} ${this.#catalog.text(item)}`.toLowerCase(),
+    const found = words.length ? this.#find(words) : [];
+    this.#results.replaceChildren(...found.slice(0, RESULTS).map((item) => this.#result(item)));
+    const more = found.length > RESULTS ? `, ${RESULTS} of them shown` : "";
+    this.#status.textContent = words.length ? `${counted(found.length, "item")} found${more}` : "";
+  }
+
+  /** Items that have all the words; first those in which they begin a word, and the earlier the better. */
+  #find(words) {
+    const { carried } = this.#catalog;
+    this.#haystack ??= Array.from({ length: carried }, (_, item) =>
+      ` ${this.#catalog.text(item)} ${this.#catalog.id(item)}`.toLowerCase(),
     );
+    const isCode = words.some((word) => /\d/.test(word));
     const found = [];
-    let number = 0;
-    if (words.length) {
-      this.#haystack.forEach((text, item) => {
-        const has = (word) => text.includes(word) || this.#catalog.tokens(this.#catalog.codes(item)).includes(word);
-        if (!words.every(has)) return;
-        number += 1;
-        if (found.length < RESULTS) found.push(item);
-      });
-    }
-    this.#results.replaceChildren(...found.map((item) => this.#result(item)));
-    const more = number > found.length ? `, the first ${found.length} are shown` : "";
-    this.#status.textContent = words.length ? `${counted(number, "item")} found${more}` : "";
+    this.#haystack.forEach((text, item) => {
+      const codes = isCode ? this.#catalog.tokens(this.#catalog.codes(item)) : "";
+      let cost = 0;
+      for (const word of words) {
+        const at = text.indexOf(` ${word}`);
+        if (at < 0 && !text.includes(word) && !codes.includes(word)) return;
+        cost += at < 0 ? 10_000 : at;
+      }
+      found.push([item, cost]);
+    });
+    return found.sort(([, a], [, b]) => a - b).map(([item]) => item);
   }
 
   #result(item) {

@@ -69,8 +69,8 @@ pub(super) fn depths(figures: &Figures) -> String {
     let share = |share: f64| format!("<td>{}{}</td>", charts::bar(share), percent(share));
     for (at, &prefixes) in figures.distinct_prefixes.iter().enumerate() {
         let mean = figures.items as f64 / prefixes.max(1) as f64;
-        let _ =
-            write!(out, "<tr><th scope=\"row\">first {}</th><td>{}</td><td>{mean:.1}</td>", at + 1, grouped(prefixes));
+        let codes = if at == 0 { "the first".to_owned() } else { format!("first {}", at + 1) };
+        let _ = write!(out, "<tr><th scope=\"row\">{codes}</th><td>{}</td><td>{mean:.1}</td>", grouped(prefixes));
         if let Some(neighbours) = neighbours {
             out += &share(neighbours.share_by_depth.get(at).copied().unwrap_or(0.0));
         }
@@ -101,7 +101,7 @@ pub(super) fn collisions(figures: &Figures) -> String {
     let Some(report) = &figures.collisions else {
         return "<p>The table does not say how its IDs became unique.</p>".into();
     };
-    let mut out: String = words::collisions(report).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
+    let told: String = words::collisions(report).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
     let mut rows = vec![
         ("Items", grouped(report.items)),
         ("Different codes before", grouped(report.distinct_before)),
@@ -114,11 +114,11 @@ pub(super) fn collisions(figures: &Figures) -> String {
         rows.push(("Relative error before", format!("{:.4}", r.before_resolution)));
         rows.push(("Relative error after", format!("{:.4}", r.after_resolution)));
     }
-    out += "<table class=\"figures\"><tbody>";
+    let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
     for (name, value) in rows {
         let _ = write!(out, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
     }
-    out + "</tbody></table>"
+    out + "</tbody></table></div>"
 }
 
 /// Curves of the training, from what the model's config keeps of it; nothing where it keeps none.
