@@ -68,4 +68,4 @@ test-rust:
 # pytest exits with 5 where it finds no test.
 test-python:
 	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
-	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest || [ $$? -eq 5 ]
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest -rs || [ $$? -eq 5 ]

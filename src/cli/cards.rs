@@ -125,3 +125,15 @@ fn pictures(
 ) -> Result<Option<catalex::quality::Pictures>> {
     Err(super::not_built("reading pictures", "encoders"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_say_something() {
+        assert_eq!(title(Path::new("fixtures/emoji/catalog.parquet")), "emoji");
+        assert_eq!(title(Path::new("shop/shoes.csv")), "shoes");
+        assert_eq!(title(Path::new("catalog.csv")), "catalog");
+    }
+}

@@ -2,7 +2,12 @@
 
 mod build;
 mod cards;
+#[cfg_attr(
+    not(any(feature = "train", feature = "encoders")),
+    allow(dead_code, reason = "all verbs with settings are off")
+)]
 mod config_file;
+#[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
 mod inspect;

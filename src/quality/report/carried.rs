@@ -195,6 +195,6 @@ mod tests {
         let (items, length) = packed(30_000);
         assert!(items == 400 && (20..110).contains(&length.unwrap()), "{length:?}");
         let (items, length) = packed(1_000);
-        assert!(items < 400 && items >= 25 && length.is_none_or(|l| l <= 200), "{items} {length:?}");
+        assert!((25..400).contains(&items) && length.is_none_or(|l| l <= 200), "{items} {length:?}");
     }
 }

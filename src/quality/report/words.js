@@ -2,6 +2,9 @@
 
 const MOST_READ = 20_000;
 const MOST_READ_OF_A_PREFIX = 300;
+/** How much commoner than elsewhere a word has to be, and how much it has to tell in all. */
+const LEAST_LIFT = 1.5;
+const LEAST_SCORE = 0.08;
 
 class Gist {
   #catalog;
@@ -28,13 +31,15 @@ class Gist {
     const here = this.#count(prefix, MOST_READ_OF_A_PREFIX, (number) => (read = number));
     const scores = [];
     for (const [word, count] of here) {
-      // A word of one item says little of the others.
-      if (count > 1) scores.push([word, (count / read) * Math.log((1.5 * this.#read) / (this.#common.get(word) ?? 1))]);
+      const share = count / read;
+      const lift = share / ((this.#common.get(word) ?? 1) / this.#read);
+      // A word of one item says little of the others, and a word as common elsewhere nothing at all.
+      if (count > 1 && lift > LEAST_LIFT) scores.push([word, share * Math.log(lift)]);
     }
     scores.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
     const chosen = [];
     for (const [word, score] of scores) {
-      if (chosen.length === 3 || score <= 0) break;
+      if (chosen.length === 3 || score < LEAST_SCORE) break;
       // "cat" adds nothing to "cats".
       if (!chosen.some((other) => other.startsWith(word) || word.startsWith(other))) chosen.push(word);
     }
