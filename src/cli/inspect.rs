@@ -202,7 +202,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     }
     if let Some(n) = &figures.neighbours {
         let (k, chance) = (n.neighbours, n.recall_by_chance);
-        writeln!(out, "neighbour recall   {:.4} of {k} by longest prefix ({chance:.4} by chance)", n.recall)?;
+        writeln!(out, "neighbour recall   {:.4} of {k} by longest prefix ({chance:.6} by chance)", n.recall)?;
     }
     writeln!(out, "codes in use       {:.4} of all", figures.hit_rate)?;
     writeln!(out, "\nlevel  codes   used  perplexity  of codes    Gini")?;

@@ -88,7 +88,9 @@ class Catalog {
 
   /** Items of the catalog under a prefix; an estimate where the page carries only some of them. */
   count(prefix) {
-    return Math.min(this.data.items, (prefix.to - prefix.from) * this.data.every);
+    // A whole ID stands for nobody else.
+    const every = prefix.depth === this.levels ? 1 : this.data.every;
+    return Math.min(this.data.items, (prefix.to - prefix.from) * every);
   }
 
   /** The stretch of some first codes; null where no item has them. */

@@ -78,7 +78,7 @@ class Details {
     const left = children.length - chips.length;
     return [
       words ? el("p", { class: "words" }, `Typical words: ${words.replaceAll(" · ", ", ")}.`) : null,
-      el("h4", {}, `Next codes: ${grouped(children.length)} of ${grouped(size)} in use`),
+      el("h4", {}, `Next codes: ${this.#catalog.data.every > 1 ? "at least " : ""}${grouped(children.length)} of ${grouped(size)} in use`),
       el("div", { class: "chips" }, ...chips),
       left > 0 ? el("p", { class: "note" }, `and ${grouped(left)} more in the list of prefixes`) : null,
     ].filter(Boolean);
