@@ -73,4 +73,4 @@ test-rust:
 test-python:
 	@$(ENV); cargo build --release
 	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
-	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest || [ $$? -eq 5 ]
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest -rs || [ $$? -eq 5 ]

@@ -12,6 +12,8 @@ pub trait Progress: Send + Sync {
     fn end(&self);
     /// Something the user should know although it is no error.
     fn warn(&self, message: &str);
+    /// What a part of the work took: seconds, and the most memory the process held meanwhile, where that is known.
+    fn cost(&self, _part: &str, _seconds: f64, _peak_bytes: Option<u64>) {}
 }
 
 /// Tells nobody.

@@ -37,8 +37,11 @@ pub(super) struct BuildArgs {
 pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::artifact::Overwrite;
     use catalex::index::{FEATURES, IndexWriter, MODEL, REPORT, TOKENS, VOCABULARY};
+    use catalex::quality::{Figures, Map, Report};
     use catalex::semantic_id::TokenTable;
-    use catalex::{quality, rqvae, vocabulary};
+    use catalex::{rqvae, vocabulary};
+
+    use super::costs::Costs;
 
     let mut settings = args.config.read()?;
     let encode: EncodeOptions = settings.fill(args.encode)?;
@@ -53,21 +56,29 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     }
     let threads = threads.apply()?;
 
-    let features = super::sources::encode_catalog(&args.catalog, &encode, threads, progress)?;
+    let mut costs = Costs::new();
+    let features = costs.of("encode", || super::sources::encode_catalog(&args.catalog, &encode, threads, progress))?;
     features.write(&index.path(FEATURES), Overwrite::Refuse)?;
-    let trained = rqvae::train(&features, config.clone(), progress)?;
+    let trained = costs.of("train", || rqvae::train(&features, config.clone(), progress))?;
     let model = &trained.tokenizer;
     model.save(&index.path(MODEL), Overwrite::Refuse)?;
-    let table = TokenTable::of_features(&features, model, args.token_format, progress)?;
+    let table = costs.of("tokenize", || TokenTable::of_features(&features, model, args.token_format, progress))?;
     table.write(&index.path(TOKENS), Overwrite::Refuse)?;
     let (tokenizer, folder) = (args.tokenizer.as_deref(), index.path(VOCABULARY));
-    vocabulary::write_vocabulary(&folder, &table, tokenizer, Overwrite::Refuse, progress)?;
+    costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, tokenizer, Overwrite::Refuse, progress))?;
 
-    let figures = quality::Figures::of_table(&table, Some((model, &features)))?;
-    let neighbours = neighbours(&table, &texts(&args.catalog, &encode)?);
-    let errors: Vec<f64> = trained.history.iter().map(|epoch| epoch.error).collect();
-    let name = args.catalog.file_stem().unwrap_or_default().to_string_lossy();
-    let html = quality::report(&format!("Semantic IDs of {name}"), &figures, &errors, &neighbours);
+    let figures = costs.of("measure", || Figures::of_table(&table, Some((model, &features)), progress))?;
+    let catalog = super::sources::catalog_spec(&args.catalog, &encode);
+    let (cards, html) = costs.of("report", || -> Result<_> {
+        let cards = super::cards::read(&table, &catalog, progress)?;
+        let map = Map::of_items(&table, model, &features)?;
+        let training = Some(&model.config().training);
+        let title = super::cards::title(&args.catalog);
+        let report =
+            Report { title: &title, table: &table, figures: &figures, cards: &cards, training, map: Some(&map) };
+        let html = report.html()?;
+        Ok((cards, html))
+    })?;
     catalex::artifact::write_file(&index.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
     let settings = serde_json::json!({
         "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": args.tokenizer, "threads": threads,
@@ -76,64 +87,32 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
 
     progress.end();
     super::inspect::show(&figures, false)?;
-    let mut out = String::from("\nitems that share a prefix\n");
-    for group in neighbours.iter().take(SHOWN) {
-        let members: Vec<&str> = group
-            .members
-            .iter()
-            .map(|(id, text)| if text.is_empty() { id } else { text })
-            .map(String::as_str)
-            .collect();
-        out += &format!("  {}  {}\n", group.prefix, members.join(" | "));
-    }
-    out += &format!("\nindex   {}\nreport  {}\n", args.output.out.display(), args.output.out.join(REPORT).display());
-    super::print(&out)
+    let (index, report) = (args.output.out.display(), args.output.out.join(REPORT));
+    super::print(&format!("{}\nindex   {index}\nreport  {}\n", neighbours(&table, &cards.texts), report.display()))?;
+    // What a part took is different every time, and so has no place in the index.
+    costs.tell(progress);
+    Ok(())
 }
 
-/// Groups of neighbours in the report, and those of them that are printed.
+/// The fullest prefixes, each with some of its items.
 #[cfg(all(feature = "train", feature = "encoders"))]
-const REPORTED: usize = 60;
-#[cfg(all(feature = "train", feature = "encoders"))]
-const SHOWN: usize = 6;
-
-/// The items' texts, by row; empty where only pictures were read.
-#[cfg(all(feature = "train", feature = "encoders"))]
-fn texts(catalog: &std::path::Path, encode: &EncodeOptions) -> Result<Vec<String>> {
-    let mut spec = super::sources::catalog_spec(catalog, encode);
-    spec.image = None;
-    let mut texts = Vec::new();
-    for batch in catalex::catalog::CatalogReader::open(&spec)? {
-        texts.extend(batch?.texts);
-    }
-    Ok(texts)
-}
-
-/// The fullest prefixes of two codes, with some of their items.
-#[cfg(all(feature = "train", feature = "encoders"))]
-fn neighbours(table: &catalex::semantic_id::TokenTable, texts: &[String]) -> Vec<catalex::quality::Neighbours> {
+fn neighbours(table: &catalex::semantic_id::TokenTable, texts: &[String]) -> String {
+    const PREFIXES: usize = 6;
     const MEMBERS: usize = 6;
     const LONGEST: usize = 80;
     let lookup = catalex::semantic_id::Lookup::new(table);
     let depth = (table.codes.ncols() - 1).clamp(1, 2);
-    let shorten = |text: &String| {
-        let short: String = text.chars().take(LONGEST).collect();
-        if short.len() < text.len() { short + "…" } else { short }
+    let name = |row: usize| match texts.get(row).filter(|text| !text.is_empty()) {
+        Some(text) if text.chars().count() > LONGEST => text.chars().take(LONGEST).collect::<String>() + "…",
+        Some(text) => text.clone(),
+        None => table.item_ids.text(row),
     };
-    lookup
-        .prefix_counts(depth)
-        .into_iter()
-        .take(REPORTED)
-        .map(|(codes, items)| catalex::quality::Neighbours {
-            prefix: table.metadata.token_format.semantic_id(&codes),
-            items,
-            members: lookup
-                .rows(&codes)
-                .iter()
-                .take(MEMBERS)
-                .map(|&row| (table.item_ids.text(row), texts.get(row).map(shorten).unwrap_or_default()))
-                .collect(),
-        })
-        .collect()
+    let mut out = String::from("\nitems that share a prefix\n");
+    for (codes, _) in lookup.prefix_counts(depth).into_iter().take(PREFIXES) {
+        let members: Vec<String> = lookup.rows(&codes).iter().take(MEMBERS).map(|&row| name(row)).collect();
+        out += &format!("  {}  {}\n", table.metadata.token_format.semantic_id(&codes), members.join(" | "));
+    }
+    out
 }
 
 #[cfg(not(all(feature = "train", feature = "encoders")))]

@@ -1,7 +1,14 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod build;
+mod cards;
+#[cfg_attr(
+    not(any(feature = "train", feature = "encoders")),
+    allow(dead_code, reason = "all verbs with settings are off")
+)]
 mod config_file;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod costs;
 mod embed;
 mod inspect;
 mod lookup;
@@ -58,7 +65,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(args) => train::run(args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(args, &*progress),
-        Verb::Inspect(args) => inspect::run(args),
+        Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
     };
     progress.end();

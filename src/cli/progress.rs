@@ -14,14 +14,22 @@ pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
     match mode {
         Some(ProgressMode::Bar) => Box::new(Bars::default()),
         Some(ProgressMode::Json) => Box::new(JsonLines::default()),
-        Some(ProgressMode::None) => Box::new(WarningsOnly),
+        Some(ProgressMode::None) => Box::new(WarningsOnly { costs: false }),
         None if stderr().is_terminal() => Box::new(Bars::default()),
-        None => Box::new(WarningsOnly),
+        None => Box::new(WarningsOnly { costs: true }),
     }
 }
 
-/// Nothing but warnings.
-struct WarningsOnly;
+/// Nothing but warnings, and perhaps what the work took.
+struct WarningsOnly {
+    costs: bool,
+}
+
+/// A line such as "train            41.3 s   0.62 GB".
+fn print_cost(part: &str, seconds: f64, peak_bytes: Option<u64>) {
+    let memory = peak_bytes.map(|bytes| format!("  {:>6.2} GB", bytes as f64 / 1e9)).unwrap_or_default();
+    let _ = writeln!(stderr(), "{part:<12} {seconds:>8.1} s{memory}");
+}
 
 impl Progress for WarningsOnly {
     fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
@@ -30,6 +38,11 @@ impl Progress for WarningsOnly {
     fn end(&self) {}
     fn warn(&self, message: &str) {
         let _ = writeln!(stderr(), "warning: {message}");
+    }
+    fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
+        if self.costs {
+            print_cost(part, seconds, peak_bytes);
+        }
     }
 }
 
@@ -92,6 +105,10 @@ impl Progress for Bars {
     fn warn(&self, message: &str) {
         self.with(|bar| bar.suspend(|| ()));
         let _ = writeln!(stderr(), "warning: {message}");
+    }
+
+    fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
+        print_cost(part, seconds, peak_bytes);
     }
 }
 
@@ -159,5 +176,12 @@ impl Progress for JsonLines {
 
     fn warn(&self, message: &str) {
         let _ = writeln!(stderr(), "{}", serde_json::json!({ "event": "warning", "message": message }));
+    }
+
+    fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
+        let line = serde_json::json!({
+            "event": "cost", "part": part, "seconds": seconds, "peak_bytes": peak_bytes,
+        });
+        let _ = writeln!(stderr(), "{line}");
     }
 }

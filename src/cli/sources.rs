@@ -1,6 +1,8 @@
 //! Finding what the verbs read: the catalog's columns, the encoders, ONNX Runtime, the table inside an index.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "encoders")]
+use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::features::Features;

@@ -10,11 +10,13 @@ mod pooling;
 mod preprocess;
 mod runtime;
 mod text;
+mod thumbnails;
 
 pub use embed::embed;
 pub use image::ImageEncoder;
 pub use runtime::Runtime;
 pub use text::TextEncoder;
+pub use thumbnails::{ACROSS, TILE, Thumbnail};
 
 use std::path::Path;
 

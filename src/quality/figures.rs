@@ -3,8 +3,10 @@
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
+use super::{LabelFigures, NeighbourFigures};
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::progress::Progress;
 use crate::semantic_id::{CollisionReport, Lookup, TokenTable};
 use crate::tokenizer::{Tokenizer, Usage};
 
@@ -22,6 +24,8 @@ pub struct LevelFigures {
     pub used: usize,
     /// Exponential of the entropy of the codes, from 1 to the codebook's size.
     pub perplexity: f64,
+    /// `perplexity / codes`: the share of the codebook that is put to use, 1 when all codes are used alike.
+    pub effective_share: f64,
     /// 0 when all codes are used alike, near 1 when one code takes all.
     pub gini: f64,
 }
@@ -63,20 +67,31 @@ pub struct Figures {
     pub collisions: Option<CollisionReport>,
     /// One entry a level.
     pub usage: Vec<LevelFigures>,
+    /// Codes that some item has, over all levels, as a share of all codes: rows of an embedding table that are met.
+    pub hit_rate: f64,
     /// Distinct prefixes of each depth, from 1 to the number of levels.
     pub distinct_prefixes: Vec<usize>,
     /// The most crowded prefixes of each depth but the last.
     pub crowded: Vec<CrowdedPrefix>,
     /// Where model and features are at hand.
     pub reconstruction: Option<Reconstruction>,
+    /// Where features are at hand.
+    pub neighbours: Option<NeighbourFigures>,
+    /// Where a label was named.
+    pub labels: Option<LabelFigures>,
 }
 
 impl Figures {
-    /// Figures of a table; with `source`, of the reconstruction too.
+    /// Figures of a table; with `source`, of the reconstruction and of neighbours too. A label's are the caller's to
+    /// add, by [`LabelFigures::measure`].
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the features or the model are not the table's.
-    pub fn of_table(table: &TokenTable, source: Option<(&Tokenizer, &Features)>) -> Result<Self> {
+    pub fn of_table(
+        table: &TokenTable,
+        source: Option<(&Tokenizer, &Features)>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let lookup = Lookup::new(table);
         let levels = table.codes.ncols();
         let distinct_prefixes: Vec<usize> = (1..=levels).map(|depth| lookup.prefix_counts(depth).len()).collect();
@@ -91,6 +106,10 @@ impl Figures {
                 items,
             })
             .collect();
+        let usage = usage(table.codes.view(), &table.metadata.codebook_sizes);
+        let (used, codes) = usage.iter().fold((0, 0), |(used, codes), level| (used + level.used, codes + level.codes));
+        // First the check that all of them belong together.
+        let reconstruction = source.map(|(model, features)| reconstruction(table, model, features)).transpose()?;
         Ok(Figures {
             items: table.item_ids.len(),
             levels,
@@ -98,10 +117,13 @@ impl Figures {
             model_hash: table.metadata.model_hash.clone(),
             distinct_ids: distinct_prefixes.last().copied().unwrap_or(0),
             collisions: table.metadata.collisions.clone(),
-            usage: usage(table.codes.view(), &table.metadata.codebook_sizes),
+            usage,
+            hit_rate: used as f64 / codes.max(1) as f64,
             distinct_prefixes,
             crowded,
-            reconstruction: source.map(|(model, features)| reconstruction(table, model, features)).transpose()?,
+            reconstruction,
+            neighbours: source.and_then(|(_, f)| NeighbourFigures::measure(table, &lookup, f, progress)),
+            labels: None,
         })
     }
 }
@@ -116,6 +138,7 @@ fn usage(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<LevelFigures> {
             codes: usage.counts.len(),
             used: usage.used(),
             perplexity: usage.perplexity(),
+            effective_share: usage.perplexity() / usage.counts.len() as f64,
             gini: usage.gini(),
         })
         .collect()
@@ -146,4 +169,24 @@ fn reconstruction(table: &TokenTable, model: &Tokenizer, features: &Features) ->
 
 fn squares(x: &Array2<f32>) -> f64 {
     x.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::quality::tests::table;
+    use ndarray::array;
+
+    #[test]
+    fn usage_by_hand() {
+        let table = table(array![[0, 0], [0, 1], [1, 2], [1, 3]], &[4, 4]);
+        let figures = Figures::of_table(&table, None, &Silent).unwrap();
+        assert_eq!(figures.distinct_prefixes, [2, 4]);
+        // Two of four codes, then four of four.
+        assert_eq!(figures.hit_rate, 0.75);
+        let share: Vec<f64> = figures.usage.iter().map(|level| level.effective_share).collect();
+        assert!((share[0] - 0.5).abs() < 1e-12 && (share[1] - 1.0).abs() < 1e-12, "{share:?}");
+        assert_eq!(figures.crowded[0], CrowdedPrefix { depth: 1, prefix: "<a_0>".into(), items: 2 });
+    }
 }

@@ -187,6 +187,7 @@ const FROZEN: &[Case] = &[
 ];
 
 /// Cases of training.
+#[cfg(feature = "train")]
 const TRAIN: &[Case] = &[
     Case("one item", "train @one.npy --out @o", 1, &["at least 2 items", "1"]),
     Case("equal items", "train @equal.npy --out @o --codebook-size 4", 1, &["40 equal vectors"]),
@@ -223,6 +224,7 @@ const TRAIN: &[Case] = &[
 ];
 
 /// Cases of the encoders. `IMAGE` stands for the flags that encode the column `image`.
+#[cfg(feature = "encoders")]
 const ENCODE: &[Case] = &[
     Case("no catalog", "embed @nope.parquet IMAGE --out @o", 1, &["nope.parquet does not exist"]),
     Case("cut catalog", "embed @cut.parquet IMAGE --out @o", 1, &["cut.parquet", "damaged"]),

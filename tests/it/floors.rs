@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 12] = [
+const RESIDENTS: [(&str, &[&str]); 14] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
@@ -28,6 +28,8 @@ const RESIDENTS: [(&str, &[&str]); 12] = [
     ("safetensors", &["tokenizer"]),
     ("parquet", &["catalog", "features", "semantic_id"]),
     ("npyz", &["features"]),
+    ("flate2", &["quality"]),
+    ("base64", &["quality"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
 ];

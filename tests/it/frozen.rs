@@ -61,6 +61,49 @@ fn a_frozen_model_tokenizes_and_its_table_is_of_use() {
 }
 
 #[test]
+fn a_report_and_labels_come_from_the_catalog() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    hand_made(6, &[8, 8, 8]).save(path("model").as_ref(), Overwrite::Refuse).unwrap();
+    write_matrix(path("x.npy").as_ref(), &clustered(200, 6));
+    // Items that share one of the 20 centres have one kind; every tenth has none.
+    let kind = |i: usize| if i % 10 == 9 { String::new() } else { format!("kind {}", i % 20) };
+    let lines = (0..200).map(|i| format!("{i},\"thing {i}, blue\",{}\n", kind(i)));
+    fs::write(path("things.csv"), "item_id,title,kind\n".to_owned() + &lines.collect::<String>()).unwrap();
+    fs::write(path("others.csv"), "item_id,title,kind\nx,x,x\n").unwrap();
+    let (model, x) = (path("model"), path("x.npy"));
+    let inspect = |more: &[&str]| {
+        let arguments = [&["inspect", &model, "--features", &x], more].concat();
+        catalex(&arguments).output().unwrap()
+    };
+    let (things, others, report) = (path("things.csv"), path("others.csv"), path("report.html"));
+    let wanted = ["--catalog", &things, "--text", "title", "--label", "kind", "--report", &report, "--json"];
+    let output = inspect(&wanted);
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((figures["labels"]["labels"].as_u64(), figures["labels"]["labelled"].as_u64()), (Some(18), Some(180)));
+    // A hierarchy of clusters knows more of the kinds than chance does, and of neighbours too.
+    assert!(figures["labels"]["by_depth"][0]["purity"].as_f64() > figures["labels"]["largest_share"].as_f64());
+    assert!(figures["neighbours"]["recall"].as_f64() > figures["neighbours"]["recall_by_chance"].as_f64());
+    let html = fs::read_to_string(&report).unwrap();
+    assert!(html.contains("<h1>things</h1>") && html.contains("<q>kind</q>") && html.contains("id=\"map\""));
+    let (code, message) = outcome(&inspect(&wanted));
+    assert!(code == 1 && message.contains("report.html is already there"), "{message}");
+    inspect(&[&wanted[..], &["--force"]].concat());
+    assert_eq!(html, fs::read_to_string(&report).unwrap(), "the same input gives the same bytes");
+
+    let refused = [
+        (vec!["--catalog", &others, "--label", "kind"], 1, "none of them"),
+        (vec!["--catalog", &things, "--label", "colour"], 1, "one of: item_id, title, kind"),
+        (vec!["--label", "kind"], 2, "--catalog"),
+        (vec!["--catalog", &things, "--text", "title"], 2, "--report"),
+    ];
+    for (arguments, expected, says) in refused {
+        let (code, message) = outcome(&inspect(&arguments));
+        assert!(code == expected && message.contains(says), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
 fn the_verbs_are_as_documented() {
     insta::assert_snapshot!(succeeds(&["help"]));
     let (code, message) = outcome(&catalex(&["tokenise"]).output().unwrap());

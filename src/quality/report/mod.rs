@@ -1,0 +1,189 @@
+//! `report.html`: one file that opens offline, for whoever knows the catalog.
+//!
+//! What can be said without a script is plain HTML made here; the prefixes, the items and the map are drawn by the
+//! page's own scripts from the data it carries. Same input, same bytes.
+
+mod cards;
+mod carried;
+mod charts;
+mod map;
+mod markup;
+mod sections;
+mod words;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+pub use cards::{Cards, PICTURES_AT_MOST, Pictures, picture_order};
+pub use map::Map;
+
+use super::Figures;
+use crate::error::{Error, Result};
+use crate::semantic_id::TokenTable;
+use markup::{count, escape, fill, grouped};
+
+/// Most bytes of a report.
+const LIMIT: usize = 4_800_000;
+/// Of these, what pictures are sure of where texts are many.
+const PICTURE_SHARE: usize = 900_000;
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+/// One module of several files; they share names, and the last one starts the page.
+const SCRIPTS: [&str; 7] = [
+    include_str!("catalog.js"),
+    include_str!("words.js"),
+    include_str!("tree.js"),
+    include_str!("details.js"),
+    include_str!("search.js"),
+    include_str!("map.js"),
+    include_str!("main.js"),
+];
+
+/// All that a report is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// Name of the catalog or the table.
+    pub title: &'a str,
+    /// The items and their codes.
+    pub table: &'a TokenTable,
+    /// The table's figures.
+    pub figures: &'a Figures,
+    /// What the items are, as people see them.
+    pub cards: &'a Cards,
+    /// What the model's config says of its training.
+    pub training: Option<&'a serde_json::Value>,
+    /// The items as points.
+    pub map: Option<&'a Map>,
+}
+
+impl Report<'_> {
+    /// The page.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the data cannot be packed, which takes memory running out.
+    pub fn html(&self) -> Result<String> {
+        let failed = |e| Error::io("write", Path::new("report.html"), e);
+        let frame = self.page("", "", "", "");
+        let wanted = self.cards.pictures.as_ref();
+        let reserved = wanted.map_or(0, |p| p.sheets.iter().map(|s| s.len() * 4 / 3 + 64).sum()).min(PICTURE_SHARE);
+        let budget = LIMIT.saturating_sub(frame.len() + reserved);
+        let carried = carried::pack(self.table, self.cards, self.map, budget).map_err(failed)?;
+        let left = LIMIT.saturating_sub(frame.len() + carried.base64.len() + 8 * PICTURES_AT_MOST);
+        let pictures = wanted.map(|pictures| pictures.within(left)).filter(|pictures| !pictures.sheets.is_empty());
+        let (mut tiles, mut sheets) = ("null".to_owned(), String::new());
+        if let Some(pictures) = &pictures {
+            tiles = carried.tiles(pictures).map_err(failed)?;
+            for (at, sheet) in pictures.sheets.iter().enumerate() {
+                let _ = write!(
+                    sheets,
+                    ".sheet-{at}{{background-image:url(data:image/jpeg;base64,{})}}",
+                    STANDARD.encode(sheet)
+                );
+            }
+        }
+        let note = self.note(carried.rows.len());
+        Ok(self.page(&carried.base64, &tiles, &sheets, &note))
+    }
+
+    fn page(&self, data: &str, tiles: &str, sheets: &str, note: &str) -> String {
+        let figures = self.figures;
+        let subtitle =
+            format!("{} with semantic IDs of {}", count(figures.items, "item"), words::shape(&figures.codebook_sizes));
+        let script = SCRIPTS.concat();
+        let map = match self.map {
+            Some(map) => fill(include_str!("map.html"), &[("shown", &markup::percent(map.shown))]),
+            None => String::new(),
+        };
+        fill(
+            PAGE,
+            &[
+                ("title", &escape(self.title)),
+                ("style", STYLE),
+                ("sheets", sheets),
+                ("subtitle", &escape(&subtitle)),
+                ("headlines", &sections::headlines(figures)),
+                ("note", note),
+                ("map", &map),
+                ("codebooks", &sections::codebooks(self.table, figures)),
+                ("depths", &sections::depths(figures)),
+                ("collisions", &sections::collisions(figures)),
+                ("training", &self.training.map(sections::training).unwrap_or_default()),
+                ("model", &escape(figures.model_hash.get(..12).unwrap_or(&figures.model_hash))),
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("data", data),
+                ("tiles", tiles),
+                ("script", &script),
+            ],
+        )
+    }
+
+    /// What is said where not all items are in the page.
+    fn note(&self, carried: usize) -> String {
+        let items = self.figures.items;
+        if carried == items {
+            return String::new();
+        }
+        format!(
+            "<p class=\"note\">The catalog is large: this page carries one item in {} in the order of the IDs ({} of \
+             {}). Counts of prefixes here are estimates from these; the figures below are of all items.</p>",
+            items.div_ceil(carried.max(1)),
+            grouped(carried),
+            grouped(items)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::quality::tests::table;
+    use ndarray::{Array2, array};
+
+    fn html(title: &str, table: &TokenTable, cards: &Cards) -> String {
+        let figures = Figures::of_table(table, None, &Silent).unwrap();
+        Report { title, table, figures: &figures, cards, training: None, map: None }.html().unwrap()
+    }
+
+    #[test]
+    fn nothing_of_the_catalog_becomes_markup() {
+        let table = table(array![[0, 0], [0, 1]], &[2, 2]);
+        let nasty = "</script><script>alert(1)</script>{{data}}";
+        let cards = Cards { texts: vec![nasty.into(), "{{script}}".into()], pictures: None };
+        let html = html(nasty, &table, &cards);
+        assert!(html.contains("&lt;/script&gt;") && !html.contains("<script>alert"));
+        assert_eq!(html.matches("<script").count(), html.matches("</script>").count());
+        assert_eq!(html.matches("<html").count(), 1);
+        assert!(!html.contains("http://") && !html.contains("https://"), "nothing is fetched");
+    }
+
+    #[test]
+    fn one_item_makes_a_report() {
+        let html = html("one", &table(array![[0]], &[2]), &Cards::default());
+        assert!(html.contains("1 item with semantic IDs of 1 code, one of 2"), "{html}");
+        assert!(html.contains("1 of 2 codes have no item"));
+    }
+
+    #[test]
+    fn large_catalogs_keep_within_the_limit() {
+        let n = 120_000;
+        let codes = Array2::from_shape_fn((n, 3), |(i, j)| [i / 2_000, i / 40 % 50, i % 40][j] as u16);
+        let texts = (0..n).map(|i| format!("item {i} of {} colours and {} sizes", i * 7_919 % 1_009, i * 31 % 97));
+        let cards = Cards {
+            texts: texts.collect(),
+            pictures: Some(Pictures {
+                tile: 48,
+                across: 16,
+                sheets: vec![vec![1; 200_000]; 16],
+                rows: (0..4_096).collect(),
+            }),
+        };
+        let html = html("large", &table(codes, &[60, 50, 40]), &cards);
+        assert!(html.len() < 5_000_000, "{}", html.len());
+        assert!(html.contains("one item in 2") && html.contains(".sheet-3{"), "{}", html.len());
+    }
+}

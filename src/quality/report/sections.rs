@@ -1,0 +1,168 @@
+//! The parts of the page that need no script.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::markup::{escape, grouped, percent};
+use super::{charts, words};
+use crate::quality::Figures;
+use crate::semantic_id::TokenTable;
+use crate::tokenizer::Usage;
+
+/// The headline figures.
+pub(super) fn headlines(figures: &Figures) -> String {
+    let mut out = String::new();
+    for headline in words::headlines(figures) {
+        let _ = write!(
+            out,
+            "<div><dt>{}</dt><dd class=\"figure\">{}</dd><dd>{}</dd></div>",
+            headline.what,
+            escape(&headline.figure),
+            escape(&headline.meaning)
+        );
+    }
+    out
+}
+
+/// A drawing and a sentence a level.
+pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
+    let mut out = String::new();
+    let usage = Usage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
+    for (level, usage) in usage.iter().enumerate() {
+        let counts: Vec<usize> = usage.counts.iter().map(|&count| count as usize).collect();
+        let most = counts.iter().copied().max().unwrap_or(0);
+        let fullest = counts.iter().position(|&count| count == most).unwrap_or(0);
+        let token = |code: usize| table.metadata.token_format.token(level, code as u16);
+        let label = format!("Items of each code of level {level}, the fullest first");
+        let _ = write!(
+            out,
+            "<article><h3>Level {level} <small>{} to {}</small></h3>{}<p>{}</p></article>",
+            escape(&token(0)),
+            escape(&token(counts.len().saturating_sub(1))),
+            charts::codebook(&counts, &label),
+            words::usage(figures, level, &token(fullest), most)
+        );
+    }
+    out
+}
+
+/// What each depth of the hierarchy tells.
+pub(super) fn depths(figures: &Figures) -> String {
+    let (neighbours, labels) = (&figures.neighbours, &figures.labels);
+    let mut out = String::from(
+        "<table><thead><tr><th scope=\"col\">Codes</th><th scope=\"col\">Prefixes</th>\
+         <th scope=\"col\">Items in each, on average</th>",
+    );
+    if neighbours.is_some() {
+        out += "<th scope=\"col\" class=\"wide\">Neighbours that share them</th>";
+    }
+    if let Some(labels) = labels {
+        let name = escape(&labels.label);
+        let _ = write!(
+            out,
+            "<th scope=\"col\" class=\"wide\">Items with the commonest <q>{name}</q> of their prefix</th>\
+             <th scope=\"col\">Mutual information with <q>{name}</q></th>"
+        );
+    }
+    out += "</tr></thead><tbody>";
+    let share = |share: f64| format!("<td>{}{}</td>", charts::bar(share), percent(share));
+    for (at, &prefixes) in figures.distinct_prefixes.iter().enumerate() {
+        let mean = figures.items as f64 / prefixes.max(1) as f64;
+        let codes = if at == 0 { "the first".to_owned() } else { format!("first {}", at + 1) };
+        let _ = write!(out, "<tr><th scope=\"row\">{codes}</th><td>{}</td><td>{mean:.1}</td>", grouped(prefixes));
+        if let Some(neighbours) = neighbours {
+            out += &share(neighbours.share_by_depth.get(at).copied().unwrap_or(0.0));
+        }
+        if let Some(depth) = labels.as_ref().and_then(|labels| labels.by_depth.get(at)) {
+            out += &share(depth.purity);
+            let _ = write!(out, "<td>{:.3}</td>", depth.normalized_mutual_information);
+        }
+        out += "</tr>";
+    }
+    out += "</tbody></table>";
+    if let Some(labels) = labels {
+        let _ = write!(
+            out,
+            "<p class=\"note\">{} items have one of {} values of <q>{}</q>; the commonest has {} of them. Mutual \
+             information is normalised: 0 where prefix and value have nothing to do with each other, 1 where each gives \
+             the other.</p>",
+            grouped(labels.labelled),
+            grouped(labels.labels),
+            escape(&labels.label),
+            percent(labels.largest_share)
+        );
+    }
+    out
+}
+
+/// How the IDs became unique.
+pub(super) fn collisions(figures: &Figures) -> String {
+    let Some(report) = &figures.collisions else {
+        return "<p>The table does not say how its IDs became unique.</p>".into();
+    };
+    let told: String = words::collisions(report).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
+    let mut rows = vec![
+        ("Items", grouped(report.items)),
+        ("Different codes before", grouped(report.distinct_before)),
+        ("Items moved", grouped(report.moved)),
+        ("of these, to another prefix", grouped(report.moved_to_other_prefix)),
+        ("Most items on one code", grouped(report.largest_group)),
+        ("Exact duplicates", grouped(report.exact_duplicates)),
+    ];
+    if let Some(r) = figures.reconstruction {
+        rows.push(("Relative error before", format!("{:.4}", r.before_resolution)));
+        rows.push(("Relative error after", format!("{:.4}", r.after_resolution)));
+    }
+    let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
+    for (name, value) in rows {
+        let _ = write!(out, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
+    }
+    out + "</tbody></table></div>"
+}
+
+/// Curves of the training, from what the model's config keeps of it; nothing where it keeps none.
+pub(super) fn training(training: &Value) -> String {
+    let Some(history) = training["history"].as_array() else { return String::new() };
+    let kept = training["best_epoch"].as_f64();
+    let held_out = training["held_out"].as_u64().unwrap_or(0) > 0;
+    let error = if held_out { "Error on held-out items" } else { "Error on the items" };
+    let mut out = String::new();
+    for (key, name) in [("error", error), ("loss", "Loss")] {
+        let values: Vec<(f64, f64)> =
+            history.iter().filter_map(|epoch| Some((epoch["epoch"].as_f64()?, epoch[key].as_f64()?))).collect();
+        if let Some(svg) = charts::curve(name, &values, kept) {
+            let _ = write!(out, "<figure><figcaption>{name}</figcaption>{svg}</figure>");
+        }
+    }
+    if out.is_empty() {
+        return out;
+    }
+    let mut told = match kept {
+        Some(epoch) => format!("The state after epoch {epoch} was kept (the mark): the best on "),
+        None => "What was kept is the best state on ".into(),
+    };
+    told += if held_out { "items that training did not see." } else { "the items trained on." };
+    format!(
+        "<section id=\"training\" aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\
+         <p>{told} The error is what the codes lose, as a share of all that tells items apart.</p>\
+         <div class=\"curves\">{out}</div></section>"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn curves_are_drawn_of_what_there_is() {
+        let epoch = |epoch, loss: Option<f64>| json!({"epoch": epoch, "loss": loss, "error": 0.5});
+        let history = json!([epoch(0, None), epoch(1, Some(0.4)), epoch(2, Some(0.3))]);
+        let html = training(&json!({"history": history, "best_epoch": 1, "held_out": 7}));
+        assert_eq!(html.matches("<svg").count(), 2);
+        assert!(html.contains("held-out") && html.contains("epoch 1 was kept"));
+        assert_eq!(training(&json!({"history": [{"epoch": 0, "error": 0.4}]})), "");
+        assert_eq!(training(&Value::Null), "");
+    }
+}
