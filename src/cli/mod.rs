@@ -62,7 +62,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
         Verb::Embed(args) => embed::run(args, &*progress),
-        Verb::Train(args) => train::run(args, &*progress),
+        Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
