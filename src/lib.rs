@@ -25,7 +25,7 @@
 //! use catalex::features::{Features, Modality};
 //! use catalex::progress::Silent;
 //! use catalex::semantic_id::{Lookup, TokenFormat, TokenTable};
-//! use catalex::tokenizer::{ModalityShape, Network, Standardization, Tokenizer, Weights};
+//! use catalex::tokenizer::{ModalityShape, Network, Offsets, Standardization, Tokenizer, Weights};
 //! use ndarray::{Array1, Array2, array};
 //!
 //! // `Tokenizer::load` reads a model that `catalex train` wrote. This one is made by hand: latents are the vectors as
@@ -36,6 +36,7 @@
 //!     projection: as_it_is(),
 //!     inverse: as_it_is(),
 //!     codebooks: vec![array![[0.0, 0.0], [10.0, 0.0]], array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]],
+//!     offsets: Offsets::zero([2, 3]),
 //! };
 //! let text = ModalityShape { name: "text".into(), dim: 2 };
 //! let model = Tokenizer::new(vec![text], weights, serde_json::Value::Null)?;

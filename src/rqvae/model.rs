@@ -51,13 +51,15 @@ impl Net {
         Net { skip: tensor(&network.skip).to_device(device), layers: network.layers.iter().map(layer).collect() }
     }
 
-    /// The frozen copy; without the perceptron where it adds nothing, as at the start.
-    pub(super) fn freeze(&self) -> Result<Network> {
+    /// Whether the perceptron adds anything to the linear path; at the start it does not.
+    fn adds(&self) -> bool {
+        let nonzero = |t: &Tensor| t.count_nonzero(None).int64_value(&[]) > 0;
+        self.layers.last().is_some_and(|last| nonzero(&last.weight) || nonzero(&last.bias))
+    }
+
+    /// The frozen copy.
+    fn freeze(&self) -> Result<Network> {
         let layer = |l: &Linear| Ok(Layer { weight: array(&l.weight)?, bias: vector(&l.bias)? });
-        let adds = |l: &Linear| [&l.weight, &l.bias].into_iter().any(|t| t.count_nonzero(None).int64_value(&[]) > 0);
-        if !self.layers.last().is_some_and(adds) {
-            return Ok(Network { skip: array(&self.skip)?, layers: Vec::new() });
-        }
         Ok(Network { skip: array(&self.skip)?, layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
     }
 }
@@ -139,6 +141,15 @@ impl Model {
                 })
                 .sum()
         })
+    }
+
+    /// The frozen copies of projection and inverse projection, without perceptrons where neither adds anything.
+    pub(super) fn freeze_networks(&self) -> Result<(Network, Network)> {
+        let (mut projection, mut inverse) = (self.projection.freeze()?, self.inverse.freeze()?);
+        if !(self.projection.adds() || self.inverse.adds()) {
+            (projection.layers, inverse.layers) = (Vec::new(), Vec::new());
+        }
+        Ok((projection, inverse))
     }
 
     /// A copy of every parameter.

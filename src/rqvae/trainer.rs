@@ -214,10 +214,11 @@ impl Run {
     fn freeze(mut self, modalities: Vec<ModalityShape>, standardization: Standardization) -> Result<Trained> {
         let (best_epoch, state) = self.best;
         self.model.restore(&state);
+        let (projection, inverse) = self.model.freeze_networks()?;
         let weights = Weights {
             standardization,
-            projection: self.model.projection.freeze()?,
-            inverse: self.model.inverse.freeze()?,
+            projection,
+            inverse,
             codebooks: self.model.codebooks.books.iter().map(array).collect::<Result<_>>()?,
             offsets: self.model.codebooks.freeze_offsets()?,
         };
