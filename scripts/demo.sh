@@ -22,13 +22,10 @@ echo "demo: indexing fixtures/emoji, 1,852 items with text and picture" >&2
     --out "$out" --force
 
 echo
-"$catalex" inspect "$out"
-
-echo
-echo "Items that share the first two codes with a few familiar ones (catalex lookup):"
-for item in 1F436 1F355 1F697 2764-FE0F 1F3B8 1F1EB-1F1F7; do
+echo "Items that share the first code with a few familiar ones (catalex lookup):"
+for item in 1F436 1F355 1F697 2764 1F3B8 1F1EB-1F1F7; do
     semantic_id=$("$catalex" lookup "$out/tokens.parquet" --item "$item" | cut -f 1)
-    prefix=$(cut -d '>' -f 1,2 <<<"$semantic_id")'>'
+    prefix=$(cut -d '>' -f 1 <<<"$semantic_id")'>'
     printf '%s %s  %s: ' "$(emoji "$item")" "$semantic_id" "$prefix"
     # All members are read, so that catalex never writes into a closed pipe.
     "$catalex" lookup "$out/tokens.parquet" "$prefix" | awk 'NR <= 16' | cut -f 2 |
