@@ -52,6 +52,8 @@ def environment(cache: Path) -> dict[str, str]:
         "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR") or str(cache / "target"),
         "CATALEX_MODELS": str(cache / "models"),
         "CATALEX_VENV": str(cache / "venv"),
+        # libtorch's threads then sleep while they wait: spinning ones take many times as long beside other work.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY") or "passive",
     }
 
 
