@@ -14,6 +14,7 @@
 //! | [`tokenizer`] | [`Tokenizer`](tokenizer::Tokenizer): the frozen model, from vectors to codes and back |
 //! | [`semantic_id`] | [`TokenTable`](semantic_id::TokenTable): an ID of its own for every item |
 //! | [`vocabulary`] | [`Vocabulary`](vocabulary::Vocabulary): all tokens, and their files for a language model |
+//! | [`constraint`] | [`Trie`](constraint::Trie): the IDs that items have, for decoders |
 //! | [`quality`] | [`Figures`](quality::Figures): what came of it |
 //! | [`index`] | [`Index`](index::Index): the folder that holds everything, with the hash of every file |
 //!
@@ -64,6 +65,7 @@
 
 pub mod artifact;
 pub mod catalog;
+pub mod constraint;
 #[cfg(feature = "encoders")]
 pub mod encoder;
 pub mod error;

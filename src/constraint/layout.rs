@@ -1,0 +1,113 @@
+//! Where a trie's arrays stand in its one piece of memory, and that memory.
+
+use std::marker::PhantomData;
+
+use bytemuck::Pod;
+use memmap2::Mmap;
+
+use super::bits::directory_len;
+
+/// What a file begins with; read as a number, so that a machine of the other byte order refuses it.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"CATALEXT");
+/// Version of the file format.
+pub(super) const FORMAT_VERSION: u64 = 1;
+/// Numbers of 8 bytes before the arrays: magic, version, levels, nodes of up to 8 levels, one to spare.
+pub(super) const HEADER: usize = 12;
+
+/// A section: `len` numbers of type `T` from byte `start`, which is a multiple of 8.
+#[derive(Debug, Clone)]
+pub(super) struct Section<T> {
+    start: usize,
+    len: usize,
+    of: PhantomData<T>,
+}
+
+/// The sections of a level.
+#[derive(Debug, Clone)]
+pub(super) struct LevelLayout {
+    /// Code of each node.
+    pub(super) codes: Section<u16>,
+    /// Whether each node is its parent's first child; nothing at the first level.
+    pub(super) words: Section<u64>,
+    /// The directory of those bits.
+    pub(super) directory: Section<u32>,
+}
+
+/// All sections.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) levels: Vec<LevelLayout>,
+    /// Row of each leaf.
+    pub(super) rows: Section<u32>,
+    /// Bytes in all.
+    pub(super) end: usize,
+}
+
+impl Layout {
+    /// The layout of so many nodes a level.
+    pub(super) fn new(nodes: &[usize]) -> Self {
+        let mut end = HEADER * 8;
+        let levels = nodes
+            .iter()
+            .enumerate()
+            .map(|(level, &nodes)| {
+                let (words, directory) = if level == 0 { (0, 0) } else { (nodes.div_ceil(64), directory_len(nodes)) };
+                LevelLayout {
+                    codes: section(nodes, &mut end),
+                    words: section(words, &mut end),
+                    directory: section(directory, &mut end),
+                }
+            })
+            .collect();
+        Layout { levels, rows: section(nodes.last().copied().unwrap_or(0), &mut end), end }
+    }
+
+    /// Number of nodes a level.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = usize> {
+        self.levels.iter().map(|level| level.codes.len)
+    }
+}
+
+fn section<T>(len: usize, end: &mut usize) -> Section<T> {
+    let start = *end;
+    *end += (len * size_of::<T>()).next_multiple_of(8);
+    Section { start, len, of: PhantomData }
+}
+
+/// The memory of a trie: its own, or a file's.
+#[derive(Debug)]
+pub(super) enum Buffer {
+    Owned(Vec<u64>),
+    Mapped(Mmap),
+}
+
+impl Buffer {
+    /// Memory for a layout, with its header.
+    pub(super) fn zeroed(layout: &Layout) -> Self {
+        let mut numbers = vec![0u64; layout.end / 8];
+        let header = [MAGIC, FORMAT_VERSION, layout.levels.len() as u64];
+        let header = header.into_iter().chain(layout.nodes().map(|nodes| nodes as u64));
+        numbers.iter_mut().zip(header).for_each(|(number, value)| *number = value);
+        Buffer::Owned(numbers)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Buffer::Owned(numbers) => bytemuck::cast_slice(numbers),
+            Buffer::Mapped(map) => map,
+        }
+    }
+
+    /// The numbers of a section. Sections begin at multiples of 8 bytes, and so do both kinds of memory.
+    pub(super) fn read<T: Pod>(&self, section: &Section<T>) -> &[T] {
+        bytemuck::cast_slice(&self.bytes()[section.start..section.start + section.len * size_of::<T>()])
+    }
+
+    /// Fills a section of own memory.
+    pub(super) fn write<T: Pod>(&mut self, section: &Section<T>, values: &[T]) {
+        if let Buffer::Owned(numbers) = self {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+            bytes[section.start..section.start + size_of_val(values)].copy_from_slice(bytemuck::cast_slice(values));
+        }
+    }
+}

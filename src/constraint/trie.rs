@@ -1,0 +1,288 @@
+//! The trie of valid semantic IDs.
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use super::bits::{Bits, directory};
+use super::layout::{Buffer, Layout};
+use super::subset::Subset;
+use crate::error::{Error, Result};
+
+/// Every valid semantic ID, prefix by prefix; immutable, and one piece of memory that can be a mapped file.
+///
+/// Nodes stand level by level in the order of their codes, so the children of a node are one stretch of the next level,
+/// and the codes that may follow a prefix are a slice. Where a stretch begins is a bit: an item takes 2 bytes a level
+/// of its own and 4 for its row, at most 12 in all at 4 levels.
+#[derive(Debug)]
+pub struct Trie {
+    pub(super) buffer: Buffer,
+    pub(super) layout: Layout,
+}
+
+/// A prefix that at least one item has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// Number of codes.
+    depth: usize,
+    /// Place among the prefixes of that depth.
+    place: usize,
+}
+
+impl Prefix {
+    /// The prefix of no codes, which all items have.
+    pub const EMPTY: Prefix = Prefix { depth: 0, place: 0 };
+
+    /// Number of codes.
+    pub fn depth(self) -> usize {
+        self.depth
+    }
+}
+
+impl Trie {
+    /// The trie of the rows of `codes (n, levels)`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for no rows, more than `u32::MAX`, more than 8 levels, or rows that are equal.
+    pub fn new(codes: ArrayView2<u16>) -> Result<Self> {
+        let (n, levels) = codes.dim();
+        if n == 0 || u32::try_from(n).is_err() || !(1..=8).contains(&levels) {
+            return Err(Error::data(
+                "trie of semantic IDs",
+                format!("1 to {} items of 1 to 8 codes", u32::MAX),
+                format!("{n} items of {levels} codes"),
+                "give the codes of a token table",
+            ));
+        }
+        let rows = if levels <= 4 { sorted::<u64>(codes) } else { sorted::<u128>(codes) };
+        let code = |leaf: usize, level: usize| codes[[rows[leaf] as usize, level]];
+        // The depth at which each leaf parts from the one before it; the first parts from the empty prefix.
+        let mut parts = vec![0u8; n];
+        parts.par_iter_mut().enumerate().skip(1).for_each(|(leaf, part)| {
+            *part = (0..levels).find(|&l| code(leaf, l) != code(leaf - 1, l)).unwrap_or(levels) as u8;
+        });
+        if let Some(leaf) = parts.iter().position(|&part| usize::from(part) == levels) {
+            return Err(Error::data(
+                "trie of semantic IDs",
+                "IDs that differ",
+                format!("one ID at rows {} and {} of the table", rows[leaf - 1] + 1, rows[leaf] + 1),
+                "resolve collisions first: tokenize without --collisions keep",
+            ));
+        }
+        let nodes: Vec<usize> =
+            (0..levels).map(|level| parts.iter().filter(|&&part| usize::from(part) <= level).count()).collect();
+        let layout = Layout::new(&nodes);
+        let mut buffer = Buffer::zeroed(&layout);
+        for (level, (sections, &nodes)) in layout.levels.iter().zip(&nodes).enumerate() {
+            let (mut level_codes, mut words) = (Vec::with_capacity(nodes), vec![0u64; nodes.div_ceil(64)]);
+            for (leaf, &part) in parts.iter().enumerate().filter(|(_, part)| usize::from(**part) <= level) {
+                if usize::from(part) < level {
+                    words[level_codes.len() / 64] |= 1 << (level_codes.len() % 64);
+                }
+                level_codes.push(code(leaf, level));
+            }
+            buffer.write(&sections.codes, &level_codes);
+            if level > 0 {
+                buffer.write(&sections.words, &words);
+                buffer.write(&sections.directory, &directory(&words));
+            }
+        }
+        buffer.write(&layout.rows, &rows);
+        Ok(Trie { buffer, layout })
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.rows().len()
+    }
+
+    /// Whether there is no item; there always is one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of levels.
+    pub fn levels(&self) -> usize {
+        self.layout.levels.len()
+    }
+
+    /// Bytes it takes, in memory and as a file.
+    pub fn size(&self) -> usize {
+        self.layout.end
+    }
+
+    /// The prefix of these codes; none where no item has it.
+    pub fn find(&self, codes: &[u16]) -> Option<Prefix> {
+        codes.iter().try_fold(Prefix::EMPTY, |prefix, &code| self.child(prefix, code))
+    }
+
+    /// The prefix with one code more; none where no item has it.
+    pub fn child(&self, prefix: Prefix, code: u16) -> Option<Prefix> {
+        let stretch = self.stretch(prefix);
+        let at = self.codes(prefix.depth).get(stretch.clone())?.binary_search(&code).ok()?;
+        Some(Prefix { depth: prefix.depth + 1, place: stretch.start + at })
+    }
+
+    /// The codes that may come next, in ascending order; none after a whole ID.
+    pub fn allowed(&self, prefix: Prefix) -> &[u16] {
+        self.codes(prefix.depth).get(self.stretch(prefix)).unwrap_or_default()
+    }
+
+    /// The codes that may come next and lead to an item of the subset.
+    pub fn allowed_in<'a>(&'a self, prefix: Prefix, subset: &'a Subset) -> impl Iterator<Item = u16> + 'a {
+        let stretch = self.stretch(prefix);
+        let depth = prefix.depth + 1;
+        let codes = self.codes(prefix.depth).get(stretch.clone()).unwrap_or_default();
+        let mut from = if codes.is_empty() { 0 } else { self.first_leaf(depth, stretch.start) };
+        codes.iter().enumerate().filter_map(move |(at, &code)| {
+            let to = self.first_leaf(depth, stretch.start + at + 1);
+            (subset.any(std::mem::replace(&mut from, to)..to)).then_some(code)
+        })
+    }
+
+    /// The rows of the token table whose IDs begin with the prefix, in the order of their codes.
+    pub fn rows_under(&self, prefix: Prefix) -> &[u32] {
+        if prefix.depth == 0 {
+            return self.rows();
+        }
+        let (from, to) = (self.first_leaf(prefix.depth, prefix.place), self.first_leaf(prefix.depth, prefix.place + 1));
+        self.rows().get(from..to).unwrap_or_default()
+    }
+
+    /// The items for whose row `belongs` holds, as a filter for [`Trie::allowed_in`].
+    pub fn subset(&self, belongs: impl Fn(usize) -> bool + Sync) -> Subset {
+        Subset::new(self.rows(), belongs)
+    }
+
+    /// The codes of all prefixes of `level + 1` codes, their last ones, in the order of the prefixes.
+    pub(super) fn codes(&self, level: usize) -> &[u16] {
+        self.layout.levels.get(level).map_or(&[], |layout| self.buffer.read(&layout.codes))
+    }
+
+    /// The codes of `level` that follow the prefix at a place of the level before.
+    pub(super) fn children(&self, level: usize, place: usize) -> &[u16] {
+        self.allowed(Prefix { depth: level, place })
+    }
+
+    /// Row of each leaf.
+    fn rows(&self) -> &[u32] {
+        self.buffer.read(&self.layout.rows)
+    }
+
+    /// A bit for each node of a level below the first: whether it is its parent's first child.
+    fn firsts(&self, level: usize) -> Bits<'_> {
+        let layout = &self.layout.levels[level];
+        Bits { words: self.buffer.read(&layout.words), directory: self.buffer.read(&layout.directory) }
+    }
+
+    /// The places of a prefix's children among the nodes of the next level.
+    fn stretch(&self, prefix: Prefix) -> std::ops::Range<usize> {
+        match prefix.depth {
+            0 => 0..self.codes(0).len(),
+            depth if depth < self.levels() => {
+                let firsts = self.firsts(depth);
+                let end = self.codes(depth).len();
+                let from = firsts.select(prefix.place).unwrap_or(end);
+                from..firsts.next_one(from + 1).unwrap_or(end)
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// The first leaf under the prefix at a place of a depth; behind the last place, the number of leaves.
+    fn first_leaf(&self, depth: usize, place: usize) -> usize {
+        (depth..self.levels())
+            .try_fold(place, |place, level| self.firsts(level).select(place))
+            .unwrap_or_else(|| self.len())
+    }
+}
+
+/// A sort key of packed codes.
+trait Key: Copy + Ord + Send + Sync {
+    fn pack(codes: ndarray::ArrayView1<u16>) -> Self;
+}
+
+impl Key for u64 {
+    fn pack(codes: ndarray::ArrayView1<u16>) -> Self {
+        codes.iter().fold(0, |key, &code| key << 16 | u64::from(code))
+    }
+}
+
+impl Key for u128 {
+    fn pack(codes: ndarray::ArrayView1<u16>) -> Self {
+        codes.iter().fold(0, |key, &code| key << 16 | u128::from(code))
+    }
+}
+
+/// Row numbers in the order of their codes.
+fn sorted<K: Key>(codes: ArrayView2<u16>) -> Vec<u32> {
+    let mut keyed: Vec<(K, u32)> =
+        (0..codes.nrows()).into_par_iter().map(|row| (K::pack(codes.row(row)), row as u32)).collect();
+    keyed.par_sort_unstable();
+    keyed.into_iter().map(|(_, row)| row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn table() -> impl Strategy<Value = (usize, BTreeSet<Vec<u16>>)> {
+        (1usize..6).prop_flat_map(|levels| {
+            let code = prop_oneof![0u16..5, 65_530u16..=65_535];
+            let rows = prop::collection::btree_set(prop::collection::vec(code, levels), 1..200);
+            (Just(levels), rows)
+        })
+    }
+
+    fn array(levels: usize, rows: &[Vec<u16>]) -> Array2<u16> {
+        Array2::from_shape_fn((rows.len(), levels), |(i, l)| rows[i][l])
+    }
+
+    proptest! {
+        #[test]
+        fn it_answers_as_a_list_would((levels, ids) in table(), odd in any::<bool>()) {
+            // Not in the order of their codes.
+            let mut rows: Vec<Vec<u16>> = ids.iter().cloned().collect();
+            let middle = rows.len() / 2;
+            rows.rotate_left(middle);
+            let trie = Trie::new(array(levels, &rows).view()).unwrap();
+            prop_assert_eq!((trie.len(), trie.levels()), (rows.len(), levels));
+            let subset = trie.subset(|row| (row % 2 == 1) == odd);
+            let prefixes: BTreeSet<&[u16]> = rows.iter().flat_map(|row| (0..=levels).map(|d| &row[..d])).collect();
+            for prefix in prefixes {
+                let found = trie.find(prefix).unwrap();
+                prop_assert_eq!(found.depth(), prefix.len());
+                let under: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].starts_with(prefix)).collect();
+                let next = |keep: &dyn Fn(usize) -> bool| -> Vec<u16> {
+                    let kept = under.iter().filter(|&&row| keep(row));
+                    kept.filter_map(|&row| rows[row].get(prefix.len()).copied()).collect::<BTreeSet<_>>().into_iter().collect()
+                };
+                let (all, some) = (next(&|_| true), next(&|row| (row % 2 == 1) == odd));
+                prop_assert_eq!(trie.allowed(found), all.as_slice());
+                prop_assert_eq!(trie.allowed_in(found, &subset).collect::<Vec<_>>(), some);
+                let mut held: Vec<usize> = trie.rows_under(found).iter().map(|&row| row as usize).collect();
+                held.sort_unstable();
+                prop_assert_eq!(held, under);
+                prop_assert_eq!(trie.child(found, 77), None);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_ids_are_refused_by_their_rows() {
+        let error = Trie::new(ndarray::array![[1u16, 2], [3, 4], [1, 2]].view()).unwrap_err().to_string();
+        assert!(error.contains("rows 1 and 3"), "{error}");
+        assert!(Trie::new(Array2::<u16>::zeros((0, 4)).view()).is_err());
+        assert!(Trie::new(Array2::<u16>::zeros((1, 9)).view()).is_err());
+    }
+
+    #[test]
+    fn twelve_bytes_an_item_are_enough() {
+        // The worst case at 4 levels: after the first, no two items share a prefix.
+        let codes = Array2::from_shape_fn((40_000, 4), |(i, l)| [0, i, i * 7 % 40_009, i * 11 % 40_009][l] as u16);
+        let trie = Trie::new(codes.view()).unwrap();
+        assert!(trie.size() <= 12 * trie.len(), "{} bytes for {} items", trie.size(), trie.len());
+    }
+}
