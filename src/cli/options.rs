@@ -95,7 +95,7 @@ pub(super) struct TrainOptions {
     /// Most k-means steps a level [default: 25]
     #[arg(long, value_name = "N")]
     pub(super) kmeans_iterations: Option<usize>,
-    /// Rounds of refining the codebooks after k-means [default: 12]
+    /// Rounds of refining the codebooks after k-means [default: 12, to 40 for large catalogs]
     #[arg(long, value_name = "N")]
     pub(super) refine_iterations: Option<usize>,
     /// How strongly refined codewords are drawn to zero, in items [default: 2]
@@ -159,7 +159,7 @@ impl TrainOptions {
         set(&mut config.commitment_weight, &self.commitment_weight);
         set(&mut config.reconstruction_weight, &self.reconstruction_weight);
         set(&mut config.kmeans_iterations, &self.kmeans_iterations);
-        set(&mut config.refine_iterations, &self.refine_iterations);
+        set(&mut config.refine_iterations, &self.refine_iterations.map(Some));
         set(&mut config.ridge, &self.ridge);
         set(&mut config.balance, &self.balance);
         set(&mut config.coherence, &self.coherence);

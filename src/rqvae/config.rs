@@ -33,8 +33,9 @@ pub struct TrainConfig {
     pub kmeans_iterations: usize,
     /// Most training items a code that k-means starts from; more are sampled down.
     pub kmeans_items_per_code: usize,
-    /// Rounds of refining the codebooks after k-means; 0 keeps them.
-    pub refine_iterations: usize,
+    /// Rounds of refining the codebooks after k-means; 0 keeps them. Where it is none, 12, and up to 40 the more training
+    /// items there are a code: with few, later rounds learn their noise.
+    pub refine_iterations: Option<usize>,
     /// How strongly refined codewords are drawn to zero, in items: what one item more at the mean would do.
     pub ridge: f64,
     /// How fast refinement evens out the use of codes; 0 leaves it uneven.
@@ -67,7 +68,7 @@ impl Default for TrainConfig {
             reconstruction_weight: 1.0,
             kmeans_iterations: 25,
             kmeans_items_per_code: 48,
-            refine_iterations: 12,
+            refine_iterations: None,
             ridge: 2.0,
             balance: 0.006,
             coherence: 0.014,
@@ -102,6 +103,11 @@ impl ValidTrainConfig {
     /// Number of items kept out of training.
     pub fn held_out(&self) -> usize {
         self.held_out
+    }
+
+    /// Rounds of refining the codebooks.
+    pub(super) fn refine_iterations(&self) -> usize {
+        self.config.refine_iterations.unwrap_or_default()
     }
 
     /// The weights of the modalities of these names, in their order.
@@ -202,6 +208,7 @@ impl TrainConfig {
             ));
         }
         self.latent_dim = self.latent_dim.min(dim);
+        self.refine_iterations.get_or_insert((12 + training / largest / 10).min(40));
         Ok(ValidTrainConfig { config: self, held_out })
     }
 }

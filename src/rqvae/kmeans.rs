@@ -9,12 +9,16 @@ use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 
+use super::crowding::split;
 use super::regression::fit;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Offsets, Quantizer};
 
 /// linfa's Lloyd steps: enough to spread the starts.
 const FIRST_STEPS: u64 = 5;
+
+/// How often crowded codes are split, with some more steps after each.
+const SPLITS: usize = 3;
 
 /// Codebook `(k, dim)` for `points (n, dim)`: a start on at most `most` sampled points, then at most `iterations` Lloyd
 /// steps on all.
@@ -50,7 +54,20 @@ pub(super) fn codebook(
         .tolerance(1e-4)
         .fit(&data)
         .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
-    Ok(lloyd(points, fitted.centroids().clone(), iterations))
+    let mut book = lloyd(points, fitted.centroids().clone(), iterations);
+    for _ in 0..SPLITS {
+        let codes = assign(points, &book);
+        if !split(points, &codes, &mut book) {
+            break;
+        }
+        book = lloyd(points, book, FIRST_STEPS as usize);
+    }
+    Ok(book)
+}
+
+/// The nearest codeword of each point, `(n, 1)`.
+fn assign(points: ArrayView2<f32>, book: &Array2<f32>) -> Array2<u16> {
+    Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])).encode(points)
 }
 
 /// Lloyd's steps until no point changes its codeword. A codeword that loses all points stays where it is.
@@ -58,7 +75,7 @@ fn lloyd(points: ArrayView2<f32>, mut book: Array2<f32>, iterations: usize) -> A
     let no_ridge = Array1::zeros(points.ncols());
     let mut before = None;
     for _ in 0..iterations {
-        let codes = Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])).encode(points);
+        let codes = assign(points, &book);
         if before.as_ref() == Some(&codes) {
             break;
         }

@@ -14,7 +14,9 @@
 //! [`train`] gives a frozen [`crate::tokenizer::Tokenizer`]; libtorch does not leave this module.
 
 mod adamw;
+mod balance;
 mod config;
+mod crowding;
 mod encode;
 mod init;
 mod kmeans;

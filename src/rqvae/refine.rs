@@ -12,12 +12,13 @@
 //! - *Coherence.* Offsets on pairs of the first two codes follow the pointwise mutual information of the pair: under a
 //!   prefix, the codes that are frequent there are preferred, so near items agree in two codes and not in one.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 
+use super::balance::Balance;
 use super::config::ValidTrainConfig;
-use super::regression::{fit, members};
+use super::regression::{counts, fit};
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer};
 
@@ -43,24 +44,26 @@ pub(super) fn refine(
 ) -> Quantizer {
     let sizes: Vec<usize> = codebooks.iter().map(|book| book.nrows()).collect();
     let mut quantizer = Quantizer::new(codebooks, Offsets::zero(sizes.iter().copied()));
-    if config.refine_iterations == 0 {
+    let rounds = config.refine_iterations();
+    if rounds == 0 {
         return quantizer;
     }
     let ridge = ridge(latents, config.ridge as f32);
     let total = mean_square(latents);
-    progress.begin("refine", Some(config.refine_iterations as u64), "rounds");
-    for iteration in 1..=config.refine_iterations {
+    let mut balance = Balance::new(config.balance as f32, sizes.len());
+    progress.begin("refine", Some(rounds as u64), "rounds");
+    for iteration in 1..=rounds {
         let codes = quantizer.encode(latents);
         let mut offsets = quantizer.offsets().clone();
         let mut books = quantizer.codebooks().to_vec();
         let spread = residual_spread(latents, &codes, &books);
-        if iteration + SETTLING <= config.refine_iterations {
+        if iteration + SETTLING <= rounds {
             revive(latents, &codes, &mut books, rng);
         }
         let left = fit(latents, &codes, &mut books, &ridge, SWEEPS);
         // The offsets of the last round are those under which its codes were chosen.
-        if iteration < config.refine_iterations {
-            balance(&codes, &spread, config.balance as f32, &mut offsets);
+        if iteration < rounds {
+            balance.step(&codes, &spread, &mut offsets);
             if let [first, second, ..] = sizes[..]
                 && config.coherence > 0.0
                 && first.saturating_mul(second) <= LARGEST_TABLE
@@ -96,24 +99,6 @@ fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array
         }
     }
     spread.iter().map(|sum| (sum / latents.nrows() as f64) as f32).collect()
-}
-
-/// Raises the offsets of codes that are used more than evenly and lowers those of the others.
-fn balance(codes: &Array2<u16>, spread: &[f32], strength: f32, offsets: &mut Offsets) {
-    /// What a code counts beyond its items, as a share of an even one: an unused code is not pulled without end.
-    const FLOOR: f32 = 0.2;
-    /// How far from even (as a logarithm) is even enough: what moves a code costs distortion.
-    const TOLERANCE: f32 = 0.4;
-    for ((offsets, column), &spread) in offsets.codes.iter_mut().zip(codes.columns()).zip(spread) {
-        let even = column.len() as f32 / offsets.len() as f32;
-        let used = counts(column, offsets.len());
-        ndarray::Zip::from(&mut *offsets).and(&used).for_each(|offset, &used| {
-            let uneven = (used / even + FLOOR).ln();
-            *offset += strength * spread * (uneven - uneven.clamp(-TOLERANCE, TOLERANCE));
-        });
-        let mean = offsets.mean().unwrap_or(0.0);
-        *offsets -= mean;
-    }
 }
 
 /// `-strength * ln(p(second | first) / p(second))` for each pair of the first two codes.
@@ -167,11 +152,6 @@ fn draw(weights: &[f64], rng: &mut Xoshiro256Plus) -> usize {
         left < 0.0
     });
     found.unwrap_or(weights.len() - 1)
-}
-
-/// How often each of `size` codes is used.
-fn counts(column: ArrayView1<u16>, size: usize) -> Array1<f32> {
-    members(column, size).iter().map(|rows| rows.len() as f32).collect()
 }
 
 fn mean_square(rows: ArrayView2<f32>) -> f32 {
@@ -236,7 +216,7 @@ mod tests {
     #[test]
     fn new_items_are_described_better_than_by_k_means() {
         let fresh = points(2_000, 6);
-        let before = error(&fresh, &refined(|c| c.refine_iterations = 0));
+        let before = error(&fresh, &refined(|c| c.refine_iterations = Some(0)));
         let after = error(&fresh, &refined(|c| (c.balance, c.coherence) = (0.0, 0.0)));
         assert!(after < 0.98 * before, "{after} after {before}");
     }

@@ -58,6 +58,13 @@ pub(super) fn members(column: ArrayView1<u16>, size: usize) -> Vec<Vec<usize>> {
     members
 }
 
+/// How often each of `size` codes is used.
+pub(super) fn counts(column: ArrayView1<u16>, size: usize) -> Array1<f32> {
+    let mut counts = Array1::zeros(size);
+    column.iter().for_each(|&code| counts[usize::from(code)] += 1.0);
+    counts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,91 @@
+//! Even use of codes, by offsets on their distances.
+
+use ndarray::{Array1, Array2, Zip};
+
+use super::regression::counts;
+use crate::tokenizer::Offsets;
+
+/// What a code counts beyond its items, as a share of an even one: an unused code is not pulled without end.
+const FLOOR: f32 = 0.2;
+/// How far from even (as a logarithm) is even enough: what moves a code costs distortion.
+const TOLERANCE: f32 = 0.4;
+/// A loss of entropy, in nats, that is more than the codewords' own movement.
+const LOSS: f32 = 0.05;
+
+/// Moves offsets, step by step, until codes are used about evenly.
+#[derive(Debug)]
+pub(super) struct Balance {
+    /// How fast, a level.
+    strengths: Vec<f32>,
+    /// Highest entropy of the use of codes so far, a level.
+    entropies: Vec<f32>,
+}
+
+impl Balance {
+    pub(super) fn new(strength: f32, levels: usize) -> Self {
+        Balance { strengths: vec![strength; levels], entropies: vec![0.0; levels] }
+    }
+
+    /// Raises the offsets of codes that are used more than evenly and lowers those of the others, by `strength * spread`
+    /// times how uneven they are.
+    ///
+    /// Where many points lie equally far from several codewords, a small offset moves all of them at once and use gets
+    /// less even: a level that lost entropy goes back half of the way, and on at half the pace.
+    pub(super) fn step(&mut self, codes: &Array2<u16>, spread: &[f32], offsets: &mut Offsets) {
+        for (level, (offsets, column)) in offsets.codes.iter_mut().zip(codes.columns()).enumerate() {
+            let even = column.len() as f32 / offsets.len() as f32;
+            let used = counts(column, offsets.len());
+            let entropy = entropy(&used);
+            if entropy < self.entropies[level] - LOSS {
+                *offsets *= 0.5;
+                self.strengths[level] *= 0.5;
+                continue;
+            }
+            self.entropies[level] = self.entropies[level].max(entropy);
+            let strength = self.strengths[level] * spread[level];
+            Zip::from(&mut *offsets).and(&used).for_each(|offset, &used| {
+                let uneven = (used / even + FLOOR).ln();
+                *offset += strength * (uneven - uneven.clamp(-TOLERANCE, TOLERANCE));
+            });
+            let mean = offsets.mean().unwrap_or(0.0);
+            *offsets -= mean;
+        }
+    }
+}
+
+/// Entropy of a distribution given by counts, in nats.
+fn entropy(counts: &Array1<f32>) -> f32 {
+    let total = counts.sum();
+    counts.iter().filter(|&&count| count > 0.0).map(|count| -count / total * (count / total).ln()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets_after(columns: &[&[u16]]) -> (Balance, Array1<f32>) {
+        let (mut balance, mut offsets) = (Balance::new(0.1, 1), Offsets::zero([3]));
+        for column in columns {
+            let codes = Array2::from_shape_fn((column.len(), 1), |(i, _)| column[i]);
+            balance.step(&codes, &[1.0], &mut offsets);
+        }
+        (balance, offsets.codes[0].clone())
+    }
+
+    #[test]
+    fn full_codes_become_dearer_and_empty_ones_cheaper() {
+        let (_, offsets) = offsets_after(&[&[0, 0, 0, 0, 0, 1, 1, 1, 2]]);
+        assert!(offsets[0] > offsets[1] && offsets[1] > offsets[2], "{offsets}");
+        let (_, even) = offsets_after(&[&[0, 0, 0, 1, 1, 1, 2, 2, 2]]);
+        assert_eq!(even, ndarray::array![0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_step_that_made_use_less_even_is_half_undone() {
+        let (first, second) = (&[0u16, 0, 0, 0, 1, 2][..], &[0u16, 1, 1, 1, 1, 1][..]);
+        let (_, before) = offsets_after(&[first]);
+        let (balance, after) = offsets_after(&[first, second]);
+        assert_eq!(after, before * 0.5);
+        assert_eq!(balance.strengths, [0.05]);
+    }
+}
