@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build demo evaluate check lint-rust lint-python test test-rust test-python clean
+.PHONY: help setup setup-build build demo evaluate benchmark check lint-rust lint-python test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -33,6 +33,11 @@ test: setup check test-rust test-python ## everything that must pass: checks, Ru
 
 evaluate: setup build ## compare the emoji's first codes with their subgroups and with plain k-means; some minutes
 	@$(ENV); "$$CATALEX_VENV/bin/python" scripts/evaluate_emoji.py "$$CARGO_TARGET_DIR/release/catalex"
+
+benchmark: build ## compare with other quantizers on the same vectors; hours with WordNet, and 7 GB of Python packages
+	@$(PYTHON) scripts/setup.py --no-tests --benchmarks
+	@$(ENV); PYTHONPATH=scripts "$$(dirname "$$CATALEX_VENV")/venv-benchmarks/bin/python" python/benchmarks/compare.py \
+	    "$$CARGO_TARGET_DIR/release/catalex" --cache "$$(dirname "$$CATALEX_VENV")/benchmarks" $(if $(PRODUCTS),--products "$(PRODUCTS)")
 
 build: setup-build ## build the release binary; the last line printed is its path
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }

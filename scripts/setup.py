@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from setup_fetch import SetupError, disk_error, require_pip, say
-from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, TestVenv
+from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, benchmark_venv, test_venv
 
 # cargo's own output of a first build, with tests.
 TARGET_BYTES = 2_500_000_000
@@ -116,9 +116,11 @@ def remove_leftovers(cache: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def set_up(*, tests: bool) -> None:
+def set_up(*, tests: bool, benchmarks: bool) -> None:
     cache = cache_folder()
-    parts: list[Part] = [*check_users_own(), MiniLm(), *([TestVenv()] if tests else [])]
+    parts: list[Part] = [*check_users_own(), MiniLm()]
+    parts += [test_venv()] if tests else []
+    parts += [benchmark_venv()] if benchmarks else []
     with locked(cache):
         remove_leftovers(cache)
         missing = [part for part in parts if part.missing(cache)]
@@ -136,6 +138,7 @@ def set_up(*, tests: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-tests", action="store_true", help="leave out the Python test environment")
+    parser.add_argument("--benchmarks", action="store_true", help="add the environment of `make benchmark`")
     parser.add_argument("--print-env", action="store_true", help="print shell exports and do nothing else")
     parser.add_argument("--print-cache", action="store_true", help="print the cache folder and do nothing else")
     arguments = parser.parse_args()
@@ -147,7 +150,7 @@ def main() -> None:
             print(f"export {name}={shlex.quote(value)}")
         return
     try:
-        set_up(tests=not arguments.no_tests)
+        set_up(tests=not arguments.no_tests, benchmarks=arguments.benchmarks)
     except SetupError as error:
         sys.exit(f"set-up: {error}")
     except KeyboardInterrupt:

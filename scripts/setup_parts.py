@@ -24,7 +24,8 @@ from typing import IO
 from setup_fetch import SetupError, Wheel, disk_error, fetch, last_line, say
 
 SCRIPTS = Path(__file__).resolve().parent
-REQUIREMENTS = SCRIPTS.parent / "python" / "requirements-test.txt"
+ROOT = SCRIPTS.parent
+PYTHON = ROOT / "python"
 
 TORCH = Wheel(
     "torch",
@@ -197,22 +198,24 @@ class MiniLm(Part):
             (folder / "SOURCE").write_text(self._note(), encoding="utf-8")
 
 
-class TestVenv(Part):
+class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    def __init__(self) -> None:
-        super().__init__("the Python test environment", [], 900_000_000)
+    def __init__(self, name: str, folder: str, requirements: Path, size: int) -> None:
+        super().__init__(name, [], size)
+        self.folder = folder
+        self.requirements = requirements
 
     def _stamp(self) -> str:
-        return f"{platform.python_version()} {hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()}\n"
+        return f"{platform.python_version()} {hashlib.sha256(self.requirements.read_bytes()).hexdigest()}\n"
 
     def missing(self, cache: Path) -> bool:
-        stamp = cache / "venv" / "catalex-stamp"
-        return not (stamp.is_file() and stamp.read_text() == self._stamp() and (cache / "venv/bin/python").exists())
+        stamp, python = cache / self.folder / "catalex-stamp", cache / self.folder / "bin" / "python"
+        return not (stamp.is_file() and stamp.read_text() == self._stamp() and python.exists())
 
     def make(self, cache: Path) -> None:
-        folder = cache / "venv"
-        say("making a Python environment for checks and tests (python/requirements-test.txt)")
+        folder, named = cache / self.folder, self.requirements.relative_to(ROOT)
+        say(f"making {self.name} ({named})")
         try:
             shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:
@@ -240,7 +243,7 @@ class TestVenv(Part):
         ]
         python = folder / "bin" / "python"
         done = subprocess.run(
-            [str(python), *install, "-r", str(REQUIREMENTS)],
+            [str(python), *install, "-r", str(self.requirements)],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -248,10 +251,22 @@ class TestVenv(Part):
         )
         if done.returncode != 0:
             raise SetupError(
-                f"pip cannot install python/requirements-test.txt ({last_line(done.stderr)}): check the network and "
+                f"pip cannot install {named} ({last_line(done.stderr)}): check the network and "
                 "the free disk space, then run again"
             )
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
+
+
+def test_venv() -> Venv:
+    """For checks and tests."""
+    return Venv("the Python test environment", "venv", PYTHON / "requirements-test.txt", 900_000_000)
+
+
+def benchmark_venv() -> Venv:
+    """For `make benchmark`: what catalex is compared with."""
+    return Venv(
+        "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.txt", 7_000_000_000
+    )
 
 
 def require_x86_64_linux(what: str, instead: str) -> None:
