@@ -25,7 +25,7 @@
 //! use catalex::ItemIds;
 //! use catalex::features::{Features, Modality};
 //! use catalex::progress::Silent;
-//! use catalex::semantic_id::{Lookup, TokenFormat, TokenTable};
+//! use catalex::semantic_id::{Collisions, Lookup, TokenFormat, TokenTable};
 //! use catalex::tokenizer::{ModalityShape, Network, Offsets, Standardization, Tokenizer, Weights};
 //! use ndarray::{Array1, Array2, array};
 //!
@@ -47,7 +47,7 @@
 //! let vectors = array![[0.1, 0.0], [0.0, 0.4], [10.0, 0.9]];
 //! let features = Features::new(ids, vec![Modality { name: "text".into(), vectors, present: vec![true; 3] }])?;
 //!
-//! let table = TokenTable::of_features(&features, &model, TokenFormat::default(), &Silent)?;
+//! let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, &Silent)?;
 //! assert_eq!(table.semantic_id(0), "<a_0><b_0>");
 //! assert_eq!(table.semantic_id(2), "<a_1><b_1>");
 //! // The pencil's nearest code is the pen's too. It is the one that loses less by moving.

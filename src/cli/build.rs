@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::progress::Progress;
-use catalex::semantic_id::TokenFormat;
+use catalex::semantic_id::{Collisions, TokenFormat};
 use clap::Args;
 
 use super::config_file::ConfigFile;
@@ -27,6 +27,9 @@ pub(super) struct BuildArgs {
     /// Form of a token, with {level} (a letter) or {index} (a number) and {code}.
     #[arg(long, value_name = "FORMAT", default_value_t)]
     token_format: TokenFormat,
+    /// Items of one code: resolve (move to free codes), keep, or suffix (a level more that counts them).
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    collisions: Collisions,
     #[command(flatten)]
     threads: ThreadOptions,
     #[command(flatten)]
@@ -62,7 +65,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let trained = costs.of("train", || rqvae::train(&features, config.clone(), progress))?;
     let model = &trained.tokenizer;
     model.save(&index.path(MODEL), Overwrite::Refuse)?;
-    let table = costs.of("tokenize", || TokenTable::of_features(&features, model, args.token_format, progress))?;
+    let table = costs
+        .of("tokenize", || TokenTable::of_features(&features, model, args.token_format, args.collisions, progress))?;
     table.write(&index.path(TOKENS), Overwrite::Refuse)?;
     let (tokenizer, folder) = (args.tokenizer.as_deref(), index.path(VOCABULARY));
     costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, tokenizer, Overwrite::Refuse, progress))?;
@@ -82,6 +86,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     catalex::artifact::write_file(&index.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
     let settings = serde_json::json!({
         "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": args.tokenizer, "threads": threads,
+        "collisions": args.collisions,
     });
     index.commit(table.item_ids.len() as u64, model.hash(), settings)?;
 

@@ -9,7 +9,7 @@ use catalex::catalog::CatalogSpec;
 use catalex::index::{FEATURES, Index, MODEL, TOKENS};
 use catalex::progress::Progress;
 use catalex::quality::{Cards, Figures, LabelFigures, Map, Report};
-use catalex::semantic_id::{TokenFormat, TokenTable};
+use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
 use catalex::tokenizer::{self, Tokenizer};
 use catalex::{Error, features::Features};
 use clap::Args;
@@ -136,7 +136,7 @@ fn subject(args: &InspectArgs, progress: &dyn Progress) -> Result<Option<Subject
     if path.join(tokenizer::CONFIG_FILE).is_file() {
         let Some(features) = features else { return Ok(None) };
         let model = Tokenizer::load(path)?;
-        let table = TokenTable::of_features(&features, &model, TokenFormat::default(), progress)?;
+        let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, progress)?;
         return Ok(Some(Subject { table, source: Some((model, features)) }));
     }
     if path.is_dir() {
@@ -191,10 +191,19 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     writeln!(out, "model hash         {}", figures.model_hash)?;
     if let Some(c) = &figures.collisions {
         let collided = c.items - c.distinct_before;
-        writeln!(out, "collision rate     {:.4} before resolution ({collided} items)", c.collision_rate)?;
-        let elsewhere = c.moved_to_other_prefix;
-        writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;
-        writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;
+        let rate = c.collision_rate;
+        match figures.collision_policy {
+            Collisions::Resolve => {
+                writeln!(out, "collision rate     {rate:.4} before resolution ({collided} items)")?;
+                let elsewhere = c.moved_to_other_prefix;
+                writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;
+                writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;
+            }
+            Collisions::Keep => writeln!(out, "collision rate     {rate:.4} ({collided} items), kept")?,
+            Collisions::Suffix => {
+                writeln!(out, "collision rate     {rate:.4} ({collided} items) before the suffix, the last level")?;
+            }
+        }
     }
     if let Some(r) = figures.reconstruction {
         let (after, before) = (r.after_resolution, r.before_resolution);

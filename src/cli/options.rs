@@ -104,7 +104,7 @@ pub(super) struct TrainOptions {
     /// How fast refinement evens out the use of codes [default: 0.006]
     #[arg(long, value_name = "X")]
     pub(super) balance: Option<f64>,
-    /// How strongly refinement gathers near items under one prefix [default: 0.014]
+    /// How strongly refinement gathers near items under one prefix [default: 0.02]
     #[arg(long, value_name = "X")]
     pub(super) coherence: Option<f64>,
     /// Share of the items kept out to choose the best state by [default: 0.05, from 1,000 items on]

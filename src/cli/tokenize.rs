@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::progress::Progress;
-use catalex::semantic_id::{TokenFormat, TokenTable};
+use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
 use clap::Args;
 
 use super::options::{Output, ThreadOptions};
@@ -22,6 +22,9 @@ pub(super) struct TokenizeArgs {
     /// Form of a token, with {level} (a letter) or {index} (a number) and {code}.
     #[arg(long, value_name = "FORMAT", default_value_t)]
     token_format: TokenFormat,
+    /// Items of one code: resolve (move to free codes), keep, or suffix (a level more that counts them).
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    collisions: Collisions,
     #[command(flatten)]
     threads: ThreadOptions,
 }
@@ -32,6 +35,6 @@ pub(super) fn run(args: TokenizeArgs, progress: &dyn Progress) -> Result<()> {
     args.threads.apply()?;
     let model = super::sources::model(&args.model)?;
     let features = super::sources::features(&args.features)?;
-    let table = TokenTable::of_features(&features, &model, args.token_format, progress)?;
+    let table = TokenTable::of_features(&features, &model, args.token_format, args.collisions, progress)?;
     Ok(table.write(out, overwrite)?)
 }

@@ -7,7 +7,7 @@ use super::{LabelFigures, NeighbourFigures};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::progress::Progress;
-use crate::semantic_id::{CollisionReport, Lookup, TokenTable};
+use crate::semantic_id::{CollisionReport, Collisions, Lookup, TokenTable};
 use crate::tokenizer::{Tokenizer, Usage};
 
 /// Crowded prefixes that are listed a depth.
@@ -63,6 +63,8 @@ pub struct Figures {
     pub model_hash: String,
     /// Distinct full codes; equal to the items where IDs are unique.
     pub distinct_ids: usize,
+    /// What became of items that the quantizer gave one code.
+    pub collision_policy: Collisions,
     /// What resolving collisions did.
     pub collisions: Option<CollisionReport>,
     /// One entry a level.
@@ -116,6 +118,7 @@ impl Figures {
             codebook_sizes: table.metadata.codebook_sizes.clone(),
             model_hash: table.metadata.model_hash.clone(),
             distinct_ids: distinct_prefixes.last().copied().unwrap_or(0),
+            collision_policy: table.metadata.policy,
             collisions: table.metadata.collisions.clone(),
             usage,
             hit_rate: used as f64 / codes.max(1) as f64,
@@ -164,7 +167,7 @@ fn reconstruction(table: &TokenTable, model: &Tokenizer, features: &Features) ->
     let error = |codes: ArrayView2<u16>| -> Result<f64> {
         Ok(squares(&(model.decode_standardized(codes)? - &standardized)) / spread)
     };
-    Ok(Reconstruction { before_resolution: error(raw.view())?, after_resolution: error(table.codes.view())? })
+    Ok(Reconstruction { before_resolution: error(raw.view())?, after_resolution: error(table.quantized())? })
 }
 
 fn squares(x: &Array2<f32>) -> f64 {

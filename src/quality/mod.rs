@@ -18,7 +18,7 @@ mod tests {
     use ndarray::Array2;
 
     use crate::item_ids::ItemIds;
-    use crate::semantic_id::{TableMetadata, TokenFormat, TokenTable};
+    use crate::semantic_id::{Collisions, TableMetadata, TokenFormat, TokenTable};
 
     /// A table of these codes, with ids `0..n`.
     pub(crate) fn table(codes: Array2<u16>, sizes: &[usize]) -> TokenTable {
@@ -31,6 +31,7 @@ mod tests {
                 model_hash: "0123456789abcdef".into(),
                 codebook_sizes: sizes.to_vec(),
                 token_format: TokenFormat::default(),
+                policy: Collisions::Resolve,
                 collisions: None,
             },
         }

@@ -71,7 +71,7 @@ impl Default for TrainConfig {
             refine_iterations: None,
             ridge: 2.0,
             balance: 0.006,
-            coherence: 0.014,
+            coherence: 0.02,
             holdout: 0.05,
             patience: 3,
             seed: 42,

@@ -1,22 +1,25 @@
 //! From features and a model to a token table.
 
-use super::{TableMetadata, TokenFormat, TokenTable, resolve};
+use ndarray::s;
+
+use super::{Collisions, TableMetadata, TokenFormat, TokenTable};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
 
 impl TokenTable {
-    /// Encodes every item and gives each its own semantic ID. The features' modalities are found by name; where the
+    /// Encodes every item and gives each its semantic ID, its own unless `collisions` says otherwise. The features' modalities are found by name; where the
     /// model has one modality and the features another one only, their widths decide.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the features lack a modality of the model or have it in another width;
-    /// as [`resolve`].
+    /// as [`super::resolve`]; [`Error::Data`] where a suffix has no room.
     pub fn of_features(
         features: &Features,
         model: &Tokenizer,
         token_format: TokenFormat,
+        collisions: Collisions,
         progress: &dyn Progress,
     ) -> Result<TokenTable> {
         let aligned = aligned(features, model)?;
@@ -25,16 +28,19 @@ impl TokenTable {
         progress.advance(features.len() as u64);
         progress.end();
         let ids = features.item_ids();
-        let assignment = resolve(encoded.latents.view(), encoded.codes.view(), model.quantizer(), ids, progress)?;
+        let (latents, codes) = (encoded.latents.view(), encoded.codes.view());
+        let (assignment, codebook_sizes) = collisions.settle(latents, codes, model.quantizer(), ids, progress)?;
+        let quantized = assignment.codes.slice(s![.., ..codes.ncols()]);
         Ok(TokenTable {
             item_ids: ids.clone(),
-            residual_error: model.latent_errors(encoded.latents.view(), assignment.codes.view())?,
+            residual_error: model.latent_errors(latents, quantized)?,
             codes: assignment.codes,
             reassigned: assignment.reassigned,
             metadata: TableMetadata {
                 model_hash: model.hash().to_owned(),
-                codebook_sizes: model.config().codebook_sizes.clone(),
+                codebook_sizes,
                 token_format,
+                policy: collisions,
                 collisions: Some(assignment.report),
             },
         })

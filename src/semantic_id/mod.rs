@@ -3,6 +3,7 @@
 //! A semantic ID is a row of codes, one a level. [`TokenFormat`] writes it as tokens, [`resolve`] makes the IDs of a
 //! catalog distinct, [`TokenTable`] holds them and [`Lookup`] finds them by item, by ID and by prefix.
 
+mod collisions;
 mod lookup;
 mod make;
 mod matching;
@@ -12,6 +13,7 @@ mod table;
 mod table_io;
 mod token_format;
 
+pub use collisions::Collisions;
 pub use lookup::Lookup;
 pub use resolve::{Assignment, CollisionReport, resolve};
 pub use table::{TableMetadata, TokenTable};

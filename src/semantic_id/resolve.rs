@@ -82,13 +82,8 @@ pub fn resolve(
         ));
     }
     check_capacity(n, codebooks)?;
-    let mut by_id: Vec<usize> = (0..n).collect();
-    by_id.sort_by(|&a, &b| item_ids.compare(a, b));
-    let mut rank = vec![0; n];
-    by_id.iter().enumerate().for_each(|(place, &row)| rank[row] = place);
-
+    let rank = ranks(item_ids);
     let last = codebooks[levels - 1].nrows();
-    let full = grouped(codes, levels, &rank);
     let mut unique = codes.to_owned();
     let mut groups = grouped(unique.view(), levels - 1, &rank);
     let overfull: Vec<Vec<usize>> = groups.iter().filter(|group| group.len() > last).cloned().collect();
@@ -111,25 +106,49 @@ pub fn resolve(
     }
     progress.end();
 
-    let reassigned: Vec<bool> = codes.rows().into_iter().zip(unique.rows()).map(|(a, b)| a != b).collect();
-    let upper = ndarray::s![.., ..levels - 1];
-    let (before_upper, after_upper) = (codes.slice(upper), unique.slice(upper));
-    let elsewhere = before_upper.rows().into_iter().zip(after_upper.rows()).filter(|(a, b)| a != b).count();
+    let reassigned = codes.rows().into_iter().zip(unique.rows()).map(|(a, b)| a != b).collect();
+    let report = report(latents, codes, unique.view(), codebooks, &rank);
+    Ok(Assignment { codes: unique, reassigned, report })
+}
+
+/// Place of each row among the ids.
+pub(super) fn ranks(item_ids: &ItemIds) -> Vec<usize> {
+    let mut by_id: Vec<usize> = (0..item_ids.len()).collect();
+    by_id.sort_by(|&a, &b| item_ids.compare(a, b));
+    let mut rank = vec![0; by_id.len()];
+    by_id.iter().enumerate().for_each(|(place, &row)| rank[row] = place);
+    rank
+}
+
+/// What it took to get from the quantizer's `codes` to `unique` ones.
+pub(super) fn report(
+    latents: ArrayView2<f32>,
+    codes: ArrayView2<u16>,
+    unique: ArrayView2<u16>,
+    codebooks: &[Array2<f32>],
+    rank: &[usize],
+) -> CollisionReport {
+    let (n, levels) = codes.dim();
+    let full = grouped(codes, levels, rank);
+    let differing = |depth: usize| {
+        let upper = ndarray::s![.., ..depth];
+        let (before, after) = (codes.slice(upper), unique.slice(upper));
+        before.rows().into_iter().zip(after.rows()).filter(|(a, b)| a != b).count()
+    };
     let before = mean_error(latents, codes, codebooks);
-    let after = mean_error(latents, unique.view(), codebooks);
-    let report = CollisionReport {
+    let after = mean_error(latents, unique, codebooks);
+    CollisionReport {
         items: n,
         distinct_before: full.len(),
         collision_rate: if n > 0 { (n - full.len()) as f64 / n as f64 } else { 0.0 },
-        moved: reassigned.iter().filter(|&&moved| moved).count(),
-        moved_to_other_prefix: elsewhere,
+        moved: differing(levels),
+        moved_to_other_prefix: differing(levels - 1),
         largest_group: full.iter().map(Vec::len).max().unwrap_or(0),
         exact_duplicates: full.iter().map(|group| group.len() - classes(group, latents, codes).len()).sum(),
         residual_error_before: before,
         residual_error_after: after,
         added_distortion: if before > 0.0 { (after - before) / before } else { 0.0 },
-    };
-    Ok(Assignment { codes: unique, reassigned, report })
+    }
 }
 
 fn check_capacity(n: usize, codebooks: &[Array2<f32>]) -> Result<()> {
@@ -150,7 +169,7 @@ fn check_capacity(n: usize, codebooks: &[Array2<f32>]) -> Result<()> {
 }
 
 /// Rows that share their first `depth` codes, each group in the order of the ids.
-fn grouped(codes: ArrayView2<u16>, depth: usize, rank: &[usize]) -> Vec<Vec<usize>> {
+pub(super) fn grouped(codes: ArrayView2<u16>, depth: usize, rank: &[usize]) -> Vec<Vec<usize>> {
     let compare =
         |a: usize, b: usize| -> Ordering { codes.row(a).iter().take(depth).cmp(codes.row(b).iter().take(depth)) };
     let mut rows: Vec<usize> = (0..codes.nrows()).collect();

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2, s};
 
-use super::{CollisionReport, TokenFormat, table_io};
+use super::{CollisionReport, Collisions, TokenFormat, table_io};
 use crate::artifact::Overwrite;
 use crate::error::Result;
 use crate::item_ids::ItemIds;
@@ -14,10 +14,12 @@ use crate::item_ids::ItemIds;
 pub struct TableMetadata {
     /// Hash of the model that gave the codes.
     pub model_hash: String,
-    /// Codes per level.
+    /// Codes per level; those of a suffix last.
     pub codebook_sizes: Vec<usize>,
     /// How codes are written as tokens.
     pub token_format: TokenFormat,
+    /// What became of items that the quantizer gave one code.
+    pub policy: Collisions,
     /// What resolving the collisions did.
     pub collisions: Option<CollisionReport>,
 }
@@ -38,6 +40,12 @@ pub struct TokenTable {
 }
 
 impl TokenTable {
+    /// The codes that the model's quantizer has a say in: all but a suffix.
+    pub fn quantized(&self) -> ArrayView2<'_, u16> {
+        let suffix = usize::from(self.metadata.policy == Collisions::Suffix);
+        self.codes.slice(s![.., ..self.codes.ncols() - suffix])
+    }
+
     /// The semantic ID of a row.
     pub fn semantic_id(&self, row: usize) -> String {
         self.metadata.token_format.semantic_id(&self.codes.row(row).to_vec())
@@ -51,8 +59,8 @@ impl TokenTable {
         table_io::write(self, path, overwrite)
     }
 
-    /// Reads a table and checks it: columns, types, codes within their codebooks, IDs that match the codes, and items
-    /// and codes that stand once.
+    /// Reads a table and checks it: columns, types, codes within their codebooks, IDs that match the codes, items
+    /// that stand once, and codes that do unless collisions were kept.
     ///
     /// # Errors
     /// Errors name file, column and row.

@@ -18,7 +18,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::{CollisionReport, TableMetadata, TokenFormat, TokenTable};
+use super::{CollisionReport, Collisions, TableMetadata, TokenFormat, TokenTable};
 use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
@@ -34,6 +34,7 @@ const MODEL_KEY: &str = "catalex.model_hash";
 const LEVELS_KEY: &str = "catalex.levels";
 const SIZES_KEY: &str = "catalex.codebook_sizes";
 const FORMAT_KEY: &str = "catalex.token_format";
+const POLICY_KEY: &str = "catalex.collision_policy";
 const COLLISIONS_KEY: &str = "catalex.collisions";
 const REMAKE: &str = "make the table again with `catalex tokenize`";
 
@@ -68,6 +69,7 @@ pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Re
         (LEVELS_KEY, levels.to_string()),
         (SIZES_KEY, serde_json::json!(metadata.codebook_sizes).to_string()),
         (FORMAT_KEY, metadata.token_format.to_string()),
+        (POLICY_KEY, metadata.policy.to_string()),
     ];
     if let Some(report) = &metadata.collisions {
         pairs.push((COLLISIONS_KEY, serde_json::json!(report).to_string()));
@@ -191,6 +193,7 @@ fn read_metadata(path: &Path, pairs: &[KeyValue]) -> Result<TableMetadata> {
         return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
     }
     let sizes = needed(SIZES_KEY)?;
+    let policy = needed(POLICY_KEY)?;
     let format = needed(FORMAT_KEY)?;
     let collisions = value(COLLISIONS_KEY)
         .map(|json| serde_json::from_str::<CollisionReport>(json).map_err(|_| wrong(COLLISIONS_KEY, json)))
@@ -203,6 +206,7 @@ fn read_metadata(path: &Path, pairs: &[KeyValue]) -> Result<TableMetadata> {
         model_hash: needed(MODEL_KEY)?.to_owned(),
         codebook_sizes,
         token_format: format.parse::<TokenFormat>().map_err(|_| wrong(FORMAT_KEY, format))?,
+        policy: policy.parse::<Collisions>().map_err(|_| wrong(POLICY_KEY, policy))?,
         collisions,
     })
 }
@@ -226,7 +230,9 @@ fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<
                 written.value(row).into(),
             ));
         }
-        if let Some(first) = seen.insert(codes.to_vec(), row) {
+        if let Some(first) = seen.insert(codes.to_vec(), row)
+            && table.metadata.policy != Collisions::Keep
+        {
             let got = format!("{id}, also in row {}", first + 1);
             return Err(row_error(path, row, CODES, "codes that no other item has".into(), got));
         }
@@ -249,6 +255,7 @@ mod tests {
                 model_hash: "abc".into(),
                 codebook_sizes: vec![2, 2, 4],
                 token_format: TokenFormat::default(),
+                policy: Collisions::Resolve,
                 collisions: None,
             },
         }
@@ -278,5 +285,16 @@ mod tests {
         assert!(says(&|t| t.codes[[1, 0]] = 2).contains("codes below 2 at level 0"));
         assert!(says(&|t| t.item_ids = ItemIds::Integers(vec![5, 5])).contains("row 2"));
         assert!(says(&|t| t.metadata.codebook_sizes.truncate(2)).contains("metadata catalex.levels"));
+    }
+
+    #[test]
+    fn kept_collisions_are_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = table();
+        kept.codes[[0, 2]] = 2;
+        kept.metadata.policy = Collisions::Keep;
+        let path = folder.path().join("t");
+        kept.write(&path, Overwrite::Refuse).unwrap();
+        assert_eq!(TokenTable::read(&path).unwrap(), kept);
     }
 }

@@ -197,7 +197,7 @@ mod tests {
     use crate::artifact::Overwrite;
     use crate::item_ids::ItemIds;
     use crate::progress::Silent;
-    use crate::semantic_id::{TableMetadata, TokenFormat};
+    use crate::semantic_id::{Collisions, TableMetadata, TokenFormat};
     use crate::vocabulary::write_vocabulary;
 
     fn table(format: &str) -> TokenTable {
@@ -210,6 +210,7 @@ mod tests {
                 model_hash: "abc".into(),
                 codebook_sizes: vec![2, 3],
                 token_format: format.parse::<TokenFormat>().unwrap(),
+                policy: Collisions::Resolve,
                 collisions: None,
             },
         }

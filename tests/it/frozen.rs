@@ -61,6 +61,46 @@ fn a_frozen_model_tokenizes_and_its_table_is_of_use() {
 }
 
 #[test]
+fn collisions_can_be_kept_or_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    hand_made(6, &[8, 8, 8]).save(path("model").as_ref(), Overwrite::Refuse).unwrap();
+    write_matrix(path("x.npy").as_ref(), &clustered(200, 6));
+    let table = |policy: &str| {
+        let out = path(&format!("{policy}.parquet"));
+        let (x, model) = (path("x.npy"), path("model"));
+        succeeds(&["tokenize", &x, "--model", &model, "--out", &out, "--collisions", policy]);
+        succeeds(&["vocab", &out, "--out", &path(&format!("{policy}-vocabulary"))]);
+        (TokenTable::read(out.as_ref()).unwrap(), succeeds(&["inspect", &out, "--features", &x, "--model", &model]))
+    };
+    let ((resolved, _), (kept, of_kept), (suffixed, of_suffixed)) = (table("resolve"), table("keep"), table("suffix"));
+    let (rows, levels) = resolved.codes.dim();
+    // Where nothing was moved, all three agree; where something was, the two others still have the quantizer's code.
+    for row in (0..rows).filter(|&row| !resolved.reassigned[row]) {
+        assert_eq!(resolved.codes.row(row), kept.codes.row(row));
+    }
+    assert_eq!(suffixed.codes.dim(), (rows, levels + 1));
+    assert_eq!(suffixed.quantized(), kept.codes);
+    assert_eq!(suffixed.residual_error, kept.residual_error);
+
+    // The items of one code: all of them are found under it, and the suffix counts them by their ids.
+    let shared = kept.metadata.collisions.as_ref().unwrap();
+    assert!(shared.distinct_before < rows && shared.moved == 0);
+    let most = shared.largest_group;
+    assert_eq!(suffixed.metadata.codebook_sizes, [8, 8, 8, most.max(2)]);
+    let first = (0..rows).find(|&row| usize::from(suffixed.codes[[row, levels]]) + 1 == most).unwrap();
+    let found = succeeds(&["lookup", &path("keep.parquet"), &kept.semantic_id(first)]);
+    assert_eq!(found.lines().count(), most);
+    assert_eq!(succeeds(&["lookup", &path("suffix.parquet"), &kept.semantic_id(first)]).lines().count(), most);
+    assert_eq!(succeeds(&["lookup", &path("suffix.parquet"), &suffixed.semantic_id(first)]).lines().count(), 1);
+
+    assert!(of_kept.contains(", kept") && of_kept.contains(&format!("distinct IDs       {}", shared.distinct_before)));
+    assert!(of_suffixed.contains("before the suffix") && of_suffixed.contains("distinct IDs       200"));
+    let tokens = fs::read_to_string(path("suffix-vocabulary/new_tokens.txt")).unwrap();
+    assert_eq!(tokens.lines().count(), 24 + most.max(2));
+}
+
+#[test]
 fn a_report_and_labels_come_from_the_catalog() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

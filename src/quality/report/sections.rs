@@ -96,12 +96,15 @@ pub(super) fn depths(figures: &Figures) -> String {
     out
 }
 
-/// How the IDs became unique.
+/// What became of items with one code.
 pub(super) fn collisions(figures: &Figures) -> String {
     let Some(report) = &figures.collisions else {
-        return "<p>The table does not say how its IDs became unique.</p>".into();
+        return "<p>The table does not say what became of items with one code.</p>".into();
     };
-    let told: String = words::collisions(report).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
+    let told: String = words::collisions(report, figures.collision_policy)
+        .iter()
+        .map(|text| format!("<p>{}</p>", escape(text)))
+        .collect();
     let mut rows = vec![
         ("Items", grouped(report.items)),
         ("Different codes before", grouped(report.distinct_before)),

@@ -2,7 +2,7 @@
 
 use super::markup::{count, escape, grouped, percent};
 use crate::quality::Figures;
-use crate::semantic_id::CollisionReport;
+use crate::semantic_id::{CollisionReport, Collisions};
 
 /// A headline figure: the figure, what it is, and what to make of it.
 pub(super) struct Headline {
@@ -86,7 +86,7 @@ fn has(items: usize) -> String {
 }
 
 /// What happened to the items that had one code, as sentences.
-pub(super) fn collisions(c: &CollisionReport) -> Vec<String> {
+pub(super) fn collisions(c: &CollisionReport, policy: Collisions) -> Vec<String> {
     let collided = c.items - c.distinct_before;
     if collided == 0 {
         return vec!["The codes came out different for every item: nothing had to be moved.".into()];
@@ -98,6 +98,11 @@ pub(super) fn collisions(c: &CollisionReport) -> Vec<String> {
         percent(c.collision_rate),
         count(c.largest_group, "item"),
     )];
+    match policy {
+        Collisions::Resolve => (),
+        Collisions::Keep => out.push("They keep it: such an ID means all of its items, and a language model cannot tell them apart.".into()),
+        Collisions::Suffix => out.push("One code more, the last, counts the items of a code, so that IDs differ; it says nothing of what an item is.".into()),
+    }
     if c.moved > 0 {
         let stayed = c.moved - c.moved_to_other_prefix;
         let mut moved = format!(
@@ -167,13 +172,15 @@ mod tests {
 
     #[test]
     fn the_collision_story_has_its_cases() {
-        assert_eq!(collisions(&report(0, 0, 0)).len(), 1);
-        let told = collisions(&report(41, 42, 1)).join(" ");
+        assert_eq!(collisions(&report(0, 0, 0), Collisions::Resolve).len(), 1);
+        let told = collisions(&report(41, 42, 1), Collisions::Resolve).join(" ");
         for part in ["41 items (4.1%)", "42 items were moved", "all but 1 kept", "1% more error", "1 item is exactly"] {
             assert!(told.contains(part), "{part}: {told}");
         }
-        assert!(collisions(&report(2, 2, 0)).join(" ").contains("kept their place"));
-        assert!(collisions(&report(2, 2, 2)).join(" ").contains("had to go"));
+        assert!(collisions(&report(2, 2, 0), Collisions::Resolve).join(" ").contains("kept their place"));
+        assert!(collisions(&report(2, 2, 2), Collisions::Resolve).join(" ").contains("had to go"));
+        assert!(collisions(&report(2, 0, 0), Collisions::Keep).join(" ").contains("They keep it"));
+        assert!(collisions(&report(2, 0, 0), Collisions::Suffix).join(" ").contains("counts the items"));
     }
 
     #[test]

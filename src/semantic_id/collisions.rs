@@ -1,0 +1,155 @@
+//! What becomes of items that the quantizer gives one code.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ndarray::{Array2, ArrayView2, s};
+use serde::{Deserialize, Serialize};
+
+use super::resolve::{Assignment, grouped, ranks, report, resolve};
+use crate::error::{Error, Result};
+use crate::item_ids::ItemIds;
+use crate::progress::Progress;
+use crate::tokenizer::Quantizer;
+
+/// Most levels of a semantic ID.
+const MOST_LEVELS: usize = 8;
+/// Most codes of a level.
+const MOST_CODES: usize = 65_536;
+
+/// What becomes of items that the quantizer gives one code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collisions {
+    /// All but one of them move to free codes: IDs are unique and no longer than the model's.
+    #[default]
+    Resolve,
+    /// They share it: IDs are not unique.
+    Keep,
+    /// One level more counts them, in the order of their ids (TIGER, arXiv 2305.05065): IDs are unique, and the last
+    /// code says nothing of what an item is.
+    Suffix,
+}
+
+impl Collisions {
+    /// The codes `(n, levels)` of the quantizer as the codes of semantic IDs, and the codebook sizes that go with them.
+    ///
+    /// # Errors
+    /// As [`resolve`]; [`Error::Data`] where a suffix has no room: 8 levels already, or more than 65,536 items of one
+    /// code.
+    pub(super) fn settle(
+        self,
+        latents: ArrayView2<f32>,
+        codes: ArrayView2<u16>,
+        quantizer: &Quantizer,
+        item_ids: &ItemIds,
+        progress: &dyn Progress,
+    ) -> Result<(Assignment, Vec<usize>)> {
+        let mut sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
+        let kept = || Assignment {
+            codes: codes.to_owned(),
+            reassigned: vec![false; codes.nrows()],
+            report: report(latents, codes, codes, quantizer.codebooks(), &ranks(item_ids)),
+        };
+        match self {
+            Collisions::Resolve => Ok((resolve(latents, codes, quantizer, item_ids, progress)?, sizes)),
+            Collisions::Keep => Ok((kept(), sizes)),
+            Collisions::Suffix => {
+                let (codes, size) = suffixed(codes, item_ids)?;
+                sizes.push(size);
+                Ok((Assignment { codes, ..kept() }, sizes))
+            }
+        }
+    }
+}
+
+/// The codes with one level more, and the number of codes of that level.
+fn suffixed(codes: ArrayView2<u16>, item_ids: &ItemIds) -> Result<(Array2<u16>, usize)> {
+    let (n, levels) = codes.dim();
+    let groups = grouped(codes, levels, &ranks(item_ids));
+    let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    if levels >= MOST_LEVELS || largest > MOST_CODES {
+        return Err(Error::data(
+            "suffix of the semantic IDs",
+            format!("at most {} levels before it and {MOST_CODES} items of one code", MOST_LEVELS - 1),
+            format!("{levels} levels and {largest} items of one code"),
+            "use --collisions resolve",
+        ));
+    }
+    let mut with = Array2::zeros((n, levels + 1));
+    with.slice_mut(s![.., ..levels]).assign(&codes);
+    for group in groups {
+        // Not above `largest`, which was checked.
+        group.iter().enumerate().for_each(|(place, &row)| with[[row, levels]] = place as u16);
+    }
+    Ok((with, largest.max(2)))
+}
+
+impl fmt::Display for Collisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Collisions::Resolve => "resolve",
+            Collisions::Keep => "keep",
+            Collisions::Suffix => "suffix",
+        })
+    }
+}
+
+impl FromStr for Collisions {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [Collisions::Resolve, Collisions::Keep, Collisions::Suffix];
+        all.into_iter().find(|collisions| collisions.to_string() == text).ok_or_else(|| {
+            Error::config("collisions", "resolve, keep or suffix", text, "leave it out for unique IDs of all levels")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::tokenizer::Offsets;
+    use ndarray::array;
+
+    fn settled(collisions: Collisions) -> (Assignment, Vec<usize>) {
+        let quantizer = Quantizer::new(vec![array![[0.0f32], [10.0]], array![[0.0f32], [1.0]]], Offsets::zero([2, 2]));
+        let latents = array![[0.2f32], [0.1], [11.0], [0.1]];
+        let codes = quantizer.encode(latents.view());
+        let ids = ItemIds::Integers(vec![7, 9, 1, 3]);
+        collisions.settle(latents.view(), codes.view(), &quantizer, &ids, &Silent).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn kept_codes_are_the_quantizers() {
+        let (kept, sizes) = settled(Collisions::Keep);
+        assert_eq!(kept.codes, array![[0, 0], [0, 0], [1, 1], [0, 0]]);
+        assert_eq!(sizes, [2, 2]);
+        assert_eq!((kept.report.distinct_before, kept.report.moved, kept.report.added_distortion), (2, 0, 0.0));
+        assert_eq!((kept.report.largest_group, kept.report.exact_duplicates), (3, 1));
+    }
+
+    #[test]
+    fn a_suffix_counts_in_the_order_of_the_ids() {
+        let (counted, sizes) = settled(Collisions::Suffix);
+        assert_eq!(counted.codes, array![[0, 0, 1], [0, 0, 2], [1, 1, 0], [0, 0, 0]]);
+        assert_eq!(sizes, [2, 2, 3]);
+        assert!(!counted.reassigned.contains(&true));
+    }
+
+    #[test]
+    fn a_suffix_needs_room() {
+        let codes = Array2::<u16>::zeros((3, 8));
+        let error = suffixed(codes.view(), &ItemIds::row_numbers(3)).unwrap_err().to_string();
+        assert!(error.contains("8 levels"), "{error}");
+    }
+
+    #[test]
+    fn names_are_read_again() {
+        for collisions in [Collisions::Resolve, Collisions::Keep, Collisions::Suffix] {
+            assert_eq!(collisions.to_string().parse::<Collisions>().unwrap(), collisions);
+        }
+        assert!("drop".parse::<Collisions>().unwrap_err().to_string().contains("resolve, keep or suffix"));
+    }
+}
