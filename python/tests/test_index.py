@@ -67,6 +67,7 @@ def test_token_table_has_its_types_and_metadata(index: Path, table: pa.Table) ->
         "catalex.levels": str(LEVELS),
         "catalex.codebook_sizes": json.dumps([CODES] * LEVELS, separators=(",", ":")),
         "catalex.token_format": "<{level}_{code}>",
+        "catalex.collision_policy": "resolve",
     }
     assert collisions["items"] == len(table)
     assert collisions["moved"] == sum(table["reassigned"].to_pylist())

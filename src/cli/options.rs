@@ -62,6 +62,9 @@ pub(super) struct EncodeOptions {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct TrainOptions {
+    /// Settings to start from, which the other flags change: default, or rq-kmeans [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(super) recipe: Option<String>,
     /// Levels of a semantic ID [default: 4]
     #[arg(long, value_name = "N")]
     pub(super) levels: Option<usize>,
@@ -141,7 +144,8 @@ fn parse_weights(text: &str) -> std::result::Result<Weights, String> {
 impl TrainOptions {
     /// The library's settings: its defaults where nothing was asked for.
     pub(super) fn config(&self) -> Result<catalex::rqvae::TrainConfig> {
-        let mut config = catalex::rqvae::TrainConfig::default();
+        let recipe = self.recipe.as_deref().map(str::parse::<catalex::rqvae::Recipe>).transpose()?;
+        let mut config = recipe.unwrap_or_default().config();
         config.codebook_sizes = self.codebook_sizes(config.codebook_sizes)?;
         fn set<T: Clone>(field: &mut T, option: &Option<T>) {
             if let Some(value) = option {

@@ -21,7 +21,7 @@ const FIRST_STEPS: u64 = 5;
 const SPLITS: usize = 3;
 
 /// Codebook `(k, dim)` for `points (n, dim)`: a start on at most `most` sampled points, then at most `iterations` Lloyd
-/// steps on all.
+/// steps on all. With `uncrowd`, far too full codes are split.
 ///
 /// Where there are fewer distinct points than codes, the surplus codewords are points with a little noise: they are
 /// free places close to crowded ones, which is what telling equal items apart needs.
@@ -33,6 +33,7 @@ pub(super) fn codebook(
     k: usize,
     iterations: usize,
     most: usize,
+    uncrowd: bool,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
     let sample = if points.nrows() > most {
@@ -55,7 +56,7 @@ pub(super) fn codebook(
         .fit(&data)
         .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
     let mut book = lloyd(points, fitted.centroids().clone(), iterations);
-    for _ in 0..SPLITS {
+    for _ in 0..if uncrowd { SPLITS } else { 0 } {
         let codes = assign(points, &book);
         if !split(points, &codes, &mut book) {
             break;
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn finds_separate_clusters() {
         let points = Array2::from_shape_fn((200, 2), |(i, j)| (i % 4) as f32 * 10.0 + 0.01 * (i / 4 + j) as f32);
-        let mut centres: Vec<f32> = codebook(points.view(), 4, 50, 1_000, &mut rng()).unwrap().column(0).to_vec();
+        let mut centres: Vec<f32> = codebook(points.view(), 4, 50, 1_000, true, &mut rng()).unwrap().column(0).to_vec();
         centres.sort_by(f32::total_cmp);
         for (i, centre) in centres.iter().enumerate() {
             assert!((centre - (i as f32 * 10.0 + 0.245)).abs() < 0.1, "{centres:?}");
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn fewer_distinct_points_than_codes() {
         let points = Array2::from_shape_fn((50, 3), |(i, _)| (i % 5) as f32);
-        let book = codebook(points.view(), 16, 50, 1_000, &mut rng()).unwrap();
+        let book = codebook(points.view(), 16, 50, 1_000, true, &mut rng()).unwrap();
         for value in 0..5 {
             assert!(book.column(0).iter().any(|&v| (v - value as f32).abs() < 1e-2), "{value} has a codeword");
         }
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn the_sample_follows_the_seed() {
         let points = Array2::from_shape_fn((500, 2), |(i, j)| ((i * 7 + j * 3) % 97) as f32);
-        let book = || codebook(points.view(), 8, 20, 100, &mut rng()).unwrap();
+        let book = || codebook(points.view(), 8, 20, 100, true, &mut rng()).unwrap();
         assert_eq!(book(), book());
     }
 }

@@ -21,12 +21,14 @@ mod encode;
 mod init;
 mod kmeans;
 mod model;
+mod recipe;
 mod refine;
 mod regression;
 mod trainer;
 
 pub use config::{TrainConfig, ValidTrainConfig};
 pub use encode::encode;
+pub use recipe::Recipe;
 pub use trainer::{EpochFigures, Trained, train};
 
 use tch::{Cuda, Device};

@@ -188,7 +188,7 @@ mod tests {
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
         let mut books = Vec::new();
         for size in sizes {
-            let book = crate::rqvae::kmeans::codebook(rest.view(), size, 30, 100_000, &mut rng).unwrap();
+            let book = crate::rqvae::kmeans::codebook(rest.view(), size, 30, 100_000, true, &mut rng).unwrap();
             let quantizer = Quantizer::new(vec![book.clone()], Offsets::zero([size]));
             rest -= &quantizer.decode(quantizer.encode(rest.view()).view());
             books.push(book);
