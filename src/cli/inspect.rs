@@ -125,7 +125,8 @@ impl InspectArgs {
 /// The table at a path, with its model and features; none for a model without features.
 fn subject(args: &InspectArgs, progress: &dyn Progress) -> Result<Option<Subject>> {
     let path = &args.path;
-    let features = args.features.as_deref().map(super::sources::features).transpose()?;
+    let features =
+        args.features.as_deref().map(|path| anyhow::Ok(super::sources::features(path)?.read()?)).transpose()?;
     if Index::is_index(path) {
         let index = Index::open(path)?;
         let model = Tokenizer::load(&index.path(MODEL))?;

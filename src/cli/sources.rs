@@ -5,6 +5,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use catalex::features::FeatureFile;
+#[cfg(feature = "encoders")]
 use catalex::features::Features;
 use catalex::index::{FEATURES, Index, MODEL, TOKENS};
 use catalex::semantic_id::TokenTable;
@@ -92,7 +94,7 @@ pub(super) fn model(path: &Path) -> Result<Tokenizer> {
 }
 
 /// Features, named themselves or by their index.
-pub(super) fn features(path: &Path) -> Result<Features> {
+pub(super) fn features(path: &Path) -> Result<FeatureFile> {
     let path = if Index::is_index(path) { Index::open(path)?.path(FEATURES) } else { path.to_path_buf() };
-    Ok(Features::read(&path)?)
+    Ok(FeatureFile::open(&path)?)
 }

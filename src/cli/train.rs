@@ -34,7 +34,7 @@ pub(super) fn run(args: TrainCommand, progress: &dyn Progress) -> Result<()> {
     catalex::artifact::refuse_existing(out, overwrite)?;
     let config = train.config()?;
     threads.apply()?;
-    let features = super::sources::features(&args.features)?;
+    let features = super::sources::features(&args.features)?.read()?;
     let trained = catalex::rqvae::train(&features, config, progress)?;
     Ok(trained.tokenizer.save(out, overwrite)?)
 }

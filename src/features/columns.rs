@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, LargeListArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type};
@@ -40,59 +40,45 @@ impl Place<'_> {
     }
 }
 
-/// A vector column being gathered, batch by batch. The first vector that is not null fixes the length of all.
-#[derive(Default)]
-pub(super) struct VectorColumn {
-    dim: Option<usize>,
-    values: Vec<f32>,
-    present: Vec<bool>,
+/// Length of the first vector of a column that is not null.
+pub(super) fn first_length(column: &ArrayRef, path: &Path) -> Result<Option<usize>> {
+    let lists = lists(column, path)?;
+    let row = (0..lists.len()).find(|&row| lists.is_valid(row));
+    Ok(row.map(|row| lists.value_length(row) as usize))
 }
 
-impl VectorColumn {
-    /// Appends a batch's rows.
-    pub(super) fn append(&mut self, column: &ArrayRef, place: &Place) -> Result<()> {
-        let unreadable = |e: arrow::error::ArrowError| {
-            let help = "write the column as a list of 32-bit floats";
-            Error::file(place.path, "a list-of-float column", e, help)
-        };
-        let inner = Arc::new(Field::new("item", DataType::Float32, true));
-        let lists = cast(column, &DataType::LargeList(inner)).map_err(unreadable)?;
-        let lists = lists.as_list::<i64>();
-        for row in 0..lists.len() {
-            if lists.is_null(row) {
-                self.present.push(false);
-                self.values.extend(std::iter::repeat_n(0.0, self.dim.unwrap_or(0)));
-                continue;
-            }
-            let vector = lists.value(row);
-            let vector = vector.as_primitive::<Float32Type>();
-            let dim = *self.dim.get_or_insert_with(|| {
-                self.values = vec![0.0; self.present.len() * vector.len()];
-                vector.len()
-            });
-            if vector.len() != dim || dim == 0 {
-                let expected = format!("vectors of {} numbers, as in the rows before", dim.max(1));
-                return Err(place.row(row, expected, format!("{} numbers", vector.len())));
-            }
-            if vector.null_count() > 0 {
-                return Err(place.row(row, "numbers".into(), "a null inside the vector".into()));
-            }
-            if let Some(bad) = vector.values().iter().find(|v| !v.is_finite()) {
-                return Err(place.row(row, "finite numbers".into(), bad.to_string()));
-            }
-            self.values.extend_from_slice(vector.values());
-            self.present.push(true);
+/// A column's rows as a modality of vectors of length `dim`.
+pub(super) fn modality(column: &ArrayRef, dim: usize, place: &Place) -> Result<Modality> {
+    let lists = lists(column, place.path)?;
+    let (offsets, numbers) = (lists.value_offsets(), lists.values().as_primitive::<Float32Type>());
+    let mut vectors = Array2::zeros((lists.len(), dim));
+    let present: Vec<bool> = (0..lists.len()).map(|row| lists.is_valid(row)).collect();
+    for (row, mut vector) in vectors.rows_mut().into_iter().enumerate().filter(|&(row, _)| present[row]) {
+        let range = offsets[row] as usize..offsets[row + 1] as usize;
+        if range.len() != dim || dim == 0 {
+            let expected = format!("vectors of {} numbers, as in the rows before", dim.max(1));
+            return Err(place.row(row, expected, format!("{} numbers", range.len())));
         }
-        Ok(())
+        if numbers.null_count() > 0 && range.clone().any(|at| numbers.is_null(at)) {
+            return Err(place.row(row, "numbers".into(), "a null inside the vector".into()));
+        }
+        let read = &numbers.values()[range];
+        if let Some(bad) = read.iter().find(|v| !v.is_finite()) {
+            return Err(place.row(row, "finite numbers".into(), bad.to_string()));
+        }
+        vector.iter_mut().zip(read).for_each(|(v, &read)| *v = read);
     }
+    Ok(Modality { name: place.column.to_owned(), vectors, present })
+}
 
-    /// The modality, or none where every row was null.
-    pub(super) fn finish(self, name: &str) -> Result<Option<Modality>> {
-        let Some(dim) = self.dim else { return Ok(None) };
-        let vectors = Array2::from_shape_vec((self.present.len(), dim), self.values)
-            .map_err(|e| Error::mismatch("vectors", "one an item", e, "check the table"))?;
-        Ok(Some(Modality { name: name.into(), vectors, present: self.present }))
-    }
+/// A column as lists of 32-bit floats.
+fn lists(column: &ArrayRef, path: &Path) -> Result<LargeListArray> {
+    let inner = Arc::new(Field::new("item", DataType::Float32, true));
+    let cast = cast(column, &DataType::LargeList(inner)).map_err(|e| {
+        let help = "write the column as a list of 32-bit floats";
+        Error::file(path, "a list-of-float column", e, help)
+    })?;
+    Ok(cast.as_list::<i64>().clone())
 }
 
 /// The rows `from..to` of a modality as a `fixed_size_list<float32>[dim]` column.
@@ -110,19 +96,4 @@ pub(super) fn field(modality: &Modality) -> Field {
 
 fn list_item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Float32, false))
-}
-
-/// Says clearly that a path is no file before a reader stumbles over it.
-pub(super) fn refuse_non_file(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Err(Error::Missing {
-            path: path.to_path_buf(),
-            expected: "features: a Parquet or Arrow table, or a .npy matrix".into(),
-            help: "check the path; `catalex embed` makes features from a catalog".into(),
-        });
-    }
-    if path.is_dir() {
-        return Err(Error::file(path, "a file with features", "a folder", "name the file inside it"));
-    }
-    Ok(())
 }

@@ -1,11 +1,15 @@
 //! What is known of each item as vectors: one matrix a modality, with the items that lack it marked.
 //!
 //! [`Features`] come from the encoders, or from any file that holds vectors: a Parquet or Arrow table with list
-//! columns of floats, or a 2-D `.npy` matrix, whose rows are then the items `0..n`.
+//! columns of floats, or a 2-D `.npy` matrix, whose rows are then the items `0..n`. A [`FeatureSource`] gives them block
+//! by block: a [`FeatureFile`] may be larger than memory.
 
 mod columns;
+mod file;
 mod npy;
-mod parquet;
+mod source;
+mod table;
+mod write;
 
 use std::path::Path;
 
@@ -13,7 +17,15 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 
 use crate::artifact::Overwrite;
 use crate::error::{Error, Result};
-use crate::item_ids::{IdFault, ItemIds};
+use crate::item_ids::ItemIds;
+
+pub use file::FeatureFile;
+pub use source::{Block, Blocks, FeatureSource, gather};
+
+/// The id column of catalex's own tables.
+const ID: &str = "item_id";
+const VERSION_KEY: &str = "catalex.format_version";
+const FORMAT_VERSION: &str = "1";
 
 /// One modality's vectors.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,19 +58,17 @@ impl Features {
     /// # Errors
     /// [`Error::Data`] without items or modalities; [`Error::Mismatch`] where a modality has another number of rows
     /// or a name twice; [`Error::Item`] for a repeated id, a number that is not finite, or an item without any vector.
-    pub fn new(item_ids: ItemIds, mut modalities: Vec<Modality>) -> Result<Self> {
+    pub fn new(item_ids: ItemIds, modalities: Vec<Modality>) -> Result<Self> {
+        item_ids.check_unique().map_err(source::duplicate_item)?;
+        Self::of_unchecked_ids(item_ids, modalities)
+    }
+
+    /// As [`Features::new`], for ids that are known to be unique or are checked later.
+    fn of_unchecked_ids(item_ids: ItemIds, mut modalities: Vec<Modality>) -> Result<Self> {
         let n = item_ids.len();
         if n == 0 || modalities.is_empty() {
             let got = if n == 0 { "no items" } else { "no vectors" };
             return Err(Error::data("features", "at least one item and one modality", got, "check the input"));
-        }
-        if let Err(IdFault::Duplicate(first, row, id)) = item_ids.check_unique() {
-            return Err(Error::Item {
-                item: id,
-                expected: "one row an item id".into(),
-                got: format!("rows {} and {}", first + 1, row + 1),
-                help: "remove or rename one of them".into(),
-            });
         }
         for (m, modality) in modalities.iter().enumerate() {
             let rows = (modality.vectors.nrows(), modality.present.len());
@@ -127,9 +137,15 @@ impl Features {
 
     /// All modalities side by side, `(n_items, sum of dims)`.
     pub fn concatenated(&self) -> Array2<f32> {
-        let mut x = Array2::zeros((self.len(), self.dims().iter().sum()));
+        self.concatenated_in(&(0..self.modalities.len()).collect::<Vec<_>>())
+    }
+
+    /// The modalities of these places side by side, in this order.
+    pub(crate) fn concatenated_in(&self, order: &[usize]) -> Array2<f32> {
+        let mut x = Array2::zeros((self.len(), order.iter().map(|&m| self.modalities[m].dim()).sum()));
         let mut start = 0;
-        for modality in &self.modalities {
+        for &m in order {
+            let modality = &self.modalities[m];
             x.slice_mut(s![.., start..start + modality.dim()]).assign(&modality.vectors);
             start += modality.dim();
         }
@@ -138,21 +154,25 @@ impl Features {
 
     /// Which item has which modality, `(n_items, modalities)`.
     pub fn presence(&self) -> Array2<bool> {
-        Array2::from_shape_fn((self.len(), self.modalities.len()), |(row, m)| self.modalities[m].present[row])
+        self.presence_in(&(0..self.modalities.len()).collect::<Vec<_>>())
     }
 
-    /// The features restricted to the named modalities, in the order asked for.
+    /// Which item has which of the modalities of these places, in this order.
+    pub(crate) fn presence_in(&self, order: &[usize]) -> Array2<bool> {
+        Array2::from_shape_fn((self.len(), order.len()), |(row, m)| self.modalities[order[m]].present[row])
+    }
+
+    /// The items of these rows, which stand once.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a modality that is not there.
-    pub fn select(&self, wanted: &[String]) -> Result<Features> {
-        let find = |name: &String| {
-            self.modalities.iter().find(|m| m.name == *name).cloned().ok_or_else(|| {
-                let help = "name one of the features' modalities";
-                Error::mismatch("modalities of the features", name, names(&self.modalities), help)
-            })
+    /// [`Error::Data`] for no rows at all.
+    pub fn take(&self, rows: &[usize]) -> Result<Features> {
+        let modality = |m: &Modality| Modality {
+            name: m.name.clone(),
+            vectors: m.vectors.select(Axis(0), rows),
+            present: rows.iter().map(|&row| m.present[row]).collect(),
         };
-        Features::new(self.item_ids.clone(), wanted.iter().map(find).collect::<Result<_>>()?)
+        Self::of_unchecked_ids(self.item_ids.take(rows), self.modalities.iter().map(modality).collect())
     }
 
     /// Reads features, by content: a `.npy` matrix, or a Parquet or Arrow IPC table.
@@ -160,8 +180,7 @@ impl Features {
     /// # Errors
     /// Errors name file, column and row.
     pub fn read(path: &Path) -> Result<Features> {
-        columns::refuse_non_file(path)?;
-        if npy::is_npy(path)? { npy::read(path) } else { parquet::read(path) }
+        FeatureFile::open(path)?.read()
     }
 
     /// Writes features as Parquet: `item_id` and one `fixed_size_list<float32>[dim]` a modality, null where missing.
@@ -169,7 +188,7 @@ impl Features {
     /// # Errors
     /// As [`crate::artifact::AtomicFile`].
     pub fn write(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        parquet::write(self, path, overwrite)
+        write::write(self, path, overwrite)
     }
 }
 
@@ -216,6 +235,7 @@ mod tests {
             Features::new(ItemIds::row_numbers(2), vec![complete("text", array![[5.0], [6.0]]), image]).unwrap();
         assert_eq!(features.concatenated(), array![[5.0, 1.0, 2.0], [6.0, 0.0, 0.0]]);
         assert_eq!(features.presence(), array![[true, true], [true, false]]);
-        assert!(features.select(&["image".into()]).unwrap_err().to_string().contains("item 1"));
+        assert_eq!(features.concatenated_in(&[1, 0]), array![[1.0, 2.0, 5.0], [0.0, 0.0, 6.0]]);
+        assert_eq!(features.take(&[1]).unwrap().item_ids().text(0), "1");
     }
 }

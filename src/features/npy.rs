@@ -1,13 +1,16 @@
 //! NumPy's `.npy`: a 2-D float matrix whose row number is the item id.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use half::f16;
 use ndarray::Array2;
-use npyz::{NpyFile, Order, TypeChar};
+use npyz::{Endianness, NpyFile, Order, TypeChar};
 
+use super::source::{Block, ROWS_AT_ONCE};
 use super::{Features, complete, first_not_finite};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
@@ -15,6 +18,7 @@ use crate::item_ids::ItemIds;
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// The name a matrix without one gets.
 const MODALITY: &str = "features";
+const WANTED: &str = "a 2-D .npy matrix of float16, float32 or float64";
 
 /// Whether the file begins as `.npy` files do, or at least says that it is one.
 pub(super) fn is_npy(path: &Path) -> Result<bool> {
@@ -24,52 +28,118 @@ pub(super) fn is_npy(path: &Path) -> Result<bool> {
     Ok(head == MAGIC || path.extension().is_some_and(|e| e == "npy"))
 }
 
-pub(super) fn read(path: &Path) -> Result<Features> {
-    let vectors = matrix(path)?;
-    if let Some((row, value)) = first_not_finite(vectors.view()) {
-        return Err(Error::Row {
-            path: path.into(),
-            row: row as u64 + 1,
-            column: MODALITY.into(),
-            expected: "finite numbers".into(),
-            got: value.to_string(),
-            help: "mend or drop the row".into(),
-        });
-    }
-    Features::new(ItemIds::row_numbers(vectors.nrows()), vec![complete(MODALITY, vectors)])
+/// Where the numbers of a matrix lie in its file.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    pub(super) rows: usize,
+    columns: usize,
+    order: Order,
+    /// Bytes of a number: 2, 4 or 8.
+    width: usize,
+    endianness: Endianness,
+    /// Where the header ends.
+    start: u64,
 }
 
-fn matrix(path: &Path) -> Result<Array2<f32>> {
-    const WANTED: &str = "a 2-D .npy matrix of float16, float32 or float64";
-    let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
-    let damaged = |e: std::io::Error| refuse(format!("a damaged file ({e})"), "write it again with numpy.save");
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-    let npy = NpyFile::new(BufReader::with_capacity(1 << 20, file)).map_err(damaged)?;
-    let shape: Vec<usize> = npy.shape().iter().map(|&d| d as usize).collect();
-    let [rows, columns] = shape[..] else {
-        return Err(refuse(format!("{} dimensions, {shape:?}", shape.len()), "save one row an item"));
-    };
-    if rows == 0 || columns == 0 {
-        return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row an item"));
-    }
-    let kind = match npy.dtype() {
-        npyz::DType::Plain(kind) => (kind.type_char(), kind.size_field()),
-        other => return Err(refuse(other.descr(), "save it as x.astype(numpy.float32)")),
-    };
-    let order = npy.order();
-    let values: Vec<f32> = match kind {
-        (TypeChar::Float, 2) => npy.into_vec::<f16>().map_err(damaged)?.into_iter().map(f32::from).collect(),
-        (TypeChar::Float, 4) => npy.into_vec::<f32>().map_err(damaged)?,
-        (TypeChar::Float, 8) => npy.into_vec::<f64>().map_err(damaged)?.into_iter().map(|v| v as f32).collect(),
-        _ => return Err(refuse(npy.dtype().descr(), "save it as x.astype(numpy.float32)")),
-    };
-    let shaped = match order {
-        Order::C => Array2::from_shape_vec((rows, columns), values),
-        Order::Fortran => {
-            Array2::from_shape_vec((columns, rows), values).map(|t| t.reversed_axes().as_standard_layout().into_owned())
+impl Matrix {
+    /// Reads the header.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
+        let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let npy = NpyFile::new(&mut file).map_err(|e| damaged(path, e))?;
+        let shape: Vec<usize> = npy.shape().iter().map(|&d| d as usize).collect();
+        let [rows, columns] = shape[..] else {
+            return Err(refuse(format!("{} dimensions, {shape:?}", shape.len()), "save one row an item"));
+        };
+        if rows == 0 || columns == 0 {
+            return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row an item"));
         }
-    };
-    shaped.map_err(|e| refuse(e.to_string(), "write it again with numpy.save"))
+        let (width, endianness) = match npy.dtype() {
+            npyz::DType::Plain(kind)
+                if kind.type_char() == TypeChar::Float && [2, 4, 8].contains(&kind.size_field()) =>
+            {
+                (kind.size_field() as usize, kind.endianness())
+            }
+            other => return Err(refuse(other.descr(), "save it as x.astype(numpy.float32)")),
+        };
+        let order = npy.order();
+        let start = file.stream_position().map_err(|e| Error::io("read", path, e))?;
+        let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        let bytes = rows.checked_mul(columns).and_then(|n| n.checked_mul(width)).map(|n| n as u64);
+        if bytes.is_none_or(|bytes| length - start.min(length) < bytes) {
+            return Err(damaged(path, format!("it ends before its {rows} x {columns} numbers do")));
+        }
+        Ok(Matrix { rows, columns, order, width, endianness, start })
+    }
+
+    pub(super) fn shapes(&self) -> Vec<(String, usize)> {
+        vec![(MODALITY.to_owned(), self.columns)]
+    }
+
+    pub(super) fn parts(&self) -> usize {
+        self.rows.div_ceil(ROWS_AT_ONCE)
+    }
+
+    /// The rows of a part.
+    pub(super) fn block(&self, path: &Path, part: usize) -> Result<Block<'static>> {
+        let rows = part * ROWS_AT_ONCE..self.rows.min((part + 1) * ROWS_AT_ONCE);
+        let vectors = self.read(path, rows.clone()).map_err(|e| Error::io("read", path, e))?;
+        if let Some((row, value)) = first_not_finite(vectors.view()) {
+            return Err(Error::Row {
+                path: path.into(),
+                row: (rows.start + row) as u64 + 1,
+                column: MODALITY.into(),
+                expected: "finite numbers".into(),
+                got: value.to_string(),
+                help: "mend or drop the row".into(),
+            });
+        }
+        let ids = ItemIds::Integers(rows.clone().map(|row| row as i64).collect());
+        let features = Features::of_unchecked_ids(ids, vec![complete(MODALITY, vectors)])?;
+        Ok(Block { first_row: rows.start, features: Cow::Owned(features) })
+    }
+
+    fn read(&self, path: &Path, rows: Range<usize>) -> std::io::Result<Array2<f32>> {
+        let mut file = File::open(path)?;
+        let mut numbers = |first: usize, count: usize| {
+            let mut bytes = vec![0; count * self.width];
+            file.seek(SeekFrom::Start(self.start + (first * self.width) as u64))?;
+            file.read_exact(&mut bytes)?;
+            std::io::Result::Ok(bytes.chunks_exact(self.width).map(|b| self.number(b)).collect::<Vec<f32>>())
+        };
+        let shape = |e: ndarray::ShapeError| std::io::Error::other(e);
+        match self.order {
+            Order::C => {
+                let values = numbers(rows.start * self.columns, rows.len() * self.columns)?;
+                Array2::from_shape_vec((rows.len(), self.columns), values).map_err(shape)
+            }
+            Order::Fortran => {
+                let mut values = Vec::with_capacity(rows.len() * self.columns);
+                for column in 0..self.columns {
+                    values.extend(numbers(column * self.rows + rows.start, rows.len())?);
+                }
+                let turned = Array2::from_shape_vec((self.columns, rows.len()), values).map_err(shape)?;
+                Ok(turned.reversed_axes().as_standard_layout().into_owned())
+            }
+        }
+    }
+
+    /// A number of as many bytes as this matrix's have.
+    fn number(&self, bytes: &[u8]) -> f32 {
+        let big = self.endianness == Endianness::Big;
+        match *bytes {
+            [a, b] => f32::from(if big { f16::from_be_bytes([a, b]) } else { f16::from_le_bytes([a, b]) }),
+            [a, b, c, d] if big => f32::from_be_bytes([a, b, c, d]),
+            [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+            [a, b, c, d, e, f, g, h] if big => f64::from_be_bytes([a, b, c, d, e, f, g, h]) as f32,
+            [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
+            _ => f32::NAN,
+        }
+    }
+}
+
+fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::file(path, WANTED, format!("a damaged file ({reason})"), "write it again with numpy.save")
 }
 
 #[cfg(test)]
@@ -92,6 +162,10 @@ mod tests {
         out
     }
 
+    fn read(path: &Path) -> Result<Features> {
+        crate::features::FeatureFile::open(path)?.read()
+    }
+
     fn bytes(values: &[f32]) -> Vec<u8> {
         values.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
@@ -106,7 +180,27 @@ mod tests {
         let doubles: Vec<u8> = [1.5f64, -2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         assert_eq!(read(file("<f8", "False", "(2, 1)", &doubles).path()).unwrap().concatenated().sum(), -0.5);
         let halves: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let swapped: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|v| v.to_be_bytes()).collect();
+        assert_eq!(read(file(">f4", "False", "(2, 1)", &swapped).path()).unwrap().concatenated().sum(), -0.5);
         assert_eq!(read(file("<f2", "False", "(2, 1)", &halves).path()).unwrap().concatenated().sum(), -0.5);
+    }
+
+    #[test]
+    fn blocks_of_both_orders_are_rows_in_turn() {
+        let (rows, columns) = (ROWS_AT_ONCE + 7, 3);
+        let value = |row: usize, column: usize| (row * columns + column) as f32;
+        let c: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+        let fortran: Vec<f32> = (0..columns).flat_map(|j| (0..rows).map(move |i| value(i, j))).collect();
+        let shape = format!("({rows}, {columns})");
+        for (order, values) in [("False", c), ("True", fortran)] {
+            let file = file("<f4", order, &shape, &bytes(&values));
+            let matrix = Matrix::open(file.path()).unwrap();
+            assert_eq!(matrix.parts(), 2);
+            let last = matrix.block(file.path(), 1).unwrap();
+            assert_eq!((last.first_row, last.features.len()), (ROWS_AT_ONCE, 7));
+            assert_eq!(last.features.item_ids().text(6), (ROWS_AT_ONCE + 6).to_string());
+            assert_eq!(last.features.concatenated()[[6, 2]], value(ROWS_AT_ONCE + 6, 2));
+        }
     }
 
     #[test]

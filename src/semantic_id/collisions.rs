@@ -6,7 +6,10 @@ use std::str::FromStr;
 use ndarray::{Array2, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
-use super::resolve::{Assignment, grouped, ranks, report, resolve};
+use super::groups::{Groups, ranks};
+use super::latents::Latents;
+use super::report::CollisionReport;
+use super::resolve::{Assignment, resolve, sorted};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
@@ -39,35 +42,43 @@ impl Collisions {
     /// code.
     pub(super) fn settle(
         self,
-        latents: ArrayView2<f32>,
-        codes: ArrayView2<u16>,
+        latents: &dyn Latents,
+        (codes, errors): (ArrayView2<u16>, &[f32]),
         quantizer: &Quantizer,
         item_ids: &ItemIds,
         progress: &dyn Progress,
     ) -> Result<(Assignment, Vec<usize>)> {
         let mut sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
-        let kept = || Assignment {
-            codes: codes.to_owned(),
-            reassigned: vec![false; codes.nrows()],
-            report: report(latents, codes, codes, quantizer.codebooks(), &ranks(item_ids)),
-        };
         match self {
-            Collisions::Resolve => Ok((resolve(latents, codes, quantizer, item_ids, progress)?, sizes)),
-            Collisions::Keep => Ok((kept(), sizes)),
+            Collisions::Resolve => Ok((resolve(latents, codes, errors, quantizer, item_ids, progress)?, sizes)),
+            Collisions::Keep => Ok((kept(latents, codes, errors, item_ids)?, sizes)),
             Collisions::Suffix => {
-                let (codes, size) = suffixed(codes, item_ids)?;
+                let (with_suffix, size) = suffixed(codes, item_ids)?;
                 sizes.push(size);
-                Ok((Assignment { codes, ..kept() }, sizes))
+                Ok((Assignment { codes: with_suffix, ..kept(latents, codes, errors, item_ids)? }, sizes))
             }
         }
     }
 }
 
+/// The codes as they are.
+fn kept(latents: &dyn Latents, codes: ArrayView2<u16>, errors: &[f32], item_ids: &ItemIds) -> Result<Assignment> {
+    let rank = ranks(item_ids);
+    let groups = Groups::of(codes, codes.ncols(), &rank);
+    let loaded = latents.load(sorted(groups.iter().filter(|group| group.len() > 1).flatten()))?;
+    Ok(Assignment {
+        codes: codes.to_owned(),
+        errors: errors.to_vec(),
+        reassigned: vec![false; codes.nrows()],
+        report: CollisionReport::new(&loaded, (codes, codes), (errors, errors), &rank)?,
+    })
+}
+
 /// The codes with one level more, and the number of codes of that level.
 fn suffixed(codes: ArrayView2<u16>, item_ids: &ItemIds) -> Result<(Array2<u16>, usize)> {
     let (n, levels) = codes.dim();
-    let groups = grouped(codes, levels, &ranks(item_ids));
-    let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    let groups = Groups::of(codes, levels, &ranks(item_ids));
+    let largest = groups.largest();
     if levels >= MOST_LEVELS || largest > MOST_CODES {
         return Err(Error::data(
             "suffix of the semantic IDs",
@@ -78,7 +89,7 @@ fn suffixed(codes: ArrayView2<u16>, item_ids: &ItemIds) -> Result<(Array2<u16>, 
     }
     let mut with = Array2::zeros((n, levels + 1));
     with.slice_mut(s![.., ..levels]).assign(&codes);
-    for group in groups {
+    for group in groups.iter() {
         // Not above `largest`, which was checked.
         group.iter().enumerate().for_each(|(place, &row)| with[[row, levels]] = place as u16);
     }
@@ -118,7 +129,9 @@ mod tests {
         let latents = array![[0.2f32], [0.1], [11.0], [0.1]];
         let codes = quantizer.encode(latents.view());
         let ids = ItemIds::Integers(vec![7, 9, 1, 3]);
-        collisions.settle(latents.view(), codes.view(), &quantizer, &ids, &Silent).unwrap_or_else(|e| panic!("{e}"))
+        collisions
+            .settle(&latents.view(), (codes.view(), &[0.0; 4]), &quantizer, &ids, &Silent)
+            .unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Equal items are one row with a supply: a thousand copies of one item cost a thousand short searches and not a
 //! thousand long ones.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 
 /// The columns given to each row: `supply[row]` of them, cheapest first, at the least total cost.
 ///
@@ -101,22 +101,10 @@ impl State<'_> {
     }
 }
 
-/// Squared distances `(rows, columns)` between `points` and `codewords`.
-pub(super) fn squared_distances(points: ArrayView2<f64>, codewords: ArrayView2<f32>) -> Array2<f64> {
-    let codewords = codewords.mapv(f64::from);
-    let norm = |row: ndarray::ArrayView1<f64>| row.dot(&row);
-    let mut cost = points.dot(&codewords.t());
-    let lengths: Vec<f64> = codewords.rows().into_iter().map(norm).collect();
-    for (mut row, point) in cost.rows_mut().into_iter().zip(points.rows()) {
-        let length = norm(point);
-        row.iter_mut().zip(&lengths).for_each(|(d, &l)| *d = (length + l - 2.0 * *d).max(0.0));
-    }
-    cost
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array2;
     use proptest::prelude::*;
 
     fn least(cost: &Array2<f64>, row: usize, taken: &mut Vec<usize>) -> f64 {

@@ -3,18 +3,24 @@
 //! A semantic ID is a row of codes, one a level. [`TokenFormat`] writes it as tokens, [`resolve`] makes the IDs of a
 //! catalog distinct, [`TokenTable`] holds them and [`Lookup`] finds them by item, by ID and by prefix.
 
+mod assign;
 mod collisions;
+mod groups;
+mod latents;
 mod lookup;
 mod make;
 mod matching;
 mod overflow;
+mod report;
 mod resolve;
 mod table;
 mod table_io;
 mod token_format;
 
 pub use collisions::Collisions;
+pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
-pub use resolve::{Assignment, CollisionReport, resolve};
+pub use report::CollisionReport;
+pub use resolve::{Assignment, resolve};
 pub use table::{TableMetadata, TokenTable};
 pub use token_format::TokenFormat;

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-use super::matching::squared_distances;
+use super::latents::Loaded;
+use crate::error::Result;
 
 /// How many of the nearest codes with room are followed down to the last level.
 const BREADTH: usize = 8;
@@ -16,33 +17,36 @@ const BREADTH: usize = 8;
 /// Moves items out of prefixes that are too full, by changing their `codes (n, levels)`. `groups` are the rows of each
 /// overfull prefix, `rank` the place of each row in the order of the item ids, which breaks ties.
 pub(super) fn relocate(
-    latents: ArrayView2<f32>,
+    latents: &Loaded,
     codes: &mut Array2<u16>,
     codebooks: &[Array2<f32>],
     groups: &[Vec<usize>],
     rank: &[usize],
-) {
-    let Some(last) = codebooks.last().filter(|_| codebooks.len() > 1).map(Array2::nrows) else { return };
+) -> Result<()> {
+    let Some(last) = codebooks.last().filter(|_| codebooks.len() > 1).map(Array2::nrows) else { return Ok(()) };
     let mut room = Room::count(codes.view(), codebooks);
     for group in groups {
-        let mut leaving: Vec<(f64, usize)> = group
+        let latents = latents.get(group)?;
+        let mut leaving: Vec<(f64, usize, usize)> = group
             .par_iter()
-            .map(|&row| {
-                let place = find(latents.row(row), codes.row(row), codebooks, &room);
-                let here = own_cost(latents.row(row), codes.row(row), codebooks);
-                (place.map_or(f64::INFINITY, |(cost, _)| cost - here), row)
+            .enumerate()
+            .map(|(at, &row)| {
+                let place = find(latents.row(at), codes.row(row), codebooks, &room);
+                let here = own_cost(latents.row(at), codes.row(row), codebooks);
+                (place.map_or(f64::INFINITY, |(cost, _)| cost - here), row, at)
             })
             .collect();
         leaving.sort_by(|a, b| a.0.total_cmp(&b.0).then(rank[a.1].cmp(&rank[b.1])));
-        for &(_, row) in leaving.iter().take(group.len().saturating_sub(last)) {
+        for &(_, row, at) in leaving.iter().take(group.len().saturating_sub(last)) {
             // Places fill up as items move, so each looks again.
-            if let Some((_, place)) = find(latents.row(row), codes.row(row), codebooks, &room) {
+            if let Some((_, place)) = find(latents.row(at), codes.row(row), codebooks, &room) {
                 room.change(codes.row(row), -1);
                 codes.row_mut(row).assign(&Array1::from(place));
                 room.change(codes.row(row), 1);
             }
         }
     }
+    Ok(())
 }
 
 /// Items under each prefix of each depth above the last level.
@@ -138,7 +142,8 @@ fn nearest_with_room<'a>(
 }
 
 fn distances(rest: &Array1<f64>, book: &Array2<f32>) -> Array1<f64> {
-    squared_distances(rest.view().insert_axis(ndarray::Axis(0)), book.view()).row(0).to_owned()
+    let squared = |codeword: ArrayView1<f32>| rest.iter().zip(codeword).map(|(r, &c)| (r - f64::from(c)).powi(2)).sum();
+    book.map_axis(ndarray::Axis(1), squared)
 }
 
 fn own_cost(latent: ArrayView1<f32>, codes: ArrayView1<u16>, codebooks: &[Array2<f32>]) -> f64 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt16Type};
 use arrow::record_batch::RecordBatch;
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -23,6 +24,8 @@ use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
+/// Rows that are written at once.
+const ROWS_AT_ONCE: usize = 65_536;
 const FORMAT_VERSION: &str = "1";
 const ID: &str = "item_id";
 const CODES: &str = "codes";
@@ -52,16 +55,6 @@ pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Re
         Field::new(ERROR, DataType::Float32, false),
         Field::new(REASSIGNED, DataType::Boolean, false),
     ]));
-    let codes = Arc::new(UInt16Array::from_iter_values(table.codes.iter().copied()));
-    let columns: Vec<ArrayRef> = vec![
-        table.item_ids.to_arrow(),
-        Arc::new(FixedSizeListArray::new(code_field(), levels as i32, codes, None)),
-        Arc::new(StringArray::from_iter_values((0..table.codes.nrows()).map(|row| table.semantic_id(row)))),
-        Arc::new(Float32Array::from(table.residual_error.clone())),
-        Arc::new(BooleanArray::from(table.reassigned.clone())),
-    ];
-    let batch = RecordBatch::try_new(schema.clone(), columns)
-        .map_err(|e| Error::mismatch("columns of the token table", "one value an item", e, "check the table"))?;
     let metadata = &table.metadata;
     let mut pairs = vec![
         (VERSION_KEY, FORMAT_VERSION.to_owned()),
@@ -80,9 +73,27 @@ pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Re
         .set_key_value_metadata(Some(pairs.into_iter().map(|(k, v)| KeyValue::new(k.into(), v)).collect()))
         .build();
     let file = AtomicFile::create(path, overwrite)?;
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(failed)?;
-    writer.write(&batch).map_err(failed)?;
+    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(failed)?;
+    for first in (0..table.codes.nrows()).step_by(ROWS_AT_ONCE) {
+        let rows = first..table.codes.nrows().min(first + ROWS_AT_ONCE);
+        let batch = RecordBatch::try_new(schema.clone(), columns(table, rows))
+            .map_err(|e| Error::mismatch("columns of the token table", "one value an item", e, "check the table"))?;
+        writer.write(&batch).map_err(failed)?;
+    }
     writer.into_inner().map_err(failed)?.commit()
+}
+
+/// Some rows of a table as Arrow's columns.
+fn columns(table: &TokenTable, rows: Range<usize>) -> Vec<ArrayRef> {
+    let codes = table.codes.slice(s![rows.clone(), ..]);
+    let values = Arc::new(UInt16Array::from_iter_values(codes.iter().copied()));
+    vec![
+        table.item_ids.take(&rows.clone().collect::<Vec<_>>()).to_arrow(),
+        Arc::new(FixedSizeListArray::new(code_field(), table.codes.ncols() as i32, values, None)),
+        Arc::new(StringArray::from_iter_values(rows.clone().map(|row| table.semantic_id(row)))),
+        Arc::new(Float32Array::from(table.residual_error[rows.clone()].to_vec())),
+        Arc::new(BooleanArray::from(table.reassigned[rows].to_vec())),
+    ]
 }
 
 pub(super) fn read(path: &Path) -> Result<TokenTable> {

@@ -1,0 +1,173 @@
+//! Items of one prefix to the codes of the last level: each its own, at the least total squared distance.
+//!
+//! Groups do not know of each other, so they can be worked on anywhere. Several go through one matrix product.
+
+use std::collections::HashMap;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+
+use super::latents::Loaded;
+use super::matching::cheapest;
+use super::overflow::residual;
+use crate::error::Result;
+use crate::tokenizer::Quantizer;
+
+/// Cost matrices above this many cells are not made; such a group is served item by item.
+const LARGEST_MATRIX: usize = 1 << 26;
+
+/// Items that go through one matrix product, unless one group has more.
+const ITEMS_AT_ONCE: usize = 1_024;
+
+/// Cuts groups into batches of about [`ITEMS_AT_ONCE`] items.
+pub(super) fn batches<'a, 'g>(groups: &'a [&'g [usize]]) -> Vec<&'a [&'g [usize]]> {
+    let mut batches = Vec::new();
+    let (mut start, mut items) = (0, 0);
+    for (at, group) in groups.iter().enumerate() {
+        if items > 0 && items + group.len() > ITEMS_AT_ONCE {
+            batches.push(&groups[start..at]);
+            (start, items) = (at, 0);
+        }
+        items += group.len();
+    }
+    if start < groups.len() {
+        batches.push(&groups[start..]);
+    }
+    batches
+}
+
+/// Rows of a group with one latent and one code: for the matching they are one. In the order of their first rows, and
+/// with the place of that in the group.
+pub(super) fn classes(
+    group: &[usize],
+    latents: ArrayView2<f32>,
+    codes: ArrayView2<u16>,
+) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let mut place = HashMap::new();
+    let (mut classes, mut firsts): (Vec<Vec<usize>>, Vec<usize>) = (Vec::new(), Vec::new());
+    for (in_group, (&row, latent)) in group.iter().zip(latents.rows()).enumerate() {
+        let bits: Vec<u32> = latent.iter().map(|v| v.to_bits()).collect();
+        let at = *place.entry((bits, codes[[row, codes.ncols() - 1]])).or_insert(classes.len());
+        match classes.get_mut(at) {
+            Some(class) => class.push(row),
+            None => {
+                classes.push(vec![row]);
+                firsts.push(in_group);
+            }
+        }
+    }
+    (classes, firsts)
+}
+
+/// The codewords of the last level, in double precision.
+pub(super) struct LastLevel<'a> {
+    quantizer: &'a Quantizer,
+    level: usize,
+    /// `(size, latent_dim)`.
+    book: Array2<f64>,
+    /// Squared length of each codeword.
+    lengths: Array1<f64>,
+}
+
+/// A group on its way through the matrix product.
+struct Group {
+    prefix: Vec<u16>,
+    classes: Vec<Vec<usize>>,
+    /// `(classes, latent_dim)`.
+    latents: Array2<f32>,
+}
+
+impl<'a> LastLevel<'a> {
+    pub(super) fn of(quantizer: &'a Quantizer) -> Self {
+        let level = quantizer.codebooks().len() - 1;
+        let book = quantizer.codebooks()[level].mapv(f64::from);
+        let lengths = book.map_axis(Axis(1), |codeword| codeword.dot(&codeword));
+        LastLevel { quantizer, level, book, lengths }
+    }
+
+    /// The last code of every row of groups that share a prefix each. A group has no more rows than there are codes.
+    pub(super) fn assign(
+        &self,
+        groups: &[&[usize]],
+        loaded: &Loaded,
+        codes: ArrayView2<u16>,
+    ) -> Result<Vec<(usize, u16)>> {
+        let prepare = |group: &&[usize]| {
+            let latents = loaded.get(group)?;
+            let (classes, firsts) = classes(group, latents.view(), codes);
+            let prefix = codes.row(group[0]).iter().take(self.level).copied().collect();
+            Ok(Group { prefix, classes, latents: latents.select(Axis(0), &firsts) })
+        };
+        let groups: Vec<Group> = groups.iter().map(prepare).collect::<Result<_>>()?;
+        let mut points = Array2::zeros((groups.iter().map(|g| g.classes.len()).sum(), self.book.ncols()));
+        let latents = groups.iter().flat_map(|group| group.latents.rows().into_iter().map(|row| (&group.prefix, row)));
+        for (mut point, (prefix, latent)) in points.rows_mut().into_iter().zip(latents) {
+            point.assign(&residual(latent, prefix, self.quantizer.codebooks()));
+        }
+        if points.nrows().saturating_mul(self.book.nrows()) > LARGEST_MATRIX {
+            return Ok(groups.iter().flat_map(|group| self.one_by_one(group, points.view())).collect());
+        }
+        let mut costs = self.squared_distances(points.view());
+        let mut given = Vec::new();
+        let mut from = 0;
+        for group in &groups {
+            let rows = s![from..from + group.classes.len(), ..];
+            let mut cost = costs.slice_mut(rows);
+            cost += &self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
+            self.match_group(group, cost.to_owned(), codes, &mut given);
+            from += group.classes.len();
+        }
+        Ok(given)
+    }
+
+    fn match_group(&self, group: &Group, mut cost: Array2<f64>, codes: ArrayView2<u16>, given: &mut Vec<(usize, u16)>) {
+        let rows = group.classes.iter().zip(group.latents.rows()).zip(cost.rows_mut());
+        let wanted: Vec<usize> = rows
+            .map(|((class, latent), mut cost)| {
+                let (best, least) = lowest(cost.view());
+                // The quantizer computes in f32: what it found nearest counts as nearest within its rounding.
+                let given = usize::from(codes[[class[0], self.level]]);
+                if cost[given] <= least + 1e-5 * (least.abs() + f64::from(latent.dot(&latent))) {
+                    cost[given] = least;
+                    given
+                } else {
+                    best
+                }
+            })
+            .collect();
+        let supply: Vec<usize> = group.classes.iter().map(Vec::len).collect();
+        for (rows, columns) in group.classes.iter().zip(cheapest(cost.view(), &supply, &wanted)) {
+            given.extend(rows.iter().copied().zip(columns.into_iter().map(|column| column as u16)));
+        }
+    }
+
+    /// Each item in turn takes the nearest free code. A group that is too large for a matrix is alone in its batch.
+    fn one_by_one(&self, group: &Group, points: ArrayView2<f64>) -> Vec<(usize, u16)> {
+        let offsets = self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
+        let mut taken = vec![false; self.book.nrows()];
+        let mut given = Vec::new();
+        for (rows, point) in group.classes.iter().zip(points.axis_chunks_iter(Axis(0), 1)) {
+            let cost = self.squared_distances(point).row(0).to_owned() + &offsets;
+            let mut order: Vec<usize> = (0..self.book.nrows()).filter(|&code| !taken[code]).collect();
+            order.sort_by(|&a, &b| cost[a].total_cmp(&cost[b]));
+            for (&row, &code) in rows.iter().zip(&order) {
+                taken[code] = true;
+                given.push((row, code as u16));
+            }
+        }
+        given
+    }
+
+    /// Squared distances `(n, size)` of `points (n, latent_dim)`.
+    fn squared_distances(&self, points: ArrayView2<f64>) -> Array2<f64> {
+        let mut cost = points.dot(&self.book.t());
+        for (mut row, point) in cost.rows_mut().into_iter().zip(points.rows()) {
+            let length = point.dot(&point);
+            row.iter_mut().zip(&self.lengths).for_each(|(d, &l)| *d = (length + l - 2.0 * *d).max(0.0));
+        }
+        cost
+    }
+}
+
+fn lowest(values: ArrayView1<f64>) -> (usize, f64) {
+    values.iter().enumerate().fold((0, f64::INFINITY), |best, (i, &v)| if v < best.1 { (i, v) } else { best })
+}

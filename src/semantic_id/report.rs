@@ -1,0 +1,71 @@
+//! What resolving collisions did, in figures.
+
+use ndarray::{ArrayView2, s};
+use serde::{Deserialize, Serialize};
+
+use super::assign::classes;
+use super::groups::Groups;
+use super::latents::Loaded;
+use crate::error::Result;
+
+/// What resolving the collisions of a catalog did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CollisionReport {
+    /// Number of items.
+    pub items: usize,
+    /// Distinct codes that the quantizer gave.
+    pub distinct_before: usize,
+    /// `(items - distinct_before) / items`.
+    pub collision_rate: f64,
+    /// Items whose code was changed.
+    pub moved: usize,
+    /// Of these, items that had to leave a full prefix.
+    pub moved_to_other_prefix: usize,
+    /// Most items that had one code.
+    pub largest_group: usize,
+    /// Items whose latent equals an earlier item's to the last bit: no quantizer could tell them apart.
+    pub exact_duplicates: usize,
+    /// Mean squared distance of the latents from their codewords' sums, before.
+    pub residual_error_before: f64,
+    /// The same after.
+    pub residual_error_after: f64,
+    /// `(after - before) / before`.
+    pub added_distortion: f64,
+}
+
+impl CollisionReport {
+    /// What it took to get from the quantizer's codes `(n, levels)` and squared errors `(n,)` to others. `loaded` has the
+    /// latents of all items that share a code.
+    pub(super) fn new(
+        loaded: &Loaded,
+        (codes, unique): (ArrayView2<u16>, ArrayView2<u16>),
+        (errors_before, errors_after): (&[f32], &[f32]),
+        rank: &[usize],
+    ) -> Result<Self> {
+        let (n, levels) = codes.dim();
+        let full = Groups::of(codes, levels, rank);
+        let differing = |depth: usize| {
+            let upper = s![.., ..depth];
+            let (before, after) = (codes.slice(upper), unique.slice(upper));
+            before.rows().into_iter().zip(after.rows()).filter(|(a, b)| a != b).count()
+        };
+        let mut exact_duplicates = 0;
+        for group in full.iter().filter(|group| group.len() > 1) {
+            exact_duplicates += group.len() - classes(group, loaded.get(group)?.view(), codes).0.len();
+        }
+        let mean = |errors: &[f32]| errors.iter().map(|&e| f64::from(e)).sum::<f64>() / errors.len().max(1) as f64;
+        let (before, after) = (mean(errors_before), mean(errors_after));
+        Ok(CollisionReport {
+            items: n,
+            distinct_before: full.len(),
+            collision_rate: if n > 0 { (n - full.len()) as f64 / n as f64 } else { 0.0 },
+            moved: differing(levels),
+            moved_to_other_prefix: differing(levels - 1),
+            largest_group: full.largest(),
+            exact_duplicates,
+            residual_error_before: before,
+            residual_error_after: after,
+            added_distortion: if before > 0.0 { (after - before) / before } else { 0.0 },
+        })
+    }
+}
