@@ -8,7 +8,7 @@ use catalex::semantic_id::{Collisions, TokenFormat};
 use clap::Args;
 
 use super::config_file::ConfigFile;
-use super::options::{EncodeOptions, Output, ThreadOptions, TrainOptions};
+use super::options::{CheckpointOptions, EncodeOptions, Output, ThreadOptions, TrainOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
@@ -33,13 +33,16 @@ pub(super) struct BuildArgs {
     #[command(flatten)]
     threads: ThreadOptions,
     #[command(flatten)]
+    checkpoints: CheckpointOptions,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::artifact::Overwrite;
-    use catalex::index::{FEATURES, IndexWriter, MODEL, REPORT, TOKENS, VOCABULARY};
+    use catalex::features::Features;
+    use catalex::index::{self, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
     use catalex::quality::{Figures, Map, Report};
     use catalex::semantic_id::TokenTable;
     use catalex::{rqvae, vocabulary};
@@ -53,22 +56,34 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     settings.finish()?;
     let config = train.config()?;
     // What can be refused is refused before the hours of work.
-    let index = IndexWriter::create(&args.output.out, args.output.overwrite())?;
+    let writer = IndexWriter::create(&args.output.out, args.output.overwrite())?;
     if let Some(tokenizer) = &args.tokenizer {
         vocabulary::check_tokenizer(tokenizer)?;
     }
     let threads = threads.apply()?;
+    let begun = serde_json::json!({
+        "catalog": args.catalog, "content": index::fingerprint(&args.catalog)?, "encode": encode,
+    });
+    let partial = Partial::begin(&args.output.out, &begun, args.checkpoints.resume, args.output.overwrite())?;
 
     let mut costs = Costs::new();
-    let features = costs.of("encode", || super::sources::encode_catalog(&args.catalog, &encode, threads, progress))?;
-    features.write(&index.path(FEATURES), Overwrite::Refuse)?;
-    let trained = costs.of("train", || rqvae::train(&features, config.clone(), progress))?;
+    let features = costs.of("encode", || -> Result<Features> {
+        let encoded = partial.path(FEATURES);
+        if !encoded.exists() {
+            let features = super::sources::encode_catalog(&args.catalog, &encode, threads, progress)?;
+            features.write(&encoded, Overwrite::Refuse)?;
+        }
+        Ok(Features::read(&encoded)?)
+    })?;
+    partial.share(FEATURES, &writer.path(FEATURES))?;
+    let checkpoints = args.checkpoints.at(&partial.path(MODEL), false)?;
+    let trained = costs.of("train", || rqvae::train(&features, config.clone(), Some(&checkpoints), progress))?;
     let model = &trained.tokenizer;
-    model.save(&index.path(MODEL), Overwrite::Refuse)?;
+    model.save(&writer.path(MODEL), Overwrite::Refuse)?;
     let table = costs
         .of("tokenize", || TokenTable::of_features(&features, model, args.token_format, args.collisions, progress))?;
-    table.write(&index.path(TOKENS), Overwrite::Refuse)?;
-    let (tokenizer, folder) = (args.tokenizer.as_deref(), index.path(VOCABULARY));
+    table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
+    let (tokenizer, folder) = (args.tokenizer.as_deref(), writer.path(VOCABULARY));
     costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, tokenizer, Overwrite::Refuse, progress))?;
 
     let figures = costs.of("measure", || Figures::of_table(&table, Some((model, &features)), progress))?;
@@ -83,12 +98,13 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         let html = report.html()?;
         Ok((cards, html))
     })?;
-    catalex::artifact::write_file(&index.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
+    catalex::artifact::write_file(&writer.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
     let settings = serde_json::json!({
         "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": args.tokenizer, "threads": threads,
         "collisions": args.collisions,
     });
-    index.commit(table.item_ids.len() as u64, model.hash(), settings)?;
+    writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;
+    partial.remove()?;
 
     progress.end();
     super::inspect::show(&figures, false)?;

@@ -95,6 +95,9 @@ pub(super) struct TrainOptions {
     /// Weight of the reconstruction loss [default: 1]
     #[arg(long, value_name = "X")]
     pub(super) reconstruction_weight: Option<f64>,
+    /// Most items that the codebooks start from, and that are in memory at once [default: 262144]
+    #[arg(long, value_name = "N")]
+    pub(super) sample_items: Option<usize>,
     /// Most k-means steps a level [default: 25]
     #[arg(long, value_name = "N")]
     pub(super) kmeans_iterations: Option<usize>,
@@ -162,6 +165,7 @@ impl TrainOptions {
         set(&mut config.weight_decay, &self.weight_decay);
         set(&mut config.commitment_weight, &self.commitment_weight);
         set(&mut config.reconstruction_weight, &self.reconstruction_weight);
+        set(&mut config.sample_items, &self.sample_items);
         set(&mut config.kmeans_iterations, &self.kmeans_iterations);
         set(&mut config.refine_iterations, &self.refine_iterations.map(Some));
         set(&mut config.ridge, &self.ridge);
@@ -186,6 +190,35 @@ impl TrainOptions {
                 Err(Error::config("codebook-size", expected, format!("{} numbers", sizes.len()), "mend one of the two"))
             }
         }
+    }
+}
+
+/// What becomes of a training that is killed.
+#[derive(Debug, Clone, Args)]
+pub(super) struct CheckpointOptions {
+    /// Go on with a training that was killed, from the checkpoint beside the output.
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Seconds between checkpoints, which are saved at the end of an epoch.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(super) checkpoint_every: u64,
+}
+
+#[cfg(feature = "train")]
+impl CheckpointOptions {
+    /// The checkpoint of the training of the model at `out`. With `force` one that is there and not to be resumed goes.
+    pub(super) fn at(&self, out: &std::path::Path, force: bool) -> Result<catalex::rqvae::Checkpoints> {
+        let mut path = out.as_os_str().to_owned();
+        path.push(".checkpoint");
+        let checkpoints = catalex::rqvae::Checkpoints {
+            path: path.into(),
+            every: std::time::Duration::from_secs(self.checkpoint_every),
+            resume: self.resume,
+        };
+        if force && !self.resume {
+            checkpoints.remove()?;
+        }
+        Ok(checkpoints)
     }
 }
 

@@ -7,7 +7,7 @@ use catalex::progress::Progress;
 use clap::Args;
 
 use super::config_file::ConfigFile;
-use super::options::{Output, ThreadOptions, TrainOptions};
+use super::options::{CheckpointOptions, Output, ThreadOptions, TrainOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct TrainCommand {
@@ -20,6 +20,8 @@ pub(super) struct TrainCommand {
     train: TrainOptions,
     #[command(flatten)]
     threads: ThreadOptions,
+    #[command(flatten)]
+    checkpoints: CheckpointOptions,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -34,9 +36,11 @@ pub(super) fn run(args: TrainCommand, progress: &dyn Progress) -> Result<()> {
     catalex::artifact::refuse_existing(out, overwrite)?;
     let config = train.config()?;
     threads.apply()?;
-    let features = super::sources::features(&args.features)?.read()?;
-    let trained = catalex::rqvae::train(&features, config, progress)?;
-    Ok(trained.tokenizer.save(out, overwrite)?)
+    let features = super::sources::features(&args.features)?;
+    let checkpoints = args.checkpoints.at(out, args.output.force)?;
+    let trained = catalex::rqvae::train(&features, config, Some(&checkpoints), progress)?;
+    trained.tokenizer.save(out, overwrite)?;
+    Ok(checkpoints.remove()?)
 }
 
 #[cfg(not(feature = "train"))]

@@ -3,6 +3,8 @@
 //! It is filled beside its place and renamed, so an index is there whole or not at all; [`Index::open`] says which
 //! file of it has changed since.
 
+mod partial;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{AtomicDir, Overwrite, sha256_file};
 use crate::error::{Error, Result};
+
+pub use partial::{Partial, fingerprint};
 
 /// The file by which an index is known.
 pub const MANIFEST: &str = "manifest.json";

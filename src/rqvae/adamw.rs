@@ -1,9 +1,11 @@
 //! AdamW (Loshchilov and Hutter, 2019).
 //!
 //! Written here because libtorch's optimizer, as tch wraps it, neither gives out its moments nor takes them back, and
-//! both are needed: codewords that are placed anew must forget their old moments.
+//! both are needed: codewords that are placed anew must forget their old moments, and a checkpoint keeps them.
 
 use tch::{Tensor, no_grad};
+
+use crate::error::Result;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -57,6 +59,29 @@ impl AdamW {
                 let _ = slot.tensor.g_sub_(&(&slot.first / scale * (rate / correct1)));
             }
         });
+    }
+
+    /// Number of steps, and both moments of every tensor, by name.
+    pub(super) fn state(&self) -> (i32, Vec<(String, &Tensor)>) {
+        let slots = self.slots.iter().enumerate();
+        let moments =
+            slots.flat_map(|(i, slot)| [(format!("first.{i}"), &slot.first), (format!("second.{i}"), &slot.second)]);
+        (self.steps, moments.collect())
+    }
+
+    /// Puts an [`AdamW::state`] back.
+    ///
+    /// # Errors
+    /// Those of `saved`, which finds a tensor by name.
+    pub(super) fn restore(&mut self, steps: i32, saved: impl Fn(&str) -> Result<Tensor>) -> Result<()> {
+        self.steps = steps;
+        for (i, slot) in self.slots.iter_mut().enumerate() {
+            for (name, moment) in [("first", &mut slot.first), ("second", &mut slot.second)] {
+                let saved = saved(&format!("{name}.{i}"))?;
+                no_grad(|| moment.copy_(&saved));
+            }
+        }
+        Ok(())
     }
 
     /// Forgets the moments of the named rows of a tensor added before.

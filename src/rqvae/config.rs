@@ -29,6 +29,11 @@ pub struct TrainConfig {
     pub commitment_weight: f64,
     /// Weight of the reconstruction loss.
     pub reconstruction_weight: f64,
+    /// Whether modalities are centred and scaled to weigh alike; otherwise features are taken as they are.
+    pub standardize: bool,
+    /// Most items that the codebooks start from: with more, so many are drawn by lot, and gradient descent passes over
+    /// all of them, a window at a time.
+    pub sample_items: usize,
     /// Most steps of k-means a level on all training items.
     pub kmeans_iterations: usize,
     /// Most training items a code that k-means starts from; more are sampled down.
@@ -66,6 +71,8 @@ impl Default for TrainConfig {
             weight_decay: 1e-2,
             commitment_weight: 0.25,
             reconstruction_weight: 1.0,
+            standardize: true,
+            sample_items: 1 << 18,
             kmeans_iterations: 25,
             kmeans_items_per_code: 48,
             refine_iterations: None,
@@ -133,6 +140,7 @@ impl TrainConfig {
         let positive = [
             ("latent-dim", self.latent_dim),
             ("batch-size", self.batch_size),
+            ("sample-items", self.sample_items),
             ("kmeans-iterations", self.kmeans_iterations),
             ("kmeans-items-per-code", self.kmeans_items_per_code),
             ("patience", self.patience),
@@ -187,8 +195,9 @@ impl TrainConfig {
                 "give the whole catalog; an ID is learned from how items differ",
             ));
         }
-        let held_out = if n_items >= HOLDOUT_FROM { (n_items as f64 * self.holdout) as usize } else { 0 };
-        let (largest, training) = (self.codebook_sizes.iter().copied().max().unwrap_or(0), n_items - held_out);
+        let in_memory = n_items.min(self.sample_items);
+        let held_out = if in_memory >= HOLDOUT_FROM { (in_memory as f64 * self.holdout) as usize } else { 0 };
+        let (largest, training) = (self.codebook_sizes.iter().copied().max().unwrap_or(0), in_memory - held_out);
         if largest > training {
             return Err(Error::config(
                 "codebook-size",
@@ -240,6 +249,8 @@ mod tests {
         assert!(refused(|c| c.batch_size = 0).contains("batch-size"));
         assert!(refused(|c| c.patience = 0).contains("patience"));
         assert!(refused(|c| c.kmeans_iterations = 0).contains("kmeans-iterations"));
+        assert!(refused(|c| c.sample_items = 0).contains("sample-items"));
+        assert!(refused(|c| c.sample_items = 200).contains("more codes than items"));
         assert!(refused(|c| c.kmeans_items_per_code = 0).contains("kmeans-items-per-code"));
         assert!(refused(|c| c.learning_rate = f64::NAN).contains("learning-rate"));
         assert!(refused(|c| c.weight_decay = -1.0).contains("weight-decay"));

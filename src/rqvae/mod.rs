@@ -15,8 +15,10 @@
 
 mod adamw;
 mod balance;
+mod checkpoint;
 mod config;
 mod crowding;
+mod data;
 mod encode;
 mod init;
 mod kmeans;
@@ -26,6 +28,7 @@ mod refine;
 mod regression;
 mod trainer;
 
+pub use checkpoint::Checkpoints;
 pub use config::{TrainConfig, ValidTrainConfig};
 pub use encode::encode;
 pub use recipe::Recipe;

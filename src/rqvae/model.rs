@@ -3,6 +3,7 @@
 use ndarray::{Array1, Axis};
 use tch::{Device, Kind, Tensor, no_grad};
 
+use super::checkpoint::Saved;
 use super::config::ValidTrainConfig;
 use super::init::{ROWS_AT_ONCE, array, tensor, vector};
 use crate::error::Result;
@@ -150,6 +151,50 @@ impl Model {
             (projection.layers, inverse.layers) = (Vec::new(), Vec::new());
         }
         Ok((projection, inverse))
+    }
+
+    /// All tensors by name: those that are trained, and the offsets.
+    pub(super) fn tensors(&self) -> Vec<(String, &Tensor)> {
+        let numbered = |name: &str, i: usize| format!("{name}.{i}");
+        let parameters = self.parameters().into_iter().enumerate().map(|(i, t)| (numbered("parameter", i), t));
+        let offsets = self.codebooks.offsets.iter().enumerate().map(|(i, t)| (numbered("offset", i), t));
+        let pairs = self.codebooks.pairs.iter().map(|t| ("pairs".to_owned(), t));
+        parameters.chain(offsets).chain(pairs).collect()
+    }
+
+    /// A model with the tensors of a checkpoint.
+    ///
+    /// # Errors
+    /// [`crate::Error::Artifact`] where one is not there.
+    pub(super) fn restored(dim: i64, config: &ValidTrainConfig, device: Device, saved: &Saved) -> Result<Self> {
+        let zeros =
+            |shape: &[usize]| Tensor::zeros(shape.iter().map(|&d| d as i64).collect::<Vec<_>>(), (Kind::Float, device));
+        let net = |input: usize, hidden: &[usize], output: usize| {
+            let widths: Vec<usize> = [input].iter().chain(hidden).chain(&[output]).copied().collect();
+            let layer = |pair: &[usize]| Linear { weight: zeros(&[pair[1], pair[0]]), bias: zeros(&[pair[1]]) };
+            let layers = if hidden.is_empty() { Vec::new() } else { widths.windows(2).map(layer).collect() };
+            Net { skip: zeros(&[output, input]), layers }
+        };
+        let dim = dim as usize;
+        let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
+        let offset = |level: usize| Ok(saved.tensor(&format!("offset.{level}"))?.to_device(device));
+        let mut model = Model {
+            projection: net(dim, &config.hidden, config.latent_dim),
+            inverse: net(config.latent_dim, &reversed, dim),
+            codebooks: Codebooks {
+                books: config.codebook_sizes.iter().map(|&size| zeros(&[size, config.latent_dim])).collect(),
+                offsets: (0..config.codebook_sizes.len()).map(offset).collect::<Result<_>>()?,
+                pairs: saved.optional("pairs").map(|pairs| pairs.to_device(device)),
+            },
+        };
+        let count = model.parameters().len();
+        let parameters: Vec<Tensor> =
+            (0..count).map(|i| saved.tensor(&format!("parameter.{i}"))).collect::<Result<_>>()?;
+        model.restore(&parameters);
+        for parameter in model.parameters() {
+            let _ = parameter.set_requires_grad(true);
+        }
+        Ok(model)
     }
 
     /// A copy of every parameter.

@@ -1,21 +1,20 @@
 //! The training loop.
 
-use ndarray::Axis;
-use rand::Rng;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::adamw::AdamW;
+use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
 use super::config::{TrainConfig, ValidTrainConfig};
-use super::init::{array, start, tensor};
+use super::data::TrainingData;
+use super::init::{array, start};
 use super::model::Model;
 use crate::error::{Error, Result};
-use crate::features::Features;
+use crate::features::FeatureSource;
 use crate::progress::Progress;
-use crate::tokenizer::{ModalityShape, Standardization, Tokenizer, Weights};
+use crate::tokenizer::{ModalityShape, Tokenizer, Weights};
 
 /// An epoch's state is kept where its error is below this share of the best before: a smaller gain does not pay for a
 /// network that every item passes through from then on.
@@ -46,70 +45,74 @@ pub struct Trained {
     pub best_epoch: usize,
 }
 
-/// Trains on features, all draws from the config's seed.
+/// Trains on features, all draws from the config's seed. Of more than `sample_items` items that many are kept in
+/// memory. With `checkpoints` the state is saved from time to time, and taken up again; the file is left for the caller
+/// to remove when the model is safe.
 ///
 /// # Errors
 /// [`Error::Config`] for settings out of range; [`Error::Data`] for features without any spread;
-/// [`Error::Unavailable`] for a device that is not there.
-pub fn train(features: &Features, config: TrainConfig, progress: &dyn Progress) -> Result<Trained> {
-    let dims = features.dims();
-    let config = config.validate(features.len(), dims.iter().sum())?;
+/// [`Error::Unavailable`] for a device that is not there; [`Error::Artifact`] for a checkpoint of another training; as
+/// [`FeatureSource::blocks`].
+pub fn train(
+    features: &dyn FeatureSource,
+    config: TrainConfig,
+    checkpoints: Option<&Checkpoints>,
+    progress: &dyn Progress,
+) -> Result<Trained> {
+    let shapes = features.shapes();
+    let config = config.validate(features.rows(), shapes.iter().map(|&(_, dim)| dim).sum())?;
     let device = super::device(&config.device)?;
-    let weights = config.weights_of(features.modalities().iter().map(|m| m.name.as_str()))?;
     let mut rng = Xoshiro256Plus::seed_from_u64(config.seed);
-
-    let (x, present) = (features.concatenated(), features.presence());
-    let standardization = Standardization::measure(x.view(), present.view(), &dims, &weights);
-    if standardization.is_flat() {
-        return Err(Error::data(
-            "training",
-            "items whose vectors differ",
-            format!("{} equal vectors", features.len()),
-            "check the encoders' input: the fields may be empty or the same everywhere",
-        ));
+    let data = TrainingData::read(features, &config, &mut rng, device, checkpoints.is_some())?;
+    let training = fingerprint(&*config, data.hash.as_deref().unwrap_or_default(), features.rows());
+    let (keeper, saved) = Keeper::begin(checkpoints, training)?;
+    let model = match &saved {
+        None => start(&data.training, &config, &mut rng, progress)?,
+        Some(saved) => Model::restored(data.training.size()[1], &config, device, saved)?,
+    };
+    let mut run = Run::new(model, data, config, rng, keeper);
+    if let Some(saved) = saved {
+        run.take_up(&saved)?;
     }
-    let x = standardization.apply(x.view(), Some(present.view()));
-    let mut rows: Vec<usize> = (0..features.len()).collect();
-    rows.shuffle(&mut rng);
-    let (held_out, training) = rows.split_at(config.held_out());
-    let mut training = training.to_vec();
-    training.sort_unstable();
-    let validation = (!held_out.is_empty()).then(|| tensor(&x.select(Axis(0), held_out)).to_device(device));
-    let training = tensor(&if validation.is_some() { x.select(Axis(0), &training) } else { x }).to_device(device);
-
-    let model = start(&training, &config, &mut rng, progress)?;
-    let mut run = Run::new(model, training, validation, config, rng);
     run.epochs(progress)?;
-    let shapes = features.modalities().iter().map(|m| ModalityShape { name: m.name.clone(), dim: m.dim() }).collect();
-    run.freeze(shapes, standardization)
+    run.freeze(shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect(), features.rows())
 }
 
 /// The state of a training in progress.
-struct Run {
+struct Run<'a> {
     model: Model,
     optimizer: AdamW,
-    training: Tensor,
-    validation: Option<Tensor>,
+    data: TrainingData<'a>,
     /// Mean squared length of the training items.
     variance: f64,
     config: ValidTrainConfig,
     rng: Xoshiro256Plus,
     history: Vec<EpochFigures>,
     best: (usize, Vec<Tensor>),
+    keeper: Keeper<'a>,
 }
 
-impl Run {
+/// What a checkpoint holds beside tensors.
+#[derive(Serialize, Deserialize)]
+struct State {
+    rng: Xoshiro256Plus,
+    steps: i32,
+    history: Vec<EpochFigures>,
+    best_epoch: usize,
+}
+
+impl<'a> Run<'a> {
     fn new(
         model: Model,
-        training: Tensor,
-        validation: Option<Tensor>,
+        data: TrainingData<'a>,
         config: ValidTrainConfig,
         rng: Xoshiro256Plus,
+        keeper: Keeper<'a>,
     ) -> Self {
         let mut optimizer = AdamW::default();
-        let variance = mean_square(&training);
+        let variance = mean_square(&data.training);
         // Latents have a mean square of 1 a dimension, features one of variance / dim.
-        let feature_scale = (variance / training.size()[1] as f64).sqrt();
+        let feature_scale = (variance / data.training.size()[1] as f64).sqrt();
         for (net, output_scale) in [(&model.projection, 1.0), (&model.inverse, feature_scale)] {
             // The linear path starts as the principal axes, which are no accident: they do not decay.
             optimizer.add(&net.skip, 0.0, output_scale);
@@ -123,15 +126,42 @@ impl Run {
             optimizer.add(book, 0.0, 1.0);
         }
         let best = (0, model.snapshot());
-        Run { model, optimizer, training, validation, variance, config, rng, history: Vec::new(), best }
+        Run { model, optimizer, data, variance, config, rng, history: Vec::new(), best, keeper }
+    }
+
+    /// Goes on from a checkpoint.
+    fn take_up(&mut self, saved: &Saved) -> Result<()> {
+        let state: State = saved.state()?;
+        self.optimizer.restore(state.steps, |name| saved.tensor(name))?;
+        let best = (0..self.best.1.len()).map(|i| Ok(saved.tensor(&format!("best.{i}"))?.to_device(self.device())));
+        self.best = (state.best_epoch, best.collect::<Result<_>>()?);
+        (self.rng, self.history) = (state.rng, state.history);
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let (steps, moments) = self.optimizer.state();
+        let best = self.best.1.iter().enumerate().map(|(i, tensor)| (format!("best.{i}"), tensor));
+        let tensors = || self.model.tensors().into_iter().chain(moments).chain(best).collect();
+        let state = State { rng: self.rng.clone(), steps, history: self.history.clone(), best_epoch: self.best.0 };
+        self.keeper.save(tensors, || serde_json::json!(state))
+    }
+
+    fn device(&self) -> Device {
+        self.data.training.device()
     }
 
     fn epochs(&mut self, progress: &dyn Progress) -> Result<()> {
-        let error = self.error();
-        self.history.push(EpochFigures { epoch: 0, loss: None, error, revived: 0 });
+        if self.history.is_empty() {
+            let error = self.error();
+            self.history.push(EpochFigures { epoch: 0, loss: None, error, revived: 0 });
+            self.save()?;
+        }
         progress.begin("train", Some(self.config.epochs as u64), "epochs");
-        let mut best_error = error;
-        for epoch in 1..=self.config.epochs {
+        progress.advance(self.history.len() as u64 - 1);
+        let mut best_error = self.history[self.best.0].error;
+        while self.goes_on() {
+            let epoch = self.history.len();
             let (loss, revived) = self.epoch(epoch)?;
             let error = self.error();
             self.history.push(EpochFigures { epoch, loss: Some(loss), error, revived });
@@ -146,43 +176,46 @@ impl Run {
                 best_error = error;
                 self.best = (epoch, self.model.snapshot());
             }
-            if epoch - self.best.0 >= self.config.patience {
-                break;
-            }
+            self.save()?;
         }
         progress.end();
         Ok(())
     }
 
+    /// Whether there are epochs left, and a chance of a better state.
+    fn goes_on(&self) -> bool {
+        let done = self.history.len() - 1;
+        done < self.config.epochs && done - self.best.0 < self.config.patience
+    }
+
     /// One pass over the training items in a fresh order. Returns the mean loss and the number of revived codes.
     fn epoch(&mut self, epoch: usize) -> Result<(f64, usize)> {
-        let n = self.training.size()[0];
-        let mut order: Vec<i64> = (0..n).collect();
-        order.shuffle(&mut self.rng);
-        let device = self.training.device();
+        let device = self.device();
         let mut usage: Vec<Tensor> =
             self.model.codebooks.books.iter().map(|b| Tensor::zeros([b.size()[0]], (Kind::Float, device))).collect();
-        let batches: Vec<&[i64]> = order.chunks(self.config.batch_size).collect();
-        let mut loss = 0.0;
+        let n = self.data.len() as f64;
+        let (mut loss, mut items) = (0.0, 0.0);
         let mut last = None;
-        for (step, rows) in batches.iter().enumerate() {
-            let batch = self.training.index_select(0, &Tensor::from_slice(rows).to_device(device));
+        self.data.each_batch(self.config.batch_size, &mut self.rng, |batch| {
             let losses = self.model.losses(&batch, self.variance, &self.config);
-            let done = (epoch - 1) as f64 + step as f64 / batches.len() as f64;
+            let done = (epoch - 1) as f64 + items / n;
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / self.config.epochs as f64).cos());
             self.optimizer.step(&losses.total, self.config.learning_rate * cosine);
-            loss += losses.total.double_value(&[]);
+            let size = batch.size()[0] as f64;
+            loss += losses.total.double_value(&[]) * size;
+            items += size;
             for (used, code) in usage.iter_mut().zip(&losses.quantized.codes) {
                 *used += code.bincount::<Tensor>(None, used.size()[0]);
             }
             last = Some(losses.quantized.residuals);
-        }
+            Ok(())
+        })?;
         // Codes are revived while there is time left for them to settle.
         let revived = match last {
             Some(residuals) if 2 * epoch <= self.config.epochs => self.revive(&usage, &residuals)?,
             _ => 0,
         };
-        Ok((loss / batches.len() as f64, revived))
+        Ok((loss / items, revived))
     }
 
     /// Places codewords that nothing used on residuals drawn from the last batch.
@@ -207,16 +240,16 @@ impl Run {
 
     /// The criterion: relative reconstruction error of the held-out items, or of the training items.
     fn error(&self) -> f64 {
-        let x = self.validation.as_ref().unwrap_or(&self.training);
+        let x = self.data.validation.as_ref().unwrap_or(&self.data.training);
         self.model.squared_error(x) / (mean_square(x) * x.size()[0] as f64)
     }
 
-    fn freeze(mut self, modalities: Vec<ModalityShape>, standardization: Standardization) -> Result<Trained> {
+    fn freeze(mut self, modalities: Vec<ModalityShape>, items: usize) -> Result<Trained> {
         let (best_epoch, state) = self.best;
         self.model.restore(&state);
         let (projection, inverse) = self.model.freeze_networks()?;
         let weights = Weights {
-            standardization,
+            standardization: self.data.standardization,
             projection,
             inverse,
             codebooks: self.model.codebooks.books.iter().map(array).collect::<Result<_>>()?,
@@ -224,7 +257,7 @@ impl Run {
         };
         let training = serde_json::json!({
             "config": &*self.config,
-            "items": self.training.size()[0] + self.validation.as_ref().map_or(0, |v| v.size()[0]),
+            "items": items,
             "held_out": self.config.held_out(),
             "best_epoch": best_epoch,
             "history": &self.history,
@@ -242,7 +275,7 @@ fn mean_square(x: &Tensor) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::Modality;
+    use crate::features::{Features, Modality};
     use crate::item_ids::ItemIds;
     use crate::progress::Silent;
     use ndarray::Array2;
@@ -276,19 +309,73 @@ mod tests {
     #[test]
     fn gradients_beat_the_refined_start_and_all_repeats_to_the_bit() {
         let features = features(1_200);
-        let trained = train(&features, config(), &Silent).unwrap();
+        let trained = train(&features, config(), None, &Silent).unwrap();
         let (start, best) = (trained.history[0].error, trained.history[trained.best_epoch].error);
         assert!(best < 0.98 * start, "held-out error {best} of the best epoch, {start} of refined codebooks");
-        let again = train(&features, config(), &Silent).unwrap();
+        let again = train(&features, config(), None, &Silent).unwrap();
         assert_eq!(trained.tokenizer, again.tokenizer);
-        let other = train(&features, TrainConfig { seed: 43, ..config() }, &Silent).unwrap();
+        let other = train(&features, TrainConfig { seed: 43, ..config() }, None, &Silent).unwrap();
         assert_ne!(trained.tokenizer.hash(), other.tokenizer.hash());
+    }
+
+    #[test]
+    fn a_training_that_was_cut_off_goes_on_to_the_same_bytes() {
+        /// Stops the training, as a kill would, when so many epochs are done.
+        struct Cut(std::sync::atomic::AtomicU64);
+        impl Progress for Cut {
+            fn begin(&self, _: &str, _: Option<u64>, _: &str) {}
+            fn figure(&self, name: &str, _: f64) {
+                if name == "loss" && self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                    std::panic::resume_unwind(Box::new("cut"));
+                }
+            }
+            fn advance(&self, _: u64) {}
+            fn end(&self) {}
+            fn warn(&self, _: &str) {}
+        }
+        let features = features(1_200);
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints =
+            |resume| Checkpoints { path: folder.path().join("m.checkpoint"), every: std::time::Duration::ZERO, resume };
+        let (first, again) = (checkpoints(false), checkpoints(true));
+        let whole = train(&features, config(), None, &Silent).unwrap();
+        for epochs in [3, 4] {
+            let settings = if epochs == 3 { &first } else { &again };
+            let cut = || train(&features, config(), Some(settings), &Cut(epochs.into()));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(cut)).is_err());
+        }
+        let unasked = train(&features, config(), Some(&first), &Silent).unwrap_err().to_string();
+        assert!(unasked.contains("--resume"), "{unasked}");
+        let other = TrainConfig { seed: 1, ..config() };
+        let other = train(&features, other, Some(&again), &Silent).unwrap_err().to_string();
+        assert!(other.contains("one of another"), "{other}");
+        let resumed = train(&features, config(), Some(&again), &Silent).unwrap();
+        assert_eq!((resumed.tokenizer, resumed.history), (whole.tokenizer, whole.history));
+        std::fs::write(&again.path, "no checkpoint").unwrap();
+        assert!(train(&features, config(), Some(&again), &Silent).unwrap_err().to_string().contains("m.checkpoint"));
+        again.remove().unwrap();
+        assert!(!again.path.exists());
+    }
+
+    #[test]
+    fn more_items_than_fit_are_passed_over_in_windows() {
+        let features = features(6_000);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        features.write(&path, crate::artifact::Overwrite::Refuse).unwrap();
+        let file = crate::features::FeatureFile::open(&path).unwrap();
+        let sampled = TrainConfig { sample_items: 1_500, epochs: 3, ..config() };
+        let trained = train(&file, sampled.clone(), None, &Silent).unwrap();
+        assert_eq!(trained.tokenizer.config().training["items"], 6_000);
+        let (start, best) = (trained.history[0].error, trained.history[trained.best_epoch].error);
+        assert!(best < start, "held-out error {best} after {start}");
+        assert_eq!(trained.tokenizer, train(&features, sampled, None, &Silent).unwrap().tokenizer, "as from memory");
     }
 
     #[test]
     fn equal_vectors_are_refused() {
         let modality = Modality { name: "text".into(), vectors: Array2::ones((80, 4)), present: vec![true; 80] };
         let features = Features::new(ItemIds::row_numbers(80), vec![modality]).unwrap();
-        assert!(train(&features, config(), &Silent).unwrap_err().to_string().contains("vectors differ"));
+        assert!(train(&features, config(), None, &Silent).unwrap_err().to_string().contains("vectors differ"));
     }
 }

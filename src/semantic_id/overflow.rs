@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::latents::Loaded;
@@ -16,6 +16,9 @@ const BREADTH: usize = 8;
 
 /// Moves items out of prefixes that are too full, by changing their `codes (n, levels)`. `groups` are the rows of each
 /// overfull prefix, `rank` the place of each row in the order of the item ids, which breaks ties.
+///
+/// # Errors
+/// As [`Loaded::get`].
 pub(super) fn relocate(
     latents: &Loaded,
     codes: &mut Array2<u16>,
@@ -24,22 +27,28 @@ pub(super) fn relocate(
     rank: &[usize],
 ) -> Result<()> {
     let Some(last) = codebooks.last().filter(|_| codebooks.len() > 1).map(Array2::nrows) else { return Ok(()) };
+    let search = Search::new(codebooks);
     let mut room = Room::count(codes.view(), codebooks);
     for group in groups {
         let latents = latents.get(group)?;
-        let mut leaving: Vec<(f64, usize, usize)> = group
+        let mut leaving: Vec<Leaving> = group
             .par_iter()
             .enumerate()
             .map(|(at, &row)| {
-                let place = find(latents.row(at), codes.row(row), codebooks, &room);
-                let here = own_cost(latents.row(at), codes.row(row), codebooks);
-                (place.map_or(f64::INFINITY, |(cost, _)| cost - here), row, at)
+                let place = search.find(latents.row(at), codes.row(row), &room);
+                let here = search.own_cost(latents.row(at), codes.row(row));
+                let loss = place.as_ref().map_or(f32::INFINITY, |(cost, _)| cost - here);
+                Leaving { loss, row, at, place: place.map(|(_, place)| place) }
             })
             .collect();
-        leaving.sort_by(|a, b| a.0.total_cmp(&b.0).then(rank[a.1].cmp(&rank[b.1])));
-        for &(_, row, at) in leaving.iter().take(group.len().saturating_sub(last)) {
-            // Places fill up as items move, so each looks again.
-            if let Some((_, place)) = find(latents.row(at), codes.row(row), codebooks, &room) {
+        leaving.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(rank[a.row].cmp(&rank[b.row])));
+        for Leaving { row, at, place, .. } in leaving.into_iter().take(group.len().saturating_sub(last)) {
+            // Places only fill up as items move: one that still has room is still the best.
+            let place = match place.filter(|place| room.has_all(place)) {
+                Some(place) => Some(place),
+                None => search.find(latents.row(at), codes.row(row), &room).map(|(_, place)| place),
+            };
+            if let Some(place) = place {
                 room.change(codes.row(row), -1);
                 codes.row_mut(row).assign(&Array1::from(place));
                 room.change(codes.row(row), 1);
@@ -49,9 +58,20 @@ pub(super) fn relocate(
     Ok(())
 }
 
+/// An item of an overfull prefix.
+struct Leaving {
+    /// What it would cost to leave.
+    loss: f32,
+    row: usize,
+    /// Its place in the group.
+    at: usize,
+    /// Where it would go.
+    place: Option<Vec<u16>>,
+}
+
 /// Items under each prefix of each depth above the last level.
 struct Room {
-    counts: HashMap<Vec<u16>, i64>,
+    counts: HashMap<u128, i64>,
     /// Capacity of a prefix by its depth.
     capacity: Vec<i64>,
 }
@@ -70,86 +90,115 @@ impl Room {
     }
 
     fn change(&mut self, codes: ArrayView1<u16>, by: i64) {
-        for depth in 1..codes.len() {
-            *self.counts.entry(codes.iter().take(depth).copied().collect()).or_insert(0) += by;
+        let mut key = EMPTY;
+        for &code in codes.iter().take(codes.len() - 1) {
+            key = longer(key, code);
+            *self.counts.entry(key).or_insert(0) += by;
         }
     }
 
-    fn has(&self, prefix: &[u16]) -> bool {
-        self.counts.get(prefix).is_none_or(|&count| count < self.capacity[prefix.len()])
+    /// Whether a prefix of this depth has room.
+    fn has(&self, key: u128, depth: usize) -> bool {
+        self.counts.get(&key).is_none_or(|&count| count < self.capacity[depth])
+    }
+
+    /// Whether all prefixes of a full code have room.
+    fn has_all(&self, codes: &[u16]) -> bool {
+        let mut key = EMPTY;
+        codes.iter().take(codes.len() - 1).enumerate().all(|(at, &code)| {
+            key = longer(key, code);
+            self.has(key, at + 1)
+        })
     }
 }
 
-/// The cheapest place that was found for a latent outside its own prefix, and its squared distance there.
-fn find(
-    latent: ArrayView1<f32>,
-    codes: ArrayView1<u16>,
-    codebooks: &[Array2<f32>],
-    room: &Room,
-) -> Option<(f64, Vec<u16>)> {
-    let levels = codebooks.len();
-    for depth in (0..levels - 1).rev() {
-        let prefix: Vec<u16> = codes.iter().take(depth).copied().collect();
-        let rest = residual(latent, &prefix, codebooks);
-        let mut best: Option<(f64, Vec<u16>)> = None;
-        for code in nearest_with_room(&rest, &prefix, &codebooks[depth], room, Some(codes[depth])).take(BREADTH) {
-            let mut place = prefix.clone();
-            place.push(code);
-            if let Some(cost) = descend(latent, &mut place, codebooks, room)
-                && best.as_ref().is_none_or(|(least, _)| cost < *least)
-            {
-                best = Some((cost, place));
+/// The key of no codes at all. Seven codes of 16 bits fit behind the mark that tells their number.
+const EMPTY: u128 = 1;
+
+fn longer(key: u128, code: u16) -> u128 {
+    key << 16 | u128::from(code)
+}
+
+fn key_of(prefix: &[u16]) -> u128 {
+    prefix.iter().fold(EMPTY, |key, &code| longer(key, code))
+}
+
+/// Codebooks with the squared lengths of their codewords.
+struct Search<'a> {
+    codebooks: &'a [Array2<f32>],
+    lengths: Vec<Array1<f32>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(codebooks: &'a [Array2<f32>]) -> Self {
+        let lengths = |book: &Array2<f32>| book.map_axis(Axis(1), |codeword| codeword.dot(&codeword));
+        Search { codebooks, lengths: codebooks.iter().map(lengths).collect() }
+    }
+
+    /// The cheapest place that was found for a latent outside its own prefix, and its squared distance there.
+    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Option<(f32, Vec<u16>)> {
+        for depth in (0..self.codebooks.len() - 1).rev() {
+            let prefix: Vec<u16> = codes.iter().take(depth).copied().collect();
+            let mut best: Option<(f32, Vec<u16>)> = None;
+            for code in self.nearest_with_room(latent, &prefix, room, Some(codes[depth]), BREADTH) {
+                let mut place = prefix.clone();
+                place.push(code);
+                if let Some(cost) = self.descend(latent, &mut place, room)
+                    && best.as_ref().is_none_or(|(least, _)| cost < *least)
+                {
+                    best = Some((cost, place));
+                }
+            }
+            if best.is_some() {
+                return best;
             }
         }
-        if best.is_some() {
-            return best;
+        None
+    }
+
+    /// Completes a prefix by the nearest codes with room; returns the squared distance that is left.
+    fn descend(&self, latent: ArrayView1<f32>, place: &mut Vec<u16>, room: &Room) -> Option<f32> {
+        while place.len() < self.codebooks.len() - 1 {
+            let code = *self.nearest_with_room(latent, place, room, None, 1).first()?;
+            place.push(code);
         }
+        let distances = self.distances(latent, place);
+        let (code, &cost) = distances.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
+        place.push(code as u16);
+        Some(cost)
     }
-    None
-}
 
-/// Completes a prefix by the nearest codes with room; returns the squared distance that is left.
-fn descend(latent: ArrayView1<f32>, place: &mut Vec<u16>, codebooks: &[Array2<f32>], room: &Room) -> Option<f64> {
-    while place.len() < codebooks.len() - 1 {
-        let rest = residual(latent, place, codebooks);
-        let code = nearest_with_room(&rest, place, &codebooks[place.len()], room, None).next()?;
-        place.push(code);
+    /// The `most` nearest codes after a prefix, of those under which there is room.
+    fn nearest_with_room(
+        &self,
+        latent: ArrayView1<f32>,
+        prefix: &[u16],
+        room: &Room,
+        not: Option<u16>,
+        most: usize,
+    ) -> Vec<u16> {
+        let distances = self.distances(latent, prefix);
+        let mut order: Vec<usize> = (0..distances.len()).collect();
+        order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+        let key = key_of(prefix);
+        let has = |code: &u16| Some(*code) != not && room.has(longer(key, *code), prefix.len() + 1);
+        order.into_iter().map(|code| code as u16).filter(has).take(most).collect()
     }
-    let rest = residual(latent, place, codebooks);
-    let distances = distances(&rest, &codebooks[place.len()]);
-    let (code, &cost) = distances.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
-    place.push(code as u16);
-    Some(cost)
-}
 
-/// Codes of a level from the nearest on, of those whose prefix has room.
-fn nearest_with_room<'a>(
-    rest: &Array1<f64>,
-    prefix: &[u16],
-    book: &Array2<f32>,
-    room: &'a Room,
-    not: Option<u16>,
-) -> impl Iterator<Item = u16> + use<'a> {
-    let distances = distances(rest, book);
-    let mut order: Vec<usize> = (0..distances.len()).collect();
-    order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
-    let prefix = prefix.to_vec();
-    order.into_iter().map(|code| code as u16).filter(move |&code| {
-        let mut longer = prefix.clone();
-        longer.push(code);
-        Some(code) != not && room.has(&longer)
-    })
-}
+    /// Squared distances of the codewords after a prefix from what it leaves of a latent.
+    fn distances(&self, latent: ArrayView1<f32>, prefix: &[u16]) -> Array1<f32> {
+        let rest = residual(latent, prefix, self.codebooks).mapv(|v| v as f32);
+        let mut distances = self.codebooks[prefix.len()].dot(&rest);
+        distances *= -2.0;
+        distances += &self.lengths[prefix.len()];
+        distances += rest.dot(&rest);
+        distances
+    }
 
-fn distances(rest: &Array1<f64>, book: &Array2<f32>) -> Array1<f64> {
-    let squared = |codeword: ArrayView1<f32>| rest.iter().zip(codeword).map(|(r, &c)| (r - f64::from(c)).powi(2)).sum();
-    book.map_axis(ndarray::Axis(1), squared)
-}
-
-fn own_cost(latent: ArrayView1<f32>, codes: ArrayView1<u16>, codebooks: &[Array2<f32>]) -> f64 {
-    let prefix: Vec<u16> = codes.iter().take(codes.len() - 1).copied().collect();
-    let rest = residual(latent, &prefix, codebooks);
-    distances(&rest, &codebooks[prefix.len()]).iter().copied().fold(f64::INFINITY, f64::min)
+    fn own_cost(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>) -> f32 {
+        let prefix: Vec<u16> = codes.iter().take(codes.len() - 1).copied().collect();
+        self.distances(latent, &prefix).iter().copied().fold(f32::INFINITY, f32::min)
+    }
 }
 
 /// What a prefix leaves of a latent.

@@ -53,6 +53,12 @@ impl Standardization {
         Standardization { mean, scale, dims: dims.to_vec() }
     }
 
+    /// Leaves features as they are.
+    pub fn none(dims: &[usize]) -> Self {
+        let dim: usize = dims.iter().sum();
+        Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: dims.to_vec() }
+    }
+
     /// Whether no modality has any spread: there is nothing to learn.
     pub fn is_flat(&self) -> bool {
         self.scale.iter().all(|&s| s == 0.0)

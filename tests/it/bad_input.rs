@@ -64,6 +64,8 @@ fn write_inputs(folder: &Path) {
     fs::write(at("words.txt"), "these are words").unwrap();
     // A model and its table.
     hand_made(4, &[4, 4, 4]).save(&at("model"), Overwrite::Refuse).unwrap();
+    hand_made(1, &[4, 4]).save(&at("model-of-1"), Overwrite::Refuse).unwrap();
+    hand_made(2, &[4, 4]).save(&at("model-of-2"), Overwrite::Refuse).unwrap();
     hand_made(4, &[4, 4]).save(&at("small-model"), Overwrite::Refuse).unwrap();
     hand_made(4, &[4, 4, 4]).save(&at("flipped"), Overwrite::Refuse).unwrap();
     let mut weights = fs::read(at("flipped/model.safetensors")).unwrap();
@@ -146,13 +148,13 @@ const FROZEN: &[Case] = &[
     ),
     Case("ints", "tokenize @ints.npy --model @model --out @o", 1, &["ints.npy", "i8", "float32"]),
     Case("3-D", "tokenize @cube.npy --model @model --out @o", 1, &["cube.npy", "3 dimensions"]),
-    Case("NaN", "tokenize @nan.npy --model @model --out @o", 1, &["nan.npy, row 2", "NaN"]),
-    Case("infinity", "tokenize @inf.npy --model @model --out @o", 1, &["inf.npy, row 3", "inf"]),
+    Case("NaN", "tokenize @nan.npy --model @model-of-1 --out @o", 1, &["nan.npy, row 2", "NaN"]),
+    Case("infinity", "tokenize @inf.npy --model @model-of-1 --out @o", 1, &["inf.npy, row 3", "inf"]),
     Case("cut npy", "tokenize @short.npy --model @model --out @o", 1, &["short.npy", "damaged"]),
     Case("cut features", "tokenize @cut.parquet --model @model --out @o", 1, &["cut.parquet", "damaged"]),
-    Case("ragged lists", "tokenize @ragged.parquet --model @model --out @o", 1, &["row 2", "\"v\"", "2 numbers"]),
-    Case("null in a vector", "tokenize @holes.parquet --model @model --out @o", 1, &["row 1", "null"]),
-    Case("repeated ids", "tokenize @twice.parquet --model @model --out @o", 1, &["row 2", "7, also in row 1"]),
+    Case("ragged lists", "tokenize @ragged.parquet --model @model-of-2 --out @o", 1, &["row 2", "\"v\"", "2 numbers"]),
+    Case("null in a vector", "tokenize @holes.parquet --model @model-of-2 --out @o", 1, &["row 1", "null"]),
+    Case("repeated ids", "tokenize @twice.parquet --model @model-of-1 --out @o", 1, &["row 2", "7, also in row 1"]),
     Case("no vectors", "tokenize @floats.parquet --model @model --out @o", 1, &["float lists", "price (Float32)"]),
     Case("integer lists", "tokenize @int-lists.parquet --model @model --out @o", 1, &["float lists"]),
     Case("features are a folder", "tokenize @folder --model @model --out @o", 1, &["folder", "file"]),

@@ -25,7 +25,7 @@ const RESIDENTS: [(&str, &[&str]); 15] = [
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
-    ("safetensors", &["tokenizer", "constraint"]),
+    ("safetensors", &["tokenizer", "rqvae", "constraint"]),
     ("parquet", &["catalog", "features", "semantic_id"]),
     ("npyz", &["features"]),
     ("flate2", &["quality"]),

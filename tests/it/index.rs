@@ -100,7 +100,8 @@ fn a_kill_leaves_no_index_or_a_whole_one() {
     assert!(run(&folder.path().join("whole")).wait().unwrap().success());
     let whole = began.elapsed();
     let mut next = numbers(std::process::id().into());
-    for attempt in 0..8 {
+    let (mut encoded, expected) = (0, files(&folder.path().join("whole")));
+    for attempt in 0..6 {
         let out = folder.path().join(format!("killed-{attempt}"));
         let mut child = run(&out);
         // The last tenth is where files are written and renamed: half of the kills fall there.
@@ -110,8 +111,16 @@ fn a_kill_leaves_no_index_or_a_whole_one() {
         child.wait().unwrap();
         if out.exists() {
             Index::open(&out).unwrap();
+            continue;
         }
+        // What was done is not done again, and what comes out is the same.
+        encoded += usize::from(folder.path().join(format!("killed-{attempt}.partial/features.parquet")).exists());
+        succeeds(&[&build(&catalog, &out)[..], &["--resume".into()]].concat());
+        assert!(files(&out) == expected, "killed at {attempt}");
     }
+    assert!(encoded > 0);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".partial")), "{left:?}");
 }
 
 #[test]

@@ -7,11 +7,11 @@ use catalex::progress::Silent;
 use catalex::rqvae::{self, TrainConfig};
 use ndarray::Array2;
 
-use super::support::{clustered, features, succeeds, write_matrix};
+use super::support::{catalex, clustered, features, outcome, succeeds, write_matrix};
 
 /// Latents agree within 1e-4 of their length; codes are equal, except where two codewords are equally near.
 pub(crate) fn assert_parity(features: &Features, config: TrainConfig) {
-    let tokenizer = rqvae::train(features, config, &Silent).unwrap().tokenizer;
+    let tokenizer = rqvae::train(features, config, None, &Silent).unwrap().tokenizer;
     let (x, present) = (features.concatenated(), features.presence());
     let frozen = tokenizer.encode(x.view(), Some(present.view())).unwrap();
     let torch = rqvae::encode(&tokenizer, x.view(), Some(present.view()), "cpu").unwrap();
@@ -36,6 +36,34 @@ pub(crate) fn assert_parity(features: &Features, config: TrainConfig) {
 fn the_frozen_model_computes_what_libtorch_computes() {
     let config = TrainConfig { codebook_sizes: vec![32; 3], hidden: vec![64, 48], epochs: 4, ..TrainConfig::default() };
     assert_parity(&features(clustered(1_500, 24)), config);
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    write_matrix(path("x.npy").as_ref(), &clustered(3_000, 32));
+    let (features, whole, cut) = (path("x.npy"), path("whole"), path("cut"));
+    let train = |out: &str| {
+        let settings = "--epochs 300 --patience 300 --codebook-size 64 --threads 2 --checkpoint-every 0";
+        let arguments = format!("train {features} --out {out} {settings}");
+        arguments.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut child = catalex(&train(&cut)).spawn().unwrap();
+    let checkpoint = folder.path().join("cut.checkpoint");
+    while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!folder.path().join("cut").exists(), "300 epochs take longer than one");
+    let (code, message) = outcome(&catalex(&train(&cut)).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(message.contains("cut.checkpoint") && message.contains("--resume"), "{message}");
+    succeeds(&[&train(&cut)[..], &["--resume".into()]].concat());
+    succeeds(&train(&whole));
+    assert!(super::support::files(whole.as_ref()) == super::support::files(cut.as_ref()));
+    assert!(!checkpoint.exists());
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! What a build that was killed leaves beside its place: the features it had encoded, and the state of its training.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::artifact::{Overwrite, sha256, sha256_file, write_file};
+use crate::error::{Error, Result};
+
+/// Says what the folder is a part of.
+const SETTINGS: &str = "partial.json";
+
+/// The folder `NAME.partial` beside an index that is being built.
+#[derive(Debug)]
+pub struct Partial {
+    folder: PathBuf,
+}
+
+impl Partial {
+    /// Begins a build of the index at `target`, or goes on with one. `settings` are what the features depend on.
+    ///
+    /// # Errors
+    /// [`Error::File`] where a build was begun and is neither to be gone on with nor replaced; [`Error::Artifact`] where
+    /// it is to be gone on with but had other settings; [`Error::Io`].
+    pub fn begin(target: &Path, settings: &serde_json::Value, resume: bool, overwrite: Overwrite) -> Result<Self> {
+        let mut folder = target.as_os_str().to_owned();
+        folder.push(".partial");
+        let partial = Partial { folder: folder.into() };
+        let (path, settings) = (partial.path(SETTINGS), settings.to_string());
+        if path.is_file() && resume {
+            let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            if begun != settings {
+                let help = "give the catalog and the encoders it was begun with, or start anew with --force";
+                return Err(Error::artifact(&path, "the settings of this build", "those of another", help));
+            }
+            return Ok(partial);
+        }
+        if path.is_file() && overwrite == Overwrite::Refuse {
+            return Err(Error::file(
+                &partial.folder,
+                "nothing there",
+                "a build that did not end",
+                "go on with it by --resume, or start anew with --force",
+            ));
+        }
+        partial.remove()?;
+        fs::create_dir(&partial.folder).map_err(|e| Error::io("create", &partial.folder, e))?;
+        write_file(&path, settings.as_bytes(), Overwrite::Refuse)?;
+        Ok(partial)
+    }
+
+    /// Where a part is kept.
+    pub fn path(&self, part: &str) -> PathBuf {
+        self.folder.join(part)
+    }
+
+    /// Gives a part a second place, in the index.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn share(&self, part: &str, place: &Path) -> Result<()> {
+        let from = self.path(part);
+        // A file system without links gets a copy.
+        fs::hard_link(&from, place)
+            .or_else(|_| fs::copy(&from, place).map(drop))
+            .map_err(|e| Error::io("copy", &from, e))
+    }
+
+    /// Removes the folder: the index is there, or all begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(&self) -> Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.folder, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What tells the content of a catalog from another: the hash of a file; names, sizes and times of change in a folder.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn fingerprint(catalog: &Path) -> Result<String> {
+    if !catalog.is_dir() {
+        return sha256_file(catalog);
+    }
+    let fail = |e| Error::io("read", catalog, e);
+    let mut entries = Vec::new();
+    let mut folders = vec![catalog.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let about = entry.metadata().map_err(fail)?;
+            if about.is_dir() {
+                folders.push(entry.path());
+            } else {
+                let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+                entries.push(format!("{} {} {changed:?}", entry.path().display(), about.len()));
+            }
+        }
+    }
+    entries.sort();
+    Ok(sha256(entries.join("\n").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_goes_on_only_as_it_was_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("index");
+        let settings = |seed: u64| serde_json::json!({ "seed": seed });
+        let begin = |seed, resume, overwrite| Partial::begin(&target, &settings(seed), resume, overwrite);
+        let partial = begin(1, false, Overwrite::Refuse).unwrap();
+        fs::write(partial.path("features"), "x").unwrap();
+        assert!(begin(1, false, Overwrite::Refuse).unwrap_err().to_string().contains("--resume"));
+        assert!(begin(2, true, Overwrite::Refuse).unwrap_err().to_string().contains("those of another"));
+        assert!(begin(1, true, Overwrite::Refuse).unwrap().path("features").exists());
+        assert!(!begin(1, false, Overwrite::Replace).unwrap().path("features").exists());
+        partial.remove().unwrap();
+        begin(1, true, Overwrite::Refuse).unwrap();
+    }
+
+    #[test]
+    fn another_content_has_another_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        fs::write(&file, "id\n1\n").unwrap();
+        let (of_file, of_folder) = (fingerprint(&file).unwrap(), fingerprint(folder.path()).unwrap());
+        assert_eq!(of_folder, fingerprint(folder.path()).unwrap());
+        fs::write(&file, "id\n12\n").unwrap();
+        assert_ne!(of_file, fingerprint(&file).unwrap());
+        assert_ne!(of_folder, fingerprint(folder.path()).unwrap());
+    }
+}

@@ -1,0 +1,170 @@
+//! The state of a training on disk, so that one that was killed goes on where it was, to the same result.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::Tensor;
+
+use crate::artifact::{AtomicFile, Overwrite};
+use crate::error::{Error, Result};
+
+/// Keys of the file's metadata.
+const TRAINING: &str = "catalex.training";
+const STATE: &str = "catalex.state";
+
+/// Where and how often a training saves its state.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    /// The file.
+    pub path: PathBuf,
+    /// At the end of an epoch, if as much time has passed since it was last saved or since the beginning.
+    pub every: Duration,
+    /// Whether to go on from the file, if it is there.
+    pub resume: bool,
+}
+
+impl Checkpoints {
+    /// Removes the file; to be called when the model is safe.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(&self) -> Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.path, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Saves the state of one training from time to time.
+pub(super) struct Keeper<'a> {
+    checkpoints: Option<&'a Checkpoints>,
+    /// What the training is of: settings and features.
+    training: String,
+    last: Instant,
+}
+
+/// A state that was saved.
+pub(super) struct Saved {
+    path: PathBuf,
+    tensors: HashMap<String, Tensor>,
+    state: String,
+}
+
+impl<'a> Keeper<'a> {
+    /// Begins; gives the state to go on from, if there is one. `training` tells this training from others.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] for a checkpoint that is damaged or of another training; [`Error::File`] for one that is
+    /// there unasked.
+    pub(super) fn begin(checkpoints: Option<&'a Checkpoints>, training: String) -> Result<(Self, Option<Saved>)> {
+        let saved = match checkpoints {
+            Some(checkpoints) if checkpoints.path.exists() => {
+                if !checkpoints.resume {
+                    return Err(Error::file(
+                        &checkpoints.path,
+                        "no file there",
+                        "the checkpoint of a training that did not end",
+                        "go on from it with --resume, or start anew with --force",
+                    ));
+                }
+                Some(Saved::read(&checkpoints.path, &training)?)
+            }
+            _ => None,
+        };
+        Ok((Keeper { checkpoints, training, last: Instant::now() }, saved))
+    }
+
+    /// Saves the state, if it is time to.
+    ///
+    /// # Errors
+    /// As [`AtomicFile`].
+    pub(super) fn save<'t>(
+        &mut self,
+        tensors: impl FnOnce() -> Vec<(String, &'t Tensor)>,
+        state: impl FnOnce() -> serde_json::Value,
+    ) -> Result<()> {
+        let Some(checkpoints) = self.checkpoints.filter(|c| self.last.elapsed() >= c.every) else { return Ok(()) };
+        let path = &checkpoints.path;
+        let fault = |e: &dyn std::fmt::Display| Error::artifact(path, "tensors of floats", e, "report this as a bug");
+        let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (name, tensor) in tensors() {
+            let flat = tensor.detach().to_device(tch::Device::Cpu).contiguous().view(-1);
+            let values = Vec::<f32>::try_from(flat).map_err(|e| fault(&e))?;
+            let shape = tensor.size().iter().map(|&d| d as usize).collect();
+            arrays.push((name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
+        }
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &arrays {
+            views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| fault(&e))?));
+        }
+        let metadata = [(TRAINING, self.training.clone()), (STATE, state().to_string())];
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fault(&e))?;
+        let mut file = AtomicFile::create(path, Overwrite::Replace)?;
+        file.write_all(&bytes).map_err(|e| Error::io("write", path, e))?;
+        file.commit()?;
+        self.last = Instant::now();
+        Ok(())
+    }
+}
+
+impl Saved {
+    fn read(path: &Path, training: &str) -> Result<Self> {
+        const ANEW: &str = "start anew with --force";
+        let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a checkpoint", e, ANEW);
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+        let of = |key: &str| header.metadata().as_ref().and_then(|pairs| pairs.get(key)).cloned();
+        let (Some(of_training), Some(state)) = (of(TRAINING), of(STATE)) else {
+            return Err(damaged(&"a file without a state"));
+        };
+        if of_training != training {
+            let help = "give the settings and the features it was started with, or start anew with --force";
+            return Err(Error::artifact(path, "a checkpoint of this training", "one of another", help));
+        }
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
+        let tensors = tensors.tensors().into_iter().map(|(name, view)| {
+            let values: Vec<f32> =
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
+            (name, Tensor::from_slice(&values).view(shape.as_slice()))
+        });
+        Ok(Saved { path: path.to_path_buf(), tensors: tensors.collect(), state })
+    }
+
+    /// The state beside the tensors.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`].
+    pub(super) fn state<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.state)
+            .map_err(|e| Error::artifact(&self.path, "the state of a training", e, "start anew with --force"))
+    }
+
+    /// A tensor.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] for one that is not there.
+    pub(super) fn tensor(&self, name: &str) -> Result<Tensor> {
+        self.optional(name)
+            .ok_or_else(|| Error::artifact(&self.path, format!("tensor {name}"), "none", "start anew with --force"))
+    }
+
+    /// A tensor that may not be there.
+    pub(super) fn optional(&self, name: &str) -> Option<Tensor> {
+        self.tensors.get(name).map(Tensor::shallow_clone)
+    }
+}
+
+/// What tells a training from others: settings, and the hash of its features.
+pub(super) fn fingerprint(config: &impl Serialize, features: &str, items: usize) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    serde_json::json!({"catalex": version, "config": config, "features": features, "items": items}).to_string()
+}
