@@ -31,7 +31,7 @@
 //!
 //! // `Tokenizer::load` reads a model that `catalex train` wrote. This one is made by hand: latents are the vectors as
 //! // they are, and two levels have two and three codes.
-//! let as_it_is = || Network { skip: Array2::eye(2), layers: vec![] };
+//! let as_it_is = || Network { skip: Some(Array2::eye(2)), layers: vec![] };
 //! let weights = Weights {
 //!     standardization: Standardization { mean: Array1::zeros(2), scale: Array1::ones(2), dims: vec![2] },
 //!     projection: as_it_is(),

@@ -46,11 +46,13 @@ class FrozenModel:
         return (vectors - self.tensors["standardization.mean"]) * self.tensors["standardization.scale"]
 
     def _through(self, name: str, x: Matrix) -> Matrix:
-        out = x @ self.tensors[f"{name}.skip"].T
+        skip = self.tensors.get(f"{name}.skip")
         at, activation = 0, x
         while f"{name}.{at}.weight" in self.tensors:
             if at > 0:
                 activation = np.maximum(activation, 0)
             activation = activation @ self.tensors[f"{name}.{at}.weight"].T + self.tensors[f"{name}.{at}.bias"]
             at += 1
-        return out + activation if at else out
+        if skip is None:
+            return activation
+        return x @ skip.T + activation if at else x @ skip.T

@@ -194,7 +194,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         let collided = c.items - c.distinct_before;
         let rate = c.collision_rate;
         match figures.collision_policy {
-            Collisions::Resolve => {
+            Collisions::Resolve | Collisions::LcRec => {
                 writeln!(out, "collision rate     {rate:.4} before resolution ({collided} items)")?;
                 let elsewhere = c.moved_to_other_prefix;
                 writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;

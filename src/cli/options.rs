@@ -62,7 +62,7 @@ pub(super) struct EncodeOptions {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct TrainOptions {
-    /// Settings to start from, which the other flags change: default, or rq-kmeans [default: default]
+    /// Settings to start from, which the other flags change: default, rq-kmeans, lc-rec [default: default]
     #[arg(long, value_name = "NAME")]
     pub(super) recipe: Option<String>,
     /// Levels of a semantic ID [default: 4]
@@ -113,6 +113,9 @@ pub(super) struct TrainOptions {
     /// How strongly refinement gathers near items under one prefix [default: 0.02]
     #[arg(long, value_name = "X")]
     pub(super) coherence: Option<f64>,
+    /// How flat LC-Rec's recipe spreads a batch over the last level [default: 0, of lc-rec 0.003]
+    #[arg(long, value_name = "X")]
+    pub(super) sinkhorn: Option<f64>,
     /// Share of the items kept out to choose the best state by [default: 0.05, from 1,000 items on]
     #[arg(long, value_name = "X")]
     pub(super) holdout: Option<f64>,
@@ -171,6 +174,7 @@ impl TrainOptions {
         set(&mut config.ridge, &self.ridge);
         set(&mut config.balance, &self.balance);
         set(&mut config.coherence, &self.coherence);
+        set(&mut config.sinkhorn, &self.sinkhorn);
         set(&mut config.holdout, &self.holdout);
         set(&mut config.patience, &self.patience);
         set(&mut config.modality_weights, &self.modality_weights);

@@ -22,7 +22,8 @@ pub(super) struct TokenizeArgs {
     /// Form of a token, with {level} (a letter) or {index} (a number) and {code}.
     #[arg(long, value_name = "FORMAT", default_value_t)]
     token_format: TokenFormat,
-    /// Items of one code: resolve (move to free codes), keep, or suffix (a level more that counts them).
+    /// Items of one code: resolve (move to free codes), keep, suffix (a level more that counts them), or lc-rec
+    /// (LC-Rec's loop, which may leave some).
     #[arg(long, value_name = "POLICY", default_value_t)]
     collisions: Collisions,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 //! Written here because libtorch's optimizer, as tch wraps it, neither gives out its moments nor takes them back, and
 //! both are needed: codewords that are placed anew must forget their old moments, and a checkpoint keeps them.
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::error::Result;
 
@@ -44,8 +44,20 @@ impl AdamW {
 
     /// Steps along the gradient of `loss`.
     pub(super) fn step(&mut self, loss: &Tensor, learning_rate: f64) {
+        self.step_clipped(loss, learning_rate, f64::INFINITY);
+    }
+
+    /// Steps along the gradient of `loss`, whose length over all tensors is first cut to `longest`.
+    pub(super) fn step_clipped(&mut self, loss: &Tensor, learning_rate: f64, longest: f64) {
         let tensors: Vec<_> = self.slots.iter().map(|slot| &slot.tensor).collect();
-        let gradients = Tensor::run_backward(&[loss], &tensors, false, false);
+        let mut gradients = Tensor::run_backward(&[loss], &tensors, false, false);
+        if longest.is_finite() {
+            let squares = gradients.iter().map(|g| g.square().sum(Kind::Double).double_value(&[]));
+            let length = squares.sum::<f64>().sqrt();
+            if length > longest {
+                gradients.iter_mut().for_each(|g| *g = &*g * (longest / (length + 1e-6)));
+            }
+        }
         self.steps += 1;
         let (correct1, correct2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
         no_grad(|| {
@@ -96,7 +108,6 @@ impl AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
 
     #[test]
     fn finds_the_minimum_of_a_bowl() {

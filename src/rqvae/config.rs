@@ -7,10 +7,24 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::tokenizer::check_codebook_sizes;
 
+/// Which way to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// catalex's: principal axes, k-means, refinement, gradients.
+    #[default]
+    Refine,
+    /// LC-Rec's: gradients from a random start.
+    LcRec,
+}
+
 /// How to train. Every field has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainConfig {
+    /// Which way. [`Method::LcRec`] has no use for the settings of refinement, for `patience`, and for
+    /// `reconstruction_weight`.
+    pub method: Method,
     /// Codes per level; as many levels as entries.
     pub codebook_sizes: Vec<usize>,
     /// Dimension of the latents; at most that of the features.
@@ -47,6 +61,8 @@ pub struct TrainConfig {
     pub balance: f64,
     /// How strongly refinement gathers near items under one prefix of two codes; 0 leaves them where they fall.
     pub coherence: f64,
+    /// How flat [`Method::LcRec`] spreads a batch over the last codebook by Sinkhorn's iteration; 0 takes the nearest.
+    pub sinkhorn: f64,
     /// Share of the items kept out of training to choose the best state by; 0 chooses by the training items.
     pub holdout: f64,
     /// Epochs without a better state after which training stops.
@@ -62,6 +78,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
+            method: Method::Refine,
             codebook_sizes: vec![256; 4],
             latent_dim: 256,
             hidden: vec![512],
@@ -79,6 +96,7 @@ impl Default for TrainConfig {
             ridge: 2.0,
             balance: 0.006,
             coherence: 0.02,
+            sinkhorn: 0.0,
             holdout: 0.05,
             patience: 3,
             seed: 42,
@@ -166,6 +184,7 @@ impl TrainConfig {
             ("ridge", self.ridge, f64::MAX),
             ("balance", self.balance, 1.0),
             ("coherence", self.coherence, 1.0),
+            ("sinkhorn", self.sinkhorn, 1.0),
             ("holdout", self.holdout, 0.5),
         ];
         for (key, value, most) in amounts {
@@ -186,6 +205,19 @@ impl TrainConfig {
                 got,
                 "leave a modality out for the weight 1",
             ));
+        }
+        if self.sinkhorn > 0.0 && self.method != Method::LcRec {
+            let help = "choose --recipe lc-rec, or leave it out: the default evens out use by --balance";
+            return Err(Error::config("sinkhorn", "0, but for LC-Rec's recipe", self.sinkhorn, help));
+        }
+        if self.method == Method::LcRec && self.hidden.is_empty() {
+            let help = "leave it out for the published widths";
+            return Err(Error::config("hidden", "at least one layer for LC-Rec's recipe", "none", help));
+        }
+        if !(self.standardize || self.modality_weights.is_empty()) {
+            let got = format!("{:?}", self.modality_weights);
+            let help = "leave it out: this recipe takes features as they are";
+            return Err(Error::config("modality-weights", "none", got, help));
         }
         if n_items < 2 {
             return Err(Error::data(
@@ -259,6 +291,13 @@ mod tests {
         assert!(refused(|c| c.ridge = -1.0).contains("ridge"));
         assert!(refused(|c| c.balance = 2.0).contains("balance"));
         assert!(refused(|c| c.coherence = f64::NAN).contains("coherence"));
+        assert!(refused(|c| c.sinkhorn = 0.003).contains("--recipe lc-rec"));
+        assert!(refused(|c| (c.method, c.hidden) = (Method::LcRec, vec![])).contains("hidden"));
+        let weighted = |c: &mut TrainConfig| {
+            c.standardize = false;
+            c.modality_weights = [("text".into(), 1.0)].into();
+        };
+        assert!(refused(weighted).contains("modality-weights"));
         assert!(refused(|c| c.holdout = 0.9).contains("holdout"));
         assert!(refused(|c| c.modality_weights = [("text".into(), 0.0)].into()).contains("modality-weights"));
         assert!(refused(|c| c.codebook_sizes = vec![16, 16]).contains("room for 10000 items"));

@@ -32,11 +32,11 @@ pub(super) fn start(
     let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
     let device = x.device();
     let projection = Net {
-        skip: (&axes * scale).contiguous(),
+        skip: Some((&axes * scale).contiguous()),
         layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng),
     };
     let inverse = Net {
-        skip: (axes.tr() / scale).contiguous(),
+        skip: Some((axes.tr() / scale).contiguous()),
         layers: perceptron(config.latent_dim, &reversed, dim, device, rng),
     };
     let latents = array(&projection.forward_in_blocks(x))?;

@@ -22,6 +22,7 @@ mod data;
 mod encode;
 mod init;
 mod kmeans;
+mod lc_rec;
 mod model;
 mod recipe;
 mod refine;
@@ -29,7 +30,7 @@ mod regression;
 mod trainer;
 
 pub use checkpoint::Checkpoints;
-pub use config::{TrainConfig, ValidTrainConfig};
+pub use config::{Method, TrainConfig, ValidTrainConfig};
 pub use encode::encode;
 pub use recipe::Recipe;
 pub use trainer::{EpochFigures, Trained, train};

@@ -4,7 +4,7 @@ use ndarray::{Array1, Axis};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::checkpoint::Saved;
-use super::config::ValidTrainConfig;
+use super::config::{Method, ValidTrainConfig};
 use super::init::{ROWS_AT_ONCE, array, tensor, vector};
 use crate::error::Result;
 use crate::tokenizer::{Layer, Network, Offsets, Quantizer};
@@ -19,19 +19,23 @@ pub(super) struct Linear {
 /// The trained twin of [`Network`]: a linear path plus a perceptron.
 #[derive(Debug)]
 pub(super) struct Net {
-    pub(super) skip: Tensor,
+    pub(super) skip: Option<Tensor>,
     pub(super) layers: Vec<Linear>,
 }
 
 impl Net {
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        let out = x.matmul(&self.skip.tr());
-        let Some((last, hidden)) = self.layers.split_last() else { return out };
+        let linear = self.skip.as_ref().map(|skip| x.matmul(&skip.tr()));
+        let Some((last, hidden)) = self.layers.split_last() else { return linear.unwrap_or_else(|| x.shallow_clone()) };
         let mut activation = x.shallow_clone();
         for layer in hidden {
             activation = activation.linear(&layer.weight, Some(&layer.bias)).relu();
         }
-        out + activation.linear(&last.weight, Some(&last.bias))
+        let bent = activation.linear(&last.weight, Some(&last.bias));
+        match linear {
+            Some(linear) => linear + bent,
+            None => bent,
+        }
     }
 
     /// Forward without gradient, a block of rows at a time.
@@ -40,7 +44,7 @@ impl Net {
     }
 
     fn parameters(&self) -> impl Iterator<Item = &Tensor> {
-        std::iter::once(&self.skip).chain(self.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
+        self.skip.iter().chain(self.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
     }
 
     /// A frozen network, back in libtorch.
@@ -49,19 +53,25 @@ impl Net {
             weight: tensor(&l.weight).to_device(device),
             bias: tensor(&l.bias.view().insert_axis(Axis(0)).to_owned()).view(-1).to_device(device),
         };
-        Net { skip: tensor(&network.skip).to_device(device), layers: network.layers.iter().map(layer).collect() }
+        Net {
+            skip: network.skip.as_ref().map(|skip| tensor(skip).to_device(device)),
+            layers: network.layers.iter().map(layer).collect(),
+        }
     }
 
     /// Whether the perceptron adds anything to the linear path; at the start it does not.
     fn adds(&self) -> bool {
         let nonzero = |t: &Tensor| t.count_nonzero(None).int64_value(&[]) > 0;
-        self.layers.last().is_some_and(|last| nonzero(&last.weight) || nonzero(&last.bias))
+        self.skip.is_none() || self.layers.last().is_some_and(|last| nonzero(&last.weight) || nonzero(&last.bias))
     }
 
     /// The frozen copy.
     fn freeze(&self) -> Result<Network> {
         let layer = |l: &Linear| Ok(Layer { weight: array(&l.weight)?, bias: vector(&l.bias)? });
-        Ok(Network { skip: array(&self.skip)?, layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+        Ok(Network {
+            skip: self.skip.as_ref().map(array).transpose()?,
+            layers: self.layers.iter().map(layer).collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -173,7 +183,7 @@ impl Model {
             let widths: Vec<usize> = [input].iter().chain(hidden).chain(&[output]).copied().collect();
             let layer = |pair: &[usize]| Linear { weight: zeros(&[pair[1], pair[0]]), bias: zeros(&[pair[1]]) };
             let layers = if hidden.is_empty() { Vec::new() } else { widths.windows(2).map(layer).collect() };
-            Net { skip: zeros(&[output, input]), layers }
+            Net { skip: (config.method == Method::Refine).then(|| zeros(&[output, input])), layers }
         };
         let dim = dim as usize;
         let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::config::TrainConfig;
+use super::config::{Method, TrainConfig};
 use crate::error::{Error, Result};
 
 /// Settings by name; single ones can be changed after.
@@ -15,10 +15,13 @@ pub enum Recipe {
     /// Residual k-means and nothing else, the baseline without a network: codebooks on the standardised features
     /// themselves, level by level, not refined and not trained further.
     RqKmeans,
+    /// What LC-Rec (arXiv 2311.09049) published: a deep perceptron on the features as they are, trained by gradients from
+    /// a random start for thousands of epochs, codebooks started by k-means on the first batch.
+    LcRec,
 }
 
 impl Recipe {
-    const ALL: [Recipe; 2] = [Recipe::Default, Recipe::RqKmeans];
+    const ALL: [Recipe; 3] = [Recipe::Default, Recipe::RqKmeans, Recipe::LcRec];
 
     /// Its settings.
     pub fn config(self) -> TrainConfig {
@@ -34,6 +37,20 @@ impl Recipe {
                 holdout: 0.0,
                 ..TrainConfig::default()
             },
+            Recipe::LcRec => TrainConfig {
+                method: Method::LcRec,
+                latent_dim: 32,
+                hidden: vec![2048, 1024, 512, 256, 128, 64],
+                epochs: 10_000,
+                batch_size: 1024,
+                learning_rate: 1e-3,
+                weight_decay: 1e-4,
+                standardize: false,
+                kmeans_iterations: 100,
+                sinkhorn: 0.003,
+                holdout: 0.0,
+                ..TrainConfig::default()
+            },
         }
     }
 }
@@ -43,6 +60,7 @@ impl fmt::Display for Recipe {
         f.write_str(match self {
             Recipe::Default => "default",
             Recipe::RqKmeans => "rq-kmeans",
+            Recipe::LcRec => "lc-rec",
         })
     }
 }
@@ -52,7 +70,7 @@ impl FromStr for Recipe {
 
     fn from_str(text: &str) -> Result<Self> {
         Recipe::ALL.into_iter().find(|recipe| recipe.to_string() == text).ok_or_else(|| {
-            let all = Recipe::ALL.map(|recipe| recipe.to_string()).join(" or ");
+            let all = Recipe::ALL.map(|recipe| recipe.to_string()).join(", ");
             Error::config("recipe", all, text, "leave it out for the default")
         })
     }
@@ -68,6 +86,6 @@ mod tests {
             assert_eq!(recipe.to_string().parse::<Recipe>().unwrap(), recipe);
             assert!(recipe.config().validate(2_000, 64).unwrap().latent_dim <= 64);
         }
-        assert!("lc-rex".parse::<Recipe>().unwrap_err().to_string().contains("default or rq-kmeans"));
+        assert!("lc-rex".parse::<Recipe>().unwrap_err().to_string().contains("default, rq-kmeans, lc-rec"));
     }
 }

@@ -7,14 +7,15 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::adamw::AdamW;
 use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
-use super::config::{TrainConfig, ValidTrainConfig};
+use super::config::{Method, TrainConfig, ValidTrainConfig};
 use super::data::TrainingData;
 use super::init::{array, start};
+use super::lc_rec::LcRec;
 use super::model::Model;
 use crate::error::{Error, Result};
 use crate::features::FeatureSource;
 use crate::progress::Progress;
-use crate::tokenizer::{ModalityShape, Tokenizer, Weights};
+use crate::tokenizer::{ModalityShape, Standardization, Tokenizer, Weights};
 
 /// An epoch's state is kept where its error is below this share of the best before: a smaller gain does not pay for a
 /// network that every item passes through from then on.
@@ -66,6 +67,12 @@ pub fn train(
     let data = TrainingData::read(features, &config, &mut rng, device, checkpoints.is_some())?;
     let training = fingerprint(&*config, data.hash.as_deref().unwrap_or_default(), features.rows());
     let (keeper, saved) = Keeper::begin(checkpoints, training)?;
+    let modalities = shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
+    if config.method == Method::LcRec {
+        let (model, history, best_epoch) = LcRec::new(&data, &config, rng, keeper, saved.as_ref())?.run(progress)?;
+        let standardization = data.standardization;
+        return freeze(&model, standardization, modalities, &config, features.rows(), history, best_epoch);
+    }
     let model = match &saved {
         None => start(&data.training, &config, &mut rng, progress)?,
         Some(saved) => Model::restored(data.training.size()[1], &config, device, saved)?,
@@ -75,7 +82,9 @@ pub fn train(
         run.take_up(&saved)?;
     }
     run.epochs(progress)?;
-    run.freeze(shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect(), features.rows())
+    let (best_epoch, state) = run.best;
+    run.model.restore(&state);
+    freeze(&run.model, run.data.standardization, modalities, &run.config, features.rows(), run.history, best_epoch)
 }
 
 /// The state of a training in progress.
@@ -115,7 +124,7 @@ impl<'a> Run<'a> {
         let feature_scale = (variance / data.training.size()[1] as f64).sqrt();
         for (net, output_scale) in [(&model.projection, 1.0), (&model.inverse, feature_scale)] {
             // The linear path starts as the principal axes, which are no accident: they do not decay.
-            optimizer.add(&net.skip, 0.0, output_scale);
+            net.skip.iter().for_each(|skip| optimizer.add(skip, 0.0, output_scale));
             for (at, layer) in net.layers.iter().enumerate() {
                 let pace = if at + 1 == net.layers.len() { output_scale } else { 1.0 };
                 optimizer.add(&layer.weight, config.weight_decay, pace);
@@ -243,28 +252,35 @@ impl<'a> Run<'a> {
         let x = self.data.validation.as_ref().unwrap_or(&self.data.training);
         self.model.squared_error(x) / (mean_square(x) * x.size()[0] as f64)
     }
+}
 
-    fn freeze(mut self, modalities: Vec<ModalityShape>, items: usize) -> Result<Trained> {
-        let (best_epoch, state) = self.best;
-        self.model.restore(&state);
-        let (projection, inverse) = self.model.freeze_networks()?;
-        let weights = Weights {
-            standardization: self.data.standardization,
-            projection,
-            inverse,
-            codebooks: self.model.codebooks.books.iter().map(array).collect::<Result<_>>()?,
-            offsets: self.model.codebooks.freeze_offsets()?,
-        };
-        let training = serde_json::json!({
-            "config": &*self.config,
-            "items": items,
-            "held_out": self.config.held_out(),
-            "best_epoch": best_epoch,
-            "history": &self.history,
-        });
-        let tokenizer = Tokenizer::new(modalities, weights, training)?;
-        Ok(Trained { tokenizer, history: self.history, best_epoch })
-    }
+/// The frozen model.
+fn freeze(
+    model: &Model,
+    standardization: Standardization,
+    modalities: Vec<ModalityShape>,
+    config: &ValidTrainConfig,
+    items: usize,
+    history: Vec<EpochFigures>,
+    best_epoch: usize,
+) -> Result<Trained> {
+    let (projection, inverse) = model.freeze_networks()?;
+    let weights = Weights {
+        standardization,
+        projection,
+        inverse,
+        codebooks: model.codebooks.books.iter().map(array).collect::<Result<_>>()?,
+        offsets: model.codebooks.freeze_offsets()?,
+    };
+    let training = serde_json::json!({
+        "config": &**config,
+        "items": items,
+        "held_out": config.held_out(),
+        "best_epoch": best_epoch,
+        "history": &history,
+    });
+    let tokenizer = Tokenizer::new(modalities, weights, training)?;
+    Ok(Trained { tokenizer, history, best_epoch })
 }
 
 /// Mean squared length of rows.
@@ -278,6 +294,7 @@ mod tests {
     use crate::features::{Features, Modality};
     use crate::item_ids::ItemIds;
     use crate::progress::Silent;
+    use crate::rqvae::Recipe;
     use ndarray::Array2;
 
     /// 24 clusters along curved lines in 32 dimensions of falling variance, blurred.
@@ -318,21 +335,23 @@ mod tests {
         assert_ne!(trained.tokenizer.hash(), other.tokenizer.hash());
     }
 
+    /// Stops a training, as a kill would, when so many epochs are done.
+    struct Cut(std::sync::atomic::AtomicU64);
+
+    impl Progress for Cut {
+        fn begin(&self, _: &str, _: Option<u64>, _: &str) {}
+        fn figure(&self, name: &str, _: f64) {
+            if name == "loss" && self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                std::panic::resume_unwind(Box::new("cut"));
+            }
+        }
+        fn advance(&self, _: u64) {}
+        fn end(&self) {}
+        fn warn(&self, _: &str) {}
+    }
+
     #[test]
     fn a_training_that_was_cut_off_goes_on_to_the_same_bytes() {
-        /// Stops the training, as a kill would, when so many epochs are done.
-        struct Cut(std::sync::atomic::AtomicU64);
-        impl Progress for Cut {
-            fn begin(&self, _: &str, _: Option<u64>, _: &str) {}
-            fn figure(&self, name: &str, _: f64) {
-                if name == "loss" && self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0 {
-                    std::panic::resume_unwind(Box::new("cut"));
-                }
-            }
-            fn advance(&self, _: u64) {}
-            fn end(&self) {}
-            fn warn(&self, _: &str) {}
-        }
         let features = features(1_200);
         let folder = tempfile::tempdir().unwrap();
         let checkpoints =
@@ -355,6 +374,32 @@ mod tests {
         assert!(train(&features, config(), Some(&again), &Silent).unwrap_err().to_string().contains("m.checkpoint"));
         again.remove().unwrap();
         assert!(!again.path.exists());
+    }
+
+    #[test]
+    fn lc_recs_recipe_learns_and_goes_on_from_a_checkpoint() {
+        let features = features(1_000);
+        let lc_rec = TrainConfig {
+            codebook_sizes: vec![16; 3],
+            hidden: vec![64, 32],
+            latent_dim: 8,
+            epochs: 100,
+            batch_size: 256,
+            ..Recipe::LcRec.config()
+        };
+        let whole = train(&features, lc_rec.clone(), None, &Silent).unwrap();
+        let errors: Vec<f64> = whole.history.iter().map(|figures| figures.error).collect();
+        assert_eq!(errors.len(), 2, "a look every 50 epochs");
+        assert!(errors[1] < errors[0] && errors[1] < 0.6, "{errors:?}");
+        assert!(whole.tokenizer.projection().skip.is_none());
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints =
+            |resume| Checkpoints { path: folder.path().join("m.checkpoint"), every: std::time::Duration::ZERO, resume };
+        let (first, again) = (checkpoints(false), checkpoints(true));
+        let cut = || train(&features, lc_rec.clone(), Some(&first), &Cut(70.into()));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(cut)).is_err());
+        let resumed = train(&features, lc_rec.clone(), Some(&again), &Silent).unwrap();
+        assert_eq!((resumed.tokenizer, resumed.history), (whole.tokenizer, whole.history));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::groups::{Groups, ranks};
 use super::latents::Latents;
+use super::lc_rec::spread;
 use super::report::CollisionReport;
 use super::resolve::{Assignment, resolve, sorted};
 use crate::error::{Error, Result};
@@ -32,9 +33,19 @@ pub enum Collisions {
     /// One level more counts them, in the order of their ids (TIGER, arXiv 2305.05065): IDs are unique, and the last
     /// code says nothing of what an item is.
     Suffix,
+    /// Up to 20 rounds of Sinkhorn's iteration spread those of one code over the last level, as LC-Rec (arXiv 2311.09049)
+    /// published it: items may be left with one code.
+    LcRec,
 }
 
 impl Collisions {
+    const ALL: [Collisions; 4] = [Collisions::Resolve, Collisions::Keep, Collisions::Suffix, Collisions::LcRec];
+
+    /// Whether no two items have one ID afterwards.
+    pub fn unique(self) -> bool {
+        matches!(self, Collisions::Resolve | Collisions::Suffix)
+    }
+
     /// The codes `(n, levels)` of the quantizer as the codes of semantic IDs, and the codebook sizes that go with them.
     ///
     /// # Errors
@@ -52,6 +63,7 @@ impl Collisions {
         match self {
             Collisions::Resolve => Ok((resolve(latents, codes, errors, quantizer, item_ids, progress)?, sizes)),
             Collisions::Keep => Ok((kept(latents, codes, errors, item_ids)?, sizes)),
+            Collisions::LcRec => Ok((spread(latents, codes, errors, quantizer, item_ids)?, sizes)),
             Collisions::Suffix => {
                 let (with_suffix, size) = suffixed(codes, item_ids)?;
                 sizes.push(size);
@@ -102,6 +114,7 @@ impl fmt::Display for Collisions {
             Collisions::Resolve => "resolve",
             Collisions::Keep => "keep",
             Collisions::Suffix => "suffix",
+            Collisions::LcRec => "lc-rec",
         })
     }
 }
@@ -110,9 +123,13 @@ impl FromStr for Collisions {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let all = [Collisions::Resolve, Collisions::Keep, Collisions::Suffix];
-        all.into_iter().find(|collisions| collisions.to_string() == text).ok_or_else(|| {
-            Error::config("collisions", "resolve, keep or suffix", text, "leave it out for unique IDs of all levels")
+        Collisions::ALL.into_iter().find(|collisions| collisions.to_string() == text).ok_or_else(|| {
+            Error::config(
+                "collisions",
+                "resolve, keep, suffix or lc-rec",
+                text,
+                "leave it out for unique IDs of all levels",
+            )
         })
     }
 }
@@ -160,9 +177,9 @@ mod tests {
 
     #[test]
     fn names_are_read_again() {
-        for collisions in [Collisions::Resolve, Collisions::Keep, Collisions::Suffix] {
+        for collisions in Collisions::ALL {
             assert_eq!(collisions.to_string().parse::<Collisions>().unwrap(), collisions);
         }
-        assert!("drop".parse::<Collisions>().unwrap_err().to_string().contains("resolve, keep or suffix"));
+        assert!("drop".parse::<Collisions>().unwrap_err().to_string().contains("resolve, keep, suffix"));
     }
 }

@@ -7,6 +7,7 @@ mod assign;
 mod collisions;
 mod groups;
 mod latents;
+mod lc_rec;
 mod lookup;
 mod make;
 mod matching;

@@ -97,7 +97,7 @@ pub(super) fn sorted<'a>(rows: impl Iterator<Item = &'a usize>) -> Vec<usize> {
 }
 
 /// The errors, with those of moved items measured anew.
-fn errors_of_moved(
+pub(super) fn errors_of_moved(
     loaded: &Loaded,
     errors: &[f32],
     reassigned: &[bool],
@@ -129,7 +129,7 @@ fn check_capacity(n: usize, codebooks: &[Array2<f32>]) -> Result<()> {
     ))
 }
 
-fn has_collision(group: &[usize], codes: ArrayView2<u16>) -> bool {
+pub(super) fn has_collision(group: &[usize], codes: ArrayView2<u16>) -> bool {
     let mut last: Vec<u16> = group.iter().map(|&row| codes[[row, codes.ncols() - 1]]).collect();
     last.sort_unstable();
     last.windows(2).any(|pair| pair[0] == pair[1])

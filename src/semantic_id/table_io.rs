@@ -242,7 +242,7 @@ fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<
             ));
         }
         if let Some(first) = seen.insert(codes.to_vec(), row)
-            && table.metadata.policy != Collisions::Keep
+            && table.metadata.policy.unique()
         {
             let got = format!("{id}, also in row {}", first + 1);
             return Err(row_error(path, row, CODES, "codes that no other item has".into(), got));

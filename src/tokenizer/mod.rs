@@ -9,6 +9,7 @@
 mod config;
 mod network;
 mod quantizer;
+mod sinkhorn;
 mod standardization;
 mod storage;
 mod usage;
@@ -19,6 +20,7 @@ use rayon::prelude::*;
 pub use config::{Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, check_codebook_sizes};
 pub use network::{Layer, Network};
 pub use quantizer::{Offsets, Quantizer};
+pub use sinkhorn::balanced;
 pub use standardization::Standardization;
 pub use storage::CONFIG_FILE;
 pub use usage::Usage;

@@ -2,6 +2,7 @@
 //!
 //! `f(x) = S x + W_k relu(... relu(W_1 x + b_1) ...) + b_k`. The linear path `S` starts as the principal axes, the
 //! perceptron's last layer as zero, so training starts from principal component analysis and learns what it misses.
+//! LC-Rec's recipe has no linear path.
 
 use ndarray::{Array1, Array2, ArrayView2, CowArray};
 
@@ -17,16 +18,19 @@ pub struct Layer {
 /// `(n, in)` to `(n, out)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// The linear path, `(out, in)`.
-    pub skip: Array2<f32>,
-    /// The perceptron; empty when no hidden widths were asked for and the map is affine.
+    /// The linear path, `(out, in)`; there where there are no layers.
+    pub skip: Option<Array2<f32>>,
+    /// The perceptron; empty when no hidden widths were asked for and the map is linear.
     pub layers: Vec<Layer>,
 }
 
 impl Network {
     /// Runs the network on rows `x (n, in)`.
     pub fn forward(&self, x: ArrayView2<f32>) -> Array2<f32> {
-        let mut out = x.dot(&self.skip.t());
+        let mut out = match &self.skip {
+            Some(skip) => x.dot(&skip.t()),
+            None => Array2::zeros((x.nrows(), self.shape().1)),
+        };
         let Some((last, hidden)) = self.layers.split_last() else { return out };
         let mut activation = CowArray::from(x);
         for layer in hidden {
@@ -43,7 +47,12 @@ impl Network {
 
     /// Input and output width.
     pub fn shape(&self) -> (usize, usize) {
-        (self.skip.ncols(), self.skip.nrows())
+        match (&self.skip, &self.layers[..]) {
+            (Some(skip), _) => (skip.ncols(), skip.nrows()),
+            (None, [first, .., last]) => (first.weight.ncols(), last.weight.nrows()),
+            (None, [only]) => (only.weight.ncols(), only.weight.nrows()),
+            (None, []) => (0, 0),
+        }
     }
 }
 
@@ -55,7 +64,7 @@ mod tests {
     #[test]
     fn sums_the_linear_path_and_the_perceptron() {
         let network = Network {
-            skip: array![[1.0, 0.0]],
+            skip: Some(array![[1.0, 0.0]]),
             layers: vec![
                 Layer { weight: array![[1.0, 1.0], [-1.0, -1.0]], bias: array![0.0, 0.5] },
                 Layer { weight: array![[2.0, 3.0]], bias: array![0.25] },
@@ -63,5 +72,7 @@ mod tests {
         };
         // relu([3, -2.5]) = [3, 0]; 2*3 + 0.25 + skip 1
         assert_eq!(network.forward(array![[1.0, 2.0]].view()), array![[7.25]]);
+        let alone = Network { skip: None, ..network };
+        assert_eq!((alone.shape(), alone.forward(array![[1.0, 2.0]].view())), ((2, 1), array![[6.25]]));
     }
 }

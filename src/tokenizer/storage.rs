@@ -79,7 +79,9 @@ impl Tokenizer {
         push(&mut tensors, "standardization.mean".into(), &self.standardization.mean);
         push(&mut tensors, "standardization.scale".into(), &self.standardization.scale);
         for (name, network) in [("projection", &self.projection), ("inverse", &self.inverse)] {
-            push(&mut tensors, format!("{name}.skip"), &network.skip);
+            if let Some(skip) = &network.skip {
+                push(&mut tensors, format!("{name}.skip"), skip);
+            }
             for (i, layer) in network.layers.iter().enumerate() {
                 push(&mut tensors, format!("{name}.{i}.weight"), &layer.weight);
                 push(&mut tensors, format!("{name}.{i}.bias"), &layer.bias);
@@ -147,7 +149,7 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
             _ => Err(fault(format!("shape {shape:?}"))),
         }
     };
-    let has_pairs = tensors.names().into_iter().any(|name| name == PAIR_OFFSETS);
+    let has = |name: &str| tensors.names().into_iter().any(|there| there == name);
     // An affine map has no layers; otherwise one more than there are hidden widths.
     let n_layers = if config.hidden.is_empty() { 0 } else { config.hidden.len() + 1 };
     let network = |name: &str| -> Result<Network> {
@@ -156,7 +158,10 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
                 Ok(Layer { weight: matrix(format!("{name}.{i}.weight"))?, bias: vector(format!("{name}.{i}.bias"))? })
             })
             .collect::<Result<_>>()?;
-        Ok(Network { skip: matrix(format!("{name}.skip"))?, layers })
+        let skip = format!("{name}.skip");
+        // Without layers it has to be there.
+        let skip = (has(&skip) || n_layers == 0).then(|| matrix(skip)).transpose()?;
+        Ok(Network { skip, layers })
     };
     Ok(Weights {
         standardization: Standardization {
@@ -169,7 +174,7 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
         codebooks: (0..config.levels()).map(|l| matrix(format!("codebooks.{l}"))).collect::<Result<_>>()?,
         offsets: Offsets {
             codes: (0..config.levels()).map(|l| vector(format!("offsets.{l}"))).collect::<Result<_>>()?,
-            pairs: has_pairs.then(|| matrix(PAIR_OFFSETS.into())).transpose()?,
+            pairs: has(PAIR_OFFSETS).then(|| matrix(PAIR_OFFSETS.into())).transpose()?,
         },
     })
 }
@@ -188,14 +193,14 @@ mod tests {
                 dims: vec![3],
             },
             projection: Network {
-                skip: array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+                skip: Some(array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
                 layers: vec![
                     Layer { weight: Array2::from_elem((4, 3), 0.1), bias: Array1::zeros(4) },
                     Layer { weight: Array2::from_elem((2, 4), 0.1), bias: Array1::zeros(2) },
                 ],
             },
             inverse: Network {
-                skip: array![[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]],
+                skip: None,
                 layers: vec![
                     Layer { weight: Array2::from_elem((4, 2), 0.1), bias: Array1::zeros(4) },
                     Layer { weight: Array2::from_elem((3, 4), 0.1), bias: Array1::zeros(3) },

@@ -101,6 +101,7 @@ pub(super) fn collisions(c: &CollisionReport, policy: Collisions) -> Vec<String>
     match policy {
         Collisions::Resolve => (),
         Collisions::Keep => out.push("They keep it: such an ID means all of its items, and a language model cannot tell them apart.".into()),
+        Collisions::LcRec => out.push("LC-Rec's rounds of balancing spread them over the last level; items that still share an ID cannot be told apart.".into()),
         Collisions::Suffix => out.push("One code more, the last, counts the items of a code, so that IDs differ; it says nothing of what an item is.".into()),
     }
     if c.moved > 0 {
