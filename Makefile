@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build demo evaluate benchmark check lint-rust lint-python test test-rust test-python clean
+.PHONY: help setup setup-build build demo evaluate benchmark benchmark-collisions check lint-rust lint-python test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -37,6 +37,11 @@ evaluate: setup build ## compare the emoji's first codes with their subgroups an
 benchmark: build ## compare with other quantizers on the same vectors; hours with WordNet, and 7 GB of Python packages
 	@$(PYTHON) scripts/setup.py --no-tests --benchmarks
 	@$(ENV); PYTHONPATH=scripts "$$(dirname "$$CATALEX_VENV")/venv-benchmarks/bin/python" python/benchmarks/compare.py \
+	    "$$CARGO_TARGET_DIR/release/catalex" --cache "$$(dirname "$$CATALEX_VENV")/benchmarks" $(if $(PRODUCTS),--products "$(PRODUCTS)")
+
+benchmark-collisions: build ## compare ways to make IDs unique
+	@$(PYTHON) scripts/setup.py --no-tests --benchmarks
+	@$(ENV); PYTHONPATH=scripts "$$(dirname "$$CATALEX_VENV")/venv-benchmarks/bin/python" python/benchmarks/collisions.py \
 	    "$$CARGO_TARGET_DIR/release/catalex" --cache "$$(dirname "$$CATALEX_VENV")/benchmarks" $(if $(PRODUCTS),--products "$(PRODUCTS)")
 
 build: setup-build ## build the release binary; the last line printed is its path

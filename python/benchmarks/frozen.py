@@ -20,7 +20,7 @@ class FrozenModel:
         self.levels = sum(name.startswith("codebooks.") for name in self.tensors)
 
     def codes(self, vectors: Matrix) -> Codes:
-        rest = self._through("projection", self._standardised(vectors))
+        rest = self.latents(vectors)
         codes = np.zeros((len(rest), self.levels), np.int64)
         for level in range(self.levels):
             book = self.tensors[f"codebooks.{level}"]
@@ -32,6 +32,10 @@ class FrozenModel:
                 codes[rows, level] = costs.argmin(axis=1)
             rest = rest - book[codes[:, level]]
         return codes
+
+    def latents(self, vectors: Matrix) -> Matrix:
+        """What the codes approximate."""
+        return self._through("projection", self._standardised(vectors))
 
     def decode(self, codes: Codes) -> Matrix:
         latents = sum(self.tensors[f"codebooks.{level}"][codes[:, level]] for level in range(self.levels))

@@ -12,8 +12,8 @@ use super::overflow::residual;
 use crate::error::Result;
 use crate::tokenizer::Quantizer;
 
-/// Cost matrices above this many cells are not made; such a group is served item by item.
-const LARGEST_MATRIX: usize = 1 << 26;
+/// Groups whose matching would take more steps than this, some ten seconds, are served item by item.
+const MOST_STEPS: usize = 1 << 33;
 
 /// Items that go through one matrix product, unless one group has more.
 const ITEMS_AT_ONCE: usize = 1_024;
@@ -103,7 +103,7 @@ impl<'a> LastLevel<'a> {
         for (mut point, (prefix, latent)) in points.rows_mut().into_iter().zip(latents) {
             point.assign(&residual(latent, prefix, self.quantizer.codebooks()));
         }
-        if points.nrows().saturating_mul(self.book.nrows()) > LARGEST_MATRIX {
+        if points.nrows().saturating_pow(2).saturating_mul(self.book.nrows()) > MOST_STEPS {
             return Ok(groups.iter().flat_map(|group| self.one_by_one(group, points.view())).collect());
         }
         let mut costs = self.squared_distances(points.view());
@@ -134,13 +134,20 @@ impl<'a> LastLevel<'a> {
                 }
             })
             .collect();
+        if let ([rows], [wanted]) = (&group.classes[..], &wanted[..]) {
+            // Equal items: the cheapest codes there are.
+            let mut order: Vec<usize> = (0..cost.ncols()).collect();
+            order.sort_by(|&a, &b| cost[[0, a]].total_cmp(&cost[[0, b]]).then((b == *wanted).cmp(&(a == *wanted))));
+            given.extend(rows.iter().copied().zip(order.into_iter().map(|column| column as u16)));
+            return;
+        }
         let supply: Vec<usize> = group.classes.iter().map(Vec::len).collect();
         for (rows, columns) in group.classes.iter().zip(cheapest(cost.view(), &supply, &wanted)) {
             given.extend(rows.iter().copied().zip(columns.into_iter().map(|column| column as u16)));
         }
     }
 
-    /// Each item in turn takes the nearest free code. A group that is too large for a matrix is alone in its batch.
+    /// Each item in turn takes the nearest free code. A group that is too large for matching is alone in its batch.
     fn one_by_one(&self, group: &Group, points: ArrayView2<f64>) -> Vec<(usize, u16)> {
         let offsets = self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
         let mut taken = vec![false; self.book.nrows()];

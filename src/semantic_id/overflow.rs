@@ -35,22 +35,20 @@ pub(super) fn relocate(
             .par_iter()
             .enumerate()
             .map(|(at, &row)| {
-                let place = search.find(latents.row(at), codes.row(row), &room);
+                let places = search.find(latents.row(at), codes.row(row), &room);
                 let here = search.own_cost(latents.row(at), codes.row(row));
-                let loss = place.as_ref().map_or(f32::INFINITY, |(cost, _)| cost - here);
-                Leaving { loss, row, at, place: place.map(|(_, place)| place) }
+                let loss = places.first().map_or(f32::INFINITY, |place| place.cost - here);
+                Leaving { loss, row, at, places }
             })
             .collect();
         leaving.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(rank[a.row].cmp(&rank[b.row])));
-        for Leaving { row, at, place, .. } in leaving.into_iter().take(group.len().saturating_sub(last)) {
-            // Places only fill up as items move: one that still has room is still the best.
-            let place = match place.filter(|place| room.has_all(place)) {
-                Some(place) => Some(place),
-                None => search.find(latents.row(at), codes.row(row), &room).map(|(_, place)| place),
-            };
+        for Leaving { row, at, places, .. } in leaving.into_iter().take(group.len().saturating_sub(last)) {
+            // Places only fill up as items move: the first that still has room is the best of those found.
+            let place = places.into_iter().find(|place| room.has_all(&place.codes));
+            let place = place.or_else(|| search.find(latents.row(at), codes.row(row), &room).into_iter().next());
             if let Some(place) = place {
                 room.change(codes.row(row), -1);
-                codes.row_mut(row).assign(&Array1::from(place));
+                codes.row_mut(row).assign(&Array1::from(place.codes));
                 room.change(codes.row(row), 1);
             }
         }
@@ -65,8 +63,14 @@ struct Leaving {
     row: usize,
     /// Its place in the group.
     at: usize,
-    /// Where it would go.
-    place: Option<Vec<u16>>,
+    /// Where it would go, the best first.
+    places: Vec<Place>,
+}
+
+/// A place for an item, and its squared distance there.
+struct Place {
+    cost: f32,
+    codes: Vec<u16>,
 }
 
 /// Items under each prefix of each depth above the last level.
@@ -135,25 +139,23 @@ impl<'a> Search<'a> {
         Search { codebooks, lengths: codebooks.iter().map(lengths).collect() }
     }
 
-    /// The cheapest place that was found for a latent outside its own prefix, and its squared distance there.
-    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Option<(f32, Vec<u16>)> {
+    /// Places for a latent outside its own prefix, the cheapest first; none where everything is full.
+    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Vec<Place> {
         for depth in (0..self.codebooks.len() - 1).rev() {
             let prefix: Vec<u16> = codes.iter().take(depth).copied().collect();
-            let mut best: Option<(f32, Vec<u16>)> = None;
-            for code in self.nearest_with_room(latent, &prefix, room, Some(codes[depth]), BREADTH) {
-                let mut place = prefix.clone();
-                place.push(code);
-                if let Some(cost) = self.descend(latent, &mut place, room)
-                    && best.as_ref().is_none_or(|(least, _)| cost < *least)
-                {
-                    best = Some((cost, place));
-                }
-            }
-            if best.is_some() {
-                return best;
+            let nearest = self.nearest_with_room(latent, &prefix, room, Some(codes[depth]), BREADTH);
+            let place = |code: u16| {
+                let mut codes = prefix.clone();
+                codes.push(code);
+                self.descend(latent, &mut codes, room).map(|cost| Place { cost, codes })
+            };
+            let mut places: Vec<Place> = nearest.into_iter().filter_map(place).collect();
+            if !places.is_empty() {
+                places.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+                return places;
             }
         }
-        None
+        Vec::new()
     }
 
     /// Completes a prefix by the nearest codes with room; returns the squared distance that is left.
