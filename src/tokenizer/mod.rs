@@ -180,15 +180,30 @@ impl Tokenizer {
             .into_par_iter()
             .zip(latents.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter())
             .enumerate()
-            .for_each(|(block, (mut codes, mut latents))| {
-                let rows = block * BLOCK..(block * BLOCK + codes.nrows());
-                let present = present.map(|p| p.slice_move(s![rows.clone(), ..]));
-                let standardized = self.standardization.apply(x.slice(s![rows, ..]), present);
-                let z = self.projection.forward(standardized.view());
-                codes.assign(&self.quantizer.encode(z.view()));
+            .for_each(|(block, (codes, mut latents))| {
+                let z = self.latents_of_block(block, x, present);
                 latents.assign(&z);
+                self.quantizer.encode_block(z, codes);
             });
         Ok(Encoded { codes, latents })
+    }
+
+    /// Codes `(n, levels)` alone, as [`Tokenizer::encode`] gives them.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn codes(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Result<Array2<u16>> {
+        self.check_input(x, present)?;
+        let mut codes = Array2::zeros((x.nrows(), self.config.levels()));
+        let blocks = codes.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().enumerate();
+        blocks.for_each(|(block, codes)| self.quantizer.encode_block(self.latents_of_block(block, x, present), codes));
+        Ok(codes)
+    }
+
+    fn latents_of_block(&self, block: usize, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
+        let rows = block * BLOCK..x.nrows().min((block + 1) * BLOCK);
+        let present = present.map(|p| p.slice_move(s![rows.clone(), ..]));
+        self.projection.forward(self.standardization.apply(x.slice(s![rows, ..]), present).view())
     }
 
     /// Feature rows `(n, dim)` that `codes (n, levels)` stand for, in the units of the input.

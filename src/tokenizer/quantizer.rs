@@ -4,7 +4,8 @@
 //! (Aurenhammer, 1987), whose cells can be given any size: they even out how often codes are used. Offsets on pairs of
 //! the first two codes favour codes that are frequent under a prefix, so that neighbours meet under one prefix.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Rows that are quantized at once: the scores of a level fit the cache.
@@ -42,7 +43,10 @@ impl Quantizer {
             (book.map_axis(Axis(1), |codeword| codeword.dot(&codeword)) + offset) * 0.5
         };
         let halves = codebooks.iter().zip(&offsets.codes).map(half).collect();
-        Quantizer { codebooks, offsets, halves }
+        // Rows are worked on as slices.
+        let in_rows = |matrix: Array2<f32>| matrix.as_standard_layout().into_owned();
+        let offsets = Offsets { pairs: offsets.pairs.map(in_rows), ..offsets };
+        Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), offsets, halves }
     }
 
     /// One codebook `(size, latent_dim)` a level.
@@ -72,23 +76,23 @@ impl Quantizer {
             .axis_chunks_iter_mut(Axis(0), BLOCK)
             .into_par_iter()
             .zip(latents.axis_chunks_iter(Axis(0), BLOCK).into_par_iter())
-            .for_each(|(mut codes, latents)| {
-                let mut residual = latents.to_owned();
-                for (level, book) in self.codebooks.iter().enumerate() {
-                    let mut scores = residual.dot(&book.t());
-                    let pairs = self.offsets.pairs.as_ref().filter(|_| level == 1);
-                    for (row, mut scores) in scores.rows_mut().into_iter().enumerate() {
-                        if let Some(pairs) = pairs {
-                            scores.scaled_add(-0.5, &pairs.row(usize::from(codes[[row, 0]])));
-                        }
-                        let best = nearest(scores.view(), &self.halves[level]);
-                        codes[[row, level]] = best as u16;
-                        let mut left = residual.row_mut(row);
-                        left -= &book.row(best);
-                    }
-                }
-            });
+            .for_each(|(codes, latents)| self.encode_block(latents.to_owned(), codes));
         codes
+    }
+
+    /// The codes of a block of latents, which are used up.
+    pub(super) fn encode_block(&self, latents: Array2<f32>, mut codes: ArrayViewMut2<u16>) {
+        let in_rows = latents.is_standard_layout();
+        let mut residual = if in_rows { latents } else { latents.as_standard_layout().into_owned() };
+        let mut scores = Array2::zeros((0, 0));
+        for (level, book) in self.codebooks.iter().enumerate() {
+            if scores.ncols() != book.nrows() {
+                scores = Array2::zeros((residual.nrows(), book.nrows()));
+            }
+            general_mat_mul(1.0, &residual, &book.t(), 0.0, &mut scores);
+            let pairs = self.offsets.pairs.as_ref().filter(|_| level == 1);
+            choose(&mut scores, &self.halves[level], pairs, book, level, &mut codes, &mut residual);
+        }
     }
 
     /// Sums of the codewords, `(n, latent_dim)`. Codes must be within their codebooks.
@@ -104,15 +108,86 @@ impl Quantizer {
     }
 }
 
-/// Index of the smallest of `halves - scores`, the first of equals.
-fn nearest(scores: ArrayView1<f32>, halves: &Array1<f32>) -> usize {
-    let mut best = (0, f32::INFINITY);
-    Zip::indexed(&scores).and(halves).for_each(|code, &score, &half| {
-        if half - score < best.1 {
-            best = (code, half - score);
+/// Gives every row the code of its lowest cost, `halves - scores` with half of the pair's offset, and takes the codeword
+/// from what is left of it. With wide registers where the processor has them; the result is the same.
+fn choose(
+    scores: &mut Array2<f32>,
+    halves: &Array1<f32>,
+    pairs: Option<&Array2<f32>>,
+    book: &Array2<f32>,
+    level: usize,
+    codes: &mut ArrayViewMut2<u16>,
+    residual: &mut Array2<f32>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn wide(
+            scores: &mut Array2<f32>,
+            halves: &Array1<f32>,
+            pairs: Option<&Array2<f32>>,
+            book: &Array2<f32>,
+            level: usize,
+            codes: &mut ArrayViewMut2<u16>,
+            residual: &mut Array2<f32>,
+        ) {
+            choose_rows(scores, halves, pairs, book, level, codes, residual);
         }
-    });
-    best.0
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has the instructions.
+            return unsafe { wide(scores, halves, pairs, book, level, codes, residual) };
+        }
+    }
+    choose_rows(scores, halves, pairs, book, level, codes, residual);
+}
+
+#[inline(always)]
+fn choose_rows(
+    scores: &mut Array2<f32>,
+    halves: &Array1<f32>,
+    pairs: Option<&Array2<f32>>,
+    book: &Array2<f32>,
+    level: usize,
+    codes: &mut ArrayViewMut2<u16>,
+    residual: &mut Array2<f32>,
+) {
+    let halves = halves.as_slice().unwrap_or_default();
+    let rows = scores.rows_mut().into_iter().zip(residual.rows_mut()).zip(codes.rows_mut());
+    for ((scores, left), mut codes) in rows {
+        let (Some(scores), Some(left)) = (scores.into_slice(), left.into_slice()) else { continue };
+        if let Some(pairs) = pairs.and_then(|pairs| pairs.row(usize::from(codes[0])).to_slice()) {
+            scores.iter_mut().zip(pairs).for_each(|(score, pair)| *score -= 0.5 * pair);
+        }
+        let best = nearest(scores, halves);
+        codes[level] = best as u16;
+        let codeword = book.row(best);
+        left.iter_mut().zip(codeword.to_slice().unwrap_or_default()).for_each(|(left, c)| *left -= c);
+    }
+}
+
+/// Index of the smallest of `halves - scores`, the first of equals. First the least value, then where it stands: both
+/// without a branch on each number, several at a time.
+#[inline(always)]
+fn nearest(scores: &[f32], halves: &[f32]) -> usize {
+    const LANES: usize = 16;
+    let lower = |a: f32, b: f32| if b < a { b } else { a };
+    let mut least = [f32::INFINITY; LANES];
+    let (score_lanes, half_lanes) = (scores.chunks_exact(LANES), halves.chunks_exact(LANES));
+    let rest = score_lanes.remainder().iter().zip(half_lanes.remainder());
+    for (scores, halves) in score_lanes.zip(half_lanes) {
+        for ((least, score), half) in least.iter_mut().zip(scores).zip(halves) {
+            *least = lower(*least, half - score);
+        }
+    }
+    let rest = rest.fold(f32::INFINITY, |least, (score, half)| lower(least, half - score));
+    let least = least.into_iter().fold(rest, lower);
+    for (at, (scores, halves)) in scores.chunks(LANES).zip(halves.chunks(LANES)).enumerate() {
+        if scores.iter().zip(halves).fold(false, |found, (score, half)| found | (half - score == least)) {
+            let place = scores.iter().zip(halves).position(|(score, half)| half - score == least);
+            return at * LANES + place.unwrap_or_default();
+        }
+    }
+    0
 }
 
 #[cfg(test)]

@@ -66,8 +66,10 @@ impl Standardization {
 
     /// Standardised copy of `x (n, dim)`. A missing modality stands at its mean, that is at zero.
     pub fn apply(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
-        let mut out = &x - &self.mean;
-        out *= &self.scale;
+        let mut out = Array2::zeros(x.dim());
+        for (mut out, x) in out.rows_mut().into_iter().zip(x.rows()) {
+            Zip::from(&mut out).and(&x).and(&self.mean).and(&self.scale).for_each(|o, x, mean, s| *o = (x - mean) * s);
+        }
         if let Some(present) = present {
             let mut start = 0;
             for (m, &d) in self.dims.iter().enumerate() {
