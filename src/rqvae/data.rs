@@ -1,6 +1,6 @@
 //! What training sees: items in memory, all or drawn by lot, and where there are more, a way to pass over all of them.
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Tensor};
@@ -139,7 +139,7 @@ impl Stream<'_> {
             let rows = standardization.apply(features.concatenated().view(), Some(features.presence().view()));
             let kept = |&at: &usize| self.held_out.binary_search(&(block.first_row + at)).is_err();
             for at in (0..rows.nrows()).filter(kept) {
-                window.extend(rows.slice(s![at, ..]));
+                window.extend_from_slice(rows.row(at).as_slice().unwrap_or_default());
                 if window.len() >= room * dim {
                     work(shaped(std::mem::replace(&mut window, Vec::with_capacity(room * dim)))?, rng)?;
                 }

@@ -21,7 +21,7 @@ use super::data::TrainingData;
 use super::init::{ROWS_AT_ONCE, array, tensor};
 use super::kmeans;
 use super::model::{Codebooks, Linear, Model, Net};
-use super::trainer::EpochFigures;
+use super::trainer::{EpochFigures, Outcome};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer, balanced};
@@ -130,11 +130,11 @@ impl<'a> LcRec<'a> {
         Ok(LcRec { model, optimizer, data, config, state, best, keeper })
     }
 
-    /// Trains to the end; gives the figures of every state that was looked at, and the epoch of the one to keep.
+    /// Trains to the end; the history has the states that were looked at.
     ///
     /// # Errors
     /// As [`TrainingData::each_batch`] and [`Keeper::save`].
-    pub(super) fn run(mut self, progress: &dyn Progress) -> Result<(Model, Vec<EpochFigures>, usize)> {
+    pub(super) fn run(mut self, progress: &dyn Progress) -> Result<Outcome> {
         let epochs = self.config.epochs;
         progress.begin("train", Some(epochs as u64), "epochs");
         progress.advance(self.state.epochs_done as u64);
@@ -158,7 +158,7 @@ impl<'a> LcRec<'a> {
         }
         progress.end();
         self.model.restore(&self.best);
-        Ok((self.model, self.state.history, self.state.best_epoch))
+        Ok(Outcome { model: self.model, history: self.state.history, best_epoch: self.state.best_epoch })
     }
 
     /// One pass over all items. Returns the mean loss.

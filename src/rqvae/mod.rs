@@ -19,6 +19,7 @@ mod checkpoint;
 mod config;
 mod crowding;
 mod data;
+mod descent;
 mod encode;
 mod init;
 mod kmeans;

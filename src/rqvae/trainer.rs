@@ -1,25 +1,20 @@
-//! The training loop.
+//! From features to a frozen model.
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, no_grad};
 
-use super::adamw::AdamW;
-use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
+use super::checkpoint::{Checkpoints, Keeper, fingerprint};
 use super::config::{Method, TrainConfig, ValidTrainConfig};
 use super::data::TrainingData;
+use super::descent::Descent;
 use super::init::{array, start};
 use super::lc_rec::LcRec;
 use super::model::Model;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::features::FeatureSource;
 use crate::progress::Progress;
 use crate::tokenizer::{ModalityShape, Standardization, Tokenizer, Weights};
-
-/// An epoch's state is kept where its error is below this share of the best before: a smaller gain does not pay for a
-/// network that every item passes through from then on.
-const WORTH: f64 = 0.999;
 
 /// What an epoch came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,13 +41,21 @@ pub struct Trained {
     pub best_epoch: usize,
 }
 
+/// Where a training ended.
+pub(super) struct Outcome {
+    /// In its best state.
+    pub(super) model: Model,
+    pub(super) history: Vec<EpochFigures>,
+    pub(super) best_epoch: usize,
+}
+
 /// Trains on features, all draws from the config's seed. Of more than `sample_items` items that many are kept in
 /// memory. With `checkpoints` the state is saved from time to time, and taken up again; the file is left for the caller
 /// to remove when the model is safe.
 ///
 /// # Errors
-/// [`Error::Config`] for settings out of range; [`Error::Data`] for features without any spread;
-/// [`Error::Unavailable`] for a device that is not there; [`Error::Artifact`] for a checkpoint of another training; as
+/// [`crate::Error::Config`] for settings out of range; [`crate::Error::Data`] for features without any spread;
+/// [`crate::Error::Unavailable`] for a device that is not there; [`crate::Error::Artifact`] for a checkpoint of another training; as
 /// [`FeatureSource::blocks`].
 pub fn train(
     features: &dyn FeatureSource,
@@ -67,203 +70,32 @@ pub fn train(
     let data = TrainingData::read(features, &config, &mut rng, device, checkpoints.is_some())?;
     let training = fingerprint(&*config, data.hash.as_deref().unwrap_or_default(), features.rows());
     let (keeper, saved) = Keeper::begin(checkpoints, training)?;
-    let modalities = shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
-    if config.method == Method::LcRec {
-        let (model, history, best_epoch) = LcRec::new(&data, &config, rng, keeper, saved.as_ref())?.run(progress)?;
-        let standardization = data.standardization;
-        return freeze(&model, standardization, modalities, &config, features.rows(), history, best_epoch);
-    }
-    let model = match &saved {
-        None => start(&data.training, &config, &mut rng, progress)?,
-        Some(saved) => Model::restored(data.training.size()[1], &config, device, saved)?,
-    };
-    let mut run = Run::new(model, data, config, rng, keeper);
-    if let Some(saved) = saved {
-        run.take_up(&saved)?;
-    }
-    run.epochs(progress)?;
-    let (best_epoch, state) = run.best;
-    run.model.restore(&state);
-    freeze(&run.model, run.data.standardization, modalities, &run.config, features.rows(), run.history, best_epoch)
-}
-
-/// The state of a training in progress.
-struct Run<'a> {
-    model: Model,
-    optimizer: AdamW,
-    data: TrainingData<'a>,
-    /// Mean squared length of the training items.
-    variance: f64,
-    config: ValidTrainConfig,
-    rng: Xoshiro256Plus,
-    history: Vec<EpochFigures>,
-    best: (usize, Vec<Tensor>),
-    keeper: Keeper<'a>,
-}
-
-/// What a checkpoint holds beside tensors.
-#[derive(Serialize, Deserialize)]
-struct State {
-    rng: Xoshiro256Plus,
-    steps: i32,
-    history: Vec<EpochFigures>,
-    best_epoch: usize,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        model: Model,
-        data: TrainingData<'a>,
-        config: ValidTrainConfig,
-        rng: Xoshiro256Plus,
-        keeper: Keeper<'a>,
-    ) -> Self {
-        let mut optimizer = AdamW::default();
-        let variance = mean_square(&data.training);
-        // Latents have a mean square of 1 a dimension, features one of variance / dim.
-        let feature_scale = (variance / data.training.size()[1] as f64).sqrt();
-        for (net, output_scale) in [(&model.projection, 1.0), (&model.inverse, feature_scale)] {
-            // The linear path starts as the principal axes, which are no accident: they do not decay.
-            net.skip.iter().for_each(|skip| optimizer.add(skip, 0.0, output_scale));
-            for (at, layer) in net.layers.iter().enumerate() {
-                let pace = if at + 1 == net.layers.len() { output_scale } else { 1.0 };
-                optimizer.add(&layer.weight, config.weight_decay, pace);
-                optimizer.add(&layer.bias, 0.0, pace);
-            }
-        }
-        for book in &model.codebooks.books {
-            optimizer.add(book, 0.0, 1.0);
-        }
-        let best = (0, model.snapshot());
-        Run { model, optimizer, data, variance, config, rng, history: Vec::new(), best, keeper }
-    }
-
-    /// Goes on from a checkpoint.
-    fn take_up(&mut self, saved: &Saved) -> Result<()> {
-        let state: State = saved.state()?;
-        self.optimizer.restore(state.steps, |name| saved.tensor(name))?;
-        let best = (0..self.best.1.len()).map(|i| Ok(saved.tensor(&format!("best.{i}"))?.to_device(self.device())));
-        self.best = (state.best_epoch, best.collect::<Result<_>>()?);
-        (self.rng, self.history) = (state.rng, state.history);
-        Ok(())
-    }
-
-    fn save(&mut self) -> Result<()> {
-        let (steps, moments) = self.optimizer.state();
-        let best = self.best.1.iter().enumerate().map(|(i, tensor)| (format!("best.{i}"), tensor));
-        let tensors = || self.model.tensors().into_iter().chain(moments).chain(best).collect();
-        let state = State { rng: self.rng.clone(), steps, history: self.history.clone(), best_epoch: self.best.0 };
-        self.keeper.save(tensors, || serde_json::json!(state))
-    }
-
-    fn device(&self) -> Device {
-        self.data.training.device()
-    }
-
-    fn epochs(&mut self, progress: &dyn Progress) -> Result<()> {
-        if self.history.is_empty() {
-            let error = self.error();
-            self.history.push(EpochFigures { epoch: 0, loss: None, error, revived: 0 });
-            self.save()?;
-        }
-        progress.begin("train", Some(self.config.epochs as u64), "epochs");
-        progress.advance(self.history.len() as u64 - 1);
-        let mut best_error = self.history[self.best.0].error;
-        while self.goes_on() {
-            let epoch = self.history.len();
-            let (loss, revived) = self.epoch(epoch)?;
-            let error = self.error();
-            self.history.push(EpochFigures { epoch, loss: Some(loss), error, revived });
-            progress.figure("loss", loss);
-            progress.figure("error", error);
-            progress.advance(1);
-            if !(loss.is_finite() && error.is_finite()) {
-                progress.warn(&format!("training diverged in epoch {epoch}; the best state before it is kept"));
-                break;
-            }
-            if error < WORTH * best_error {
-                best_error = error;
-                self.best = (epoch, self.model.snapshot());
-            }
-            self.save()?;
-        }
-        progress.end();
-        Ok(())
-    }
-
-    /// Whether there are epochs left, and a chance of a better state.
-    fn goes_on(&self) -> bool {
-        let done = self.history.len() - 1;
-        done < self.config.epochs && done - self.best.0 < self.config.patience
-    }
-
-    /// One pass over the training items in a fresh order. Returns the mean loss and the number of revived codes.
-    fn epoch(&mut self, epoch: usize) -> Result<(f64, usize)> {
-        let device = self.device();
-        let mut usage: Vec<Tensor> =
-            self.model.codebooks.books.iter().map(|b| Tensor::zeros([b.size()[0]], (Kind::Float, device))).collect();
-        let n = self.data.len() as f64;
-        let (mut loss, mut items) = (0.0, 0.0);
-        let mut last = None;
-        self.data.each_batch(self.config.batch_size, &mut self.rng, |batch| {
-            let losses = self.model.losses(&batch, self.variance, &self.config);
-            let done = (epoch - 1) as f64 + items / n;
-            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / self.config.epochs as f64).cos());
-            self.optimizer.step(&losses.total, self.config.learning_rate * cosine);
-            let size = batch.size()[0] as f64;
-            loss += losses.total.double_value(&[]) * size;
-            items += size;
-            for (used, code) in usage.iter_mut().zip(&losses.quantized.codes) {
-                *used += code.bincount::<Tensor>(None, used.size()[0]);
-            }
-            last = Some(losses.quantized.residuals);
-            Ok(())
-        })?;
-        // Codes are revived while there is time left for them to settle.
-        let revived = match last {
-            Some(residuals) if 2 * epoch <= self.config.epochs => self.revive(&usage, &residuals)?,
-            _ => 0,
+    let outcome = if config.method == Method::LcRec {
+        LcRec::new(&data, &config, rng, keeper, saved.as_ref())?.run(progress)?
+    } else {
+        let model = match &saved {
+            None => start(&data.training, &config, &mut rng, progress)?,
+            Some(saved) => Model::restored(data.training.size()[1], &config, device, saved)?,
         };
-        Ok((loss / items, revived))
-    }
-
-    /// Places codewords that nothing used on residuals drawn from the last batch.
-    fn revive(&mut self, usage: &[Tensor], residuals: &[Tensor]) -> Result<usize> {
-        let mut revived = 0;
-        for ((book, used), residual) in self.model.codebooks.books.iter().zip(usage).zip(residuals) {
-            let dead: Vec<i64> = Vec::<i64>::try_from(used.eq(0.0).nonzero().view(-1).to_device(Device::Cpu))
-                .map_err(|e| Error::mismatch("a count of codes", "integers", e, "please report this"))?;
-            if dead.is_empty() {
-                continue;
-            }
-            let n = residual.size()[0];
-            let from: Vec<i64> = dead.iter().map(|_| self.rng.gen_range(0..n)).collect();
-            let rows = Tensor::from_slice(&dead).to_device(book.device());
-            let placed = residual.index_select(0, &Tensor::from_slice(&from).to_device(book.device()));
-            let _ = no_grad(|| book.shallow_clone().index_copy_(0, &rows, &placed));
-            self.optimizer.forget_rows(book, &rows);
-            revived += dead.len();
+        let mut descent = Descent::new(model, &data, &config, rng, keeper);
+        if let Some(saved) = saved {
+            descent.take_up(&saved)?;
         }
-        Ok(revived)
-    }
-
-    /// The criterion: relative reconstruction error of the held-out items, or of the training items.
-    fn error(&self) -> f64 {
-        let x = self.data.validation.as_ref().unwrap_or(&self.data.training);
-        self.model.squared_error(x) / (mean_square(x) * x.size()[0] as f64)
-    }
+        descent.run(progress)?
+    };
+    let modalities = shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
+    freeze(outcome, data.standardization, modalities, &config, features.rows())
 }
 
 /// The frozen model.
 fn freeze(
-    model: &Model,
+    outcome: Outcome,
     standardization: Standardization,
     modalities: Vec<ModalityShape>,
     config: &ValidTrainConfig,
     items: usize,
-    history: Vec<EpochFigures>,
-    best_epoch: usize,
 ) -> Result<Trained> {
+    let Outcome { model, history, best_epoch } = outcome;
     let (projection, inverse) = model.freeze_networks()?;
     let weights = Weights {
         standardization,
@@ -283,11 +115,6 @@ fn freeze(
     Ok(Trained { tokenizer, history, best_epoch })
 }
 
-/// Mean squared length of rows.
-fn mean_square(x: &Tensor) -> f64 {
-    x.square().sum(Kind::Double).double_value(&[]) / x.size()[0] as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +123,7 @@ mod tests {
     use crate::progress::Silent;
     use crate::rqvae::Recipe;
     use ndarray::Array2;
+    use rand::Rng;
 
     /// 24 clusters along curved lines in 32 dimensions of falling variance, blurred.
     fn features(n: usize) -> Features {
