@@ -52,6 +52,8 @@ pub struct TrainConfig {
     pub kmeans_iterations: usize,
     /// Most training items a code that k-means starts from; more are sampled down.
     pub kmeans_items_per_code: usize,
+    /// Whether k-means cuts codes that are far too full.
+    pub cut_crowded: bool,
     /// Rounds of refining the codebooks after k-means; 0 keeps them. Where it is none, 12, and up to 40 the more training
     /// items there are a code: with few, later rounds learn their noise.
     pub refine_iterations: Option<usize>,
@@ -92,6 +94,7 @@ impl Default for TrainConfig {
             sample_items: 1 << 18,
             kmeans_iterations: 25,
             kmeans_items_per_code: 48,
+            cut_crowded: true,
             refine_iterations: None,
             ridge: 2.0,
             balance: 0.006,

@@ -100,14 +100,7 @@ fn codebooks(
     let mut books = Vec::new();
     for &size in &config.codebook_sizes {
         let most = size.saturating_mul(config.kmeans_items_per_code);
-        let book = kmeans::codebook(
-            residual.view(),
-            size,
-            config.kmeans_iterations,
-            most,
-            config.refine_iterations() > 0,
-            rng,
-        )?;
+        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, most, config.cut_crowded, rng)?;
         let quantizer = Quantizer::new(vec![book], Offsets::zero([size]));
         for mut rows in residual.axis_chunks_iter_mut(Axis(0), ROWS_AT_ONCE as usize) {
             let codes = quantizer.encode(rows.view());

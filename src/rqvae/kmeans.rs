@@ -21,7 +21,7 @@ const FIRST_STEPS: u64 = 5;
 const SPLITS: usize = 3;
 
 /// Codebook `(k, dim)` for `points (n, dim)`: a start on at most `most` sampled points, then at most `iterations` Lloyd
-/// steps on all. With `uncrowd`, far too full codes are split.
+/// steps on all. With `cut_crowded`, far too full codes are split.
 ///
 /// Where there are fewer distinct points than codes, the surplus codewords are points with a little noise: they are
 /// free places close to crowded ones, which is what telling equal items apart needs.
@@ -33,7 +33,7 @@ pub(super) fn codebook(
     k: usize,
     iterations: usize,
     most: usize,
-    uncrowd: bool,
+    cut_crowded: bool,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
     let sample = if points.nrows() > most {
@@ -56,7 +56,7 @@ pub(super) fn codebook(
         .fit(&data)
         .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
     let mut book = lloyd(points, fitted.centroids().clone(), iterations);
-    for _ in 0..if uncrowd { SPLITS } else { 0 } {
+    for _ in 0..if cut_crowded { SPLITS } else { 0 } {
         let codes = assign(points, &book);
         if !split(points, &codes, &mut book) {
             break;

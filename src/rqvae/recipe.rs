@@ -33,6 +33,7 @@ impl Recipe {
                 hidden: Vec::new(),
                 epochs: 0,
                 kmeans_iterations: 100,
+                cut_crowded: false,
                 refine_iterations: Some(0),
                 holdout: 0.0,
                 ..TrainConfig::default()
