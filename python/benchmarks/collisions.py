@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -52,7 +53,15 @@ def greedy(model: FrozenModel, latents: Matrix, codes: Codes) -> Codes:
     return given
 
 
-def row(name: str, codes: Codes, before: Codes, added: float, truth: Neighbours, seconds: float) -> str:
+class Outcome(NamedTuple):
+    codes: Codes
+    added: float
+    """Growth of the distortion, as a share."""
+    seconds: float
+
+
+def row(name: str, outcome: Outcome, before: Codes, truth: Neighbours) -> str:
+    codes, added, seconds = outcome
     left = len(codes) - len(np.unique(codes, axis=0))
     moved = int((codes[:, : before.shape[1]] != before).any(axis=1).sum())
     recall = np.mean([prefix_recall(codes, truth, seed) for seed in range(3)])
@@ -76,7 +85,7 @@ def table(catalex: Path, data: Data) -> None:
         for policy in ("keep", "resolve", "lc-rec", "suffix"):
             out = Path(folder) / f"{policy}.parquet"
             began = time.perf_counter()
-            arguments = ["--model", model_folder, "--collisions", policy, "--out", out]
+            arguments = ["--model", str(model_folder), "--collisions", policy, "--out", str(out)]
             subprocess.run([catalex, "tokenize", features, *arguments], check=True)
             codes = np.array(pq.read_table(out, columns=["codes"])["codes"].to_pylist(), np.int64)
             tables[policy] = (codes, time.perf_counter() - began)
@@ -85,7 +94,8 @@ def table(catalex: Path, data: Data) -> None:
         tables["greedy"] = (greedy(model, latents, before), time.perf_counter() - began)
         error = errors(model, latents, before).sum()
         print(f"\n### {data.name}: {len(raw):,} items\n")
-        print("| way | items without an ID of their own | items moved | added distortion | recall by prefix | levels | time |")
+        head = "way", "items without an ID of their own", "items moved", "added distortion", "recall by prefix"
+        print("| " + " | ".join([*head, "levels", "time"]) + " |")
         print("|---|---|---|---|---|---|---|")
         names = {
             "keep": "none: the quantizer's codes (`--collisions keep`)",
@@ -97,7 +107,7 @@ def table(catalex: Path, data: Data) -> None:
         for policy, name in names.items():
             codes, seconds = tables[policy]
             added = float(errors(model, latents, codes).sum() / error) - 1
-            print(row(name, codes, before, added, truth, seconds), flush=True)
+            print(row(name, Outcome(codes, added, seconds), before, truth), flush=True)
 
 
 def main() -> None:

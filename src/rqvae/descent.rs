@@ -147,7 +147,7 @@ impl<'a> Descent<'a> {
         let (mut loss, mut items) = (0.0, 0.0);
         let mut last = None;
         self.data.each_batch(self.config.batch_size, &mut self.rng, |batch| {
-            let losses = self.model.losses(&batch, self.variance, &self.config);
+            let losses = self.model.losses(&batch, self.variance, self.config);
             let done = (epoch - 1) as f64 + items / n;
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / self.config.epochs as f64).cos());
             self.optimizer.step(&losses.total, self.config.learning_rate * cosine);
