@@ -116,6 +116,19 @@ def remove_leftovers(cache: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def claim_build_folder(target: Path) -> None:
+    """Forget what cargo built of another checkout. Cargo tells a workspace's own crates apart neither by the checkout's
+    path nor by content, but by age: it would take the other's for its own."""
+    stamp = target / "catalex-checkout"
+    checkout = str(Path(__file__).resolve().parent.parent)
+    if not (target / "release").is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    elif not stamp.is_file() or stamp.read_text(encoding="utf-8") != checkout:
+        for fingerprint in (target / "release" / ".fingerprint").glob("catalex-*"):
+            shutil.rmtree(fingerprint, ignore_errors=True)
+    stamp.write_text(checkout, encoding="utf-8")
+
+
 def set_up(*, tests: bool, benchmarks: bool) -> None:
     cache = cache_folder()
     parts: list[Part] = [*check_users_own(), MiniLm()]
@@ -123,6 +136,11 @@ def set_up(*, tests: bool, benchmarks: bool) -> None:
     parts += [benchmark_venv()] if benchmarks else []
     with locked(cache):
         remove_leftovers(cache)
+        target = Path(environment(cache)["CARGO_TARGET_DIR"])
+        try:
+            claim_build_folder(target)
+        except OSError as error:
+            disk_error(error, target)
         missing = [part for part in parts if part.missing(cache)]
         if not missing:
             say(f"all is there, in {cache}")
