@@ -32,6 +32,11 @@ impl Bits<'_> {
         self.directory.last().map_or(0, |&ones| ones as usize)
     }
 
+    /// The bit at a position.
+    pub(super) fn get(self, at: usize) -> bool {
+        self.words[at / 64] >> (at % 64) & 1 == 1
+    }
+
     /// Ones before position `at`.
     pub(super) fn rank(self, at: usize) -> usize {
         let (word, bit) = (at / 64, at % 64);
@@ -98,6 +103,7 @@ mod tests {
             }
             prop_assert_eq!(found.select(ones.len()), None);
             for at in 0..bits.len() {
+                prop_assert_eq!(found.get(at), bits[at]);
                 prop_assert_eq!(found.rank(at), ones.partition_point(|&one| one < at));
                 prop_assert_eq!(found.next_one(at), ones.iter().copied().find(|&one| one >= at));
             }

@@ -1,28 +1,95 @@
-//! A trie as a file.
+//! A structure of arrays as a file, and a trie as one.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use super::layout::{Buffer, FORMAT_VERSION, HEADER, Layout, MAGIC};
 use super::trie::Trie;
-use crate::artifact::{Overwrite, sha256, write_file};
+use crate::artifact::{AtomicFile, Overwrite, sha256};
 use crate::error::{Error, Result};
 
 /// Bytes of the checksum at the end: SHA-256 of all before it, in hexadecimal.
 const CHECKSUM: usize = 64;
 
+/// A kind of file: what it begins with, and how errors speak of it.
+pub(super) struct Kind {
+    pub(super) magic: u64,
+    pub(super) version: u64,
+    /// Numbers of 8 bytes before the arrays.
+    pub(super) header: usize,
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
+
+const TRIE: Kind = Kind {
+    magic: MAGIC,
+    version: FORMAT_VERSION,
+    header: HEADER,
+    name: "a trie of semantic IDs",
+    help: "write the trie again from its token table",
+};
+
+impl Kind {
+    fn wrong(&self, path: &Path, expected: impl Into<String>, got: impl ToString) -> Error {
+        Error::file(path, expected, got, self.help)
+    }
+
+    /// Writes the memory of a structure to a file, which is whole or not there.
+    pub(super) fn save(body: &[u8], path: &Path, overwrite: Overwrite) -> Result<()> {
+        let mut file = AtomicFile::create(path, overwrite)?;
+        file.write_all(body)
+            .and_then(|()| file.write_all(sha256(body).as_bytes()))
+            .map_err(|e| Error::io("write", path, e))?;
+        file.commit()
+    }
+
+    /// Maps a file of this kind, and checks its mark, version and checksum.
+    pub(super) fn map(&self, path: &Path) -> Result<Mmap> {
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        // SAFETY: a mapped file must not change under the map. Files of catalex appear by a rename and are replaced,
+        // never written to, and what is read from the map is checked against its checksum first.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", path, e))?;
+        if map.len() < self.header * 8 + CHECKSUM || number(&map, 0) != self.magic {
+            return Err(self.wrong(path, self.name, format!("a file of {} bytes without its mark", map.len())));
+        }
+        if number(&map, 1) != self.version {
+            let got = format!("version {}", number(&map, 1));
+            return Err(self.wrong(path, format!("format version {}", self.version), got));
+        }
+        let body = &map[..map.len() - CHECKSUM];
+        if sha256(body).as_bytes() != &map[body.len()..] {
+            return Err(self.wrong(path, "a file as it was written", "another checksum: it is damaged or cut off"));
+        }
+        Ok(map)
+    }
+
+    /// Checks that a mapped file is as long as its header says.
+    pub(super) fn check_length(&self, path: &Path, map: &Mmap, end: usize) -> Result<()> {
+        let expected = end.saturating_add(CHECKSUM);
+        if expected == map.len() {
+            return Ok(());
+        }
+        Err(self.wrong(path, format!("{expected} bytes"), map.len()))
+    }
+}
+
+/// A number of the header.
+pub(super) fn number(map: &[u8], at: usize) -> u64 {
+    let bytes = map.get(at * 8..at * 8 + 8).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u64::from_ne_bytes)
+}
+
 impl Trie {
     /// Writes it to a file, which is whole or not there.
     ///
     /// # Errors
-    /// As [`write_file`].
+    /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
     pub fn save(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        let mut bytes = self.buffer.bytes()[..self.layout.end].to_vec();
-        let checksum = sha256(&bytes);
-        bytes.extend_from_slice(checksum.as_bytes());
-        write_file(path, &bytes, overwrite)
+        Kind::save(&self.buffer.bytes()[..self.layout.end], path, overwrite)
     }
 
     /// Maps a file into memory and checks it: pages are shared by all processes that use the file, and nothing is
@@ -31,39 +98,11 @@ impl Trie {
     /// # Errors
     /// [`Error::Io`] when it cannot be read; [`Error::File`] for another format, another version, or damage.
     pub fn load(path: &Path) -> Result<Self> {
-        let wrong = |expected: String, got: String| Error::File {
-            path: path.to_owned(),
-            expected,
-            got,
-            help: "write the trie again from its token table".into(),
-        };
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-        // SAFETY: a mapped file must not change under the map. Files of catalex appear by a rename and are replaced,
-        // never written to, and what is read from the map is checked against its checksum first.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", path, e))?;
-        let number = |at: usize| {
-            let bytes = map.get(at * 8..at * 8 + 8).and_then(|bytes| bytes.try_into().ok());
-            bytes.map_or(0, u64::from_ne_bytes)
-        };
-        if map.len() < HEADER * 8 + CHECKSUM || number(0) != MAGIC {
-            return Err(wrong(
-                "a trie of semantic IDs".into(),
-                format!("a file of {} bytes without its mark", map.len()),
-            ));
-        }
-        if number(1) != FORMAT_VERSION {
-            return Err(wrong(format!("format version {FORMAT_VERSION}"), format!("version {}", number(1))));
-        }
-        let body = &map[..map.len() - CHECKSUM];
-        if sha256(body).as_bytes() != &map[body.len()..] {
-            return Err(wrong("a file as it was written".into(), "another checksum: it is damaged or cut off".into()));
-        }
-        let nodes: Vec<usize> = (0..number(2).min(8) as usize).map(|level| number(3 + level) as usize).collect();
+        let map = TRIE.map(path)?;
+        let levels = number(&map, 2).min(8) as usize;
+        let nodes: Vec<usize> = (0..levels).map(|level| number(&map, 3 + level) as usize).collect();
         let layout = Layout::new(&nodes);
-        if layout.end != body.len() {
-            return Err(wrong(format!("{} bytes", layout.end + CHECKSUM), format!("{}", map.len())));
-        }
+        TRIE.check_length(path, &map, layout.end)?;
         Ok(Trie { buffer: Buffer::Mapped(map), layout })
     }
 }

@@ -1,4 +1,4 @@
-//! Where a trie's arrays stand in its one piece of memory, and that memory.
+//! One piece of memory that holds arrays, its own or a mapped file's, and where a trie's arrays stand in it.
 
 use std::marker::PhantomData;
 
@@ -62,19 +62,21 @@ impl Layout {
         Layout { levels, rows: section(nodes.last().copied().unwrap_or(0), &mut end), end }
     }
 
-    /// Number of nodes a level.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = usize> {
-        self.levels.iter().map(|level| level.codes.len)
+    /// The numbers before the arrays.
+    pub(super) fn header(&self) -> impl Iterator<Item = u64> {
+        let nodes = self.levels.iter().map(|level| level.codes.len as u64);
+        [MAGIC, FORMAT_VERSION, self.levels.len() as u64].into_iter().chain(nodes)
     }
 }
 
-fn section<T>(len: usize, end: &mut usize) -> Section<T> {
+/// The section of `len` numbers that begins at `end`, which it moves behind them.
+pub(super) fn section<T>(len: usize, end: &mut usize) -> Section<T> {
     let start = *end;
     *end += (len * size_of::<T>()).next_multiple_of(8);
     Section { start, len, of: PhantomData }
 }
 
-/// The memory of a trie: its own, or a file's.
+/// The memory of a structure: its own, or a file's.
 #[derive(Debug)]
 pub(super) enum Buffer {
     Owned(Vec<u64>),
@@ -82,11 +84,9 @@ pub(super) enum Buffer {
 }
 
 impl Buffer {
-    /// Memory for a layout, with its header.
-    pub(super) fn zeroed(layout: &Layout) -> Self {
-        let mut numbers = vec![0u64; layout.end / 8];
-        let header = [MAGIC, FORMAT_VERSION, layout.levels.len() as u64];
-        let header = header.into_iter().chain(layout.nodes().map(|nodes| nodes as u64));
+    /// Memory of `end` bytes that begins with a header.
+    pub(super) fn zeroed(end: usize, header: impl Iterator<Item = u64>) -> Self {
+        let mut numbers = vec![0u64; end / 8];
         numbers.iter_mut().zip(header).for_each(|(number, value)| *number = value);
         Buffer::Owned(numbers)
     }

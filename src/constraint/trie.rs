@@ -71,7 +71,7 @@ impl Trie {
         let nodes: Vec<usize> =
             (0..levels).map(|level| parts.iter().filter(|&&part| usize::from(part) <= level).count()).collect();
         let layout = Layout::new(&nodes);
-        let mut buffer = Buffer::zeroed(&layout);
+        let mut buffer = Buffer::zeroed(layout.end, layout.header());
         for (level, (sections, &nodes)) in layout.levels.iter().zip(&nodes).enumerate() {
             let (mut level_codes, mut words) = (Vec::with_capacity(nodes), vec![0u64; nodes.div_ceil(64)]);
             for (leaf, &part) in parts.iter().enumerate().filter(|(_, part)| usize::from(**part) <= level) {

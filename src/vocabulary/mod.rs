@@ -3,6 +3,7 @@
 //! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them yet: a catalog
 //! that grows never renumbers a token.
 
+mod facets;
 mod files;
 mod hugging_face;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use facets::{FacetTokenizer, trans_rec};
 pub use hugging_face::check_tokenizer;
 
 use crate::artifact::{AtomicDir, Overwrite};

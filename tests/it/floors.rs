@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 15] = [
+const RESIDENTS: [(&str, &[&str]); 16] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
@@ -30,6 +30,7 @@ const RESIDENTS: [(&str, &[&str]); 15] = [
     ("npyz", &["features"]),
     ("flate2", &["quality"]),
     ("memmap2", &["constraint"]),
+    ("libsais", &["constraint"]),
     ("base64", &["quality"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod floors;
+mod fm_index;
 mod frozen;
 mod support;
 

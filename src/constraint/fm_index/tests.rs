@@ -1,0 +1,192 @@
+//! The index against looking through the documents one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::artifact::Overwrite;
+use crate::error::Error;
+
+fn documents() -> impl Strategy<Value = Vec<Document>> {
+    (1usize..4, 1usize..4).prop_flat_map(|(facets, letters)| {
+        let tokens = [7, 0, u32::MAX, 128_256];
+        let token = prop::sample::select(tokens[..=letters].to_vec());
+        let facet = prop::collection::vec(token, 0..if letters == 1 { 40 } else { 12 });
+        let document = prop::collection::vec(facet, facets).prop_filter("a token", |d| d.iter().any(|f| !f.is_empty()));
+        prop::collection::vec(document.prop_map(|facets| Document { facets }), 1..12)
+    })
+}
+
+/// Every place at which a pattern occurs, found by looking.
+fn places(documents: &[Document], pattern: &[u32]) -> Vec<Place> {
+    let mut found = Vec::new();
+    for (item, document) in documents.iter().enumerate() {
+        let joined = document.facets.concat();
+        for at in 0..=joined.len() {
+            if joined[at..].starts_with(pattern) {
+                let mut begins = vec![0];
+                document.facets.iter().for_each(|facet| begins.push(begins.last().unwrap() + facet.len()));
+                let facet = begins[..document.facets.len()].iter().rposition(|&begin| begin <= at).unwrap();
+                found.push(Place { item, facet, offset: at - begins[facet] });
+            }
+        }
+    }
+    found
+}
+
+/// What follows it there, and how often nothing does.
+fn next(documents: &[Document], pattern: &[u32]) -> Continuations {
+    let (mut counts, mut ends) = (BTreeMap::new(), 0);
+    for document in documents {
+        let joined = document.facets.concat();
+        for at in (0..=joined.len()).filter(|&at| joined[at..].starts_with(pattern)) {
+            match joined.get(at + pattern.len()) {
+                Some(&token) => *counts.entry(token).or_insert(0) += 1,
+                None => ends += 1,
+            }
+        }
+    }
+    Continuations { tokens: counts.keys().copied().collect(), counts: counts.into_values().collect(), ends }
+}
+
+fn check(index: &FmIndex, documents: &[Document], pattern: &[u32], found: Occurrences) {
+    assert_eq!(found, index.range(pattern));
+    let expected = places(documents, pattern);
+    assert_eq!(index.count(pattern), expected.len(), "{pattern:?}");
+    assert_eq!((found.count(), found.length()), (expected.len(), pattern.len()), "{pattern:?}");
+    let mut located: Vec<Place> = index.locate(found).collect();
+    located.sort_unstable();
+    assert_eq!(located, expected, "{pattern:?}");
+    let items: BTreeSet<usize> = expected.iter().map(|place| place.item).collect();
+    assert_eq!(index.items(found), items.into_iter().collect::<Vec<_>>());
+    assert_eq!(index.continuations(found), next(documents, pattern), "{pattern:?}");
+}
+
+proptest! {
+    #[test]
+    fn it_answers_as_looking_would(documents in documents(), strange in prop::collection::vec(0u32..9, 1..4)) {
+        let index = FmIndex::new(documents.clone()).unwrap();
+        prop_assert_eq!((index.len(), index.facets()), (documents.len(), documents[0].facets.len()));
+        check(&index, &documents, &[], index.anywhere());
+        check(&index, &documents, &strange, index.range(&strange));
+        for (item, document) in documents.iter().enumerate() {
+            prop_assert_eq!(index.document(item), Some(document.clone()));
+            // All pieces that begin at one place, token by token, and one that is no piece of it.
+            let joined = document.facets.concat();
+            let from = item * 3 % joined.len();
+            let mut found = index.anywhere();
+            for to in from..joined.len() {
+                found = index.extend(found, joined[to]);
+                check(&index, &documents, &joined[from..=to], found);
+                check(&index, &documents, &[&joined[from..=to], &[7]].concat(), index.extend(found, 7));
+            }
+        }
+        prop_assert_eq!(index.document(documents.len()), None);
+    }
+
+    #[test]
+    fn from_their_beginnings_it_is_a_trie(documents in documents()) {
+        let index = FmIndex::new(documents.clone()).unwrap();
+        let all: Vec<Vec<u32>> = documents.iter().map(|document| document.facets.concat()).collect();
+        prop_assert_eq!(index.items(index.beginnings()), (0..all.len()).collect::<Vec<_>>());
+        for identifier in &all {
+            let mut found = index.beginnings();
+            for to in 0..=identifier.len() {
+                let same = all.iter().filter(|other| other.starts_with(&identifier[..to]));
+                let expected: BTreeSet<u32> = same.clone().filter_map(|other| other.get(to).copied()).collect();
+                prop_assert_eq!(found.count(), same.count());
+                prop_assert_eq!(index.continuations(found).tokens, expected.into_iter().collect::<Vec<_>>());
+                prop_assert!(index.locate(found).all(|place| place.offset == 0));
+                if let Some(&token) = identifier.get(to) {
+                    found = index.extend(found, token);
+                }
+            }
+        }
+    }
+}
+
+fn titles() -> Vec<Document> {
+    (0..400u32)
+        .map(|item| Document {
+            facets: vec![vec![item], (0..70).map(|at| 1_000 + (item * at) % 97).collect(), vec![9]],
+        })
+        .collect()
+}
+
+#[test]
+fn a_mapped_index_answers_like_the_saved_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.fm");
+    let index = FmIndex::new(titles()).unwrap();
+    index.save(&path, Overwrite::Refuse).unwrap();
+    assert!(matches!(index.save(&path, Overwrite::Refuse), Err(Error::OutputExists { .. })));
+    let mapped = FmIndex::load(&path).unwrap();
+    assert_eq!(mapped.buffer.bytes()[..mapped.layout.end], *index.buffer.bytes());
+    check(&mapped, &titles(), &[1_002, 1_004], mapped.range(&[1_002, 1_004]));
+    assert_eq!(mapped.document(399), titles().pop());
+    assert_eq!(mapped.tokens(), index.tokens());
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.fm");
+    let items = [[vec![1], vec![5, 6]], [vec![2], vec![6, 6, 8]]].map(|facets| Document { facets: facets.into() });
+    FmIndex::new(items).unwrap().save(&path, Overwrite::Refuse).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let load = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        FmIndex::load(&path).map(|_| ())
+    };
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 4;
+        assert!(matches!(load(&bytes), Err(Error::File { .. })), "byte {at}");
+        assert!(load(&whole[..at]).is_err(), "cut at {at}");
+    }
+    load(&whole).unwrap();
+    let trie = crate::constraint::Trie::new(ndarray::array![[1u16, 2]].view()).unwrap();
+    trie.save(&path, Overwrite::Replace).unwrap();
+    let error = FmIndex::load(&path).unwrap_err().to_string();
+    assert!(error.contains("expected an FM-index of identifiers"), "{error}");
+}
+
+#[test]
+fn documents_that_cannot_be_indexed_are_refused_by_their_number() {
+    let index = |facets: Vec<Vec<Vec<u32>>>| {
+        FmIndex::new(facets.into_iter().map(|facets| Document { facets })).unwrap_err().to_string()
+    };
+    assert!(index(vec![]).contains("expected one item at least"));
+    assert!(
+        index(vec![vec![vec![1], vec![]], vec![vec![1]]])
+            .contains("expected 2 facets an item, as the first has, got 1 at item 2")
+    );
+    assert!(index(vec![vec![vec![1]], vec![vec![]]]).contains("none at item 2"));
+    assert!(index(vec![vec![]]).contains("none at item 1"));
+}
+
+#[test]
+fn occurrences_of_another_index_do_no_harm() {
+    let small = FmIndex::new([Document { facets: vec![vec![1_001]] }]).unwrap();
+    let large = FmIndex::new(titles()).unwrap();
+    for found in [large.anywhere(), large.range(&[1_000]), large.range(&[1_000; 40])] {
+        assert!(small.locate(found).len() <= 2);
+        small.locate(found).for_each(drop);
+        small.continuations(found);
+        small.extend(found, 1_001);
+    }
+}
+
+#[test]
+fn a_whole_vocabulary_may_occur() {
+    let items: Vec<Document> =
+        (0..50_000u32).map(|item| Document { facets: vec![(0..6).map(|at| item * 6 + at).collect()] }).collect();
+    let index = FmIndex::new(items).unwrap();
+    assert_eq!(index.tokens().len(), 300_000);
+    let found = index.range(&[299_997, 299_998]);
+    assert_eq!(index.locate(found).collect::<Vec<_>>(), [Place { item: 49_999, facet: 0, offset: 3 }]);
+    assert_eq!(index.continuations(found), Continuations { tokens: vec![299_999], counts: vec![1], ends: 0 });
+    assert_eq!(index.continuations(index.anywhere()).tokens.len(), 300_000);
+    assert_eq!(index.continuations(index.anywhere()).ends, 50_000);
+}
