@@ -1,8 +1,9 @@
-"""Fetch pinned wheels (and npm's tarballs, alike): pip says where a wheel is, this module downloads it resumably and checks it.
+"""Fetch pinned wheels: pip says where a wheel is, this module downloads it resumably and checks it.
 
 pip alone would do, but it starts a 500 MB download over after a break. So pip is asked for the address only (which
 keeps the user's index, mirror and proxy settings in force), the file is fetched in ranges into `NAME.part`, and where
 that way is closed (an index that wants a password, say) pip downloads it after all. Either way the sha256 decides.
+Tarballs of npm's index go the same way, with npm in pip's place.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Real tokenizers of the families in use, and real sentences in many scripts: what the tests of `catalex vocab` need.
 
-models/tokenizers/NAME/            gpt2, llama3, qwen3, gemma3 and mistral (of Llama 2's kind; also its SentencePiece model)
+models/tokenizers/NAME/            gpt2, llama3, qwen3, gemma3, and mistral with its SentencePiece model
 models/tokenizers/sentences.txt    Django's translations into 100 languages, a sentence a line
 """
 
