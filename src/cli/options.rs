@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use catalex::artifact::Overwrite;
 use catalex::error::{Error, Result};
+use catalex::vocabulary::VocabularyOptions;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,34 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn overwrite(&self) -> Overwrite {
         if self.force { Overwrite::Replace } else { Overwrite::Refuse }
+    }
+}
+
+/// What to write for a language model.
+#[derive(Debug, Clone, Args)]
+pub(super) struct VocabularyFlags {
+    /// Hugging Face tokenizer folder to write an extended copy of: tokenizer.json, a SentencePiece model, or both.
+    #[arg(long, value_name = "HF_DIR")]
+    tokenizer: Option<PathBuf>,
+    /// Add a marker that stands before an ID, such as <|sid_begin|>.
+    #[arg(long, value_name = "TOKEN")]
+    begin_token: Option<String>,
+    /// Add a marker that stands after an ID, such as <|sid_end|>.
+    #[arg(long, value_name = "TOKEN")]
+    end_token: Option<String>,
+    /// Round the embedding rows that vocabulary.json asks for up to a multiple of this.
+    #[arg(long, value_name = "N")]
+    pad_to_multiple_of: Option<u32>,
+}
+
+impl VocabularyFlags {
+    pub(super) fn options(&self) -> VocabularyOptions {
+        VocabularyOptions {
+            tokenizer: self.tokenizer.clone(),
+            begin_token: self.begin_token.clone(),
+            end_token: self.end_token.clone(),
+            pad_to_multiple_of: self.pad_to_multiple_of,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use catalex::progress::Progress;
 use catalex::vocabulary::write_vocabulary;
 use clap::Args;
 
-use super::options::Output;
+use super::options::{Output, VocabularyFlags};
 
 #[derive(Debug, Args)]
 pub(super) struct VocabArgs {
@@ -16,14 +16,13 @@ pub(super) struct VocabArgs {
     tokens: PathBuf,
     #[command(flatten)]
     output: Output,
-    /// Hugging Face tokenizer folder to write an extended copy of.
-    #[arg(long, value_name = "HF_DIR")]
-    tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    vocabulary: VocabularyFlags,
 }
 
 pub(super) fn run(args: VocabArgs, progress: &dyn Progress) -> Result<()> {
     let (out, overwrite) = (&args.output.out, args.output.overwrite());
     catalex::artifact::refuse_existing(out, overwrite)?;
     let table = super::sources::token_table(&args.tokens)?;
-    Ok(write_vocabulary(out, &table, args.tokenizer.as_deref(), overwrite, progress)?)
+    Ok(write_vocabulary(out, &table, &args.vocabulary.options(), overwrite, progress)?)
 }

@@ -4,24 +4,42 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{FORMAT_VERSION, TOKENIZER_FOLDER, TokenIds, VOCABULARY_FILE, Vocabulary};
+use super::hugging_face::Extended;
+use super::options::NewWords;
+use super::{FORMAT_VERSION, TOKENIZER_FOLDER, VOCABULARY_FILE, Vocabulary, VocabularyOptions};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 
-pub(super) fn write(folder: &Path, vocabulary: &Vocabulary, table: &TokenTable, ids: Option<TokenIds>) -> Result<()> {
-    let tokens: Vec<String> = vocabulary.tokens().collect();
+pub(super) fn write(
+    folder: &Path,
+    vocabulary: &Vocabulary,
+    new: &NewWords,
+    table: &TokenTable,
+    options: &VocabularyOptions,
+    extended: Option<&Extended>,
+) -> Result<()> {
+    let words = &new.words;
     write_with(&folder.join("new_tokens.json"), |out| {
-        serde_json::to_writer_pretty(&mut *out, &tokens)?;
+        serde_json::to_writer_pretty(&mut *out, words)?;
         writeln!(out)
     })?;
-    write_with(&folder.join("new_tokens.txt"), |out| tokens.iter().try_for_each(|token| writeln!(out, "{token}")))?;
+    write_with(&folder.join("new_tokens.txt"), |out| words.iter().try_for_each(|word| writeln!(out, "{word}")))?;
+    // LLaMA-Factory parts the list at commas.
+    if !words.iter().any(|word| word.contains(',')) {
+        write_with(&folder.join("llamafactory.yaml"), |out| llama_factory(out, words))?;
+    }
     write_with(&folder.join("index.json"), |out| lc_rec_index(out, table))?;
     write_with(&folder.join(VOCABULARY_FILE), |out| {
-        serde_json::to_writer_pretty(&mut *out, &description(vocabulary, table, ids))?;
+        serde_json::to_writer_pretty(&mut *out, &description(vocabulary, new, table, options, extended))?;
         writeln!(out)
     })
+}
+
+/// Settings by which LLaMA-Factory adds the words to a tokenizer itself. A JSON string is one of YAML, too.
+fn llama_factory(out: &mut dyn Write, words: &[String]) -> io::Result<()> {
+    writeln!(out, "add_tokens: {}\nresize_vocab: true", json!(words.join(",")))
 }
 
 /// LC-Rec's index: `{"item id": ["<a_1>", "<b_2>", ...], ...}`, an item a line, in the table's order.
@@ -34,7 +52,13 @@ fn lc_rec_index(out: &mut dyn Write, table: &TokenTable) -> io::Result<()> {
     writeln!(out, "\n}}")
 }
 
-fn description(vocabulary: &Vocabulary, table: &TokenTable, ids: Option<TokenIds>) -> serde_json::Value {
+fn description(
+    vocabulary: &Vocabulary,
+    new: &NewWords,
+    table: &TokenTable,
+    options: &VocabularyOptions,
+    extended: Option<&Extended>,
+) -> Value {
     let metadata = &table.metadata;
     let levels = metadata.codebook_sizes.len();
     let mut description = json!({
@@ -45,20 +69,42 @@ fn description(vocabulary: &Vocabulary, table: &TokenTable, ids: Option<TokenIds
         "token_format": metadata.token_format,
         "tokens": vocabulary.len(),
         "offsets": (0..levels).map(|level| vocabulary.offset(level)).collect::<Vec<_>>(),
+        "begin_token": new.begin,
+        "end_token": new.end,
+        "add_tokens_list": new.words,
         "tokenizer": null,
     });
-    if let Some(ids) = ids {
-        let by_token: serde_json::Map<String, serde_json::Value> =
-            vocabulary.tokens().zip(ids.first_id..).map(|(token, id)| (token, id.into())).collect();
-        description["tokenizer"] = json!({
-            "folder": TOKENIZER_FOLDER,
-            "first_id": ids.first_id,
-            "last_id": ids.last_id,
-            "vocabulary_size": ids.vocabulary_size,
-            "token_ids": by_token,
-        });
+    if let Some(extended) = extended {
+        description["tokenizer"] = tokenizer(new, options, extended);
     }
     description
+}
+
+fn tokenizer(new: &NewWords, options: &VocabularyOptions, extended: &Extended) -> Value {
+    let ids = &extended.ids;
+    let all = ids.first_id..ids.vocabulary_size;
+    let by_token: Map<String, Value> =
+        new.words.iter().zip(all.clone()).map(|(word, id)| (word.clone(), id.into())).collect();
+    // A matrix never shrinks, so the model's own rows come before padding.
+    let rows = u64::from(ids.vocabulary_size).max(extended.model_rows.unwrap_or(0));
+    let padded = rows.next_multiple_of(u64::from(options.pad_to_multiple_of.unwrap_or(1)));
+    json!({
+        "folder": TOKENIZER_FOLDER,
+        "first_id": ids.first_id,
+        "last_id": ids.vocabulary_size - 1,
+        "first_ids": (0..ids.codebook_sizes.len()).map(|level| ids.first_of_level(level)).collect::<Vec<_>>(),
+        "begin_id": ids.begin,
+        "end_id": ids.end,
+        "vocabulary_size": ids.vocabulary_size,
+        "model_rows": extended.model_rows,
+        "pad_to_multiple_of": options.pad_to_multiple_of,
+        "embedding_rows": padded,
+        "spaces_between_tokens": extended.spaces,
+        "sentencepiece_model": extended.model.as_ref().map(|(name, _)| name),
+        "sentencepiece_extended": extended.model.as_ref().is_some_and(|(_, extended)| *extended),
+        "token_ids": by_token,
+        "trainable_token_indices": all.collect::<Vec<_>>(),
+    })
 }
 
 fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {

@@ -1,279 +1,290 @@
-//! A Hugging Face tokenizer folder with the tokens added.
+//! A Hugging Face tokenizer folder with the new words added.
 //!
-//! `tokenizer.json` is edited as JSON, so that everything else in it is carried over untouched. Tokens are appended
-//! after the highest id in use: recommenders hard-code ids of ordinary words, and none of them may change.
+//! Words are appended after the highest id in use: recommenders hard-code ids of ordinary words, and none of them may
+//! change. Files are edited in place of their text or bytes, so that all else in them is carried over untouched.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use tokenizers::Tokenizer;
 
-use super::{TokenIds, Vocabulary};
+use super::json_edit::{Entries, Place, append};
+use super::options::NewWords;
+use super::record::{RECORD, Record};
+use super::sentencepiece::{Kind, Piece};
+use super::source::{ADDED, CONFIG, DECODER, Source, TOKENIZER, load, unusable};
+use super::verify::verify;
+use super::{TokenIds, Vocabulary, VocabularyOptions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 
-const TOKENIZER: &str = "tokenizer.json";
-const CONFIG: &str = "tokenizer_config.json";
-const ADDED: &str = "added_tokens.json";
-/// What belongs to a tokenizer and is copied as it is; weights do not.
-const COMPANIONS: [&str; 14] = [
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "config.json",
-    "generation_config.json",
-    "tokenization_config.json",
-    "LICENSE",
-    "LICENSE.txt",
+/// Endings of names of weights, which are not copied.
+const WEIGHTS: [&str; 17] = [
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".gguf",
+    ".ggml",
+    ".onnx",
+    ".onnx_data",
+    ".onnx.data",
+    ".h5",
+    ".msgpack",
+    ".tflite",
+    ".npz",
+    ".mlmodel",
+    ".index.json",
+    ".lock",
 ];
+/// The folder of further chat templates.
+const TEMPLATES: &str = "chat_templates";
+/// Most ids without a word that are filled up in a SentencePiece model.
+const MOST_FILLED: u64 = 1_000_000;
 
-/// Checks, before anything long is begun, that a folder holds a tokenizer that can be extended.
-///
-/// # Errors
-/// [`Error::Missing`] without `tokenizer.json`; [`Error::File`] where it cannot be read.
-pub fn check_tokenizer(folder: &Path) -> Result<()> {
-    read(folder).map(|_| ())
+/// What came of extending.
+pub(super) struct Extended {
+    pub(super) ids: TokenIds,
+    /// Rows that the model has, as its `config.json` says.
+    pub(super) model_rows: Option<u64>,
+    /// Name of the SentencePiece model, and whether it got the new words.
+    pub(super) model: Option<(String, bool)>,
+    /// Whether decoding puts spaces between tokens.
+    pub(super) spaces: bool,
 }
 
-/// Writes the extended copy of `source` into the folder `out`, and checks it on every item of the table.
+/// Checks, before anything long is begun, that options can be met for a vocabulary whose model is yet to be made.
+///
+/// # Errors
+/// [`Error::Config`] for options that contradict each other; [`Error::Missing`] for a tokenizer folder without a
+/// tokenizer; [`Error::File`] for one that cannot be read, was extended before, or has some of the tokens.
+pub fn check_options(options: &VocabularyOptions, vocabulary: &Vocabulary) -> Result<()> {
+    let new = options.words(vocabulary)?;
+    let Some(folder) = &options.tokenizer else { return Ok(()) };
+    let source = Source::read(folder)?;
+    if source.record.is_some() {
+        return Err(Error::file(
+            folder,
+            "a tokenizer that was not extended",
+            "one that holds the tokens of an index",
+            "name the tokenizer as it was before it was extended",
+        ));
+    }
+    first_id(&source, &new)?;
+    check_free(&source, &new)
+}
+
+/// Writes the extended copy of the folder `source` into the folder `out`, and checks it on every item of the table.
 pub(super) fn extend(
     source: &Path,
     out: &Path,
-    vocabulary: &Vocabulary,
+    new: &NewWords,
     table: &TokenTable,
     progress: &dyn Progress,
-) -> Result<TokenIds> {
-    let (path, mut tokenizer) = (source.join(TOKENIZER), read(source)?);
-    let tokens: Vec<String> = vocabulary.tokens().collect();
-    let words = words(&tokenizer);
-    if let Some((token, id)) = tokens.iter().find_map(|token| words.get(token.as_str()).map(|id| (token, id))) {
-        return Err(Error::file(
-            &path,
+) -> Result<Extended> {
+    let source = Source::read(source)?;
+    let first_id = first_id(&source, new)?;
+    let wanted = Record::new(&table.metadata, new, first_id);
+    let mut changed: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    match &source.record {
+        Some(record) => {
+            record.check(&source.folder, &wanted)?;
+            check_held(&source, new, first_id)?;
+        }
+        None => {
+            check_free(&source, new)?;
+            if let Some(json) = &source.json {
+                let edited = append(&json.text, Place::Key("added_tokens"), &json_entries(&source, new, first_id));
+                changed.insert(TOKENIZER, edited.map_err(|e| unusable(&json.path, e))?.into_bytes());
+            }
+            edit_companions(&source, new, first_id, &mut changed)?;
+            changed.insert(RECORD, wanted.bytes());
+        }
+    }
+    let model = source.model.as_ref().map(|model| {
+        let name = model.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name, source.extends_model())
+    });
+    if let (Some(model), Some((name, true)), None) = (&source.model, &model, &source.record) {
+        let pieces = filling(&source, first_id)?
+            .into_iter()
+            .chain(new.words.iter().map(|word| Piece { text: word.clone(), kind: Kind::UserDefined }));
+        changed.insert(name, model.with(pieces));
+    }
+    copy(&source.folder, out, &changed)?;
+
+    let (begin, end) = new.markers();
+    let id = |place: usize| first_id + place as u32;
+    let ids = TokenIds {
+        first_id,
+        codebook_sizes: table.metadata.codebook_sizes.clone(),
+        begin: begin.map(id),
+        end: end.map(id),
+        vocabulary_size: id(new.words.len()),
+    };
+    let mut spaces = false;
+    if let Some(json) = &source.json {
+        let extended = match changed.get(TOKENIZER) {
+            Some(text) => {
+                let text = std::str::from_utf8(text).map_err(|e| unusable(&json.path, e))?;
+                &load(text).map_err(|e| unusable(&json.path, e))?
+            }
+            None => &json.tokenizer,
+        };
+        spaces = verify(&source, extended, new, &ids, table, progress)?;
+    }
+    Ok(Extended { ids, model_rows: source.model_rows, model, spaces })
+}
+
+/// Id of the first new word, checked to leave room for all.
+fn first_id(source: &Source, new: &NewWords) -> Result<u32> {
+    if let Some(record) = &source.record {
+        return Ok(record.first_id);
+    }
+    let next = source.next_id();
+    // SentencePiece counts in signed numbers.
+    let most = if source.extends_model() { i32::MAX as u64 } else { u64::from(u32::MAX) };
+    let last = next.saturating_add(new.words.len() as u64);
+    u32::try_from(next).ok().filter(|_| last <= most).ok_or_else(|| {
+        Error::mismatch(
+            format!("ids of {}", source.path().display()),
+            format!("at most {most} after {} more tokens", new.words.len()),
+            format!("{next} in use"),
+            "a token id has 32 bits: take a tokenizer with smaller ids, or a model with fewer codes",
+        )
+    })
+}
+
+/// Refuses a tokenizer that has one of the words already.
+fn check_free(source: &Source, new: &NewWords) -> Result<()> {
+    let mut words = source.words();
+    // A piece that is not one of the tokenizer's words is in the way of one that is to have its own id.
+    for (piece, place) in source.model.iter().flat_map(|model| model.pieces.iter().zip(0..)) {
+        words.entry(&piece.text).or_insert(place);
+    }
+    let taken = |word: &String| words.get(word.as_str()).map(|id| (word.clone(), *id));
+    let taken: Vec<(String, u64)> = new.words.iter().filter_map(taken).collect();
+    match taken.first() {
+        None => Ok(()),
+        Some((word, id)) => Err(Error::file(
+            source.path(),
             "a tokenizer without the index's tokens",
-            format!("{token:?} with id {id}"),
+            format!(
+                "{word:?} with id {id}, and {} more of them, and nothing that says whose they are",
+                taken.len() - 1
+            ),
             "name the tokenizer as it was before it was extended, or choose another --token-format",
-        ));
+        )),
     }
-    let first_id = words.values().max().map_or(0, |id| id + 1);
-    drop(words);
-    let ids = first_id..first_id + tokens.len() as u64;
-    let list = tokenizer.as_object_mut().map(|t| t.entry("added_tokens").or_insert_with(|| json!([])));
-    if let Some(Value::Array(list)) = list {
-        list.extend(tokens.iter().zip(ids.clone()).map(|(token, id)| {
-            let mut entry = Map::from_iter([("id".to_owned(), json!(id))]);
-            entry.extend(added_token(token));
-            Value::Object(entry)
-        }));
+}
+
+/// Checks that a tokenizer which says that it was extended has the words at their ids.
+fn check_held(source: &Source, new: &NewWords, first_id: u32) -> Result<()> {
+    let words = source.words();
+    let place = |(word, id): (&String, u64)| (words.get(word.as_str()) != Some(&id)).then(|| (word.clone(), id));
+    match new.words.iter().zip(u64::from(first_id)..).find_map(place) {
+        None => Ok(()),
+        Some((word, id)) => Err(Error::file(
+            source.path(),
+            format!("{word:?} with id {id}, as {RECORD} beside it says"),
+            words.get(word.as_str()).map_or("no such token".into(), |id| format!("the id {id}")),
+            "name the tokenizer as it was before it was extended",
+        )),
     }
-    write_json(&out.join(TOKENIZER), &tokenizer)?;
-    if let Some(mut config) = read_optional(source, CONFIG)? {
-        if let Some(Value::Object(known)) = config.get_mut("added_tokens_decoder") {
-            known.extend(tokens.iter().zip(ids.clone()).map(|(token, id)| (id.to_string(), added_token(token).into())));
-        }
-        write_json(&out.join(CONFIG), &config)?;
-    }
-    if let Some(mut added) = read_optional(source, ADDED)? {
-        if let Value::Object(known) = &mut added {
-            known.extend(tokens.iter().zip(ids.clone()).map(|(token, id)| (token.clone(), json!(id))));
-        }
-        write_json(&out.join(ADDED), &added)?;
-    }
-    for name in COMPANIONS {
-        let from = source.join(name);
-        if from.is_file() {
-            fs::copy(&from, out.join(name)).map_err(|e| Error::io("copy", &from, e))?;
-        }
-    }
-    let first_id = u32::try_from(first_id).map_err(|e| unusable(&path, e))?;
-    verify(&out.join(TOKENIZER), &path, first_id, vocabulary, table, progress)?;
-    let last_id = first_id + tokens.len() as u32 - 1;
-    Ok(TokenIds { first_id, last_id, vocabulary_size: last_id + 1 })
+}
+
+/// The new elements of `added_tokens`, before them what the companions list and loading would add.
+fn json_entries(source: &Source, new: &NewWords, first_id: u32) -> Entries {
+    let entry = |id: u64, token: Map<String, Value>| {
+        let mut entry = Map::from_iter([("id".to_owned(), json!(id))]);
+        entry.extend(token);
+        Value::Object(entry)
+    };
+    let listed = source.listed_after_json().into_iter().map(|(id, word, more)| {
+        let mut token = added_token(word);
+        token.extend(more.clone());
+        entry(id, token)
+    });
+    let ours = new.words.iter().zip(u64::from(first_id)..).map(|(word, id)| entry(id, added_token(word)));
+    Entries::List(listed.chain(ours).collect())
 }
 
 /// As `tokenizers` writes one. Not normalised: a tokenizer that lowercases must still find `<A_1>`.
-fn added_token(token: &str) -> Map<String, Value> {
-    Map::from_iter([
-        ("content".to_owned(), json!(token)),
-        ("single_word".to_owned(), json!(false)),
-        ("lstrip".to_owned(), json!(false)),
-        ("rstrip".to_owned(), json!(false)),
-        ("normalized".to_owned(), json!(false)),
-        ("special".to_owned(), json!(false)),
-    ])
+fn added_token(word: &str) -> Map<String, Value> {
+    let no = ["single_word", "lstrip", "rstrip", "normalized", "special"].map(|key| (key.to_owned(), json!(false)));
+    Map::from_iter([("content".to_owned(), json!(word))].into_iter().chain(no))
 }
 
-/// Every string that has an id, from the model's vocabulary and the tokens added before.
-fn words(tokenizer: &Value) -> std::collections::HashMap<&str, u64> {
-    let mut words = std::collections::HashMap::new();
-    match &tokenizer["model"]["vocab"] {
-        Value::Object(vocab) => words.extend(vocab.iter().filter_map(|(w, id)| Some((w.as_str(), id.as_u64()?)))),
-        // Unigram: pairs of a piece and its score, the id is the place.
-        Value::Array(pieces) => words.extend(pieces.iter().zip(0..).filter_map(|(p, id)| Some((p[0].as_str()?, id)))),
-        _ => {}
-    }
-    if let Value::Array(added) = &tokenizer["added_tokens"] {
-        words.extend(added.iter().filter_map(|t| Some((t["content"].as_str()?, t["id"].as_u64()?))));
-    }
-    words
-}
-
-/// Encodes every semantic ID with the extended tokenizer: one id a level, and the right one.
-fn verify(
-    extended: &Path,
-    source: &Path,
+fn edit_companions(
+    source: &Source,
+    new: &NewWords,
     first_id: u32,
-    vocabulary: &Vocabulary,
-    table: &TokenTable,
-    progress: &dyn Progress,
+    changed: &mut BTreeMap<&str, Vec<u8>>,
 ) -> Result<()> {
-    let mut tokenizer = Tokenizer::from_file(extended).map_err(|e| unusable(source, e))?;
-    // Some files keep the padding of their last use.
-    tokenizer.with_padding(None);
-    progress.begin("verify", Some(table.codes.nrows() as u64), "IDs");
-    for (row, codes) in table.codes.rows().into_iter().enumerate() {
-        let id = table.semantic_id(row);
-        let encoding = tokenizer.encode(id.as_str(), false).map_err(|e| unusable(source, e))?;
-        let index = |(level, &code): (usize, &u16)| first_id + vocabulary.index(level, code) as u32;
-        let expected: Vec<u32> = codes.iter().enumerate().map(index).collect();
-        if encoding.get_ids() != expected {
-            return Err(Error::Item {
-                item: table.item_ids.text(row),
-                expected: format!("{id} to be encoded as {expected:?} by the extended tokenizer"),
-                got: format!("{:?}", encoding.get_ids()),
-                help: "choose another --token-format; this tokenizer splits these tokens".into(),
-            });
-        }
-        progress.advance(1);
+    let ids = u64::from(first_id)..;
+    // Loading a SentencePiece model alone, transformers finds in a text only what is listed here.
+    if let Some(config) = source.config.as_ref().filter(|text| text.contains(DECODER) || source.json.is_none()) {
+        let pairs = new.words.iter().zip(ids.clone()).map(|(word, id)| (id.to_string(), added_token(word).into()));
+        let edited = append(config, Place::Key(DECODER), &Entries::Object(pairs.collect()));
+        changed.insert(CONFIG, edited.map_err(|e| unusable(&source.folder.join(CONFIG), e))?.into_bytes());
     }
-    progress.end();
+    if let Some(added) = &source.added {
+        let pairs = new.words.iter().zip(ids).map(|(word, id)| (word.clone(), json!(id)));
+        let edited = append(added, Place::Whole, &Entries::Object(pairs.collect()));
+        changed.insert(ADDED, edited.map_err(|e| unusable(&source.folder.join(ADDED), e))?.into_bytes());
+    }
     Ok(())
 }
 
-fn read(folder: &Path) -> Result<Value> {
-    let path = folder.join(TOKENIZER);
-    if !path.is_file() {
-        return Err(Error::Missing {
-            path,
-            expected: "the tokenizer of a Hugging Face folder".into(),
-            help: "name a folder with tokenizer.json; AutoTokenizer's save_pretrained writes one".into(),
-        });
+/// Pieces for the ids between the model's last and the first new one: words that the tokenizer keeps outside of its
+/// model, as T5 its `<extra_id_0>`. They are of kinds that are never found in a text, so that texts stay as they were.
+fn filling(source: &Source, first_id: u32) -> Result<Vec<Piece>> {
+    let Some(model) = &source.model else { return Ok(vec![]) };
+    let pieces = model.pieces.len() as u64;
+    let gap = u64::from(first_id).saturating_sub(pieces);
+    if gap > MOST_FILLED {
+        let got = format!("{pieces} pieces, {gap} fewer than the tokenizer's ids");
+        let help = "leave the SentencePiece model out of the folder, or take a tokenizer without such a gap";
+        return Err(Error::file(&model.path, format!("at most {MOST_FILLED} ids without a piece"), got, help));
     }
-    let tokenizer = read_json(&path)?;
-    Tokenizer::from_file(&path).map_err(|e| unusable(&path, e))?;
-    Ok(tokenizer)
+    let known: HashSet<&str> = model.pieces.iter().map(|piece| piece.text.as_str()).collect();
+    let by_id: HashMap<u64, &str> = source.words().into_iter().map(|(word, id)| (id, word)).collect();
+    let fill = |id: u64| match by_id.get(&id).filter(|word| !known.contains(**word)) {
+        Some(word) => Piece { text: (*word).to_owned(), kind: Kind::Control },
+        None => Piece { text: format!("<catalex_unused_{id}>"), kind: Kind::Unused },
+    };
+    Ok((pieces..u64::from(first_id)).map(fill).collect())
 }
 
-fn read_optional(folder: &Path, name: &str) -> Result<Option<Value>> {
-    let path = folder.join(name);
-    path.is_file().then(|| read_json(&path)).transpose()
-}
-
-fn read_json(path: &Path) -> Result<Value> {
-    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| unusable(path, e))
-}
-
-fn unusable(path: &Path, reason: impl ToString) -> Error {
-    let help = "save it again with AutoTokenizer's save_pretrained";
-    Error::file(path, "a Hugging Face tokenizer", reason, help)
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<()> {
-    let json = serde_json::to_string_pretty(value).map_err(|e| Error::io("write", path, e.into()))?;
-    fs::write(path, json + "\n").map_err(|e| Error::io("write", path, e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::artifact::Overwrite;
-    use crate::item_ids::ItemIds;
-    use crate::progress::Silent;
-    use crate::semantic_id::{Collisions, TableMetadata, TokenFormat};
-    use crate::vocabulary::write_vocabulary;
-
-    fn table(format: &str) -> TokenTable {
-        TokenTable {
-            item_ids: ItemIds::Strings(vec!["x".into(), "y\"".into()]),
-            codes: ndarray::array![[1, 0], [0, 2]],
-            residual_error: vec![0.0; 2],
-            reassigned: vec![false; 2],
-            metadata: TableMetadata {
-                model_hash: "abc".into(),
-                codebook_sizes: vec![2, 3],
-                token_format: format.parse::<TokenFormat>().unwrap(),
-                policy: Collisions::Resolve,
-                collisions: None,
-            },
+/// The folder's files, but for weights, as they are or as they were changed.
+fn copy(from: &Path, to: &Path, changed: &BTreeMap<&str, Vec<u8>>) -> Result<()> {
+    for (name, bytes) in changed {
+        let path = to.join(name);
+        fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))?;
+    }
+    for (name, path) in files(from)? {
+        let text = name.to_string_lossy();
+        let weights = WEIGHTS.iter().any(|ending| text.ends_with(ending)) || text.starts_with('.');
+        if path.is_file() && !weights && !changed.contains_key(&*text) {
+            fs::copy(&path, to.join(&name)).map_err(|e| Error::io("copy", &path, e))?;
+        }
+        if path.is_dir() && text == TEMPLATES {
+            let inside = to.join(TEMPLATES);
+            fs::create_dir(&inside).map_err(|e| Error::io("create", &inside, e))?;
+            for (name, template) in files(&path)?.into_iter().filter(|(_, path)| path.is_file()) {
+                fs::copy(&template, inside.join(name)).map_err(|e| Error::io("copy", &template, e))?;
+            }
         }
     }
+    Ok(())
+}
 
-    /// A lowercasing WordPiece tokenizer with an added token after a gap in nothing.
-    fn source(folder: &Path) {
-        let tokenizer = json!({
-            "version": "1.0", "truncation": null, "padding": null,
-            "added_tokens": [{"id": 0, "content": "[UNK]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
-            "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "BertPreTokenizer"},
-            "post_processor": null, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
-                      "vocab": {"[UNK]": 0, "hello": 1, "yes": 2, "no": 3}},
-        });
-        write_json(&folder.join(TOKENIZER), &tokenizer).unwrap();
-        write_json(
-            &folder.join(CONFIG),
-            &json!({"added_tokens_decoder": {"0": {"content": "[UNK]"}}, "chat_template": "x"}),
-        )
-        .unwrap();
-        fs::write(folder.join("model.safetensors"), "weights").unwrap();
-    }
-
-    #[test]
-    fn the_extended_tokenizer_keeps_old_ids_and_knows_every_semantic_id() {
-        let folder = tempfile::tempdir().unwrap();
-        source(folder.path());
-        let out = folder.path().join("vocabulary");
-        write_vocabulary(&out, &table("<{level}_{code}>"), Some(folder.path()), Overwrite::Refuse, &Silent).unwrap();
-        let description = read_json(&out.join("vocabulary.json")).unwrap();
-        assert_eq!(description["tokenizer"]["token_ids"]["<b_2>"], 8);
-        assert_eq!(description["tokenizer"]["vocabulary_size"], 9);
-        let index = read_json(&out.join("index.json")).unwrap();
-        assert_eq!(index, json!({"x": ["<a_1>", "<b_0>"], "y\"": ["<a_0>", "<b_2>"]}));
-        let extended = out.join("tokenizer");
-        assert!(!extended.join("model.safetensors").exists());
-        assert_eq!(read_json(&extended.join(CONFIG)).unwrap()["added_tokens_decoder"]["8"]["content"], "<b_2>");
-        let tokenizer = Tokenizer::from_file(extended.join(TOKENIZER)).unwrap();
-        let encoded = tokenizer.encode("Yes <a_1><b_0> no", false).unwrap();
-        assert_eq!(encoded.get_ids(), [2, 5, 6, 3]);
-
-        let again = write_vocabulary(
-            &folder.path().join("v2"),
-            &table("<{level}_{code}>"),
-            Some(&extended),
-            Overwrite::Refuse,
-            &Silent,
-        );
-        assert!(again.unwrap_err().to_string().contains("before it was extended"));
-        assert!(!folder.path().join("v2").exists());
-    }
-
-    #[test]
-    fn tokens_that_are_words_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        source(folder.path());
-        let mut tokenizer = read_json(&folder.path().join(TOKENIZER)).unwrap();
-        tokenizer["model"]["vocab"]["b-1"] = json!(4);
-        write_json(&folder.path().join(TOKENIZER), &tokenizer).unwrap();
-        let out = folder.path().join("vocabulary");
-        let error = write_vocabulary(&out, &table("{level}-{code}"), Some(folder.path()), Overwrite::Refuse, &Silent);
-        assert!(error.unwrap_err().to_string().contains("\"b-1\" with id 4"));
-        assert!(check_tokenizer(&out).unwrap_err().to_string().contains("save_pretrained"));
-    }
+fn files(folder: &Path) -> Result<BTreeMap<OsString, std::path::PathBuf>> {
+    let fail = |e| Error::io("read", folder, e);
+    let entries = fs::read_dir(folder).map_err(fail)?;
+    entries.map(|entry| entry.map(|e| (e.file_name(), e.path())).map_err(fail)).collect()
 }

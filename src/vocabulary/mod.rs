@@ -6,14 +6,23 @@
 mod facets;
 mod files;
 mod hugging_face;
+mod json_edit;
+mod options;
+mod record;
+mod sentencepiece;
+mod source;
+#[cfg(test)]
+mod tests;
+mod token_ids;
+mod verify;
 
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
-
 pub use facets::{FacetTokenizer, trans_rec};
-pub use hugging_face::check_tokenizer;
+pub use hugging_face::check_options;
+pub use options::VocabularyOptions;
+pub use token_ids::TokenIds;
 
 use crate::artifact::{AtomicDir, Overwrite};
 use crate::error::{Error, Result};
@@ -68,52 +77,34 @@ impl Vocabulary {
     }
 }
 
-/// Where the tokens stand in an extended tokenizer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TokenIds {
-    /// Number of ids before: the first id of ours.
-    pub first_id: u32,
-    /// The last id of ours.
-    pub last_id: u32,
-    /// Ids from 0 to the highest in use, ours among them: the rows an embedding matrix needs.
-    pub vocabulary_size: u32,
-}
-
 /// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json`,
-/// `vocabulary.json`, and with `tokenizer` an extended copy of that Hugging Face folder in `tokenizer/`.
+/// `vocabulary.json`, and with [`VocabularyOptions::tokenizer`] an extended copy of that Hugging Face folder in
+/// `tokenizer/`.
 ///
 /// # Errors
-/// As [`AtomicDir`]; [`Error::Missing`], [`Error::File`] or [`Error::Mismatch`] for a tokenizer that cannot be
-/// extended, or that does not encode every semantic ID to one id a level.
+/// As [`AtomicDir`]; [`Error::Config`] for options that contradict each other; [`Error::Missing`], [`Error::File`],
+/// [`Error::Item`] or [`Error::Mismatch`] for a tokenizer that cannot be extended, that would not encode every semantic
+/// ID to one id a level, or that would encode ordinary text in another way than before.
 pub fn write_vocabulary(
     target: &Path,
     table: &TokenTable,
-    tokenizer: Option<&Path>,
+    options: &VocabularyOptions,
     overwrite: Overwrite,
     progress: &dyn Progress,
 ) -> Result<()> {
     let vocabulary = Vocabulary::new(&table.metadata.codebook_sizes, table.metadata.token_format.clone());
+    let new = options.words(&vocabulary)?;
     let folder = AtomicDir::create(target, VOCABULARY_FILE, overwrite)?;
-    let ids = tokenizer
+    let extended = options
+        .tokenizer
+        .as_deref()
         .map(|source| {
             let out = folder.path().join(TOKENIZER_FOLDER);
             fs::create_dir(&out).map_err(|e| Error::io("create", &out, e))?;
-            hugging_face::extend(source, &out, &vocabulary, table, progress)
+            hugging_face::extend(source, &out, &new, table, progress)
         })
         .transpose()?;
-    files::write(folder.path(), &vocabulary, table, ids)?;
+    // What else is made with the extended tokenizer goes into `folder` here, before it appears as a whole.
+    files::write(folder.path(), &vocabulary, &new, table, options, extended.as_ref())?;
     folder.commit()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_are_level_major_and_of_any_size() {
-        let vocabulary = Vocabulary::new(&[2, 3], TokenFormat::default());
-        assert_eq!(vocabulary.tokens().collect::<Vec<_>>(), ["<a_0>", "<a_1>", "<b_0>", "<b_1>", "<b_2>"]);
-        assert_eq!((vocabulary.len(), vocabulary.offset(1), vocabulary.index(1, 2)), (5, 2, 4));
-        assert_eq!(Vocabulary::new(&[65_536], TokenFormat::default()).tokens().last().unwrap(), "<a_65535>");
-    }
 }

@@ -125,12 +125,47 @@ fn write_inputs(folder: &Path) {
     fs::copy(mobilenet().join("preprocessor_config.json"), at("bad-graph/preprocessor_config.json")).unwrap();
     fs::write(at("bad-graph/model.onnx"), "no graph").unwrap();
     fs::write(at("bad-tokenizer/tokenizer.json"), "{\"model\": 3}").unwrap();
+    write_tokenizers(folder);
     // Settings.
     fs::write(at("unknown.toml"), "levles = 3\n").unwrap();
     fs::write(at("syntax.toml"), "levels = = 3\n").unwrap();
     fs::write(at("type.toml"), "levels = \"three\"\n").unwrap();
     fs::create_dir(at("folder")).unwrap();
     fs::write(at("folder/precious.txt"), "keep").unwrap();
+}
+
+/// Small WordPiece tokenizers, each with its own fault, and SentencePiece models.
+fn write_tokenizers(folder: &Path) {
+    let write = |name: &str, vocab: &str| {
+        fs::create_dir(folder.join(name)).unwrap();
+        let tokenizer = format!(
+            r###"{{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+            "pre_tokenizer": {{"type": "Whitespace"}}, "post_processor": null, "decoder": null,
+            "model": {{"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##",
+                       "max_input_chars_per_word": 100, "vocab": {{"?": 0, {vocab}}}}}}}"###
+        );
+        fs::write(folder.join(name).join("tokenizer.json"), tokenizer).unwrap();
+    };
+    write("hf", "\"yes\": 1");
+    write("taken", "\"<b_2>\": 1");
+    write("huge", "\"yes\": 4294967290");
+    write("gaps", "\"yes\": 90");
+    write("listing", "\"yes\": 1");
+    fs::write(folder.join("listing/added_tokens.json"), "[1]").unwrap();
+    write("other-index", "\"yes\": 1");
+    fs::write(
+        folder.join("other-index/catalex.json"),
+        r#"{"format_version": 1, "model_hash": "abc", "codebook_sizes": [4, 4, 4], "token_format": "<{level}_{code}>",
+            "begin_token": null, "end_token": null, "first_id": 2}"#,
+    )
+    .unwrap();
+    write("bad-record", "\"yes\": 1");
+    fs::write(folder.join("bad-record/catalex.json"), "{}").unwrap();
+    fs::create_dir(folder.join("cut-model")).unwrap();
+    fs::write(folder.join("cut-model/spiece.model"), b"\x0a\x09\x0a\x05<unk>\x18\x02\x0a\x30\x0a").unwrap();
+    fs::create_dir(folder.join("xlm-r")).unwrap();
+    fs::write(folder.join("xlm-r/sentencepiece.bpe.model"), b"\x0a\x09\x0a\x05<unk>\x18\x02").unwrap();
+    fs::write(folder.join("xlm-r/tokenizer_config.json"), r#"{"tokenizer_class": "XLMRobertaTokenizer"}"#).unwrap();
 }
 
 /// Cases that every build has.
@@ -186,6 +221,36 @@ const FROZEN: &[Case] = &[
         &["tokenizer.json", "save_pretrained"],
     ),
     Case("bad tokenizer.json", "vocab @t.parquet --out @o --tokenizer @bad-tokenizer", 1, &["tokenizer.json"]),
+    Case("no tokenizer folder", "vocab @t.parquet --out @o --tokenizer @nowhere", 1, &["nowhere", "does not exist"]),
+    Case("tokens are taken", "vocab @t.parquet --out @o --tokenizer @taken", 1, &["taken", "\"<b_2>\" with id 1"]),
+    Case("ids are used up", "vocab @t.parquet --out @o --tokenizer @huge", 1, &["huge", "32 bits", "4294967291"]),
+    Case("ids with gaps", "vocab @t.parquet --out @o --tokenizer @gaps", 1, &["gaps", "\"<a_0>\"", "without a gap"]),
+    Case("bad added tokens", "vocab @t.parquet --out @o --tokenizer @listing", 1, &["added_tokens.json"]),
+    Case(
+        "another index's tokenizer",
+        "vocab @t.parquet --out @o --tokenizer @other-index",
+        1,
+        &["other-index", "hash abc", "before it was extended"],
+    ),
+    Case("bad record", "vocab @t.parquet --out @o --tokenizer @bad-record", 1, &["catalex.json", "damaged"]),
+    Case("cut SentencePiece", "vocab @t.parquet --out @o --tokenizer @cut-model", 1, &["spiece.model", "cut short"]),
+    Case("other ids than places", "vocab @t.parquet --out @o --tokenizer @xlm-r", 1, &["XLMRobertaTokenizer"]),
+    Case("vocabulary exists", "vocab @t.parquet --out @words.txt --tokenizer @hf", 1, &["already there", "--force"]),
+    Case("empty marker", "vocab @t.parquet --out @o --begin-token=", 2, &["begin-token", "empty"]),
+    Case("marker is a code", "vocab @t.parquet --out @o --end-token <a_1>", 2, &["end-token", "<a_1>"]),
+    Case("padding without ids", "vocab @t.parquet --out @o --pad-to-multiple-of 64", 2, &["together with --tokenizer"]),
+    Case(
+        "padding to nothing",
+        "vocab @t.parquet --out @o --tokenizer @hf --pad-to-multiple-of 0",
+        2,
+        &["pad-to-multiple-of", "1 or more"],
+    ),
+    Case(
+        "marker in ordinary text",
+        "vocab @t.parquet --out @o --tokenizer @hf --begin-token :",
+        1,
+        &["ordinary text", "marker"],
+    ),
 ];
 
 /// Cases of training.

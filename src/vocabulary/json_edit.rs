@@ -1,0 +1,159 @@
+//! Entries appended to a list or an object inside a JSON text, every other byte left as it is.
+//!
+//! Reading and writing a tokenizer anew would change the spelling of numbers and escapes in it. The place to insert
+//! at is found by a parser; only the insertion is written.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What is appended: values to a list, pairs to an object.
+pub(super) enum Entries {
+    List(Vec<Value>),
+    Object(Vec<(String, Value)>),
+}
+
+/// The whole text as an object, or the value of one of its keys.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    Whole,
+    Key(&'a str),
+}
+
+/// The text with entries appended at a place. A key that is not there is added at the text's end.
+///
+/// # Errors
+/// What is wrong with the text, as a sentence without a file's name.
+pub(super) fn append(text: &str, place: Place<'_>, entries: &Entries) -> Result<String, String> {
+    let whole: Object<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let is_list = matches!(entries, Entries::List(_));
+    let (from, to, depth) = match place {
+        Place::Whole => {
+            let from = text.len() - text.trim_start().len();
+            (from, text.trim_end().len(), 0)
+        }
+        Place::Key(key) => match whole.0.iter().rev().find(|(name, _)| name == key) {
+            Some((_, raw)) => {
+                let from = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+                (from, from + raw.get().len(), 1)
+            }
+            None => {
+                let value = match entries {
+                    Entries::List(values) => Value::Array(values.clone()),
+                    Entries::Object(pairs) => Value::Object(pairs.iter().cloned().collect()),
+                };
+                return append(text, Place::Whole, &Entries::Object(vec![(key.to_owned(), value)]));
+            }
+        },
+    };
+    let container = &text[from..to];
+    if container.starts_with('[') != is_list || container.starts_with('{') == is_list {
+        let kind = if is_list { "a list" } else { "an object" };
+        let name = if let Place::Key(key) = place { key } else { "the file" };
+        return Err(format!("{name} is not {kind}"));
+    }
+    let inside = container[1..container.len() - 1].trim_end();
+    let at = from + 1 + inside.len();
+    // A list that stands on lines of its own goes on so; an empty one does as the whole text.
+    let lines = if inside.is_empty() { text.trim_end().contains('\n') } else { container.contains('\n') };
+    let inserted = written(entries, depth, lines, !inside.is_empty());
+    let rest = if inside.is_empty() && lines { &text[to - 1..] } else { &text[at..] };
+    let closing = if inside.is_empty() && lines { format!("\n{}", "  ".repeat(depth)) } else { String::new() };
+    Ok([&text[..at], &inserted, &closing, rest].concat())
+}
+
+fn written(entries: &Entries, depth: usize, lines: bool, goes_on: bool) -> String {
+    let indent = "  ".repeat(depth + 1);
+    let value = |value: &Value| if lines { pretty(value, &indent) } else { value.to_string() };
+    let parts: Vec<String> = match entries {
+        Entries::List(values) => values.iter().map(value).collect(),
+        Entries::Object(pairs) => {
+            let colon = if lines { ": " } else { ":" };
+            pairs.iter().map(|(key, v)| format!("{}{colon}{}", Value::from(key.as_str()), value(v))).collect()
+        }
+    };
+    let mut out = String::new();
+    for (place, part) in parts.iter().enumerate() {
+        if goes_on || place > 0 {
+            out.push(',');
+        }
+        if lines {
+            out += "\n";
+            out += &indent;
+        }
+        out += part;
+    }
+    out
+}
+
+fn pretty(value: &Value, indent: &str) -> String {
+    // A value that was just made has nothing that cannot be written.
+    serde_json::to_string_pretty(value).unwrap_or_default().replace('\n', &format!("\n{indent}"))
+}
+
+/// An object's keys and the text of its values, in order.
+struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer.deserialize_map(Visitor).map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lines_go_on_as_lines_and_a_line_as_a_line() {
+        let list = Entries::List(vec![json!({"id": 1})]);
+        let cases = [
+            ("{\"a\": [1], \"b\": -0.10}", "{\"a\": [1,{\"id\":1}], \"b\": -0.10}"),
+            ("{\n  \"a\": [\n    1\n  ]\n}\n", "{\n  \"a\": [\n    1,\n    {\n      \"id\": 1\n    }\n  ]\n}\n"),
+            ("{\n  \"a\": []\n}", "{\n  \"a\": [\n    {\n      \"id\": 1\n    }\n  ]\n}"),
+            ("{\"b\":1e3}", "{\"b\":1e3,\"a\":[{\"id\":1}]}"),
+            ("{}", "{\"a\":[{\"id\":1}]}"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(append(text, Place::Key("a"), &list).unwrap(), expected);
+        }
+        let pair = Entries::Object(vec![("<é>".into(), json!(7))]);
+        assert_eq!(append("{\n  \"x\": 1\n}\n", Place::Whole, &pair).unwrap(), "{\n  \"x\": 1,\n  \"<é>\": 7\n}\n");
+        assert!(append("{\"a\": 3}", Place::Key("a"), &list).unwrap_err().contains("a is not a list"));
+        assert!(append("[1]", Place::Whole, &pair).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_there_stays_to_the_byte(keys in prop::collection::vec("[a-z\\\\\"é]{0,4}", 0..5), pretty: bool) {
+            let mut whole: serde_json::Map<String, Value> =
+                keys.iter().map(|k| (k.clone(), json!([k, {"n": 1.50}]))).collect();
+            whole.insert("added".into(), json!(["<x>", "]"]));
+            let text = if pretty { serde_json::to_string_pretty(&whole) } else { serde_json::to_string(&whole) }.unwrap();
+            let new = append(&text, Place::Key("added"), &Entries::List(vec![json!("<y>")])).unwrap();
+            whole["added"] = json!(["<x>", "]", "<y>"]);
+            prop_assert_eq!(serde_json::from_str::<Value>(&new).unwrap(), Value::Object(whole));
+            let common = text.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+            prop_assert!(new.ends_with(&text[common..]));
+        }
+    }
+}

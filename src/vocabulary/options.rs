@@ -1,0 +1,109 @@
+//! What a vocabulary is asked to hold beyond the codes' tokens.
+
+use std::path::PathBuf;
+
+use super::Vocabulary;
+use crate::error::{Error, Result};
+
+/// What to write into a vocabulary folder besides the token lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VocabularyOptions {
+    /// Hugging Face tokenizer folder to write an extended copy of.
+    pub tokenizer: Option<PathBuf>,
+    /// Marker before a semantic ID, such as `<|sid_begin|>`.
+    pub begin_token: Option<String>,
+    /// Marker after a semantic ID, such as `<|sid_end|>`.
+    pub end_token: Option<String>,
+    /// Round the size of the embedding matrix up to a multiple of this, which some hardware likes.
+    pub pad_to_multiple_of: Option<u32>,
+}
+
+/// The new words: all codes' tokens in order, then the markers.
+pub(super) struct NewWords {
+    pub(super) words: Vec<String>,
+    pub(super) codes: usize,
+    pub(super) begin: Option<String>,
+    pub(super) end: Option<String>,
+}
+
+impl NewWords {
+    /// Place of the begin marker and of the end marker.
+    pub(super) fn markers(&self) -> (Option<usize>, Option<usize>) {
+        let begin = self.begin.as_ref().map(|_| self.codes);
+        let end = self.end.as_ref().map(|_| self.codes + usize::from(begin.is_some()));
+        (begin, end)
+    }
+}
+
+impl VocabularyOptions {
+    /// Checks the options, and that no new word can be taken for another.
+    pub(super) fn words(&self, vocabulary: &Vocabulary) -> Result<NewWords> {
+        if self.pad_to_multiple_of == Some(0) {
+            return Err(Error::config("pad-to-multiple-of", "1 or more", "0", "leave the flag away to pad nothing"));
+        }
+        if self.pad_to_multiple_of.is_some() && self.tokenizer.is_none() {
+            let (expected, help) = ("together with --tokenizer", "name the tokenizer whose ids are to be padded");
+            return Err(Error::config("pad-to-multiple-of", expected, "it alone", help));
+        }
+        let mut words: Vec<String> = vocabulary.tokens().collect();
+        let codes = words.len();
+        for (key, marker) in [("begin-token", &self.begin_token), ("end-token", &self.end_token)] {
+            let Some(marker) = marker else { continue };
+            let refuse = |reason: String| {
+                Err(Error::config(
+                    key,
+                    "a marker such as <|sid_begin|>",
+                    format!("{marker:?}: {reason}"),
+                    "choose another",
+                ))
+            };
+            if marker.is_empty() {
+                return refuse("it is empty".into());
+            }
+            if marker.chars().any(|c| c.is_whitespace() || c.is_control()) {
+                return refuse("a token cannot hold white space".into());
+            }
+            if let Some(word) = words.iter().find(|word| word.contains(marker.as_str()) || marker.contains(*word)) {
+                return refuse(format!("in a text it could not be told from {word:?}"));
+            }
+            words.push(marker.clone());
+        }
+        Ok(NewWords { words, codes, begin: self.begin_token.clone(), end: self.end_token.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantic_id::TokenFormat;
+
+    fn words(begin: &str, end: &str) -> Result<Vec<String>> {
+        let options = VocabularyOptions {
+            begin_token: Some(begin.into()),
+            end_token: Some(end.into()),
+            ..VocabularyOptions::default()
+        };
+        options.words(&Vocabulary::new(&[2, 1], TokenFormat::default())).map(|new| new.words)
+    }
+
+    #[test]
+    fn markers_come_after_the_codes() {
+        assert_eq!(words("<|begin|>", "<|end|>").unwrap(), ["<a_0>", "<a_1>", "<b_0>", "<|begin|>", "<|end|>"]);
+    }
+
+    #[test]
+    fn markers_that_could_be_mistaken_are_refused() {
+        let refused = [
+            ("", "x", "empty"),
+            ("<a b>", "x", "white space"),
+            ("<a_1>", "x", "\"<a_1>\""),
+            ("a_", "x", "\"<a_0>\""),
+            ("<<b_0>>", "x", "\"<b_0>\""),
+            ("<|id|>", "<|id|>", "\"<|id|>\""),
+        ];
+        for (begin, end, says) in refused {
+            let message = words(begin, end).unwrap_err().to_string();
+            assert!(message.contains(says), "{message}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `catalex.json` in an extended tokenizer's folder: which model's tokens it was extended by.
+//!
+//! Tokenizers ignore the file. By it a second run knows its own work, and refuses another's.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::FORMAT_VERSION;
+use super::options::NewWords;
+use crate::error::{Error, Result};
+use crate::semantic_id::{TableMetadata, TokenFormat};
+
+/// The file's name.
+pub(super) const RECORD: &str = "catalex.json";
+
+/// What the tokenizer was extended by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    format_version: u32,
+    model_hash: String,
+    codebook_sizes: Vec<usize>,
+    token_format: TokenFormat,
+    begin_token: Option<String>,
+    end_token: Option<String>,
+    pub(super) first_id: u32,
+}
+
+impl Record {
+    pub(super) fn new(metadata: &TableMetadata, new: &NewWords, first_id: u32) -> Self {
+        Record {
+            format_version: FORMAT_VERSION,
+            model_hash: metadata.model_hash.clone(),
+            codebook_sizes: metadata.codebook_sizes.clone(),
+            token_format: metadata.token_format.clone(),
+            begin_token: new.begin.clone(),
+            end_token: new.end.clone(),
+            first_id,
+        }
+    }
+
+    /// The record of a folder that catalex has extended.
+    pub(super) fn find(folder: &Path) -> Result<Option<Record>> {
+        let path = folder.join(RECORD);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let record: Record = serde_json::from_slice(&bytes).map_err(|e| damaged(&path, e))?;
+        if record.format_version != FORMAT_VERSION {
+            return Err(damaged(&path, format!("format version {}", record.format_version)));
+        }
+        Ok(Some(record))
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Of strings and numbers only: it can be written.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+
+    /// Checks that the folder was extended by what it is to be extended by now.
+    pub(super) fn check(&self, folder: &Path, wanted: &Record) -> Result<()> {
+        let marker = |token: &Option<String>| token.as_deref().unwrap_or("none").to_owned();
+        let figures = |r: &Record| {
+            [
+                ("the model with hash", r.model_hash.clone()),
+                ("codebooks of", format!("{:?}", r.codebook_sizes)),
+                ("the token format", r.token_format.to_string()),
+                ("the begin marker", marker(&r.begin_token)),
+                ("the end marker", marker(&r.end_token)),
+            ]
+        };
+        for ((what, got), (_, expected)) in figures(self).into_iter().zip(figures(wanted)) {
+            if got != expected {
+                return Err(Error::file(
+                    folder,
+                    format!("a tokenizer that was not extended, or by {what} {expected}"),
+                    format!("one extended by {what} {got}"),
+                    "name the tokenizer as it was before it was extended",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn damaged(path: &Path, got: impl ToString) -> Error {
+    let expected = format!("the record of an extended tokenizer, format version {FORMAT_VERSION}");
+    Error::artifact(path, expected, got, "name the tokenizer as it was before it was extended")
+}

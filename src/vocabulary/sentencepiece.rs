@@ -1,0 +1,210 @@
+//! A SentencePiece model file, to which pieces are appended.
+//!
+//! The file is a protobuf message whose field 1 is the list of pieces; a piece's place is its id. In protobuf the
+//! elements of a list may stand anywhere in a message, so pieces appended at the file's end are the last of the list,
+//! and all that was there stays as it is to the byte, fields that nobody here knows of among it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Names under which Hugging Face folders keep the file.
+pub(super) const NAMES: [&str; 4] = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model"];
+
+/// What a piece is, in the numbers of SentencePiece's own definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Normal = 1,
+    Unknown = 2,
+    /// Never found in a text and not shown when decoded.
+    Control = 3,
+    /// Found in a text as it stands, before all else.
+    UserDefined = 4,
+    /// Never found in a text.
+    Unused = 5,
+    Byte = 6,
+}
+
+/// One word of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Piece {
+    pub(super) text: String,
+    pub(super) kind: Kind,
+}
+
+/// A model file in memory.
+pub(super) struct Model {
+    pub(super) path: PathBuf,
+    pub(super) pieces: Vec<Piece>,
+    bytes: Vec<u8>,
+}
+
+impl Model {
+    /// The model of a Hugging Face folder, where it has one.
+    pub(super) fn find(folder: &Path) -> Result<Option<Model>> {
+        let found = NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        found.map(|path| Model::read(&path)).transpose()
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Model> {
+        let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let pieces = pieces(&bytes).ok_or_else(|| {
+            let help = "copy it again from where the tokenizer comes from";
+            Error::file(path, "a SentencePiece model", "bytes that are not one, or are cut short", help)
+        })?;
+        Ok(Model { path: path.to_path_buf(), pieces, bytes })
+    }
+
+    /// The file's bytes with pieces appended.
+    pub(super) fn with(&self, new: impl Iterator<Item = Piece>) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for piece in new {
+            let mut message = vec![1 << 3 | 2];
+            varint(&mut message, piece.text.len() as u64);
+            message.extend(piece.text.as_bytes());
+            // The score of all that is not learned is zero.
+            message.extend([2 << 3 | 5, 0, 0, 0, 0]);
+            message.extend([3 << 3, piece.kind as u8]);
+            bytes.push(1 << 3 | 2);
+            varint(&mut bytes, message.len() as u64);
+            bytes.extend(message);
+        }
+        bytes
+    }
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// All pieces of a model's bytes; `None` where they are not a model.
+fn pieces(bytes: &[u8]) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut fields = Fields(bytes);
+    while !fields.0.is_empty() {
+        if let (1, Field::Bytes(message)) = fields.next()? {
+            pieces.push(piece(message)?);
+        }
+    }
+    // Every model has a piece for what it does not know.
+    pieces.iter().any(|piece| piece.kind == Kind::Unknown).then_some(pieces)
+}
+
+fn piece(message: &[u8]) -> Option<Piece> {
+    let (mut text, mut kind) = (None, Kind::Normal);
+    let mut fields = Fields(message);
+    while !fields.0.is_empty() {
+        match fields.next()? {
+            (1, Field::Bytes(bytes)) => text = Some(std::str::from_utf8(bytes).ok()?.to_owned()),
+            (3, Field::Number(number)) => {
+                kind = match number {
+                    1 => Kind::Normal,
+                    2 => Kind::Unknown,
+                    3 => Kind::Control,
+                    4 => Kind::UserDefined,
+                    5 => Kind::Unused,
+                    6 => Kind::Byte,
+                    _ => return None,
+                }
+            }
+            _ => {}
+        }
+    }
+    text.map(|text| Piece { text, kind })
+}
+
+enum Field<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message, from the front; each step is `None` where the bytes are no message.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Option<(u64, Field<'a>)> {
+        let tag = self.varint()?;
+        let field = match tag & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => Field::Bytes(self.take(8)?),
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Field::Bytes(self.take(length)?)
+            }
+            5 => Field::Bytes(self.take(4)?),
+            _ => return None,
+        };
+        (tag >> 3 != 0).then_some((tag >> 3, field))
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+/// A small model with the first pieces of Llama's, followed by a field 2 and one that nobody knows.
+#[cfg(test)]
+pub(super) fn small_model(words: &[&str]) -> Vec<u8> {
+    let empty = Model { path: PathBuf::new(), pieces: vec![], bytes: vec![] };
+    let meta = [("<unk>", Kind::Unknown), ("<s>", Kind::Control), ("</s>", Kind::Control)];
+    let words = words.iter().map(|word| (*word, Kind::Normal));
+    let mut bytes = empty.with(meta.into_iter().chain(words).map(|(text, kind)| Piece { text: text.into(), kind }));
+    bytes.extend([2 << 3 | 2, 2, 8, 1, 0xf2, 0x3f, 3, b'n', b'e', b'w']);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn pieces_are_appended_and_nothing_else_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spiece.model");
+        let bytes = small_model(&["▁a", "b"]);
+        fs::write(&path, &bytes).unwrap();
+        let model = Model::find(folder.path()).unwrap().unwrap();
+        assert_eq!(model.pieces.len(), 5);
+        assert_eq!(model.pieces[3], Piece { text: "▁a".into(), kind: Kind::Normal });
+        let new = Piece { text: "<é_1>".repeat(40), kind: Kind::UserDefined };
+        let longer = model.with([new.clone()].into_iter());
+        assert!(longer.starts_with(&bytes));
+        assert_eq!(pieces(&longer).unwrap(), [&model.pieces[..], &[new]].concat());
+    }
+
+    #[test]
+    fn what_is_cut_or_foreign_is_no_model() {
+        let bytes = small_model(&["▁a"]);
+        assert!(pieces(&bytes[..bytes.len() - 1]).is_none());
+        assert!(pieces(b"{\"model\": 3}").is_none());
+        assert!(pieces(b"").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = pieces(&bytes);
+        }
+    }
+}
