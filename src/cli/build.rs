@@ -85,7 +85,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         .of("tokenize", || TokenTable::of_features(&features, model, args.token_format, args.collisions, progress))?;
     table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
     let (tokenizer, folder) = (args.tokenizer.as_deref(), writer.path(VOCABULARY));
-    costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, tokenizer, Overwrite::Refuse, progress))?;
+    let options = vocabulary::VocabularyOptions { tokenizer, ..Default::default() };
+    costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress))?;
 
     let figures = costs.of("measure", || Figures::of_table(&table, Some((model, &features)), progress))?;
     let catalog = super::sources::catalog_spec(&args.catalog, &encode);

@@ -198,7 +198,7 @@ mod tests {
     use crate::item_ids::ItemIds;
     use crate::progress::Silent;
     use crate::semantic_id::{Collisions, TableMetadata, TokenFormat};
-    use crate::vocabulary::write_vocabulary;
+    use crate::vocabulary::{VocabularyOptions, write_vocabulary};
 
     fn table(format: &str) -> TokenTable {
         TokenTable {
@@ -240,7 +240,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         source(folder.path());
         let out = folder.path().join("vocabulary");
-        write_vocabulary(&out, &table("<{level}_{code}>"), Some(folder.path()), Overwrite::Refuse, &Silent).unwrap();
+        let options = |source| VocabularyOptions { tokenizer: Some(source), ..Default::default() };
+        write_vocabulary(&out, &table("<{level}_{code}>"), &options(folder.path()), Overwrite::Refuse, &Silent).unwrap();
         let description = read_json(&out.join("vocabulary.json")).unwrap();
         assert_eq!(description["tokenizer"]["token_ids"]["<b_2>"], 8);
         assert_eq!(description["tokenizer"]["vocabulary_size"], 9);
@@ -256,7 +257,7 @@ mod tests {
         let again = write_vocabulary(
             &folder.path().join("v2"),
             &table("<{level}_{code}>"),
-            Some(&extended),
+            &options(&extended),
             Overwrite::Refuse,
             &Silent,
         );
@@ -272,7 +273,8 @@ mod tests {
         tokenizer["model"]["vocab"]["b-1"] = json!(4);
         write_json(&folder.path().join(TOKENIZER), &tokenizer).unwrap();
         let out = folder.path().join("vocabulary");
-        let error = write_vocabulary(&out, &table("{level}-{code}"), Some(folder.path()), Overwrite::Refuse, &Silent);
+        let options = VocabularyOptions { tokenizer: Some(folder.path()), ..Default::default() };
+        let error = write_vocabulary(&out, &table("{level}-{code}"), &options, Overwrite::Refuse, &Silent);
         assert!(error.unwrap_err().to_string().contains("\"b-1\" with id 4"));
         assert!(check_tokenizer(&out).unwrap_err().to_string().contains("save_pretrained"));
     }

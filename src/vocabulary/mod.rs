@@ -4,7 +4,9 @@
 //! that grows never renumbers a token.
 
 mod files;
+mod gguf;
 mod hugging_face;
+mod start_values;
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +14,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use hugging_face::check_tokenizer;
+pub use start_values::{Method, START_VALUES_FILE, StartValues};
 
 use crate::artifact::{AtomicDir, Overwrite};
 use crate::error::{Error, Result};
@@ -77,28 +80,43 @@ pub struct TokenIds {
     pub vocabulary_size: u32,
 }
 
+/// What to write beside the token lists.
+#[derive(Debug, Clone, Default)]
+pub struct VocabularyOptions<'a> {
+    /// A Hugging Face tokenizer folder to write an extended copy of.
+    pub tokenizer: Option<&'a Path>,
+    /// Start values of the new rows of a language model with that tokenizer.
+    pub start_values: Option<StartValues<'a>>,
+}
+
 /// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json`,
-/// `vocabulary.json`, and with `tokenizer` an extended copy of that Hugging Face folder in `tokenizer/`.
+/// `vocabulary.json`, with a tokenizer an extended copy of that Hugging Face folder in `tokenizer/`, and with start values
+/// [`START_VALUES_FILE`] and what else they ask for.
 ///
 /// # Errors
 /// As [`AtomicDir`]; [`Error::Missing`], [`Error::File`] or [`Error::Mismatch`] for a tokenizer that cannot be
-/// extended, or that does not encode every semantic ID to one id a level.
+/// extended, or that does not encode every semantic ID to one id a level; as [`StartValues`] are made.
 pub fn write_vocabulary(
     target: &Path,
     table: &TokenTable,
-    tokenizer: Option<&Path>,
+    options: &VocabularyOptions,
     overwrite: Overwrite,
     progress: &dyn Progress,
 ) -> Result<()> {
     let vocabulary = Vocabulary::new(&table.metadata.codebook_sizes, table.metadata.token_format.clone());
     let folder = AtomicDir::create(target, VOCABULARY_FILE, overwrite)?;
-    let ids = tokenizer
+    let tokenizer = folder.path().join(TOKENIZER_FOLDER);
+    let ids = options
+        .tokenizer
         .map(|source| {
-            let out = folder.path().join(TOKENIZER_FOLDER);
-            fs::create_dir(&out).map_err(|e| Error::io("create", &out, e))?;
-            hugging_face::extend(source, &out, &vocabulary, table, progress)
+            fs::create_dir(&tokenizer).map_err(|e| Error::io("create", &tokenizer, e))?;
+            hugging_face::extend(source, &tokenizer, &vocabulary, table, progress)
         })
         .transpose()?;
+    if let (Some(ids), Some(start_values)) = (&ids, &options.start_values) {
+        let new = start_values::Additions { vocabulary: &vocabulary, table, first_id: ids.first_id, markers: &[] };
+        start_values::write(folder.path(), &tokenizer, &new, start_values, progress)?;
+    }
     files::write(folder.path(), &vocabulary, table, ids)?;
     folder.commit()
 }

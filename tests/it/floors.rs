@@ -17,19 +17,20 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 15] = [
+const RESIDENTS: [(&str, &[&str]); 16] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
+    ("linfa_linalg", &["vocabulary"]),
     ("ort", &["encoder"]),
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
-    ("safetensors", &["tokenizer", "rqvae", "constraint"]),
+    ("safetensors", &["tokenizer", "rqvae", "constraint", "vocabulary"]),
     ("parquet", &["catalog", "features", "semantic_id"]),
     ("npyz", &["features"]),
     ("flate2", &["quality"]),
-    ("memmap2", &["constraint"]),
+    ("memmap2", &["constraint", "vocabulary"]),
     ("base64", &["quality"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
