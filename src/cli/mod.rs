@@ -18,6 +18,7 @@ mod sources;
 mod tokenize;
 mod train;
 mod vocab;
+mod vocab_llm;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ enum Verb {
     /// Give every item of the features a unique semantic ID.
     Tokenize(tokenize::TokenizeArgs),
     /// Write the files by which a language model learns the new tokens.
-    Vocab(vocab::VocabArgs),
+    Vocab(Box<vocab::VocabArgs>),
     /// Print the figures of a model, a token table or an index.
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
@@ -64,7 +65,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Embed(args) => embed::run(args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
-        Verb::Vocab(args) => vocab::run(args, &*progress),
+        Verb::Vocab(args) => vocab::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
     };

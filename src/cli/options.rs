@@ -56,12 +56,13 @@ pub(super) struct VocabularyFlags {
 }
 
 impl VocabularyFlags {
-    pub(super) fn options(&self) -> VocabularyOptions {
+    pub(super) fn options(&self) -> VocabularyOptions<'static> {
         VocabularyOptions {
             tokenizer: self.tokenizer.clone(),
             begin_token: self.begin_token.clone(),
             end_token: self.end_token.clone(),
             pad_to_multiple_of: self.pad_to_multiple_of,
+            start_values: None,
         }
     }
 }

@@ -5,12 +5,14 @@
 
 mod facets;
 mod files;
+mod gguf;
 mod hugging_face;
 mod json_edit;
 mod options;
 mod record;
 mod sentencepiece;
 mod source;
+mod start_values;
 #[cfg(test)]
 mod tests;
 mod token_ids;
@@ -22,6 +24,7 @@ use std::path::Path;
 pub use facets::{FacetTokenizer, trans_rec};
 pub use hugging_face::check_options;
 pub use options::VocabularyOptions;
+pub use start_values::{Method, START_VALUES_FILE, StartValues};
 pub use token_ids::TokenIds;
 
 use crate::artifact::{AtomicDir, Overwrite};
@@ -78,13 +81,14 @@ impl Vocabulary {
 }
 
 /// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json`,
-/// `vocabulary.json`, and with [`VocabularyOptions::tokenizer`] an extended copy of that Hugging Face folder in
-/// `tokenizer/`.
+/// `vocabulary.json`, with [`VocabularyOptions::tokenizer`] an extended copy of that Hugging Face folder in `tokenizer/`,
+/// and with [`VocabularyOptions::start_values`] [`START_VALUES_FILE`] and what else they ask for.
 ///
 /// # Errors
 /// As [`AtomicDir`]; [`Error::Config`] for options that contradict each other; [`Error::Missing`], [`Error::File`],
 /// [`Error::Item`] or [`Error::Mismatch`] for a tokenizer that cannot be extended, that would not encode every semantic
-/// ID to one id a level, or that would encode ordinary text in another way than before.
+/// ID to one id a level, or that would encode ordinary text in another way than before, and for a language model that
+/// does not fit.
 pub fn write_vocabulary(
     target: &Path,
     table: &TokenTable,
@@ -95,16 +99,19 @@ pub fn write_vocabulary(
     let vocabulary = Vocabulary::new(&table.metadata.codebook_sizes, table.metadata.token_format.clone());
     let new = options.words(&vocabulary)?;
     let folder = AtomicDir::create(target, VOCABULARY_FILE, overwrite)?;
+    let tokenizer = folder.path().join(TOKENIZER_FOLDER);
     let extended = options
         .tokenizer
         .as_deref()
         .map(|source| {
-            let out = folder.path().join(TOKENIZER_FOLDER);
-            fs::create_dir(&out).map_err(|e| Error::io("create", &out, e))?;
-            hugging_face::extend(source, &out, &new, table, progress)
+            fs::create_dir(&tokenizer).map_err(|e| Error::io("create", &tokenizer, e))?;
+            hugging_face::extend(source, &tokenizer, &new, table, progress)
         })
         .transpose()?;
-    // What else is made with the extended tokenizer goes into `folder` here, before it appears as a whole.
+    if let (Some(extended), Some(start_values)) = (&extended, &options.start_values) {
+        let additions = start_values::Additions { vocabulary: &vocabulary, table, new: &new, first_id: extended.ids.first_id };
+        start_values::write(folder.path(), &tokenizer, &additions, start_values, progress)?;
+    }
     files::write(folder.path(), &vocabulary, &new, table, options, extended.as_ref())?;
     folder.commit()
 }

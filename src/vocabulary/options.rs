@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::Vocabulary;
+use super::{StartValues, Vocabulary};
 use crate::error::{Error, Result};
 
 /// What to write into a vocabulary folder besides the token lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VocabularyOptions {
+#[derive(Debug, Clone, Default)]
+pub struct VocabularyOptions<'a> {
     /// Hugging Face tokenizer folder to write an extended copy of.
     pub tokenizer: Option<PathBuf>,
     /// Marker before a semantic ID, such as `<|sid_begin|>`.
@@ -16,6 +16,8 @@ pub struct VocabularyOptions {
     pub end_token: Option<String>,
     /// Round the size of the embedding matrix up to a multiple of this, which some hardware likes.
     pub pad_to_multiple_of: Option<u32>,
+    /// Start values of the new rows of a language model with that tokenizer.
+    pub start_values: Option<StartValues<'a>>,
 }
 
 /// The new words: all codes' tokens in order, then the markers.
@@ -35,7 +37,7 @@ impl NewWords {
     }
 }
 
-impl VocabularyOptions {
+impl VocabularyOptions<'_> {
     /// Checks the options, and that no new word can be taken for another.
     pub(super) fn words(&self, vocabulary: &Vocabulary) -> Result<NewWords> {
         if self.pad_to_multiple_of == Some(0) {

@@ -1,0 +1,243 @@
+//! The embedding matrices of a Hugging Face checkpoint, mapped into memory and never read whole.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, Metadata};
+use serde_json::Value;
+
+use super::matrix::{Matrix, Number};
+use crate::error::{Error, Result};
+
+/// Where the common architectures keep the rows of their input tokens.
+const INPUT_NAMES: [&str; 14] = [
+    "model.embed_tokens.weight",
+    "model.language_model.embed_tokens.weight",
+    "language_model.model.embed_tokens.weight",
+    "transformer.wte.weight",
+    "wte.weight",
+    "gpt_neox.embed_in.weight",
+    "shared.weight",
+    "model.shared.weight",
+    "model.decoder.embed_tokens.weight",
+    "transformer.word_embeddings.weight",
+    "word_embeddings.weight",
+    "bert.embeddings.word_embeddings.weight",
+    "embeddings.word_embeddings.weight",
+    "embed_tokens.weight",
+];
+/// Where they keep the rows by which they choose the next token.
+const OUTPUT_NAMES: [&str; 5] = [
+    "lm_head.weight",
+    "language_model.lm_head.weight",
+    "embed_out.weight",
+    "cls.predictions.decoder.weight",
+    "output.weight",
+];
+/// Copies of the input rows that some checkpoints hold beside them, and one number a token that some models add.
+const COPY_NAMES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+const BIAS_NAMES: [&str; 3] = ["lm_head.bias", "cls.predictions.bias", "cls.predictions.decoder.bias"];
+const INDEX: &str = "model.safetensors.index.json";
+const SINGLE: &str = "model.safetensors";
+const COPY_AGAIN: &str = "copy or download the checkpoint again";
+
+/// One file of a checkpoint.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) path: PathBuf,
+    pub(super) map: Mmap,
+    pub(super) metadata: Metadata,
+    /// Where the tensors' bytes begin.
+    pub(super) data: usize,
+}
+
+/// A model folder whose tensors can be looked at.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    pub(super) folder: PathBuf,
+    pub(super) config: Value,
+    pub(super) shards: Vec<Shard>,
+    /// Name of the tensor of the input rows.
+    pub(super) input: String,
+    /// Name of the tensor of the output rows, where the model has other ones.
+    pub(super) output: Option<String>,
+}
+
+impl Checkpoint {
+    /// Opens a folder and finds its embedding matrices; `named` names the tensor of the input rows.
+    pub(super) fn open(folder: &Path, named: Option<&str>) -> Result<Self> {
+        let config = read_config(folder)?;
+        let shards = shard_paths(folder)?.into_iter().map(Shard::open).collect::<Result<Vec<_>>>()?;
+        let mut checkpoint =
+            Checkpoint { folder: folder.into(), config, shards, input: String::new(), output: None };
+        checkpoint.input = checkpoint.find_input(named)?;
+        checkpoint.output = checkpoint.find_output()?;
+        Ok(checkpoint)
+    }
+
+    pub(super) fn input(&self) -> Result<Matrix<'_>> {
+        self.matrix(&self.input)
+    }
+
+    pub(super) fn output(&self) -> Result<Option<Matrix<'_>>> {
+        self.output.as_deref().map(|name| self.matrix(name)).transpose()
+    }
+
+    /// Tensors that are the input rows once more.
+    pub(super) fn copies(&self) -> Result<Vec<String>> {
+        let input = self.input()?;
+        let mut copies = Vec::new();
+        let tied = OUTPUT_NAMES.iter().filter(|name| self.output.as_deref() != Some(**name));
+        for name in COPY_NAMES.iter().chain(tied).filter(|name| **name != self.input && self.has(name)) {
+            let other = self.matrix(name)?;
+            if (other.rows, other.dim) == (input.rows, input.dim) {
+                copies.push((*name).to_owned());
+            }
+        }
+        Ok(copies)
+    }
+
+    /// Tensors of one number a token.
+    pub(super) fn biases(&self, rows: usize) -> Vec<String> {
+        let fits = |name: &&&str| self.info(name).is_some_and(|(_, info)| info.shape == [rows]);
+        BIAS_NAMES.iter().filter(fits).map(|name| (*name).to_owned()).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.info(name).is_some()
+    }
+
+    fn info(&self, name: &str) -> Option<(&Shard, &safetensors::tensor::TensorInfo)> {
+        self.shards.iter().find_map(|shard| Some((shard, shard.metadata.info(name)?)))
+    }
+
+    fn matrix(&self, name: &str) -> Result<Matrix<'_>> {
+        let (shard, info) = self.info(name).ok_or_else(|| self.no_tensor(name))?;
+        let fault = |got: String| {
+            let expected = format!("{name} as a matrix of float32, float16 or bfloat16");
+            let help = "name the model before it was quantized, or another tensor with --embedding-tensor";
+            Error::file(&shard.path, expected, got, help)
+        };
+        let number = match info.dtype {
+            Dtype::F32 => Number::F32,
+            Dtype::F16 => Number::F16,
+            Dtype::BF16 => Number::Bf16,
+            other => return Err(fault(format!("{other:?}"))),
+        };
+        let &[rows, dim] = &info.shape[..] else { return Err(fault(format!("shape {:?}", info.shape))) };
+        let (start, end) = info.data_offsets;
+        let bytes = &shard.map[shard.data + start..shard.data + end];
+        Ok(Matrix { name: name.into(), number, rows, dim, bytes })
+    }
+
+    fn find_input(&self, named: Option<&str>) -> Result<String> {
+        if let Some(name) = named {
+            return if self.has(name) { Ok(name.to_owned()) } else { Err(self.no_tensor(name)) };
+        }
+        let known = INPUT_NAMES.iter().find(|name| self.has(name)).map(|name| (*name).to_owned());
+        known.ok_or_else(|| self.no_tensor(&INPUT_NAMES[..4].join(", ")))
+    }
+
+    /// A model without output rows of its own uses the input's. Some checkpoints store these twice.
+    fn find_output(&self) -> Result<Option<String>> {
+        let Some(name) = OUTPUT_NAMES.iter().find(|name| self.has(name)) else { return Ok(None) };
+        let said = |config: &Value| config["tie_word_embeddings"].as_bool();
+        let tied = said(&self.config).or_else(|| said(&self.config["text_config"]));
+        if tied == Some(true) {
+            return Ok(None);
+        }
+        let (input, output) = (self.input()?, self.matrix(name)?);
+        if (output.rows, output.dim) != (input.rows, input.dim) {
+            return Err(Error::mismatch(
+                format!("shape of {name} in {}", self.folder.display()),
+                format!("{} x {}, as {} has", input.rows, input.dim, self.input),
+                format!("{} x {}", output.rows, output.dim),
+                "name the tensor of the input rows with --embedding-tensor",
+            ));
+        }
+        let same = tied.is_none() && output.number == input.number && output.bytes == input.bytes;
+        Ok((!same).then(|| (*name).to_owned()))
+    }
+
+    fn no_tensor(&self, wanted: &str) -> Error {
+        let mut matrices: Vec<(usize, String)> = Vec::new();
+        for shard in &self.shards {
+            for name in shard.metadata.offset_keys() {
+                if let Some([rows, _]) = shard.metadata.info(&name).map(|info| &info.shape[..]) {
+                    matrices.push((*rows, name));
+                }
+            }
+        }
+        matrices.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let tallest: Vec<String> = matrices.into_iter().take(3).map(|(rows, name)| format!("{name} ({rows} rows)")).collect();
+        Error::file(
+            &self.folder,
+            format!("a tensor {wanted}"),
+            if tallest.is_empty() { "no matrix".to_owned() } else { format!("among others {}", tallest.join(", ")) },
+            "name the tensor of the input tokens' rows with --embedding-tensor",
+        )
+    }
+}
+
+impl Shard {
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        // SAFETY: the file must not change under the map. A checkpoint is not written to while it is read, and all
+        // that is taken from the map are numbers, of which every bit pattern is one.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", &path, e))?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
+            let got = format!("{} bytes that are not ({e})", map.len());
+            Error::file(&path, "a whole safetensors file", got, COPY_AGAIN)
+        })?;
+        Ok(Shard { path, map, metadata, data: 8 + header })
+    }
+}
+
+fn read_config(folder: &Path) -> Result<Value> {
+    let path = folder.join("config.json");
+    if !path.is_file() {
+        return Err(Error::Missing {
+            path,
+            expected: "the configuration of a Hugging Face model".into(),
+            help: "name the model's folder, with config.json and model.safetensors".into(),
+        });
+    }
+    read_json(&path)
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::file(path, "JSON", e, COPY_AGAIN))
+}
+
+/// The checkpoint's files, in the order of their names.
+fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (index, single) = (folder.join(INDEX), folder.join(SINGLE));
+    let missing = |path: PathBuf, expected: String| {
+        let help = "name a model's folder in safetensors form; save_pretrained writes one";
+        Error::Missing { path, expected, help: help.into() }
+    };
+    if !index.is_file() {
+        return if single.is_file() { Ok(vec![single]) } else { Err(missing(single, "the model's weights".into())) };
+    }
+    let json = read_json(&index)?;
+    let map = json["weight_map"].as_object();
+    let mut names: Vec<&str> = map.into_iter().flatten().filter_map(|(_, file)| file.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Err(Error::file(&index, "a weight_map", "none", COPY_AGAIN));
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let path = folder.join(name);
+            // A name that leads out of the folder is none of a checkpoint's.
+            let inside = Path::new(name).components().count() == 1 && !name.starts_with('.');
+            if inside && path.is_file() { Ok(path) } else { Err(missing(path, format!("a file that {INDEX} names"))) }
+        })
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! The items' texts as the model's own tokens.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokenizers::Tokenizer;
+
+use super::matrix::Matrix;
+use crate::catalog::{CatalogReader, CatalogSpec};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::semantic_id::TokenTable;
+
+/// A token that makes this share of all tokens counts half. After Arora, Liang, Ma: "A Simple but Tough-to-Beat Baseline
+/// for Sentence Embeddings", ICLR 2017.
+const RARE: f32 = 1e-3;
+
+/// Each item's text in token ids, in the table's order, and what each token counts.
+pub(super) struct ItemTokens {
+    ids: Vec<Vec<u32>>,
+    weights: HashMap<u32, f32>,
+}
+
+impl ItemTokens {
+    /// Reads the texts of the table's items and encodes them.
+    ///
+    /// # Errors
+    /// As [`CatalogReader`]; [`Error::Mismatch`] where the catalog lacks items of the table, or no item has a text.
+    pub(super) fn read(
+        catalog: &CatalogSpec,
+        table: &TokenTable,
+        tokenizer: &Path,
+        rows: usize,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let unusable = |reason: String| {
+            let help = "save it again with AutoTokenizer's save_pretrained";
+            Error::file(tokenizer, "a Hugging Face tokenizer", reason, help)
+        };
+        let mut encoder = Tokenizer::from_file(tokenizer).map_err(|e| unusable(e.to_string()))?;
+        encoder.with_padding(None);
+        encoder.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
+        let places: HashMap<String, usize> = (0..table.item_ids.len()).map(|row| (table.item_ids.text(row), row)).collect();
+        let mut ids: Vec<Option<Vec<u32>>> = vec![None; places.len()];
+        progress.begin("read texts", Some(places.len() as u64), "items");
+        for batch in CatalogReader::open(catalog)? {
+            let batch = batch?;
+            let encoded: Vec<_> = batch.texts.par_iter().map(|text| encoder.encode(text.as_str(), false)).collect();
+            for (row, encoding) in encoded.into_iter().enumerate() {
+                let Some(&place) = places.get(&batch.item_ids.text(row)) else { continue };
+                let encoding = encoding.map_err(|e| unusable(e.to_string()))?;
+                // Ids that the matrix has no row for are words that the model never had.
+                ids[place] = Some(encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect());
+                progress.advance(1);
+            }
+        }
+        progress.end();
+        if let Some(row) = ids.iter().position(Option::is_none) {
+            let there = ids.iter().flatten().count();
+            return Err(Error::mismatch(
+                format!("items of the catalog {}", catalog.path.display()),
+                format!("all {} items of the token table", ids.len()),
+                format!("{there} of them, not {}", table.item_ids.text(row)),
+                "name the catalog that the table was made from, and its id column with --id",
+            ));
+        }
+        let ids: Vec<Vec<u32>> = ids.into_iter().flatten().collect();
+        if ids.iter().all(Vec::is_empty) {
+            return Err(Error::data(
+                "start values from the items' texts",
+                "items with a text",
+                format!("{} items without one", ids.len()),
+                "name the columns of text with --text, or ask for --start-values mean",
+            ));
+        }
+        Ok(ItemTokens { weights: weights(&ids), ids })
+    }
+
+    /// Whether an item has a text.
+    pub(super) fn has_text(&self, row: usize) -> bool {
+        !self.ids[row].is_empty()
+    }
+
+    /// Adds an item's weighted mean row to `sum`, times `sign`.
+    pub(super) fn add_vector(&self, row: usize, matrix: &Matrix, sum: &mut [f64]) {
+        let weight = |id: &u32| self.weights.get(id).copied().unwrap_or(1.0);
+        let total: f32 = self.ids[row].iter().map(weight).sum();
+        for id in &self.ids[row] {
+            let share = f64::from(weight(id) / total);
+            sum.iter_mut().zip(matrix.row(*id as usize)).for_each(|(sum, value)| *sum += share * f64::from(value));
+        }
+    }
+}
+
+/// `RARE / (RARE + share)` of each token.
+fn weights(ids: &[Vec<u32>]) -> HashMap<u32, f32> {
+    let mut counts: HashMap<u32, u64> = HashMap::new();
+    ids.iter().flatten().for_each(|&id| *counts.entry(id).or_default() += 1);
+    let all: u64 = counts.values().sum();
+    counts.into_iter().map(|(id, count)| (id, RARE / (RARE + count as f32 / all as f32))).collect()
+}
