@@ -6,6 +6,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
 
 use crate::catalog::ImageSource;
+use crate::error::Error;
 
 /// Most pixels a picture may declare; more is refused before anything is decoded.
 const MOST_PIXELS: u64 = 100_000_000;
@@ -17,6 +18,18 @@ const MOST_MEMORY: u64 = 1 << 30;
 pub(super) struct Fault {
     pub(super) expected: String,
     pub(super) got: String,
+}
+
+impl Fault {
+    /// As the error of an item.
+    pub(super) fn of_item(self, item: &str) -> Error {
+        Error::Item {
+            item: item.to_owned(),
+            expected: self.expected,
+            got: self.got,
+            help: "mend the picture, leave the cell empty for an item without one, or pass --on-bad-image missing".into(),
+        }
+    }
 }
 
 fn fault(expected: impl Into<String>, got: impl ToString) -> Fault {

@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 15] = [
+const RESIDENTS: [(&str, &[&str]); 18] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
@@ -28,7 +28,10 @@ const RESIDENTS: [(&str, &[&str]); 15] = [
     ("safetensors", &["tokenizer", "rqvae", "constraint"]),
     ("parquet", &["catalog", "features", "semantic_id"]),
     ("npyz", &["features"]),
-    ("flate2", &["quality"]),
+    ("flate2", &["catalog", "quality"]),
+    ("zstd", &["catalog"]),
+    ("glob", &["catalog"]),
+    ("htmlize", &["catalog"]),
     ("memmap2", &["constraint"]),
     ("base64", &["quality"]),
     ("clap", &["cli"]),
