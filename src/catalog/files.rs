@@ -44,7 +44,8 @@ pub(super) fn find(path: &Path) -> Result<Files> {
     }
     let missing = || Error::Missing {
         path: path.to_path_buf(),
-        expected: "a catalog: Parquet, Arrow, CSV or JSONL, a folder or a pattern of these, or a folder of pictures".into(),
+        expected: "a catalog: Parquet, Arrow, CSV or JSONL, a folder or a pattern of these, or a folder of pictures"
+            .into(),
         help: "check the path".into(),
     };
     let pattern = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(missing)?;
@@ -78,8 +79,14 @@ fn in_folder(path: &Path) -> Result<Files> {
         }
     }
     if pictures.is_empty() && parts.is_empty() {
-        let expected = format!("a folder of tables ({}) or pictures ({})", TABLES.join(", "), super::open::PICTURES.join(", "));
-        return Err(Error::file(path, expected, "none of these", "name the catalog's table, or a folder that holds some"));
+        let expected =
+            format!("a folder of tables ({}) or pictures ({})", TABLES.join(", "), super::open::PICTURES.join(", "));
+        return Err(Error::file(
+            path,
+            expected,
+            "none of these",
+            "name the catalog's table, or a folder that holds some",
+        ));
     }
     pictures.sort();
     parts.sort();
@@ -132,7 +139,8 @@ fn form(path: &Path) -> Result<Form> {
             Err(Error::file(path, "a readable table", got, "write or copy it again"))
         }
         _ => {
-            let help = "give it the extension of its format: .parquet, .arrow, .csv, .tsv or .jsonl, and .gz or .zst after";
+            let help =
+                "give it the extension of its format: .parquet, .arrow, .csv, .tsv or .jsonl, and .gz or .zst after";
             Err(Error::file(path, "a Parquet, Arrow, CSV or JSONL table", "something else", help))
         }
     }

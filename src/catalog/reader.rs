@@ -289,7 +289,7 @@ mod tests {
         assert!(says("c.csv", "id,t\n1,x\n", &["title"]).contains("one of: id, t"));
         assert!(says("d.csv", "id,t\n,x\n", &["t"]).contains("row 1"));
         assert!(says("e.csv", "", &["t"]).contains("empty file"));
-        assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of strings"));
+        assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of these"));
         assert!(says("g.jsonl", "{\"id\": 1\n", &[]).contains("object in line 1"));
         assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object a line"));
         assert!(says("i.parquet", "no parquet", &[]).contains("damaged"));

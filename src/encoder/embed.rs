@@ -131,7 +131,8 @@ fn ids_and_texts(spec: &CatalogSpec) -> Result<(ItemIds, Vec<Vec<String>>)> {
 
 fn text_modality(encoder: &mut TextEncoder, texts: Vec<Vec<String>>, progress: &dyn Progress) -> Result<Modality> {
     let mut means = Means::new(texts.len(), encoder.dim());
-    let rows: Vec<usize> = texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
+    let rows: Vec<usize> =
+        texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
     if rows.is_empty() {
         return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
     }
@@ -196,10 +197,8 @@ fn nobody_has(modality: &str, help: &str) -> Error {
 
 /// Removes the items that had nothing but pictures that cannot be read.
 fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
-    let bare: std::collections::HashSet<String> = (0..ids.len())
-        .filter(|&row| modalities.iter().all(|m| !m.present[row]))
-        .map(|row| ids.text(row))
-        .collect();
+    let bare: std::collections::HashSet<String> =
+        (0..ids.len()).filter(|&row| modalities.iter().all(|m| !m.present[row])).map(|row| ids.text(row)).collect();
     for bad in bad_images.iter_mut() {
         bad.left_out = bare.contains(&bad.item_id);
     }
@@ -238,6 +237,10 @@ impl Means {
         for (mut sum, &count) in self.sums.rows_mut().into_iter().zip(&self.counts).filter(|(_, count)| **count > 1) {
             sum /= count as f32;
         }
-        Modality { name: name.into(), present: self.counts.iter().map(|&count| count > 0).collect(), vectors: self.sums }
+        Modality {
+            name: name.into(),
+            present: self.counts.iter().map(|&count| count > 0).collect(),
+            vectors: self.sums,
+        }
     }
 }
