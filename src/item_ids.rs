@@ -137,6 +137,14 @@ impl ItemIds {
         Ok(())
     }
 
+    /// The ids of some rows, in the order in which the rows are named.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            ItemIds::Integers(ids) => ItemIds::Integers(rows.iter().map(|&row| ids[row]).collect()),
+            ItemIds::Strings(ids) => ItemIds::Strings(rows.iter().map(|&row| ids[row].clone()).collect()),
+        }
+    }
+
     /// Checks that no id stands twice.
     ///
     /// # Errors

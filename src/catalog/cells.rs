@@ -5,65 +5,106 @@ use std::path::Path;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 
 use super::ImageSource;
 
 /// What a text column may be, for error messages.
-pub(super) const TEXT_TYPES: &str = "strings, lists of strings, numbers or booleans";
+pub(super) const TEXT_TYPES: &str = "strings, numbers, booleans, or lists of these";
 /// What a picture column may be.
-pub(super) const IMAGE_TYPES: &str = "strings (paths) or binary (the pictures' bytes)";
+pub(super) const IMAGE_TYPES: &str = "strings (paths), binary (the pictures' bytes), or lists of these";
 
 pub(super) fn is_text(data_type: &DataType) -> bool {
     match data_type {
-        DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => is_scalar_text(f.data_type()),
-        other => is_scalar_text(other),
-    }
-}
-
-fn is_scalar_text(data_type: &DataType) -> bool {
-    match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean | DataType::Null => true,
-        DataType::Dictionary(_, value) => is_scalar_text(value),
-        other => other.is_numeric(),
+        DataType::Dictionary(_, value) => is_text(value),
+        other => other.is_numeric() || list_of(other).is_some_and(is_text),
     }
 }
 
 pub(super) fn is_image(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => true,
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         DataType::Dictionary(_, value) => is_image(value),
-        _ => false,
+        other => list_of(other).is_some_and(is_image),
     }
 }
 
-/// Each row's text before cleaning: a list's parts are joined by commas, null is empty.
-pub(super) fn texts(column: &ArrayRef) -> Result<Vec<String>, arrow::error::ArrowError> {
-    let strings = |values: &ArrayRef| cast(values, &DataType::Utf8);
-    let is_list =
-        matches!(column.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
-    if !is_list {
-        let column = strings(column)?;
-        return Ok(column.as_string::<i32>().iter().map(|text| text.unwrap_or_default().to_owned()).collect());
+/// What a list holds.
+fn list_of(data_type: &DataType) -> Option<&DataType> {
+    match data_type {
+        DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => {
+            Some(inner.data_type())
+        }
+        _ => None,
     }
-    let inner = arrow::datatypes::Field::new("item", DataType::Utf8, true);
-    let lists = cast(column, &DataType::LargeList(inner.into()))?;
-    let lists = lists.as_list::<i64>();
-    let join = |row: usize| {
-        let parts = lists.value(row);
-        parts.as_string::<i32>().iter().flatten().filter(|p| !p.trim().is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Each row's parts before cleaning: one for a single value, none for null, all of a list's, nested ones flattened.
+pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
+    flattened(column, &|values| {
+        let values = cast(values, &DataType::Utf8)?;
+        Ok(values.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
+    })
+}
+
+/// Each row's pictures; null and an empty path are none.
+pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Vec<ImageSource>>, ArrowError> {
+    flattened(column, &|values| {
+        let is_binary = matches!(values.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+        if is_binary {
+            let bytes = cast(values, &DataType::LargeBinary)?;
+            return Ok(bytes.as_binary::<i64>().iter().map(|b| b.map(|b| ImageSource::Bytes(b.to_vec()))).collect());
+        }
+        let paths = cast(values, &DataType::Utf8)?;
+        let source = |path: &str| (!path.trim().is_empty()).then(|| ImageSource::Path(folder.join(path.trim())));
+        Ok(paths.as_string::<i32>().iter().map(|path| path.and_then(source)).collect())
+    })
+}
+
+type Leaves<'a, T> = &'a dyn Fn(&ArrayRef) -> Result<Vec<Option<T>>, ArrowError>;
+
+/// A row's values, through lists of any depth.
+fn flattened<T>(column: &ArrayRef, leaves: Leaves<T>) -> Result<Vec<Vec<T>>, ArrowError> {
+    if list_of(column.data_type()).is_none() {
+        return Ok(leaves(column)?.into_iter().map(|value| value.into_iter().collect()).collect());
+    }
+    let inner = match column.data_type() {
+        DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => inner.clone(),
+        _ => return Ok(Vec::new()),
     };
-    Ok((0..lists.len()).map(|row| if lists.is_null(row) { String::new() } else { join(row) }).collect())
+    let lists = cast(column, &DataType::LargeList(inner))?;
+    let lists = lists.as_list::<i64>();
+    let mut values: Vec<Option<Vec<T>>> = flattened(lists.values(), leaves)?.into_iter().map(Some).collect();
+    let rows = lists.offsets().windows(2).enumerate().map(|(row, ends)| {
+        let stretch = ends[0] as usize..ends[1] as usize;
+        let parts = values[stretch].iter_mut().filter_map(Option::take).flatten();
+        if lists.is_null(row) { Vec::new() } else { parts.collect() }
+    });
+    Ok(rows.collect())
 }
 
-/// Each row's picture; null and an empty path are none.
-pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Option<ImageSource>>, arrow::error::ArrowError> {
-    let is_binary = matches!(column.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
-    if is_binary {
-        let bytes = cast(column, &DataType::LargeBinary)?;
-        return Ok(bytes.as_binary::<i64>().iter().map(|b| b.map(|b| ImageSource::Bytes(b.to_vec()))).collect());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, ListBuilder, StringBuilder};
+    use std::sync::Arc;
+
+    #[test]
+    fn nested_paths_are_flattened() {
+        let mut column = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+        column.values().append_value([Some("Office"), None, Some("Ink")]);
+        column.values().append_value([Some("Sale")]);
+        column.append(true);
+        column.append(false);
+        column.append(true);
+        let column: ArrayRef = Arc::new(column.finish());
+        assert!(is_text(column.data_type()) && is_image(column.data_type()));
+        assert_eq!(texts(&column).unwrap(), [vec!["Office", "Ink", "Sale"], vec![], vec![]]);
+        // A slice begins in the middle of the values.
+        assert_eq!(texts(&column.slice(1, 2)).unwrap(), [vec![""; 0], vec![]]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        assert_eq!(texts(&numbers).unwrap(), [vec!["7"], vec![]]);
     }
-    let paths = cast(column, &DataType::Utf8)?;
-    let source = |path: &str| (!path.trim().is_empty()).then(|| ImageSource::Path(folder.join(path.trim())));
-    Ok(paths.as_string::<i32>().iter().map(|path| path.and_then(source)).collect())
 }

@@ -3,8 +3,7 @@
 //! Shops write one field now as a text, now as a list, now as an empty text. A first pass over the file settles what
 //! each column is for all rows; a second reads them.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,8 @@ use arrow::array::{ArrayRef, Int64Array, ListBuilder, NullArray, RecordBatch, St
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde_json::{Map, Value};
 
-use super::open::{BATCH, Batches, Table};
+use super::files::bytes;
+use super::open::{BATCH, Batches};
 use crate::error::{Error, Result};
 
 /// What the values of a column are, from the narrowest to the widest.
@@ -49,11 +49,10 @@ impl Kind {
     }
 }
 
-pub(super) fn open(path: &Path) -> Result<Table> {
+/// Opens files as one table, each read twice.
+pub(super) fn open(files: &[PathBuf]) -> Result<(SchemaRef, Batches)> {
     let mut columns: Vec<(String, Kind)> = Vec::new();
-    let mut rows = 0;
-    for object in Objects::open(path)? {
-        rows += 1;
+    for object in objects(files.to_vec()) {
         for (name, value) in object? {
             let kind = Kind::of(&value);
             match columns.iter_mut().find(|(known, _)| *known == name) {
@@ -64,7 +63,7 @@ pub(super) fn open(path: &Path) -> Result<Table> {
     }
     let fields: Vec<Field> = columns.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
-    let mut objects = Objects::open(path)?;
+    let mut objects = objects(files.to_vec());
     let of_schema = schema.clone();
     let batches: Batches = Box::new(std::iter::from_fn(move || {
         let read: Result<Vec<Map<String, Value>>> = objects.by_ref().take(BATCH).collect();
@@ -74,7 +73,15 @@ pub(super) fn open(path: &Path) -> Result<Table> {
             Err(e) => Some(Err(arrow::error::ArrowError::JsonError(e.to_string()))),
         }
     }));
-    Ok(Table { schema, batches, rows: Some(rows) })
+    Ok((schema, batches))
+}
+
+/// The objects of all files, one file after the other.
+fn objects(files: Vec<PathBuf>) -> impl Iterator<Item = Result<Map<String, Value>>> {
+    files.into_iter().flat_map(|file| match Objects::open(&file) {
+        Ok(objects) => Box::new(objects) as Box<dyn Iterator<Item = _>>,
+        Err(e) => Box::new(std::iter::once(Err(e))),
+    })
 }
 
 fn batch(
@@ -120,14 +127,13 @@ fn parts(value: &Value) -> Vec<String> {
 /// The file's objects, a line each; empty lines are passed over.
 struct Objects {
     path: PathBuf,
-    lines: Lines<BufReader<File>>,
+    lines: Lines<BufReader<Box<dyn Read + Send>>>,
     line: u64,
 }
 
 impl Objects {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-        Ok(Objects { path: path.to_path_buf(), lines: BufReader::new(file).lines(), line: 0 })
+        Ok(Objects { path: path.to_path_buf(), lines: BufReader::new(bytes(path)?).lines(), line: 0 })
     }
 
     fn parse(&self, line: std::io::Result<String>) -> Result<Map<String, Value>> {
@@ -170,12 +176,22 @@ mod tests {
         let path = folder.path().join("a.jsonl");
         let lines = ["{\"id\": 7, \"d\": \"\", \"n\": 1}", "", "{\"id\": 8, \"d\": [\"x\", [\"y\", 2]], \"n\": 1.5}"];
         fs::write(&path, lines.join("\n")).unwrap();
-        let mut table = open(&path).unwrap();
-        assert_eq!(table.rows, Some(2));
-        let batch = table.batches.next().unwrap().unwrap();
+        let (_, mut batches) = open(&[path]).unwrap();
+        let batch = batches.next().unwrap().unwrap();
         assert_eq!(*batch.column(0).data_type(), DataType::Int64);
-        assert_eq!(cells::texts(batch.column(1)).unwrap(), ["", "x, y, 2"]);
-        assert_eq!(cells::texts(batch.column(2)).unwrap(), ["1", "1.5"]);
-        assert!(table.batches.next().is_none());
+        assert_eq!(cells::texts(batch.column(1)).unwrap(), [vec![""], vec!["x", "y", "2"]]);
+        assert_eq!(cells::texts(batch.column(2)).unwrap(), [["1"], ["1.5"]]);
+        assert!(batches.next().is_none());
+    }
+
+    #[test]
+    fn parts_settle_their_columns_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = ["a.jsonl", "b.jsonl"].map(|name| folder.path().join(name));
+        fs::write(&parts[0], "{\"id\": 7}\n").unwrap();
+        fs::write(&parts[1], "{\"id\": \"8a\"}\n").unwrap();
+        let (schema, batches) = open(&parts).unwrap();
+        assert_eq!(*schema.field(0).data_type(), DataType::Utf8);
+        assert_eq!(batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
     }
 }

@@ -1,34 +1,42 @@
-//! The catalog: rows of items from Parquet, Arrow IPC, CSV, JSONL, or a folder of pictures.
+//! The catalog: rows of items from Parquet, Arrow IPC, CSV, JSONL, plain or compressed, in one file or many, or from a
+//! folder of pictures.
 //!
-//! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the file: ids, one text an item put together from its
-//! columns, and where its picture is.
+//! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the file: ids, each item's passages of text, and where its
+//! pictures are.
 
 mod cells;
+mod clean;
+mod files;
 mod jsonl;
 mod open;
 mod reader;
-mod text;
+mod template;
+mod texts;
 
 use std::path::PathBuf;
 
 pub use reader::CatalogReader;
+pub use template::Template;
+pub use texts::TextSpec;
 
 use crate::item_ids::ItemIds;
 
 /// What to read of a catalog.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CatalogSpec {
-    /// A table, or a folder of pictures.
+    /// A table, a folder of tables, a pattern of their names, or a folder of pictures.
     pub path: PathBuf,
     /// The column of the ids; without one, `item_id` or `id`.
     pub id: Option<String>,
-    /// Columns of text, joined by `". "` in this order.
-    pub text: Vec<String>,
-    /// The column of the pictures: paths, relative to the catalog's folder or absolute, or the files' bytes.
-    pub image: Option<String>,
+    /// Columns of text, and how an item's text comes of them.
+    pub text: TextSpec,
+    /// Whether texts are left as they are: markup, entities and white space.
+    pub raw_text: bool,
+    /// Columns of the pictures: paths, relative to the table's folder or absolute, the files' bytes, or lists of these.
+    pub images: Vec<String>,
 }
 
-/// Where an item's picture is.
+/// Where a picture is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
     /// In a file.
@@ -44,8 +52,8 @@ pub struct ItemBatch {
     pub first_row: u64,
     /// The items' ids.
     pub item_ids: ItemIds,
-    /// The items' texts, cleaned; empty where an item has none.
-    pub texts: Vec<String>,
-    /// The items' pictures.
-    pub images: Vec<Option<ImageSource>>,
+    /// The passages of each item's text, to be encoded one by one; none where an item has no text.
+    pub texts: Vec<Vec<String>>,
+    /// The pictures of each item.
+    pub images: Vec<Vec<ImageSource>>,
 }

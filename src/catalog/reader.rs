@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::open::{BATCH, PICTURE, PICTURE_ID, Table, open};
-use super::text::clean;
-use super::{CatalogSpec, ItemBatch, cells};
+use super::clean::clean;
+use super::files::{Files, Form, find};
+use super::open::{BATCH, PICTURE, PICTURE_ID, Table, json_lines, open, pictures};
+use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
@@ -16,62 +17,60 @@ const ID_NAMES: [&str; 2] = ["item_id", "id"];
 
 /// An iterator of a catalog's items, in batches of at most 4,096.
 pub struct CatalogReader {
-    path: PathBuf,
-    /// What relative picture paths start from.
-    folder: PathBuf,
+    spec: CatalogSpec,
+    /// The part being read.
     table: Table,
+    /// The column of the ids, in that part.
     id: String,
-    text: Vec<String>,
-    image: Option<String>,
+    /// Parts that come later.
+    later: std::vec::IntoIter<PathBuf>,
+    form: Form,
+    /// Rows of the parts before, and of this one so far.
+    rows_before: u64,
     rows_read: u64,
-    /// Parts of an Arrow batch that was longer than ours.
+    /// Rest of an Arrow batch that was longer than ours.
     pending: Option<RecordBatch>,
     done: bool,
 }
 
 impl CatalogReader {
-    /// Opens a catalog and checks the columns that were asked for.
+    /// Opens a catalog and checks the columns that were asked for. Of several parts, the later ones are checked when
+    /// they are come to.
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::File`] for the file; [`Error::Column`] for a column that is not there or is
     /// not of a type that can be read.
     pub fn open(spec: &CatalogSpec) -> Result<Self> {
-        let path = spec.path.clone();
-        let table = open(&path)?;
-        let is_folder = path.is_dir();
-        let (id, image) = if is_folder {
-            (PICTURE_ID.to_owned(), Some(PICTURE.to_owned()))
-        } else {
-            (id_column(spec, &table.schema)?, spec.image.clone())
+        let mut spec = spec.clone();
+        let (table, form, later) = match find(&spec.path)? {
+            Files::Pictures(files) => {
+                spec.id = Some(PICTURE_ID.to_owned());
+                spec.images = vec![PICTURE.to_owned()];
+                // The form is that of parts to come, and there are none.
+                (pictures(&spec.path, &files)?, Form::Csv, Vec::new())
+            }
+            Files::Tables(Form::JsonLines, files) => (json_lines(&spec.path, &files)?, Form::JsonLines, Vec::new()),
+            Files::Tables(form, mut files) => {
+                let later = files.split_off(1);
+                (open(form, &files[0])?, form, later)
+            }
         };
-        let check = |name: &str, expected: &str, fits: fn(&DataType) -> bool| match table.schema.field_with_name(name) {
-            Ok(field) if fits(field.data_type()) => Ok(()),
-            Ok(field) => Err(column_error(&path, name, expected, field.data_type().to_string(), "name another column")),
-            Err(_) => Err(no_such_column(&path, name, &table.schema)),
-        };
-        for name in &spec.text {
-            check(name, cells::TEXT_TYPES, cells::is_text)?;
-        }
-        if let Some(name) = &image {
-            check(name, cells::IMAGE_TYPES, cells::is_image)?;
-        }
-        let folder = if is_folder { path.clone() } else { path.parent().unwrap_or(Path::new("")).to_path_buf() };
-        let (text, rows_read) = (spec.text.clone(), 0);
-        Ok(CatalogReader { path, folder, table, id, text, image, rows_read, pending: None, done: false })
-    }
-
-    /// Number of items, where the file says so without being read.
-    pub fn total_rows(&self) -> Option<u64> {
-        self.table.rows
+        let id = check(&spec, &table)?;
+        let later = later.into_iter();
+        Ok(CatalogReader { spec, table, id, later, form, rows_before: 0, rows_read: 0, pending: None, done: false })
     }
 
     fn next_arrow_batch(&mut self) -> Option<Result<RecordBatch>> {
         loop {
             let batch = match self.pending.take() {
                 Some(batch) => batch,
-                None => match self.table.batches.next()? {
-                    Ok(batch) => batch,
-                    Err(e) => return Some(Err(self.unreadable(&e))),
+                None => match self.table.batches.next() {
+                    Some(Ok(batch)) => batch,
+                    Some(Err(e)) => return Some(Err(self.unreadable(&e))),
+                    None => match self.next_part()? {
+                        Ok(()) => continue,
+                        Err(e) => return Some(Err(e)),
+                    },
                 },
             };
             if batch.num_rows() > BATCH {
@@ -84,50 +83,68 @@ impl CatalogReader {
         }
     }
 
+    fn next_part(&mut self) -> Option<Result<()>> {
+        let part = self.later.next()?;
+        let opened = open(self.form, &part).and_then(|table| Ok((check(&self.spec, &table)?, table)));
+        Some(opened.map(|(id, table)| {
+            self.rows_before += self.rows_read;
+            self.rows_read = 0;
+            (self.id, self.table) = (id, table);
+        }))
+    }
+
     fn unreadable(&self, error: &arrow::error::ArrowError) -> Error {
         let got = format!("a damaged part after row {} ({error})", self.rows_read);
-        Error::file(&self.path, "a readable table", got, "mend that row, or write the file again")
+        Error::file(&self.table.path, "a readable table", got, "mend that row, or write the file again")
     }
 
     fn items(&self, batch: &RecordBatch) -> Result<ItemBatch> {
-        let rows = batch.num_rows();
         let column = |name: &str| -> Result<&ArrayRef> {
-            batch.column_by_name(name).ok_or_else(|| no_such_column(&self.path, name, &batch.schema()))
+            batch.column_by_name(name).ok_or_else(|| no_such_column(&self.table.path, name, &batch.schema()))
         };
-        let item_ids = ItemIds::from_arrow(column(&self.id)?).map_err(|fault| match fault {
+        let item_ids = ItemIds::from_arrow(column(&self.id)?).map_err(|fault| self.id_error(fault))?;
+        let fields = self.spec.text.columns().into_iter().map(|name| self.field(column(name)?));
+        let fields: Vec<Vec<Vec<String>>> = fields.collect::<Result<_>>()?;
+        let passages = |row: usize| {
+            let of_row: Vec<&[String]> = fields.iter().map(|field| field[row].as_slice()).collect();
+            self.spec.text.passages(&of_row)
+        };
+        let mut images: Vec<Vec<ImageSource>> = vec![Vec::new(); batch.num_rows()];
+        for name in &self.spec.images {
+            let more = cells::images(column(name)?, &self.table.folder).map_err(|e| self.unreadable(&e))?;
+            images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
+        }
+        let first_row = self.rows_before + self.rows_read;
+        Ok(ItemBatch { first_row, item_ids, texts: (0..batch.num_rows()).map(passages).collect(), images })
+    }
+
+    /// The parts of a column's cells, cleaned, without empty ones.
+    fn field(&self, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
+        let mut cells = cells::texts(column).map_err(|e| self.unreadable(&e))?;
+        for parts in &mut cells {
+            if !self.spec.raw_text {
+                parts.iter_mut().for_each(|part| *part = clean(part));
+            }
+            parts.retain(|part| !part.trim().is_empty());
+        }
+        Ok(cells)
+    }
+
+    fn id_error(&self, fault: IdFault) -> Error {
+        match fault {
             IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
-                path: self.path.clone(),
+                path: self.table.path.clone(),
                 row: self.rows_read + row as u64 + 1,
                 column: self.id.clone(),
                 expected: "an item id".into(),
                 got: "null".into(),
                 help: "give every item an id".into(),
             },
-            IdFault::Type(t) => column_error(
-                &self.path,
-                &self.id,
-                "integers or strings",
-                t.to_string(),
-                "name another column with --id",
-            ),
-        })?;
-        let mut texts = vec![String::new(); rows];
-        for name in &self.text {
-            for (text, part) in texts.iter_mut().zip(cells::texts(column(name)?).map_err(|e| self.unreadable(&e))?) {
-                let part = clean(&part);
-                if !part.is_empty() {
-                    if !text.is_empty() {
-                        text.push_str(". ");
-                    }
-                    text.push_str(&part);
-                }
+            IdFault::Type(found) => {
+                let help = "name another column with --id";
+                column_error(&self.table.path, &self.id, "integers or strings", found.to_string(), help)
             }
         }
-        let images = match &self.image {
-            Some(name) => cells::images(column(name)?, &self.folder).map_err(|e| self.unreadable(&e))?,
-            None => vec![None; rows],
-        };
-        Ok(ItemBatch { first_row: self.rows_read, item_ids, texts, images })
     }
 }
 
@@ -140,9 +157,10 @@ impl Iterator for CatalogReader {
         }
         let Some(batch) = self.next_arrow_batch() else {
             self.done = true;
-            // An empty table is an error once, at its end.
-            return (self.rows_read == 0).then(|| {
-                Err(Error::file(&self.path, "a catalog with items", "a table without rows", "check how it was written"))
+            // An empty catalog is an error once, at its end.
+            return (self.rows_before + self.rows_read == 0).then(|| {
+                let got = "a table without rows";
+                Err(Error::file(&self.spec.path, "a catalog with items", got, "check how it was written"))
             });
         };
         let items = batch.and_then(|batch| self.items(&batch));
@@ -154,13 +172,30 @@ impl Iterator for CatalogReader {
     }
 }
 
-fn id_column(spec: &CatalogSpec, schema: &SchemaRef) -> Result<String> {
+/// Checks a part's columns, and finds that of the ids.
+fn check(spec: &CatalogSpec, table: &Table) -> Result<String> {
+    let (path, schema) = (&table.path, &table.schema);
+    let id = id_column(spec, table)?;
+    let fits = |name: &str, expected: &str, fits: fn(&DataType) -> bool| match schema.field_with_name(name) {
+        Ok(field) if fits(field.data_type()) => Ok(()),
+        Ok(field) => Err(column_error(path, name, expected, field.data_type().to_string(), "name another column")),
+        Err(_) => Err(no_such_column(path, name, schema)),
+    };
+    for name in spec.text.columns() {
+        fits(name, cells::TEXT_TYPES, cells::is_text)?;
+    }
+    for name in &spec.images {
+        fits(name, cells::IMAGE_TYPES, cells::is_image)?;
+    }
+    Ok(id)
+}
+
+fn id_column(spec: &CatalogSpec, table: &Table) -> Result<String> {
     let wanted: Vec<&str> = spec.id.as_deref().map_or(ID_NAMES.to_vec(), |id| vec![id]);
-    if let Some(name) = wanted.iter().find(|name| schema.field_with_name(name).is_ok()) {
+    if let Some(name) = wanted.iter().find(|name| table.schema.field_with_name(name).is_ok()) {
         return Ok((*name).to_owned());
     }
-    let name = spec.id.as_deref().unwrap_or("id");
-    Err(no_such_column(&spec.path, name, schema))
+    Err(no_such_column(&table.path, spec.id.as_deref().unwrap_or("id"), &table.schema))
 }
 
 fn no_such_column(path: &Path, name: &str, schema: &SchemaRef) -> Error {
@@ -181,11 +216,12 @@ fn column_error(path: &Path, column: &str, expected: &str, got: String, help: &s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::ImageSource;
+    use crate::catalog::TextSpec;
     use std::fs;
 
     fn spec(path: &Path, text: &[&str]) -> CatalogSpec {
-        CatalogSpec { path: path.into(), id: None, text: text.iter().map(|t| (*t).to_owned()).collect(), image: None }
+        let text = TextSpec::Joined(text.iter().map(|t| (*t).to_owned()).collect());
+        CatalogSpec { path: path.into(), text, ..CatalogSpec::default() }
     }
 
     fn read(spec: &CatalogSpec) -> Result<Vec<ItemBatch>> {
@@ -205,7 +241,28 @@ mod tests {
         let items = read(&spec(&csv, &["title", "tags"])).unwrap();
         assert_eq!(items, read(&spec(&jsonl, &["title", "tags"])).unwrap());
         assert_eq!(items[0].item_ids, ItemIds::Strings(vec!["007".into(), "8".into()]));
-        assert_eq!(items[0].texts, ["A, bold. x", ""]);
+        assert_eq!(items[0].texts, [vec!["A, bold. x"], vec![]]);
+        let raw = CatalogSpec { raw_text: true, ..spec(&csv, &["title"]) };
+        assert_eq!(read(&raw).unwrap()[0].texts[0], ["A, <b>bold</b>"]);
+    }
+
+    #[test]
+    fn parts_are_read_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.csv"), "id,t,image\nx,1,x.png\n").unwrap();
+        fs::write(folder.path().join("b.csv"), "image,t,id\n,2,y\ny.png,,z\n").unwrap();
+        let both = CatalogSpec { images: vec!["image".into()], ..spec(folder.path(), &["t"]) };
+        let items = read(&both).unwrap();
+        assert_eq!(items.iter().map(|batch| batch.first_row).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(items[1].item_ids, ItemIds::Strings(vec!["y".into(), "z".into()]));
+        assert_eq!(items[1].texts, [vec!["2"], vec![]]);
+        assert_eq!(items[1].images[1], [ImageSource::Path(folder.path().join("y.png"))]);
+        // The part that is wrong is named, with its own row.
+        fs::write(folder.path().join("c.csv"), "id,t,image\nv,1,\n,2,\n").unwrap();
+        let error = read(&both).unwrap_err().to_string();
+        assert!(error.contains("c.csv, row 2"), "{error}");
+        fs::write(folder.path().join("c.csv"), "id,text\nv,1\n").unwrap();
+        assert!(read(&both).unwrap_err().to_string().contains("c.csv, column \"t\""));
     }
 
     #[test]
@@ -216,7 +273,7 @@ mod tests {
         }
         let items = read(&spec(folder.path(), &[])).unwrap();
         assert_eq!(items[0].item_ids, ItemIds::Strings(vec!["a".into(), "b".into()]));
-        assert_eq!(items[0].images[1], Some(ImageSource::Path(folder.path().join("b.png"))));
+        assert_eq!(items[0].images[1], [ImageSource::Path(folder.path().join("b.png"))]);
     }
 
     #[test]
@@ -232,7 +289,7 @@ mod tests {
         assert!(says("c.csv", "id,t\n1,x\n", &["title"]).contains("one of: id, t"));
         assert!(says("d.csv", "id,t\n,x\n", &["t"]).contains("row 1"));
         assert!(says("e.csv", "", &["t"]).contains("empty file"));
-        assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of strings"));
+        assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of these"));
         assert!(says("g.jsonl", "{\"id\": 1\n", &[]).contains("object in line 1"));
         assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object a line"));
         assert!(says("i.parquet", "no parquet", &[]).contains("damaged"));

@@ -42,7 +42,7 @@ pub(super) struct BuildArgs {
 pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::artifact::Overwrite;
     use catalex::features::Features;
-    use catalex::index::{self, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+    use catalex::index::{self, BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
     use catalex::quality::{Figures, Map, Report};
     use catalex::semantic_id::TokenTable;
     use catalex::{rqvae, vocabulary};
@@ -55,6 +55,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let threads = settings.fill(args.threads)?;
     settings.finish()?;
     let config = train.config()?;
+    let catalog = super::sources::catalog_spec(&args.catalog, &encode)?;
     // What can be refused is refused before the hours of work.
     let writer = IndexWriter::create(&args.output.out, args.output.overwrite())?;
     let options = args.vocabulary.options();
@@ -70,12 +71,22 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let features = costs.of("encode", || -> Result<Features> {
         let encoded = partial.path(FEATURES);
         if !encoded.exists() {
-            let features = super::sources::encode_catalog(&args.catalog, &encode, threads, progress)?;
-            features.write(&encoded, Overwrite::Refuse)?;
+            let embedded = super::sources::encode_catalog(&args.catalog, &encode, threads, progress)?;
+            // First the list: where there are features, it is there.
+            if let Some(lines) = super::embed::list(&embedded.bad_images)? {
+                catalex::artifact::write_file(&partial.path(BAD_IMAGES), &lines, Overwrite::Replace)?;
+                let left_out = embedded.bad_images.iter().filter(|bad| bad.left_out).count();
+                let bad = embedded.bad_images.len();
+                progress.warn(&format!("{bad} pictures cannot be read; {left_out} items have nothing else and are left out; {BAD_IMAGES} of the index lists them"));
+            }
+            embedded.features.write(&encoded, Overwrite::Refuse)?;
         }
         Ok(Features::read(&encoded)?)
     })?;
     partial.share(FEATURES, &writer.path(FEATURES))?;
+    if partial.path(BAD_IMAGES).exists() {
+        partial.share(BAD_IMAGES, &writer.path(BAD_IMAGES))?;
+    }
     let checkpoints = args.checkpoints.at(&partial.path(MODEL), false)?;
     let trained = costs.of("train", || rqvae::train(&features, config.clone(), Some(&checkpoints), progress))?;
     let model = &trained.tokenizer;
@@ -87,7 +98,6 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress))?;
 
     let figures = costs.of("measure", || Figures::of_table(&table, Some((model, &features)), progress))?;
-    let catalog = super::sources::catalog_spec(&args.catalog, &encode);
     let (cards, html) = costs.of("report", || -> Result<_> {
         let cards = super::cards::read(&table, &catalog, progress)?;
         let map = Map::of_items(&table, model, &features)?;

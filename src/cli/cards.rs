@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Result;
-use catalex::catalog::{CatalogReader, CatalogSpec};
+use catalex::catalog::{CatalogReader, CatalogSpec, TextSpec};
 use catalex::error::Error;
 use catalex::item_ids::ItemIds;
 use catalex::progress::Progress;
@@ -25,7 +25,7 @@ pub(super) fn title(path: &Path) -> String {
 pub(super) fn read(table: &TokenTable, spec: &CatalogSpec, progress: &dyn Progress) -> Result<Cards> {
     let rows = Rows::of(&table.item_ids);
     // A folder of pictures has no columns to name.
-    let with_pictures = spec.image.is_some() || spec.path.is_dir();
+    let with_pictures = !spec.images.is_empty() || spec.path.is_dir();
     let mut cards = Cards { texts: texts(&rows, spec)?, pictures: None };
     if with_pictures {
         cards.pictures = pictures(table, &rows, spec, progress)?;
@@ -38,19 +38,19 @@ pub(super) fn read(table: &TokenTable, spec: &CatalogSpec, progress: &dyn Progre
 
 /// One column's values, by row of the table; empty where an item has none.
 pub(super) fn labels(table: &TokenTable, spec: &CatalogSpec, column: &str) -> Result<Vec<String>> {
-    let spec = CatalogSpec { text: vec![column.to_owned()], image: None, ..spec.clone() };
+    let spec = CatalogSpec { text: TextSpec::Joined(vec![column.to_owned()]), ..spec.clone() };
     texts(&Rows::of(&table.item_ids), &spec)
 }
 
 fn texts(rows: &Rows, spec: &CatalogSpec) -> Result<Vec<String>> {
-    let spec = CatalogSpec { image: None, ..spec.clone() };
+    let spec = CatalogSpec { images: Vec::new(), ..spec.clone() };
     let mut texts = vec![String::new(); rows.count];
     let mut found = 0;
     for batch in CatalogReader::open(&spec)? {
         let batch = batch?;
-        for (at, text) in batch.texts.into_iter().enumerate() {
+        for (at, passages) in batch.texts.iter().enumerate() {
             if let Some(row) = rows.find(&batch.item_ids, at) {
-                texts[row] = text;
+                texts[row] = passages.join(". ");
                 found += 1;
             }
         }
@@ -95,10 +95,10 @@ fn pictures(
     let mut tiles: Vec<Option<Thumbnail>> = vec![None; wanted.len()];
     let mut unreadable = 0;
     progress.begin("small pictures", Some(wanted.len() as u64), "pictures");
-    for batch in CatalogReader::open(&CatalogSpec { text: Vec::new(), ..spec.clone() })? {
+    for batch in CatalogReader::open(&CatalogSpec { text: TextSpec::default(), ..spec.clone() })? {
         let batch = batch?;
         let there: Vec<_> = (0..batch.images.len())
-            .filter_map(|at| Some((place[rows.find(&batch.item_ids, at)?]?, batch.images[at].as_ref()?)))
+            .filter_map(|at| Some((place[rows.find(&batch.item_ids, at)?]?, batch.images[at].first()?)))
             .collect();
         let made: Vec<_> = there.par_iter().map(|&(at, source)| (at, Thumbnail::of(source))).collect();
         unreadable += made.iter().filter(|(_, tile)| tile.is_none()).count();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::artifact::{self, Overwrite};
-use catalex::catalog::CatalogSpec;
+use catalex::catalog::{CatalogSpec, TextSpec};
 use catalex::index::{FEATURES, Index, MODEL, TOKENS};
 use catalex::progress::Progress;
 use catalex::quality::{Cards, Figures, LabelFigures, Map, Report};
@@ -50,9 +50,9 @@ struct CatalogArgs {
     /// Columns of text that the report shows.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires_all = ["catalog", "report"])]
     text: Vec<String>,
-    /// Column of pictures that the report shows.
-    #[arg(long, value_name = "COLUMN", requires_all = ["catalog", "report"])]
-    image: Option<String>,
+    /// Columns of pictures, of which the report shows the first of each item.
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires_all = ["catalog", "report"])]
+    image: Vec<String>,
     /// Column of labels, a category or a brand, that prefixes are compared with.
     #[arg(long, value_name = "COLUMN", requires = "catalog")]
     label: Option<String>,
@@ -60,8 +60,8 @@ struct CatalogArgs {
 
 impl CatalogArgs {
     fn spec(&self) -> Option<CatalogSpec> {
-        let (id, text, image) = (self.id.clone(), self.text.clone(), self.image.clone());
-        self.catalog.clone().map(|path| CatalogSpec { path, id, text, image })
+        let (id, text, images) = (self.id.clone(), TextSpec::Joined(self.text.clone()), self.image.clone());
+        self.catalog.clone().map(|path| CatalogSpec { path, id, text, raw_text: false, images })
     }
 }
 

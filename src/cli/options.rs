@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use catalex::artifact::Overwrite;
+use catalex::catalog::Template;
 use catalex::error::{Error, Result};
 use catalex::vocabulary::VocabularyOptions;
 use clap::{Args, ValueEnum};
@@ -77,9 +78,22 @@ pub(super) struct EncodeOptions {
     /// Columns of text, joined in this order.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     pub(super) text: Option<Vec<String>>,
-    /// Column of pictures: paths relative to the catalog, or the bytes.
-    #[arg(long, value_name = "COLUMN")]
-    pub(super) image: Option<String>,
+    /// Instead of --text: a form with columns in braces, as '{title}. {categories:" > "}'; empty ones drop out.
+    #[arg(long, value_name = "FORM")]
+    pub(super) template: Option<Template>,
+    /// Encode the columns of --text one by one and average their vectors, as LC-Rec does, instead of joining them.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub(super) average_text: Option<bool>,
+    /// Leave texts as they are: without this, markup and entities are cleaned away.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub(super) raw_text: Option<bool>,
+    /// Columns of pictures: paths relative to the catalog, the bytes, or lists of these; several pictures are averaged.
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub(super) image: Option<Vec<String>>,
+    /// At a picture that cannot be read: error (stop), or missing (go on without it, and list it beside the output)
+    /// [default: error]
+    #[arg(long, value_name = "HOW")]
+    pub(super) on_bad_image: Option<String>,
     /// Folder of the text encoder: model.onnx and tokenizer.json.
     #[arg(long, value_name = "DIR")]
     pub(super) text_encoder: Option<PathBuf>,

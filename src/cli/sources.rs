@@ -6,15 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::features::FeatureFile;
-#[cfg(feature = "encoders")]
-use catalex::features::Features;
 use catalex::index::{FEATURES, Index, MODEL, TOKENS};
 use catalex::semantic_id::TokenTable;
 use catalex::tokenizer::Tokenizer;
 #[cfg(feature = "encoders")]
 use catalex::{
-    catalog::CatalogSpec,
-    encoder::{ImageEncoder, Runtime, TextEncoder, embed},
+    catalog::{CatalogSpec, TextSpec},
+    encoder::{Embedded, ImageEncoder, OnBadImage, Runtime, TextEncoder, embed},
     error::Error,
     progress::Progress,
 };
@@ -24,13 +22,29 @@ use super::options::EncodeOptions;
 
 /// The columns of a catalog that were asked for.
 #[cfg(feature = "encoders")]
-pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> CatalogSpec {
-    CatalogSpec {
+pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> Result<CatalogSpec> {
+    let text = match (&options.text, &options.template) {
+        (Some(_), Some(_)) => {
+            let help = "name the columns in the form only";
+            return Err(Error::config("template", "it or --text", "both", help).into());
+        }
+        (None, Some(_)) if options.average_text == Some(true) => {
+            let help = "name the columns with --text to have each encoded by itself";
+            return Err(Error::config("average-text", "together with --text", "with --template", help).into());
+        }
+        (None, Some(template)) => TextSpec::Template(template.clone()),
+        (columns, None) => {
+            let columns = columns.clone().unwrap_or_default();
+            if options.average_text == Some(true) { TextSpec::Separate(columns) } else { TextSpec::Joined(columns) }
+        }
+    };
+    Ok(CatalogSpec {
         path: catalog.to_path_buf(),
         id: options.id.clone(),
-        text: options.text.clone().unwrap_or_default(),
-        image: options.image.clone(),
-    }
+        text,
+        raw_text: options.raw_text.unwrap_or_default(),
+        images: options.image.clone().unwrap_or_default(),
+    })
 }
 
 /// Runs the encoders that were asked for over a catalog.
@@ -40,19 +54,19 @@ pub(super) fn encode_catalog(
     options: &EncodeOptions,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<Features> {
+) -> Result<Embedded> {
+    let spec = catalog_spec(catalog, options)?;
     let needs =
         |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
-    if options.text.is_some() != options.text_encoder.is_some() {
-        return Err(
-            if options.text.is_some() { needs("text", "text-encoder") } else { needs("text-encoder", "text") }.into()
-        );
+    let (with_text, with_pictures) = (!spec.text.is_empty(), !spec.images.is_empty());
+    if with_text != options.text_encoder.is_some() {
+        return Err(if with_text { needs("text", "text-encoder") } else { needs("text-encoder", "text") }.into());
     }
-    // A folder of pictures has no columns to name.
-    if options.image_encoder.is_none() && options.image.is_some() {
+    if options.image_encoder.is_none() && with_pictures {
         return Err(needs("image", "image-encoder").into());
     }
-    if options.image.is_none() && options.image_encoder.is_some() && !catalog.is_dir() {
+    // A folder of pictures has no columns to name.
+    if !with_pictures && options.image_encoder.is_some() && !catalog.is_dir() {
         return Err(needs("image-encoder", "image").into());
     }
     if options.text_encoder.is_none() && options.image_encoder.is_none() {
@@ -60,10 +74,11 @@ pub(super) fn encode_catalog(
             "name --text and --text-encoder, or --image and --image-encoder; ready vectors go to `catalex train`";
         return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help).into());
     }
+    let on_bad_image = options.on_bad_image.as_deref().map(str::parse::<OnBadImage>).transpose()?.unwrap_or_default();
     let runtime = Runtime::load(&onnx_runtime(), threads)?;
     let mut text = options.text_encoder.as_deref().map(|folder| TextEncoder::load(folder, &runtime)).transpose()?;
     let mut image = options.image_encoder.as_deref().map(|folder| ImageEncoder::load(folder, &runtime)).transpose()?;
-    Ok(embed(&catalog_spec(catalog, options), text.as_mut(), image.as_mut(), progress)?)
+    Ok(embed(&spec, text.as_mut(), image.as_mut(), on_bad_image, progress)?)
 }
 
 /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` laid out, else the system's.

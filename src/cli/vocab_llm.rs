@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use catalex::catalog::CatalogSpec;
+use catalex::catalog::{CatalogSpec, TextSpec};
 use catalex::error::Error;
 use catalex::index::Index;
 use catalex::tokenizer::Tokenizer;
@@ -102,8 +102,8 @@ impl LlmOptions {
             catalog: self.catalog.clone().map(|path| CatalogSpec {
                 path,
                 id: self.id.clone(),
-                text: self.text.clone(),
-                image: None,
+                text: TextSpec::Joined(self.text.clone()),
+                ..CatalogSpec::default()
             }),
             codebooks: model.map(|model| (model.hash(), model.codebooks())),
             seed: self.seed.unwrap_or(SEED),

@@ -6,6 +6,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
 
 use crate::catalog::ImageSource;
+use crate::error::Error;
 
 /// Most pixels a picture may declare; more is refused before anything is decoded.
 const MOST_PIXELS: u64 = 100_000_000;
@@ -17,6 +18,19 @@ const MOST_MEMORY: u64 = 1 << 30;
 pub(super) struct Fault {
     pub(super) expected: String,
     pub(super) got: String,
+}
+
+impl Fault {
+    /// As the error of an item.
+    pub(super) fn of_item(self, item: &str) -> Error {
+        Error::Item {
+            item: item.to_owned(),
+            expected: self.expected,
+            got: self.got,
+            help: "mend the picture, leave the cell empty for an item without one, or pass --on-bad-image missing"
+                .into(),
+        }
+    }
 }
 
 fn fault(expected: impl Into<String>, got: impl ToString) -> Fault {
@@ -85,6 +99,33 @@ mod tests {
         let picture = RgbaImage::from_pixel(2, 1, Rgba([10, 20, 30, 0]));
         let decoded = decode_bytes(&encoded(picture.into(), ImageFormat::Png), "x").unwrap();
         assert_eq!(decoded.get_pixel(0, 0).0, [255, 255, 255]);
+    }
+
+    /// Every form of picture against Pillow's pixels: `scripts/make_picture_goldens.py`.
+    #[test]
+    fn every_form_is_read_as_by_pillow() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/encoder/formats");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "rgb") {
+                continue;
+            }
+            let expected = std::fs::read(format!("{}.rgb", path.display())).unwrap();
+            let got =
+                decode(&ImageSource::Path(path.clone())).unwrap_or_else(|f| panic!("{}: {}", path.display(), f.got));
+            let upright = if path.ends_with("turned.jpg") { (32, 48) } else { (48, 32) };
+            assert_eq!(got.dimensions(), upright, "{}", path.display());
+            let off: Vec<u8> = got.as_raw().iter().zip(&expected).map(|(&a, &b)| a.abs_diff(b)).collect();
+            let mean = off.iter().map(|&d| f64::from(d)).sum::<f64>() / off.len() as f64;
+            // Decoders of lossy forms round, and interpolate colour, each in its own way.
+            let lossy = path.extension().is_some_and(|e| e == "jpg") || path.ends_with("lossy.webp");
+            let (most, on_average) = if lossy { (48, 2.0) } else { (1, 0.5) };
+            let worst = off.iter().copied().max().unwrap();
+            assert!(worst <= most && mean <= on_average, "{}: {worst} at worst, {mean} on average", path.display());
+            seen += 1;
+        }
+        assert_eq!(seen, 12);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A catalog's features: every item through the encoders.
 
-use ndarray::{Array2, Axis, concatenate};
+use std::fmt;
+use std::str::FromStr;
+
+use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::{ImageEncoder, TextEncoder, image};
 use crate::catalog::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
@@ -13,7 +17,61 @@ use crate::progress::Progress;
 const TEXT: &str = "text";
 const IMAGE: &str = "image";
 
-/// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality.
+/// What to do about a picture that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnBadImage {
+    /// Stop, naming the item.
+    #[default]
+    Error,
+    /// Go on as if it were not there. An item without any other picture, or text, is left out.
+    Missing,
+}
+
+impl FromStr for OnBadImage {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "error" => Ok(OnBadImage::Error),
+            "missing" => Ok(OnBadImage::Missing),
+            _ => Err(Error::config("on-bad-image", "error or missing", name, "leave it out to stop at the first")),
+        }
+    }
+}
+
+impl fmt::Display for OnBadImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == OnBadImage::Error { "error" } else { "missing" })
+    }
+}
+
+/// A picture that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BadImage {
+    /// Its item.
+    pub item_id: String,
+    /// What was expected of it, and where.
+    pub expected: String,
+    /// What it is.
+    pub got: String,
+    /// Whether the item has nothing else and is not among the features.
+    pub left_out: bool,
+}
+
+/// What came of a catalog.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The items' vectors.
+    pub features: Features,
+    /// Texts that were longer than the encoder reads.
+    pub truncated_texts: usize,
+    /// Pictures that could not be read, in the order of the catalog.
+    pub bad_images: Vec<BadImage>,
+}
+
+/// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality; one with several
+/// passages or pictures has the mean of their vectors.
 ///
 /// Ids are checked in a pass of their own first: a repeated one must not come to light after hours of encoding.
 ///
@@ -24,24 +82,28 @@ pub fn embed(
     spec: &CatalogSpec,
     text: Option<&mut TextEncoder>,
     image: Option<&mut ImageEncoder>,
+    on_bad_image: OnBadImage,
     progress: &dyn Progress,
-) -> Result<Features> {
+) -> Result<Embedded> {
     let (item_ids, texts) = ids_and_texts(spec)?;
-    let mut modalities = Vec::new();
+    let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
     if let Some(encoder) = text {
-        modalities.push(text_modality(encoder, &texts, progress)?);
+        let before = encoder.truncated();
+        modalities.push(text_modality(encoder, texts, progress)?);
+        truncated_texts = encoder.truncated() - before;
     }
-    drop(texts);
     if let Some(encoder) = image {
-        modalities.push(image_modality(encoder, spec, item_ids.len(), progress)?);
+        let (modality, bad) = image_modality(encoder, spec, item_ids.len(), on_bad_image, progress)?;
+        modalities.push(modality);
+        bad_images = bad;
     }
-    Features::new(item_ids, modalities)
+    let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
+    Ok(Embedded { features: Features::new(item_ids, modalities)?, truncated_texts, bad_images })
 }
 
-fn ids_and_texts(spec: &CatalogSpec) -> Result<(ItemIds, Vec<String>)> {
-    let (mut ids, mut texts): (Option<ItemIds>, Vec<String>) = (None, Vec::new());
-    let mut without_pictures = spec.clone();
-    without_pictures.image = None;
+fn ids_and_texts(spec: &CatalogSpec) -> Result<(ItemIds, Vec<Vec<String>>)> {
+    let (mut ids, mut texts): (Option<ItemIds>, Vec<Vec<String>>) = (None, Vec::new());
+    let without_pictures = CatalogSpec { images: Vec::new(), ..spec.clone() };
     for batch in CatalogReader::open(&without_pictures)? {
         let batch = batch?;
         match &mut ids {
@@ -67,60 +129,118 @@ fn ids_and_texts(spec: &CatalogSpec) -> Result<(ItemIds, Vec<String>)> {
     }
 }
 
-fn text_modality(encoder: &mut TextEncoder, texts: &[String], progress: &dyn Progress) -> Result<Modality> {
-    let rows: Vec<usize> = (0..texts.len()).filter(|&row| !texts[row].is_empty()).collect();
+fn text_modality(encoder: &mut TextEncoder, texts: Vec<Vec<String>>, progress: &dyn Progress) -> Result<Modality> {
+    let mut means = Means::new(texts.len(), encoder.dim());
+    let rows: Vec<usize> =
+        texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
     if rows.is_empty() {
         return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
     }
-    let wanted: Vec<String> = rows.iter().map(|&row| texts[row].clone()).collect();
-    let encoded = encoder.encode(&wanted, progress)?;
-    Ok(spread(TEXT, encoded, &rows, texts.len()))
+    let passages: Vec<String> = texts.into_iter().flatten().collect();
+    for (vector, &row) in encoder.encode(&passages, progress)?.rows().into_iter().zip(&rows) {
+        means.add(row, vector);
+    }
+    Ok(means.modality(TEXT))
 }
 
 fn image_modality(
     encoder: &mut ImageEncoder,
     spec: &CatalogSpec,
     items: usize,
+    on_bad_image: OnBadImage,
     progress: &dyn Progress,
-) -> Result<Modality> {
+) -> Result<(Modality, Vec<BadImage>)> {
     progress.begin("encode images", Some(items as u64), "items");
-    let mut rows = Vec::new();
-    let mut encoded = vec![Array2::zeros((0, encoder.dim()))];
+    let mut means = Means::new(items, encoder.dim());
+    let (mut bad_images, mut seen) = (Vec::new(), false);
     for batch in CatalogReader::open(spec)? {
         let ItemBatch { first_row, item_ids, images, .. } = batch?;
-        let there = |at: &usize| images[*at].is_some();
-        let present: Vec<usize> = (0..images.len()).filter(there).collect();
+        let without = images.iter().filter(|pictures| pictures.is_empty()).count();
+        let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
+        let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
+        seen |= !pictures.is_empty();
         // Batches of the catalog are long; the encoder's own are what progress counts.
-        for part in present.chunks(image::BATCH) {
-            let pictures: Vec<ImageSource> = part.iter().filter_map(|&at| images[at].clone()).collect();
-            let names: Vec<String> = part.iter().map(|&at| item_ids.text(at)).collect();
-            encoded.push(encoder.encode(&pictures, &names)?);
-            rows.extend(part.iter().map(|&at| first_row as usize + at));
-            progress.advance(part.len() as u64);
+        let mut last = None;
+        for (pictures, places) in pictures.chunks(image::BATCH).zip(places.chunks(image::BATCH)) {
+            let (vectors, faults) = encoder.encode_readable(pictures)?;
+            for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
+                match fault {
+                    None => means.add(first_row as usize + at, vector),
+                    Some(fault) if on_bad_image == OnBadImage::Error => return Err(fault.of_item(&item_ids.text(at))),
+                    Some(fault) => bad_images.push(BadImage {
+                        item_id: item_ids.text(at),
+                        expected: fault.expected,
+                        got: fault.got,
+                        left_out: false,
+                    }),
+                }
+                progress.advance(u64::from(last.replace(at) != Some(at)));
+            }
         }
-        progress.advance((images.len() - present.len()) as u64);
+        progress.advance(without as u64);
     }
     progress.end();
-    if rows.is_empty() {
+    if !seen {
         return Err(nobody_has(IMAGE, "the picture column is empty; name another with --image"));
     }
-    let views: Vec<_> = encoded.iter().map(Array2::view).collect();
-    let encoded = concatenate(Axis(0), &views)
-        .map_err(|e| Error::mismatch("image vectors", "one length", e, "check the image encoder"))?;
-    Ok(spread(IMAGE, encoded, &rows, items))
+    if let Some(bad) = bad_images.first().filter(|_| means.counts.iter().all(|&count| count == 0)) {
+        let got = format!("none; of item {}: {}", bad.item_id, bad.got);
+        let help = "check the paths: relative ones start from the catalog's folder";
+        return Err(Error::data(format!("modality {IMAGE}"), "at least one picture that can be read", got, help));
+    }
+    Ok((means.modality(IMAGE), bad_images))
 }
 
 fn nobody_has(modality: &str, help: &str) -> Error {
     Error::data(format!("modality {modality}"), "at least one item that has it", "none", help)
 }
 
-/// Vectors of the items that have one, at their rows.
-fn spread(name: &str, encoded: Array2<f32>, rows: &[usize], items: usize) -> Modality {
-    let mut present = vec![false; items];
-    let mut vectors = Array2::zeros((items, encoded.ncols()));
-    for (vector, &row) in encoded.rows().into_iter().zip(rows) {
-        vectors.row_mut(row).assign(&vector);
-        present[row] = true;
+/// Removes the items that had nothing but pictures that cannot be read.
+fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
+    let bare: std::collections::HashSet<String> =
+        (0..ids.len()).filter(|&row| modalities.iter().all(|m| !m.present[row])).map(|row| ids.text(row)).collect();
+    for bad in bad_images.iter_mut() {
+        bad.left_out = bare.contains(&bad.item_id);
     }
-    Modality { name: name.into(), vectors, present }
+    let gone: std::collections::HashSet<&str> =
+        bad_images.iter().filter(|bad| bad.left_out).map(|bad| bad.item_id.as_str()).collect();
+    if gone.is_empty() {
+        return (ids, modalities);
+    }
+    let kept: Vec<usize> = (0..ids.len()).filter(|&row| !gone.contains(ids.text(row).as_str())).collect();
+    let modalities = modalities.into_iter().map(|m| Modality {
+        present: kept.iter().map(|&row| m.present[row]).collect(),
+        vectors: m.vectors.select(Axis(0), &kept),
+        name: m.name,
+    });
+    (ids.select(&kept), modalities.collect())
+}
+
+/// Means of the vectors of each item.
+struct Means {
+    sums: Array2<f32>,
+    counts: Vec<u32>,
+}
+
+impl Means {
+    fn new(items: usize, dim: usize) -> Self {
+        Means { sums: Array2::zeros((items, dim)), counts: vec![0; items] }
+    }
+
+    fn add(&mut self, row: usize, vector: ndarray::ArrayView1<f32>) {
+        let mut sum = self.sums.row_mut(row);
+        sum += &vector;
+        self.counts[row] += 1;
+    }
+
+    fn modality(mut self, name: &str) -> Modality {
+        for (mut sum, &count) in self.sums.rows_mut().into_iter().zip(&self.counts).filter(|(_, count)| **count > 1) {
+            sum /= count as f32;
+        }
+        Modality {
+            name: name.into(),
+            present: self.counts.iter().map(|&count| count > 0).collect(),
+            vectors: self.sums,
+        }
+    }
 }

@@ -71,9 +71,19 @@ impl ImageEncoder {
     /// # Errors
     /// [`Error::Item`] for the first picture that cannot be read.
     pub fn encode(&mut self, pictures: &[ImageSource], items: &[String]) -> Result<Array2<f32>> {
+        let (vectors, faults) = self.encode_readable(pictures)?;
+        match faults.into_iter().zip(items).find_map(|(fault, item)| Some((fault?, item))) {
+            None => Ok(vectors),
+            Some((fault, item)) => Err(fault.of_item(item)),
+        }
+    }
+
+    /// Vectors `(pictures, dim)`, zeros where a picture cannot be read, and why it cannot.
+    pub(super) fn encode_readable(&mut self, pictures: &[ImageSource]) -> Result<(Array2<f32>, Vec<Option<Fault>>)> {
         let mut vectors = Array2::zeros((pictures.len(), self.dim()));
-        for (from, (pictures, items)) in (0..).step_by(BATCH).zip(pictures.chunks(BATCH).zip(items.chunks(BATCH))) {
-            let inputs = self.pixels(pictures, items)?;
+        let mut faults = Vec::with_capacity(pictures.len());
+        for (from, pictures) in (0..).step_by(BATCH).zip(pictures.chunks(BATCH)) {
+            let (inputs, bad) = self.pixels(pictures);
             let shape = [pictures.len(), 3, self.size.0, self.size.1];
             let tensor = Tensor::from_array((shape, inputs))
                 .map_err(|e| Error::file(&self.path, "a batch of pictures", e, "please report this"))?;
@@ -92,17 +102,20 @@ impl ImageEncoder {
             for (at, values) in values.chunks_exact(per_item).enumerate() {
                 // A vision transformer without a pooled output: the first token is the class token.
                 let first = ndarray::ArrayView1::from(&values[..self.output.dim]);
-                vectors.row_mut(from + at).assign(&first);
+                if bad[at].is_none() {
+                    vectors.row_mut(from + at).assign(&first);
+                }
             }
+            faults.extend(bad);
         }
-        Ok(vectors)
+        Ok((vectors, faults))
     }
 
-    /// The network's input `(pictures, 3, height, width)`, row-major.
-    fn pixels(&self, pictures: &[ImageSource], items: &[String]) -> Result<Vec<f32>> {
+    /// The network's input `(pictures, 3, height, width)`, row-major; zeros for pictures that cannot be read.
+    fn pixels(&self, pictures: &[ImageSource]) -> (Vec<f32>, Vec<Option<Fault>>) {
         let (height, width) = self.size;
         let mut pixels = vec![0.0; pictures.len() * 3 * height * width];
-        let faults: Vec<Option<Fault>> = pixels
+        let faults = pixels
             .par_chunks_exact_mut(3 * height * width)
             .zip(pictures)
             .map(|(out, picture)| {
@@ -114,14 +127,6 @@ impl ImageEncoder {
                 decode(picture).and_then(prepare).err()
             })
             .collect();
-        if let Some((fault, item)) = faults.into_iter().zip(items).find_map(|(fault, item)| Some((fault?, item))) {
-            return Err(Error::Item {
-                item: item.clone(),
-                expected: fault.expected,
-                got: fault.got,
-                help: "mend the picture, or leave the cell empty for an item without one".into(),
-            });
-        }
-        Ok(pixels)
+        (pixels, faults)
     }
 }

@@ -12,7 +12,7 @@ mod runtime;
 mod text;
 mod thumbnails;
 
-pub use embed::embed;
+pub use embed::{BadImage, Embedded, OnBadImage, embed};
 pub use image::ImageEncoder;
 pub use runtime::Runtime;
 pub use text::TextEncoder;

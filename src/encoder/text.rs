@@ -29,6 +29,7 @@ pub struct TextEncoder {
     inputs: Vec<String>,
     output: Output,
     head: Head,
+    truncated: usize,
 }
 
 #[derive(Deserialize)]
@@ -79,12 +80,17 @@ impl TextEncoder {
         }
         let output = choose_output(&session, &path, &["sentence_embedding", "last_hidden_state", "token_embeddings"])?;
         let head = Head::of_folder(folder)?;
-        Ok(TextEncoder { path, tokenizer, session, inputs, output, head })
+        Ok(TextEncoder { path, tokenizer, session, inputs, output, head, truncated: 0 })
     }
 
     /// Length of the vectors.
     pub fn dim(&self) -> usize {
         self.output.dim
+    }
+
+    /// How many texts so far were longer than the model reads.
+    pub fn truncated(&self) -> usize {
+        self.truncated
     }
 
     /// Vectors `(texts, dim)` in the order of the texts. Texts run in batches of like length, so little is padding.
@@ -96,6 +102,7 @@ impl TextEncoder {
         let encodings = self.tokenizer.encode_batch(texts.iter().map(String::as_str).collect(), true).map_err(|e| {
             Error::file(&self.path, "texts that the tokenizer reads", e, "check the tokenizer's folder")
         })?;
+        self.truncated += encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty()).count();
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].len()));
         let mut vectors = Array2::zeros((texts.len(), self.dim()));

@@ -18,6 +18,8 @@ pub use partial::{Partial, fingerprint};
 
 /// The file by which an index is known.
 pub const MANIFEST: &str = "manifest.json";
+/// The pictures that could not be read, where there were some and the build went on.
+pub const BAD_IMAGES: &str = "bad-images.jsonl";
 /// The features the model was trained on.
 pub const FEATURES: &str = "features.parquet";
 /// The folder of the frozen model.

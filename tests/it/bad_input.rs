@@ -94,6 +94,13 @@ fn write_inputs(folder: &Path) {
     fs::write(at("textless.csv"), "id,t\n1,\n2, \n").unwrap();
     fs::write(at("bad.jsonl"), "{\"id\": 1, \"t\": \"x\"}\n{\"id\": 2, \"t\": \n").unwrap();
     fs::write(at("object.jsonl"), "{\"id\": 1, \"t\": {\"en\": \"x\"}}\n").unwrap();
+    fs::create_dir(at("mixed")).unwrap();
+    fs::write(at("mixed/a.csv"), "id,t\n1,x\n").unwrap();
+    fs::write(at("mixed/b.jsonl"), "{\"id\": 2, \"t\": \"y\"}\n").unwrap();
+    fs::create_dir(at("parts")).unwrap();
+    fs::write(at("parts/a.csv"), "id,t\n1,x\n").unwrap();
+    fs::write(at("parts/b.csv"), "id,text\n2,y\n").unwrap();
+    fs::write(at("cut.csv.gz"), [0x1F, 0x8B, 8, 0, 0, 0]).unwrap();
     parquet(
         &at("null-id.parquet"),
         vec![("id", strings(vec![Some("a"), None])), ("t", strings(vec![Some("x"), Some("y")]))],
@@ -118,6 +125,7 @@ fn write_inputs(folder: &Path) {
     for name in ["corrupt.png", "zero.png", "missing.png", "bomb.bmp", "words.txt"] {
         fs::write(at(&format!("{name}.csv")), format!("id,image\n1,good.png\n2,{name}\n")).unwrap();
     }
+    fs::write(at("unreadable.csv"), "id,image\n1,zero.png\n2,missing.png\n").unwrap();
     // Encoders.
     for folder in ["no-graph", "bad-graph", "no-tokenizer", "bad-tokenizer"] {
         fs::create_dir(at(folder)).unwrap();
@@ -299,7 +307,7 @@ const ENCODE: &[Case] = &[
     Case("no such column", "embed @c.csv --text title --text-encoder TEXT --out @o", 1, &["\"title\"", "id, t"]),
     Case("no such id column", "embed @c.csv --id sku --text t --text-encoder TEXT --out @o", 1, &["\"sku\"", "id, t"]),
     Case("binary text", "embed @binary.parquet --text t --text-encoder TEXT --out @o", 1, &["\"t\"", "Binary"]),
-    Case("object text", "embed @object.jsonl --text t --text-encoder TEXT --out @o", 1, &["\"t\"", "lists of strings"]),
+    Case("object text", "embed @object.jsonl --text t --text-encoder TEXT --out @o", 1, &["\"t\"", "lists of these"]),
     Case("float ids", "embed @float-id.parquet --text t --text-encoder TEXT --out @o", 1, &["\"id\"", "Float32"]),
     Case("null id", "embed @null-id.parquet --text t --text-encoder TEXT --out @o", 1, &["row 2", "null"]),
     Case("repeated id", "embed @twice.csv --text t --text-encoder TEXT --out @o", 1, &["row 3", "7, also in row 1"]),
@@ -307,7 +315,37 @@ const ENCODE: &[Case] = &[
     Case("no text at all", "embed @textless.csv --text t --text-encoder TEXT --out @o", 1, &["text", "--text"]),
     Case("bad line", "embed @bad.jsonl --text t --text-encoder TEXT --out @o", 1, &["bad.jsonl", "line 2"]),
     Case("unknown format", "embed @words.txt --text t --text-encoder TEXT --out @o", 1, &["words.txt", ".csv"]),
-    Case("folder without pictures", "embed @folder --image-encoder PICTURE --out @o", 1, &["folder of pictures"]),
+    Case("mixed parts", "embed @mixed --text t --text-encoder TEXT --out @o", 1, &["a.csv", "JsonLines", "one form"]),
+    Case("a part without a column", "embed @parts --text t --text-encoder TEXT --out @o", 1, &["b.csv", "\"t\""]),
+    Case("no file of that pattern", "embed @x*.csv --text t --text-encoder TEXT --out @o", 1, &["x*.csv", "pattern"]),
+    Case("cut gzip", "embed @cut.csv.gz --text t --text-encoder TEXT --out @o", 1, &["cut.csv.gz", "damaged"]),
+    Case("bad form", "embed @c.csv --template {t --text-encoder TEXT --out @o", 2, &["{t", "without its }"]),
+    Case(
+        "form and columns",
+        "embed @c.csv --text t --template {t} --text-encoder TEXT --out @o",
+        2,
+        &["template", "both"],
+    ),
+    Case(
+        "mean of a form",
+        "embed @c.csv --average-text --template {t} --text-encoder TEXT --out @o",
+        2,
+        &["average-text", "--text"],
+    ),
+    Case("form of no column", "embed @c.csv --template {x} --text-encoder TEXT --out @o", 1, &["\"x\"", "id, t"]),
+    Case("unknown policy", "embed @zero.png.csv IMAGE --on-bad-image skip --out @o", 2, &["on-bad-image", "missing"]),
+    Case(
+        "no readable picture",
+        "embed @unreadable.csv IMAGE --on-bad-image missing --out @o",
+        1,
+        &["can be read", "zero.png"],
+    ),
+    Case(
+        "folder without pictures",
+        "embed @folder --image-encoder PICTURE --out @o",
+        1,
+        &["folder of tables", "pictures"],
+    ),
     Case("corrupt image", "embed @corrupt.png.csv IMAGE --out @o", 1, &["item 2", "corrupt.png"]),
     Case("zero-byte image", "embed @zero.png.csv IMAGE --out @o", 1, &["item 2", "zero.png", "no bytes"]),
     Case("missing image", "embed @missing.png.csv IMAGE --out @o", 1, &["item 2", "missing.png"]),

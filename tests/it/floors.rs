@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 16] = [
+const RESIDENTS: [(&str, &[&str]); 19] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
@@ -29,7 +29,10 @@ const RESIDENTS: [(&str, &[&str]); 16] = [
     ("safetensors", &["tokenizer", "rqvae", "constraint", "vocabulary"]),
     ("parquet", &["catalog", "features", "semantic_id"]),
     ("npyz", &["features"]),
-    ("flate2", &["quality"]),
+    ("flate2", &["catalog", "quality"]),
+    ("zstd", &["catalog"]),
+    ("glob", &["catalog"]),
+    ("htmlize", &["catalog"]),
     ("memmap2", &["constraint", "vocabulary"]),
     ("libsais", &["constraint"]),
     ("base64", &["quality"]),

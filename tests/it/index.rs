@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource};
-use catalex::encoder::{ImageEncoder, TextEncoder, embed};
+use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource, TextSpec};
+use catalex::encoder::{ImageEncoder, OnBadImage, TextEncoder, embed};
 use catalex::index::{Index, TOKENS};
 use catalex::progress::Silent;
 use catalex::rqvae::TrainConfig;
@@ -20,8 +20,9 @@ fn emoji() -> CatalogSpec {
     CatalogSpec {
         path: root().join("fixtures/emoji/catalog.parquet"),
         id: Some("id".into()),
-        text: vec!["label".into(), "tags".into()],
-        image: Some("image".into()),
+        text: TextSpec::Joined(vec!["label".into(), "tags".into()]),
+        images: vec!["image".into()],
+        ..CatalogSpec::default()
     }
 }
 
@@ -29,8 +30,8 @@ fn emoji() -> CatalogSpec {
 fn small_catalog(path: &Path, items: usize) {
     let batch = CatalogReader::open(&emoji()).unwrap().next().unwrap().unwrap();
     let lines = (0..items).map(|row| {
-        let Some(ImageSource::Path(image)) = &batch.images[row] else { panic!("an emoji without a picture") };
-        let item = serde_json::json!({"id": batch.item_ids.text(row), "text": batch.texts[row], "image": image});
+        let [ImageSource::Path(image)] = &batch.images[row][..] else { panic!("an emoji without a picture") };
+        let item = serde_json::json!({"id": batch.item_ids.text(row), "text": batch.texts[row][0], "image": image});
         item.to_string() + "\n"
     });
     fs::write(path, lines.collect::<String>()).unwrap();
@@ -128,7 +129,7 @@ fn both_forward_passes_agree_on_every_emoji() {
     let runtime = runtime();
     let mut text = TextEncoder::load(&minilm(), &runtime).unwrap();
     let mut image = ImageEncoder::load(&mobilenet(), &runtime).unwrap();
-    let features = embed(&emoji(), Some(&mut text), Some(&mut image), &Silent).unwrap();
+    let features = embed(&emoji(), Some(&mut text), Some(&mut image), OnBadImage::Error, &Silent).unwrap().features;
     assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));
     assert_parity(&features, TrainConfig { epochs: 4, ..TrainConfig::default() });
 }

@@ -7,6 +7,8 @@ mod frozen;
 mod support;
 
 #[cfg(feature = "encoders")]
+mod catalog;
+#[cfg(feature = "encoders")]
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;

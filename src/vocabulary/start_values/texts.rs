@@ -46,7 +46,7 @@ impl ItemTokens {
         progress.begin("read texts", Some(places.len() as u64), "items");
         for batch in CatalogReader::open(catalog)? {
             let batch = batch?;
-            let encoded: Vec<_> = batch.texts.par_iter().map(|text| encoder.encode(text.as_str(), false)).collect();
+            let encoded: Vec<_> = batch.texts.par_iter().map(|passages| encoder.encode(passages.join(". "), false)).collect();
             for (row, encoding) in encoded.into_iter().enumerate() {
                 let Some(&place) = places.get(&batch.item_ids.text(row)) else { continue };
                 let encoding = encoding.map_err(|e| unusable(e.to_string()))?;

@@ -5,7 +5,8 @@ pub(super) fn clean(text: &str) -> String {
     // A tag's place becomes a space, so that "one<br>two" stays two words.
     let without_tags = if text.contains('<') { strip_tags(text) } else { text.to_owned() };
     let resolved = if without_tags.contains('&') { resolve_entities(&without_tags) } else { without_tags };
-    resolved.split_whitespace().collect::<Vec<_>>().join(" ")
+    let visible = if resolved.contains(is_invisible) { resolved.replace(is_invisible, "") } else { resolved };
+    visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn strip_tags(text: &str) -> String {
@@ -51,59 +52,34 @@ fn tag_end(text: &str) -> Option<usize> {
     (!text[1..end].contains('<')).then_some(end)
 }
 
-/// The entities that product texts hold; all others by number.
-const ENTITIES: [(&str, char); 24] = [
-    ("amp", '&'),
-    ("lt", '<'),
-    ("gt", '>'),
-    ("quot", '"'),
-    ("apos", '\''),
-    ("nbsp", ' '),
-    ("copy", '©'),
-    ("reg", '®'),
-    ("trade", '™'),
-    ("deg", '°'),
-    ("hellip", '…'),
-    ("ndash", '–'),
-    ("mdash", '—'),
-    ("lsquo", '‘'),
-    ("rsquo", '’'),
-    ("ldquo", '“'),
-    ("rdquo", '”'),
-    ("bull", '•'),
-    ("middot", '·'),
-    ("times", '×'),
-    ("frac12", '½'),
-    ("eacute", 'é'),
-    ("euro", '€'),
-    ("pound", '£'),
-];
-
+/// Character references with their semicolon. Without one, `&` is more often meant as itself: `AT&T`, `p&notes`.
 fn resolve_entities(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {
         out += &rest[..at];
-        rest = &rest[at + 1..];
-        let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).next().unwrap_or_default();
-        let resolved = rest[name.len()..].starts_with(';').then(|| entity(name)).flatten();
-        match resolved {
-            Some(c) => {
-                out.push(c);
-                rest = &rest[name.len() + 1..];
+        rest = &rest[at..];
+        let name = rest[1..].split(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).next().unwrap_or_default();
+        let end = 1 + name.len();
+        let reference = rest[end..].starts_with(';').then(|| &rest[..=end]);
+        // What is no reference comes back as it is.
+        match reference.map(|reference| (reference, htmlize::unescape(reference))) {
+            Some((reference, resolved)) => {
+                out += &resolved;
+                rest = &rest[reference.len()..];
             }
-            None => out.push('&'),
+            None => {
+                out.push('&');
+                rest = &rest[1..];
+            }
         }
     }
     out + rest
 }
 
-fn entity(name: &str) -> Option<char> {
-    if let Some(number) = name.strip_prefix('#') {
-        let hexadecimal = number.strip_prefix(['x', 'X']).map(|hex| u32::from_str_radix(hex, 16));
-        return char::from_u32(hexadecimal.unwrap_or_else(|| number.parse()).ok()?).filter(|c| *c != '\0');
-    }
-    ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, c)| *c)
+/// What is not seen, or only breaks a line: a space in its place, or nothing.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -122,6 +98,8 @@ mod tests {
             ("  spaced\t\u{a0}out ", "spaced out"),
             ("<3 hearts", "<3 hearts"),
             ("&lt;b&gt; is a tag", "<b> is a tag"),
+            ("10-1/2&Prime; x 8&Prime; r&eacute;sum&eacute; p&notes &NotEqualTilde;", "10-1/2″ x 8″ résumé p&notes ≂̸"),
+            ("soft\u{ad}ware\u{200b} and\u{7} bells &#0;", "software and bells \u{fffd}"),
             ("Ünï <i>ça</i>", "Ünï ça"),
         ];
         for (dirty, clean_text) in cases {
