@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import sentencepiece
 from conftest import ROOT
-from transformers import T5Tokenizer
+from transformers import T5Tokenizer, XLMRobertaTokenizer
 
 LEVELS = 4
 CODES = 256
@@ -21,8 +21,8 @@ ITEMS = 1500
 SENTENCES = 10_000
 MODELS = Path(os.environ["CATALEX_MODELS"]) if "CATALEX_MODELS" in os.environ else None
 # Of set-up's tokenizers, and made of them or of the sentences.
-FAMILIES = ["gpt2", "llama3", "qwen3", "gemma3", "mistral", "mistral-model", "minilm", "t5"]
-MODEL_NAMES = ["tokenizer.model", "spiece.model"]
+FAMILIES = ["gpt2", "llama3", "qwen3", "gemma3", "mistral", "mistral-model", "minilm", "t5", "xlm-r"]
+MODEL_NAMES = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"]
 
 
 def catalex(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -81,7 +81,15 @@ def source(family: str, folder: Path) -> Path:
         return MODELS / "minilm"
     tokenizers = MODELS / "tokenizers"
     if family == "t5":
-        return t5(folder)
+        # A hundred tokens after the model's pieces.
+        train(folder, "unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+        T5Tokenizer.from_pretrained(folder).save_pretrained(folder)
+        return folder
+    if family == "xlm-r":
+        # Ids that are not the places of the model's pieces.
+        train(folder, "unigram").rename(folder / "sentencepiece.bpe.model")
+        XLMRobertaTokenizer.from_pretrained(folder).save_pretrained(folder)
+        return folder
     name = family.removesuffix("-model")
     if not (tokenizers / name / "tokenizer_config.json").is_file():
         pytest.skip(f"set-up found no npm, so it brought no tokenizer of {name}")
@@ -107,11 +115,3 @@ def train(folder: Path, kind: str, **settings: int) -> Path:
     )
     (folder / "spiece.vocab").unlink()
     return folder / "spiece.model"
-
-
-def t5(folder: Path) -> Path:
-    """As T5's: a Unigram model, and a hundred tokens after its pieces."""
-    train(folder, "unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
-    T5Tokenizer.from_pretrained(folder).save_pretrained(folder)
-    assert (folder / "tokenizer.json").is_file() and (folder / "spiece.model").is_file()
-    return folder

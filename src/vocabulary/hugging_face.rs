@@ -142,10 +142,7 @@ pub(super) fn extend(
 
 /// Id of the first new word, checked to leave room for all.
 fn first_id(source: &Source, new: &NewWords) -> Result<u32> {
-    if let Some(record) = &source.record {
-        return Ok(record.first_id);
-    }
-    let next = source.next_id();
+    let next = source.record.as_ref().map_or_else(|| source.next_id(), |record| u64::from(record.first_id));
     // SentencePiece counts in signed numbers.
     let most = if source.extends_model() { i32::MAX as u64 } else { u64::from(u32::MAX) };
     let last = next.saturating_add(new.words.len() as u64);
@@ -153,7 +150,7 @@ fn first_id(source: &Source, new: &NewWords) -> Result<u32> {
         Error::mismatch(
             format!("ids of {}", source.path().display()),
             format!("at most {most} after {} more tokens", new.words.len()),
-            format!("{next} in use"),
+            format!("{next} of them before"),
             "a token id has 32 bits: take a tokenizer with smaller ids, or a model with fewer codes",
         )
     })
@@ -204,10 +201,10 @@ fn json_entries(source: &Source, new: &NewWords, first_id: u32) -> Entries {
         entry.extend(token);
         Value::Object(entry)
     };
-    let listed = source.listed_after_json().into_iter().map(|(id, word, more)| {
-        let mut token = added_token(word);
-        token.extend(more.clone());
-        entry(id, token)
+    let listed = source.listed_after_json().into_iter().map(|listed| {
+        let mut token = added_token(&listed.word);
+        token.extend(listed.more.clone());
+        entry(listed.id, token)
     });
     let ours = new.words.iter().zip(u64::from(first_id)..).map(|(word, id)| entry(id, added_token(word)));
     Entries::List(listed.chain(ours).collect())
@@ -252,7 +249,10 @@ fn filling(source: &Source, first_id: u32) -> Result<Vec<Piece>> {
         return Err(Error::file(&model.path, format!("at most {MOST_FILLED} ids without a piece"), got, help));
     }
     let known: HashSet<&str> = model.pieces.iter().map(|piece| piece.text.as_str()).collect();
-    let by_id: HashMap<u64, &str> = source.words().into_iter().map(|(word, id)| (id, word)).collect();
+    // Of several words with one id the first in the alphabet.
+    let mut words: Vec<(&str, u64)> = source.words().into_iter().collect();
+    words.sort_unstable_by(|a, b| b.cmp(a));
+    let by_id: HashMap<u64, &str> = words.into_iter().map(|(word, id)| (id, word)).collect();
     let fill = |id: u64| match by_id.get(&id).filter(|word| !known.contains(**word)) {
         Some(word) => Piece { text: (*word).to_owned(), kind: Kind::Control },
         None => Piece { text: format!("<catalex_unused_{id}>"), kind: Kind::Unused },

@@ -42,12 +42,20 @@ pub(super) struct Source {
     /// Text of `tokenizer_config.json` and `added_tokens.json`.
     pub(super) config: Option<String>,
     pub(super) added: Option<String>,
-    /// Tokens that these two name, with their ids and, from the first, what else is said of them.
-    listed: Vec<(u64, String, Map<String, Value>)>,
+    /// Tokens that these two name.
+    listed: Vec<Listed>,
     /// By what catalex has extended it, if it has.
     pub(super) record: Option<Record>,
     /// Rows of the model's embedding matrix, as its `config.json` says.
     pub(super) model_rows: Option<u64>,
+}
+
+/// A token that a companion of `tokenizer.json` names.
+pub(super) struct Listed {
+    pub(super) id: u64,
+    pub(super) word: String,
+    /// What `tokenizer_config.json` says of it.
+    pub(super) more: Map<String, Value>,
 }
 
 /// `tokenizer.json`, as text and as a tokenizer.
@@ -128,7 +136,7 @@ impl Source {
         if let Some(model) = self.model.as_ref().filter(|_| self.json.is_none()) {
             words.extend(model.pieces.iter().zip(0..).map(|(piece, id)| (piece.text.as_str(), id)));
         }
-        words.extend(self.listed.iter().map(|(id, token, _)| (token.as_str(), *id)));
+        words.extend(self.listed.iter().map(|token| (token.word.as_str(), token.id)));
         words.extend(self.json.iter().flat_map(|json| json.words.iter().map(|(word, &id)| (word.as_str(), id))));
         words
     }
@@ -140,13 +148,13 @@ impl Source {
     }
 
     /// Tokens that the companions list with ids above all of `tokenizer.json`'s: loading adds them to it.
-    pub(super) fn listed_after_json(&self) -> Vec<(u64, &str, &Map<String, Value>)> {
+    pub(super) fn listed_after_json(&self) -> Vec<&Listed> {
         let Some(json) = &self.json else { return vec![] };
-        let next = json.words.values().max().map_or(0, |id| id + 1);
-        let mut after: Vec<_> = self.listed.iter().filter(|(id, ..)| *id >= next).collect();
-        after.sort_by_key(|(id, ..)| *id);
-        after.dedup_by_key(|(id, ..)| *id);
-        after.into_iter().map(|(id, token, more)| (*id, token.as_str(), more)).collect()
+        let next = json.words.values().max().map_or(0, |id| id.saturating_add(1));
+        let mut after: Vec<&Listed> = self.listed.iter().filter(|token| token.id >= next).collect();
+        after.sort_by_key(|token| token.id);
+        after.dedup_by_key(|token| token.id);
+        after
     }
 
     /// Whether the SentencePiece model's places are the tokenizer's ids, so that new pieces get the tokens' ids.
@@ -173,28 +181,28 @@ impl Source {
         }
     }
 
-    fn listed_tokens(&self) -> Result<Vec<(u64, String, Map<String, Value>)>> {
+    fn listed_tokens(&self) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
         if let Some(config) = &self.config {
             let path = self.folder.join(CONFIG);
             let mut config: Value = serde_json::from_str(config).map_err(|e| unusable(&path, e))?;
             if let Some(Value::Object(known)) = config.get_mut(DECODER).map(Value::take) {
                 for (id, token) in known {
-                    let content = token["content"].as_str().unwrap_or_default().to_owned();
+                    let word = token["content"].as_str().unwrap_or_default().to_owned();
                     let id = id.parse().map_err(|_| unusable(&path, format!("{DECODER} with the id {id:?}")))?;
                     let Value::Object(more) = token else {
                         return Err(unusable(&path, format!("{DECODER} with {id}")));
                     };
-                    listed.push((id, content, more));
+                    listed.push(Listed { id, word, more });
                 }
             }
         }
         if let Some(added) = &self.added {
             let path = self.folder.join(ADDED);
             let known: HashMap<String, u64> = serde_json::from_str(added).map_err(|e| unusable(&path, e))?;
-            let mut known: Vec<(u64, String)> = known.into_iter().map(|(token, id)| (id, token)).collect();
+            let mut known: Vec<(String, u64)> = known.into_iter().collect();
             known.sort();
-            listed.extend(known.into_iter().map(|(id, token)| (id, token, Map::new())));
+            listed.extend(known.into_iter().map(|(word, id)| Listed { id, word, more: Map::new() }));
         }
         Ok(listed)
     }
