@@ -102,8 +102,8 @@ mod tests {
                 prop_assert_eq!(found.select(n), Some(at));
             }
             prop_assert_eq!(found.select(ones.len()), None);
-            for at in 0..bits.len() {
-                prop_assert_eq!(found.get(at), bits[at]);
+            for (at, &bit) in bits.iter().enumerate() {
+                prop_assert_eq!(found.get(at), bit);
                 prop_assert_eq!(found.rank(at), ones.partition_point(|&one| one < at));
                 prop_assert_eq!(found.next_one(at), ones.iter().copied().find(|&one| one >= at));
             }

@@ -87,14 +87,14 @@ fn a_facet_is_generated_between_its_marks() {
     let index = FmIndex::new(documents(&golden)).unwrap();
     let tokenizer = FacetTokenizer::load(&root().join("tests/golden/fm_index")).unwrap();
     let mark = |text: &str| tokenizer.tokenize(&[text]).unwrap().concat();
-    let ([begin], [end]) = (mark(" ||")[..], mark(" ##")[..]) else { panic!("marks are one token each") };
+    let ([begin], [end]) = (&mark(" ||")[..], &mark(" ##")[..]) else { panic!("marks are one token each") };
     // Walk every way from the begin mark of the ids to their end mark: these are all ids, and each is one item's.
-    let mut open = vec![(index.range(&[begin]), vec![begin])];
+    let mut open = vec![(index.range(&[*begin]), vec![*begin])];
     let mut items = Vec::new();
     while let Some((said, tokens)) = open.pop() {
         for token in index.continuations(said).tokens {
             let next = index.extend(said, token);
-            if token == end {
+            if token == *end {
                 let [place] = index.locate(next).collect::<Vec<_>>()[..] else {
                     panic!("{tokens:?} is no item's alone")
                 };

@@ -76,8 +76,8 @@ impl FmIndex {
         }
         drop(symbols);
         let levels = wavelet::levels(shape.symbols);
-        let (words, entries) = wavelet::build(before, levels);
-        let matrix = Wavelet { words: &words, directory: &entries, len: rows, levels };
+        let blocks = wavelet::build(before, levels);
+        let matrix = Wavelet { blocks: &blocks, len: rows, levels };
         let leaves: Vec<u32> =
             (0..shape.symbols).map(|symbol| matrix.descend(symbol as u32, 0..0).start as u32).collect();
 
@@ -85,8 +85,7 @@ impl FmIndex {
         buffer.write(&layout.tokens, &tokens);
         buffer.write(&layout.first_rows, &first_rows);
         buffer.write(&layout.leaves, &leaves);
-        buffer.write(&layout.words, &words);
-        buffer.write(&layout.directory, &entries);
+        buffer.write(&layout.wavelet, &blocks);
         buffer.write(&layout.sampled_words, &sampled);
         buffer.write(&layout.sampled_directory, &directory(&sampled));
         buffer.write(&layout.samples, &samples);

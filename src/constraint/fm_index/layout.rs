@@ -4,7 +4,7 @@ use crate::constraint::bits::directory_len;
 use crate::constraint::file::{Kind, number};
 use crate::constraint::layout::{Section, section};
 
-use super::wavelet::{level_len, levels};
+use super::wavelet::{Block, level_blocks, levels};
 
 /// Numbers of 8 bytes before the arrays: magic, version, the shape, one to spare.
 const HEADER: usize = 8;
@@ -58,8 +58,7 @@ pub(super) struct Layout {
     /// Where each symbol stands below the wavelet matrix.
     pub(super) leaves: Section<u32>,
     /// The wavelet matrix of what follows each row's pattern.
-    pub(super) words: Section<u64>,
-    pub(super) directory: Section<u32>,
+    pub(super) wavelet: Section<Block>,
     /// Whether the place of a row is written down.
     pub(super) sampled_words: Section<u64>,
     pub(super) sampled_directory: Section<u32>,
@@ -77,15 +76,13 @@ impl Layout {
     pub(super) fn new(shape: Shape) -> Self {
         let mut end = HEADER * 8;
         let levels = levels(shape.symbols);
-        let (words, directory) = level_len(shape.rows);
         Layout {
             shape,
             tokens: section(shape.symbols.saturating_sub(1), &mut end),
             first_rows: section(shape.symbols + 1, &mut end),
             leaves: section(shape.symbols, &mut end),
-            words: section(levels * words, &mut end),
-            directory: section(levels * directory, &mut end),
-            sampled_words: section(words, &mut end),
+            wavelet: section(levels * level_blocks(shape.rows), &mut end),
+            sampled_words: section(shape.rows.div_ceil(64), &mut end),
             sampled_directory: section(directory_len(shape.rows), &mut end),
             samples: section(shape.samples, &mut end),
             facet_begins: section(shape.items.saturating_mul(shape.facets).min(u32::MAX as usize) + 1, &mut end),

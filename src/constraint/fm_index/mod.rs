@@ -94,8 +94,7 @@ impl FmIndex {
     /// What follows each row's pattern.
     fn wavelet(&self) -> Wavelet<'_> {
         Wavelet {
-            words: self.buffer.read(&self.layout.words),
-            directory: self.buffer.read(&self.layout.directory),
+            blocks: self.buffer.read(&self.layout.wavelet),
             len: self.layout.shape.rows,
             levels: levels(self.layout.shape.symbols),
         }

@@ -6,15 +6,20 @@
 
 use std::ops::Range;
 
-use crate::constraint::bits::{Bits, directory, directory_len};
+/// A line of the processor's cache: counts, then seven words of bits. The low half of the counts is where the block's
+/// first one would go on the next level: behind all zeros of its level, and the ones before it. Above stand, in 9 bits
+/// each, the ones in the block's first two, four and six words.
+pub(super) type Block = [u64; 8];
+/// Bits of a block.
+const BITS: usize = 7 * 64;
+/// Bits of a count inside a block.
+const COUNT: usize = 9;
 
 /// A wavelet matrix, in memory of its owner.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wavelet<'a> {
-    /// Bits of all levels, each from a word of its own on.
-    pub(super) words: &'a [u64],
-    /// The levels' directories.
-    pub(super) directory: &'a [u32],
+    /// The blocks of all levels.
+    pub(super) blocks: &'a [Block],
     /// Length of the sequence.
     pub(super) len: usize,
     pub(super) levels: usize,
@@ -25,24 +30,23 @@ pub(super) fn levels(symbols: usize) -> usize {
     (usize::BITS - symbols.saturating_sub(1).leading_zeros()).max(1) as usize
 }
 
-/// Words and directory entries of a level of `len` bits.
-pub(super) fn level_len(len: usize) -> (usize, usize) {
-    (len.div_ceil(64), directory_len(len))
+/// Blocks of a level of `len` bits: for every position up to `len` itself.
+pub(super) fn level_blocks(len: usize) -> usize {
+    len / BITS + 1
 }
 
-/// The words and directories of all levels for a sequence.
-pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> (Vec<u64>, Vec<u32>) {
-    let (level_words, level_entries) = level_len(sequence.len());
-    let mut all_words = Vec::with_capacity(levels * level_words);
-    let mut all_entries = Vec::with_capacity(levels * level_entries);
+/// The blocks of all levels for a sequence of less than 2^32 numbers.
+pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> Vec<Block> {
+    let level_blocks = level_blocks(sequence.len());
+    let mut all = Vec::with_capacity(levels * level_blocks);
     let mut ones = Vec::with_capacity(sequence.len());
     for level in 0..levels {
-        let mut words = vec![0u64; level_words];
+        let mut blocks = vec![[0u64; 8]; level_blocks];
         let mut zeros = 0;
         for at in 0..sequence.len() {
             let number = sequence[at];
-            if number >> (levels - 1 - level) & 1 == 1 {
-                words[at / 64] |= 1 << (at % 64);
+            if bit_of(number, level, levels) {
+                blocks[at / BITS][1 + at % BITS / 64] |= 1 << (at % 64);
                 ones.push(number);
             } else {
                 sequence[zeros] = number;
@@ -51,41 +55,79 @@ pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> (Vec<u64>, Vec<u32
         }
         sequence.truncate(zeros);
         sequence.append(&mut ones);
-        all_entries.extend(directory(&words));
-        all_words.extend(words);
+        let mut before = zeros as u64;
+        for block in &mut blocks {
+            let (mut inside, mut counts) = (0, before);
+            for (pair, words) in block[1..].chunks(2).enumerate() {
+                if pair > 0 {
+                    counts |= inside << (32 + COUNT * (pair - 1));
+                }
+                inside += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+            }
+            block[0] = counts;
+            before += inside;
+        }
+        all.extend(blocks);
     }
-    (all_words, all_entries)
+    all
+}
+
+fn bit_of(number: u32, level: usize, levels: usize) -> bool {
+    number >> (levels - 1 - level) & 1 == 1
+}
+
+/// One level.
+#[derive(Clone, Copy)]
+struct Level<'a> {
+    blocks: &'a [Block],
+}
+
+impl Level<'_> {
+    /// Where a one at this position goes on the next level. Without a branch: which way it would go is anyone's guess.
+    fn one(self, at: usize) -> usize {
+        let block = &self.blocks[at / BITS];
+        let word = at % BITS / 64;
+        let inside = (block[0] >> 32 << COUNT >> (COUNT * (word / 2))) as usize % (1 << COUNT);
+        let odd = block[1 + word / 2 * 2] & 0u64.wrapping_sub(word as u64 % 2);
+        let part = block[1 + word] & !(u64::MAX << (at % 64));
+        block[0] as u32 as usize + inside + (odd.count_ones() + part.count_ones()) as usize
+    }
+
+    /// Where a zero at this position goes, if a one would go to `one`: as far as there are zeros before it.
+    fn zero(self, at: usize, one: usize) -> usize {
+        at + self.blocks[0][0] as u32 as usize - one
+    }
+
+    fn get(self, at: usize) -> bool {
+        self.blocks[at / BITS][1 + at % BITS / 64] >> (at % 64) & 1 == 1
+    }
 }
 
 impl<'a> Wavelet<'a> {
-    fn level(self, level: usize) -> Bits<'a> {
-        let (words, entries) = level_len(self.len);
-        Bits {
-            words: &self.words[level * words..(level + 1) * words],
-            directory: &self.directory[level * entries..(level + 1) * entries],
-        }
+    fn level(self, level: usize) -> Level<'a> {
+        let blocks = level_blocks(self.len);
+        Level { blocks: &self.blocks[level * blocks..(level + 1) * blocks] }
     }
 
     /// Where the occurrences of `number` in a range of positions stand below the last level. All occurrences of a
     /// number stand together there, in their order.
     pub(super) fn descend(self, number: u32, range: Range<usize>) -> Range<usize> {
-        (0..self.levels).fold(range, |range, level| {
-            let bits = self.level(level);
-            let ones = bits.rank(range.start)..bits.rank(range.end);
-            if number >> (self.levels - 1 - level) & 1 == 1 {
-                self.ones_of(bits, ones)
+        (0..self.levels).fold(range, |range, at| {
+            let level = self.level(at);
+            let ones = level.one(range.start)..level.one(range.end);
+            if bit_of(number, at, self.levels) {
+                ones
             } else {
-                range.start - ones.start..range.end - ones.end
+                level.zero(range.start, ones.start)..level.zero(range.end, ones.end)
             }
         })
     }
 
     /// The number at a position, and where it stands below the last level.
     pub(super) fn access(self, at: usize) -> (u32, usize) {
-        (0..self.levels).fold((0, at), |(number, at), level| {
-            let bits = self.level(level);
-            let ones = bits.rank(at);
-            if bits.get(at) { (number << 1 | 1, self.len - bits.ones() + ones) } else { (number << 1, at - ones) }
+        (0..self.levels).map(|level| self.level(level)).fold((0, at), |(number, at), level| {
+            let one = level.one(at);
+            if level.get(at) { (number << 1 | 1, one) } else { (number << 1, level.zero(at, one)) }
         })
     }
 
@@ -94,23 +136,18 @@ impl<'a> Wavelet<'a> {
         self.distinct_from(0, 0, range, &mut found);
     }
 
-    fn distinct_from(self, level: usize, prefix: u32, range: Range<usize>, found: &mut impl FnMut(u32, usize)) {
+    fn distinct_from(self, at: usize, prefix: u32, range: Range<usize>, found: &mut impl FnMut(u32, usize)) {
         if range.is_empty() {
             return;
         }
-        if level == self.levels {
+        if at == self.levels {
             return found(prefix, range.len());
         }
-        let bits = self.level(level);
-        let ones = bits.rank(range.start)..bits.rank(range.end);
-        self.distinct_from(level + 1, prefix << 1, range.start - ones.start..range.end - ones.end, found);
-        self.distinct_from(level + 1, prefix << 1 | 1, self.ones_of(bits, ones), found);
-    }
-
-    /// Positions on the next level of these ones.
-    fn ones_of(self, bits: Bits, ones: Range<usize>) -> Range<usize> {
-        let zeros = self.len - bits.ones();
-        zeros + ones.start..zeros + ones.end
+        let level = self.level(at);
+        let ones = level.one(range.start)..level.one(range.end);
+        let zeros = level.zero(range.start, ones.start)..level.zero(range.end, ones.end);
+        self.distinct_from(at + 1, prefix << 1, zeros, found);
+        self.distinct_from(at + 1, prefix << 1 | 1, ones, found);
     }
 }
 
@@ -127,8 +164,8 @@ mod tests {
             ends in prop::array::uniform2(any::<prop::sample::Index>()),
         ) {
             let levels = levels(300_000);
-            let (words, directory) = build(sequence.clone(), levels);
-            let wavelet = Wavelet { words: &words, directory: &directory, len: sequence.len(), levels };
+            let blocks = build(sequence.clone(), levels);
+            let wavelet = Wavelet { blocks: &blocks, len: sequence.len(), levels };
             let mut ends = ends.map(|end| end.index(sequence.len() + 1));
             ends.sort_unstable();
             let range = ends[0]..ends[1];
