@@ -53,7 +53,7 @@ fn description(vocabulary: &Vocabulary, table: &TokenTable, ids: Option<TokenIds
         description["tokenizer"] = json!({
             "folder": TOKENIZER_FOLDER,
             "first_id": ids.first_id,
-            "last_id": ids.last_id,
+            "last_id": ids.vocabulary_size - 1,
             "vocabulary_size": ids.vocabulary_size,
             "token_ids": by_token,
         });

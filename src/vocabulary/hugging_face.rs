@@ -94,8 +94,9 @@ pub(super) fn extend(
     }
     let first_id = u32::try_from(first_id).map_err(|e| unusable(&path, e))?;
     verify(&out.join(TOKENIZER), &path, first_id, vocabulary, table, progress)?;
-    let last_id = first_id + tokens.len() as u32 - 1;
-    Ok(TokenIds { first_id, last_id, vocabulary_size: last_id + 1 })
+    let vocabulary_size = first_id + tokens.len() as u32;
+    let codebook_sizes = table.metadata.codebook_sizes.clone();
+    Ok(TokenIds { first_id, codebook_sizes, begin: None, end: None, vocabulary_size })
 }
 
 /// As `tokenizers` writes one. Not normalised: a tokenizer that lowercases must still find `<A_1>`.

@@ -5,13 +5,13 @@
 
 mod files;
 mod hugging_face;
+mod token_ids;
 
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
-
 pub use hugging_face::check_tokenizer;
+pub use token_ids::TokenIds;
 
 use crate::artifact::{AtomicDir, Overwrite};
 use crate::error::{Error, Result};
@@ -64,17 +64,6 @@ impl Vocabulary {
             (0..size).map(move |code| self.format.token(level, code as u16))
         })
     }
-}
-
-/// Where the tokens stand in an extended tokenizer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TokenIds {
-    /// Number of ids before: the first id of ours.
-    pub first_id: u32,
-    /// The last id of ours.
-    pub last_id: u32,
-    /// Ids from 0 to the highest in use, ours among them: the rows an embedding matrix needs.
-    pub vocabulary_size: u32,
 }
 
 /// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json`,

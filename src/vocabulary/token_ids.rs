@@ -1,0 +1,186 @@
+//! Where the tokens stand in an extended tokenizer, as `vocabulary.json` tells it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{FORMAT_VERSION, VOCABULARY_FILE};
+use crate::error::{Error, Result};
+
+/// The ids of codes and markers in an extended tokenizer.
+///
+/// Codes have consecutive ids, level by level; markers come after them, so that they never move a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenIds {
+    /// Id of the first level's code 0: one after the highest id that the tokenizer had in use.
+    pub first_id: u32,
+    /// Codes per level.
+    pub codebook_sizes: Vec<usize>,
+    /// Id of the marker before a semantic ID.
+    pub begin: Option<u32>,
+    /// Id of the marker after a semantic ID.
+    pub end: Option<u32>,
+    /// Ids from 0 to the highest in use, ours among them: the rows an embedding matrix needs at least.
+    pub vocabulary_size: u32,
+}
+
+/// What of `vocabulary.json` is read; keys of later releases are left alone.
+#[derive(Deserialize)]
+struct Description {
+    format_version: u32,
+    codebook_sizes: Vec<usize>,
+    tokenizer: Option<Ids>,
+}
+
+#[derive(Deserialize)]
+struct Ids {
+    first_id: u32,
+    vocabulary_size: u32,
+    #[serde(default)]
+    begin_id: Option<u32>,
+    #[serde(default)]
+    end_id: Option<u32>,
+}
+
+impl TokenIds {
+    /// Number of codes of all levels.
+    pub fn codes(&self) -> usize {
+        self.codebook_sizes.iter().sum()
+    }
+
+    /// Id of a level's code 0. One level too many gives the id after the last code.
+    pub fn first_of_level(&self, level: usize) -> u32 {
+        self.first_id + self.codebook_sizes.iter().take(level).sum::<usize>() as u32
+    }
+
+    /// Id of a code, which must be one of its level's codebook.
+    pub fn id(&self, level: usize, code: u16) -> u32 {
+        self.first_of_level(level) + u32::from(code)
+    }
+
+    /// Level and code of an id; `None` for ids of other words.
+    pub fn code_of(&self, id: u32) -> Option<(usize, u16)> {
+        let mut place = id.checked_sub(self.first_id)? as usize;
+        for (level, &size) in self.codebook_sizes.iter().enumerate() {
+            if place < size {
+                return u16::try_from(place).ok().map(|code| (level, code));
+            }
+            place -= size;
+        }
+        None
+    }
+
+    /// Reads the ids of a vocabulary folder that has an extended tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is no vocabulary, or one without a tokenizer; [`Error::Artifact`] where it is
+    /// damaged or of another format version.
+    pub fn read(vocabulary_folder: &Path) -> Result<Self> {
+        let path = vocabulary_folder.join(VOCABULARY_FILE);
+        let missing = |expected: &str, help: &str| Error::Missing {
+            path: path.clone(),
+            expected: expected.into(),
+            help: help.into(),
+        };
+        if !path.is_file() {
+            return Err(missing("the vocabulary that `catalex vocab` writes", "name the folder that it wrote"));
+        }
+        let damaged = |expected: &str, got: String| {
+            Error::artifact(&path, expected, got, "write the vocabulary again with `catalex vocab`")
+        };
+        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let description: Description =
+            serde_json::from_slice(&bytes).map_err(|e| damaged("a vocabulary", e.to_string()))?;
+        if description.format_version != FORMAT_VERSION {
+            let (expected, got) = (format!("format version {FORMAT_VERSION}"), description.format_version.to_string());
+            return Err(damaged(&expected, got));
+        }
+        let Some(ids) = description.tokenizer else {
+            let path = path.clone();
+            return Err(Error::Artifact {
+                path,
+                expected: "token ids".into(),
+                got: "a vocabulary that was written without a tokenizer".into(),
+                help: "write it again with `catalex vocab --tokenizer`".into(),
+            });
+        };
+        let sizes = description.codebook_sizes;
+        let last = sizes.iter().try_fold(u64::from(ids.first_id), |sum, &size| sum.checked_add(size as u64));
+        let highest = last.filter(|&end| end <= u64::from(ids.vocabulary_size));
+        let outside = |id: Option<u32>| {
+            id.is_some_and(|id| id >= ids.vocabulary_size || last.is_none_or(|last| u64::from(id) < last))
+        };
+        if highest.is_none() || sizes.is_empty() || outside(ids.begin_id) || outside(ids.end_id) {
+            let got = format!("first id {}, codebooks of {sizes:?}", ids.first_id);
+            return Err(damaged(&format!("token ids below {}", ids.vocabulary_size), got));
+        }
+        Ok(TokenIds {
+            first_id: ids.first_id,
+            codebook_sizes: sizes,
+            begin: ids.begin_id,
+            end: ids.end_id,
+            vocabulary_size: ids.vocabulary_size,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(description: &serde_json::Value) -> Result<TokenIds> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(VOCABULARY_FILE), description.to_string()).unwrap();
+        TokenIds::read(folder.path())
+    }
+
+    #[test]
+    fn a_vocabulary_is_read_and_checked() {
+        let good = json!({
+            "format_version": 1, "codebook_sizes": [2, 3], "later": true,
+            "tokenizer": {"first_id": 10, "vocabulary_size": 17, "begin_id": 15, "end_id": 16},
+        });
+        let ids = read(&good).unwrap();
+        assert_eq!((ids.first_of_level(0), ids.first_of_level(1), ids.first_of_level(2)), (10, 12, 15));
+        assert_eq!((ids.begin, ids.end, ids.codes()), (Some(15), Some(16), 5));
+
+        let changes: [(&str, serde_json::Value, &str); 6] = [
+            ("/format_version", json!(2), "format version 1"),
+            ("/tokenizer", json!(null), "--tokenizer"),
+            ("/codebook_sizes", json!([2, 30]), "below 17"),
+            ("/codebook_sizes", json!([]), "below 17"),
+            ("/tokenizer/begin_id", json!(12), "below 17"),
+            ("/tokenizer/first_id", json!("ten"), "a vocabulary"),
+        ];
+        for (place, value, says) in changes {
+            let mut bad = good.clone();
+            *bad.pointer_mut(place).unwrap() = value;
+            let message = read(&bad).unwrap_err().to_string();
+            assert!(message.contains(says), "{message}");
+        }
+        let nothing = TokenIds::read(Path::new("nowhere")).unwrap_err().to_string();
+        assert!(nothing.contains("vocabulary.json does not exist"), "{nothing}");
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_names_one_code(first_id in 0u32..100_000, sizes in prop::collection::vec(1usize..300, 1..8)) {
+            let end = first_id + sizes.iter().sum::<usize>() as u32;
+            let ids = TokenIds { first_id, codebook_sizes: sizes, begin: None, end: None, vocabulary_size: end };
+            let mut next = first_id;
+            for (level, &size) in ids.codebook_sizes.iter().enumerate() {
+                for code in 0..size as u16 {
+                    prop_assert_eq!(ids.id(level, code), next);
+                    prop_assert_eq!(ids.code_of(next), Some((level, code)));
+                    next += 1;
+                }
+            }
+            prop_assert_eq!(ids.code_of(next), None);
+            prop_assert_eq!(first_id.checked_sub(1).and_then(|id| ids.code_of(id)), None);
+        }
+    }
+}
