@@ -5,10 +5,11 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::layout::{Buffer, FORMAT_VERSION, HEADER, Layout, MAGIC};
+use super::layout::{Buffer, FORMAT_VERSION, HEADER, Layout, MAGIC, TOKENS};
 use super::trie::Trie;
 use crate::artifact::{Overwrite, sha256, write_file};
 use crate::error::{Error, Result};
+use crate::vocabulary::TokenIds;
 
 /// Bytes of the checksum at the end: SHA-256 of all before it, in hexadecimal.
 const CHECKSUM: usize = 64;
@@ -20,6 +21,7 @@ impl Trie {
     /// As [`write_file`].
     pub fn save(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
         let mut bytes = self.buffer.bytes()[..self.layout.end].to_vec();
+        bytes[TOKENS * 8..HEADER * 8].copy_from_slice(bytemuck::cast_slice(&token_numbers(self.tokens.as_ref())));
         let checksum = sha256(&bytes);
         bytes.extend_from_slice(checksum.as_bytes());
         write_file(path, &bytes, overwrite)
@@ -29,13 +31,10 @@ impl Trie {
     /// copied. The file must not be changed in place while it is mapped; catalex replaces files, and never does.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read; [`Error::File`] for another format, another version, or damage.
+    /// [`Error::Io`] when it cannot be read; [`Error::Artifact`] for another format, another version, or damage.
     pub fn load(path: &Path) -> Result<Self> {
-        let wrong = |expected: String, got: String| Error::File {
-            path: path.to_owned(),
-            expected,
-            got,
-            help: "write the trie again from its token table".into(),
+        let wrong = |expected: String, got: String| {
+            Error::artifact(path, expected, got, "write the trie again from its token table")
         };
         let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
         // SAFETY: a mapped file must not change under the map. Files of catalex appear by a rename and are replaced,
@@ -64,8 +63,34 @@ impl Trie {
         if layout.end != body.len() {
             return Err(wrong(format!("{} bytes", layout.end + CHECKSUM), format!("{}", map.len())));
         }
-        Ok(Trie { buffer: Buffer::Mapped(map), layout })
+        let tokens = read_tokens(nodes.len(), |at| number(TOKENS + at));
+        Ok(Trie { buffer: Buffer::Mapped(map), layout, tokens })
     }
+}
+
+/// What the header says of token ids.
+fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
+    let mut numbers = [0; HEADER - TOKENS];
+    if let Some(tokens) = tokens {
+        let or_zero = |id: Option<u32>| id.map_or(0, |id| u64::from(id) + 1);
+        let ids = [Some(tokens.first_id), tokens.begin, tokens.end].map(or_zero);
+        let values = ids.into_iter().chain([u64::from(tokens.vocabulary_size)]);
+        let values = values.chain(tokens.codebook_sizes.iter().map(|&size| size as u64));
+        numbers.iter_mut().zip(values).for_each(|(number, value)| *number = value);
+    }
+    numbers
+}
+
+/// The reverse; the numbers are as they were written, for the checksum was right.
+fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> Option<TokenIds> {
+    let id = |at: usize| number(at).checked_sub(1).map(|id| id as u32);
+    Some(TokenIds {
+        first_id: id(0)?,
+        begin: id(1),
+        end: id(2),
+        vocabulary_size: number(3) as u32,
+        codebook_sizes: (0..levels).map(|level| number(4 + level) as usize).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -85,6 +110,26 @@ mod tests {
         assert_eq!(mapped.allowed(Prefix::EMPTY), [1, 9]);
         assert_eq!(mapped.allowed(mapped.find(&[1, 2]).unwrap()), [3, 4]);
         assert!(trie.save(&path, Overwrite::Refuse).is_err());
+        assert_eq!(mapped.tokens(), None);
+    }
+
+    #[test]
+    fn token_ids_are_saved_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, again) = (folder.path().join("trie"), folder.path().join("again"));
+        let tokens = TokenIds {
+            first_id: 0,
+            codebook_sizes: vec![10, 256, 300],
+            begin: Some(566),
+            end: None,
+            vocabulary_size: 567,
+        };
+        let trie = Trie::new(array![[1u16, 2, 3], [1, 2, 4], [9, 0, 0]].view()).unwrap();
+        trie.with_tokens(tokens.clone()).unwrap().save(&path, Overwrite::Refuse).unwrap();
+        let mapped = Trie::load(&path).unwrap();
+        assert_eq!(mapped.tokens(), Some(&tokens));
+        mapped.save(&again, Overwrite::Refuse).unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), std::fs::read(again).unwrap());
     }
 
     #[test]
