@@ -1,9 +1,21 @@
-//! The native half of the Python package `catalex`: what the frozen tokenizer and the index offer, without libtorch.
+//! The native half of the Python package `catalex`: what the frozen half of the crate offers, without libtorch.
+//!
+//! One file a class. Long work releases the interpreter; errors of the crate become those of `catalex.errors`.
+
+mod decoder;
+mod errors;
+mod subset;
+mod token_ids;
+mod trie;
 
 use pyo3::prelude::*;
 
 /// `catalex._native`
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<token_ids::TokenIds>()?;
+    module.add_class::<trie::Trie>()?;
+    module.add_class::<subset::Subset>()?;
+    module.add_class::<decoder::Decoder>()
 }

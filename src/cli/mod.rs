@@ -7,6 +7,7 @@ mod cards;
     allow(dead_code, reason = "all verbs with settings are off")
 )]
 mod config_file;
+mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
@@ -50,6 +51,8 @@ enum Verb {
     Tokenize(tokenize::TokenizeArgs),
     /// Write the files by which a language model learns the new tokens.
     Vocab(Box<vocab::VocabArgs>),
+    /// Write the valid IDs in the forms that decoders read, so that a language model can only say real items.
+    Constrain(Box<constrain::ConstrainArgs>),
     /// Print the figures of a model, a token table or an index.
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
@@ -66,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(*args, &*progress),
+        Verb::Constrain(args) => constrain::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
     };

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::layout::{Buffer, FORMAT_VERSION, HEADER, Layout, MAGIC};
+use super::layout::{Buffer, FORMAT_VERSION, HEADER, Layout, MAGIC, TOKENS};
 use super::trie::Trie;
 use crate::artifact::{AtomicFile, Overwrite, sha256};
 use crate::error::{Error, Result};
+use crate::vocabulary::TokenIds;
 
 /// Bytes of the checksum at the end: SHA-256 of all before it, in hexadecimal.
 const CHECKSUM: usize = 64;
@@ -34,7 +35,7 @@ const TRIE: Kind = Kind {
 
 impl Kind {
     fn wrong(&self, path: &Path, expected: impl Into<String>, got: impl ToString) -> Error {
-        Error::file(path, expected, got, self.help)
+        Error::artifact(path, expected, got, self.help)
     }
 
     /// Writes the memory of a structure to a file, which is whole or not there.
@@ -89,22 +90,51 @@ impl Trie {
     /// # Errors
     /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
     pub fn save(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        Kind::save(&self.buffer.bytes()[..self.layout.end], path, overwrite)
+        // Token ids may have been given to a trie that is there already, so its memory's header does not have them.
+        let mut bytes = self.buffer.bytes()[..self.layout.end].to_vec();
+        bytes[TOKENS * 8..HEADER * 8].copy_from_slice(bytemuck::cast_slice(&token_numbers(self.tokens.as_ref())));
+        Kind::save(&bytes, path, overwrite)
     }
 
     /// Maps a file into memory and checks it: pages are shared by all processes that use the file, and nothing is
     /// copied. The file must not be changed in place while it is mapped; catalex replaces files, and never does.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read; [`Error::File`] for another format, another version, or damage.
+    /// [`Error::Io`] when it cannot be read; [`Error::Artifact`] for another format, another version, or damage.
     pub fn load(path: &Path) -> Result<Self> {
         let map = TRIE.map(path)?;
         let levels = number(&map, 2).min(8) as usize;
         let nodes: Vec<usize> = (0..levels).map(|level| number(&map, 3 + level) as usize).collect();
         let layout = Layout::new(&nodes);
         TRIE.check_length(path, &map, layout.end)?;
-        Ok(Trie { buffer: Buffer::Mapped(map), layout })
+        let tokens = read_tokens(levels, |at| number(&map, TOKENS + at));
+        Ok(Trie { buffer: Buffer::Mapped(map), layout, tokens })
     }
+}
+
+/// What the header says of token ids.
+fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
+    let mut numbers = [0; HEADER - TOKENS];
+    if let Some(tokens) = tokens {
+        let or_zero = |id: Option<u32>| id.map_or(0, |id| u64::from(id) + 1);
+        let ids = [Some(tokens.first_id), tokens.begin, tokens.end].map(or_zero);
+        let values = ids.into_iter().chain([u64::from(tokens.vocabulary_size)]);
+        let values = values.chain(tokens.codebook_sizes.iter().map(|&size| size as u64));
+        numbers.iter_mut().zip(values).for_each(|(number, value)| *number = value);
+    }
+    numbers
+}
+
+/// The reverse; the numbers are as they were written, for the checksum was right.
+fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> Option<TokenIds> {
+    let id = |at: usize| number(at).checked_sub(1).map(|id| id as u32);
+    Some(TokenIds {
+        first_id: id(0)?,
+        begin: id(1),
+        end: id(2),
+        vocabulary_size: number(3) as u32,
+        codebook_sizes: (0..levels).map(|level| number(4 + level) as usize).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +154,26 @@ mod tests {
         assert_eq!(mapped.allowed(Prefix::EMPTY), [1, 9]);
         assert_eq!(mapped.allowed(mapped.find(&[1, 2]).unwrap()), [3, 4]);
         assert!(trie.save(&path, Overwrite::Refuse).is_err());
+        assert_eq!(mapped.tokens(), None);
+    }
+
+    #[test]
+    fn token_ids_are_saved_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, again) = (folder.path().join("trie"), folder.path().join("again"));
+        let tokens = TokenIds {
+            first_id: 0,
+            codebook_sizes: vec![10, 256, 300],
+            begin: Some(566),
+            end: None,
+            vocabulary_size: 567,
+        };
+        let trie = Trie::new(array![[1u16, 2, 3], [1, 2, 4], [9, 0, 0]].view()).unwrap();
+        trie.with_tokens(tokens.clone()).unwrap().save(&path, Overwrite::Refuse).unwrap();
+        let mapped = Trie::load(&path).unwrap();
+        assert_eq!(mapped.tokens(), Some(&tokens));
+        mapped.save(&again, Overwrite::Refuse).unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), std::fs::read(again).unwrap());
     }
 
     #[test]

@@ -11,8 +11,12 @@ use super::bits::directory_len;
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"CATALEXT");
 /// Version of the file format.
 pub(super) const FORMAT_VERSION: u64 = 1;
-/// Numbers of 8 bytes before the arrays: magic, version, levels, nodes of up to 8 levels, one to spare.
-pub(super) const HEADER: usize = 12;
+/// Numbers of 8 bytes before the arrays: magic, version, levels, nodes of up to 8 levels, then from [`TOKENS`] on what
+/// is known of token ids, all zero where nothing is.
+pub(super) const HEADER: usize = 24;
+/// Place in the header of the first token id plus one, the markers' ids plus one, the vocabulary's size, and the sizes
+/// of up to 8 codebooks.
+pub(super) const TOKENS: usize = 11;
 
 /// A section: `len` numbers of type `T` from byte `start`, which is a multiple of 8.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use super::bits::{Bits, directory};
 use super::layout::{Buffer, Layout};
 use super::subset::Subset;
 use crate::error::{Error, Result};
+use crate::vocabulary::TokenIds;
 
 /// Every valid semantic ID, prefix by prefix; immutable, and one piece of memory that can be a mapped file.
 ///
@@ -17,6 +18,8 @@ use crate::error::{Error, Result};
 pub struct Trie {
     pub(super) buffer: Buffer,
     pub(super) layout: Layout,
+    /// The language model's token ids of the codes, where they are known.
+    pub(super) tokens: Option<TokenIds>,
 }
 
 /// A prefix that at least one item has.
@@ -44,8 +47,17 @@ impl Trie {
     /// # Errors
     /// [`Error::Data`] for no rows, more than `u32::MAX`, more than 8 levels, or rows that are equal.
     pub fn new(codes: ArrayView2<u16>) -> Result<Self> {
-        let (n, levels) = codes.dim();
-        if n == 0 || u32::try_from(n).is_err() || !(1..=8).contains(&levels) {
+        let rows: Vec<u32> = (0..u32::try_from(codes.nrows()).unwrap_or(0)).collect();
+        Trie::of_rows(codes, &rows)
+    }
+
+    /// The trie of some rows of `codes (n, levels)`, each below `n` and named once. They keep their numbers.
+    ///
+    /// # Errors
+    /// As [`Trie::new`].
+    pub fn of_rows(codes: ArrayView2<u16>, rows: &[u32]) -> Result<Self> {
+        let (n, levels) = (rows.len(), codes.ncols());
+        if n == 0 || u32::try_from(codes.nrows()).is_err() || !(1..=8).contains(&levels) {
             return Err(Error::data(
                 "trie of semantic IDs",
                 format!("1 to {} items of 1 to 8 codes", u32::MAX),
@@ -53,7 +65,7 @@ impl Trie {
                 "give the codes of a token table",
             ));
         }
-        let rows = if levels <= 4 { sorted::<u64>(codes) } else { sorted::<u128>(codes) };
+        let rows = if levels <= 4 { sorted::<u64>(codes, rows) } else { sorted::<u128>(codes, rows) };
         let code = |leaf: usize, level: usize| codes[[rows[leaf] as usize, level]];
         // The depth at which each leaf parts from the one before it; the first parts from the empty prefix.
         let mut parts = vec![0u8; n];
@@ -87,7 +99,33 @@ impl Trie {
             }
         }
         buffer.write(&layout.rows, &rows);
-        Ok(Trie { buffer, layout })
+        Ok(Trie { buffer, layout, tokens: None })
+    }
+
+    /// The trie with the language model's token ids of its codes, which [`Trie::save`] writes along.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where the token ids are those of another number of levels, or a code has none.
+    pub fn with_tokens(mut self, tokens: TokenIds) -> Result<Self> {
+        let highest: Vec<usize> = (0..self.levels())
+            .map(|level| self.codes(level).iter().max().map_or(0, |&code| usize::from(code)))
+            .collect();
+        let sizes = &tokens.codebook_sizes;
+        if sizes.len() != highest.len() || sizes.iter().zip(&highest).any(|(&size, &code)| code >= size) {
+            return Err(Error::mismatch(
+                "trie and vocabulary",
+                format!("codebooks that hold the codes up to {highest:?}"),
+                format!("codebooks of {sizes:?}"),
+                "name the vocabulary that was written for this token table",
+            ));
+        }
+        self.tokens = Some(tokens);
+        Ok(self)
+    }
+
+    /// The language model's token ids of the codes, where they are known.
+    pub fn tokens(&self) -> Option<&TokenIds> {
+        self.tokens.as_ref()
     }
 
     /// Number of items.
@@ -214,9 +252,8 @@ impl Key for u128 {
 }
 
 /// Row numbers in the order of their codes.
-fn sorted<K: Key>(codes: ArrayView2<u16>) -> Vec<u32> {
-    let mut keyed: Vec<(K, u32)> =
-        (0..codes.nrows()).into_par_iter().map(|row| (K::pack(codes.row(row)), row as u32)).collect();
+fn sorted<K: Key>(codes: ArrayView2<u16>, rows: &[u32]) -> Vec<u32> {
+    let mut keyed: Vec<(K, u32)> = rows.par_iter().map(|&row| (K::pack(codes.row(row as usize)), row)).collect();
     keyed.par_sort_unstable();
     keyed.into_iter().map(|(_, row)| row).collect()
 }
@@ -276,6 +313,31 @@ mod tests {
         assert!(error.contains("rows 1 and 3"), "{error}");
         assert!(Trie::new(Array2::<u16>::zeros((0, 4)).view()).is_err());
         assert!(Trie::new(Array2::<u16>::zeros((1, 9)).view()).is_err());
+    }
+
+    #[test]
+    fn some_rows_keep_their_numbers() {
+        let codes = ndarray::array![[1u16, 2], [3, 4], [1, 2], [0, 9]];
+        let trie = Trie::of_rows(codes.view(), &[3, 2]).unwrap();
+        assert_eq!(trie.rows_under(Prefix::EMPTY), [3, 2]);
+        assert_eq!(trie.find(&[3]), None);
+    }
+
+    #[test]
+    fn token_ids_of_another_table_are_refused() {
+        let tokens = |sizes: &[usize]| TokenIds {
+            first_id: 10,
+            codebook_sizes: sizes.to_vec(),
+            begin: None,
+            end: None,
+            vocabulary_size: 30,
+        };
+        let trie = || Trie::new(ndarray::array![[1u16, 2], [3, 4]].view()).unwrap();
+        assert!(trie().with_tokens(tokens(&[4, 5])).is_ok());
+        for wrong in [&[4, 4][..], &[4], &[4, 5, 6]] {
+            let message = trie().with_tokens(tokens(wrong)).unwrap_err().to_string();
+            assert!(message.contains("[3, 4]"), "{message}");
+        }
     }
 
     #[test]

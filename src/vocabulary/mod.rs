@@ -109,7 +109,8 @@ pub fn write_vocabulary(
         })
         .transpose()?;
     if let (Some(extended), Some(start_values)) = (&extended, &options.start_values) {
-        let additions = start_values::Additions { vocabulary: &vocabulary, table, new: &new, first_id: extended.ids.first_id };
+        let additions =
+            start_values::Additions { vocabulary: &vocabulary, table, new: &new, first_id: extended.ids.first_id };
         start_values::write(folder.path(), &tokenizer, &additions, start_values, progress)?;
     }
     files::write(folder.path(), &vocabulary, &new, table, options, extended.as_ref())?;

@@ -8,10 +8,40 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::{Float32Type, Int64Type};
 use catalex::artifact::Overwrite;
+use catalex::item_ids::ItemIds;
+use catalex::semantic_id::{Collisions, TokenTable};
 use ndarray::Array2;
 use parquet::arrow::ArrowWriter;
 
 use super::support::{catalex, clustered, features, files, hand_made, mobilenet, outcome, write_matrix, write_npy};
+
+/// Tables with one ID twice and with many items, vocabularies of this table and of another, lists of ids.
+fn write_constraint_inputs(folder: &Path) {
+    let at = |name: &str| folder.join(name);
+    let mut table = TokenTable::read(&at("t.parquet")).unwrap();
+    let vocabulary = |name: &str, sizes: &[usize]| {
+        fs::create_dir(at(name)).unwrap();
+        let (hash, format) = (&table.metadata.model_hash, &table.metadata.token_format);
+        let ids = serde_json::json!({"first_id": 10, "vocabulary_size": 40});
+        let described = serde_json::json!({
+            "format_version": 1, "codebook_sizes": sizes, "model_hash": hash, "token_format": format, "tokenizer": ids,
+        });
+        fs::write(at(name).join("vocabulary.json"), described.to_string()).unwrap();
+    };
+    vocabulary("vocabulary", &[4, 4, 4]);
+    vocabulary("other-vocabulary", &[4, 8, 4]);
+    fs::write(at("unknown-ids.txt"), "3\n99\n").unwrap();
+    table.metadata.policy = Collisions::Keep;
+    let first = table.codes.row(0).to_owned();
+    table.codes.row_mut(4).assign(&first);
+    table.write(&at("kept.parquet"), Overwrite::Refuse).unwrap();
+    let many = 25_000;
+    table.metadata.codebook_sizes = vec![256, 256];
+    table.item_ids = ItemIds::row_numbers(many);
+    table.codes = Array2::from_shape_fn((many, 2), |(row, level)| (row >> (8 * level) & 255) as u16);
+    (table.residual_error, table.reassigned) = (vec![0.0; many], vec![false; many]);
+    table.write(&at("many.parquet"), Overwrite::Refuse).unwrap();
+}
 
 /// One case: its name, the arguments (`@x` is the path of x in the test's folder), the exit code, words of the message.
 struct Case(&'static str, &'static str, i32, &'static [&'static str]);
@@ -86,6 +116,7 @@ fn write_inputs(folder: &Path) {
     let (code, message) = outcome(&{ made }.output().unwrap());
     assert_eq!(code, 0, "{message}");
     cut(&at("cut-tokens.parquet"), &at("t.parquet"));
+    write_constraint_inputs(folder);
     // Catalogs.
     fs::write(at("c.csv"), "id,t\n1,x\n2,y\n").unwrap();
     fs::write(at("ragged.csv"), "id,t\n1,x\n2,y,z\n").unwrap();
@@ -228,6 +259,66 @@ const FROZEN: &[Case] = &[
         1,
         &["tokenizer.json", "save_pretrained"],
     ),
+    Case("unknown form", "constrain @t.parquet --form tire --out @o", 2, &["one of trie, static", "tire"]),
+    Case("a form twice", "constrain @t.parquet --form trie,regex,trie --out @o", 2, &["trie twice"]),
+    Case(
+        "no token ids",
+        "constrain @t.parquet --form trie,static --out @o",
+        2,
+        &["static holds token ids", "--tokenizer"],
+    ),
+    Case(
+        "a folder without vocabulary",
+        "constrain @t.parquet --form static --vocabulary @folder --out @o",
+        1,
+        &["vocabulary.json"],
+    ),
+    Case(
+        "another table's vocabulary",
+        "constrain @t.parquet --form trie --vocabulary @other-vocabulary --out @o",
+        1,
+        &["codebooks", "expected [4, 4, 4], got [4, 8, 4]", "wrote for this table"],
+    ),
+    Case("one ID twice", "constrain @kept.parquet --form trie --out @o", 1, &["rows 1 and 5", "resolve collisions"]),
+    Case(
+        "too many for a grammar",
+        "constrain @many.parquet --form trie,regex --out @o",
+        1,
+        &["at most", "25000", "form trie", "--only"],
+    ),
+    Case(
+        "only unknown items",
+        "constrain @t.parquet --form trie --only @unknown-ids.txt --out @o",
+        1,
+        &["unknown-ids.txt", "\"99\" in line 2"],
+    ),
+    Case("only nothing", "constrain @t.parquet --form trie --only @empty --out @o", 1, &["at least one id"]),
+    Case("no titles", "constrain @t.parquet --form minionerec --out @o", 2, &["titles", "--catalog"]),
+    Case(
+        "a catalog without title",
+        "constrain @t.parquet --form minionerec --catalog @c.csv --out @o",
+        2,
+        &["--title"],
+    ),
+    Case(
+        "another catalog",
+        "constrain @t.parquet --form minionerec --catalog @c.csv --title t --out @o",
+        1,
+        &["item 0", "c.csv", "--id"],
+    ),
+    Case(
+        "deep tables",
+        "constrain @t.parquet --form static --vocabulary @vocabulary --dense-depth 3 --out @o",
+        2,
+        &["dense-depth", "less than 3 levels"],
+    ),
+    Case(
+        "few logits",
+        "constrain @t.parquet --form static --vocabulary @vocabulary --logits 15 --out @o",
+        2,
+        &["token below 15"],
+    ),
+    Case("forms are a foreign folder", "constrain @t.parquet --form trie --out @folder --force", 1, &["did not write"]),
     Case("bad tokenizer.json", "vocab @t.parquet --out @o --tokenizer @bad-tokenizer", 1, &["tokenizer.json"]),
     Case("no tokenizer folder", "vocab @t.parquet --out @o --tokenizer @nowhere", 1, &["nowhere", "does not exist"]),
     Case("tokens are taken", "vocab @t.parquet --out @o --tokenizer @taken", 1, &["taken", "\"<b_2>\" with id 1"]),

@@ -22,7 +22,7 @@ impl FmIndex {
     /// copied. The file must not be changed in place while it is mapped; catalex replaces files, and never does.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] when it cannot be read; [`crate::Error::File`] for another format, another version, or
+    /// [`crate::Error::Io`] when it cannot be read; [`crate::Error::Artifact`] for another format, another version, or
     /// damage.
     pub fn load(path: &Path) -> Result<Self> {
         let map = KIND.map(path)?;

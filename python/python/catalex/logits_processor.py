@@ -1,0 +1,148 @@
+"""Constrained decoding for `transformers.generate`, and for any loop that has a matrix of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ._native import Decoder, Subset, Trie
+
+if TYPE_CHECKING:
+    import torch
+
+Scores = TypeVar("Scores", bound="npt.NDArray[Any] | torch.Tensor")
+
+# Minus infinity of 16-bit floats, as the integer of the same bits.
+LOWEST = {"float16": -0x0400, "bfloat16": -0x0080}
+
+
+class LogitsProcessor:
+    """Lets a language model say semantic IDs of real items only.
+
+    Pass it as `logits_processor=[LogitsProcessor(trie, ...)]` to `model.generate`, with greedy decoding, sampling or
+    beam search, and any prompt. The trie must know the model's token ids: `Trie.from_table(tokens, vocabulary)`.
+
+    Each step reads from a row's last tokens where in an ID it is, so beams may be reordered at will, and an answer may
+    hold any number of IDs. What the prompt says is never touched: an ID that it leaves open is gone on with.
+
+    * `start`: `"always"`, the answer begins with an ID; `"free"`, anything may be said, and IDs that begin are real.
+    * `after`: what may follow an ID: `"eos"`, the end of the answer; `"id"`, another ID, or the end of the answer where
+      `eos_token_id` is given; `"any"`, anything.
+    * `eos_token_id`: the token or tokens that end an answer.
+    * `subsets`: the items that may be said, of one `Subset` (or `None` for all) a prompt of the batch, in its order; a
+      single `Subset` is for all prompts.
+    * `prompt_length`: length of the prompts. By default it is that of the first call of a generation; a call that does
+      not go on from the one before, with the same prompts and one token more, is the first of another.
+    * `in_place`: whether scores are changed in place, which is quicker. With `output_logits=True` generate shows them
+      as they were only with `in_place=False`.
+
+    Where vocabularies have markers before and after an ID, IDs stand between them. Scores may be matrices of torch on
+    any device, or of numpy.
+    """
+
+    def __init__(
+        self,
+        trie: Trie,
+        *,
+        start: Literal["always", "free"] = "always",
+        after: Literal["any", "eos", "id"] = "any",
+        eos_token_id: int | Sequence[int] | None = None,
+        subsets: Subset | Sequence[Subset | None] | None = None,
+        prompt_length: int | None = None,
+        in_place: bool = True,
+    ) -> None:
+        ids = () if eos_token_id is None else (eos_token_id,) if isinstance(eos_token_id, int) else eos_token_id
+        self._trie = trie
+        self._decoder = Decoder(trie, start, after, list(ids))
+        self._subsets = [subsets] if isinstance(subsets, Subset) else None if subsets is None else list(subsets)
+        self._fixed_length = prompt_length
+        self._in_place = in_place
+        self._prompts: npt.NDArray[np.int64] | None = None
+        self._length = 0
+
+    def __call__(self, input_ids: npt.NDArray[Any] | torch.Tensor, scores: Scores) -> Scores:
+        """Scores `(rows, tokens)` with minus infinity for every token that may not follow `input_ids (rows, length)`."""
+        said = _as_numpy(input_ids)
+        prompt = self._prompt_length(said)
+        if isinstance(scores, np.ndarray):
+            return self._on_numpy(said, prompt, scores)
+        return self._on_torch(said, prompt, scores)
+
+    def reset(self) -> None:
+        """Forgets the generation before: the next call is the first of another."""
+        self._prompts = None
+
+    def _prompt_length(self, said: npt.NDArray[np.int64]) -> int:
+        if self._fixed_length is not None:
+            return self._fixed_length
+        before, length = self._prompts, said.shape[1]
+        goes_on = (
+            before is not None
+            and said.shape[0] == before.shape[0]
+            and length == self._length + 1
+            and np.array_equal(said[:, : before.shape[1]], before)
+        )
+        self._length = length
+        if before is None or not goes_on:
+            self._prompts = said.copy()
+            return length
+        return before.shape[1]
+
+    def _on_numpy(self, said: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any]) -> Any:
+        if scores.dtype == np.float16:
+            masked = self._on_numpy_bits(said, prompt, scores.view(np.int16), LOWEST["float16"])
+            return masked.view(np.float16)
+        return self._on_numpy_bits(said, prompt, scores, 0)
+
+    def _on_numpy_bits(
+        self, said: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any], lowest: int
+    ) -> npt.NDArray[Any]:
+        if self._in_place and scores.flags.c_contiguous and scores.flags.writeable:
+            self._decoder.mask(said, prompt, self._subsets, scores, None, lowest)
+            return scores
+        masked = np.empty(scores.shape, scores.dtype)
+        self._decoder.mask(said, prompt, self._subsets, np.ascontiguousarray(scores), masked, lowest)
+        return masked
+
+    def _on_torch(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
+        kind = str(scores.dtype).removeprefix("torch.")
+        if scores.device.type != "cpu" or kind not in {"float32", "float64", *LOWEST}:
+            return self._on_device(said, prompt, scores)
+        import torch  # noqa: PLC0415
+
+        scores = scores.detach().contiguous()
+        masked = scores if self._in_place else torch.empty_like(scores)
+
+        def bits(tensor: torch.Tensor) -> npt.NDArray[Any]:
+            return (tensor.view(torch.int16) if kind in LOWEST else tensor).numpy()
+
+        out = None if self._in_place else bits(masked)
+        self._decoder.mask(said, prompt, self._subsets, bits(scores), out, LOWEST.get(kind, 0))
+        return masked
+
+    def _on_device(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
+        """Scores that the processor cannot reach: only the places of what may come go to their device."""
+        import torch  # noqa: PLC0415
+
+        tokens = self._trie.tokens
+        assert tokens is not None
+        free, places = self._decoder.allowed(said, prompt, self._subsets, scores.shape[1])
+        at = torch.from_numpy(places).to(scores.device)
+        free_rows = torch.from_numpy(np.flatnonzero(free)).to(scores.device)
+        masked = torch.full_like(scores, float("-inf"))
+        masked[free_rows] = scores[free_rows]
+        first = tokens.first_id
+        last = first + sum(tokens.codebook_sizes)
+        masked[:, first:last] = float("-inf")
+        masked[:, [marker for marker in (tokens.begin, tokens.end) if marker is not None]] = float("-inf")
+        masked.view(-1)[at] = scores.reshape(-1)[at]
+        return masked
+
+
+def _as_numpy(input_ids: Any) -> npt.NDArray[np.int64]:
+    if not isinstance(input_ids, np.ndarray):
+        input_ids = input_ids.detach().cpu().numpy()
+    return np.ascontiguousarray(input_ids, dtype=np.int64)

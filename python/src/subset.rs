@@ -1,0 +1,24 @@
+//! `catalex.Subset`.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+/// Some of a trie's items; made by `Trie.subset`, and good for that trie alone.
+#[pyclass(frozen, module = "catalex", name = "Subset")]
+#[derive(Debug)]
+pub(crate) struct Subset {
+    pub(crate) inner: catalex::constraint::Subset,
+    pub(crate) trie: Arc<catalex::constraint::Trie>,
+}
+
+#[pymethods]
+impl Subset {
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Subset({} of {} items)", self.inner.len(), self.trie.len())
+    }
+}

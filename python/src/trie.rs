@@ -1,0 +1,262 @@
+//! `catalex.Trie`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use catalex::ItemIds;
+use catalex::artifact::Overwrite;
+use catalex::constraint::{Prefix, Trie as Inner, tokens_of};
+use catalex::index::{Index, TOKENS};
+use catalex::semantic_id::TokenTable;
+use ndarray::Array2;
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::errors::{mismatch, to_py};
+use crate::subset::Subset;
+use crate::token_ids::TokenIds;
+
+/// The valid semantic IDs of a catalog.
+#[pyclass(frozen, module = "catalex", name = "Trie")]
+#[derive(Debug)]
+pub(crate) struct Trie {
+    pub(crate) inner: Arc<Inner>,
+    /// The items' own ids, where the trie was made from a token table.
+    item_ids: Option<ItemIds>,
+    /// Rows by item id, made when they are first asked for.
+    row_of: OnceLock<HashMap<String, u32>>,
+}
+
+#[pymethods]
+impl Trie {
+    /// The trie of a token table, or of an index; with a vocabulary folder it knows token ids.
+    #[staticmethod]
+    #[pyo3(signature = (path, vocabulary=None))]
+    fn from_table(py: Python<'_>, path: PathBuf, vocabulary: Option<PathBuf>) -> PyResult<Self> {
+        let made = py.detach(|| -> catalex::Result<Trie> {
+            let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
+            let table = TokenTable::read(&path)?;
+            let mut trie = Inner::new(table.codes.view())?;
+            if let Some(folder) = vocabulary {
+                trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
+            }
+            Ok(Trie::new(trie, Some(table.item_ids)))
+        });
+        made.map_err(to_py)
+    }
+
+    /// The trie of the rows of a matrix of codes `(items, levels)`.
+    #[staticmethod]
+    #[pyo3(signature = (codes, tokens=None))]
+    fn from_codes(py: Python<'_>, codes: PyReadonlyArray2<'_, u16>, tokens: Option<&TokenIds>) -> PyResult<Self> {
+        let tokens = tokens.map(|tokens| tokens.inner.clone());
+        let (items, levels) = (codes.shape()[0], codes.shape()[1]);
+        let in_order: Vec<u16> = codes.as_array().iter().copied().collect();
+        let made = py.detach(|| {
+            let codes = Array2::from_shape_vec((items, levels), in_order)
+                .map_err(|e| catalex::Error::mismatch("codes", "a matrix", e, "give a contiguous array of uint16"))?;
+            let trie = Inner::new(codes.view())?;
+            match tokens {
+                Some(tokens) => trie.with_tokens(tokens),
+                None => Ok(trie),
+            }
+        });
+        Ok(Trie::new(made.map_err(to_py)?, None))
+    }
+
+    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let trie = py.detach(|| Inner::load(&path)).map_err(to_py)?;
+        Ok(Trie::new(trie, None))
+    }
+
+    /// Writes it to a file.
+    #[pyo3(signature = (path, *, force=false))]
+    fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
+        let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
+        py.detach(|| self.inner.save(&path, overwrite)).map_err(to_py)
+    }
+
+    /// Number of levels.
+    #[getter]
+    fn levels(&self) -> usize {
+        self.inner.levels()
+    }
+
+    /// Bytes it takes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.inner.size()
+    }
+
+    /// The language model's token ids, where they are known.
+    #[getter]
+    fn tokens(&self) -> Option<TokenIds> {
+        self.inner.tokens().map(|inner| TokenIds { inner: inner.clone() })
+    }
+
+    /// The codes that may follow these, in ascending order.
+    #[pyo3(signature = (codes, subset=None))]
+    fn allowed<'py>(
+        &self,
+        py: Python<'py>,
+        codes: Vec<u16>,
+        subset: Option<&Subset>,
+    ) -> PyResult<Bound<'py, PyArray1<u16>>> {
+        let prefix = self.inner.find(&codes);
+        let next = match (prefix, self.of_this(subset)?) {
+            (None, _) => Vec::new(),
+            (Some(prefix), None) => self.inner.allowed(prefix).to_vec(),
+            (Some(prefix), Some(subset)) => self.inner.allowed_in(prefix, subset).collect(),
+        };
+        Ok(PyArray1::from_vec(py, next))
+    }
+
+    /// The token ids that may follow these, in ascending order.
+    #[pyo3(signature = (tokens, subset=None))]
+    fn allowed_tokens<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: Vec<u32>,
+        subset: Option<&Subset>,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        let trie = self.inner.by_tokens().ok_or_else(without_tokens)?;
+        let next = match (trie.find(&tokens), self.of_this(subset)?) {
+            (None, _) => Vec::new(),
+            (Some(prefix), None) => trie.allowed(prefix).collect(),
+            (Some(prefix), Some(subset)) => trie.allowed_in(prefix, subset).collect(),
+        };
+        Ok(PyArray1::from_vec(py, next))
+    }
+
+    /// The row of the item with this ID.
+    fn find(&self, codes: Vec<u16>) -> Option<u32> {
+        let whole = codes.len() == self.inner.levels();
+        let prefix = self.inner.find(&codes).filter(|_| whole)?;
+        self.inner.rows_under(prefix).first().copied()
+    }
+
+    /// The rows of the items whose IDs begin with these codes, in the order of their codes.
+    fn rows<'py>(&self, py: Python<'py>, codes: Vec<u16>) -> Bound<'py, PyArray1<u32>> {
+        let rows = self.inner.find(&codes).map(|prefix: Prefix| self.inner.rows_under(prefix).to_vec());
+        PyArray1::from_vec(py, rows.unwrap_or_default())
+    }
+
+    /// Whether an item has this ID.
+    fn contains(&self, codes: Vec<u16>) -> bool {
+        self.find(codes).is_some()
+    }
+
+    fn __contains__(&self, codes: Vec<u16>) -> bool {
+        self.contains(codes)
+    }
+
+    /// The items of these rows, or of the rows where a mask is true; with `invert` all others.
+    #[pyo3(signature = (rows, *, invert=false))]
+    fn subset(&self, py: Python<'_>, rows: &Bound<'_, PyAny>, invert: bool) -> PyResult<Subset> {
+        let most = self.inner.rows_under(Prefix::EMPTY).iter().max().map_or(0, |&row| row as usize + 1);
+        let mut chosen = vec![false; most];
+        if let Ok(mask) = rows.extract::<PyReadonlyArray1<'_, bool>>() {
+            if mask.len() < most {
+                return Err(mismatch("mask of a subset", &format!("{most} rows"), mask.len(), "give one value a row"));
+            }
+            chosen.iter_mut().zip(mask.as_array()).for_each(|(chosen, &here)| *chosen = here);
+        } else {
+            let rows: Vec<i64> = if let Ok(rows) = rows.extract::<PyReadonlyArray1<'_, i64>>() {
+                rows.as_array().to_vec()
+            } else if let Ok(rows) = rows.extract::<PyReadonlyArray1<'_, u32>>() {
+                rows.as_array().iter().map(|&row| i64::from(row)).collect()
+            } else {
+                rows.extract()?
+            };
+            for row in rows {
+                let place = usize::try_from(row).ok().and_then(|row| chosen.get_mut(row));
+                let help = "rows are numbered as in the token table";
+                *place.ok_or_else(|| mismatch("rows of a subset", &format!("rows below {most}"), row, help))? = true;
+            }
+        }
+        Ok(self.chosen(py, &chosen, invert))
+    }
+
+    /// The items of these ids, with `invert` all others; for tries of a token table.
+    #[pyo3(signature = (ids, *, invert=false))]
+    fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<Subset> {
+        let Some(item_ids) = &self.item_ids else {
+            let help = "make it with Trie.from_table, or name rows: Trie.subset";
+            return Err(mismatch("trie", "the items' ids", "a trie that knows their rows alone", help));
+        };
+        let mut chosen = vec![false; item_ids.len()];
+        let wanted: Vec<String> = ids.iter().map(|id| Ok(id.str()?.to_string())).collect::<PyResult<_>>()?;
+        let row_of = self
+            .row_of
+            .get_or_init(|| (0..).zip(0..item_ids.len()).map(|(at, row)| (item_ids.text(row), at)).collect());
+        for id in wanted {
+            let row = row_of.get(&id).ok_or_else(|| {
+                to_py(catalex::Error::Item {
+                    item: id.clone(),
+                    expected: "an item of the token table".into(),
+                    got: "none".into(),
+                    help: "check the id; it is the catalog's own".into(),
+                })
+            })?;
+            chosen[*row as usize] = true;
+        }
+        Ok(self.chosen(py, &chosen, invert))
+    }
+
+    /// The items' own ids by row, for tries of a token table.
+    #[getter]
+    fn item_ids<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(match &self.item_ids {
+            None => None,
+            Some(ItemIds::Integers(ids)) => Some(ids.into_pyobject(py)?.into_any()),
+            Some(ItemIds::Strings(ids)) => Some(ids.into_pyobject(py)?.into_any()),
+        })
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn __repr__(&self) -> String {
+        let tokens = if self.inner.tokens().is_some() { "with" } else { "without" };
+        format!(
+            "Trie({} items, {} levels, {} bytes, {tokens} token ids)",
+            self.inner.len(),
+            self.inner.levels(),
+            self.inner.size()
+        )
+    }
+}
+
+impl Trie {
+    fn new(trie: Inner, item_ids: Option<ItemIds>) -> Self {
+        Trie { inner: Arc::new(trie), item_ids, row_of: OnceLock::new() }
+    }
+
+    fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> Subset {
+        let inner = py.detach(|| self.inner.subset(|row| chosen[row] != invert));
+        Subset { inner, trie: self.inner.clone() }
+    }
+
+    fn of_this<'s>(&self, subset: Option<&'s Subset>) -> PyResult<Option<&'s catalex::constraint::Subset>> {
+        subset.map(|subset| checked(&self.inner, subset)).transpose()
+    }
+}
+
+/// A subset, where it is one of this trie.
+pub(crate) fn checked<'s>(trie: &Arc<Inner>, subset: &'s Subset) -> PyResult<&'s catalex::constraint::Subset> {
+    if Arc::ptr_eq(trie, &subset.trie) {
+        return Ok(&subset.inner);
+    }
+    let help = "make it with the subset method of the trie that it is used with";
+    Err(mismatch("subset", "one of this trie", "one of another trie", help))
+}
+
+/// The error of a trie that knows codes alone.
+pub(crate) fn without_tokens() -> PyErr {
+    let help = "name its vocabulary: Trie.from_table(path, vocabulary), or give from_codes the TokenIds";
+    mismatch("trie", "the language model's token ids", "a trie without them", help)
+}

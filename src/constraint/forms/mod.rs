@@ -1,0 +1,273 @@
+//! The valid IDs in the forms that decoders read, as files.
+
+mod automaton;
+mod grammar;
+mod items;
+mod regex;
+mod titles;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::str::FromStr;
+
+use serde_json::json;
+
+pub use titles::titles;
+
+use self::automaton::Automaton;
+use self::grammar::{Dialect, Terminals};
+use super::{Prefix, Transitions, Trie};
+use crate::artifact::{AtomicDir, Overwrite, sha256_file};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::semantic_id::TokenTable;
+use crate::vocabulary::TokenIds;
+
+/// The file by which a folder of forms is known.
+pub const CONSTRAINT_FILE: &str = "constraint.json";
+const FORMAT_VERSION: u32 = 1;
+
+/// A form in which decoders read the valid IDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// catalex's own trie, to be mapped into memory.
+    Trie,
+    /// The arrays of STATIC (arXiv 2602.22647).
+    Static,
+    /// A grammar for llguidance.
+    Llguidance,
+    /// A grammar for xgrammar.
+    Xgrammar,
+    /// A grammar for llama.cpp.
+    Gbnf,
+    /// A regular expression.
+    Regex,
+    /// A list of all IDs.
+    Choices,
+    /// The item dictionary of xLLM.
+    Xllm,
+    /// `info.txt` of MiniOneRec (arXiv 2510.24431).
+    MiniOneRec,
+}
+
+impl Form {
+    /// All of them.
+    pub const ALL: [Form; 9] = [
+        Form::Trie,
+        Form::Static,
+        Form::Llguidance,
+        Form::Xgrammar,
+        Form::Gbnf,
+        Form::Regex,
+        Form::Choices,
+        Form::Xllm,
+        Form::MiniOneRec,
+    ];
+
+    /// Name of its file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Form::Trie => "ids.trie",
+            Form::Static => "static.safetensors",
+            Form::Llguidance => "ids.lark",
+            Form::Xgrammar => "ids.ebnf",
+            Form::Gbnf => "ids.gbnf",
+            Form::Regex => "ids.regex",
+            Form::Choices => "choices.json",
+            Form::Xllm => "xllm.bin",
+            Form::MiniOneRec => "info.txt",
+        }
+    }
+
+    /// Most items that it is written for; `docs/constrained-decoding.md` has the figures behind it.
+    pub fn most_items(self) -> Option<usize> {
+        match self {
+            Form::Llguidance | Form::Gbnf => Some(20_000),
+            Form::Xgrammar => Some(50_000),
+            Form::Regex => Some(10_000),
+            Form::Choices => Some(1_000_000),
+            Form::Trie | Form::Static | Form::Xllm | Form::MiniOneRec => None,
+        }
+    }
+
+    fn needs_token_ids(self) -> bool {
+        matches!(self, Form::Static | Form::Xllm)
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Form::Trie => "trie",
+            Form::Static => "static",
+            Form::Llguidance => "llguidance",
+            Form::Xgrammar => "xgrammar",
+            Form::Gbnf => "gbnf",
+            Form::Regex => "regex",
+            Form::Choices => "choices",
+            Form::Xllm => "xllm",
+            Form::MiniOneRec => "minionerec",
+        })
+    }
+}
+
+impl FromStr for Form {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Form::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
+            let names: Vec<String> = Form::ALL.iter().map(Form::to_string).collect();
+            Error::config("form", format!("one of {}", names.join(", ")), name, "choose among them")
+        })
+    }
+}
+
+/// What forms are written from.
+#[derive(Debug, Clone)]
+pub struct Forms<'a> {
+    /// The items.
+    pub table: &'a TokenTable,
+    /// The rows of those that may be said; all without.
+    pub rows: Option<&'a [u32]>,
+    /// The language model's token ids, as [`super::tokens_of`] reads them.
+    pub tokens: Option<TokenIds>,
+    /// Titles by row, for forms that hold them.
+    pub titles: Option<&'a [String]>,
+    /// Number of the language model's logits, where that is more than its tokenizer has ids.
+    pub logits: Option<usize>,
+    /// Levels of STATIC's dense tables.
+    pub dense_depth: usize,
+}
+
+impl Forms<'_> {
+    /// Writes forms into a folder, with `constraint.json` that describes them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Data`] where a form cannot be written: it needs token ids or titles and there are
+    /// none, or there are more items than it is good for. [`Error::Data`] for items with one ID. As [`AtomicDir`].
+    pub fn write(&self, target: &Path, forms: &[Form], overwrite: Overwrite, progress: &dyn Progress) -> Result<()> {
+        let all: Vec<u32>;
+        let rows = match self.rows {
+            Some(rows) => rows,
+            None => {
+                all = (0..u32::try_from(self.table.codes.nrows()).unwrap_or(0)).collect();
+                &all
+            }
+        };
+        forms.iter().try_for_each(|&form| self.check(form, rows.len()))?;
+        let folder = AtomicDir::create(target, CONSTRAINT_FILE, overwrite)?;
+        let mut trie = Trie::of_rows(self.table.codes.view(), rows)?;
+        if let Some(tokens) = &self.tokens {
+            trie = trie.with_tokens(tokens.clone())?;
+        }
+        let trie = trie;
+        progress.begin("forms", Some(forms.len() as u64), "files");
+        let mut described = serde_json::Map::new();
+        for &form in forms {
+            let path = folder.path().join(form.file());
+            self.write_form(form, &path, &trie, rows)?;
+            let bytes = path.metadata().map_err(|e| Error::io("read", &path, e))?.len();
+            let described_as = json!({"file": form.file(), "bytes": bytes, "sha256": sha256_file(&path)?});
+            described.insert(form.to_string(), described_as);
+            progress.advance(1);
+        }
+        progress.end();
+        let path = folder.path().join(CONSTRAINT_FILE);
+        write_with(&path, |out| {
+            serde_json::to_writer_pretty(&mut *out, &self.description(&trie, described))?;
+            writeln!(out)
+        })?;
+        folder.commit()
+    }
+
+    /// Whether a form of so many items can be written.
+    fn check(&self, form: Form, items: usize) -> Result<()> {
+        if form.needs_token_ids() && self.tokens.is_none() {
+            return Err(Error::config(
+                "vocabulary",
+                format!("a vocabulary with a tokenizer: the form {form} holds token ids"),
+                "none",
+                "name the folder that `catalex vocab --tokenizer` wrote, or leave this form out",
+            ));
+        }
+        if let Some(most) = form.most_items().filter(|&most| items > most) {
+            return Err(Error::data(
+                format!("form {form}"),
+                format!("at most {most} items: its readers take too long or too much memory with more"),
+                items,
+                "use the form trie with catalex.LogitsProcessor, or static, which have no such limit; or fewer items \
+                 with --only",
+            ));
+        }
+        match form {
+            Form::Xllm => items::check_xllm(self.table),
+            Form::MiniOneRec if self.titles.is_none() => {
+                let (expected, help) = ("titles for info.txt", "name --catalog and its column --title");
+                Err(Error::config("catalog", expected, "none", help))
+            }
+            Form::MiniOneRec => items::check_minionerec(self.table),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_form(&self, form: Form, path: &Path, trie: &Trie, rows: &[u32]) -> Result<()> {
+        let (table, format) = (self.table, &self.table.metadata.token_format);
+        let rows = rows.iter().map(|&row| row as usize);
+        let grammar = |dialect: Dialect| {
+            let terminals = self.tokens.as_ref().map_or(Terminals::Texts(format), Terminals::Ids);
+            let automaton = Automaton::new(trie);
+            write_with(path, |out| grammar::write(out, &automaton, terminals, dialect))
+        };
+        // `check` saw to what a form needs.
+        let tokens = || self.tokens.as_ref().ok_or_else(|| Error::config("vocabulary", "token ids", "none", "name it"));
+        match form {
+            Form::Trie => trie.save(path, Overwrite::Refuse),
+            Form::Static => {
+                let tokens = tokens()?;
+                let logits = self.logits.unwrap_or(tokens.vocabulary_size as usize);
+                let first: Vec<u32> = (0..trie.levels()).map(|level| tokens.first_of_level(level)).collect();
+                Transitions::new(trie, &first, logits, self.dense_depth)?.save(path, Overwrite::Refuse)
+            }
+            Form::Llguidance => grammar(Dialect::Lark),
+            Form::Xgrammar => grammar(Dialect::Ebnf),
+            Form::Gbnf => grammar(Dialect::Gbnf),
+            Form::Regex => write_with(path, |out| regex::write_regex(out, &Automaton::new(trie), format)),
+            Form::Choices => write_with(path, |out| regex::write_choices(out, table, rows)),
+            Form::Xllm => {
+                let tokens = tokens()?;
+                write_with(path, |out| items::write_xllm(out, table, tokens, rows))
+            }
+            Form::MiniOneRec => {
+                write_with(path, |out| items::write_minionerec(out, table, self.titles.unwrap_or_default(), rows))
+            }
+        }
+    }
+
+    fn description(&self, trie: &Trie, forms: serde_json::Map<String, serde_json::Value>) -> serde_json::Value {
+        let metadata = &self.table.metadata;
+        json!({
+            "format_version": FORMAT_VERSION,
+            "model_hash": metadata.model_hash,
+            "items": trie.rows_under(Prefix::EMPTY).len(),
+            "levels": trie.levels(),
+            "codebook_sizes": metadata.codebook_sizes,
+            "token_format": metadata.token_format,
+            "token_ids": self.tokens.as_ref().map(|tokens| json!({
+                "first_id": tokens.first_id,
+                "begin_id": tokens.begin,
+                "end_id": tokens.end,
+                "vocabulary_size": tokens.vocabulary_size,
+            })),
+            "forms": forms,
+        })
+    }
+}
+
+fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let fail = |e| Error::io("write", path, e);
+    let mut out = BufWriter::with_capacity(1 << 18, File::create(path).map_err(fail)?);
+    content(&mut out).map_err(fail)?;
+    out.flush().map_err(fail)
+}
