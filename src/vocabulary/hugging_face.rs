@@ -241,7 +241,8 @@ mod tests {
         source(folder.path());
         let out = folder.path().join("vocabulary");
         let options = |source| VocabularyOptions { tokenizer: Some(source), ..Default::default() };
-        write_vocabulary(&out, &table("<{level}_{code}>"), &options(folder.path()), Overwrite::Refuse, &Silent).unwrap();
+        write_vocabulary(&out, &table("<{level}_{code}>"), &options(folder.path()), Overwrite::Refuse, &Silent)
+            .unwrap();
         let description = read_json(&out.join("vocabulary.json")).unwrap();
         assert_eq!(description["tokenizer"]["token_ids"]["<b_2>"], 8);
         assert_eq!(description["tokenizer"]["vocabulary_size"], 9);

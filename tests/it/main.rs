@@ -3,6 +3,7 @@
 mod bad_input;
 mod floors;
 mod frozen;
+mod start_values;
 mod support;
 
 #[cfg(feature = "encoders")]

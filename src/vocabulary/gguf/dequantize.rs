@@ -127,10 +127,7 @@ fn scale_and_least(packed: &[u8], part: usize) -> (f32, f32) {
     let (scale, least) = if part < 4 {
         (packed[part] & 63, packed[part + 4] & 63)
     } else {
-        (
-            packed[part + 4] & 15 | packed[part - 4] >> 6 << 4,
-            packed[part + 4] >> 4 | packed[part] >> 6 << 4,
-        )
+        (packed[part + 4] & 15 | packed[part - 4] >> 6 << 4, packed[part + 4] >> 4 | packed[part] >> 6 << 4)
     };
     (f32::from(scale), f32::from(least))
 }

@@ -78,7 +78,8 @@ struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     fn of(gguf: &Gguf<'a>, path: &Path) -> Result<Self> {
-        let numbers = |key, kind| gguf.array(key, kind).map(|(_, bytes)| bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]));
+        let numbers =
+            |key, kind| gguf.array(key, kind).map(|(_, bytes)| bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]));
         let Some((n, bytes)) = gguf.array(TOKENS, STRING) else {
             return Err(foreign(path, format!("the tokenizer's words under {TOKENS}"), "none"));
         };
@@ -103,7 +104,12 @@ impl<'a> Tokens<'a> {
                 None => n.to_string(),
             };
             let help = "name the GGUF file of the same model, as it was before tokens were added";
-            return Err(Error::mismatch(format!("words of {}", path.display()), format!("{first}, as the tokenizer has"), got, help));
+            return Err(Error::mismatch(
+                format!("words of {}", path.display()),
+                format!("{first}, as the tokenizer has"),
+                got,
+                help,
+            ));
         }
         let known: HashSet<&[u8]> = self.tokens.iter().copied().collect();
         if let Some(token) = new.iter().find(|token| known.contains(token.as_bytes())) {
@@ -219,9 +225,12 @@ impl<'a> Grown<'a> {
 }
 
 fn write(out: &mut impl Write, gguf: &Gguf, tokens: &Tokens, grown: &[Grown]) -> io::Result<()> {
-    let architecture = gguf.entry(ARCHITECTURE, STRING).and_then(|value| strings(value).first().copied()).unwrap_or_default();
+    let architecture =
+        gguf.entry(ARCHITECTURE, STRING).and_then(|value| strings(value).first().copied()).unwrap_or_default();
     let size_key = format!("{}.vocab_size", String::from_utf8_lossy(architecture));
-    let kinds = || [array_head(INT32, tokens.kinds.len()), tokens.kinds.iter().flat_map(|k| k.to_le_bytes()).collect()].concat();
+    let kinds = || {
+        [array_head(INT32, tokens.kinds.len()), tokens.kinds.iter().flat_map(|k| k.to_le_bytes()).collect()].concat()
+    };
     let mut entries: Vec<(&str, u32, Vec<u8>)> = Vec::new();
     for entry in &gguf.entries {
         let value = match (entry.key, &tokens.scores) {

@@ -80,7 +80,8 @@ impl<'a> Gguf<'a> {
         }
         let from = cursor.at.next_multiple_of(alignment);
         let data = bytes.get(from..).ok_or_else(|| cursor.cut())?;
-        if let Some(tensor) = tensors.iter().find(|t| t.offset > data.len() as u64 || t.offset % alignment as u64 != 0) {
+        if let Some(tensor) = tensors.iter().find(|t| t.offset > data.len() as u64 || t.offset % alignment as u64 != 0)
+        {
             return Err(cursor.fault(&format!("the data of {} inside the file", tensor.name), "an offset beyond it"));
         }
         Ok(Gguf { version, entries, tensors, alignment, data })

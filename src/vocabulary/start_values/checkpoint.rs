@@ -70,8 +70,7 @@ impl Checkpoint {
     pub(super) fn open(folder: &Path, named: Option<&str>) -> Result<Self> {
         let config = read_config(folder)?;
         let shards = shard_paths(folder)?.into_iter().map(Shard::open).collect::<Result<Vec<_>>>()?;
-        let mut checkpoint =
-            Checkpoint { folder: folder.into(), config, shards, input: String::new(), output: None };
+        let mut checkpoint = Checkpoint { folder: folder.into(), config, shards, input: String::new(), output: None };
         checkpoint.input = checkpoint.find_input(named)?;
         checkpoint.output = checkpoint.find_output()?;
         Ok(checkpoint)
@@ -171,7 +170,8 @@ impl Checkpoint {
             }
         }
         matrices.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let tallest: Vec<String> = matrices.into_iter().take(3).map(|(rows, name)| format!("{name} ({rows} rows)")).collect();
+        let tallest: Vec<String> =
+            matrices.into_iter().take(3).map(|(rows, name)| format!("{name} ({rows} rows)")).collect();
         Error::file(
             &self.folder,
             format!("a tensor {wanted}"),

@@ -4,10 +4,10 @@
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
+use super::Additions;
 use super::matrix::Matrix;
 use super::symmetric::Eigen;
 use super::texts::ItemTokens;
-use super::Additions;
 use crate::error::Result;
 
 /// A code's own texts count as if so many items without a text of note were under it, too.
@@ -81,11 +81,7 @@ pub(super) fn of_texts(new: &Additions, tokens: &ItemTokens, matrix: &Matrix) ->
 /// Brings the codebooks' geometry into directions from texts. One rotation for all levels takes codewords to the rows
 /// of their texts as near as a rotation can (the orthogonal Procrustes problem; Schönemann, 1966), so that distances of
 /// codewords are distances of rows. Codes with few items lean on it more, and codes without any wholly.
-pub(super) fn with_geometry(
-    directions: &mut Directions,
-    new: &Additions,
-    codebooks: &[Array2<f32>],
-) -> Result<()> {
+pub(super) fn with_geometry(directions: &mut Directions, new: &Additions, codebooks: &[Array2<f32>]) -> Result<()> {
     let vocabulary = new.vocabulary;
     let dim = directions.rows.ncols();
     let latent_dim = codebooks.first().map_or(0, |book| book.ncols());
@@ -125,11 +121,7 @@ pub(super) fn with_geometry(
 }
 
 /// The rows of a level.
-pub(super) fn of_level<'a>(
-    rows: &'a mut Array2<f32>,
-    new: &Additions,
-    level: usize,
-) -> ArrayViewMut2<'a, f32> {
+pub(super) fn of_level<'a>(rows: &'a mut Array2<f32>, new: &Additions, level: usize) -> ArrayViewMut2<'a, f32> {
     rows.slice_mut(s![new.vocabulary.offset(level)..new.vocabulary.offset(level + 1), ..])
 }
 

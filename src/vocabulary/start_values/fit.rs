@@ -2,12 +2,12 @@
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 
+use super::Additions;
 use super::directions::{Directions, of_level, to_norm_one};
 use super::draw::{normal, seed_of};
 use super::matrix::Matrix;
 use super::moments::{Moments, covariance_along};
 use super::symmetric::{Eigen, principal_basis};
-use super::Additions;
 use crate::error::Result;
 
 /// Directions that the fit tells apart at most; the rest keeps its place relative to them.

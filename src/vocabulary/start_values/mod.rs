@@ -151,7 +151,12 @@ pub(super) fn write(
         (_, Some(catalog)) => Some(ItemTokens::read(catalog, table, &tokenizer.join("tokenizer.json"), old, progress)?),
         (method, None) => {
             let help = "name the catalog and its columns of text, or ask for --start-values mean";
-            return Err(Error::config("catalog", format!("the items' texts for --start-values {method}"), "none", help));
+            return Err(Error::config(
+                "catalog",
+                format!("the items' texts for --start-values {method}"),
+                "none",
+                help,
+            ));
         }
     };
     progress.begin("start values", None, "rows");
@@ -204,7 +209,12 @@ fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
     }
     let Some((hash, _)) = options.codebooks else {
         let help = "name the model with --model, or ask for --start-values grounded";
-        return Err(Error::config("model", "the model that gave the codes, for --start-values structured", "none", help));
+        return Err(Error::config(
+            "model",
+            "the model that gave the codes, for --start-values structured",
+            "none",
+            help,
+        ));
     };
     if hash != table.metadata.model_hash {
         return Err(Error::mismatch(

@@ -44,7 +44,12 @@ pub(super) fn moments(matrix: &Matrix, n: usize) -> Moments {
 }
 
 /// Covariance of the rows before `n`, seen along the orthonormal columns of `basis (dim, r)`: `(r, r)`.
-pub(super) fn covariance_along(matrix: &Matrix, n: usize, mean: ArrayView1<f32>, basis: ArrayView2<f32>) -> Array2<f64> {
+pub(super) fn covariance_along(
+    matrix: &Matrix,
+    n: usize,
+    mean: ArrayView1<f32>,
+    basis: ArrayView2<f32>,
+) -> Array2<f64> {
     let mut covariance = Array2::zeros((basis.ncols(), basis.ncols()));
     centred_blocks(matrix, n, mean, |_, block| {
         let along = block.dot(&basis);

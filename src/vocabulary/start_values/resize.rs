@@ -91,7 +91,14 @@ fn taller(checkpoint: &Checkpoint, rows: &NewRows, first_id: usize, old_rows: us
 }
 
 /// Writes one file; returns by how many bytes its tensors grew.
-fn write_shard(target: &Path, shard: &Shard, tall: &[Taller], first_id: usize, old: usize, total: usize) -> Result<usize> {
+fn write_shard(
+    target: &Path,
+    shard: &Shard,
+    tall: &[Taller],
+    first_id: usize,
+    old: usize,
+    total: usize,
+) -> Result<usize> {
     let fail = |e| Error::io("write", target, e);
     let mut header = Map::new();
     if let Some(metadata) = shard.metadata.metadata() {
@@ -112,7 +119,10 @@ fn write_shard(target: &Path, shard: &Shard, tall: &[Taller], first_id: usize, o
             growth += total * tensor.width - length;
             length = total * tensor.width;
         }
-        header.insert(name.clone(), json!({"dtype": info.dtype, "shape": shape, "data_offsets": [offset, offset + length]}));
+        header.insert(
+            name.clone(),
+            json!({"dtype": info.dtype, "shape": shape, "data_offsets": [offset, offset + length]}),
+        );
         offset += length;
     }
     let mut header = serde_json::to_vec(&header).map_err(|e| fail(e.into()))?;

@@ -47,11 +47,14 @@ pub(super) fn write(
         Number::F16 => Dtype::F16,
         Number::Bf16 => Dtype::BF16,
     };
-    let tensors: Vec<(&str, &Array2<f32>, Vec<u8>)> = [("input_embeddings", Some(&rows.input)), ("output_embeddings", rows.output.as_ref())]
-        .into_iter()
-        .filter_map(|(name, rows_of)| rows_of.map(|array| (name, array, bytes_of(array.view(), rows.number))))
-        .collect();
-    let fault = |e: safetensors::SafeTensorError| Error::file(&path, "rows that safetensors can hold", e, "report this as a bug");
+    let tensors: Vec<(&str, &Array2<f32>, Vec<u8>)> =
+        [("input_embeddings", Some(&rows.input)), ("output_embeddings", rows.output.as_ref())]
+            .into_iter()
+            .filter_map(|(name, rows_of)| rows_of.map(|array| (name, array, bytes_of(array.view(), rows.number))))
+            .collect();
+    let fault = |e: safetensors::SafeTensorError| {
+        Error::file(&path, "rows that safetensors can hold", e, "report this as a bug")
+    };
     let views = tensors
         .iter()
         .map(|(name, array, bytes)| Ok((*name, TensorView::new(dtype, array.shape().to_vec(), bytes)?)))
