@@ -13,7 +13,9 @@ use catalex::semantic_id::{Collisions, TokenTable};
 use ndarray::Array2;
 use parquet::arrow::ArrowWriter;
 
-use super::support::{catalex, clustered, features, files, hand_made, mobilenet, outcome, write_matrix, write_npy};
+use super::support::{
+    WORDS, catalex, clustered, features, files, hand_made, language_model, mobilenet, outcome, write_matrix, write_npy,
+};
 
 /// Tables with one ID twice and with many items, vocabularies of this table and of another, lists of ids.
 fn write_constraint_inputs(folder: &Path) {
@@ -165,6 +167,7 @@ fn write_inputs(folder: &Path) {
     fs::write(at("bad-graph/model.onnx"), "no graph").unwrap();
     fs::write(at("bad-tokenizer/tokenizer.json"), "{\"model\": 3}").unwrap();
     write_tokenizers(folder);
+    write_language_models(folder);
     // Settings.
     fs::write(at("unknown.toml"), "levles = 3\n").unwrap();
     fs::write(at("syntax.toml"), "levels = = 3\n").unwrap();
@@ -205,6 +208,49 @@ fn write_tokenizers(folder: &Path) {
     fs::create_dir(folder.join("xlm-r")).unwrap();
     fs::write(folder.join("xlm-r/sentencepiece.bpe.model"), b"\x0a\x09\x0a\x05<unk>\x18\x02").unwrap();
     fs::write(folder.join("xlm-r/tokenizer_config.json"), r#"{"tokenizer_class": "XLMRobertaTokenizer"}"#).unwrap();
+}
+
+/// Small language models, most with a fault.
+fn write_language_models(folder: &Path) {
+    use safetensors::Dtype::F32;
+    let at = |name: &str| folder.join(name);
+    let words = WORDS.len();
+    language_model(&at("llm"), words, 8, &["model.embed_tokens.weight"], F32);
+    language_model(&at("tiny"), words, 4, &["model.embed_tokens.weight"], F32);
+    language_model(&at("cut-llm"), words, 8, &["model.embed_tokens.weight"], F32);
+    cut(&at("cut-llm/model.safetensors"), &at("llm/model.safetensors"));
+    language_model(&at("odd-llm"), words, 8, &["encoder.embed.table"], F32);
+    language_model(&at("tall-llm"), 2_000, 8, &["model.embed_tokens.weight"], F32);
+    language_model(&at("short-llm"), words - 1, 8, &["model.embed_tokens.weight"], F32);
+    language_model(&at("two-llm"), words, 8, &["model.embed_tokens.weight", "lm_head.weight"], F32);
+    fs::remove_file(at("two-llm/model-1.safetensors")).unwrap();
+    language_model(&at("bare-llm"), words, 8, &["model.embed_tokens.weight"], F32);
+    fs::remove_file(at("bare-llm/model.safetensors")).unwrap();
+    let items: String = (0..40).map(|row| format!("{row},red pen\n")).collect();
+    fs::write(at("items.csv"), format!("id,t\n{items}")).unwrap();
+    fs::write(at("fewer.csv"), format!("id,t\n{}", &items[..100])).unwrap();
+    // GGUF.
+    let string = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let tokens: Vec<u8> = WORDS.iter().flat_map(|word| string(word)).collect();
+    let head = |version: u32, kind: u32| {
+        let mut bytes = [&b"GGUF"[..], &version.to_le_bytes(), &1u64.to_le_bytes(), &1u64.to_le_bytes()].concat();
+        bytes.extend(string("tokenizer.ggml.tokens"));
+        bytes.extend([9u32.to_le_bytes(), 8u32.to_le_bytes()].concat());
+        bytes.extend((words as u64).to_le_bytes());
+        bytes.extend(&tokens);
+        bytes.extend(string("token_embd.weight"));
+        bytes.extend(2u32.to_le_bytes());
+        bytes.extend([8u64.to_le_bytes(), (words as u64).to_le_bytes()].concat());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        bytes.resize(bytes.len().next_multiple_of(32) + words * 8 * 4, 0);
+        bytes
+    };
+    fs::write(at("good.gguf"), head(3, 0)).unwrap();
+    fs::write(at("future.gguf"), head(7, 0)).unwrap();
+    fs::write(at("strange.gguf"), head(3, 99)).unwrap();
+    fs::write(at("cut.gguf"), &head(3, 0)[..head(3, 0).len() - 40]).unwrap();
+    fs::write(at("head.gguf"), &head(3, 0)[..100]).unwrap();
 }
 
 /// Cases that every build has.
@@ -319,6 +365,74 @@ const FROZEN: &[Case] = &[
         &["token below 15"],
     ),
     Case("forms are a foreign folder", "constrain @t.parquet --form trie --out @folder --force", 1, &["did not write"]),
+    Case("llm without tokenizer", "vocab @t.parquet --out @o --llm @llm", 2, &["llm", "--tokenizer"]),
+    Case("start values without llm", "vocab @t.parquet --out @o --start-values mean", 2, &["start-values", "--llm"]),
+    Case("unknown start values", "vocab LLM @llm --start-values best", 2, &["mean, grounded or structured"]),
+    Case("start values without texts", "vocab LLM @llm --start-values grounded", 2, &["catalog", "grounded"]),
+    Case("start values without model", "vocab LLM @llm --catalog @items.csv --text t", 2, &["model", "structured"]),
+    Case(
+        "catalog without columns",
+        "vocab LLM @llm --catalog @items.csv --start-values grounded",
+        2,
+        &["catalog", "--text"],
+    ),
+    Case(
+        "another model",
+        "vocab LLM @llm --catalog @items.csv --text t --model @model-of-2",
+        1,
+        &["the model of the token table", "--model"],
+    ),
+    Case(
+        "catalog without all items",
+        "vocab LLM @llm --catalog @fewer.csv --text t --start-values grounded",
+        1,
+        &["fewer.csv", "all 40 items"],
+    ),
+    Case("cut safetensors", "vocab LLM @cut-llm --start-values mean", 1, &["model.safetensors", "whole safetensors"]),
+    Case(
+        "no embedding tensor",
+        "vocab LLM @odd-llm --start-values mean",
+        1,
+        &["--embedding-tensor", "table (12 rows)"],
+    ),
+    Case(
+        "no such embedding tensor",
+        "vocab LLM @llm --start-values mean --embedding-tensor x",
+        1,
+        &["a tensor x", "model.embed_tokens.weight"],
+    ),
+    Case("llm of more words", "vocab LLM @tall-llm --start-values mean", 1, &["12, one for each id", "2000"]),
+    Case("llm of fewer words", "vocab LLM @short-llm --start-values mean", 1, &["12, one for each id", "11"]),
+    Case("missing shard", "vocab LLM @two-llm --start-values mean", 1, &["model-1.safetensors", "index.json"]),
+    Case(
+        "llm without weights",
+        "vocab LLM @bare-llm --start-values mean",
+        1,
+        &["model.safetensors", "save_pretrained"],
+    ),
+    Case("llm that is none", "vocab LLM @folder --start-values mean", 1, &["config.json", "configuration"]),
+    Case("no gguf", "vocab LLM @llm --start-values mean --gguf @no.gguf", 1, &["no.gguf does not exist"]),
+    Case("words for gguf", "vocab LLM @llm --start-values mean --gguf @words.txt", 1, &["words.txt", "GGUF"]),
+    Case("cut gguf", "vocab LLM @llm --start-values mean --gguf @cut.gguf", 1, &["cut.gguf", "all of token_embd"]),
+    Case(
+        "cut head of gguf",
+        "vocab LLM @llm --start-values mean --gguf @head.gguf",
+        1,
+        &["head.gguf", "ends after 100"],
+    ),
+    Case("gguf of the future", "vocab LLM @llm --start-values mean --gguf @future.gguf", 1, &["version 2 or 3", "7"]),
+    Case(
+        "gguf of unknown type",
+        "vocab LLM @llm --start-values mean --gguf @strange.gguf",
+        1,
+        &["Q4_0", "ggml type 99"],
+    ),
+    Case(
+        "gguf of another model",
+        "vocab LLM @tiny --start-values mean --gguf @good.gguf",
+        1,
+        &["token_embd", "8 numbers"],
+    ),
     Case("bad tokenizer.json", "vocab @t.parquet --out @o --tokenizer @bad-tokenizer", 1, &["tokenizer.json"]),
     Case("no tokenizer folder", "vocab @t.parquet --out @o --tokenizer @nowhere", 1, &["nowhere", "does not exist"]),
     Case("tokens are taken", "vocab @t.parquet --out @o --tokenizer @taken", 1, &["taken", "\"<b_2>\" with id 1"]),
@@ -464,6 +578,7 @@ fn run(cases: &[Case], least: usize, environment: &[(&str, &str)]) {
     for Case(name, line, expected, words) in cases {
         let line = line.replace("IMAGE", "--image image --image-encoder PICTURE").replace("PICTURE", &picture);
         let line = line.replace("TEXT", &text.to_string_lossy());
+        let line = line.replace("LLM", "@t.parquet --out @o --tokenizer @llm --llm");
         let place = |word: &str| match word.strip_prefix('@') {
             Some(file) => folder.path().join(file).to_string_lossy().into_owned(),
             None => word.to_owned(),

@@ -4,6 +4,7 @@ mod bad_input;
 mod floors;
 mod fm_index;
 mod frozen;
+mod start_values;
 mod support;
 
 #[cfg(feature = "encoders")]

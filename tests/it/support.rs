@@ -141,3 +141,50 @@ pub(crate) fn files(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>
     }
     found
 }
+
+/// Words of the small language model, the first stands for unknown ones.
+pub(crate) const WORDS: [&str; 12] =
+    ["[UNK]", "red", "green", "blue", "pen", "lamp", "chair", "of", "wood", "steel", "glass", "old"];
+
+/// A Hugging Face folder of a language model of no skill: a tokenizer of words, and embeddings `(rows, dim)` under the
+/// given names, each in a file of its own where there are several.
+pub(crate) fn language_model(folder: &Path, rows: usize, dim: usize, names: &[&str], dtype: safetensors::Dtype) {
+    use safetensors::Dtype;
+    fs::create_dir_all(folder).unwrap();
+    let vocabulary: serde_json::Map<String, serde_json::Value> =
+        WORDS.iter().zip(0..).map(|(word, id)| ((*word).to_owned(), serde_json::json!(id))).collect();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": vocabulary},
+    });
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let config = format!(
+        "{{\n  \"rms_norm_eps\": 1e-05,\n  \"tie_word_embeddings\": {},\n  \"vocab_size\": {rows}\n}}\n",
+        names.len() < 2
+    );
+    fs::write(folder.join("config.json"), config).unwrap();
+    let mut next = numbers(3);
+    let mut map = serde_json::Map::new();
+    for (at, name) in names.iter().enumerate() {
+        let values: Vec<f32> = (0..rows * dim).map(|i| next() * (1.0 + (i % dim) as f32 / 4.0) + 0.5).collect();
+        let bytes: Vec<u8> = match dtype {
+            Dtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Dtype::F16 => values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect(),
+        };
+        let view = safetensors::tensor::TensorView::new(dtype, vec![rows, dim], &bytes).unwrap();
+        let norm = [7u8; 16];
+        let other = safetensors::tensor::TensorView::new(Dtype::F32, vec![4], &norm).unwrap();
+        let file = if names.len() < 2 { "model.safetensors".to_owned() } else { format!("model-{at}.safetensors") };
+        let norm_name = format!("model.norm.{at}");
+        let whole = safetensors::serialize([(*name, view), (norm_name.as_str(), other)], None).unwrap();
+        map.insert((*name).to_owned(), serde_json::json!(file));
+        map.insert(norm_name.clone(), serde_json::json!(file));
+        fs::write(folder.join(file), whole).unwrap();
+    }
+    if names.len() > 1 {
+        let index = serde_json::json!({"metadata": {"total_size": 1000}, "weight_map": map});
+        fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+    }
+}
