@@ -89,11 +89,11 @@ impl Decoder {
         Decoding::new(self.trie.by_tokens().ok_or_else(without_tokens)?, &self.rules).map_err(to_py)
     }
 
-    fn subsets<'s>(
-        &self,
-        subsets: &'s [Option<Py<Subset>>],
-    ) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
-        subsets.iter().map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose()).collect()
+    fn subsets<'s>(&self, subsets: &'s [Option<Py<Subset>>]) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
+        subsets
+            .iter()
+            .map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose())
+            .collect()
     }
 
     #[allow(clippy::too_many_arguments, reason = "those of `mask`")]

@@ -54,9 +54,8 @@ impl Trie {
         let (items, levels) = (codes.shape()[0], codes.shape()[1]);
         let in_order: Vec<u16> = codes.as_array().iter().copied().collect();
         let made = py.detach(|| {
-            let codes = Array2::from_shape_vec((items, levels), in_order).map_err(|e| {
-                catalex::Error::mismatch("codes", "a matrix", e, "give a contiguous array of uint16")
-            })?;
+            let codes = Array2::from_shape_vec((items, levels), in_order)
+                .map_err(|e| catalex::Error::mismatch("codes", "a matrix", e, "give a contiguous array of uint16"))?;
             let trie = Inner::new(codes.view())?;
             match tokens {
                 Some(tokens) => trie.with_tokens(tokens),
@@ -190,7 +189,9 @@ impl Trie {
         };
         let mut chosen = vec![false; item_ids.len()];
         let wanted: Vec<String> = ids.iter().map(|id| Ok(id.str()?.to_string())).collect::<PyResult<_>>()?;
-        let row_of = self.row_of.get_or_init(|| (0..).zip(0..item_ids.len()).map(|(at, row)| (item_ids.text(row), at)).collect());
+        let row_of = self
+            .row_of
+            .get_or_init(|| (0..).zip(0..item_ids.len()).map(|(at, row)| (item_ids.text(row), at)).collect());
         for id in wanted {
             let row = row_of.get(&id).ok_or_else(|| {
                 to_py(catalex::Error::Item {

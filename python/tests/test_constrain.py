@@ -125,7 +125,8 @@ def test_llguidance_reads_the_grammar(made: Made) -> None:
             matcher.reset()
             assert matcher.try_consume_tokens(prefix) == len(prefix)
             numpy_of.fill_next_token_bitmask(matcher, mask)
-            return bits(mask[0], tokenizer.vocab_size).tolist()
+            tokens: list[int] = bits(mask[0], tokenizer.vocab_size).tolist()
+            return tokens
 
         check_matcher(made, matches, allowed)
 

@@ -59,9 +59,10 @@ pub(super) fn run(args: ConstrainArgs, progress: &dyn Progress) -> Result<()> {
     let table = super::sources::token_table(&args.tokens)?;
     let tokens = token_ids(&args, &table)?;
     let rows = args.only.as_deref().map(|path| only(path, &table)).transpose()?;
-    let titles = args.catalog.clone().map(|path| {
-        titles(&CatalogSpec { path, id: args.id.clone(), text: args.title.clone(), image: None }, &table)
-    });
+    let titles = args
+        .catalog
+        .clone()
+        .map(|path| titles(&CatalogSpec { path, id: args.id.clone(), text: args.title.clone(), image: None }, &table));
     let titles = titles.transpose()?;
     let written = Forms {
         table: &table,
@@ -84,7 +85,11 @@ fn token_ids(args: &ConstrainArgs, table: &TokenTable) -> Result<Option<TokenIds
         return Ok(None);
     }
     let folder = Index::open(&args.tokens)?.path(VOCABULARY);
-    Ok(if folder.join(catalex::vocabulary::TOKENIZER_FOLDER).is_dir() { Some(tokens_of(table, &folder)?) } else { None })
+    Ok(if folder.join(catalex::vocabulary::TOKENIZER_FOLDER).is_dir() {
+        Some(tokens_of(table, &folder)?)
+    } else {
+        None
+    })
 }
 
 /// The rows of the items that a file names, in the table's order.
@@ -95,7 +100,9 @@ fn only(path: &Path, table: &TokenTable) -> Result<Vec<u32>> {
     let mut chosen = vec![false; table.item_ids.len()];
     for (line, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
         let Some(&row) = row_of.get(id) else {
-            return Err(Error::file(path, "ids of the token table", format!("{id:?} in line {}", line + 1), help).into());
+            return Err(
+                Error::file(path, "ids of the token table", format!("{id:?} in line {}", line + 1), help).into()
+            );
         };
         chosen[row] = true;
     }

@@ -113,9 +113,10 @@ impl Decoding<'_> {
             })
             .collect();
         self.check_silent(&answers, of_rows.iter().position(|next| !next.others && next.tokens.is_empty()))?;
-        let places = of_rows.iter().enumerate().flat_map(|(row, next)| {
-            next.tokens.iter().map(move |&token| (row * logits) as i64 + i64::from(token))
-        });
+        let places = of_rows
+            .iter()
+            .enumerate()
+            .flat_map(|(row, next)| next.tokens.iter().map(move |&token| (row * logits) as i64 + i64::from(token)));
         Ok((of_rows.iter().map(|next| next.others).collect(), places.collect()))
     }
 

@@ -83,9 +83,7 @@ impl Grammar<'_> {
     fn terminal(&self, level: usize, codes: &[u16]) -> String {
         match self.terminals {
             Terminals::Ids(ids) => self.token_ids(&codes.iter().map(|&code| ids.id(level, code)).collect::<Vec<_>>()),
-            Terminals::Texts(format) => {
-                one_of(codes.iter().map(|&code| self.text(&format.token(level, code))))
-            }
+            Terminals::Texts(format) => one_of(codes.iter().map(|&code| self.text(&format.token(level, code)))),
         }
     }
 

@@ -105,13 +105,8 @@ mod tests {
     }
 
     fn xllm(item_ids: ItemIds) -> Vec<u8> {
-        let ids = TokenIds {
-            first_id: 100,
-            codebook_sizes: vec![2, 2, 3],
-            begin: None,
-            end: None,
-            vocabulary_size: 107,
-        };
+        let ids =
+            TokenIds { first_id: 100, codebook_sizes: vec![2, 2, 3], begin: None, end: None, vocabulary_size: 107 };
         let mut out = Vec::new();
         write_xllm(&mut out, &table(item_ids), &ids, [1, 0].into_iter()).unwrap();
         out

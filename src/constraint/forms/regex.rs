@@ -79,10 +79,7 @@ mod tests {
         let automaton = Automaton::new(&Trie::new(codes.view()).unwrap());
         let mut out = Vec::new();
         write_regex(&mut out, &automaton, &TokenFormat::default()).unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "(?:<a_0>(?:<b_1><c_(?:5|6|16)>|<b_2><c_5>)|<a_3><b_1><c_5>)"
-        );
+        assert_eq!(String::from_utf8(out).unwrap(), "(?:<a_0>(?:<b_1><c_(?:5|6|16)>|<b_2><c_5>)|<a_3><b_1><c_5>)");
     }
 
     #[test]
