@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,21 @@ def main() -> None:
     tokens = catalex.TokenIds(first, [CODES] * LEVELS, vocabulary_size=args.vocabulary)
     sequences = codes.astype(np.int64) + first + CODES * np.arange(LEVELS)
 
+    dict_trie: DictTrie
+    trie: catalex.Trie
     built_dict, dict_trie = timed(lambda: DictTrie(sequences.tolist()))
     built_ours, trie = timed(lambda: catalex.Trie.from_codes(codes, tokens))
     rows = args.batch * args.beams
     print(f"{args.items:,} items, {args.batch} prompts x {args.beams} beams, {args.vocabulary:,} tokens, ", end="")
     print(f"{torch.get_num_threads()} threads")
-    print(f"build: dictionaries {built_dict:.1f} s, catalex {built_ours:.2f} s and {trie.nbytes / len(trie):.1f} bytes an item")
+    print(f"build: dictionaries {built_dict:.1f} s, catalex {built_ours:.2f} s", end="")
+    print(f" and {trie.nbytes / len(trie):.1f} bytes an item")
 
     def prefix_allowed_tokens_fn(_batch: int, sentence: torch.Tensor) -> list[int]:
-        return dict_trie.get(sentence.tolist()[PROMPT:])
+        said: list[int] = sentence.tolist()
+        return dict_trie.get(said[PROMPT:])
 
-    theirs = PrefixConstrainedLogitsProcessor(prefix_allowed_tokens_fn, args.beams)
+    theirs: Any = PrefixConstrainedLogitsProcessor(prefix_allowed_tokens_fn, args.beams)
     prompt = np.repeat(rng.integers(0, first, (args.batch, PROMPT)), args.beams, 0)
     scores = torch.log_softmax(torch.randn(rows, args.vocabulary), -1)
     seconds: dict[str, list[list[float]]] = {"dictionaries": [], "catalex, in place": [], "catalex, copied": []}
@@ -93,11 +98,11 @@ def main() -> None:
             times.append([])
         for depth in range(LEVELS):
             said = torch.from_numpy(np.concatenate([prompt, chosen[:, :depth]], 1))
-            took, expected = timed(lambda said=said: theirs(said, scores))
+            took, expected = timed(partial(theirs, said, scores))
             seconds["dictionaries"][-1].append(took)
             for name, processor in ours.items():
                 given = scores.clone()
-                took, masked = timed(lambda said=said, given=given, processor=processor: processor(said, given))
+                took, masked = timed(partial(processor, said, given))
                 seconds[name][-1].append(took)
                 assert torch.equal(masked, expected), f"{name} differs at depth {depth}"
                 del masked, given

@@ -41,7 +41,9 @@ def random_codes(items: int, sizes: Sequence[int], seed: int = 0) -> Codes:
     return codes[:items]
 
 
-def write_table(path: Path, codes: Codes, sizes: Sequence[int], ids: Sequence[int] | Sequence[str] | None = None) -> None:
+def write_table(
+    path: Path, codes: Codes, sizes: Sequence[int], ids: Sequence[int] | Sequence[str] | None = None
+) -> None:
     """A token table by its specification."""
     n, levels = codes.shape
     written = ["".join(f"<{level}_{code}>" for level, code in zip("abcdefgh", row, strict=False)) for row in codes]

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import catalex
 import numpy as np
 import numpy.typing as npt
 import pytest
 from made import Codes, done, random_codes, strangers, write_table, write_tokenizer
 from tokenizers import Tokenizer
+
+import catalex
 
 SIZES = [8, 16, 16, 32]
 ITEMS = 600
@@ -124,12 +125,9 @@ def test_llguidance_reads_the_grammar(made: Made) -> None:
             matcher.reset()
             assert matcher.try_consume_tokens(prefix) == len(prefix)
             numpy_of.fill_next_token_bitmask(matcher, mask)
-            return [token for token in bits(mask[0], tokenizer.vocab_size).tolist() if token >= first]
+            tokens: list[int] = bits(mask[0], tokenizer.vocab_size).tolist()
+            return tokens
 
-        ids = made.trie.tokens
-        assert ids is not None
-        # A grammar of texts lets bytes of a token through as well.
-        first = ids.first_id if folder == made.texts else 0
         check_matcher(made, matches, allowed)
 
 
@@ -143,6 +141,7 @@ def test_xgrammar_reads_the_grammar(made: Made) -> None:
     assert ids is not None
     for folder in (made.forms, made.texts):
         compiled = xgrammar.GrammarCompiler(info, max_threads=2).compile_grammar((folder / "ids.ebnf").read_text())
+        # A grammar of texts lets bytes of a token through as well.
         first = ids.first_id if folder == made.texts else 0
 
         def matches(tokens: list[int], compiled: Any = compiled) -> bool:
@@ -160,7 +159,9 @@ def test_xgrammar_reads_the_grammar(made: Made) -> None:
 
 
 def test_llama_cpp_reads_the_grammar(made: Made) -> None:
-    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: GBNF is not checked by llama.cpp")
+    llama_cpp = pytest.importorskip(
+        "llama_cpp", reason="llama-cpp-python is not installed: GBNF is not checked by llama.cpp"
+    )
     for folder in (made.forms, made.texts):
         assert llama_cpp.LlamaGrammar.from_string((folder / "ids.gbnf").read_text()) is not None
 
@@ -277,8 +278,8 @@ def test_xllm_and_minionerec_hold_every_item(tmp_path: Path, strings: bool) -> N
     # In another order than the table, with an item too many, and with what would break a line.
     rows = [f'{item},"Title\tof {item}\n!"' for item in [*reversed(ids), "other" if strings else -1]]
     (tmp_path / "catalog.csv").write_text("\n".join(["id,title", *rows]) + "\n")
-    titled = ["--catalog", tmp_path / "catalog.csv", "--title", "title"]
-    out = ["--form", "xllm,minionerec", "--vocabulary", tmp_path / "v", "--out", tmp_path / "forms"]
+    titled: list[str | Path] = ["--catalog", tmp_path / "catalog.csv", "--title", "title"]
+    out: list[str | Path] = ["--form", "xllm,minionerec", "--vocabulary", tmp_path / "v", "--out", tmp_path / "forms"]
     done("constrain", tmp_path / "t.parquet", *titled, *out)
 
     tokens = catalex.TokenIds.read(tmp_path / "v")
@@ -319,7 +320,16 @@ def xllm_records(content: bytes, extended: bool) -> Iterator[tuple[int, str, lis
 
 def test_forms_may_be_of_some_items(made: Made, tmp_path: Path) -> None:
     (tmp_path / "only.txt").write_text("5\n3\n\n400\n")
-    done("constrain", made.table, "--form", "trie,choices,regex", "--only", tmp_path / "only.txt", "--out", tmp_path / "o")
+    done(
+        "constrain",
+        made.table,
+        "--form",
+        "trie,choices,regex",
+        "--only",
+        tmp_path / "only.txt",
+        "--out",
+        tmp_path / "o",
+    )
     some = made.codes[[3, 5, 400]]
     assert json.loads((tmp_path / "o" / "choices.json").read_text()) == text_of(some)
     trie = catalex.Trie.load(tmp_path / "o" / "ids.trie")

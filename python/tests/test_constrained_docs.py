@@ -18,9 +18,7 @@ def test_answers_are_items_in_stock(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     write_table(tmp_path / "tokens.parquet", random_codes(500, SIZES), SIZES, [f"item-{row}" for row in range(500)])
     write_tokenizer(tmp_path / "tokenizer")
-    done(
-        "vocab", tmp_path / "tokens.parquet", "--tokenizer", tmp_path / "tokenizer", "--out", tmp_path / "vocabulary"
-    )
+    done("vocab", tmp_path / "tokens.parquet", "--tokenizer", tmp_path / "tokenizer", "--out", tmp_path / "vocabulary")
     torch.manual_seed(0)
     config = transformers.GPT2Config(vocab_size=300, n_positions=64, n_embd=16, n_layer=1, n_head=2)
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "llm")

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import catalex
 import numpy as np
 import numpy.typing as npt
 import pytest
 from made import random_codes
+
+import catalex
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -48,7 +49,12 @@ def model() -> Any:
     model = transformers.GPT2LMHeadModel(config).eval()
     # Different for every prompt: weights as they are drawn say nearly the same everywhere.
     block = model.transformer.h[0].attn
-    of = {block.c_attn.weight: 0.5, block.c_proj.weight: 0.5, model.transformer.wte.weight: 1.0, model.lm_head.weight: 0.1}
+    of = {
+        block.c_attn.weight: 0.5,
+        block.c_proj.weight: 0.5,
+        model.transformer.wte.weight: 1.0,
+        model.lm_head.weight: 0.1,
+    }
     for weights, spread in of.items():
         torch.nn.init.normal_(weights, std=spread)
     return model
@@ -234,7 +240,7 @@ def expected_scores(trie: catalex.Trie, said: Any, scores: Any) -> Any:
 @pytest.mark.parametrize("in_place", [True, False])
 def test_scores_of_any_kind(kind: str, in_place: bool) -> None:
     trie = made_trie()
-    codes = random_codes(ITEMS, SIZES)[:6, :2].astype(int) + [FIRST, FIRST + SIZES[0]]
+    codes = random_codes(ITEMS, SIZES)[:6, :2].astype(int) + np.array([FIRST, FIRST + SIZES[0]])
     scores = torch.randn(6, VOCABULARY).to(getattr(torch, kind))
     expected = torch.from_numpy(expected_scores(trie, codes.tolist(), scores.float().numpy())).to(scores.dtype)
     processor = catalex.LogitsProcessor(trie, in_place=in_place, prompt_length=0)
@@ -267,7 +273,9 @@ def test_free_rows_keep_the_scores_of_words() -> None:
     expected[0, FIRST : END + 1] = -torch.inf
     expected[0, BEGIN] = scores[0, BEGIN]
     expected[1] = -torch.inf
-    expected[1, FIRST : FIRST + SIZES[0]][trie.allowed([]).astype(int)] = scores[1, FIRST:][trie.allowed([]).astype(int)]
+    expected[1, FIRST : FIRST + SIZES[0]][trie.allowed([]).astype(int)] = scores[1, FIRST:][
+        trie.allowed([]).astype(int)
+    ]
     for masked in ways:
         assert torch.equal(masked, expected)
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-import catalex
 import numpy as np
 import pytest
 from made import done, random_codes, strangers, write_table, write_tokenizer
+
+import catalex
 
 SIZES = [8, 16, 16, 32]
 IDS = [f"item-{row}" for row in range(500)]
@@ -69,7 +70,8 @@ def test_subsets_narrow_what_may_follow(folder: Path) -> None:
     ways += [trie.subset_of(ids), trie.subset_of(rest, invert=True)]
     for subset in ways:
         assert len(subset) == len(rows)
-        for prefix in ([], codes[7, :1].tolist(), codes[7, :3].tolist()):
+        prefixes: list[list[int]] = [codes[7, :depth].tolist() for depth in (0, 1, 3)]
+        for prefix in prefixes:
             under = mask & (codes[:, : len(prefix)] == prefix).all(1)
             np.testing.assert_array_equal(trie.allowed(prefix, subset), np.unique(codes[under, len(prefix)]))
     assert repr(ways[0]) == "Subset(72 of 500 items)"

@@ -64,12 +64,12 @@ class LogitsProcessor:
         self._length = 0
 
     def __call__(self, input_ids: npt.NDArray[Any] | torch.Tensor, scores: Scores) -> Scores:
-        """Scores `(rows, tokens)` with minus infinity for every token that may not follow `input_ids (rows, length)`."""
+        """Scores `(rows, tokens)`, minus infinity for tokens that may not follow `input_ids (rows, length)`."""
         said = _as_numpy(input_ids)
         prompt = self._prompt_length(said)
-        if isinstance(scores, np.ndarray):
-            return self._on_numpy(said, prompt, scores)
-        return self._on_torch(said, prompt, scores)
+        on = self._on_numpy if isinstance(scores, np.ndarray) else self._on_torch
+        masked: Scores = on(said, prompt, scores)
+        return masked
 
     def reset(self) -> None:
         """Forgets the generation before: the next call is the first of another."""
@@ -88,10 +88,10 @@ class LogitsProcessor:
         self._length = length
         if before is None or not goes_on:
             self._prompts = said.copy()
-            return length
-        return before.shape[1]
+            return int(length)
+        return int(before.shape[1])
 
-    def _on_numpy(self, said: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any]) -> Any:
+    def _on_numpy(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
         if scores.dtype == np.float16:
             masked = self._on_numpy_bits(said, prompt, scores.view(np.int16), LOWEST["float16"])
             return masked.view(np.float16)
