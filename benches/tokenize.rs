@@ -59,6 +59,7 @@ struct Loop {
     books: Vec<Tensor>,
     offsets: Vec<Tensor>,
     pairs: Option<Tensor>,
+    last: Option<Tensor>,
 }
 
 impl Loop {
@@ -72,6 +73,7 @@ impl Loop {
             books: model.codebooks().iter().map(|book| tensor(book.view())).collect(),
             offsets: offsets.codes.iter().map(row).collect(),
             pairs: offsets.pairs.as_ref().map(|pairs| tensor(pairs.view())),
+            last: offsets.last.as_ref().map(|last| tensor(last.view())),
         })
     }
 
@@ -83,8 +85,10 @@ impl Loop {
                 let lengths = rest.square().sum_dim_intlist(1, true, Kind::Float);
                 let codewords = book.square().sum_dim_intlist(1, false, Kind::Float);
                 let mut distances = lengths + codewords - rest.matmul(&book.tr()) * 2.0 + offsets;
-                if let Some(pairs) = self.pairs.as_ref().filter(|_| level == 1) {
-                    distances += pairs.index_select(0, &codes[0]);
+                let pairs = self.pairs.as_ref().filter(|_| level == 1);
+                let last = self.last.as_ref().filter(|_| level > 0 && level + 1 == self.books.len());
+                for table in [pairs, last].into_iter().flatten() {
+                    distances += table.index_select(0, &codes[0]);
                 }
                 let code = distances.argmin(1, false);
                 rest -= book.index_select(0, &code);

@@ -22,7 +22,16 @@ import numpy as np
 import torch
 
 from data import WORDNET, Data, emoji, products, wordnet
-from measures import decoded_recall, duplicates, label_agreement, neighbours, perplexity, prefix_recall, relative_error
+from measures import (
+    decoded_recall,
+    duplicates,
+    label_agreement,
+    met_by_new,
+    neighbours,
+    perplexity,
+    prefix_recall,
+    relative_error,
+)
 from peers import (
     Peer,
     catalex,
@@ -52,20 +61,21 @@ def row(data: Data, name: str, peer: Peer, seed: int) -> list[str]:
     cells = [
         name,
         pair(f"{relative_error(data.vectors[r], found.decoded[r]):.3f}" for r in (data.training, data.held_out)),
-        f"{100 * duplicates(found.codes):.1f} %",
+        pair(f"{100 * duplicates(codes):.1f} %" for codes in (found.codes[data.training], found.codes)),
+        f"{100 * met_by_new(found.codes, data.held_out):.1f} %",
         " ".join(f"{perplexity(found.codes[:, level]):.0f}" for level in range(found.codes.shape[1])),
         " ".join(f"{len(np.unique(found.codes[:, level]))}" for level in range(found.codes.shape[1])),
         pair(f"{prefix_recall(found.codes, truth, seed):.3f}" for truth in truths),
         pair(f"{decoded_recall(found.decoded, truth, seed):.3f}" for truth in truths),
     ]
     if data.labels is not None:
-        cells.append(" ".join(f"{label_agreement(found.codes, data.labels, depth):.3f}" for depth in (1, 2)))
+        cells.append(" ".join(f"{label_agreement(found.codes, data.labels, depth):.3f}" for depth in (1, 2, 3)))
     return [*cells, f"{seconds:.0f} s"]
 
 
 def table(data: Data, peers: dict[str, Peer], seed: int) -> None:
-    label = ["agreement with labels, depth 1 2"] if data.labels is not None else []
-    head = ["quantizer", "error trained / held out", "duplicates", "perplexity a level", "codes used a level"]
+    label = ["agreement with labels, depth 1 2 3"] if data.labels is not None else []
+    head = ["quantizer", "error trained / held out", "duplicates trained / all", "new items not alone", "perplexity a level", "codes used a level"]
     head += ["recall by prefix all / held out", "recall by decoded vector all / held out", *label, "time"]
     print(f"\n### {data.name}: {len(data.vectors):,} x {data.vectors.shape[1]:,}\n")
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)

@@ -29,6 +29,8 @@ class FrozenModel:
                 costs = (book**2).sum(axis=1) - 2 * rest[rows] @ book.T + self.tensors[f"offsets.{level}"]
                 if level == 1 and "pair_offsets" in self.tensors:
                     costs += self.tensors["pair_offsets"][codes[rows, 0]]
+                if level == self.levels - 1 and "last_offsets" in self.tensors:
+                    costs += self.tensors["last_offsets"][codes[rows, 0]]
                 codes[rows, level] = costs.argmin(axis=1)
             rest = rest - book[codes[:, level]]
         return codes

@@ -51,6 +51,12 @@ def duplicates(codes: Codes) -> float:
     return 1.0 - len(np.unique(codes, axis=0)) / len(codes)
 
 
+def met_by_new(codes: Codes, new: Rows) -> float:
+    """Share of the new items whose code some other item has as well."""
+    inverse, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)[1:]
+    return float((counts[inverse.ravel()[new]] > 1).mean())
+
+
 def perplexity(codes: Codes) -> float:
     """Of one level's codes: how many codes of even use would be as uncertain."""
     shares = np.unique(codes, return_counts=True)[1] / len(codes)

@@ -8,6 +8,7 @@ from measures import (
     decoded_recall,
     duplicates,
     label_agreement,
+    met_by_new,
     nearest,
     neighbours,
     perplexity,
@@ -25,6 +26,7 @@ def test_error_is_relative_to_the_mean() -> None:
 def test_duplicates_and_perplexity_count_codes() -> None:
     codes = np.array([[0, 1], [0, 1], [0, 2], [3, 1]])
     assert duplicates(codes) == 0.25
+    assert met_by_new(codes, np.array([1, 2, 3])) == pytest.approx(1 / 3)
     assert perplexity(codes[:, 0]) == pytest.approx(np.exp(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25))))
     assert perplexity(np.arange(7)) == pytest.approx(7.0)
 

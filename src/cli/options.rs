@@ -157,6 +157,9 @@ pub(super) struct TrainOptions {
     /// How strongly refinement gathers near items under one prefix [default: 0.02]
     #[arg(long, value_name = "X")]
     pub(super) coherence: Option<f64>,
+    /// Most that may be put on a last code to part items which would share all codes; 0 for nothing [default: 1]
+    #[arg(long, value_name = "X")]
+    pub(super) separation: Option<f64>,
     /// How flat LC-Rec's recipe spreads a batch over the last level [default: 0, of lc-rec 0.003]
     #[arg(long, value_name = "X")]
     pub(super) sinkhorn: Option<f64>,
@@ -218,6 +221,7 @@ impl TrainOptions {
         set(&mut config.ridge, &self.ridge);
         set(&mut config.balance, &self.balance);
         set(&mut config.coherence, &self.coherence);
+        set(&mut config.separation, &self.separation);
         set(&mut config.sinkhorn, &self.sinkhorn);
         set(&mut config.holdout, &self.holdout);
         set(&mut config.patience, &self.patience);

@@ -52,7 +52,8 @@ pub struct TrainConfig {
     pub kmeans_iterations: usize,
     /// Most training items a code that k-means starts from; more are sampled down.
     pub kmeans_items_per_code: usize,
-    /// Whether k-means cuts codes that are far too full.
+    /// Whether k-means cuts codes that are too full: at the first level to about even ones, at the others if they are
+    /// far too full.
     pub cut_crowded: bool,
     /// Rounds of refining the codebooks after k-means; 0 keeps them. Where it is none, 12, and up to 40 the more training
     /// items there are a code: with few, later rounds learn their noise.
@@ -63,6 +64,9 @@ pub struct TrainConfig {
     pub balance: f64,
     /// How strongly refinement gathers near items under one prefix of two codes; 0 leaves them where they fall.
     pub coherence: f64,
+    /// Highest offset that may part items which would share all codes, beside the mean squared length of what is left
+    /// before the last level; 0 leaves them together.
+    pub separation: f64,
     /// How flat [`Method::LcRec`] spreads a batch over the last codebook by Sinkhorn's iteration; 0 takes the nearest.
     pub sinkhorn: f64,
     /// Share of the items kept out of training to choose the best state by; 0 chooses by the training items.
@@ -99,6 +103,7 @@ impl Default for TrainConfig {
             ridge: 2.0,
             balance: 0.006,
             coherence: 0.02,
+            separation: 1.0,
             sinkhorn: 0.0,
             holdout: 0.05,
             patience: 3,
@@ -187,6 +192,7 @@ impl TrainConfig {
             ("ridge", self.ridge, f64::MAX),
             ("balance", self.balance, 1.0),
             ("coherence", self.coherence, 1.0),
+            ("separation", self.separation, f64::MAX),
             ("sinkhorn", self.sinkhorn, 1.0),
             ("holdout", self.holdout, 0.5),
         ];

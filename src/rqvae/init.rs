@@ -6,6 +6,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Kind, Tensor};
 
 use super::config::ValidTrainConfig;
+use super::crowding::Crowding;
 use super::kmeans;
 use super::model::{Codebooks, Linear, Model, Net};
 use super::refine::refine;
@@ -98,9 +99,11 @@ fn codebooks(
     progress.begin("k-means", Some(config.codebook_sizes.len() as u64), "levels");
     let mut residual = latents;
     let mut books = Vec::new();
-    for &size in &config.codebook_sizes {
+    for (level, &size) in config.codebook_sizes.iter().enumerate() {
         let most = size.saturating_mul(config.kmeans_items_per_code);
-        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, most, config.cut_crowded, rng)?;
+        let limits = if level == 0 { Crowding::EVEN } else { Crowding::FAR };
+        let crowding = config.cut_crowded.then_some(limits);
+        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, most, crowding, rng)?;
         let quantizer = Quantizer::new(vec![book], Offsets::zero([size]));
         for mut rows in residual.axis_chunks_iter_mut(Axis(0), ROWS_AT_ONCE as usize) {
             let codes = quantizer.encode(rows.view());
@@ -142,7 +145,7 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     Vec::try_from(tensor.detach().to_device(Device::Cpu).contiguous().view(-1)).map_err(unreadable)
 }
 
-fn unreadable(e: impl ToString) -> Error {
+pub(super) fn unreadable(e: impl ToString) -> Error {
     let help = "this is a fault of catalex or of libtorch; please report it";
     Error::mismatch("a tensor of the trainer", "32-bit floats", e.to_string(), help)
 }

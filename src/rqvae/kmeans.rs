@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::crowding::split;
+use super::crowding::{Crowding, split};
 use super::regression::fit;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Offsets, Quantizer};
@@ -18,10 +18,10 @@ use crate::tokenizer::{Offsets, Quantizer};
 const FIRST_STEPS: u64 = 5;
 
 /// How often crowded codes are split, with some more steps after each.
-const SPLITS: usize = 3;
+const SPLITS: usize = 12;
 
 /// Codebook `(k, dim)` for `points (n, dim)`: a start on at most `most` sampled points, then at most `iterations` Lloyd
-/// steps on all. With `cut_crowded`, far too full codes are split.
+/// steps on all. Codes that are too full, as `crowding` says, are split.
 ///
 /// Where there are fewer distinct points than codes, the surplus codewords are points with a little noise: they are
 /// free places close to crowded ones, which is what telling equal items apart needs.
@@ -33,7 +33,7 @@ pub(super) fn codebook(
     k: usize,
     iterations: usize,
     most: usize,
-    cut_crowded: bool,
+    crowding: Option<Crowding>,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
     let sample = if points.nrows() > most {
@@ -56,12 +56,14 @@ pub(super) fn codebook(
         .fit(&data)
         .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
     let mut book = lloyd(points, fitted.centroids().clone(), iterations);
-    for _ in 0..if cut_crowded { SPLITS } else { 0 } {
-        let codes = assign(points, &book);
-        if !split(points, &codes, &mut book) {
-            break;
+    if let Some(crowding) = crowding {
+        for _ in 0..SPLITS {
+            let codes = assign(points, &book);
+            if !split(points, &codes, &mut book, crowding) {
+                break;
+            }
+            book = lloyd(points, book, FIRST_STEPS as usize);
         }
-        book = lloyd(points, book, FIRST_STEPS as usize);
     }
     Ok(book)
 }
@@ -73,7 +75,7 @@ fn assign(points: ArrayView2<f32>, book: &Array2<f32>) -> Array2<u16> {
 
 /// Lloyd's steps until no point changes its codeword. A codeword that loses all points stays where it is.
 fn lloyd(points: ArrayView2<f32>, mut book: Array2<f32>, iterations: usize) -> Array2<f32> {
-    let no_ridge = Array1::zeros(points.ncols());
+    let no_ridge = [Array1::zeros(points.ncols())];
     let mut before = None;
     for _ in 0..iterations {
         let codes = assign(points, &book);
@@ -149,7 +151,8 @@ mod tests {
     #[test]
     fn finds_separate_clusters() {
         let points = Array2::from_shape_fn((200, 2), |(i, j)| (i % 4) as f32 * 10.0 + 0.01 * (i / 4 + j) as f32);
-        let mut centres: Vec<f32> = codebook(points.view(), 4, 50, 1_000, true, &mut rng()).unwrap().column(0).to_vec();
+        let mut centres: Vec<f32> =
+            codebook(points.view(), 4, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap().column(0).to_vec();
         centres.sort_by(f32::total_cmp);
         for (i, centre) in centres.iter().enumerate() {
             assert!((centre - (i as f32 * 10.0 + 0.245)).abs() < 0.1, "{centres:?}");
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn fewer_distinct_points_than_codes() {
         let points = Array2::from_shape_fn((50, 3), |(i, _)| (i % 5) as f32);
-        let book = codebook(points.view(), 16, 50, 1_000, true, &mut rng()).unwrap();
+        let book = codebook(points.view(), 16, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap();
         for value in 0..5 {
             assert!(book.column(0).iter().any(|&v| (v - value as f32).abs() < 1e-2), "{value} has a codeword");
         }
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn the_sample_follows_the_seed() {
         let points = Array2::from_shape_fn((500, 2), |(i, j)| ((i * 7 + j * 3) % 97) as f32);
-        let book = || codebook(points.view(), 8, 20, 100, true, &mut rng()).unwrap();
+        let book = || codebook(points.view(), 8, 20, 100, Some(Crowding::FAR), &mut rng()).unwrap();
         assert_eq!(book(), book());
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! What differs: the iteration of Sinkhorn runs in logarithms, and k-means is this crate's.
 
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
@@ -246,9 +246,9 @@ fn start_codebooks(model: &Model, x: &Tensor, config: &ValidTrainConfig, rng: &m
     let mut rest = array(&no_grad(|| model.projection.forward(x)))?;
     for book in &model.codebooks.books {
         let size = book.size()[0] as usize;
-        let found = kmeans::codebook(rest.view(), size, config.kmeans_iterations, usize::MAX, false, rng)?;
+        let found = kmeans::codebook(rest.view(), size, config.kmeans_iterations, usize::MAX, None, rng)?;
         no_grad(|| book.shallow_clone().copy_(&tensor(&found)));
-        let quantizer = Quantizer::new(vec![found], Offsets { codes: vec![Array1::zeros(size)], pairs: None });
+        let quantizer = Quantizer::new(vec![found], Offsets::zero([size]));
         rest -= &quantizer.decode(quantizer.encode(rest.view()).view());
     }
     Ok(())

@@ -5,11 +5,15 @@
 //! start and lose codes, error and structure on the way.
 //!
 //! 1. The projection starts as the principal axes, so the codebooks describe the data and not random features of it.
-//! 2. Codebooks start level by level as k-means on the latents of the *whole* training set.
+//! 2. Codebooks start level by level as k-means on the latents of the *whole* training set; at the first level, codes
+//!    that are too full are cut.
 //! 3. They are refined together: all codewords of all levels as one ridge regression on the codes, in turn with greedy
 //!    encoding, while offsets even out the use of codes and gather near items under one prefix.
 //! 4. Gradient descent trains projection, codebooks and inverse projection together, codewords by the gradient of the
 //!    reconstruction beside the usual codebook loss. What it gains on held-out items is kept, if it does.
+//!
+//! 5. Codes that nothing uses are placed anew, and items that would share all codes are told apart by offsets on the
+//!    last one.
 //!
 //! [`train`] gives a frozen [`crate::tokenizer::Tokenizer`]; libtorch does not leave this module.
 
@@ -28,7 +32,9 @@ mod model;
 mod recipe;
 mod refine;
 mod regression;
+mod separation;
 mod trainer;
+mod unused;
 
 pub use checkpoint::Checkpoints;
 pub use config::{Method, TrainConfig, ValidTrainConfig};

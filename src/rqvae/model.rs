@@ -1,6 +1,6 @@
 //! The network in tch: projection, residual quantizer, inverse projection, and the losses.
 
-use ndarray::{Array1, Axis};
+use ndarray::{Array1, Array2, Axis};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::checkpoint::Saved;
@@ -91,6 +91,8 @@ pub(super) struct Codebooks {
     /// One `(size,)` a level.
     offsets: Vec<Tensor>,
     pairs: Option<Tensor>,
+    /// Of a frozen model; what is trained has none yet.
+    last: Option<Tensor>,
 }
 
 /// What quantizing a batch of latents gives.
@@ -195,6 +197,7 @@ impl Model {
                 books: config.codebook_sizes.iter().map(|&size| zeros(&[size, config.latent_dim])).collect(),
                 offsets: (0..config.codebook_sizes.len()).map(offset).collect::<Result<_>>()?,
                 pairs: saved.optional("pairs").map(|pairs| pairs.to_device(device)),
+                last: None,
             },
         };
         let count = model.parameters().len();
@@ -225,11 +228,13 @@ impl Model {
 impl Codebooks {
     /// Frozen codebooks, back in libtorch.
     pub(super) fn thaw(quantizer: &Quantizer, device: Device) -> Self {
+        let table = |table: &Option<Array2<f32>>| table.as_ref().map(|table| tensor(table).to_device(device));
         let row = |offsets: &Array1<f32>| tensor(&offsets.view().insert_axis(Axis(0)).to_owned()).view(-1);
         Codebooks {
             books: quantizer.codebooks().iter().map(|book| tensor(book).to_device(device)).collect(),
             offsets: quantizer.offsets().codes.iter().map(|offsets| row(offsets).to_device(device)).collect(),
-            pairs: quantizer.offsets().pairs.as_ref().map(|pairs| tensor(pairs).to_device(device)),
+            pairs: table(&quantizer.offsets().pairs),
+            last: table(&quantizer.offsets().last),
         }
     }
 
@@ -238,6 +243,7 @@ impl Codebooks {
         Ok(Offsets {
             codes: self.offsets.iter().map(vector).collect::<Result<_>>()?,
             pairs: self.pairs.as_ref().map(array).transpose()?,
+            last: self.last.as_ref().map(array).transpose()?,
         })
     }
 
@@ -251,8 +257,10 @@ impl Codebooks {
             let code = no_grad(|| {
                 let halves = (book.square().sum_dim_intlist(1, false, Kind::Float) + offsets) * 0.5;
                 let mut costs = halves - rest.matmul(&book.tr());
-                if let Some(pairs) = self.pairs.as_ref().filter(|_| level == 1) {
-                    costs += pairs.index_select(0, &codes[0]) * 0.5;
+                let pairs = self.pairs.as_ref().filter(|_| level == 1);
+                let last = self.last.as_ref().filter(|_| level > 0 && level + 1 == self.books.len());
+                for table in [pairs, last].into_iter().flatten() {
+                    costs += table.index_select(0, &codes[0]) * 0.5;
                 }
                 costs.argmin(1, false)
             });

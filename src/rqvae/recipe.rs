@@ -34,6 +34,7 @@ impl Recipe {
                 epochs: 0,
                 kmeans_iterations: 100,
                 cut_crowded: false,
+                separation: 0.0,
                 refine_iterations: Some(0),
                 holdout: 0.0,
                 ..TrainConfig::default()
@@ -49,6 +50,7 @@ impl Recipe {
                 standardize: false,
                 kmeans_iterations: 100,
                 sinkhorn: 0.003,
+                separation: 0.0,
                 holdout: 0.0,
                 ..TrainConfig::default()
             },

@@ -25,6 +25,9 @@ use crate::tokenizer::{Offsets, Quantizer};
 /// Sweeps of the regression a round; the codes change more between rounds than a third one would tell.
 const SWEEPS: usize = 2;
 
+/// The first level is shrunk less: its codewords are the largest, and rare codes that shrink lose their last items.
+const FIRST_RIDGE: f32 = 0.5;
+
 /// Dead codes are placed anew until this many iterations before the end, so that all can settle.
 const SETTLING: usize = 1;
 
@@ -49,6 +52,8 @@ pub(super) fn refine(
         return quantizer;
     }
     let ridge = ridge(latents, config.ridge as f32);
+    let ridges: Vec<Array1<f32>> =
+        (0..sizes.len()).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect();
     let total = mean_square(latents);
     let mut balance = Balance::new(config.balance as f32, sizes.len());
     progress.begin("refine", Some(rounds as u64), "rounds");
@@ -60,7 +65,7 @@ pub(super) fn refine(
         if iteration + SETTLING <= rounds {
             revive(latents, &codes, &mut books, rng);
         }
-        let left = fit(latents, &codes, &mut books, &ridge, SWEEPS);
+        let left = fit(latents, &codes, &mut books, &ridges, SWEEPS);
         // The offsets of the last round are those under which its codes were chosen.
         if iteration < rounds {
             balance.step(&codes, &spread, &mut offsets);
@@ -188,7 +193,7 @@ mod tests {
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
         let mut books = Vec::new();
         for size in sizes {
-            let book = crate::rqvae::kmeans::codebook(rest.view(), size, 30, 100_000, true, &mut rng).unwrap();
+            let book = crate::rqvae::kmeans::codebook(rest.view(), size, 30, 100_000, None, &mut rng).unwrap();
             let quantizer = Quantizer::new(vec![book.clone()], Offsets::zero([size]));
             rest -= &quantizer.decode(quantizer.encode(rest.view()).view());
             books.push(book);

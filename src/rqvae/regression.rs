@@ -4,14 +4,14 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// Fits `books`, one `(size, dim)` a level, to `latents (n, dim)` with `codes (n, levels)`: lowers
-/// `sum |latent - sum of its codewords|^2 + sum ridge_d codeword_d^2`, solving each level with the others held fixed,
+/// `sum |latent - sum of its codewords|^2 + sum ridge_d codeword_d^2`, with the ridge `(dim,)` of each level, solving each level with the others held fixed,
 /// `sweeps` times over. Codewords that nothing uses stay as they are.
 /// Returns the mean squared error that is left.
 pub(super) fn fit(
     latents: ArrayView2<f32>,
     codes: &Array2<u16>,
     books: &mut [Array2<f32>],
-    ridge: &Array1<f32>,
+    ridges: &[Array1<f32>],
     sweeps: usize,
 ) -> f32 {
     let rows: Vec<Vec<Vec<usize>>> =
@@ -25,7 +25,7 @@ pub(super) fn fit(
         },
     );
     for _ in 0..sweeps {
-        for (level, book) in books.iter_mut().enumerate() {
+        for (level, (book, ridge)) in books.iter_mut().zip(ridges).enumerate() {
             let before = book.clone();
             book.axis_iter_mut(Axis(0)).into_par_iter().zip(&rows[level]).for_each(|(mut codeword, rows)| {
                 if rows.is_empty() {
@@ -74,7 +74,7 @@ mod tests {
     fn one_level_is_the_shrunk_mean() {
         let latents = array![[1.0f32, 2.0], [3.0, 2.0], [5.0, 5.0]];
         let mut books = vec![array![[0.0f32, 0.0], [9.0, 9.0], [7.0, 7.0]]];
-        let left = fit(latents.view(), &array![[0], [0], [1]], &mut books, &array![0.0, 2.0], 1);
+        let left = fit(latents.view(), &array![[0], [0], [1]], &mut books, &[array![0.0, 2.0]], 1);
         // Sums 4 and 4 over 2 + 0 and 2 + 2 items; 5 and 5 over 1 + 0 and 1 + 2; the third is not used.
         assert_eq!(books[0], array![[2.0, 1.0], [5.0, 5.0 / 3.0], [7.0, 7.0]]);
         let expected = (1.0 + 1.0 + 1.0 + 1.0 + (10.0f32 / 3.0).powi(2)) / 3.0;
@@ -88,8 +88,8 @@ mod tests {
         let latents = Array2::from_shape_fn((12, 1), |(i, _)| (i / 4) as f32 * 10.0 + (i % 4) as f32);
         let mut books = vec![Array2::zeros((3, 1)), Array2::zeros((4, 1))];
         for _ in 0..4 {
-            fit(latents.view(), &codes, &mut books, &array![0.0], 2);
+            fit(latents.view(), &codes, &mut books, &[array![0.0], array![0.0]], 2);
         }
-        assert!(fit(latents.view(), &codes, &mut books, &array![0.0], 2) < 1e-8);
+        assert!(fit(latents.view(), &codes, &mut books, &[array![0.0], array![0.0]], 2) < 1e-8);
     }
 }

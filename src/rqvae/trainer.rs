@@ -1,5 +1,6 @@
 //! From features to a frozen model.
 
+use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
@@ -8,13 +9,15 @@ use super::checkpoint::{Checkpoints, Keeper, fingerprint};
 use super::config::{Method, TrainConfig, ValidTrainConfig};
 use super::data::TrainingData;
 use super::descent::Descent;
-use super::init::{array, start};
+use super::init::{ROWS_AT_ONCE, array, start, unreadable};
 use super::lc_rec::LcRec;
 use super::model::Model;
+use super::separation::separate;
+use super::unused::put_to_use;
 use crate::error::Result;
 use crate::features::FeatureSource;
 use crate::progress::Progress;
-use crate::tokenizer::{ModalityShape, Standardization, Tokenizer, Weights};
+use crate::tokenizer::{ModalityShape, Network, Quantizer, Tokenizer, Weights};
 
 /// What an epoch came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,25 +87,32 @@ pub fn train(
         descent.run(progress)?
     };
     let modalities = shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
-    freeze(outcome, data.standardization, modalities, &config, features.rows())
+    freeze(outcome, data, modalities, &config, features.rows())
 }
 
 /// The frozen model.
 fn freeze(
     outcome: Outcome,
-    standardization: Standardization,
+    data: TrainingData,
     modalities: Vec<ModalityShape>,
     config: &ValidTrainConfig,
     items: usize,
 ) -> Result<Trained> {
     let Outcome { model, history, best_epoch } = outcome;
     let (projection, inverse) = model.freeze_networks()?;
+    let books = model.codebooks.books.iter().map(array).collect::<Result<_>>()?;
+    let mut quantizer = Quantizer::new(books, model.codebooks.freeze_offsets()?);
+    if config.method == Method::Refine {
+        let latents = latents(&data, &projection)?;
+        quantizer = put_to_use(latents.view(), quantizer);
+        quantizer = separate(latents.view(), quantizer, config.separation as f32);
+    }
     let weights = Weights {
-        standardization,
+        standardization: data.standardization,
         projection,
         inverse,
-        codebooks: model.codebooks.books.iter().map(array).collect::<Result<_>>()?,
-        offsets: model.codebooks.freeze_offsets()?,
+        codebooks: quantizer.codebooks().to_vec(),
+        offsets: quantizer.offsets().clone(),
     };
     let training = serde_json::json!({
         "config": &**config,
@@ -113,6 +123,18 @@ fn freeze(
     });
     let tokenizer = Tokenizer::new(modalities, weights, training)?;
     Ok(Trained { tokenizer, history, best_epoch })
+}
+
+/// Of all items in memory, as the frozen projection gives them.
+fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
+    let mut latents = Array2::zeros((0, projection.shape().1));
+    for x in [Some(&data.training), data.validation.as_ref()].into_iter().flatten() {
+        for rows in x.split(ROWS_AT_ONCE, 0) {
+            let block = projection.forward(array(&rows)?.view());
+            latents.append(Axis(0), block.view()).map_err(|e| unreadable(e.to_string()))?;
+        }
+    }
+    Ok(latents)
 }
 
 #[cfg(test)]

@@ -156,6 +156,8 @@ mod tests {
                 .iter_mut()
                 .for_each(|o| o.iter_mut().enumerate().for_each(|(i, o)| *o = value(i, 1, 3) - 3.0));
             offsets.pairs = Some(Array2::from_shape_fn((sizes[0], sizes[1]), |(i, j)| value(i, j, 2) - 4.0));
+            let size = sizes[sizes.len() - 1];
+            offsets.last = Some(Array2::from_shape_fn((sizes[0], size), |(i, j)| value(j, i, 1) / 2.0));
         }
         Quantizer::new(sizes.iter().enumerate().map(book).collect(), offsets)
     }

@@ -123,8 +123,13 @@ impl Tokenizer {
                 (lengths.len(), lengths.first().copied().unwrap_or(0)),
             )?;
         }
+        let first = config.codebook_sizes[0];
+        let after_first = |level: usize| config.codebook_sizes.get(level).filter(|_| level > 0).copied().unwrap_or(0);
         if let Some(pairs) = &weights.offsets.pairs {
-            fits("pair offsets", (config.codebook_sizes[0], *config.codebook_sizes.get(1).unwrap_or(&0)), pairs.dim())?;
+            fits("pair offsets", (first, after_first(1)), pairs.dim())?;
+        }
+        if let Some(last) = &weights.offsets.last {
+            fits("last offsets", (first, after_first(config.levels() - 1)), last.dim())?;
         }
         Ok(Tokenizer {
             config,

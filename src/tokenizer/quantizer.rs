@@ -2,7 +2,8 @@
 //!
 //! Best is the least of squared distance plus *offset*. Offsets on codes make the cells of a level a power diagram
 //! (Aurenhammer, 1987), whose cells can be given any size: they even out how often codes are used. Offsets on pairs of
-//! the first two codes favour codes that are frequent under a prefix, so that neighbours meet under one prefix.
+//! the first two codes favour codes that are frequent under a prefix, so that neighbours meet under one prefix; offsets
+//! on pairs of the first code and the last part items that would share all codes.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
@@ -18,12 +19,20 @@ pub struct Offsets {
     pub codes: Vec<Array1<f32>>,
     /// `(size of level 0, size of level 1)`: more for the codes of level 1, by the code of level 0.
     pub pairs: Option<Array2<f32>>,
+    /// `(size of level 0, size of the last level)`: more for the codes of the last level, by the code of level 0.
+    pub last: Option<Array2<f32>>,
 }
 
 impl Offsets {
     /// None at all: plain nearest codewords.
     pub fn zero(sizes: impl IntoIterator<Item = usize>) -> Self {
-        Offsets { codes: sizes.into_iter().map(Array1::zeros).collect(), pairs: None }
+        Offsets { codes: sizes.into_iter().map(Array1::zeros).collect(), pairs: None, last: None }
+    }
+
+    /// The tables that are added at one of `levels` levels, by the code of level 0.
+    fn tables(&self, level: usize, levels: usize) -> [Option<&Array2<f32>>; 2] {
+        let pairs = self.pairs.as_ref().filter(|_| level == 1);
+        [pairs, self.last.as_ref().filter(|_| level > 0 && level + 1 == levels)]
     }
 }
 
@@ -45,7 +54,8 @@ impl Quantizer {
         let halves = codebooks.iter().zip(&offsets.codes).map(half).collect();
         // Rows are worked on as slices.
         let in_rows = |matrix: Array2<f32>| matrix.as_standard_layout().into_owned();
-        let offsets = Offsets { pairs: offsets.pairs.map(in_rows), ..offsets };
+        let offsets =
+            Offsets { pairs: offsets.pairs.map(in_rows), last: offsets.last.map(in_rows), codes: offsets.codes };
         Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), offsets, halves }
     }
 
@@ -61,11 +71,11 @@ impl Quantizer {
 
     /// What is added to the squared distances at the level after `prefix`, `(size,)`.
     pub fn offsets_after(&self, prefix: &[u16]) -> Array1<f32> {
-        let own = &self.offsets.codes[prefix.len()];
-        match (&self.offsets.pairs, prefix) {
-            (Some(pairs), [first]) => own + &pairs.row(usize::from(*first)),
-            _ => own.clone(),
+        let mut offsets = self.offsets.codes[prefix.len()].clone();
+        for table in self.offsets.tables(prefix.len(), self.codebooks.len()).into_iter().flatten() {
+            offsets += &table.row(usize::from(prefix[0]));
         }
+        offsets
     }
 
     /// Codes `(n, levels)` of the latents `(n, latent_dim)`, level by level; of equally good codewords the lowest.
@@ -90,8 +100,8 @@ impl Quantizer {
                 scores = Array2::zeros((residual.nrows(), book.nrows()));
             }
             general_mat_mul(1.0, &residual, &book.t(), 0.0, &mut scores);
-            let pairs = self.offsets.pairs.as_ref().filter(|_| level == 1);
-            choose(&mut scores, &self.halves[level], pairs, book, level, &mut codes, &mut residual);
+            let tables = self.offsets.tables(level, self.codebooks.len());
+            choose(&mut scores, &self.halves[level], tables, book, level, &mut codes, &mut residual);
         }
     }
 
@@ -108,12 +118,12 @@ impl Quantizer {
     }
 }
 
-/// Gives every row the code of its lowest cost, `halves - scores` with half of the pair's offset, and takes the codeword
+/// Gives every row the code of its lowest cost, `halves - scores` with half of the pairs' offsets, and takes the codeword
 /// from what is left of it. With wide registers where the processor has them; the result is the same.
 fn choose(
     scores: &mut Array2<f32>,
     halves: &Array1<f32>,
-    pairs: Option<&Array2<f32>>,
+    tables: [Option<&Array2<f32>>; 2],
     book: &Array2<f32>,
     level: usize,
     codes: &mut ArrayViewMut2<u16>,
@@ -125,27 +135,27 @@ fn choose(
         fn wide(
             scores: &mut Array2<f32>,
             halves: &Array1<f32>,
-            pairs: Option<&Array2<f32>>,
+            tables: [Option<&Array2<f32>>; 2],
             book: &Array2<f32>,
             level: usize,
             codes: &mut ArrayViewMut2<u16>,
             residual: &mut Array2<f32>,
         ) {
-            choose_rows(scores, halves, pairs, book, level, codes, residual);
+            choose_rows(scores, halves, tables, book, level, codes, residual);
         }
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has the instructions.
-            return unsafe { wide(scores, halves, pairs, book, level, codes, residual) };
+            return unsafe { wide(scores, halves, tables, book, level, codes, residual) };
         }
     }
-    choose_rows(scores, halves, pairs, book, level, codes, residual);
+    choose_rows(scores, halves, tables, book, level, codes, residual);
 }
 
 #[inline(always)]
 fn choose_rows(
     scores: &mut Array2<f32>,
     halves: &Array1<f32>,
-    pairs: Option<&Array2<f32>>,
+    tables: [Option<&Array2<f32>>; 2],
     book: &Array2<f32>,
     level: usize,
     codes: &mut ArrayViewMut2<u16>,
@@ -155,8 +165,9 @@ fn choose_rows(
     let rows = scores.rows_mut().into_iter().zip(residual.rows_mut()).zip(codes.rows_mut());
     for ((scores, left), mut codes) in rows {
         let (Some(scores), Some(left)) = (scores.into_slice(), left.into_slice()) else { continue };
-        if let Some(pairs) = pairs.and_then(|pairs| pairs.row(usize::from(codes[0])).to_slice()) {
-            scores.iter_mut().zip(pairs).for_each(|(score, pair)| *score -= 0.5 * pair);
+        for table in tables.into_iter().flatten() {
+            let row = table.row(usize::from(codes[0])).to_slice().unwrap_or_default();
+            scores.iter_mut().zip(row).for_each(|(score, pair)| *score -= 0.5 * pair);
         }
         let best = nearest(scores, halves);
         codes[level] = best as u16;
@@ -210,6 +221,12 @@ mod tests {
         assert_eq!(quantizer.encode(points.view()), array![[2, 0], [0, 0]]);
         assert_eq!(quantizer.offsets_after(&[2]), array![0.0, 3.3]);
         assert_eq!(quantizer.offsets_after(&[]), array![0.0, 5.0, 0.0]);
+        // The last level's own table comes on top.
+        let mut offsets = quantizer.offsets().clone();
+        offsets.last = Some(array![[1.5, 0.0], [0.0, 0.0], [0.0, 0.0]]);
+        let quantizer = Quantizer::new(quantizer.codebooks().to_vec(), offsets);
+        assert_eq!(quantizer.encode(array![[1.2, 0.0], [0.1, 0.0]].view()), array![[0, 0], [0, 1]]);
+        assert_eq!(quantizer.offsets_after(&[0]), array![1.5, 0.0]);
     }
 
     proptest! {

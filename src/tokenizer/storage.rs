@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 pub const CONFIG_FILE: &str = "config.json";
 const WEIGHTS_FILE: &str = "model.safetensors";
 const PAIR_OFFSETS: &str = "pair_offsets";
+const LAST_OFFSETS: &str = "last_offsets";
 const RETRAIN: &str = "restore the folder from a copy, or train the model again";
 
 impl Tokenizer {
@@ -91,8 +92,11 @@ impl Tokenizer {
             push(&mut tensors, format!("codebooks.{level}"), book);
             push(&mut tensors, format!("offsets.{level}"), &self.quantizer.offsets().codes[level]);
         }
-        if let Some(pairs) = &self.quantizer.offsets().pairs {
-            push(&mut tensors, PAIR_OFFSETS.into(), pairs);
+        let offsets = self.quantizer.offsets();
+        for (name, table) in [(PAIR_OFFSETS, &offsets.pairs), (LAST_OFFSETS, &offsets.last)] {
+            if let Some(table) = table {
+                push(&mut tensors, name.into(), table);
+            }
         }
         let fault = |e: safetensors::SafeTensorError| {
             Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can hold", e, "report this as a bug")
@@ -175,6 +179,7 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
         offsets: Offsets {
             codes: (0..config.levels()).map(|l| vector(format!("offsets.{l}"))).collect::<Result<_>>()?,
             pairs: has(PAIR_OFFSETS).then(|| matrix(PAIR_OFFSETS.into())).transpose()?,
+            last: has(LAST_OFFSETS).then(|| matrix(LAST_OFFSETS.into())).transpose()?,
         },
     })
 }
@@ -210,6 +215,7 @@ mod tests {
             offsets: Offsets {
                 codes: vec![array![0.5, -0.5], array![0.1, 0.2, 0.3]],
                 pairs: Some(array![[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]),
+                last: Some(array![[5.0, 1.0, 0.0], [0.5, 0.0, 5.0]]),
             },
         };
         let modalities = vec![ModalityShape { name: "embedding".into(), dim: 3 }];
@@ -254,7 +260,7 @@ mod tests {
         assert!(matches!(Tokenizer::load(&folder), Err(Error::Missing { .. })));
         model().save(&folder, Overwrite::Refuse).unwrap();
         let config = fs::read_to_string(folder.join(CONFIG_FILE)).unwrap();
-        fs::write(folder.join(CONFIG_FILE), config.replace("\"format_version\": 1", "\"format_version\": 99")).unwrap();
+        fs::write(folder.join(CONFIG_FILE), config.replace("\"format_version\": 2", "\"format_version\": 99")).unwrap();
         let message = Tokenizer::load(&folder).unwrap_err().to_string();
         assert!(message.contains("version 99"), "{message}");
         fs::write(folder.join(CONFIG_FILE), "{\"architectures\": [\"LlamaForCausalLM\"]}").unwrap();

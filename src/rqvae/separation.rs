@@ -1,0 +1,200 @@
+//! Telling items apart that would share all codes.
+//!
+//! Two near items have the same first codes, and what these leave of them is alike, so the nearest last codeword is one
+//! for both. Which last code an item gets matters little to what its ID says, and nothing to its prefix. So last codes
+//! have a price, by first code, and are put up in an auction (Bertsekas, 1988): of the items that meet in one code the
+//! one that loses least by the next best leaves, because the price rises until it does. Prices become offsets of the
+//! frozen model ([`Offsets::last`]); new items pay them as well, and what is near is still preferred.
+//!
+//! Prices of different first codes do not meet: each is an auction of its own.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::regression::members;
+use crate::tokenizer::{Offsets, Quantizer};
+
+/// Most rounds of an auction; most end after a few.
+const ROUNDS: usize = 300;
+/// Items whose losses differ by less are as good as equal: no price is between them. A share of the mean squared length
+/// of what is left before the last level, like the next.
+const EQUAL: f32 = 1e-4;
+/// What a price rises at most above what makes an item leave.
+const STEP: f32 = 0.02;
+/// Larger tables of prices are not made.
+const LARGEST_TABLE: usize = 1 << 22;
+
+/// The quantizer with prices on last codes, by which fewest of the items of `latents (n, latent_dim)` share all codes.
+/// None is higher than `highest` times the mean squared length of what is left before the last level; 0 changes nothing.
+pub(super) fn separate(latents: ArrayView2<f32>, quantizer: Quantizer, highest: f32) -> Quantizer {
+    let (first, levels) = (quantizer.codebooks()[0].nrows(), quantizer.codebooks().len());
+    let size = quantizer.codebooks()[levels - 1].nrows();
+    if levels < 2 || highest == 0.0 || first.saturating_mul(size) > LARGEST_TABLE {
+        return quantizer;
+    }
+    let codes = quantizer.encode(latents);
+    let spread = mean_square(latents, &codes, &quantizer);
+    let rows: Vec<Option<Array1<f32>>> = members(codes.column(0), first)
+        .into_par_iter()
+        .map(|rows| Auction::open(&rows, latents, &codes, &quantizer)?.run(spread, highest * spread))
+        .collect();
+    if rows.iter().all(Option::is_none) {
+        return quantizer;
+    }
+    let mut last = Array2::zeros((first, size));
+    for (mut row, prices) in last.rows_mut().into_iter().zip(rows) {
+        prices.iter().for_each(|prices| row.assign(prices));
+    }
+    let offsets = Offsets { last: Some(last), ..quantizer.offsets().clone() };
+    Quantizer::new(quantizer.codebooks().to_vec(), offsets)
+}
+
+/// The items of one first code that are not alone with their prefix.
+struct Auction {
+    /// Prefix of each.
+    groups: Vec<usize>,
+    /// What each last code costs them, without the price, `(items, size)`.
+    costs: Array2<f32>,
+}
+
+impl Auction {
+    /// None where no two items share a prefix.
+    fn open(rows: &[usize], latents: ArrayView2<f32>, codes: &Array2<u16>, quantizer: &Quantizer) -> Option<Self> {
+        let last = codes.ncols() - 1;
+        let mut prefixes: BTreeMap<Vec<u16>, Vec<usize>> = BTreeMap::new();
+        for &row in rows {
+            prefixes.entry(codes.row(row).iter().take(last).copied().collect()).or_default().push(row);
+        }
+        prefixes.retain(|_, rows| rows.len() > 1);
+        let book = &quantizer.codebooks()[last];
+        let lengths = book.map_axis(Axis(1), |codeword| codeword.dot(&codeword));
+        let (mut groups, mut left, mut own) = (Vec::new(), Vec::new(), Vec::new());
+        for (group, (prefix, rows)) in prefixes.iter().enumerate() {
+            let offsets = &lengths + &quantizer.offsets_after(prefix);
+            for &row in rows {
+                groups.push(group);
+                left.push(remainder(latents.row(row), prefix, quantizer));
+                own.push(offsets.clone());
+            }
+        }
+        let left = ndarray::stack(Axis(0), &left.iter().map(Array1::view).collect::<Vec<_>>()).ok()?;
+        let own = ndarray::stack(Axis(0), &own.iter().map(Array1::view).collect::<Vec<_>>()).ok()?;
+        Some(Auction { groups, costs: own - left.dot(&book.t()) * 2.0 })
+    }
+
+    /// The prices that leave fewest items together; none where none are needed or none helps.
+    fn run(&self, spread: f32, highest: f32) -> Option<Array1<f32>> {
+        let mut prices = Array1::<f32>::zeros(self.costs.ncols());
+        let (mut fewest, mut best) = (usize::MAX, None);
+        for round in 0..ROUNDS {
+            let mut bids: BTreeMap<(usize, usize), Vec<f32>> = BTreeMap::new();
+            for (&group, costs) in self.groups.iter().zip(self.costs.rows()) {
+                let (code, loss) = cheapest(costs, &prices);
+                bids.entry((code, group)).or_default().push(loss);
+            }
+            let together = self.groups.len() - bids.len();
+            if together < fewest {
+                (fewest, best) = (together, (round > 0).then(|| prices.clone()));
+            }
+            if together == 0 {
+                break;
+            }
+            let mut rises: BTreeMap<usize, f32> = BTreeMap::new();
+            for ((code, _), mut losses) in bids {
+                losses.sort_by(f32::total_cmp);
+                if let [least, next, ..] = losses[..]
+                    && next - least > EQUAL * spread
+                {
+                    let rise = (0.5 * (least + next)).min(least + STEP * spread);
+                    if prices[code] + rise <= highest {
+                        rises.entry(code).and_modify(|least| *least = least.min(rise)).or_insert(rise);
+                    }
+                }
+            }
+            if rises.is_empty() {
+                break;
+            }
+            rises.into_iter().for_each(|(code, rise)| prices[code] += rise);
+        }
+        best
+    }
+}
+
+/// The code of least cost, and how much dearer the next best is.
+fn cheapest(costs: ArrayView1<f32>, prices: &Array1<f32>) -> (usize, f32) {
+    let (mut code, mut least, mut next) = (0, f32::INFINITY, f32::INFINITY);
+    for (at, (cost, price)) in costs.iter().zip(prices).enumerate() {
+        let cost = cost + price;
+        if cost < least {
+            (code, next, least) = (at, least, cost);
+        } else if cost < next {
+            next = cost;
+        }
+    }
+    (code, next - least)
+}
+
+/// What the codewords of a prefix leave of a latent.
+fn remainder(latent: ArrayView1<f32>, prefix: &[u16], quantizer: &Quantizer) -> Array1<f32> {
+    let mut rest = latent.to_owned();
+    for (book, &code) in quantizer.codebooks().iter().zip(prefix) {
+        rest -= &book.row(usize::from(code));
+    }
+    rest
+}
+
+/// Of what is left before the last level.
+fn mean_square(latents: ArrayView2<f32>, codes: &Array2<u16>, quantizer: &Quantizer) -> f32 {
+    let squares = latents.rows().into_iter().zip(codes.rows()).map(|(latent, codes)| {
+        let codes = codes.to_vec();
+        let rest = remainder(latent, &codes[..codes.len() - 1], quantizer);
+        f64::from(rest.dot(&rest))
+    });
+    (squares.sum::<f64>() / latents.nrows().max(1) as f64) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn together(codes: &Array2<u16>) -> usize {
+        codes.nrows() - codes.rows().into_iter().map(|row| row.to_vec()).collect::<HashSet<_>>().len()
+    }
+
+    /// 8 first codes far apart on a line, 16 last codes on a grid about each, and items so near the first codewords that
+    /// many share both codes.
+    fn made(values: &[f32]) -> (Array2<f32>, Quantizer) {
+        let first = Array2::from_shape_fn((8, 2), |(i, j)| if j == 0 { i as f32 * 10.0 } else { 0.0 });
+        let last = Array2::from_shape_fn((16, 2), |(i, j)| (if j == 0 { i / 4 } else { i % 4 }) as f32 * 0.4 - 0.6);
+        let points = Array2::from_shape_fn((values.len() / 2, 2), |(i, j)| values[2 * i + j] * 0.3 + first[[i % 8, j]]);
+        (points, Quantizer::new(vec![first, last], Offsets::zero([8, 16])))
+    }
+
+    proptest! {
+        #[test]
+        fn fewer_items_share_all_codes_and_no_prefix_changes(values in prop::collection::vec(-1.0f32..1.0, 80)) {
+            let (points, quantizer) = made(&values);
+            let before = quantizer.encode(points.view());
+            let after = separate(points.view(), quantizer, 1.0).encode(points.view());
+            prop_assert!(together(&after) <= together(&before));
+            prop_assert_eq!(before.column(0), after.column(0));
+        }
+    }
+
+    #[test]
+    fn items_that_differ_part_and_equal_ones_stay_together() {
+        let values: Vec<f32> = (0..80).map(|i| ((i * i * 29) % 81) as f32 / 40.0 - 1.0).collect();
+        let (mut points, quantizer) = made(&values);
+        assert!(together(&quantizer.encode(points.view())) > 8);
+        let parted = separate(points.view(), quantizer.clone(), 10.0);
+        assert_eq!(together(&parted.encode(points.view())), 0);
+        assert_eq!(separate(points.view(), quantizer.clone(), 0.0), quantizer, "prices of at most nothing");
+        let twin = points.row(0).to_owned();
+        points.row_mut(8).assign(&twin);
+        assert_eq!(together(&separate(points.view(), quantizer, 10.0).encode(points.view())), 1);
+    }
+}

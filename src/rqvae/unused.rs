@@ -1,0 +1,88 @@
+//! Codes that no item uses, after training.
+//!
+//! A token of the vocabulary that no item has is wasted. Its codeword is put where an item is worst served, which then
+//! has it.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::regression::counts;
+use crate::tokenizer::Quantizer;
+
+/// A placed codeword can take the only item of another code, so all are looked at again.
+const ROUNDS: usize = 4;
+
+/// By how much of its distance an item prefers the codeword that is put on it.
+const AHEAD: f32 = 0.05;
+
+/// The quantizer with every code used by some item of `latents (n, latent_dim)`, as far as there are items for it.
+pub(super) fn put_to_use(latents: ArrayView2<f32>, mut quantizer: Quantizer) -> Quantizer {
+    for _ in 0..ROUNDS {
+        let codes = quantizer.encode(latents);
+        let Some(level) = (0..codes.ncols()).find(|&level| unused(&codes, level, &quantizer).next().is_some()) else {
+            break;
+        };
+        quantizer = placed(latents, &codes, level, quantizer);
+    }
+    quantizer
+}
+
+fn unused(codes: &Array2<u16>, level: usize, quantizer: &Quantizer) -> impl Iterator<Item = usize> + use<> {
+    let used = counts(codes.column(level), quantizer.codebooks()[level].nrows());
+    (0..used.len()).filter(move |&code| used[code] == 0.0)
+}
+
+/// Places this level's unused codewords, and those of the levels after it, on items of codes that have several.
+fn placed(latents: ArrayView2<f32>, codes: &Array2<u16>, from: usize, quantizer: Quantizer) -> Quantizer {
+    let (mut books, mut offsets) = (quantizer.codebooks().to_vec(), quantizer.offsets().clone());
+    let mut residual = latents.to_owned();
+    for (level, column) in codes.columns().into_iter().enumerate() {
+        let mut left = residual.clone();
+        for (mut row, &code) in left.rows_mut().into_iter().zip(column) {
+            row -= &quantizer.codebooks()[level].row(usize::from(code));
+        }
+        if level >= from {
+            let mut used = counts(column, books[level].nrows());
+            let mut served: Array1<f32> = left.map_axis(Axis(1), |row| row.dot(&row));
+            for code in unused(codes, level, &quantizer) {
+                let worst = (0..served.len())
+                    .filter(|&row| used[usize::from(column[row])] > 1.0)
+                    .max_by(|&a, &b| served[a].total_cmp(&served[b]).then(b.cmp(&a)));
+                let Some(worst) = worst else { break };
+                used[usize::from(column[worst])] -= 1.0;
+                let distance = std::mem::replace(&mut served[worst], f32::NEG_INFINITY);
+                // Nothing is nearer; neither may the item's own code be cheaper.
+                books[level].row_mut(code).assign(&residual.row(worst));
+                let prefix: Vec<u16> = codes.row(worst).iter().take(level).copied().collect();
+                let (own, after) = (usize::from(column[worst]), quantizer.offsets_after(&prefix));
+                let ahead = distance * (1.0 - AHEAD) + after[own] - (after[code] - offsets.codes[level][code]);
+                offsets.codes[level][code] = ahead.min(0.0);
+            }
+        }
+        residual = left;
+    }
+    Quantizer::new(books, offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{Offsets, Usage};
+    use ndarray::array;
+
+    #[test]
+    fn far_codewords_and_dear_ones_come_into_use() {
+        let points = Array2::from_shape_fn((60, 2), |(i, j)| ((i * 31 + j * 17) % 60) as f32 / 10.0);
+        let far = |i: usize| if i < 3 { i as f32 * 2.0 } else { 90.0 };
+        let books = [6, 5].map(|size| Array2::from_shape_fn((size, 2), |(i, _)| far(i)));
+        let mut offsets = Offsets::zero([6, 5]);
+        offsets.codes[0] = array![0.0, 0.3, -0.3, 50.0, 50.0, 50.0];
+        offsets.pairs = Some(Array2::from_shape_fn((6, 5), |(i, j)| (i * j) as f32));
+        let used = |quantizer: &Quantizer| -> Vec<usize> {
+            let codes = quantizer.encode(points.view());
+            Usage::of_levels(codes.view(), &[6, 5]).iter().map(|usage| usage.used()).collect()
+        };
+        let before = Quantizer::new(books.to_vec(), offsets);
+        assert!(used(&before)[0] <= 3);
+        assert_eq!(used(&put_to_use(points.view(), before)), [6, 5]);
+    }
+}
