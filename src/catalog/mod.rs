@@ -1,9 +1,11 @@
 //! The catalog: rows of items from Parquet, Arrow IPC, CSV, JSONL, or a folder of pictures.
 //!
 //! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the file: ids, one text an item put together from its
-//! columns, and where its picture is.
+//! columns, and where its picture is. [`Interactions`] are what users did with the items, from a file of its own.
 
 mod cells;
+mod events;
+mod interactions;
 mod jsonl;
 mod open;
 mod reader;
@@ -11,6 +13,7 @@ mod text;
 
 use std::path::PathBuf;
 
+pub use interactions::{Event, InteractionSpec, Interactions};
 pub use reader::CatalogReader;
 
 use crate::item_ids::ItemIds;

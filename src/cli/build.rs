@@ -7,6 +7,7 @@ use catalex::progress::Progress;
 use catalex::semantic_id::{Collisions, TokenFormat};
 use clap::Args;
 
+use super::behaviour::BehaviourOptions;
 use super::config_file::ConfigFile;
 use super::options::{CheckpointOptions, EncodeOptions, Output, ThreadOptions, TrainOptions};
 
@@ -19,6 +20,8 @@ pub(super) struct BuildArgs {
     output: Output,
     #[command(flatten)]
     encode: EncodeOptions,
+    #[command(flatten)]
+    behaviour: BehaviourOptions,
     #[command(flatten)]
     train: TrainOptions,
     /// Hugging Face tokenizer folder to write an extended copy of.
@@ -52,6 +55,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
 
     let mut settings = args.config.read()?;
     let encode: EncodeOptions = settings.fill(args.encode)?;
+    let behaviour: BehaviourOptions = settings.fill(args.behaviour)?;
     let train: TrainOptions = settings.fill(args.train)?;
     let threads = settings.fill(args.threads)?;
     settings.finish()?;
@@ -64,6 +68,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let threads = threads.apply()?;
     let begun = serde_json::json!({
         "catalog": args.catalog, "content": index::fingerprint(&args.catalog)?, "encode": encode,
+        "behaviour": behaviour,
+        "interactions": behaviour.interactions.as_deref().map(index::fingerprint).transpose()?,
     });
     let partial = Partial::begin(&args.output.out, &begun, args.checkpoints.resume, args.output.overwrite())?;
 
@@ -71,7 +77,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let features = costs.of("encode", || -> Result<Features> {
         let encoded = partial.path(FEATURES);
         if !encoded.exists() {
-            let features = super::sources::encode_catalog(&args.catalog, &encode, threads, progress)?;
+            let features = super::behaviour::features(&args.catalog, &encode, &behaviour, threads, progress)?;
             features.write(&encoded, Overwrite::Refuse)?;
         }
         Ok(Features::read(&encoded)?)
@@ -101,7 +107,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     })?;
     catalex::artifact::write_file(&writer.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
     let settings = serde_json::json!({
-        "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": args.tokenizer, "threads": threads,
+        "catalog": args.catalog, "encode": encode, "behaviour": behaviour, "train": config, "tokenizer": args.tokenizer, "threads": threads,
         "collisions": args.collisions,
     });
     writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use catalex::progress::Progress;
 use clap::Args;
 
+use super::behaviour::BehaviourOptions;
 use super::config_file::ConfigFile;
 use super::options::{EncodeOptions, Output, ThreadOptions};
 
@@ -19,23 +20,20 @@ pub(super) struct EmbedArgs {
     #[command(flatten)]
     encode: EncodeOptions,
     #[command(flatten)]
+    behaviour: BehaviourOptions,
+    #[command(flatten)]
     threads: ThreadOptions,
     #[command(flatten)]
     config: ConfigFile,
 }
 
-#[cfg(feature = "encoders")]
 pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
     let mut settings = args.config.read()?;
     let encode = settings.fill(args.encode)?;
+    let behaviour = settings.fill(args.behaviour)?;
     let threads = settings.fill(args.threads)?;
     settings.finish()?;
     catalex::artifact::refuse_existing(&args.output.out, args.output.overwrite())?;
-    let features = super::sources::encode_catalog(&args.catalog, &encode, threads.apply()?, progress)?;
+    let features = super::behaviour::features(&args.catalog, &encode, &behaviour, threads.apply()?, progress)?;
     Ok(features.write(&args.output.out, args.output.overwrite())?)
-}
-
-#[cfg(not(feature = "encoders"))]
-pub(super) fn run(_args: EmbedArgs, _progress: &dyn Progress) -> Result<()> {
-    Err(super::not_built("catalex embed", "encoders"))
 }

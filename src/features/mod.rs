@@ -110,6 +110,16 @@ impl Features {
         Ok(Features { item_ids, modalities })
     }
 
+    /// These, and one modality more.
+    ///
+    /// # Errors
+    /// As [`Features::new`].
+    pub fn with(self, modality: Modality) -> Result<Self> {
+        let mut modalities = self.modalities;
+        modalities.push(modality);
+        Self::of_unchecked_ids(self.item_ids, modalities)
+    }
+
     /// The items, in row order.
     pub fn item_ids(&self) -> &ItemIds {
         &self.item_ids
