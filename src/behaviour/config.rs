@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BehaviourConfig {
-    /// Most numbers of a vector.
+    /// Numbers of a vector.
     pub dim: usize,
     /// How many events apart two items of a session may stand. Next to each other they count `window` times, at that
     /// distance once.

@@ -11,8 +11,10 @@
 //! m(i, j) = max(0, ln(n(i, j) / N) - (g(i) + g(j)) - ln(shift)),  g(i) = (ln(n(i) / N) + ln q(i)) / 2
 //! ```
 //!
-//! With a damping below 1 rare items count for less than their counts say. The largest eigenvalues of `m` by size, times
-//! the square roots of these, are the vectors, which are then scaled to length 1.
+//! With a damping below 1 an item that everybody uses says less of its company. The eigenvectors of the largest positive
+//! eigenvalues of `m`, times the square roots of these, are the vectors, which are then scaled to length 1. A negative
+//! eigenvalue sets two items apart because neither is its own company; leaving these out is the same as adding up the
+//! vectors of items and of contexts, as Levy, Goldberg and Dagan do.
 
 mod config;
 mod counts;
@@ -20,7 +22,7 @@ mod factors;
 
 use std::collections::HashMap;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 
 pub use config::BehaviourConfig;
 
@@ -55,6 +57,13 @@ pub struct Usage {
     pub duplicates: u64,
 }
 
+impl Usage {
+    /// Whether everything was used, and every item has a vector.
+    pub fn is_whole(&self) -> bool {
+        self.items_with_vector == self.items && self.unknown_events + self.short_users == 0 && self.duplicates == 0
+    }
+}
+
 impl std::fmt::Display for Usage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -64,7 +73,7 @@ impl std::fmt::Display for Usage {
         )?;
         if let Some(item) = &self.unknown_item {
             let (events, items) = (self.unknown_events, self.unknown_items);
-            write!(f, "; left out {events} of {items} items that are not in the catalog, such as {item:?}")?;
+            write!(f, "; left out {events} events of {items} items that are not in the catalog, such as {item:?}")?;
         }
         if self.duplicates > 0 {
             write!(f, "; left out {} repeated rows", self.duplicates)?;
@@ -101,13 +110,15 @@ pub fn vectors(
     }
     let matrix = counts.information(&paired, config);
     let factors = factors::factorise(&matrix, config.dim, config.seed, progress);
-    let mut vectors = Array2::zeros((item_ids.len(), factors.ncols().max(1)));
+    // Always so many numbers: a model counts on it. The last are zeros where there are not so many eigenvalues.
+    let mut vectors = Array2::zeros((item_ids.len(), config.dim));
     let mut present = vec![false; item_ids.len()];
     for (vector, &row) in factors.axis_iter(Axis(0)).zip(&paired) {
         let length = vector.dot(&vector).sqrt();
         // All its pairs may be rarer than chance.
         if length > 1e-9 {
-            vectors.row_mut(row as usize).assign(&vector.mapv(|v| (v / length) as f32));
+            let unit = vector.mapv(|v| (v / length) as f32);
+            vectors.slice_mut(s![row as usize, ..unit.len()]).assign(&unit);
             present[row as usize] = true;
         }
     }

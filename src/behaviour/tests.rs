@@ -74,9 +74,9 @@ fn products_of_vectors_are_the_information_of_pairs() {
         pairs.get(&(i, j)).map_or(0.0, pmi).max(0.0)
     });
     let (modality, _) = made(&histories(&lists), 12, &config);
-    // Lengths are gone; squares of the matrix have the same eigenvectors and know no signs.
+    // What the positive eigenvalues say; lengths are gone.
     let values = linfa_linalg::eigh::Eigh::eigh(&m).unwrap();
-    let root = values.1.dot(&Array2::from_diag(&values.0.mapv(f64::abs))).dot(&values.1.t());
+    let root = values.1.dot(&Array2::from_diag(&values.0.mapv(|v| v.max(0.0)))).dot(&values.1.t());
     for i in 0..12 {
         for j in 0..12 {
             let expected = root[[i, j]] / (root[[i, i]] * root[[j, j]]).sqrt();

@@ -104,7 +104,9 @@ pub(super) fn features(
     // Before the encoders: ids that do not match must not come to light after hours of encoding.
     let ids = ids(catalog, encode.id.clone())?;
     let (modality, usage) = behaviour::vectors(&Interactions::read(&spec)?, &ids, &config, progress)?;
-    progress.warn(&usage.to_string());
+    if !usage.is_whole() {
+        progress.warn(&usage.to_string());
+    }
     let named = encode.text.is_some() || encode.image.is_some();
     if named || encode.text_encoder.is_some() || encode.image_encoder.is_some() {
         drop(ids);
