@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 const USER_NAMES: [&str; 2] = ["user_id", "user"];
 const ITEM_NAMES: [&str; 2] = ["item_id", "item"];
 const TIME_NAMES: [&str; 2] = ["timestamp", "time"];
-/// Extensions of tables; all others are lines, unless they begin as a table does.
+/// Extensions of tables. A table of another extension must not be taken for lines: its numbers would pass for items.
 const TABLES: [&str; 10] = ["parquet", "arrow", "feather", "ipc", "arrows", "csv", "tsv", "jsonl", "ndjson", "json"];
 
 /// Whether events have times.
@@ -47,7 +47,15 @@ fn is_table(path: &Path) -> Result<bool> {
         return Err(Error::file(path, "interactions of users with items", "an empty file", help));
     }
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    Ok(head.starts_with(b"PAR1") || head == b"ARROW1" || TABLES.contains(&extension.as_str()))
+    match extension.as_str() {
+        _ if head.starts_with(b"PAR1") || head == b"ARROW1" => Ok(true),
+        "txt" => Ok(false),
+        other if TABLES.contains(&other) => Ok(true),
+        _ => {
+            let help = "give it the extension of its format: .parquet, .arrow, .csv, .tsv, .jsonl, or .txt for lines";
+            Err(Error::file(path, "a table of events, or lines \"user item item ...\"", "something else", help))
+        }
+    }
 }
 
 fn lines(path: &Path, event: &mut dyn FnMut(&str, &str, f64)) -> Result<Events> {

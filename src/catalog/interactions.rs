@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// What to read of the interactions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InteractionSpec {
-    /// A table, or lines `user item item ...`.
+    /// A table, or lines `user item item ...` in a file that ends in `.txt`.
     pub path: PathBuf,
     /// The table's column of users; without one, `user_id` or `user`.
     pub user: Option<String>,
@@ -44,7 +44,7 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// Reads interactions: Parquet, Arrow IPC, CSV, TSV or JSONL with a row an event, else text with a line a user.
+    /// Reads interactions: Parquet, Arrow IPC, CSV, TSV or JSONL with a row an event, or `.txt` with a line a user.
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::File`] for the file, an empty one too; [`Error::Column`] for a column that is not
@@ -194,5 +194,6 @@ mod tests {
         assert!(says("d.csv", "user,item\n").contains("got none"));
         assert!(says("e.txt", "").contains("an empty file"));
         assert!(says("f.txt", "u\nv\n").contains("line 1"));
+        assert!(says("u.data", "196\t242\t3\t881250949\n").contains(".txt for lines"));
     }
 }

@@ -19,7 +19,7 @@ use super::sources::encode_catalog as encoded;
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct BehaviourOptions {
-    /// What users did, as the modality "behaviour": a table with a row an event, or text with lines "user item item ..."
+    /// What users did, as the modality "behaviour": a table with a row an event, or .txt with lines "user item item ..."
     #[arg(long, value_name = "FILE")]
     pub(super) interactions: Option<PathBuf>,
     /// Column of users [default: user_id or user]

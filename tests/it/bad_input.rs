@@ -108,6 +108,7 @@ fn write_inputs(folder: &Path) {
     fs::write(at("did.csv"), "user,item,time\nu,1,3\nu,2,4\nv,1,5\n").unwrap();
     fs::write(at("undated.csv"), "user,item,time\nu,1,3\nu,2,soon\n").unwrap();
     fs::write(at("nobody.csv"), "user,item\nu,1\n,2\n").unwrap();
+    fs::write(at("u.data"), "1\t2\t3\t881250949\n").unwrap();
     fs::write(at("did.txt"), "u 1 2\nv 1\n").unwrap();
     fs::write(at("single.txt"), "u 1\nv 2\nw 1 1\n").unwrap();
     fs::write(at("others.txt"), "u x1 x2\n").unwrap();
@@ -197,6 +198,7 @@ const FROZEN: &[Case] = &[
     Case("bad tokenizer.json", "vocab @t.parquet --out @o --tokenizer @bad-tokenizer", 1, &["tokenizer.json"]),
     Case("no interactions", "embed @c.csv --interactions @nowhere.csv --out @o", 1, &["nowhere.csv", "a line a user"]),
     Case("empty interactions", "embed @c.csv --interactions @empty --out @o", 1, &["empty", "an empty file"]),
+    Case("a table without a name", "embed @c.csv --interactions @u.data --out @o", 1, &["u.data", ".txt for lines"]),
     Case("no such users", "embed @c.csv --interactions @c.csv --out @o", 1, &["user_id", "one of: id, t"]),
     Case(
         "no such items",
