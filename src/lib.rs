@@ -8,6 +8,7 @@
 //! | room | what it gives |
 //! |---|---|
 //! | [`catalog`] | [`CatalogReader`](catalog::CatalogReader): the items of a file, in batches |
+//! | [`behaviour`] | [`vectors`](behaviour::vectors): what users did with the items as vectors |
 //! | `encoder` | `embed`: text and pictures as vectors (feature `encoders`) |
 //! | [`features`] | [`Features`](features::Features): one vector an item and modality, and their files |
 //! | `rqvae` | `train`: from features to a frozen model (feature `train`) |
@@ -64,6 +65,7 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+pub mod behaviour;
 pub mod catalog;
 pub mod constraint;
 #[cfg(feature = "encoders")]

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use crate::error::{Error, Result};
 
 /// Extensions of tables, in which a folder of parts is told from a folder of pictures.
-const TABLES: [&str; 11] =
+pub(super) const TABLES: [&str; 11] =
     ["parquet", "arrow", "arrows", "feather", "ipc", "csv", "tsv", "jsonl", "ndjson", "json", "pq"];
 /// Extensions that say how a file is compressed; the first bytes are what counts.
 const COMPRESSED: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
@@ -114,14 +114,14 @@ fn tables(path: &Path, files: Vec<PathBuf>) -> Result<Files> {
 }
 
 /// The extension before that of the compression, in lower case.
-fn extension(path: &Path) -> Option<String> {
+pub(super) fn extension(path: &Path) -> Option<String> {
     let lower = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_lowercase());
     let last = lower(path)?;
     if COMPRESSED.contains(&last.as_str()) { lower(Path::new(path.file_stem()?)) } else { Some(last) }
 }
 
 /// The form of a table's file.
-fn form(path: &Path) -> Result<Form> {
+pub(super) fn form(path: &Path) -> Result<Form> {
     let mut head = Vec::new();
     let read = |e| unreadable(path, &e);
     bytes(path)?.take(6).read_to_end(&mut head).map_err(read)?;

@@ -2,11 +2,13 @@
 //! folder of pictures.
 //!
 //! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the file: ids, each item's passages of text, and where its
-//! pictures are.
+//! pictures are. [`Interactions`] are what users did with the items, from a file of its own.
 
 mod cells;
 mod clean;
+mod events;
 mod files;
+mod interactions;
 mod jsonl;
 mod open;
 mod reader;
@@ -15,6 +17,7 @@ mod texts;
 
 use std::path::PathBuf;
 
+pub use interactions::{Event, InteractionSpec, Interactions};
 pub use reader::CatalogReader;
 pub use template::Template;
 pub use texts::TextSpec;

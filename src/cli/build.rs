@@ -7,6 +7,7 @@ use catalex::progress::Progress;
 use catalex::semantic_id::{Collisions, TokenFormat};
 use clap::Args;
 
+use super::behaviour::BehaviourOptions;
 use super::config_file::ConfigFile;
 use super::options::{CheckpointOptions, EncodeOptions, Output, ThreadOptions, TrainOptions, VocabularyFlags};
 
@@ -19,6 +20,8 @@ pub(super) struct BuildArgs {
     output: Output,
     #[command(flatten)]
     encode: EncodeOptions,
+    #[command(flatten)]
+    behaviour: BehaviourOptions,
     #[command(flatten)]
     train: TrainOptions,
     #[command(flatten)]
@@ -51,6 +54,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
 
     let mut settings = args.config.read()?;
     let encode: EncodeOptions = settings.fill(args.encode)?;
+    let behaviour: BehaviourOptions = settings.fill(args.behaviour)?;
     let train: TrainOptions = settings.fill(args.train)?;
     let threads = settings.fill(args.threads)?;
     settings.finish()?;
@@ -64,6 +68,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let threads = threads.apply()?;
     let begun = serde_json::json!({
         "catalog": args.catalog, "content": index::fingerprint(&args.catalog)?, "encode": encode,
+        "behaviour": behaviour,
+        "interactions": behaviour.interactions.as_deref().map(index::fingerprint).transpose()?,
     });
     let partial = Partial::begin(&args.output.out, &begun, args.checkpoints.resume, args.output.overwrite())?;
 
@@ -71,15 +77,13 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let features = costs.of("encode", || -> Result<Features> {
         let encoded = partial.path(FEATURES);
         if !encoded.exists() {
-            let embedded = super::sources::encode_catalog(&args.catalog, &encode, threads, progress)?;
+            let made = super::behaviour::features(&args.catalog, &encode, &behaviour, threads, progress)?;
             // First the list: where there are features, it is there.
-            if let Some(lines) = super::embed::list(&embedded.bad_images)? {
-                catalex::artifact::write_file(&partial.path(BAD_IMAGES), &lines, Overwrite::Replace)?;
-                let left_out = embedded.bad_images.iter().filter(|bad| bad.left_out).count();
-                let bad = embedded.bad_images.len();
-                progress.warn(&format!("{bad} pictures cannot be read; {left_out} items have nothing else and are left out; {BAD_IMAGES} of the index lists them"));
+            if let Some(bad) = &made.bad_images {
+                catalex::artifact::write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;
+                progress.warn(&format!("{} pictures cannot be read; {BAD_IMAGES} of the index lists them", bad.count));
             }
-            embedded.features.write(&encoded, Overwrite::Refuse)?;
+            made.features.write(&encoded, Overwrite::Refuse)?;
         }
         Ok(Features::read(&encoded)?)
     })?;
@@ -110,7 +114,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     })?;
     catalex::artifact::write_file(&writer.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
     let settings = serde_json::json!({
-        "catalog": args.catalog, "encode": encode, "train": config, "tokenizer": options.tokenizer, "threads": threads,
+        "catalog": args.catalog, "encode": encode, "behaviour": behaviour, "train": config,
+        "tokenizer": options.tokenizer, "threads": threads,
         "collisions": args.collisions,
     });
     writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;

@@ -1,17 +1,23 @@
 //! `catalex embed`.
 
-use std::path::PathBuf;
+#[cfg(feature = "encoders")]
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use catalex::Error;
+use catalex::features::Features;
 use catalex::progress::Progress;
 use clap::Args;
 
+use super::behaviour::BehaviourOptions;
 use super::config_file::ConfigFile;
 use super::options::{EncodeOptions, Output, ThreadOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct EmbedArgs {
-    /// Parquet, Arrow, CSV or JSONL table, or a folder of pictures.
+    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of pictures.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]
@@ -19,77 +25,93 @@ pub(super) struct EmbedArgs {
     #[command(flatten)]
     encode: EncodeOptions,
     #[command(flatten)]
+    behaviour: BehaviourOptions,
+    #[command(flatten)]
     threads: ThreadOptions,
     #[command(flatten)]
     config: ConfigFile,
 }
 
-#[cfg(feature = "encoders")]
+/// What came of a catalog.
+pub(super) struct Made {
+    pub(super) features: Features,
+    /// Texts that were longer than the encoder reads.
+    pub(super) truncated_texts: usize,
+    pub(super) bad_images: Option<BadImages>,
+}
+
+/// Pictures that could not be read.
+pub(super) struct BadImages {
+    pub(super) count: usize,
+    /// Items that have nothing else.
+    left_out: usize,
+    /// One picture a line, as JSON.
+    pub(super) lines: Vec<u8>,
+}
+
 pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
     let mut settings = args.config.read()?;
     let encode = settings.fill(args.encode)?;
+    let behaviour = settings.fill(args.behaviour)?;
     let threads = settings.fill(args.threads)?;
     settings.finish()?;
     let (out, overwrite) = (&args.output.out, args.output.overwrite());
-    let bad_images = beside(out);
+    let list = beside(out);
     catalex::artifact::refuse_existing(out, overwrite)?;
-    catalex::artifact::refuse_existing(&bad_images, overwrite)?;
-    let embedded = super::sources::encode_catalog(&args.catalog, &encode, threads.apply()?, progress)?;
-    match list(&embedded.bad_images)? {
-        Some(lines) => catalex::artifact::write_file(&bad_images, &lines, overwrite)?,
-        None => remove_stale(&bad_images)?,
+    catalex::artifact::refuse_existing(&list, overwrite)?;
+    let made = super::behaviour::features(&args.catalog, &encode, &behaviour, threads.apply()?, progress)?;
+    match &made.bad_images {
+        Some(bad) => catalex::artifact::write_file(&list, &bad.lines, overwrite)?,
+        None => remove_stale(&list)?,
     }
-    embedded.features.write(out, overwrite)?;
+    made.features.write(out, overwrite)?;
     progress.end();
-    super::print(&summary(&embedded, &bad_images))
+    super::print(&made.summary(&list))
 }
 
 /// Where the pictures that could not be read are listed.
-#[cfg(feature = "encoders")]
-fn beside(out: &std::path::Path) -> PathBuf {
+fn beside(out: &Path) -> PathBuf {
     let mut path = out.as_os_str().to_owned();
     path.push(".bad-images.jsonl");
     path.into()
 }
 
-/// The list of a run that this one replaces.
-#[cfg(feature = "encoders")]
-fn remove_stale(path: &std::path::Path) -> Result<()> {
+/// Removes the list of a run that this one replaces.
+fn remove_stale(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(catalex::Error::io("remove", path, e).into()),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e).into()),
         _ => Ok(()),
     }
 }
 
-/// Pictures that could not be read, one a line; none where all could.
 #[cfg(feature = "encoders")]
-pub(super) fn list(bad_images: &[catalex::encoder::BadImage]) -> Result<Option<Vec<u8>>> {
-    let lines: Vec<String> = bad_images.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    Ok((!lines.is_empty()).then(|| (lines.join("\n") + "\n").into_bytes()))
+impl Made {
+    /// What the encoders made, with the list of what they could not read.
+    pub(super) fn of(embedded: catalex::encoder::Embedded) -> Result<Self> {
+        let bad = &embedded.bad_images;
+        let lines: Vec<String> = bad.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let bad_images = (!bad.is_empty()).then(|| BadImages {
+            count: bad.len(),
+            left_out: bad.iter().filter(|bad| bad.left_out).map(|bad| &bad.item_id).collect::<BTreeSet<_>>().len(),
+            lines: (lines.join("\n") + "\n").into_bytes(),
+        });
+        Ok(Made { truncated_texts: embedded.truncated_texts, features: embedded.features, bad_images })
+    }
 }
 
-/// What was encoded, and what was not.
-#[cfg(feature = "encoders")]
-pub(super) fn summary(embedded: &catalex::encoder::Embedded, listed: &std::path::Path) -> String {
-    use std::fmt::Write;
-
-    let features = &embedded.features;
-    let mut out = format!("items              {}\n", features.len());
-    for modality in features.modalities() {
-        let missing = modality.present.iter().filter(|&&present| !present).count();
-        let _ = writeln!(out, "{:<18} {} numbers an item, missing {missing}", modality.name, modality.dim());
+impl Made {
+    /// What was encoded, and what was not.
+    fn summary(&self, list: &Path) -> String {
+        let mut out = format!("items              {}\n", self.features.len());
+        for modality in self.features.modalities() {
+            let missing = modality.present.iter().filter(|&&present| !present).count();
+            let _ = writeln!(out, "{:<18} {} numbers an item, missing {missing}", modality.name, modality.dim());
+        }
+        let _ = writeln!(out, "texts cut short    {}", self.truncated_texts);
+        if let Some(bad) = &self.bad_images {
+            let _ = writeln!(out, "unreadable images  {}, listed in {}", bad.count, list.display());
+            let _ = writeln!(out, "items left out     {}, which have nothing else", bad.left_out);
+        }
+        out
     }
-    let _ = writeln!(out, "texts cut short    {}", embedded.truncated_texts);
-    let bad = embedded.bad_images.len();
-    if bad > 0 {
-        let left_out = embedded.bad_images.iter().filter(|bad| bad.left_out).count();
-        let _ = writeln!(out, "unreadable images  {bad}, listed in {}", listed.display());
-        let _ = writeln!(out, "items left out     {left_out}, which have nothing else");
-    }
-    out
-}
-
-#[cfg(not(feature = "encoders"))]
-pub(super) fn run(_args: EmbedArgs, _progress: &dyn Progress) -> Result<()> {
-    Err(super::not_built("catalex embed", "encoders"))
 }

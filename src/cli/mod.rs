@@ -1,5 +1,6 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod behaviour;
 mod build;
 mod cards;
 #[cfg_attr(

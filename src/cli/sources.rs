@@ -14,6 +14,7 @@ use catalex::{
     catalog::{CatalogSpec, TextSpec},
     encoder::{Embedded, ImageEncoder, OnBadImage, Runtime, TextEncoder, embed},
     error::Error,
+    features::Modality,
     progress::Progress,
 };
 
@@ -47,11 +48,12 @@ pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> Result<Ca
     })
 }
 
-/// Runs the encoders that were asked for over a catalog.
+/// Runs the encoders that were asked for over a catalog; a modality that is there already joins what they make.
 #[cfg(feature = "encoders")]
 pub(super) fn encode_catalog(
     catalog: &Path,
     options: &EncodeOptions,
+    ready: Option<Modality>,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
@@ -78,7 +80,7 @@ pub(super) fn encode_catalog(
     let runtime = Runtime::load(&onnx_runtime(), threads)?;
     let mut text = options.text_encoder.as_deref().map(|folder| TextEncoder::load(folder, &runtime)).transpose()?;
     let mut image = options.image_encoder.as_deref().map(|folder| ImageEncoder::load(folder, &runtime)).transpose()?;
-    Ok(embed(&spec, text.as_mut(), image.as_mut(), on_bad_image, progress)?)
+    Ok(embed(&spec, text.as_mut(), image.as_mut(), ready, on_bad_image, progress)?)
 }
 
 /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` laid out, else the system's.

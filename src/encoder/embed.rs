@@ -71,7 +71,8 @@ pub struct Embedded {
 }
 
 /// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality; one with several
-/// passages or pictures has the mean of their vectors.
+/// passages or pictures has the mean of their vectors. A modality that is `ready`, with a row an item of the catalog, joins
+/// them.
 ///
 /// Ids are checked in a pass of their own first: a repeated one must not come to light after hours of encoding.
 ///
@@ -82,6 +83,7 @@ pub fn embed(
     spec: &CatalogSpec,
     text: Option<&mut TextEncoder>,
     image: Option<&mut ImageEncoder>,
+    ready: Option<Modality>,
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
@@ -97,6 +99,7 @@ pub fn embed(
         modalities.push(modality);
         bad_images = bad;
     }
+    modalities.extend(ready);
     let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
     Ok(Embedded { features: Features::new(item_ids, modalities)?, truncated_texts, bad_images })
 }

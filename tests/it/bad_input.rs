@@ -144,6 +144,16 @@ fn write_inputs(folder: &Path) {
         &at("float-id.parquet"),
         vec![("id", Arc::new(Float32Array::from(vec![1.0]))), ("t", strings(vec![Some("x")]))],
     );
+    // Interactions.
+    fs::write(at("did.csv"), "user,item,time\nu,1,3\nu,2,4\nv,1,5\n").unwrap();
+    fs::write(at("undated.csv"), "user,item,time\nu,1,3\nu,2,soon\n").unwrap();
+    fs::write(at("nobody.csv"), "user,item\nu,1\n,2\n").unwrap();
+    fs::write(at("u.data"), "1\t2\t3\t881250949\n").unwrap();
+    fs::write(at("did.txt"), "u 1 2\nv 1\n").unwrap();
+    fs::write(at("single.txt"), "u 1\nv 2\nw 1 1\n").unwrap();
+    fs::write(at("others.txt"), "u x1 x2\n").unwrap();
+    fs::write(at("alone.txt"), "u 1 2\nv\n").unwrap();
+    fs::write(at("three.csv"), "id,t\n1,x\n2,y\n3,z\n").unwrap();
     // Pictures.
     let smile = fs::read(super::support::root().join("fixtures/emoji/images/1F600.png")).unwrap();
     fs::write(at("good.png"), &smile).unwrap();
@@ -463,6 +473,36 @@ const FROZEN: &[Case] = &[
         "vocab @t.parquet --out @o --tokenizer @hf --begin-token :",
         1,
         &["ordinary text", "marker"],
+    ),
+    Case("no interactions", "embed @c.csv --interactions @nowhere.csv --out @o", 1, &["nowhere.csv", "a line a user"]),
+    Case("empty interactions", "embed @c.csv --interactions @empty --out @o", 1, &["empty", "an empty file"]),
+    Case("a table without a name", "embed @c.csv --interactions @u.data --out @o", 1, &["u.data", ".txt for lines"]),
+    Case("no such users", "embed @c.csv --interactions @c.csv --out @o", 1, &["user_id", "one of: id, t"]),
+    Case(
+        "no such items",
+        "embed @c.csv --interactions @did.csv --interactions-item sku --out @o",
+        1,
+        &["sku", "one of: user, item, time"],
+    ),
+    Case("nobody did it", "embed @c.csv --interactions @nobody.csv --out @o", 1, &["row 2", "user", "an id"]),
+    Case("no date", "embed @c.csv --interactions @undated.csv --out @o", 1, &["row 2", "time", "soon"]),
+    Case("a user alone", "embed @c.csv --interactions @alone.txt --out @o", 1, &["alone.txt", "line 2"]),
+    Case("single items", "embed @c.csv --interactions @single.txt --out @o", 1, &["two different items", "3 users"]),
+    Case("all held out", "embed @c.csv --interactions @did.txt --hold-out-last 1 --out @o", 1, &["hold out less"]),
+    Case("items of others", "embed @c.csv --interactions @others.txt --out @o", 1, &["catalog", "\"1\"", "\"x1\""]),
+    Case("nobody used it", "embed @three.csv --interactions @did.csv --out @o", 1, &["item 3", "behaviour"]),
+    Case("hold out of what", "embed @c.csv --hold-out-last 1 --out @o", 2, &["hold-out-last", "--interactions"]),
+    Case(
+        "no window",
+        "embed @c.csv --interactions @did.csv --behaviour-window 0 --out @o",
+        2,
+        &["behaviour-window", "1 to 1000"],
+    ),
+    Case(
+        "no damping",
+        "embed @c.csv --interactions @did.csv --popularity-damping 2 --out @o",
+        2,
+        &["popularity-damping", "0 to 1"],
     ),
 ];
 

@@ -10,18 +10,18 @@ const FLOORS: [&[&str]; 8] = [
     &["artifact", "item_ids"],
     &["catalog", "features"],
     &["tokenizer"],
-    &["encoder", "semantic_id", "rqvae"],
+    &["encoder", "behaviour", "semantic_id", "rqvae"],
     &["vocabulary", "quality", "index"],
     &["constraint"],
     &["cli"],
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 19] = [
+const RESIDENTS: [(&str, &[&str]); 20] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
-    ("linfa_linalg", &["vocabulary"]),
+    ("linfa_linalg", &["behaviour", "vocabulary"]),
     ("ort", &["encoder"]),
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),

@@ -129,7 +129,8 @@ fn both_forward_passes_agree_on_every_emoji() {
     let runtime = runtime();
     let mut text = TextEncoder::load(&minilm(), &runtime).unwrap();
     let mut image = ImageEncoder::load(&mobilenet(), &runtime).unwrap();
-    let features = embed(&emoji(), Some(&mut text), Some(&mut image), OnBadImage::Error, &Silent).unwrap().features;
+    let features =
+        embed(&emoji(), Some(&mut text), Some(&mut image), None, OnBadImage::Error, &Silent).unwrap().features;
     assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));
     assert_parity(&features, TrainConfig { epochs: 4, ..TrainConfig::default() });
 }
