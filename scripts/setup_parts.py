@@ -226,13 +226,16 @@ class SmolLm2(Part):
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    def __init__(self, name: str, folder: str, requirements: Path, size: int) -> None:
+    def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
+        """`alone` names packages that are installed without what they ask for."""
         super().__init__(name, [], size)
         self.folder = folder
         self.requirements = requirements
+        self.alone = alone
 
     def _stamp(self) -> str:
-        return f"{platform.python_version()} {hashlib.sha256(self.requirements.read_bytes()).hexdigest()}\n"
+        content = self.requirements.read_bytes() + (self.alone.read_bytes() if self.alone else b"")
+        return f"{platform.python_version()} {hashlib.sha256(content).hexdigest()}\n"
 
     def before_packages(self, cache: Path, site_packages: Path) -> None:
         """What is laid in before pip installs the rest."""
@@ -261,29 +264,20 @@ class Venv(Part):
                 "module (on Debian and Ubuntu: apt install python3-venv), then run again"
             )
         self.before_packages(cache, next(folder.glob("lib/python*/site-packages")))
-        install = [
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--no-input",
-            "install",
-            "--quiet",
-            "--only-binary=:all:",
-        ]
-        python = folder / "bin" / "python"
-        done = subprocess.run(
-            [str(python), *install, "-r", str(self.requirements)],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        self._install(folder, self.requirements)
+        if self.alone:
+            self._install(folder, self.alone, "--no-deps")
+        (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
+
+    def _install(self, folder: Path, requirements: Path, *options: str) -> None:
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+        command = [*pip, "--quiet", "--only-binary=:all:", *options, "-r", str(requirements)]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             raise SetupError(
-                f"pip cannot install {named} ({last_line(done.stderr)}): check the network and "
+                f"pip cannot install {requirements.relative_to(ROOT)} ({last_line(done.stderr)}): check the network and "
                 "the free disk space, then run again"
             )
-        (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
 
 class TestVenv(Venv):
@@ -291,7 +285,8 @@ class TestVenv(Venv):
 
     def __init__(self) -> None:
         requirements = PYTHON / "requirements-test.txt"
-        super().__init__("the Python test environment", "venv", requirements, 2_100_000_000)
+        alone = PYTHON / "requirements-test-alone.txt"
+        super().__init__("the Python test environment", "venv", requirements, 2_100_000_000, alone)
         self.torch: Wheel | None = None
         if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
             self.torch = torch_wheel(f"{sys.version_info.major}.{sys.version_info.minor}")
