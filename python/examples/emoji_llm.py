@@ -76,7 +76,7 @@ def unpack(gguf: Path, out: Path) -> None:
 
 def vocabulary(arguments: argparse.Namespace, index: Path, llm: Path, method: str) -> Path:
     """The tokenizer with the new tokens, and their rows' start values."""
-    out = arguments.out / f"vocabulary-{method}"
+    out: Path = arguments.out / f"vocabulary-{method}"
     command = [arguments.catalex, "vocab", index, "--tokenizer", llm, "--llm", llm, "--start-values", method]
     command += ["--catalog", CATALOG, "--text", "label,tags", "--out", out, "--force"]
     subprocess.run([str(word) for word in command], check=True)
@@ -149,7 +149,7 @@ def tune(
         loss = loss_of(model, batch, pad)
         if step == 0:
             note(0, float(loss.detach()))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
