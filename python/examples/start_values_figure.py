@@ -79,7 +79,9 @@ class Panel:
 
     def ticks(self, xs: list[tuple[float, str]], ys: list[tuple[float, str]]) -> None:
         for x, text in xs:
-            self.parts.append(f'<text x="{self.place(x, 0)[0]:.1f}" y="{MARGIN + HEIGHT + 16}" class="mid">{text}</text>')
+            self.parts.append(
+                f'<text x="{self.place(x, 0)[0]:.1f}" y="{MARGIN + HEIGHT + 16}" class="mid">{text}</text>'
+            )
         for y, text in ys:
             self.parts.append(f'<text x="{self.left - 6}" y="{self.place(0, y)[1] + 4:.1f}" class="end">{text}</text>')
 
@@ -131,7 +133,7 @@ def svg(panels: list[Panel], names: list[str]) -> str:
     parts = [part for panel in panels for part in panel.parts]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
             f'<style>{style}</style><rect width="{width}" height="{height}" fill="white"/>',
             *parts,
             *legend,

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
-from catalex.llm import apply_start_values
 from safetensors import safe_open
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+from catalex.llm import apply_start_values
 
 WORDS = ["[UNK]", "red", "green", "blue", "pen", "lamp", "chair", "of", "wood", "steel", "glass", "old"]
 SIZES = [16, 16]
@@ -70,7 +71,9 @@ def architectures() -> dict[str, Any]:
     bert = {**decoder, "intermediate_size": 16}
     return {
         "llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**llama)),
-        "llama-tied": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**llama, tie_word_embeddings=True)),
+        "llama-tied": lambda: transformers.LlamaForCausalLM(
+            transformers.LlamaConfig(**llama, tie_word_embeddings=True)
+        ),
         "gpt2": lambda: transformers.GPT2LMHeadModel(
             transformers.GPT2Config(**common, n_embd=16, n_layer=1, n_head=2, n_positions=32)
         ),

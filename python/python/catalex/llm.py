@@ -39,8 +39,8 @@ def apply_start_values(model: PreTrainedModel, path: str | Path, *, pad_to_multi
     old, dim = embeddings.shape
     if first > old or rows["input_embeddings"].shape != (n, dim):
         raise ValueError(
-            f"{path} has rows of {rows['input_embeddings'].shape[1]} numbers for ids from {first} on, and the model has "
-            f"{old} rows of {dim}: name the start values that were made for this model"
+            f"{path} has rows of {rows['input_embeddings'].shape[1]} numbers for ids from {first} on, and the model "
+            f"has {old} rows of {dim}: name the start values that were made for this model"
         )
     if first + n > old or pad_to_multiple_of:
         total = max(first + n, old)
