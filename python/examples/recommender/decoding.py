@@ -1,0 +1,75 @@
+"""Beam search that can only say IDs that items have."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .histories import Rows
+from .model import Decoder
+
+BEAMS = 20
+
+
+class Tree:
+    """All prefixes of all IDs as tables: which prefix a prefix and a code lead to, -1 where no item goes on so."""
+
+    def __init__(self, codes: Rows, codebook_sizes: list[int]) -> None:
+        self.next: list[torch.Tensor] = []
+        at = np.zeros(len(codes), np.int64)
+        prefixes = 1
+        for level, size in enumerate(codebook_sizes):
+            pairs = at * size + codes[:, level]
+            distinct, at = np.unique(pairs, return_inverse=True)
+            table = np.full((prefixes, size), -1, np.int64)
+            table.reshape(-1)[distinct] = np.arange(len(distinct))
+            self.next.append(torch.from_numpy(table))
+            prefixes = len(distinct)
+        # Items that share an ID are all of its items.
+        order = np.argsort(at, kind="stable")
+        self.items = np.split(order, np.cumsum(np.bincount(at))[:-1])
+
+
+@torch.no_grad()
+def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, offsets: list[int], batch: int = 128) -> Rows:
+    """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`; -1
+    where there are fewer."""
+    model.eval()
+    found = [_search(model, tree, rows, offsets) for rows in histories.split(batch)]
+    return torch.cat(found).numpy()
+
+
+def _search(model: Decoder, tree: Tree, histories: torch.Tensor, offsets: list[int]) -> torch.Tensor:
+    users, length = histories.shape
+    scores, past = model(histories)
+    scores = scores[:, -1:]
+    at = torch.zeros(users, 1, dtype=torch.long)
+    total = torch.zeros(users, 1)
+    for level, (table, offset) in enumerate(zip(tree.next, offsets, strict=True)):
+        size = table.shape[1]
+        children = table[at.clamp_min(0)]
+        likely = scores.log_softmax(-1)[:, :, offset : offset + size]
+        # A beam that has come to nothing stays at nothing.
+        likely = likely.masked_fill((children < 0) | (at < 0).unsqueeze(-1), -torch.inf)
+        both = (total.unsqueeze(-1) + likely).flatten(1)
+        total, best = both.topk(min(BEAMS, both.shape[1]), dim=1)
+        beam, code = best // size, best % size
+        at = torch.where(total.isfinite(), children.flatten(1).gather(1, best), -1)
+        if level + 1 < len(offsets):
+            row = (torch.arange(users).unsqueeze(1) * likely.shape[1] + beam).flatten()
+            past = [(k[row], v[row]) for k, v in past]
+            scores, past = model((code + offset).view(-1, 1), length + level, past)
+            scores = scores.view(users, -1, scores.shape[-1])
+    return torch.nn.functional.pad(at, (0, BEAMS - at.shape[1]), value=-1)
+
+
+def credited(leaves: Rows, tree: Tree, seen: list[Rows], seed: int) -> Rows:
+    """Items for leaves, `(users, 10)`, without those that the user has seen. Of items that share an ID one is drawn:
+    who guesses an ID of n items is right one time in n, so collisions earn nothing."""
+    rng = np.random.default_rng(seed)
+    ranked = np.full((len(leaves), 10), -1)
+    for user, (row, old) in enumerate(zip(leaves, seen, strict=True)):
+        items = [rng.choice(tree.items[leaf]) for leaf in row if leaf >= 0]
+        kept = [item for item in items if item not in set(old.tolist())][:10]
+        ranked[user, : len(kept)] = kept
+    return ranked

@@ -1,0 +1,85 @@
+"""Training of the decoder on one kind of IDs, and its figures."""
+
+from __future__ import annotations
+
+import copy
+import sys
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .baselines import recall_and_ndcg
+from .decoding import Tree, credited, recommend
+from .histories import Histories, Rows
+from .model import Decoder, Size
+
+BATCH = 128
+
+
+def tokens_of(items: list[Rows], codes: torch.Tensor, history: int, padding: int) -> torch.Tensor:
+    """The tokens of the last `history` items of each user, padded on the left, `(users, history * levels)`."""
+    rows = torch.full((len(items), history, codes.shape[1]), padding)
+    for row, user in zip(rows, items, strict=True):
+        last = user[-history:]
+        row[history - len(last) :] = codes[torch.from_numpy(last)]
+    return rows.flatten(1)
+
+
+def windows(training: list[Rows], history: int, rng: np.random.Generator) -> list[Rows]:
+    """A stretch of at most `history + 1` items of each user, drawn anew each epoch."""
+    found = []
+    for items in training:
+        end = rng.integers(min(len(items), history + 1), len(items) + 1)
+        found.append(items[max(0, end - history - 1) : end])
+    return found
+
+
+def evaluate(
+    model: Decoder, tree: Tree, data: Histories, codes: torch.Tensor, *, offsets: list[int], held_out: int, seed: int
+) -> dict[str, float]:
+    """Recall and NDCG of the last (1) or last but one (2) item of every user."""
+    queries, targets = data.queries(held_out)
+    history = tokens_of(queries, codes, model.size.history, model.padding)
+    leaves = recommend(model, tree, history, offsets)
+    return recall_and_ndcg(credited(leaves, tree, queries, seed), targets)
+
+
+def train(
+    data: Histories, codes: Rows, codebook_sizes: list[int], *, size: Size, epochs: int, seed: int, patience: int = 4
+) -> dict[str, float]:
+    """Trains on all but the last two items, keeps the state that does best on the last but one, and returns the figures
+    of the last."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(codebook_sizes)[:-1]])
+    words = torch.from_numpy(codes.astype(np.int64) + offsets)
+    tree, starts = Tree(codes.astype(np.int64), codebook_sizes), offsets.tolist()
+    model = Decoder(size, codebook_sizes)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 2e-3, total_steps=epochs * (len(data.users) // BATCH + 1), pct_start=0.1
+    )
+    best, kept, since = -1.0, copy.deepcopy(model.state_dict()), 0
+    for epoch in range(1, epochs + 1):
+        model.train()
+        rows = tokens_of(windows(data.training(), size.history, rng), words, size.history + 1, model.padding)
+        for batch in rows[torch.from_numpy(rng.permutation(len(rows)))].split(BATCH):
+            scores, _ = model(batch[:, :-1])
+            loss = functional.cross_entropy(scores.flatten(0, 1), batch[:, 1:].flatten(), ignore_index=model.padding)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+        if epoch % 5 == 0 or epoch == epochs:
+            found = evaluate(model, tree, data, words, offsets=starts, held_out=2, seed=seed)["NDCG@10"]
+            print(f"  epoch {epoch}: loss {loss.item():.3f}, validation NDCG@10 {found:.4f}", file=sys.stderr)
+            if found > best:
+                best, kept, since = found, copy.deepcopy(model.state_dict()), 0
+            else:
+                since += 1
+            if since >= patience:
+                break
+    model.load_state_dict(kept)
+    return evaluate(model, tree, data, words, offsets=starts, held_out=1, seed=seed)
