@@ -142,7 +142,7 @@ fn every_flipped_byte_and_every_cut_is_noticed() {
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 4;
-        assert!(matches!(load(&bytes), Err(Error::File { .. })), "byte {at}");
+        assert!(matches!(load(&bytes), Err(Error::Artifact { .. })), "byte {at}");
         assert!(load(&whole[..at]).is_err(), "cut at {at}");
     }
     load(&whole).unwrap();
