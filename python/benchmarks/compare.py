@@ -75,7 +75,8 @@ def row(data: Data, name: str, peer: Peer, seed: int) -> list[str]:
 
 def table(data: Data, peers: dict[str, Peer], seed: int) -> None:
     label = ["agreement with labels, depth 1 2 3"] if data.labels is not None else []
-    head = ["quantizer", "error trained / held out", "duplicates trained / all", "new items not alone", "perplexity a level", "codes used a level"]
+    head = ["quantizer", "error trained / held out", "duplicates trained / all", "new items not alone"]
+    head += ["perplexity a level", "codes used a level"]
     head += ["recall by prefix all / held out", "recall by decoded vector all / held out", *label, "time"]
     print(f"\n### {data.name}: {len(data.vectors):,} x {data.vectors.shape[1]:,}\n")
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)
@@ -102,16 +103,17 @@ def main() -> None:
     peers = {
         "catalex": catalex(options.catalex, []),
         "catalex, no refinement": catalex(options.catalex, ["--refine-iterations", "0", "--epochs", "0"]),
-        f"LC-Rec's recipe, {LC_REC_EPOCHS} of its 10,000 epochs": catalex(
-            options.catalex, ["--recipe", "lc-rec", "--epochs", str(LC_REC_EPOCHS)]
-        ),
         "RQ-KMeans, greedy": rq_kmeans,
         "FAISS, beam 1": faiss_residual(beam=1, refined=False),
         "FAISS, beam 5": faiss_residual(beam=5, refined=False),
         "FAISS, beam 5, refined": faiss_residual(beam=5, refined=True),
+        "vector-quantize-pytorch": residual_vq,
+        # The slow ones last.
         "semantic-id RQKMeans": semantic_id_package,
         "semantic-id RQVAE": semantic_id_rq_vae,
-        "vector-quantize-pytorch": residual_vq,
+        f"LC-Rec's recipe, {LC_REC_EPOCHS} of its 10,000 epochs": catalex(
+            options.catalex, ["--recipe", "lc-rec", "--epochs", str(LC_REC_EPOCHS)]
+        ),
     }
     for name in options.sets.split(","):
         if name == "emoji":
