@@ -187,7 +187,7 @@ fn image_modality(
         return Err(nobody_has(IMAGE, "the picture column is empty; name another with --image"));
     }
     if let Some(bad) = bad_images.first().filter(|_| means.counts.iter().all(|&count| count == 0)) {
-        let got = format!("none; of item {}: {}", bad.item_id, bad.got);
+        let got = format!("none; of item {}, expected {}, got {}", bad.item_id, bad.expected, bad.got);
         let help = "check the paths: relative ones start from the catalog's folder";
         return Err(Error::data(format!("modality {IMAGE}"), "at least one picture that can be read", got, help));
     }
