@@ -10,6 +10,9 @@ use crate::errors::{mismatch, to_py};
 use crate::subset::Subset;
 use crate::trie::{Trie, checked, without_tokens};
 
+/// What [`Decoder::allowed`] answers.
+type Allowed<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
+
 /// A trie and the rules for its IDs.
 #[pyclass(frozen, module = "catalex._native", name = "Decoder")]
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl Decoder {
     /// Masks a matrix of scores (float32, float64, or 16-bit floats as int16) in place, or into `out`. `lowest` is minus
     /// infinity for int16.
     #[pyo3(signature = (said, prompt, subsets, scores, out=None, lowest=i16::MIN))]
+    #[allow(clippy::too_many_arguments, reason = "they are Python's")]
     fn mask(
         &self,
         py: Python<'_>,
@@ -74,7 +78,7 @@ impl Decoder {
         prompt: usize,
         subsets: Option<Vec<Option<Py<Subset>>>>,
         logits: usize,
-    ) -> PyResult<(Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>)> {
+    ) -> PyResult<Allowed<'py>> {
         let decoding = self.decoding()?;
         let (rows, said) = (said.shape()[0], contiguous(&said)?);
         let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;

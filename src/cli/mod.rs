@@ -45,7 +45,7 @@ enum Verb {
     /// Make an index of a catalog: encode, train, tokenize and write the vocabulary, all in one go.
     Build(Box<build::BuildArgs>),
     /// Run the text and image encoders over a catalog.
-    Embed(embed::EmbedArgs),
+    Embed(Box<embed::EmbedArgs>),
     /// Train the RQ-VAE on features.
     Train(Box<train::TrainCommand>),
     /// Give every item of the features a unique semantic ID.
@@ -66,7 +66,7 @@ pub(crate) fn main() -> ExitCode {
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
-        Verb::Embed(args) => embed::run(args, &*progress),
+        Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(*args, &*progress),
