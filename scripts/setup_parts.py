@@ -275,8 +275,8 @@ class Venv(Part):
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             raise SetupError(
-                f"pip cannot install {requirements.relative_to(ROOT)} ({last_line(done.stderr)}): check the network and "
-                "the free disk space, then run again"
+                f"pip cannot install {requirements.relative_to(ROOT)} ({last_line(done.stderr)}): check the network "
+                "and the free disk space, then run again"
             )
 
 

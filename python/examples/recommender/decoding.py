@@ -30,13 +30,13 @@ class Tree:
         self.items = np.split(order, np.cumsum(np.bincount(at))[:-1])
 
 
-@torch.no_grad()
 def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, offsets: list[int], batch: int = 128) -> Rows:
     """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`; -1
     where there are fewer."""
     model.eval()
-    found = [_search(model, tree, rows, offsets) for rows in histories.split(batch)]
-    return torch.cat(found).numpy()
+    with torch.no_grad():
+        found = [_search(model, tree, rows, offsets) for rows in histories.split(batch)]
+    return np.array(torch.cat(found).numpy(), np.int64)
 
 
 def _search(model: Decoder, tree: Tree, histories: torch.Tensor, offsets: list[int]) -> torch.Tensor:

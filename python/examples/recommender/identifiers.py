@@ -23,7 +23,7 @@ def features(catalex: Path, models: Path, data: Histories, folder: Path) -> Path
         table.writerow(["id", "title", "genres"])
         table.writerows(zip(range(data.n_items), data.titles, data.genres, strict=True))
     if not out.is_file():
-        encoder = ["--text", "title,genres", "--text-encoder", models / "minilm"]
+        encoder: list[str | Path] = ["--text", "title,genres", "--text-encoder", models / "minilm"]
         subprocess.run([catalex, "embed", catalog, "--id", "id", *encoder, "--out", out], check=True)
     return out
 
@@ -45,8 +45,7 @@ def of_faiss(vectors: Path, seed: int) -> Rows:
     quantizer = faiss.ResidualQuantizer(x.shape[1], LEVELS, CODES.bit_length() - 1)
     quantizer.cp.seed = seed
     quantizer.train(x)
-    packed = quantizer.compute_codes(x)
-    return packed.astype(np.int64)
+    return np.array(quantizer.compute_codes(x), np.int64)
 
 
 def random_unique(n_items: int, seed: int) -> Rows:

@@ -24,7 +24,7 @@ class Size:
     history: int = 20
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     """Attention to what came before, then a perceptron, both beside a skip."""
 
     def __init__(self, size: Size) -> None:
@@ -54,7 +54,7 @@ class Block(nn.Module):
 Past = list[tuple[Tensor, Tensor]]
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module):  # type: ignore[misc]
     """Histories are padded on the left, with the token `padding`."""
 
     def __init__(self, size: Size, codebook_sizes: list[int]) -> None:

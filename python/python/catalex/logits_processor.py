@@ -116,7 +116,7 @@ class LogitsProcessor:
         scores = scores.detach().contiguous()
         masked = scores if self._in_place else torch.empty_like(scores)
 
-        def bits(tensor: torch.Tensor) -> npt.NDArray[Any]:
+        def bits(tensor: torch.Tensor) -> Any:
             return (tensor.view(torch.int16) if kind in LOWEST else tensor).numpy()
 
         out = None if self._in_place else bits(masked)
