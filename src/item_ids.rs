@@ -137,6 +137,11 @@ impl ItemIds {
         Ok(())
     }
 
+    /// The row of each id, by the id as text: for what is matched with another file, whose ids may be of the other type.
+    pub fn rows_by_text(&self) -> HashMap<String, usize> {
+        (0..self.len()).map(|row| (self.text(row), row)).collect()
+    }
+
     /// The ids of some rows, in the order in which the rows are named.
     pub fn select(&self, rows: &[usize]) -> Self {
         match self {

@@ -70,7 +70,7 @@ struct Rows {
 
 impl Rows {
     fn of(ids: &ItemIds) -> Self {
-        Rows { by_id: (0..ids.len()).map(|row| (ids.text(row), row)).collect(), count: ids.len() }
+        Rows { by_id: ids.rows_by_text(), count: ids.len() }
     }
 
     fn find(&self, ids: &ItemIds, at: usize) -> Option<usize> {

@@ -1,6 +1,5 @@
 //! `catalex constrain`.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,7 +95,7 @@ fn token_ids(args: &ConstrainArgs, table: &TokenTable) -> Result<Option<TokenIds
 fn only(path: &Path, table: &TokenTable) -> Result<Vec<u32>> {
     let help = "write one id of the token table a line";
     let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-    let row_of: HashMap<String, usize> = (0..table.item_ids.len()).map(|row| (table.item_ids.text(row), row)).collect();
+    let row_of = table.item_ids.rows_by_text();
     let mut chosen = vec![false; table.item_ids.len()];
     for (line, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
         let Some(&row) = row_of.get(id) else {

@@ -1,7 +1,5 @@
 //! Titles of a token table's items, from the catalog.
 
-use std::collections::HashMap;
-
 use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
@@ -12,7 +10,7 @@ use crate::semantic_id::TokenTable;
 /// # Errors
 /// As [`CatalogReader`]; [`Error::Item`] for an item of the table that the catalog does not have.
 pub fn titles(catalog: &CatalogSpec, table: &TokenTable) -> Result<Vec<String>> {
-    let row_of: HashMap<String, usize> = (0..table.item_ids.len()).map(|row| (table.item_ids.text(row), row)).collect();
+    let row_of = table.item_ids.rows_by_text();
     let mut titles: Vec<Option<String>> = vec![None; table.item_ids.len()];
     for batch in CatalogReader::open(catalog)? {
         let batch = batch?;

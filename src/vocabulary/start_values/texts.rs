@@ -41,8 +41,7 @@ impl ItemTokens {
         let mut encoder = Tokenizer::from_file(tokenizer).map_err(|e| unusable(e.to_string()))?;
         encoder.with_padding(None);
         encoder.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
-        let places: HashMap<String, usize> =
-            (0..table.item_ids.len()).map(|row| (table.item_ids.text(row), row)).collect();
+        let places = table.item_ids.rows_by_text();
         let mut ids: Vec<Option<Vec<u32>>> = vec![None; places.len()];
         progress.begin("read texts", Some(places.len() as u64), "items");
         for batch in CatalogReader::open(catalog)? {
