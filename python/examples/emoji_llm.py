@@ -29,7 +29,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from catalex.llm import apply_start_values
+from catalex import LogitsProcessor, Trie, apply_start_values
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "fixtures" / "emoji" / "catalog.parquet"
@@ -160,49 +160,32 @@ def tune(
     return curve
 
 
-Allowed = Callable[[list[int]], list[int]]
-
-
-def constraint(ids: list[list[int]], eos: int) -> Allowed:
-    """What may be said after the first tokens of an answer, so that it is one of these IDs: a dict of all prefixes."""
-    following: dict[tuple[int, ...], set[int]] = defaultdict(set)
-    for one in ids:
-        for at, token in enumerate([*one, eos]):
-            following[tuple(one[:at])].add(token)
-    allowed = {prefix: sorted(tokens) for prefix, tokens in following.items()}
-    return lambda said: allowed.get(tuple(said), [eos])
-
-
-def ask(model: Any, prompts: list[list[int]], pad: int, levels: int, allowed: Allowed | None) -> list[list[list[int]]]:
-    """The answers of a beam search to each prompt, the most likely one first."""
+def ask(
+    model: Any, prompts: list[list[int]], pad: int, levels: int, held: LogitsProcessor | None
+) -> list[list[list[int]]]:
+    """The answers of a beam search to each prompt, the most likely one first; `held` to IDs of items or not."""
     model.eval()
+    options: dict[str, Any] = {"num_beams": BEAMS, "num_return_sequences": BEAMS, "max_new_tokens": levels}
+    if held is not None:
+        # The one place where IDs are held to those of items.
+        options["logits_processor"] = [held]
     answers = []
     for prompt in prompts:
-        options: dict[str, Any] = {}
-        if allowed is not None:
-            # The one place where IDs are held to those of items.
-            options["prefix_allowed_tokens_fn"] = Bound(allowed, len(prompt))
         ids = torch.tensor([prompt])
         mask = torch.ones_like(ids)
-        options |= {"num_beams": BEAMS, "num_return_sequences": BEAMS, "max_new_tokens": levels, "do_sample": False}
         with torch.no_grad():
-            said = model.generate(input_ids=ids, attention_mask=mask, pad_token_id=pad, **options)
+            said = model.generate(input_ids=ids, attention_mask=mask, pad_token_id=pad, do_sample=False, **options)
         answers.append([row[len(prompt) :].tolist() for row in said])
     return answers
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A constraint for answers to a prompt of this length."""
-
-    allowed: Allowed
-    prompt: int
-
-    def __call__(self, _row: int, said: torch.Tensor) -> list[int]:
-        return self.allowed(said[self.prompt :].tolist())
+def padding(tokenizer: Any) -> int:
+    """The id that fills up short rows."""
+    pad = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if pad is None else pad)
 
 
-def measure(model: Any, emoji: list[Emoji], questions: list[Emoji], tokenizer: Any, pad: int) -> dict[str, float]:
+def measure(model: Any, emoji: list[Emoji], questions: list[Emoji], tokenizer: Any, held_to: Trie) -> dict[str, float]:
     """Shares of valid IDs and of answers in the right subgroup."""
 
     def encode(text: str) -> list[int]:
@@ -210,10 +193,11 @@ def measure(model: Any, emoji: list[Emoji], questions: list[Emoji], tokenizer: A
 
     by_id = {tuple(encode(one.semantic_id)): one for one in emoji}
     levels = len(next(iter(by_id)))
-    eos = tokenizer.eos_token_id
     prompts = [encode(f"Emoji for {one.text} =") for one in questions]
+    pad, eos = padding(tokenizer), tokenizer.eos_token_id
     free = ask(model, prompts, pad, levels, None)
-    held = ask(model, prompts, pad, levels, constraint([list(one) for one in by_id], eos))
+    processor = LogitsProcessor(held_to, start="always", after="eos", eos_token_id=eos)
+    held = ask(model, prompts, pad, levels, processor)
 
     def shares(answers: list[list[list[int]]]) -> tuple[float, float, float]:
         valid = right = first = 0
@@ -262,12 +246,13 @@ def one_method(arguments: argparse.Namespace, index: Path, llm: Path, method: st
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pad = padding(tokenizer)
     pairs = examples(told, encode, tokenizer.eos_token_id)
     held_out = examples(questions, encode, tokenizer.eos_token_id)[::2]
     curve = tune(model, pairs, held_out, size=size, pad=pad, seed=arguments.seed)
+    trie = Trie.from_table(index, folder)
     # Asking is quicker without the adapters' own layers.
-    return {"curve": curve, **measure(model.merge_and_unload(), emoji, questions, tokenizer, pad)}
+    return {"curve": curve, **measure(model.merge_and_unload(), emoji, questions, tokenizer, trie)}
 
 
 def main() -> None:

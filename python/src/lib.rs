@@ -4,6 +4,8 @@
 
 mod decoder;
 mod errors;
+mod facets;
+mod fm_index;
 mod subset;
 mod token_ids;
 mod trie;
@@ -17,5 +19,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<token_ids::TokenIds>()?;
     module.add_class::<trie::Trie>()?;
     module.add_class::<subset::Subset>()?;
+    module.add_class::<fm_index::FmIndex>()?;
+    module.add_class::<fm_index::Occurrences>()?;
+    module.add_class::<facets::FacetTokenizer>()?;
+    module.add_function(wrap_pyfunction!(facets::trans_rec, module)?)?;
     module.add_class::<decoder::Decoder>()
 }

@@ -143,7 +143,7 @@ impl Trie {
         self.layout.levels.len()
     }
 
-    /// Bytes it takes, in memory and as a file.
+    /// Bytes it takes in memory; a file has 64 more, its checksum.
     pub fn size(&self) -> usize {
         self.layout.end
     }

@@ -100,6 +100,68 @@ class Trie:
     def __len__(self) -> int: ...
 
 @final
+class FacetTokenizer:
+    """The tokenizer of a language model, for identifiers of several facets."""
+
+    @staticmethod
+    def load(folder: _Path) -> FacetTokenizer:
+        """Reads `tokenizer.json` of a Hugging Face folder."""
+    def token_id(self, token: str) -> int | None:
+        """The id of a token, such as the one that ends a text."""
+    def tokenize(self, facets: Sequence[str]) -> list[list[int]]:
+        """The token ids of each facet, as parts of the one text they are joined to, without special tokens."""
+
+def trans_rec(id: str, attributes: Sequence[str], title: str) -> list[str]:
+    """Number, attributes and title of an item as TransRec writes them, three facets."""
+
+@final
+class Occurrences:
+    """The occurrences of a piece; good for the index that gave them alone."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the piece."""
+    def __len__(self) -> int: ...
+
+@final
+class FmIndex:
+    """All pieces of all items' identifiers."""
+
+    @staticmethod
+    def from_documents(documents: Sequence[Sequence[Sequence[int]]]) -> FmIndex:
+        """The index of items, each a list of facets, each a list of token ids."""
+    @staticmethod
+    def load(path: _Path) -> FmIndex:
+        """Maps a file that `save` wrote into memory, and checks it."""
+    def save(self, path: _Path, *, force: bool = False) -> None:
+        """Writes it to a file."""
+    @property
+    def facets(self) -> int:
+        """Facets an item."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes it takes."""
+    def range(self, tokens: Sequence[int]) -> Occurrences:
+        """The occurrences of a piece of any identifier."""
+    def count(self, tokens: Sequence[int]) -> int:
+        """How often a piece occurs."""
+    def anywhere(self) -> Occurrences:
+        """Every place of every item."""
+    def beginnings(self) -> Occurrences:
+        """The beginning of every item."""
+    def extend(self, found: Occurrences, token: int) -> Occurrences:
+        """The occurrences of the piece with one token more."""
+    def continuations(self, found: Occurrences) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], int]:
+        """The tokens that follow, in ascending order; how many occurrences each follows; how many end an item."""
+    def locate(self, found: Occurrences, limit: int | None = None) -> list[tuple[int, int, int]]:
+        """Item, facet and place in the facet at which the occurrences begin; at most `limit` of them."""
+    def items(self, found: Occurrences) -> list[int]:
+        """The items in which the piece occurs, in ascending order, each once."""
+    def document(self, item: int) -> list[list[int]]:
+        """The facets of an item as token ids."""
+    def __len__(self) -> int: ...
+
+@final
 class Decoder:
     """A trie and the rules for its IDs; what `LogitsProcessor` calls once a step."""
 

@@ -86,7 +86,7 @@ impl FmIndex {
         self.buffer.read(&self.layout.tokens)
     }
 
-    /// Bytes it takes, in memory and as a file.
+    /// Bytes it takes in memory; a file has 64 more, its checksum.
     pub fn size(&self) -> usize {
         self.layout.end
     }

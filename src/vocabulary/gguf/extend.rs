@@ -184,7 +184,8 @@ impl<'a> Grown<'a> {
         let Some(format) = format(tensor.kind) else {
             return Err(foreign(path, format!("{name} in {READABLE}"), format!("ggml type {}", tensor.kind)));
         };
-        let length = format.length((dim * old) as usize);
+        // Rows are whole blocks.
+        let length = format.length(dim as usize).and_then(|width| width.checked_mul(old as usize));
         let bytes = length.and_then(|length| gguf.data_of(tensor).get(..length));
         let bytes = bytes.ok_or_else(|| foreign(path, format!("all of {name}"), "a file that ends before"))?;
         let (kind, number) = match tensor.kind {

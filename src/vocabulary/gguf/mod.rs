@@ -8,6 +8,8 @@
 mod dequantize;
 mod extend;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub(super) use extend::extend;
 

@@ -172,6 +172,8 @@ impl<'a> Cursor<'a, '_> {
                         let length = n.checked_mul(width).ok_or_else(|| self.cut())?;
                         self.take(length)?;
                     }
+                    // A list of lists of lists could be deeper than the stack.
+                    Some(_) if kind == ARRAY => return Err(self.fault("lists of values", "a list of lists")),
                     Some(_) => (0..n).try_for_each(|_| self.skip_value(kind))?,
                     None => return Err(self.fault("values of kinds 0 to 12", kind)),
                 }

@@ -1,0 +1,41 @@
+//! `catalex.FacetTokenizer` and `catalex.trans_rec`.
+
+use std::path::PathBuf;
+
+use catalex::vocabulary::{FacetTokenizer as Inner, trans_rec as written};
+use pyo3::prelude::*;
+
+use crate::errors::to_py;
+
+/// The tokenizer of a language model, for identifiers of several facets.
+#[pyclass(frozen, module = "catalex", name = "FacetTokenizer")]
+#[derive(Debug)]
+pub(crate) struct FacetTokenizer {
+    inner: Inner,
+}
+
+#[pymethods]
+impl FacetTokenizer {
+    /// Reads `tokenizer.json` of a Hugging Face folder.
+    #[staticmethod]
+    fn load(py: Python<'_>, folder: PathBuf) -> PyResult<Self> {
+        Ok(FacetTokenizer { inner: py.detach(|| Inner::load(&folder)).map_err(to_py)? })
+    }
+
+    /// The id of a token, such as the one that ends a text.
+    fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_id(token)
+    }
+
+    /// The token ids of each facet, as parts of the one text they are joined to, without special tokens.
+    fn tokenize(&self, py: Python<'_>, facets: Vec<String>) -> PyResult<Vec<Vec<u32>>> {
+        py.detach(|| self.inner.tokenize(&facets)).map_err(to_py)
+    }
+}
+
+/// Number, attributes and title of an item as TransRec writes them, three facets.
+#[pyfunction]
+pub(crate) fn trans_rec(id: &str, attributes: Vec<String>, title: &str) -> [String; 3] {
+    let attributes: Vec<&str> = attributes.iter().map(String::as_str).collect();
+    written(id, &attributes, title)
+}

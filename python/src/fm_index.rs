@@ -1,0 +1,164 @@
+//! `catalex.FmIndex` and `catalex.Occurrences`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use catalex::artifact::Overwrite;
+use catalex::constraint::{Document, FmIndex as Inner, Occurrences as Found};
+use numpy::PyArray1;
+use pyo3::prelude::*;
+
+use crate::errors::{mismatch, to_py};
+
+/// What follows the occurrences of a piece: tokens, how many occurrences each follows, and how many end an item.
+type Continuations<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>, u32);
+
+/// All pieces of all items' identifiers.
+#[pyclass(frozen, module = "catalex", name = "FmIndex")]
+#[derive(Debug)]
+pub(crate) struct FmIndex {
+    inner: Arc<Inner>,
+}
+
+/// The occurrences of a piece; good for the index that gave them alone.
+#[pyclass(frozen, module = "catalex", name = "Occurrences")]
+#[derive(Debug)]
+pub(crate) struct Occurrences {
+    found: Found,
+    index: Arc<Inner>,
+}
+
+#[pymethods]
+impl FmIndex {
+    /// The index of items, each a list of facets, each a list of token ids.
+    #[staticmethod]
+    fn from_documents(py: Python<'_>, documents: Vec<Vec<Vec<u32>>>) -> PyResult<Self> {
+        let made = py.detach(|| Inner::new(documents.into_iter().map(|facets| Document { facets })));
+        Ok(FmIndex { inner: Arc::new(made.map_err(to_py)?) })
+    }
+
+    /// Maps a file that `save` wrote into memory, and checks it.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        Ok(FmIndex { inner: Arc::new(py.detach(|| Inner::load(&path)).map_err(to_py)?) })
+    }
+
+    /// Writes it to a file.
+    #[pyo3(signature = (path, *, force=false))]
+    fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
+        let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
+        py.detach(|| self.inner.save(&path, overwrite)).map_err(to_py)
+    }
+
+    /// Facets an item.
+    #[getter]
+    fn facets(&self) -> usize {
+        self.inner.facets()
+    }
+
+    /// Bytes it takes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.inner.size()
+    }
+
+    /// The occurrences of a piece of any identifier.
+    fn range(&self, tokens: Vec<u32>) -> Occurrences {
+        self.found(self.inner.range(&tokens))
+    }
+
+    /// How often a piece occurs.
+    fn count(&self, tokens: Vec<u32>) -> usize {
+        self.inner.count(&tokens)
+    }
+
+    /// Every place of every item.
+    fn anywhere(&self) -> Occurrences {
+        self.found(self.inner.anywhere())
+    }
+
+    /// The beginning of every item.
+    fn beginnings(&self) -> Occurrences {
+        self.found(self.inner.beginnings())
+    }
+
+    /// The occurrences of the piece with one token more.
+    fn extend(&self, found: &Occurrences, token: u32) -> PyResult<Occurrences> {
+        Ok(self.found(self.inner.extend(self.of_this(found)?, token)))
+    }
+
+    /// The tokens that follow, in ascending order; how many occurrences each follows; how many end an item.
+    fn continuations<'py>(&self, py: Python<'py>, found: &Occurrences) -> PyResult<Continuations<'py>> {
+        let next = self.inner.continuations(self.of_this(found)?);
+        Ok((PyArray1::from_vec(py, next.tokens), PyArray1::from_vec(py, next.counts), next.ends))
+    }
+
+    /// Item, facet and place in the facet at which the occurrences begin; at most `limit` of them.
+    #[pyo3(signature = (found, limit=None))]
+    fn locate(
+        &self,
+        py: Python<'_>,
+        found: &Occurrences,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<(usize, usize, usize)>> {
+        let found = self.of_this(found)?;
+        let places = |limit| self.inner.locate(found).take(limit).map(|at| (at.item, at.facet, at.offset)).collect();
+        Ok(py.detach(|| places(limit.unwrap_or(usize::MAX))))
+    }
+
+    /// The items in which the piece occurs, in ascending order, each once.
+    fn items(&self, py: Python<'_>, found: &Occurrences) -> PyResult<Vec<usize>> {
+        let found = self.of_this(found)?;
+        Ok(py.detach(|| self.inner.items(found)))
+    }
+
+    /// The facets of an item as token ids.
+    fn document(&self, item: usize) -> PyResult<Vec<Vec<u32>>> {
+        let document = self.inner.document(item).ok_or_else(|| {
+            let help = "items are numbered in the order in which the index was given them";
+            mismatch("item of an index", &format!("items below {}", self.inner.len()), item, help)
+        })?;
+        Ok(document.facets)
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn __repr__(&self) -> String {
+        let (items, facets, size) = (self.inner.len(), self.inner.facets(), self.inner.size());
+        format!("FmIndex({items} items, {facets} facets, {size} bytes)")
+    }
+}
+
+impl FmIndex {
+    fn found(&self, found: Found) -> Occurrences {
+        Occurrences { found, index: self.inner.clone() }
+    }
+
+    /// The occurrences, where they are those of this index.
+    fn of_this(&self, occurrences: &Occurrences) -> PyResult<Found> {
+        if Arc::ptr_eq(&self.inner, &occurrences.index) {
+            return Ok(occurrences.found);
+        }
+        let help = "use them with the index that gave them";
+        Err(mismatch("occurrences", "those of this index", "those of another", help))
+    }
+}
+
+#[pymethods]
+impl Occurrences {
+    /// Tokens of the piece.
+    #[getter]
+    fn length(&self) -> usize {
+        self.found.length()
+    }
+
+    fn __len__(&self) -> usize {
+        self.found.count()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Occurrences({} of a piece of {} tokens)", self.found.count(), self.found.length())
+    }
+}

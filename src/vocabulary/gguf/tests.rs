@@ -1,0 +1,101 @@
+//! Files of any bytes are extended or refused, and a whole one is extended to what is asked.
+
+use std::fs;
+use std::path::Path;
+
+use ndarray::Array2;
+use proptest::prelude::*;
+
+use super::extend::extend;
+use super::read::{ARRAY, Gguf, INT32, STRING, UINT32, strings};
+use crate::error::Result;
+
+const WORDS: [&str; 3] = ["a", "bc", "def"];
+const DIM: usize = 4;
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// A model of three words and one matrix of float32.
+fn small() -> Vec<u8> {
+    let mut out = b"GGUF".to_vec();
+    out.extend(3u32.to_le_bytes());
+    out.extend([1u64, 3].map(u64::to_le_bytes).concat());
+    push_text(&mut out, "general.architecture");
+    out.extend(STRING.to_le_bytes());
+    push_text(&mut out, "llama");
+    push_text(&mut out, "llama.vocab_size");
+    out.extend([UINT32, WORDS.len() as u32].map(u32::to_le_bytes).concat());
+    push_text(&mut out, "tokenizer.ggml.tokens");
+    out.extend([ARRAY, STRING].map(u32::to_le_bytes).concat());
+    out.extend((WORDS.len() as u64).to_le_bytes());
+    WORDS.iter().for_each(|word| push_text(&mut out, word));
+    push_text(&mut out, "token_embd.weight");
+    out.extend(2u32.to_le_bytes());
+    out.extend([DIM as u64, WORDS.len() as u64].map(u64::to_le_bytes).concat());
+    out.extend(0u32.to_le_bytes());
+    out.extend(0u64.to_le_bytes());
+    out.resize(out.len().next_multiple_of(32), 0);
+    (0..DIM * WORDS.len()).for_each(|i| out.extend((i as f32).to_le_bytes()));
+    out
+}
+
+/// What becomes of a file with two words more.
+fn extended(bytes: &[u8]) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("old.gguf"), folder.path().join("new.gguf"));
+    fs::write(&source, bytes).unwrap();
+    let rows = Array2::from_elem((2, DIM), 0.5);
+    extend(&source, &target, WORDS.len() as u32, &["<a_0>".into(), "<a_1>".into()], &rows, None)?;
+    Ok(fs::read(target).unwrap())
+}
+
+#[test]
+fn words_and_rows_are_added() {
+    let bytes = extended(&small()).unwrap();
+    let gguf = Gguf::read(Path::new("new.gguf"), &bytes).unwrap();
+    let words = strings(gguf.array("tokenizer.ggml.tokens", STRING).unwrap().1);
+    assert_eq!(words, [&b"a"[..], b"bc", b"def", b"<a_0>", b"<a_1>"]);
+    assert_eq!(gguf.entry("llama.vocab_size", UINT32).unwrap(), 5u32.to_le_bytes());
+    let kinds = gguf.array("tokenizer.ggml.token_type", INT32).unwrap().1;
+    assert_eq!(kinds, [1i32, 1, 1, 4, 4].map(i32::to_le_bytes).concat());
+    assert_eq!(gguf.tensors[0].shape, [DIM as u64, 5]);
+    let numbers = (0..12).map(|i| i as f32).chain([0.5; 8]);
+    assert!(gguf.data_of(&gguf.tensors[0]).starts_with(&numbers.flat_map(f32::to_le_bytes).collect::<Vec<_>>()));
+}
+
+#[test]
+fn lists_of_lists_are_refused_however_deep() {
+    let mut bytes = b"GGUF".to_vec();
+    bytes.extend(3u32.to_le_bytes());
+    bytes.extend([0u64, 1].map(u64::to_le_bytes).concat());
+    push_text(&mut bytes, "key");
+    bytes.extend(ARRAY.to_le_bytes());
+    for _ in 0..1_000_000 {
+        bytes.extend(ARRAY.to_le_bytes());
+        bytes.extend(1u64.to_le_bytes());
+    }
+    assert!(extended(&bytes).unwrap_err().to_string().contains("a list of lists"));
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_are_refused_or_extended(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = small();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(new) = extended(&bytes) {
+            prop_assert!(Gguf::read(Path::new("new.gguf"), &new).is_ok());
+        }
+    }
+}
