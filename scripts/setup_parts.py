@@ -240,6 +240,9 @@ class Venv(Part):
     def before_packages(self, cache: Path, site_packages: Path) -> None:
         """What is laid in before pip installs the rest."""
 
+    def after_packages(self, folder: Path) -> None:
+        """What is built when pip has installed the rest."""
+
     def missing(self, cache: Path) -> bool:
         stamp, python = cache / self.folder / "catalex-stamp", cache / self.folder / "bin" / "python"
         return not (stamp.is_file() and stamp.read_text() == self._stamp() and python.exists())
@@ -267,17 +270,25 @@ class Venv(Part):
         self._install(folder, self.requirements)
         if self.alone:
             self._install(folder, self.alone, "--no-deps")
+        self.after_packages(folder)
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
     def _install(self, folder: Path, requirements: Path, *options: str) -> None:
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-        command = [*pip, "--quiet", "--only-binary=:all:", *options, "-r", str(requirements)]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        done = self._pip(folder, requirements, ["--only-binary=:all:", *options], dict(os.environ))
         if done.returncode != 0:
             raise SetupError(
                 f"pip cannot install {requirements.relative_to(ROOT)} ({last_line(done.stderr)}): check the network "
                 "and the free disk space, then run again"
             )
+
+    def _pip(
+        self, folder: Path, requirements: Path, options: list[str], environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+        command = [*pip, "--quiet", *options, "-r", str(requirements)]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
 
 
 class TestVenv(Venv):
@@ -287,6 +298,7 @@ class TestVenv(Venv):
         requirements = PYTHON / "requirements-test.txt"
         alone = PYTHON / "requirements-test-alone.txt"
         super().__init__("the Python test environment", "venv", requirements, 2_100_000_000, alone)
+        self.compiled = PYTHON / "requirements-test-compiled.txt"
         self.torch: Wheel | None = None
         if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
             self.torch = torch_wheel(f"{sys.version_info.major}.{sys.version_info.minor}")
@@ -294,6 +306,7 @@ class TestVenv(Venv):
 
     def _stamp(self) -> str:
         laid_in = self.torch.sha256 + (SCRIPTS / "setup_torch.py").read_text(encoding="utf-8") if self.torch else ""
+        laid_in += self.compiled.read_text(encoding="utf-8")
         return super()._stamp() + hashlib.sha256(laid_in.encode()).hexdigest() + "\n"
 
     def before_packages(self, cache: Path, site_packages: Path) -> None:
@@ -305,6 +318,15 @@ class TestVenv(Venv):
                 install_torch(wheel, cache / LIBTORCH / "lib" if self.torch == TORCH else None, cuda, site_packages)
             except OSError as error:
                 disk_error(error, site_packages)
+
+    def after_packages(self, folder: Path) -> None:
+        say("compiling llama.cpp, some minutes (once: pip keeps what it has built)")
+        options = ["--no-binary", "llama-cpp-python", "--no-deps"]
+        # Any processor of this kind can run it, and pictures are not asked about.
+        environment = {**os.environ, "CMAKE_ARGS": "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"}
+        done = self._pip(folder, self.compiled, options, environment)
+        if done.returncode != 0:
+            say(f"llama.cpp does not build here, so its tests will be skipped ({last_line(done.stderr)})")
 
 
 def torch_wheel(python: str) -> Wheel | None:

@@ -3,8 +3,8 @@
     PYTHONPATH=tests python benchmarks/forms.py [ITEMS ...]
 
 in python/, with the binary in $CARGO_TARGET_DIR/release. IDs of 4 levels of 256 codes, low codes more often than high
-ones. Needs llguidance, xgrammar, outlines-core and torch. A form is left out where catalex refuses to write it; of a
-reader that gives up the reason is told.
+ones. Needs llguidance, xgrammar, outlines-core, llama-cpp-python, gguf and torch. A form is left out where catalex
+refuses to write it; of a reader that gives up the reason is told.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import llguidance.numpy
 import numpy as np
 import outlines_core
 import xgrammar
+from llama_support import LlamaGrammar
 from made import catalex, done, random_codes, write_table, write_tokenizer
 from tokenizers import Tokenizer
 
@@ -85,7 +86,22 @@ def outlines_of(path: Path, tokenizer: Path) -> Matcher:
     return begin
 
 
-READERS = {"llguidance": llguidance_of, "xgrammar": xgrammar_of, "regex": outlines_of}
+def llama_cpp_of(path: Path, tokenizer: Path) -> Matcher:
+    grammar = LlamaGrammar(path.read_text(), tokenizer)
+
+    def begin() -> Callable[[int], None]:
+        grammar.begin()
+
+        def step(token: int) -> None:
+            assert token in grammar.allowed()
+            grammar.accept(token)
+
+        return step
+
+    return begin
+
+
+READERS = {"llguidance": llguidance_of, "xgrammar": xgrammar_of, "gbnf": llama_cpp_of, "regex": outlines_of}
 
 
 def measure(items: int, folder: Path) -> None:

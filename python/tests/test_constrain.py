@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from llama_support import LlamaGrammar
 from made import Codes, done, random_codes, strangers, write_table, write_tokenizer
 from tokenizers import Tokenizer
 
@@ -159,11 +160,30 @@ def test_xgrammar_reads_the_grammar(made: Made) -> None:
 
 
 def test_llama_cpp_reads_the_grammar(made: Made) -> None:
-    llama_cpp = pytest.importorskip(
-        "llama_cpp", reason="llama-cpp-python is not installed: GBNF is not checked by llama.cpp"
-    )
+    ids = made.trie.tokens
+    assert ids is not None
     for folder in (made.forms, made.texts):
-        assert llama_cpp.LlamaGrammar.from_string((folder / "ids.gbnf").read_text()) is not None
+        text, tokenizer = (folder / "ids.gbnf").read_text(), made.vocabulary / "tokenizer" / "tokenizer.json"
+        grammar = LlamaGrammar(text, tokenizer)
+        # A grammar of texts lets parts of a token through as well.
+        first = ids.first_id if folder == made.texts else 0
+
+        def matches(tokens: list[int], grammar: LlamaGrammar = grammar) -> bool:
+            grammar.begin()
+            for token in tokens:
+                if token not in grammar.allowed():
+                    return False
+                grammar.accept(token)
+            return grammar.allowed() == [EOS]
+
+        def allowed(prefix: list[int], grammar: LlamaGrammar = grammar, first: int = first) -> list[int]:
+            grammar.begin()
+            for token in prefix:
+                grammar.accept(token)
+            return [token for token in grammar.allowed() if token >= first]
+
+        check_matcher(made, matches, allowed)
+        grammar.close()
 
 
 def test_outlines_core_reads_the_expression(made: Made) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 import transformers
 from safetensors import safe_open
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from catalex.llm import apply_start_values
@@ -218,21 +219,26 @@ def test_gguf_has_the_tokens_and_rows(kind: Q, shop: Path, tmp_path: Path) -> No
     assert set(new.fields) == set(old.fields)
 
 
-def test_a_real_gguf_is_loaded_by_transformers(shop: Path, tmp_path: Path) -> None:
-    """SmolLM2: its Q8_0 embeddings become float16, the Q4_1 layers stay."""
+@pytest.fixture(scope="module")
+def smollm2(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """SmolLM2 as transformers loads its GGUF file, and what `vocab --gguf` wrote: its Q8_0 embeddings become float16,
+    the Q4_1 layers stay."""
     folder = Path(os.environ["CATALEX_MODELS"]) / "smollm2"
     (file,) = folder.glob("*.gguf")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32)
     # Its embeddings alone are what `vocab` reads.
-    llm = tmp_path / "llm"
+    out = tmp_path_factory.mktemp("smollm2")
+    llm = out / "llm"
     tokenizer.save_pretrained(llm)
     del model.config.quantization_config
     model.config.save_pretrained(llm)
-    from safetensors.torch import save_file  # noqa: PLC0415
-
     save_file({"model.embed_tokens.weight": model.get_input_embeddings().weight.detach()}, llm / "model.safetensors")
-    out = vocabulary(shop, llm, tmp_path / "v", "--gguf", file)
+    return model, vocabulary(shop, llm, out / "v", "--gguf", file)
+
+
+def test_a_real_gguf_is_loaded_by_transformers(smollm2: tuple[Any, Path]) -> None:
+    model, out = smollm2
     extended = transformers.AutoModelForCausalLM.from_pretrained(out, gguf_file="model.gguf", dtype=torch.float32)
     first = apply_start_values(model, out).start
     mine, theirs = (m.get_input_embeddings().weight.detach() for m in (model, extended))
@@ -243,3 +249,28 @@ def test_a_real_gguf_is_loaded_by_transformers(shop: Path, tmp_path: Path) -> No
     assert [first + 3, first + 16 + 5] == [one for one in ids if one >= first]
     said = torch.tensor([ids])
     torch.testing.assert_close(logits(model, said), logits(extended, said), rtol=0.05, atol=0.3)
+
+
+def test_llama_cpp_says_items_of_a_real_gguf(shop: Path, smollm2: tuple[Any, Path], tmp_path: Path) -> None:
+    """It reads the tokens, takes up the rows, and a grammar holds it to IDs of items."""
+    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: GGUF is not checked by it")
+    _, out = smollm2
+    llm = llama_cpp.Llama(str(out / "model.gguf"), n_ctx=128, n_threads=2, seed=0, verbose=False)
+    first = json.loads((out / "vocabulary.json").read_text())["tokenizer"]["first_id"]
+    assert llm.n_vocab() == first + NEW
+    ids = llm.tokenize(b"The pen is <a_3><b_5>.", add_bos=False)
+    assert [first + 3, first + 16 + 5] == [one for one in ids if one >= first]
+    # Text without IDs has none, as before.
+    plain = transformers.AutoTokenizer.from_pretrained(out.parent / "llm")
+    text = "A red pen, an old lamp: 12 of each."
+    assert llm.tokenize(text.encode(), add_bos=False) == plain.encode(text, add_special_tokens=False)
+    run("constrain", shop / "t.parquet", "--form", "gbnf", "--vocabulary", out, "--out", tmp_path / "forms")
+    grammar = llama_cpp.LlamaGrammar.from_string((tmp_path / "forms" / "ids.gbnf").read_text(), verbose=False)
+    items = set(pq.read_table(shop / "t.parquet")["semantic_id"].to_pylist())
+    said = set()
+    for seed in range(8):
+        # Hot, so that the model says this and that.
+        answer = llm.create_completion("A red pen is ", grammar=grammar, max_tokens=8, temperature=2.0, seed=seed)
+        said.add(answer["choices"][0]["text"])
+    assert len(said) > 1
+    assert said <= items

@@ -84,8 +84,9 @@ impl Form {
     /// Most items that it is written for; `docs/constrained-decoding.md` has the figures behind it.
     pub fn most_items(self) -> Option<usize> {
         match self {
-            Form::Llguidance | Form::Gbnf => Some(20_000),
+            Form::Llguidance => Some(20_000),
             Form::Xgrammar => Some(50_000),
+            Form::Gbnf => Some(200_000),
             Form::Regex => Some(10_000),
             Form::Choices => Some(1_000_000),
             Form::Trie | Form::Static | Form::Xllm | Form::MiniOneRec => None,
