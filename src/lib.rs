@@ -76,6 +76,7 @@ pub mod index;
 pub mod item_ids;
 pub mod progress;
 pub mod quality;
+pub mod recommender;
 #[cfg(feature = "train")]
 pub mod rqvae;
 pub mod semantic_id;

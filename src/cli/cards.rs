@@ -36,6 +36,12 @@ pub(super) fn read(table: &TokenTable, spec: &CatalogSpec, progress: &dyn Progre
     Ok(cards)
 }
 
+/// Texts by row of the table; empty where an item has none.
+#[cfg(all(feature = "serve", feature = "encoders"))]
+pub(super) fn texts_of(table: &TokenTable, spec: &CatalogSpec) -> Result<Vec<String>> {
+    texts(&Rows::of(&table.item_ids), spec)
+}
+
 /// One column's values, by row of the table; empty where an item has none.
 pub(super) fn labels(table: &TokenTable, spec: &CatalogSpec, column: &str) -> Result<Vec<String>> {
     let spec = CatalogSpec { text: TextSpec::Joined(vec![column.to_owned()]), ..spec.clone() };

@@ -16,6 +16,7 @@ mod inspect;
 mod lookup;
 mod options;
 mod progress;
+mod serve;
 mod sources;
 mod tokenize;
 mod train;
@@ -58,6 +59,8 @@ enum Verb {
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
+    /// Serve an index to agents, as a Model Context Protocol server: search, likeness, IDs and prefixes.
+    Serve(serve::ServeArgs),
 }
 
 /// Parses the command line, runs the verb and says how it went.
@@ -73,6 +76,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Constrain(args) => constrain::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
+        Verb::Serve(args) => serve::run(args, &*progress),
     };
     progress.end();
     match outcome {
@@ -106,7 +110,7 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 /// The error of a verb that needs a feature this binary was built without.
-#[cfg(not(all(feature = "train", feature = "encoders")))]
+#[cfg(not(all(feature = "train", feature = "encoders", feature = "serve")))]
 fn not_built(what: &str, feature: &str) -> anyhow::Error {
     catalex::Error::Unavailable {
         what: what.into(),

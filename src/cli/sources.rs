@@ -85,7 +85,7 @@ pub(super) fn encode_catalog(
 
 /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` laid out, else the system's.
 #[cfg(feature = "encoders")]
-fn onnx_runtime() -> PathBuf {
+pub(super) fn onnx_runtime() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = set("ORT_DYLIB_PATH") {
         return path;

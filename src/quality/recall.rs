@@ -41,7 +41,7 @@ impl NeighbourFigures {
     /// the table's.
     pub(super) fn measure(
         table: &TokenTable,
-        lookup: &Lookup,
+        lookup: &Lookup<&TokenTable>,
         features: &Features,
         progress: &dyn Progress,
     ) -> Option<Self> {
@@ -86,7 +86,7 @@ struct Shared {
     neighbours: Vec<usize>,
 }
 
-fn shared(table: &TokenTable, lookup: &Lookup, query: usize, found: &[usize]) -> Shared {
+fn shared(table: &TokenTable, lookup: &Lookup<&TokenTable>, query: usize, found: &[usize]) -> Shared {
     let codes = table.codes.row(query).to_vec();
     let at_least: Vec<usize> = (0..=codes.len()).map(|depth| lookup.rows(&codes[..depth]).len() - 1).collect();
     let items = (0..=codes.len()).map(|depth| at_least[depth] - at_least.get(depth + 1).unwrap_or(&0)).collect();

@@ -546,6 +546,10 @@ const TRAIN: &[Case] = &[
 /// Cases of the encoders. `IMAGE` stands for the flags that encode the column `image`.
 #[cfg(feature = "encoders")]
 const ENCODE: &[Case] = &[
+    Case("nothing to serve", "serve @none.parquet --stdio", 1, &["none.parquet"]),
+    Case("no way to serve", "serve @t.parquet", 2, &["--stdio"]),
+    Case("features for an index", "serve @x.parquet --stdio", 1, &["x.parquet", "catalex.codebook_sizes"]),
+    Case("no text to serve", "serve @t.parquet --catalog @c.csv --text title --stdio", 1, &["\"title\"", "id, t"]),
     Case("no catalog", "embed @nope.parquet IMAGE --out @o", 1, &["nope.parquet does not exist"]),
     Case("cut catalog", "embed @cut.parquet IMAGE --out @o", 1, &["cut.parquet", "damaged"]),
     Case("ragged row", "embed @ragged.csv --text t --text-encoder TEXT --out @o", 1, &["ragged.csv", "line 3"]),

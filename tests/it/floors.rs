@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. Rooms of one floor do not know each other.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["error", "progress"],
     &["artifact", "item_ids"],
     &["catalog", "features"],
@@ -13,11 +13,12 @@ const FLOORS: [&[&str]; 8] = [
     &["encoder", "behaviour", "semantic_id", "rqvae"],
     &["vocabulary", "quality", "index"],
     &["constraint"],
+    &["recommender"],
     &["cli"],
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 20] = [
+const RESIDENTS: [(&str, &[&str]); 22] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
@@ -36,6 +37,8 @@ const RESIDENTS: [(&str, &[&str]); 20] = [
     ("memmap2", &["constraint", "vocabulary"]),
     ("libsais", &["constraint"]),
     ("base64", &["quality"]),
+    ("rmcp", &["cli"]),
+    ("tokio", &["cli"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
 ];

@@ -1,0 +1,5 @@
+//! The hand-over to recommenders that are language models.
+
+mod explorer;
+
+pub use explorer::{Branch, Explorer, Found, Hit, MOST_FOUND};
