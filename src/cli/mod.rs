@@ -12,6 +12,7 @@ mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+mod ground;
 mod inspect;
 mod lookup;
 mod options;
@@ -59,6 +60,8 @@ enum Verb {
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
+    /// Find the items that a language model's answers mean, by the nearest vectors.
+    Ground(Box<ground::GroundArgs>),
     /// Serve an index to agents, as a Model Context Protocol server: search, likeness, IDs and prefixes.
     Serve(serve::ServeArgs),
 }
@@ -76,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Constrain(args) => constrain::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
+        Verb::Ground(args) => ground::run(*args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
     };
     progress.end();

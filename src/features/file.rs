@@ -6,11 +6,11 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::source::{Blocks, FeatureSource, gather};
-use super::{Features, npy, table};
+use super::{Features, npy, safetensors, table};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// A `.npy` matrix, or a Parquet or Arrow IPC table with vector columns. What it says of itself has been checked;
+/// A `.npy` or safetensors matrix, or a Parquet or Arrow IPC table with vector columns. What it says of itself has been checked;
 /// the vectors are checked as they are read.
 #[derive(Debug)]
 pub struct FeatureFile {
@@ -20,7 +20,7 @@ pub struct FeatureFile {
 
 #[derive(Debug)]
 enum Form {
-    Npy(npy::Matrix),
+    Matrix(npy::Matrix),
     Table(table::Table),
 }
 
@@ -31,8 +31,10 @@ impl FeatureFile {
     /// Says what is wrong with the file: its type, its columns, or that there is none.
     pub fn open(path: &Path) -> Result<Self> {
         refuse_non_file(path)?;
-        let form = if npy::is_npy(path)? {
-            Form::Npy(npy::Matrix::open(path)?)
+        let form = if safetensors::is_safetensors(path) {
+            Form::Matrix(safetensors::open(path)?)
+        } else if npy::is_npy(path)? {
+            Form::Matrix(npy::Matrix::open(path)?)
         } else {
             Form::Table(table::Table::open(path)?)
         };
@@ -52,28 +54,28 @@ impl FeatureFile {
 impl FeatureSource for FeatureFile {
     fn shapes(&self) -> Vec<(String, usize)> {
         match &self.form {
-            Form::Npy(matrix) => matrix.shapes(),
+            Form::Matrix(matrix) => matrix.shapes(),
             Form::Table(table) => table.shapes.clone(),
         }
     }
 
     fn rows(&self) -> usize {
         match &self.form {
-            Form::Npy(matrix) => matrix.rows,
+            Form::Matrix(matrix) => matrix.rows,
             Form::Table(table) => table.parts.iter().sum(),
         }
     }
 
     fn parts(&self) -> usize {
         match &self.form {
-            Form::Npy(matrix) => matrix.parts(),
+            Form::Matrix(matrix) => matrix.parts(),
             Form::Table(table) => table.parts.len(),
         }
     }
 
     fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
         match &self.form {
-            Form::Npy(matrix) => Ok(Box::new(parts.into_iter().map(move |part| matrix.block(&self.path, part)))),
+            Form::Matrix(matrix) => Ok(Box::new(parts.into_iter().map(move |part| matrix.block(&self.path, part)))),
             Form::Table(table) => table.blocks(&self.path, parts),
         }
     }
@@ -81,7 +83,7 @@ impl FeatureSource for FeatureFile {
     fn check_ids(&self, ids: &ItemIds) -> Result<()> {
         match &self.form {
             // The rows' numbers.
-            Form::Npy(_) => Ok(()),
+            Form::Matrix(_) => Ok(()),
             Form::Table(table) => table.check_ids(&self.path, ids),
         }
     }
@@ -92,7 +94,7 @@ fn refuse_non_file(path: &Path) -> Result<()> {
     if !path.exists() {
         return Err(Error::Missing {
             path: path.to_path_buf(),
-            expected: "features: a Parquet or Arrow table, or a .npy matrix".into(),
+            expected: "features: a Parquet or Arrow table, or a .npy or safetensors matrix".into(),
             help: "check the path; `catalex embed` makes features from a catalog".into(),
         });
     }

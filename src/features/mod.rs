@@ -7,6 +7,7 @@
 mod columns;
 mod file;
 mod npy;
+mod safetensors;
 mod source;
 mod table;
 mod write;

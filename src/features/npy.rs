@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-use half::f16;
+use half::{bf16, f16};
 use ndarray::Array2;
 use npyz::{Endianness, NpyFile, Order, TypeChar};
 
@@ -32,13 +32,15 @@ pub(super) fn is_npy(path: &Path) -> Result<bool> {
 #[derive(Debug)]
 pub(super) struct Matrix {
     pub(super) rows: usize,
-    columns: usize,
-    order: Order,
+    pub(super) columns: usize,
+    pub(super) order: Order,
     /// Bytes of a number: 2, 4 or 8.
-    width: usize,
-    endianness: Endianness,
-    /// Where the header ends.
-    start: u64,
+    pub(super) width: usize,
+    /// Whether numbers of two bytes are bfloat16.
+    pub(super) brain: bool,
+    pub(super) endianness: Endianness,
+    /// Where the numbers begin.
+    pub(super) start: u64,
 }
 
 impl Matrix {
@@ -69,7 +71,7 @@ impl Matrix {
         if bytes.is_none_or(|bytes| length - start.min(length) < bytes) {
             return Err(damaged(path, format!("it ends before its {rows} x {columns} numbers do")));
         }
-        Ok(Matrix { rows, columns, order, width, endianness, start })
+        Ok(Matrix { rows, columns, order, width, brain: false, endianness, start })
     }
 
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
@@ -128,6 +130,7 @@ impl Matrix {
     fn number(&self, bytes: &[u8]) -> f32 {
         let big = self.endianness == Endianness::Big;
         match *bytes {
+            [a, b] if self.brain => f32::from(bf16::from_le_bytes([a, b])),
             [a, b] => f32::from(if big { f16::from_be_bytes([a, b]) } else { f16::from_le_bytes([a, b]) }),
             [a, b, c, d] if big => f32::from_be_bytes([a, b, c, d]),
             [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),

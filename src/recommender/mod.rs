@@ -1,5 +1,7 @@
 //! The hand-over to recommenders that are language models.
 
 mod explorer;
+mod grounding;
 
 pub use explorer::{Branch, Explorer, Found, Hit, MOST_FOUND};
+pub use grounding::{Chosen, Grounded, Grounding, Measure, Measured, Weights, popularity};

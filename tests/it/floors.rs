@@ -27,7 +27,7 @@ const RESIDENTS: [(&str, &[&str]); 22] = [
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
-    ("safetensors", &["tokenizer", "rqvae", "constraint", "vocabulary"]),
+    ("safetensors", &["features", "tokenizer", "rqvae", "constraint", "vocabulary"]),
     ("parquet", &["catalog", "features", "semantic_id"]),
     ("npyz", &["features"]),
     ("flate2", &["catalog", "quality"]),

@@ -1,0 +1,123 @@
+//! A safetensors file with one matrix: rows as in `.npy`.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use npyz::{Endianness, Order};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use super::npy::Matrix;
+use crate::error::{Error, Result};
+
+const WANTED: &str = "a safetensors file with one matrix of F16, BF16, F32 or F64";
+/// Bytes of a header's length.
+const LENGTH: usize = 8;
+/// Longest header that is read; longer ones are no file of vectors.
+const LONGEST: u64 = 1 << 24;
+
+/// Whether the file says that it is one.
+pub(super) fn is_safetensors(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "safetensors")
+}
+
+/// Reads the header; the numbers are read when they are asked for.
+pub(super) fn open(path: &Path) -> Result<Matrix> {
+    let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
+    let failed = |e| Error::io("read", path, e);
+    let damaged = |reason: String| refuse(format!("a damaged file ({reason})"), "write it again");
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut head = [0; LENGTH];
+    file.read_exact(&mut head).map_err(|_| damaged("it ends in its header".into()))?;
+    let header = u64::from_le_bytes(head);
+    if header > LONGEST.min(length) {
+        return Err(damaged(format!("a header of {header} bytes")));
+    }
+    let mut bytes = vec![0; header as usize];
+    file.read_exact(&mut bytes).map_err(|_| damaged("it ends in its header".into()))?;
+    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let mut matrices: Vec<_> = metadata.tensors().into_iter().filter(|(_, info)| info.shape.len() == 2).collect();
+    matrices.sort_by_key(|(name, _)| name.clone());
+    let [(name, info)] = &matrices[..] else {
+        let names: Vec<&str> = matrices.iter().map(|(name, _)| name.as_str()).collect();
+        let help = "save the matrix alone, with safetensors.numpy.save_file";
+        return Err(refuse(format!("{} matrices {}", names.len(), names.join(", ")), help));
+    };
+    let width = match info.dtype {
+        Dtype::F16 | Dtype::BF16 => 2,
+        Dtype::F32 => 4,
+        Dtype::F64 => 8,
+        other => return Err(refuse(format!("{name} of {other:?}"), "save it as float32")),
+    };
+    let (rows, columns) = (info.shape[0], info.shape[1]);
+    if rows == 0 || columns == 0 {
+        return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row an item"));
+    }
+    let place = |offset: usize| LENGTH as u64 + header + offset as u64;
+    if length < place(info.data_offsets.1) {
+        return Err(damaged(format!("it ends before its {rows} x {columns} numbers do")));
+    }
+    Ok(Matrix {
+        rows,
+        columns,
+        order: Order::C,
+        width,
+        brain: info.dtype == Dtype::BF16,
+        endianness: Endianness::Little,
+        start: place(info.data_offsets.0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+    use crate::features::FeatureFile;
+
+    fn file(tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)>) -> tempfile::NamedTempFile {
+        let out = tempfile::Builder::new().suffix(".safetensors").tempfile().unwrap();
+        let views: Vec<_> = tensors
+            .iter()
+            .map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.clone(), data).unwrap()))
+            .collect();
+        std::fs::write(out.path(), safetensors::serialize(views, None).unwrap()).unwrap();
+        out
+    }
+
+    #[test]
+    fn all_float_types_are_read() {
+        let values = [1.5f32, -2.0, 0.25, 8.0];
+        let bytes = |f: fn(f32) -> Vec<u8>| values.into_iter().flat_map(f).collect::<Vec<u8>>();
+        for (dtype, data) in [
+            (Dtype::F32, bytes(|v| v.to_le_bytes().to_vec())),
+            (Dtype::F64, bytes(|v| f64::from(v).to_le_bytes().to_vec())),
+            (Dtype::F16, bytes(|v| f16::from_f32(v).to_le_bytes().to_vec())),
+            (Dtype::BF16, bytes(|v| bf16::from_f32(v).to_le_bytes().to_vec())),
+        ] {
+            let bias = ("bias", Dtype::F32, vec![1], vec![0; 4]);
+            let file = file(vec![bias, ("x", dtype, vec![2, 2], data)]);
+            let read = FeatureFile::open(file.path()).unwrap().read().unwrap();
+            assert_eq!(read.concatenated(), ndarray::array![[1.5, -2.0], [0.25, 8.0]], "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let says = |f: &tempfile::NamedTempFile| FeatureFile::open(f.path()).unwrap_err().to_string();
+        let one = || ("x", Dtype::F32, vec![1, 1], vec![0; 4]);
+        assert!(says(&file(vec![one(), ("y", Dtype::F32, vec![1, 1], vec![0; 4])])).contains("2 matrices x, y"));
+        assert!(says(&file(vec![("x", Dtype::I32, vec![1, 1], vec![0; 4])])).contains("I32"));
+        assert!(says(&file(vec![("x", Dtype::F32, vec![0, 3], vec![])])).contains("empty"));
+        let cut = file(vec![one()]);
+        let whole = std::fs::read(cut.path()).unwrap();
+        for length in [0, 4, 20, whole.len() - 1] {
+            std::fs::write(cut.path(), &whole[..length]).unwrap();
+            let said = says(&cut);
+            assert!(said.contains("damaged"), "{length}: {said}");
+        }
+    }
+}
