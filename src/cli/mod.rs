@@ -12,6 +12,7 @@ mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+mod export;
 mod inspect;
 mod lookup;
 mod options;
@@ -54,6 +55,8 @@ enum Verb {
     Vocab(Box<vocab::VocabArgs>),
     /// Write the valid IDs in the forms that decoders read, so that a language model can only say real items.
     Constrain(Box<constrain::ConstrainArgs>),
+    /// Write items and histories in the form that a family of LLM recommenders reads.
+    Export(Box<export::ExportArgs>),
     /// Print the figures of a model, a token table or an index.
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
@@ -71,6 +74,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(*args, &*progress),
         Verb::Constrain(args) => constrain::run(*args, &*progress),
+        Verb::Export(args) => export::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
     };

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. Rooms of one floor do not know each other.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["error", "progress"],
     &["artifact", "item_ids"],
     &["catalog", "features"],
@@ -13,6 +13,7 @@ const FLOORS: [&[&str]; 8] = [
     &["encoder", "behaviour", "semantic_id", "rqvae"],
     &["vocabulary", "quality", "index"],
     &["constraint"],
+    &["recommender"],
     &["cli"],
 ];
 
@@ -27,7 +28,7 @@ const RESIDENTS: [(&str, &[&str]); 20] = [
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
     ("safetensors", &["tokenizer", "rqvae", "constraint", "vocabulary"]),
-    ("parquet", &["catalog", "features", "semantic_id"]),
+    ("parquet", &["catalog", "features", "semantic_id", "recommender"]),
     ("npyz", &["features"]),
     ("flate2", &["catalog", "quality"]),
     ("zstd", &["catalog"]),
@@ -122,6 +123,7 @@ fn imports_run_down_the_floors() {
     for room in FLOORS.iter().copied().flatten() {
         assert!(seen.contains(room), "the test did not see {room}");
     }
+    assert!(arrows.contains(&("recommender".into(), "constraint".into())));
     for arrow in [("cli", "index"), ("rqvae", "tokenizer"), ("encoder", "catalog"), ("vocabulary", "semantic_id")] {
         assert!(arrows.contains(&(arrow.0.into(), arrow.1.into())), "the test did not see {arrow:?}");
     }
