@@ -5,6 +5,7 @@ mod floors;
 mod fm_index;
 mod frozen;
 mod start_values;
+mod recommender;
 mod support;
 
 #[cfg(feature = "encoders")]
