@@ -86,7 +86,8 @@ pub(super) fn run(args: AnswersArgs) -> Result<()> {
             ranking: parsed.ranking.iter().map(|&place| id(place)).collect(),
             missing: missing.map(id).collect(),
         };
-        let written = serde_json::to_writer(&mut file, &ranked).map_err(Into::into).and_then(|()| file.write_all(b"\n"));
+        let written =
+            serde_json::to_writer(&mut file, &ranked).map_err(Into::into).and_then(|()| file.write_all(b"\n"));
         written.map_err(|e| Error::io("write", out, e))
     })?;
     file.commit()?;

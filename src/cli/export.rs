@@ -165,7 +165,9 @@ pub(super) fn run(args: ExportArgs, progress: &dyn Progress) -> Result<()> {
     let target = match (&args.out, args.dry_run) {
         (Some(out), _) => Some((out.as_path(), if args.force { Overwrite::Replace } else { Overwrite::Refuse })),
         (None, true) => None,
-        (None, false) => return Err(Error::config("out", "a folder to write", "none", "name it, or pass --dry-run").into()),
+        (None, false) => {
+            return Err(Error::config("out", "a folder to write", "none", "name it, or pass --dry-run").into());
+        }
     };
     if let Some((out, overwrite)) = target {
         catalex::artifact::refuse_existing(out, overwrite)?;

@@ -37,11 +37,8 @@ impl<'a> Context<'a> {
     pub(super) fn new(export: &Export<'a>, dry: bool, progress: &'a dyn Progress) -> Result<Self> {
         let settings = export.settings;
         let (shipped, tasks) = settings.family.templates();
-        let templates = if tasks.is_empty() {
-            None
-        } else {
-            Some(Templates::load(shipped, tasks, settings.templates.as_deref())?)
-        };
+        let templates =
+            if tasks.is_empty() { None } else { Some(Templates::load(shipped, tasks, settings.templates.as_deref())?) };
         let popularity = export.histories.popularity();
         let all: Vec<u32> = (0..).take(popularity.len()).collect();
         Ok(Context {
@@ -94,10 +91,7 @@ impl<'a> Context<'a> {
     }
 
     /// Which part an event belongs to is the same for all families; this walks over what is to be predicted.
-    pub(super) fn each_target(
-        &self,
-        mut take: impl FnMut(&User<'a>, Part, usize) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn each_target(&self, mut take: impl FnMut(&User<'a>, Part, usize) -> Result<()>) -> Result<()> {
         for user in self.users() {
             for part in Part::ALL {
                 user.targets(part).try_for_each(|at| take(&user, part, at))?;
@@ -126,7 +120,8 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn shown(&self, row: usize, show: Show) -> String {
-        let Some(ItemForms { titles, ids, both, .. }) = self.templates.as_ref().map(|templates| &templates.items) else {
+        let Some(ItemForms { titles, ids, both, .. }) = self.templates.as_ref().map(|templates| &templates.items)
+        else {
             return self.id(row);
         };
         let form = match show {
@@ -168,15 +163,17 @@ impl<'a> Context<'a> {
         draw(self.settings.seed, task, row as u64)
     }
 
-    /// Items that the user never had. For training they are items that were trained on: what is only tested on must not
+    /// Items that the user never had. Before the test they are items that training has: what is only tested on must not
     /// be in a prompt before.
     pub(super) fn others(&self, user: &User<'_>, n: usize, part: Part, draw: &mut Draw) -> Vec<u32> {
-        others(if part == Part::Train { &self.trained } else { &self.all }, user, n, draw)
+        others(if part == Part::Test { &self.all } else { &self.trained }, user, n, draw)
     }
 
     /// Forms of a task, filled: as many as are asked for, and as can be.
     pub(super) fn fill(&self, task: &str, values: &Values<'_>, draw: &mut Draw) -> Vec<Example> {
-        self.templates.as_ref().map_or(Vec::new(), |templates| templates.fill(task, self.settings.prompts, values, draw))
+        self.templates
+            .as_ref()
+            .map_or(Vec::new(), |templates| templates.fill(task, self.settings.prompts, values, draw))
     }
 
     /// One form of a task, filled, where there is one that can be.

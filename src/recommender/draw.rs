@@ -16,7 +16,9 @@ pub(super) fn draw(seed: u64, task: &str, number: u64) -> Draw {
 /// A number that looks random, the same for the same arguments.
 pub(super) fn mixed(seed: u64, task: &str, number: u64) -> u64 {
     // FNV-1a over the task, then the last steps of SplitMix64.
-    let name = task.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
+    let name = task
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
     let mut mixed = seed ^ name.rotate_left(17) ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -232,7 +232,12 @@ impl Settings {
             return Err(Error::config("rating-threshold", "a number", self.rating_threshold, "such as 3"));
         }
         if self.name.is_empty() || self.name.contains(['/', '\\', '\0']) || self.name.starts_with('.') {
-            return Err(Error::config("name", "a name for files, without / and no leading dot", &self.name, "such as toys"));
+            return Err(Error::config(
+                "name",
+                "a name for files, without / and no leading dot",
+                &self.name,
+                "such as toys",
+            ));
         }
         if self.family == Family::LcRec && self.split != Split::LeaveOneOut {
             let help = "LC-Rec's loader cuts the last two events of each user itself; llamafactory and trl have the \

@@ -9,15 +9,8 @@ use crate::error::{Error, Result};
 /// Tokens of an ID that its tasks of titles look at.
 const TOKENS: usize = 3;
 
-const COLUMNS: [&str; 7] = [
-    "user_id",
-    "history_item_title",
-    "item_title",
-    "history_item_id",
-    "item_id",
-    "history_item_sid",
-    "item_sid",
-];
+const COLUMNS: [&str; 7] =
+    ["user_id", "history_item_title", "item_title", "history_item_id", "item_id", "history_item_sid", "item_sid"];
 
 pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let (name, levels) = (&context.settings.name, context.table.codes.ncols());
@@ -68,5 +61,9 @@ pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
 
 /// A field of CSV.
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
+use super::Role;
 use super::context::Context;
 use super::draw::mixed;
 use super::histories::Part;
 use super::output::{FileId, Output};
 use super::parquet::Columns;
 use super::template::{Example, Task};
-use super::Role;
 use crate::error::Result;
 
 pub(super) const TEMPLATES: &str = include_str!("templates/openonerec.toml");
@@ -68,9 +68,12 @@ fn write_rows(
         let (messages, metadata) = (Value::from(messages).to_string(), metadata.to_string());
         let uuid = uuid(context.settings.seed, task, number << 8 ^ at as u64);
         let add = |columns: &mut Columns| columns.push(&["catalex", &uuid, &messages, &metadata], &[]);
-        out.row(file, task, add, || {
-            json!({"source": "catalex", "uuid": uuid, "messages": messages, "metadata": metadata})
-        })?;
+        out.row(
+            file,
+            task,
+            add,
+            || json!({"source": "catalex", "uuid": uuid, "messages": messages, "metadata": metadata}),
+        )?;
     }
     Ok(())
 }

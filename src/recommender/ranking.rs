@@ -5,6 +5,7 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Role;
 use super::answers::Candidate;
 use super::chat::{Message, prompt};
 use super::context::Context;
@@ -12,7 +13,6 @@ use super::draw::Draw;
 use super::histories::{Part, User};
 use super::output::{FileId, Form, Output};
 use super::template::{Example, Task};
-use super::Role;
 use crate::error::Result;
 
 pub(super) const TEMPLATES: &str = include_str!("templates/ranking.toml");

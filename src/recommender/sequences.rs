@@ -13,8 +13,7 @@ const SEQUENCE: &str = "sequence";
 
 pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let sizes = &context.table.metadata.codebook_sizes;
-    let from_zero =
-        TokenIds { first_id: 0, codebook_sizes: sizes.clone(), begin: None, end: None, vocabulary_size: 0 };
+    let from_zero = TokenIds { first_id: 0, codebook_sizes: sizes.clone(), begin: None, end: None, vocabulary_size: 0 };
     let ids = context.tokens.unwrap_or(&from_zero);
     let tokens = |rows: &[u32]| -> Vec<i32> {
         let of_row = |&row: &u32| {
@@ -34,8 +33,11 @@ pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
         let (input, labels) = (tokens(context.history(user, at)), tokens(&user.rows[at..=at]));
         let item = context.table.item_ids.text(user.rows[at] as usize);
         let add = |columns: &mut Columns| columns.push(&[user.id, &item], &[&input, &labels]);
-        out.row(files[part as usize], SEQUENCE, add, || {
-            json!({"user_id": user.id, "item_id": item, "input_ids": input, "labels": labels})
-        })
+        out.row(
+            files[part as usize],
+            SEQUENCE,
+            add,
+            || json!({"user_id": user.id, "item_id": item, "input_ids": input, "labels": labels}),
+        )
     })
 }

@@ -3,12 +3,12 @@
 
 use std::collections::BinaryHeap;
 
+use super::Role;
 use super::context::Context;
 use super::draw::{mixed, place};
 use super::histories::{Part, User};
 use super::output::{Form, Output};
 use super::template::{Example, Task};
-use super::Role;
 use crate::error::Result;
 
 pub(super) const TEMPLATES: &str = include_str!("templates/tallrec.toml");
@@ -62,12 +62,7 @@ pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
 }
 
 /// The records of an event: one, or, where events are all likes, one more of an item that the user never had.
-fn records(
-    context: &Context<'_>,
-    user: &User<'_>,
-    part: Part,
-    at: usize,
-) -> Vec<(&'static str, Option<Example>)> {
+fn records(context: &Context<'_>, user: &User<'_>, part: Part, at: usize) -> Vec<(&'static str, Option<Example>)> {
     let settings = context.settings;
     let likes = |at: usize| settings.implicit || user.ratings[at] > settings.rating_threshold;
     let rows = |liked: bool| -> Vec<u32> {

@@ -93,7 +93,8 @@ fn searches(context: &Context<'_>, out: &mut Output, user: &User<'_>, take: Take
     };
     for (role, search) in [(Role::Train, &taste.train), (Role::Test, &taste.test)] {
         let mut draw = context.draw(SEARCH, user, search.at);
-        let pick = |texts: &[String], draw: &mut super::draw::Draw| texts[rand::Rng::gen_range(draw, 0..texts.len())].clone();
+        let pick =
+            |texts: &[String], draw: &mut super::draw::Draw| texts[rand::Rng::gen_range(draw, 0..texts.len())].clone();
         let (query, preference) = (pick(&search.queries, &mut draw), pick(&taste.preferences, &mut draw));
         let history = context.list(context.history(user, search.at));
         let item = context.id(user.rows[search.at] as usize);
@@ -110,13 +111,7 @@ fn searches(context: &Context<'_>, out: &mut Output, user: &User<'_>, take: Take
     Ok(())
 }
 
-fn hand_on(
-    out: &mut Output,
-    task: &'static str,
-    role: Role,
-    examples: Vec<Example>,
-    take: Take<'_>,
-) -> Result<()> {
+fn hand_on(out: &mut Output, task: &'static str, role: Role, examples: Vec<Example>, take: Take<'_>) -> Result<()> {
     if examples.is_empty() {
         out.skip(task);
     }

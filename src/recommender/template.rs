@@ -293,7 +293,8 @@ fn checked(path: &Path, at: &str, source: &str, words: &[&str]) -> Result<Form> 
     match unknown {
         None => Ok(form),
         Some(word) => {
-            let expected = if words.is_empty() { "no words in braces".into() } else { format!("{} only", braced(words)) };
+            let expected =
+                if words.is_empty() { "no words in braces".into() } else { format!("{} only", braced(words)) };
             Err(wrong(path, format!("{expected} in {at}"), format!("{{{word}}}")))
         }
     }
@@ -368,7 +369,9 @@ mod tests {
         assert!(says("[[nxt]]\ninstruction = \"\"").contains("next, ask"));
         assert!(says("[[next]]\ntext = \"x\"").contains("[[next]]"));
         let unknown = says("[[next]]\ninstruction = \"{histroy}\"\noutput = \"{item}\"");
-        assert!(unknown.contains("mine.toml") && unknown.contains("{histroy}") && unknown.contains("{history}, {mood}"));
+        assert!(
+            unknown.contains("mine.toml") && unknown.contains("{histroy}") && unknown.contains("{history}, {mood}")
+        );
         assert!(unknown.contains("instruction of form 1 of next"));
         assert!(says("[[next]]\ninstruction = \"{item}\"\noutput = \"{item}\"").contains("got {item}"));
         assert!(says("[[next]]\ninstruction = \"x\"\noutput = \"{item}\"").contains("one of {history}"));
@@ -376,7 +379,10 @@ mod tests {
         assert!(says("[[next]]\ninstruction = \"{mood\"\noutput = \"{item}\"").contains("without its }"));
         assert!(says("[[ask]]\ninstruction = \"{history}\"\noutput = \"x\"").contains("no output"));
         assert!(says("next = []").contains("a form of next"));
-        assert!(says("[items]\ntitles = \"x\"\nids = \"{id}\"\nboth = \"\"\nseparator = \"\"").contains("{title} in titles"));
+        assert!(
+            says("[items]\ntitles = \"x\"\nids = \"{id}\"\nboth = \"\"\nseparator = \"\"")
+                .contains("{title} in titles")
+        );
     }
 
     proptest! {

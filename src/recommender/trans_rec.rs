@@ -93,13 +93,7 @@ fn write_index(context: &Context<'_>, out: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn pairs(
-    context: &Context<'_>,
-    out: &mut Output,
-    files: (FileId, FileId),
-    user: &User<'_>,
-    at: usize,
-) -> Result<()> {
+fn pairs(context: &Context<'_>, out: &mut Output, files: (FileId, FileId), user: &User<'_>, at: usize) -> Result<()> {
     let (rows, row) = (context.history(user, at), user.rows[at] as usize);
     for task in [NUMBER, TITLE, ATTRIBUTE, SEMANTIC_ID] {
         let mut draw = context.draw(task, user, at);

@@ -81,7 +81,12 @@ impl UserTexts {
             let is_it = |at: &usize| context.table.item_ids.text(user.rows[*at] as usize) == item;
             if part == Part::Train && (user.part(Part::Train).end..user.rows.len()).any(|at| is_it(&at)) {
                 let help = "its item is held out for this user: write searches of events before the last two";
-                return Err(Error::mismatch(format!("a search of user {} to train on", user.id), "no held-out item", item, help));
+                return Err(Error::mismatch(
+                    format!("a search of user {} to train on", user.id),
+                    "no held-out item",
+                    item,
+                    help,
+                ));
             }
             Ok(user.part(part).rev().find(is_it).map(|at| Search { at, queries: intention.querys.clone() }))
         };

@@ -529,7 +529,12 @@ const FROZEN: &[Case] = &[
         2,
         &["title, name, label", "--title"],
     ),
-    Case("catalog of fewer items", "export @t.parquet --for trl RATED --catalog @c.csv --title t --out @o", 1, &["item 0"]),
+    Case(
+        "catalog of fewer items",
+        "export @t.parquet --for trl RATED --catalog @c.csv --title t --out @o",
+        1,
+        &["item 0"],
+    ),
     Case("unknown split", "EXPORT trl RATED --split half", 2, &["leave-one-out or time", "half"]),
     Case("shares of no time", "EXPORT trl RATED --test-share 0.2", 2, &["split", "--split time"]),
     Case("all of it for tests", "EXPORT trl RATED --split time --test-share 0.9", 2, &["share", "less than 1"]),
@@ -579,7 +584,12 @@ const FROZEN: &[Case] = &[
     Case("answers to nothing", "answers @nowhere.jsonl @bad.jsonl --out @o", 1, &["nowhere.jsonl"]),
     Case("prompts that are words", "answers @words.txt @bad.jsonl --out @o", 1, &["words.txt", "line 1", "ranking"]),
     Case("answers to others", "answers @empty @answers.jsonl --out @o", 1, &["answers.jsonl", "\"u/1\" in line 1"]),
-    Case("export is there", "export @t.parquet --for sequences RATED --out @words.txt", 1, &["already there", "--force"]),
+    Case(
+        "export is there",
+        "export @t.parquet --for sequences RATED --out @words.txt",
+        1,
+        &["already there", "--force"],
+    ),
 ];
 
 /// Cases of training.

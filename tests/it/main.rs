@@ -4,8 +4,8 @@ mod bad_input;
 mod floors;
 mod fm_index;
 mod frozen;
-mod start_values;
 mod recommender;
+mod start_values;
 mod support;
 
 #[cfg(feature = "encoders")]

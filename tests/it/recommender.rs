@@ -92,7 +92,10 @@ fn one_record_of_each() {
         for (task, report) in exported["tasks"].as_object().unwrap() {
             let samples = report["samples"].as_array().unwrap();
             // Three are printed; a task that makes fewer in a dry run has made them all.
-            assert!(samples.len() == 3 || report["records"].as_u64().unwrap() == samples.len() as u64, "{family} {task}");
+            assert!(
+                samples.len() == 3 || report["records"].as_u64().unwrap() == samples.len() as u64,
+                "{family} {task}"
+            );
             // The rest of long records says nothing new.
             let first = samples[0].to_string();
             let cut: String = first.chars().take(1_200).collect();
@@ -123,7 +126,11 @@ fn the_same_seed_gives_the_same_bytes() {
         assert!(first == again, "{family}");
         // Where nothing is drawn, the seed stands in export.json alone.
         let drawn = first.iter().any(|(name, bytes)| name != "export.json" && other.get(name) != Some(bytes));
-        assert_eq!(drawn, !["minionerec", "sequences", "bigrec", "tallrec"].contains(&family) || family == "tallrec", "{family}");
+        assert_eq!(
+            drawn,
+            !["minionerec", "sequences", "bigrec", "tallrec"].contains(&family) || family == "tallrec",
+            "{family}"
+        );
     }
 }
 
