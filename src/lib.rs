@@ -16,6 +16,7 @@
 //! | [`semantic_id`] | [`TokenTable`](semantic_id::TokenTable): an ID of its own for every item |
 //! | [`vocabulary`] | [`Vocabulary`](vocabulary::Vocabulary): all tokens, and their files for a language model |
 //! | [`constraint`] | [`Trie`](constraint::Trie): the IDs that items have, for decoders |
+//! | [`recommender`] | [`Export`](recommender::Export): items and histories as LLM recommenders read them |
 //! | [`quality`] | [`Figures`](quality::Figures): what came of it |
 //! | [`index`] | [`Index`](index::Index): the folder that holds everything, with the hash of every file |
 //!

@@ -162,7 +162,7 @@ fn count(
     for history in &interactions.histories {
         let used = &history[..history.len().saturating_sub(config.hold_out_last)];
         known.clear();
-        for &Event { item, time } in used {
+        for &Event { item, time, .. } in used {
             match rows[item as usize] {
                 Some(row) => known.push((row, time)),
                 None => {

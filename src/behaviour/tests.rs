@@ -10,7 +10,7 @@ use crate::progress::Silent;
 /// Histories of items that are their own names; users and times are numbers.
 fn histories(histories: &[Vec<u32>]) -> Interactions {
     let items = histories.iter().flatten().max().map_or(0, |&most| most + 1);
-    let event = |(at, &item): (usize, &u32)| Event { item, time: at as f64 };
+    let event = |(at, &item): (usize, &u32)| Event { item, time: at as f64, rating: 0.0 };
     Interactions {
         users: (0..histories.len()).map(|user| user.to_string()).collect(),
         items: (0..items).map(|item| item.to_string()).collect(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
 
 use super::files::{TABLES, bytes, extension, form};
 use super::interactions::InteractionSpec;
@@ -16,15 +16,20 @@ use crate::error::{Error, Result};
 const USER_NAMES: [&str; 2] = ["user_id", "user"];
 const ITEM_NAMES: [&str; 2] = ["item_id", "item"];
 const TIME_NAMES: [&str; 2] = ["timestamp", "time"];
-/// Whether events have times.
+const RATING_NAMES: [&str; 1] = ["rating"];
+
+/// What is known of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Events {
-    Timed,
-    InOrder,
+pub(super) struct Known {
+    pub(super) times: bool,
+    pub(super) ratings: bool,
 }
 
-/// Hands every event of a file on: user, item, time.
-pub(super) fn read(spec: &InteractionSpec, event: &mut dyn FnMut(&str, &str, f64)) -> Result<Events> {
+/// Takes an event: user, item, time, rating.
+type Take<'a> = &'a mut dyn FnMut(&str, &str, f64, f32);
+
+/// Hands every event of a file on.
+pub(super) fn read(spec: &InteractionSpec, event: Take<'_>) -> Result<Known> {
     if is_table(&spec.path)? { table(spec, event) } else { lines(&spec.path, event) }
 }
 
@@ -54,7 +59,7 @@ fn is_table(path: &Path) -> Result<bool> {
     }
 }
 
-fn lines(path: &Path, event: &mut dyn FnMut(&str, &str, f64)) -> Result<Events> {
+fn lines(path: &Path, event: Take<'_>) -> Result<Known> {
     for (number, line) in BufReader::new(bytes(path)?).lines().enumerate() {
         let wrong = |got: String| {
             let help = "write a user and the items of its history, oldest first, with spaces between";
@@ -67,20 +72,22 @@ fn lines(path: &Path, event: &mut dyn FnMut(&str, &str, f64)) -> Result<Events> 
         if items.peek().is_none() {
             return Err(wrong(format!("{user:?} alone")));
         }
-        items.for_each(|item| event(user, item, 0.0));
+        items.for_each(|item| event(user, item, 0.0, 0.0));
     }
-    Ok(Events::InOrder)
+    Ok(Known { times: false, ratings: false })
 }
 
-fn table(spec: &InteractionSpec, event: &mut dyn FnMut(&str, &str, f64)) -> Result<Events> {
+fn table(spec: &InteractionSpec, event: Take<'_>) -> Result<Known> {
     let table = open(form(&spec.path)?, &spec.path)?;
     let user = column(spec, &spec.user, &USER_NAMES, &table.schema)?;
     let item = column(spec, &spec.item, &ITEM_NAMES, &table.schema)?;
     let is_there = |name: &&str| table.schema.field_with_name(name).is_ok();
-    let time = match &spec.time {
-        None if !TIME_NAMES.iter().any(is_there) => None,
-        named => Some(column(spec, named, &TIME_NAMES, &table.schema)?),
+    let optional = |named: &Option<String>, usual: &[&str]| match named {
+        None if !usual.iter().any(is_there) => Ok(None),
+        named => column(spec, named, usual, &table.schema).map(Some),
     };
+    let time = optional(&spec.time, &TIME_NAMES)?;
+    let rating = if spec.rated { optional(&spec.rating, &RATING_NAMES)? } else { None };
     let mut rows = 0;
     for batch in table.batches {
         let batch = batch.map_err(|e| {
@@ -90,13 +97,15 @@ fn table(spec: &InteractionSpec, event: &mut dyn FnMut(&str, &str, f64)) -> Resu
         let users = names(spec, &batch, &user, rows)?;
         let items = names(spec, &batch, &item, rows)?;
         let times = time.as_ref().map(|time| times(spec, &batch, time, rows)).transpose()?;
+        let ratings = rating.as_ref().map(|rating| ratings(spec, &batch, rating, rows)).transpose()?;
         let (users, items) = (users.as_string::<i32>(), items.as_string::<i32>());
         for row in 0..batch.num_rows() {
-            event(users.value(row), items.value(row), times.as_ref().map_or(0.0, |times| times[row]));
+            let time = times.as_ref().map_or(0.0, |times| times[row]);
+            event(users.value(row), items.value(row), time, ratings.as_ref().map_or(0.0, |ratings| ratings[row]));
         }
         rows += batch.num_rows();
     }
-    Ok(if time.is_some() { Events::Timed } else { Events::InOrder })
+    Ok(Known { times: time.is_some(), ratings: rating.is_some() })
 }
 
 fn column(spec: &InteractionSpec, named: &Option<String>, usual: &[&str], schema: &SchemaRef) -> Result<String> {
@@ -177,4 +186,21 @@ fn times(spec: &InteractionSpec, batch: &RecordBatch, name: &str, first: usize) 
             })
         })
         .collect()
+}
+
+/// A column of ratings.
+fn ratings(spec: &InteractionSpec, batch: &RecordBatch, name: &str, first: usize) -> Result<Vec<f32>> {
+    let wrong = |got: String| column_error(spec, name, "numbers".into(), got, "name another column");
+    let column = batch.column_by_name(name).cloned().unwrap_or_else(|| arrow::array::new_empty_array(&DataType::Utf8));
+    let data_type = column.data_type();
+    if !(data_type.is_numeric() || matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)) {
+        return Err(wrong(data_type.to_string()));
+    }
+    let numbers = cast(&column, &DataType::Float32).map_err(|e| wrong(e.to_string()))?;
+    let texts = cast(&column, &DataType::Utf8).map_err(|e| wrong(e.to_string()))?;
+    let (numbers, texts) = (numbers.as_primitive::<Float32Type>(), texts.as_string::<i32>());
+    let rating = |row: usize| Some(numbers.value(row)).filter(|rating| numbers.is_valid(row) && rating.is_finite());
+    let got = |row: usize| if texts.is_valid(row) { format!("{:?}", texts.value(row)) } else { "null".into() };
+    let checked = |row| rating(row).ok_or_else(|| row_error(spec, first + row, name, "a number", got(row)));
+    (0..column.len()).map(checked).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::events::{self, Events};
+use super::events;
 use crate::error::{Error, Result};
 
 /// What to read of the interactions.
@@ -17,6 +17,10 @@ pub struct InteractionSpec {
     pub item: Option<String>,
     /// The column of times; without one, `timestamp` or `time`, and the order of the file where there is neither.
     pub time: Option<String>,
+    /// Whether ratings are wanted.
+    pub rated: bool,
+    /// The column of ratings, where they are wanted; without one, `rating`, and no ratings where there is none.
+    pub rating: Option<String>,
 }
 
 /// One thing that a user did.
@@ -26,6 +30,8 @@ pub struct Event {
     pub item: u32,
     /// When: the table's number, or seconds for a date. Zero where no times are known.
     pub time: f64,
+    /// How the user liked it: the table's number. Zero where no ratings are known.
+    pub rating: f32,
 }
 
 /// The histories of all users.
@@ -41,6 +47,10 @@ pub struct Interactions {
     pub histories: Vec<Vec<Event>>,
     /// Rows that were left out because the same user, item and time stood before.
     pub duplicates: u64,
+    /// Whether times are known.
+    pub timed: bool,
+    /// Whether ratings are known.
+    pub rated: bool,
 }
 
 impl Interactions {
@@ -48,23 +58,24 @@ impl Interactions {
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::File`] for the file, an empty one too; [`Error::Column`] for a column that is not
-    /// there or not of a type that can be read; [`Error::Row`] for a row without user, item or time.
+    /// there or not of a type that can be read; [`Error::Row`] for a row without user, item, time or rating.
     pub fn read(spec: &InteractionSpec) -> Result<Self> {
         let mut found = Interactions { path: spec.path.clone(), ..Interactions::default() };
         let (mut users, mut items) = (Names::default(), Names::default());
-        let timed = events::read(spec, &mut |user, item, time| {
+        let known = events::read(spec, &mut |user, item, time, rating| {
             let (user, item) = (users.place(user), items.place(item));
             if user as usize == found.histories.len() {
                 found.histories.push(Vec::new());
             }
-            found.histories[user as usize].push(Event { item, time });
-        })? == Events::Timed;
+            found.histories[user as usize].push(Event { item, time, rating });
+        })?;
         (found.users, found.items) = (users.in_order(), items.in_order());
         if found.histories.is_empty() {
             let help = "check how it was written";
             return Err(Error::file(&spec.path, "interactions of users with items", "none", help));
         }
-        if timed {
+        (found.timed, found.rated) = (known.times, known.ratings);
+        if found.timed {
             for history in &mut found.histories {
                 found.duplicates += order(history);
             }
@@ -183,6 +194,27 @@ mod tests {
             assert_eq!(by_name(&other), by_name(&lines));
             assert_eq!(other.duplicates, 0);
         }
+    }
+
+    #[test]
+    fn ratings_are_read_where_they_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "user,item,rating,stars\nu,a,4.5,1\nu,b,3,2\n").unwrap();
+        let spec = InteractionSpec { path, ..InteractionSpec::default() };
+        let ratings = |spec: &InteractionSpec| {
+            let found = Interactions::read(spec)?;
+            Ok::<_, Error>((found.rated, found.histories[0].iter().map(|event| event.rating).collect::<Vec<_>>()))
+        };
+        assert_eq!(ratings(&spec).unwrap(), (false, vec![0.0, 0.0]));
+        let wanted = InteractionSpec { rated: true, ..spec };
+        assert_eq!(ratings(&wanted).unwrap(), (true, vec![4.5, 3.0]));
+        let named = |name: &str| InteractionSpec { rating: Some(name.into()), ..wanted.clone() };
+        assert_eq!(ratings(&named("stars")).unwrap().1, [1.0, 2.0]);
+        assert!(ratings(&named("score")).unwrap_err().to_string().contains("one of: user, item, rating, stars"));
+        fs::write(&wanted.path, "user,item,rating\nu,a,4.5\nu,b,good\n").unwrap();
+        let error = ratings(&wanted).unwrap_err().to_string();
+        assert!(error.contains("row 2, column \"rating\"") && error.contains("good"), "{error}");
     }
 
     #[test]

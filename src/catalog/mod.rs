@@ -35,6 +35,8 @@ pub struct CatalogSpec {
     pub text: TextSpec,
     /// Whether texts are left as they are: markup, entities and white space.
     pub raw_text: bool,
+    /// Columns of text that are wanted by themselves, part by part.
+    pub fields: Vec<String>,
     /// Columns of the pictures: paths, relative to the table's folder or absolute, the files' bytes, or lists of these.
     pub images: Vec<String>,
 }
@@ -57,6 +59,8 @@ pub struct ItemBatch {
     pub item_ids: ItemIds,
     /// The passages of each item's text, to be encoded one by one; none where an item has no text.
     pub texts: Vec<Vec<String>>,
+    /// The parts of each field of [`CatalogSpec::fields`], item by item, cleaned and none of them empty.
+    pub fields: Vec<Vec<Vec<String>>>,
     /// The pictures of each item.
     pub images: Vec<Vec<ImageSource>>,
 }

@@ -105,6 +105,9 @@ impl CatalogReader {
         let item_ids = ItemIds::from_arrow(column(&self.id)?).map_err(|fault| self.id_error(fault))?;
         let fields = self.spec.text.columns().into_iter().map(|name| self.field(column(name)?));
         let fields: Vec<Vec<Vec<String>>> = fields.collect::<Result<_>>()?;
+        let wanted = self.spec.fields.iter().map(|name| self.field(column(name)?));
+        let mut wanted: Vec<Vec<Vec<String>>> = wanted.collect::<Result<_>>()?;
+        let mut parts = |row: usize| wanted.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
         let passages = |row: usize| {
             let of_row: Vec<&[String]> = fields.iter().map(|field| field[row].as_slice()).collect();
             self.spec.text.passages(&of_row)
@@ -115,7 +118,9 @@ impl CatalogReader {
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
         let first_row = self.rows_before + self.rows_read;
-        Ok(ItemBatch { first_row, item_ids, texts: (0..batch.num_rows()).map(passages).collect(), images })
+        let texts = (0..batch.num_rows()).map(passages).collect();
+        let fields = (0..batch.num_rows()).map(&mut parts).collect();
+        Ok(ItemBatch { first_row, item_ids, texts, fields, images })
     }
 
     /// The parts of a column's cells, cleaned, without empty ones.
@@ -181,7 +186,7 @@ fn check(spec: &CatalogSpec, table: &Table) -> Result<String> {
         Ok(field) => Err(column_error(path, name, expected, field.data_type().to_string(), "name another column")),
         Err(_) => Err(no_such_column(path, name, schema)),
     };
-    for name in spec.text.columns() {
+    for name in spec.text.columns().into_iter().chain(spec.fields.iter().map(String::as_str)) {
         fits(name, cells::TEXT_TYPES, cells::is_text)?;
     }
     for name in &spec.images {
@@ -244,6 +249,10 @@ mod tests {
         assert_eq!(items[0].texts, [vec!["A, bold. x"], vec![]]);
         let raw = CatalogSpec { raw_text: true, ..spec(&csv, &["title"]) };
         assert_eq!(read(&raw).unwrap()[0].texts[0], ["A, <b>bold</b>"]);
+        let fields = CatalogSpec { fields: vec!["tags".into(), "title".into()], ..spec(&jsonl, &[]) };
+        let items = read(&fields).unwrap();
+        assert_eq!(items[0].fields, [vec![vec!["x"], vec!["A, bold"]], vec![vec![], vec![]]]);
+        assert_eq!(items[0].texts, [vec![""; 0], vec![]]);
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub(super) fn features(
         user: options.interactions_user.clone(),
         item: options.interactions_item.clone(),
         time: options.interactions_time.clone(),
+        ..InteractionSpec::default()
     };
     // Before the encoders: ids that do not match must not come to light after hours of encoding.
     let ids = ids(catalog, encode.id.clone())?;

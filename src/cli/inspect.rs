@@ -61,7 +61,7 @@ struct CatalogArgs {
 impl CatalogArgs {
     fn spec(&self) -> Option<CatalogSpec> {
         let (id, text, images) = (self.id.clone(), TextSpec::Joined(self.text.clone()), self.image.clone());
-        self.catalog.clone().map(|path| CatalogSpec { path, id, text, raw_text: false, images })
+        self.catalog.clone().map(|path| CatalogSpec { path, id, text, images, ..CatalogSpec::default() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod answers;
 mod behaviour;
 mod build;
 mod cards;
@@ -12,6 +13,7 @@ mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+mod export;
 mod ground;
 mod inspect;
 mod lookup;
@@ -56,6 +58,10 @@ enum Verb {
     Vocab(Box<vocab::VocabArgs>),
     /// Write the valid IDs in the forms that decoders read, so that a language model can only say real items.
     Constrain(Box<constrain::ConstrainArgs>),
+    /// Write items and histories in the form that a family of LLM recommenders reads.
+    Export(Box<export::ExportArgs>),
+    /// Read what a language model said to prompts of `export --for ranking`.
+    Answers(answers::AnswersArgs),
     /// Print the figures of a model, a token table or an index.
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
@@ -77,6 +83,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(*args, &*progress),
         Verb::Constrain(args) => constrain::run(*args, &*progress),
+        Verb::Export(args) => export::run(*args, &*progress),
+        Verb::Answers(args) => answers::run(args),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
         Verb::Ground(args) => ground::run(*args, &*progress),

@@ -44,6 +44,7 @@ pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> Result<Ca
         id: options.id.clone(),
         text,
         raw_text: options.raw_text.unwrap_or_default(),
+        fields: Vec::new(),
         images: options.image.clone().unwrap_or_default(),
     })
 }

@@ -154,6 +154,19 @@ fn write_inputs(folder: &Path) {
     fs::write(at("others.txt"), "u x1 x2\n").unwrap();
     fs::write(at("alone.txt"), "u 1 2\nv\n").unwrap();
     fs::write(at("three.csv"), "id,t\n1,x\n2,y\n3,z\n").unwrap();
+    // Exports.
+    let event = |at: usize| format!("{},{},{at},{}\n", ["u", "v"][at % 2], at % 40, at % 5 + 1);
+    fs::write(at("rated.csv"), format!("user,item,time,rating\n{}", (0..24).map(event).collect::<String>())).unwrap();
+    let unrated = |at: usize| format!("{},{},{at}\n", ["u", "v"][at % 2], at % 40);
+    fs::write(at("unrated.csv"), format!("user,item,time\n{}", (0..24).map(unrated).collect::<String>())).unwrap();
+    fs::write(at("misrated.csv"), "user,item,rating\nu,1,4\nu,2,fine\n").unwrap();
+    fs::write(at("histroy.toml"), "[[recommend]]\ninstruction = \"{histroy}\"\noutput = \"{item}\"\n").unwrap();
+    fs::write(at("no-task.toml"), "[[recomend]]\ninstruction = \"{history}\"\noutput = \"{item}\"\n").unwrap();
+    let intention = |item: usize| format!(r#"{{"u": {{"item": {item}, "inters": [], "querys": ["a", "b"]}}}}"#);
+    let searches = format!(r#"{{"train": {}, "test": {}}}"#, intention(22), intention(22));
+    let users = format!(r#"{{"user_explicit_preference": {{"u": ["x"]}}, "user_vague_intention": {searches}}}"#);
+    fs::write(at("leaking.json"), users).unwrap();
+    fs::write(at("answers.jsonl"), "{\"id\": \"u/1\", \"answer\": \"1\"}\n").unwrap();
     // Pictures.
     let smile = fs::read(super::support::root().join("fixtures/emoji/images/1F600.png")).unwrap();
     fs::write(at("good.png"), &smile).unwrap();
@@ -504,6 +517,79 @@ const FROZEN: &[Case] = &[
         2,
         &["popularity-damping", "0 to 1"],
     ),
+    Case("export for nobody", "export --for nobody", 2, &["lc-rec, tallrec, instructrec", "sequences", "nobody"]),
+    Case("export of nothing", "export --for trl RATED --out @o", 2, &["TOKENS", "token table"]),
+    Case("export of nobody's doings", "export @t.parquet --for trl --out @o", 2, &["interactions"]),
+    Case("export to nowhere", "export @t.parquet --for trl RATED", 2, &["out", "--dry-run"]),
+    Case("export dry and wet", "EXPORT trl RATED --dry-run", 2, &["--dry-run", "--out"]),
+    Case("titles without catalog", "export @t.parquet --for trl RATED --out @o", 2, &["catalog", "trl shows titles"]),
+    Case(
+        "no column of titles",
+        "export @t.parquet --for trl RATED --catalog @items.csv --out @o",
+        2,
+        &["title, name, label", "--title"],
+    ),
+    Case(
+        "catalog of fewer items",
+        "export @t.parquet --for trl RATED --catalog @c.csv --title t --out @o",
+        1,
+        &["item 0"],
+    ),
+    Case("unknown split", "EXPORT trl RATED --split half", 2, &["leave-one-out or time", "half"]),
+    Case("shares of no time", "EXPORT trl RATED --test-share 0.2", 2, &["split", "--split time"]),
+    Case("all of it for tests", "EXPORT trl RATED --split time --test-share 0.9", 2, &["share", "less than 1"]),
+    Case(
+        "time of no times",
+        "EXPORT trl --interactions @did.txt --min-interactions 2 --split time",
+        2,
+        &["without times", "leave-one-out"],
+    ),
+    Case("no history", "EXPORT trl RATED --history 0", 2, &["history", "from 1"]),
+    Case("too few to cut", "EXPORT trl RATED --min-interactions 2", 2, &["min-interactions", "3 or more"]),
+    Case("users too short", "EXPORT trl RATED --min-interactions 50", 1, &["a user with 50 events", "2 users"]),
+    Case("events of other items", "EXPORT trl --interactions @others.txt", 1, &["ids of the token table", "x1"]),
+    Case("LC-Rec by time", "EXPORT lc-rec RATED --split time", 2, &["leave-one-out", "llamafactory"]),
+    Case("likes unknown", "EXPORT tallrec --interactions @unrated.csv", 1, &["ratings", "--implicit"]),
+    Case("a rating that is none", "EXPORT tallrec --interactions @misrated.csv", 1, &["row 2", "rating", "fine"]),
+    Case(
+        "no such ratings",
+        "EXPORT tallrec RATED --interactions-rating stars",
+        1,
+        &["stars", "one of: user, item, time, rating"],
+    ),
+    Case("rating above all", "EXPORT tallrec RATED --rating-threshold NaN", 2, &["rating-threshold"]),
+    Case("a sample of none", "EXPORT tallrec RATED --few-shot 16,0", 2, &["few-shot", "1 or more"]),
+    Case("items by what", "EXPORT tallrec RATED --items names", 2, &["titles, ids or both"]),
+    Case("one candidate", "EXPORT ranking RATED --candidates 1", 2, &["candidates", "from 2"]),
+    Case("a name of two folders", "EXPORT lc-rec RATED --name a/b", 2, &["name", "a/b"]),
+    Case(
+        "a word that is not filled",
+        "EXPORT bigrec RATED --templates @histroy.toml",
+        1,
+        &["histroy.toml", "{histroy}", "{history} only", "form 1 of recommend", "--show-templates"],
+    ),
+    Case("a task that is none", "EXPORT bigrec RATED --templates @no-task.toml", 1, &["recomend", "recommend"]),
+    Case("templates that are words", "EXPORT bigrec RATED --templates @words.txt", 1, &["words.txt", "TOML"]),
+    Case("no templates", "EXPORT bigrec RATED --templates @no.toml", 1, &["no.toml"]),
+    Case("preferences that are words", "EXPORT lc-rec RATED --users @words.txt", 1, &["user_explicit_preference"]),
+    Case("a search for what is held out", "EXPORT lc-rec RATED --users @leaking.json", 1, &["user u", "held-out"]),
+    Case("no tokenizer for facets", "EXPORT transrec RATED --tokenizer @folder", 1, &["tokenizer.json"]),
+    Case("ids of another table", "EXPORT sequences RATED --vocabulary @other-vocabulary", 1, &["codebooks"]),
+    Case(
+        "export into a foreign folder",
+        "export @t.parquet --for sequences RATED --out @folder --force",
+        1,
+        &["did not write", "export.json"],
+    ),
+    Case("answers to nothing", "answers @nowhere.jsonl @bad.jsonl --out @o", 1, &["nowhere.jsonl"]),
+    Case("prompts that are words", "answers @words.txt @bad.jsonl --out @o", 1, &["words.txt", "line 1", "ranking"]),
+    Case("answers to others", "answers @empty @answers.jsonl --out @o", 1, &["answers.jsonl", "\"u/1\" in line 1"]),
+    Case(
+        "export is there",
+        "export @t.parquet --for sequences RATED --out @words.txt",
+        1,
+        &["already there", "--force"],
+    ),
 ];
 
 /// Cases of training.
@@ -622,6 +708,8 @@ fn run(cases: &[Case], least: usize, environment: &[(&str, &str)]) {
     for Case(name, line, expected, words) in cases {
         let line = line.replace("IMAGE", "--image image --image-encoder PICTURE").replace("PICTURE", &picture);
         let line = line.replace("TEXT", &text.to_string_lossy());
+        let line = line.replace("EXPORT", "export @t.parquet --catalog @items.csv --title t --out @o --for");
+        let line = line.replace("RATED", "--interactions @rated.csv");
         let line = line.replace("LLM", "@t.parquet --out @o --tokenizer @llm --llm");
         let place = |word: &str| match word.strip_prefix('@') {
             Some(file) => folder.path().join(file).to_string_lossy().into_owned(),

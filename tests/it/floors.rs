@@ -28,7 +28,7 @@ const RESIDENTS: [(&str, &[&str]); 22] = [
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
     ("safetensors", &["features", "tokenizer", "rqvae", "constraint", "vocabulary"]),
-    ("parquet", &["catalog", "features", "semantic_id"]),
+    ("parquet", &["catalog", "features", "semantic_id", "recommender"]),
     ("npyz", &["features"]),
     ("flate2", &["catalog", "quality"]),
     ("zstd", &["catalog"]),
@@ -125,6 +125,7 @@ fn imports_run_down_the_floors() {
     for room in FLOORS.iter().copied().flatten() {
         assert!(seen.contains(room), "the test did not see {room}");
     }
+    assert!(arrows.contains(&("recommender".into(), "constraint".into())));
     for arrow in [("cli", "index"), ("rqvae", "tokenizer"), ("encoder", "catalog"), ("vocabulary", "semantic_id")] {
         assert!(arrows.contains(&(arrow.0.into(), arrow.1.into())), "the test did not see {arrow:?}");
     }

@@ -4,6 +4,7 @@ mod bad_input;
 mod floors;
 mod fm_index;
 mod frozen;
+mod recommender;
 mod start_values;
 mod support;
 

@@ -1,0 +1,261 @@
+//! Reading what a language model says to a prompt with candidates: IDs, titles or numbers, one a line or all in one, with
+//! whatever it says besides.
+
+use serde::{Deserialize, Serialize};
+
+/// A candidate of a prompt; its number is its place, from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The item's own id, as text.
+    pub item_id: String,
+    /// Its title.
+    pub title: String,
+    /// Its semantic ID, as in the prompt.
+    pub semantic_id: String,
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parsed {
+    /// Places of the candidates, from 0, the best first, each once.
+    pub ranking: Vec<usize>,
+    /// Mentions by semantic ID.
+    pub by_id: usize,
+    /// Mentions by title.
+    pub by_title: usize,
+    /// Mentions by number.
+    pub by_number: usize,
+    /// Candidates that were named again.
+    pub repeated: usize,
+    /// Lines that name no candidate: other items, numbers that are none's, and words besides.
+    pub malformed: usize,
+}
+
+/// Sums over many answers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Answers {
+    /// Answers read.
+    pub answers: usize,
+    /// Those that rank every candidate.
+    pub complete: usize,
+    /// Those that name none.
+    pub empty: usize,
+    /// Mentions by semantic ID.
+    pub by_id: usize,
+    /// Mentions by title.
+    pub by_title: usize,
+    /// Mentions by number.
+    pub by_number: usize,
+    /// Candidates that were named again.
+    pub repeated: usize,
+    /// Lines that name no candidate.
+    pub malformed: usize,
+    /// Answers whose target is known.
+    pub judged: usize,
+    /// How many of these have it first.
+    pub first: usize,
+    /// Sum of `1 / log2(1 + rank)` of the target, 0 where it is not named.
+    pub gain: f64,
+}
+
+impl Answers {
+    /// Adds an answer. `target` is the place of the right candidate, from 0.
+    pub fn add(&mut self, parsed: &Parsed, candidates: usize, target: Option<usize>) {
+        self.answers += 1;
+        self.complete += usize::from(parsed.ranking.len() == candidates);
+        self.empty += usize::from(parsed.ranking.is_empty());
+        self.by_id += parsed.by_id;
+        self.by_title += parsed.by_title;
+        self.by_number += parsed.by_number;
+        self.repeated += parsed.repeated;
+        self.malformed += parsed.malformed;
+        if let Some(target) = target {
+            self.judged += 1;
+            let rank = parsed.ranking.iter().position(|&place| place == target);
+            self.first += usize::from(rank == Some(0));
+            self.gain += rank.map_or(0.0, |rank| 1.0 / (2.0 + rank as f64).log2());
+        }
+    }
+
+    /// Mean NDCG of the judged answers, whose one right candidate counts 1 when it is first.
+    pub fn ndcg(&self) -> f64 {
+        if self.judged == 0 { 0.0 } else { self.gain / self.judged as f64 }
+    }
+}
+
+/// How a candidate was named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Id,
+    Title,
+    Number,
+}
+
+/// Reads an answer.
+///
+/// Of several lines each names one candidate, the first it mentions; one line alone may name many. A candidate is named
+/// by its semantic ID, by its title, whatever its case, or, where a line has neither, by its number: the line is a number,
+/// as `3`, `[3]` or `Candidate 3`, or a row of them.
+pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> Parsed {
+    let lines: Vec<&str> = answer.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut parsed = Parsed::default();
+    let titles: Vec<String> = candidates.iter().map(|candidate| candidate.title.to_lowercase()).collect();
+    for line in &lines {
+        let mut named = mentions(line, candidates, &titles);
+        if named.is_empty() {
+            named = numbers(line, candidates.len());
+        }
+        if named.is_empty() {
+            parsed.malformed += 1;
+        }
+        if lines.len() > 1 && named.first().is_some_and(|(_, by)| *by != By::Number) {
+            named.truncate(1);
+        }
+        for (place, by) in named {
+            match by {
+                By::Id => parsed.by_id += 1,
+                By::Title => parsed.by_title += 1,
+                By::Number => parsed.by_number += 1,
+            }
+            if parsed.ranking.contains(&place) {
+                parsed.repeated += 1;
+            } else {
+                parsed.ranking.push(place);
+            }
+        }
+    }
+    parsed
+}
+
+/// Candidates that a line mentions by ID or title, in the order of the line. Where one title is inside another, the
+/// longer counts.
+fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usize, By)> {
+    let lower = line.to_lowercase();
+    let mut found: Vec<(usize, usize, usize, By)> = Vec::new();
+    for (place, (candidate, title)) in candidates.iter().zip(titles).enumerate() {
+        let id = candidate.semantic_id.as_str();
+        if !id.is_empty() {
+            found.extend(line.match_indices(id).map(|(at, _)| (at, id.len(), place, By::Id)));
+        }
+        if !title.is_empty() && title != &id.to_lowercase() {
+            let whole = |&(at, _): &(usize, &str)| {
+                let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+                !touches(lower[..at].chars().next_back()) && !touches(lower[at + title.len()..].chars().next())
+            };
+            // A title that is a number is one only where nothing else is in the line: else it numbers the line.
+            let is_number = title.chars().all(|c| c.is_ascii_digit());
+            if !is_number {
+                let matches = lower.match_indices(title.as_str()).filter(whole);
+                found.extend(matches.map(|(at, _)| (at, title.len(), place, By::Title)));
+            }
+        }
+    }
+    found.sort_by_key(|&(at, length, place, _)| (at, std::cmp::Reverse(length), place));
+    let mut end = 0;
+    let mut named = Vec::new();
+    for (at, length, place, by) in found {
+        if at >= end {
+            named.push((place, by));
+            end = at + length;
+        }
+    }
+    named
+}
+
+/// Candidates that a line names by number. A line such as `2. 7` ranks number 7 second.
+fn numbers(line: &str, candidates: usize) -> Vec<(usize, By)> {
+    let is_between = |c: char| c.is_whitespace() || ",;>|[]()#*\"'`".contains(c);
+    let mut words: Vec<&str> = line.split(is_between).filter(|word| !word.is_empty()).collect();
+    if words.len() > 1 && words[0].ends_with(['.', ':']) && words[0].len() > 1 {
+        let leads = words[0][..words[0].len() - 1].chars().all(|c| c.is_ascii_digit());
+        words.drain(..usize::from(leads));
+    }
+    let mut found = Vec::new();
+    for word in words {
+        let word = word.trim_end_matches(['.', ':', '=']);
+        match word.parse::<usize>() {
+            Ok(number) if (1..=candidates).contains(&number) => found.push((number - 1, By::Number)),
+            // A number of no candidate, or a sentence: what numbers say in it is anyone's guess.
+            Ok(_) => return Vec::new(),
+            Err(_) if ["candidate", "item", "option", "no"].contains(&&*word.to_lowercase()) || word == "-" => {}
+            Err(_) => return Vec::new(),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn candidates() -> Vec<Candidate> {
+        let titles = ["Toy Story", "Toy Story 2", "Heat", "1984", "It's a \"Wonderful\" Life, 1946"];
+        let candidate = |(at, title): (usize, &&str)| Candidate {
+            item_id: at.to_string(),
+            title: (*title).to_owned(),
+            semantic_id: format!("<a_{at}><b_1>"),
+        };
+        titles.iter().enumerate().map(candidate).collect()
+    }
+
+    fn ranking(answer: &str) -> Vec<usize> {
+        parse_answer(answer, &candidates()).ranking
+    }
+
+    #[test]
+    fn answers_of_every_kind_are_read() {
+        assert_eq!(ranking("1. Heat\n2. Toy Story 2\n3. toy story\n"), [2, 1, 0]);
+        assert_eq!(ranking("<a_2><b_1>\n<a_0><b_1>"), [2, 0]);
+        assert_eq!(ranking("<a_2><b_1>, <a_0><b_1> > <a_4><b_1>"), [2, 0, 4]);
+        assert_eq!(ranking("3\n1\n\n2"), [2, 0, 1]);
+        assert_eq!(ranking("[3] > [1] > [2]"), [2, 0, 1]);
+        assert_eq!(ranking("3, 1, 2."), [2, 0, 1]);
+        assert_eq!(ranking("1. 3\n2. 1"), [2, 0]);
+        assert_eq!(ranking("Candidate 4"), [3]);
+        assert_eq!(ranking("Heat, Toy Story and Toy Story 2"), [2, 0, 1]);
+        assert_eq!(ranking("- It's a \"wonderful\" life, 1946\n- Heat"), [4, 2]);
+        // Of several lines each names one item, whatever the reason mentions.
+        assert_eq!(ranking("1. Heat, because you liked Toy Story\n2. Toy Story"), [2, 0]);
+    }
+
+    #[test]
+    fn what_is_no_candidate_is_counted() {
+        let parsed = parse_answer("Here is my ranking:\nHeat\n17\nReheated\nHeat\n2", &candidates());
+        assert_eq!(parsed.ranking, [2, 1]);
+        assert_eq!((parsed.malformed, parsed.repeated, parsed.by_title, parsed.by_number), (3, 1, 2, 1));
+        let mut sums = Answers::default();
+        sums.add(&parsed, 5, Some(1));
+        sums.add(&parse_answer("", &candidates()), 5, Some(0));
+        sums.add(&parse_answer("1 2 3 4 5", &candidates()), 5, Some(0));
+        assert_eq!((sums.answers, sums.complete, sums.empty, sums.first, sums.judged), (3, 1, 1, 1, 3));
+        assert!((sums.ndcg() - (1.0 / 3f64.log2() + 1.0) / 3.0).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(answer in "(\\PC|\n|[0-9]|Heat|<a_1><b_1>){0,40}") {
+            let parsed = parse_answer(&answer, &candidates());
+            let mut once = parsed.ranking.clone();
+            once.sort_unstable();
+            once.dedup();
+            prop_assert_eq!(once.len(), parsed.ranking.len());
+            prop_assert_eq!(parsed.by_id + parsed.by_title + parsed.by_number, parsed.ranking.len() + parsed.repeated);
+        }
+
+        #[test]
+        fn a_ranking_said_plainly_is_read_back(order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(), form in 0..4) {
+            let say = |(rank, &place): (usize, &usize)| {
+                let candidate = &candidates()[place];
+                match form {
+                    0 => candidate.semantic_id.clone(),
+                    1 => format!("{}. {}", rank + 1, candidate.semantic_id),
+                    2 => format!("{}", place + 1),
+                    _ => format!("{}. {}", rank + 1, place + 1),
+                }
+            };
+            let answer: Vec<String> = order.iter().enumerate().map(say).collect();
+            prop_assert_eq!(ranking(&answer.join("\n")), order);
+        }
+    }
+}

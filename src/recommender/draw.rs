@@ -1,0 +1,54 @@
+//! Random draws that depend on what is drawn for, not on what was drawn before: a record is the same in a dry run, for
+//! some users or for all.
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::histories::User;
+
+pub(super) type Draw = Xoshiro256PlusPlus;
+
+/// The draws of one record: of a task, for the `number`-th thing.
+pub(super) fn draw(seed: u64, task: &str, number: u64) -> Draw {
+    Draw::seed_from_u64(mixed(seed, task, number))
+}
+
+/// A number that looks random, the same for the same arguments.
+pub(super) fn mixed(seed: u64, task: &str, number: u64) -> u64 {
+    // FNV-1a over the task, then the last steps of SplitMix64.
+    let name = task
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
+    let mut mixed = seed ^ name.rotate_left(17) ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+/// The number of a place in a user's history, for [`draw`].
+pub(super) fn place(user: &User<'_>, at: usize) -> u64 {
+    (user.number as u64) << 24 ^ at as u64
+}
+
+/// Up to `n` different rows of a pool, none of which the user ever had; fewer where there are not so many.
+pub(super) fn others(pool: &[u32], user: &User<'_>, n: usize, draw: &mut Draw) -> Vec<u32> {
+    let mut found: Vec<u32> = Vec::with_capacity(n);
+    let fits = |found: &[u32], row: u32| !found.contains(&row) && !user.rows.contains(&row);
+    for _ in 0..20 * n {
+        if found.len() == n || pool.is_empty() {
+            return found;
+        }
+        let row = pool[draw.gen_range(0..pool.len())];
+        if fits(&found, row) {
+            found.push(row);
+        }
+    }
+    // Hardly anything is left: take what is, from a random place on.
+    let from = draw.gen_range(0..pool.len().max(1));
+    for &row in pool[from..].iter().chain(&pool[..from]) {
+        if found.len() < n && fits(&found, row) {
+            found.push(row);
+        }
+    }
+    found
+}

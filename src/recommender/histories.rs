@@ -1,0 +1,412 @@
+//! The users' histories over the rows of a token table, cut into what is for training, for validation and for testing.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::catalog::Interactions;
+use crate::error::{Error, Result};
+use crate::item_ids::ItemIds;
+
+/// How histories are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// The last event of every user is for testing, the last but one for validation.
+    LeaveOneOut,
+    /// The latest events of all users together: these shares of them, rounded down. Events of one time stay together,
+    /// on the later side.
+    Time {
+        /// Share for validation.
+        valid: f64,
+        /// Share for testing.
+        test: f64,
+    },
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "leave-one-out" => Ok(Split::LeaveOneOut),
+            "time" => Ok(Split::Time { valid: 0.1, test: 0.1 }),
+            other => Err(Error::config("split", "leave-one-out or time", other, "choose one of them")),
+        }
+    }
+}
+
+/// A part of the split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What models learn from.
+    Train,
+    /// What settings are chosen by.
+    Valid,
+    /// What nothing may have seen before.
+    Test,
+}
+
+impl Part {
+    /// All parts, in the order of time.
+    pub const ALL: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Train => "train",
+            Part::Valid => "valid",
+            Part::Test => "test",
+        })
+    }
+}
+
+/// What of the interactions was used, and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Counted {
+    /// Users with a history.
+    pub users: usize,
+    /// Their events.
+    pub events: usize,
+    /// Events by part.
+    pub train: usize,
+    /// See `train`.
+    pub valid: usize,
+    /// See `train`.
+    pub test: usize,
+    /// Users left out because their histories are too short.
+    pub short_users: usize,
+    /// Events of theirs.
+    pub short_events: usize,
+    /// Events left out because the token table does not have their items.
+    pub unknown_events: usize,
+    /// Such items.
+    pub unknown_items: usize,
+    /// One of them.
+    pub unknown_item: Option<String>,
+    /// Rows left out because they repeat another.
+    pub duplicates: u64,
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} users with {} events", self.users, self.events)?;
+        if let Some(item) = &self.unknown_item {
+            let (events, items) = (self.unknown_events, self.unknown_items);
+            write!(f, "; left out {events} events of {items} items that are not in the token table, such as {item:?}")?;
+        }
+        if self.short_users > 0 {
+            write!(f, "; left out {} users with too few events ({} events)", self.short_users, self.short_events)?;
+        }
+        if self.duplicates > 0 {
+            write!(f, "; left out {} repeated rows", self.duplicates)?;
+        }
+        Ok(())
+    }
+}
+
+/// The histories of all users that have long enough ones, in the order in which users first appear.
+#[derive(Debug, Clone)]
+pub struct Histories {
+    users: Vec<String>,
+    /// Where each user's events begin, and the end of all.
+    begins: Vec<usize>,
+    rows: Vec<u32>,
+    times: Vec<f64>,
+    ratings: Vec<f32>,
+    /// Events of each user that are for training, and for training or validation.
+    ends: Vec<[u32; 2]>,
+    /// Events for training, by the row of their item.
+    popularity: Vec<u32>,
+    /// Whether times are known.
+    pub timed: bool,
+    /// Whether ratings are known.
+    pub rated: bool,
+    /// What was left out.
+    pub counted: Counted,
+}
+
+/// One user's history.
+#[derive(Debug, Clone, Copy)]
+pub struct User<'a> {
+    /// Place among the users, from 0.
+    pub number: usize,
+    /// The user's id.
+    pub id: &'a str,
+    /// Rows of the items in the token table, the oldest event first.
+    pub rows: &'a [u32],
+    /// When each was.
+    pub times: &'a [f64],
+    /// How each was rated.
+    pub ratings: &'a [f32],
+    ends: [u32; 2],
+}
+
+impl User<'_> {
+    /// Places of a part's events in the history.
+    pub fn part(&self, part: Part) -> Range<usize> {
+        let [train, valid] = self.ends.map(|end| end as usize);
+        match part {
+            Part::Train => 0..train,
+            Part::Valid => train..valid,
+            Part::Test => valid..self.rows.len(),
+        }
+    }
+
+    /// Places of a part's events that something stands before: what is to be predicted.
+    pub fn targets(&self, part: Part) -> Range<usize> {
+        let places = self.part(part);
+        places.start.max(1)..places.end.max(1)
+    }
+
+    /// Places of the `most` events before one.
+    pub fn before(&self, place: usize, most: usize) -> Range<usize> {
+        place.saturating_sub(most)..place
+    }
+}
+
+impl Histories {
+    /// Takes the events of a table's items, leaves out users with fewer than `least` of them, and cuts the rest.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where `least` is too small for the split, shares are not shares, or there are no times to
+    /// split by; [`Error::Mismatch`] where the table has none of the items; [`Error::Data`] where no user or no event
+    /// for training is left.
+    pub fn new(interactions: &Interactions, item_ids: &ItemIds, split: Split, least: usize) -> Result<Self> {
+        check(interactions, split, least)?;
+        let row_of = item_ids.rows_by_text();
+        let known: Vec<Option<u32>> =
+            interactions.items.iter().map(|item| row_of.get(item).map(|&row| row as u32)).collect();
+        if known.iter().all(Option::is_none) {
+            let what = format!("items of {}", interactions.path.display());
+            let expected = format!("ids of the token table, such as {:?}", item_ids.text(0));
+            let got = format!("{} others, such as {:?}", known.len(), interactions.items.first().map_or("", |i| i));
+            let help = "name the column of the items, or the token table that was made of their catalog";
+            return Err(Error::mismatch(what, expected, got, help));
+        }
+        let mut found = Histories {
+            users: Vec::new(),
+            begins: vec![0],
+            rows: Vec::new(),
+            times: Vec::new(),
+            ratings: Vec::new(),
+            ends: Vec::new(),
+            popularity: vec![0; item_ids.len()],
+            timed: interactions.timed,
+            rated: interactions.rated,
+            counted: Counted { duplicates: interactions.duplicates, ..Counted::default() },
+        };
+        let mut unknown = vec![false; known.len()];
+        for (user, history) in interactions.users.iter().zip(&interactions.histories) {
+            let begin = found.rows.len();
+            for event in history {
+                match known[event.item as usize] {
+                    Some(row) => {
+                        found.rows.push(row);
+                        found.times.push(event.time);
+                        found.ratings.push(event.rating);
+                    }
+                    None => {
+                        found.counted.unknown_events += 1;
+                        unknown[event.item as usize] = true;
+                    }
+                }
+            }
+            let events = found.rows.len() - begin;
+            if events < least {
+                found.rows.truncate(begin);
+                found.times.truncate(begin);
+                found.ratings.truncate(begin);
+                found.counted.short_users += 1;
+                found.counted.short_events += events;
+            } else {
+                found.users.push(user.clone());
+                found.begins.push(found.rows.len());
+            }
+        }
+        found.counted.unknown_items = unknown.iter().filter(|&&unknown| unknown).count();
+        found.counted.unknown_item =
+            unknown.iter().position(|&unknown| unknown).map(|item| interactions.items[item].clone());
+        found.cut(split);
+        found.count(least)?;
+        Ok(found)
+    }
+
+    fn cut(&mut self, split: Split) {
+        let lengths = self.begins.windows(2).map(|ends| (ends[1] - ends[0]) as u32);
+        self.ends = match split {
+            Split::LeaveOneOut => lengths.map(|length| [length - 2, length - 1]).collect(),
+            Split::Time { valid, test } => {
+                let mut times = self.times.clone();
+                times.sort_unstable_by(f64::total_cmp);
+                // The time from which on events are of the part; events of one time go together.
+                let from = |share: f64| {
+                    let events = (share * times.len() as f64) as usize;
+                    times.len().checked_sub(events.max(1)).map_or(f64::NEG_INFINITY, |place| times[place])
+                };
+                let (from_valid, from_test) = (from(valid + test), from(test));
+                let before = |user: usize, time: f64| {
+                    self.times[self.begins[user]..self.begins[user + 1]].partition_point(|&other| other < time) as u32
+                };
+                (0..self.users.len()).map(|user| [before(user, from_valid), before(user, from_test)]).collect()
+            }
+        };
+    }
+
+    fn count(&mut self, least: usize) -> Result<()> {
+        let (mut popularity, mut by_part) = (vec![0u32; self.popularity.len()], [0usize; 3]);
+        for user in self.users() {
+            user.rows[user.part(Part::Train)].iter().for_each(|&row| popularity[row as usize] += 1);
+            by_part.iter_mut().zip(Part::ALL).for_each(|(count, part)| *count += user.part(part).len());
+        }
+        let [train, valid, test] = by_part;
+        let counted = &mut self.counted;
+        (counted.users, counted.events) = (self.users.len(), self.rows.len());
+        (counted.train, counted.valid, counted.test) = (train, valid, test);
+        if self.users.is_empty() {
+            let got = format!("none; {} users have fewer", counted.short_users);
+            let help = "give longer histories, or lower --min-interactions";
+            return Err(Error::data("histories", format!("a user with {least} events"), got, help));
+        }
+        if train == 0 {
+            let help = "give smaller shares to validation and test";
+            return Err(Error::data("histories", "events for training", "none", help));
+        }
+        self.popularity = popularity;
+        Ok(())
+    }
+
+    /// The users, in order.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = User<'_>> {
+        (0..self.users.len()).map(|number| self.user(number))
+    }
+
+    /// A user by its place.
+    pub fn user(&self, number: usize) -> User<'_> {
+        let events = self.begins[number]..self.begins[number + 1];
+        User {
+            number,
+            id: &self.users[number],
+            rows: &self.rows[events.clone()],
+            times: &self.times[events.clone()],
+            ratings: &self.ratings[events],
+            ends: self.ends[number],
+        }
+    }
+
+    /// Events for training of each row of the token table.
+    pub fn popularity(&self) -> &[u32] {
+        &self.popularity
+    }
+}
+
+fn check(interactions: &Interactions, split: Split, least: usize) -> Result<()> {
+    let needed = match split {
+        Split::LeaveOneOut => 3,
+        Split::Time { .. } => 2,
+    };
+    if least < needed {
+        let help = "an event to learn from, and one for each part that is held out";
+        return Err(Error::config("min-interactions", format!("{needed} or more for this split"), least, help));
+    }
+    if let Split::Time { valid, test } = split {
+        for (key, share) in [("valid-share", valid), ("test-share", test)] {
+            if !(share > 0.0 && valid + test < 1.0) {
+                let expected = "a share above 0, and less than 1 with the other";
+                return Err(Error::config(key, expected, share, "such as 0.1"));
+            }
+        }
+        if !interactions.timed {
+            let help = "name --interactions-time, or split by leave-one-out";
+            return Err(Error::config("split", "leave-one-out for events without times", "time", help));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Event;
+    use proptest::prelude::*;
+
+    fn interactions(histories: &[&[(u32, f64)]]) -> Interactions {
+        let event = |&(item, time): &(u32, f64)| Event { item, time, rating: 0.0 };
+        Interactions {
+            users: (0..histories.len()).map(|user| format!("u{user}")).collect(),
+            items: (0..10).map(|item| item.to_string()).collect(),
+            histories: histories.iter().map(|history| history.iter().map(event).collect()).collect(),
+            timed: true,
+            ..Interactions::default()
+        }
+    }
+
+    #[test]
+    fn the_last_two_are_left_out_and_what_is_left_out_is_counted() {
+        let read = interactions(&[&[(1, 1.0), (9, 2.0), (2, 3.0), (3, 4.0)], &[(1, 1.0), (2, 2.0)]]);
+        let found = Histories::new(&read, &ItemIds::row_numbers(5), Split::LeaveOneOut, 3).unwrap();
+        let user = found.user(0);
+        assert_eq!((user.id, user.rows), ("u0", &[1, 2, 3][..]));
+        assert_eq!(Part::ALL.map(|part| user.part(part)), [0..1, 1..2, 2..3]);
+        assert_eq!(user.targets(Part::Train), 1..1);
+        assert_eq!(user.before(2, 1), 1..2);
+        assert_eq!(found.popularity(), [0, 1, 0, 0, 0]);
+        let counted = &found.counted;
+        assert_eq!((counted.short_users, counted.short_events, counted.unknown_events), (1, 2, 1));
+        assert!(counted.to_string().contains("1 events of 1 items that are not in the token table, such as \"9\""));
+    }
+
+    #[test]
+    fn events_of_one_time_are_not_parted() {
+        let read = interactions(&[&[(0, 1.0), (1, 2.0), (2, 5.0)], &[(3, 2.0), (4, 5.0), (1, 5.0)]]);
+        let split = Split::Time { valid: 0.2, test: 0.17 };
+        let found = Histories::new(&read, &ItemIds::row_numbers(5), split, 2).unwrap();
+        assert_eq!(Part::ALL.map(|part| found.user(0).part(part)), [0..2, 2..2, 2..3]);
+        assert_eq!(Part::ALL.map(|part| found.user(1).part(part)), [0..1, 1..1, 1..3]);
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_refused() {
+        let mut read = interactions(&[&[(0, 1.0), (1, 2.0), (2, 5.0)]]);
+        let says = |read: &Interactions, split, least| {
+            Histories::new(read, &ItemIds::row_numbers(5), split, least).unwrap_err().to_string()
+        };
+        assert!(says(&read, Split::LeaveOneOut, 2).contains("3 or more"));
+        assert!(says(&read, Split::LeaveOneOut, 4).contains("a user with 4 events"));
+        assert!(says(&read, Split::Time { valid: 0.5, test: 0.5 }, 3).contains("valid-share"));
+        assert!(says(&read, Split::Time { valid: 0.9, test: 0.05 }, 3).contains("for training"));
+        read.timed = false;
+        assert!(says(&read, Split::Time { valid: 0.1, test: 0.1 }, 3).contains("without times"));
+        read.items = vec!["x".into(); 10];
+        assert!(says(&read, Split::LeaveOneOut, 3).contains("ids of the token table, such as \"0\""));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_follow_one_another_in_time(
+            times in prop::collection::vec(prop::collection::vec(0u8..20, 2..12), 1..8),
+            valid in 0.05f64..0.4,
+            test in 0.05f64..0.4,
+        ) {
+            let histories: Vec<Vec<(u32, f64)>> = times.into_iter().map(|mut times| {
+                times.sort_unstable();
+                times.into_iter().enumerate().map(|(item, time)| (item as u32 % 5, f64::from(time))).collect()
+            }).collect();
+            let views: Vec<&[(u32, f64)]> = histories.iter().map(Vec::as_slice).collect();
+            let read = interactions(&views);
+            if let Ok(found) = Histories::new(&read, &ItemIds::row_numbers(5), Split::Time { valid, test }, 2) {
+                let times = |part| found.users().flat_map(move |user| user.times[user.part(part)].to_vec());
+                let latest = |part| times(part).fold(f64::NEG_INFINITY, f64::max);
+                let first = |part| times(part).fold(f64::INFINITY, f64::min);
+                prop_assert!(latest(Part::Train) < first(Part::Valid).min(first(Part::Test)));
+                prop_assert!(latest(Part::Valid) < first(Part::Test));
+                prop_assert_eq!(found.counted.train + found.counted.valid + found.counted.test, found.counted.events);
+                prop_assert!(found.counted.test > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! LC-Rec (Zheng et al., ICDE 2024, arXiv 2311.09049): the four files that its `data.py` reads, and its six tasks as
+//! instructions for those who train otherwise.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::chat::Messages;
+use super::context::Context;
+use super::output::{ByTask, FileId, Form, Output};
+use super::users::{Taste, taste};
+use super::{Role, tasks};
+use crate::error::Result;
+
+/// An item as `NAME.item.json` has it.
+#[derive(Serialize)]
+struct Item {
+    title: String,
+    description: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    categories: String,
+}
+
+/// A search as `NAME.user.json` has it.
+#[derive(Serialize)]
+struct Intention {
+    item: Value,
+    inters: Vec<Value>,
+    querys: Vec<String>,
+}
+
+pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+    write_items(context, out)?;
+    let file = out.file(format!("{}.inter.json", context.settings.name), Role::Layout, Form::Object)?;
+    for user in context.histories.users() {
+        out.entry(file, "inter.json", user.id, &context.item_ids(user.rows))?;
+    }
+    write_users(context, out)?;
+    let mut alpaca = ByTask::new("instructions/", ".json", Form::Array);
+    let mut chat = ByTask::new("instructions/", ".chat.jsonl", Form::Lines);
+    tasks::each(context, out, &mut |out, task, role, example| {
+        let file = alpaca.file(out, task, role)?;
+        out.record(file, task, &example)?;
+        let file = chat.file(out, task, role)?;
+        out.again(file, &Messages::from(&example))
+    })
+}
+
+/// `NAME.index.json` and `NAME.item.json`, which MiniOneRec reads too.
+pub(super) fn write_items(context: &Context<'_>, out: &mut Output) -> Result<()> {
+    let name = &context.settings.name;
+    let index = out.file(format!("{name}.index.json"), Role::Items, Form::Object)?;
+    let items = out.file(format!("{name}.item.json"), Role::Items, Form::Object)?;
+    for row in context.rows() {
+        let id = context.table.item_ids.text(row);
+        out.entry(index, "index.json", &id, &context.token_texts(row))?;
+        let item = Item {
+            title: context.title(row),
+            description: context.texts.description(row).to_owned(),
+            categories: context.texts.attributes(row).join(","),
+        };
+        out.entry(items, "item.json", &id, &item)?;
+    }
+    Ok(())
+}
+
+/// `NAME.user.json`. Its parts follow one another, so users are walked over three times.
+fn write_users(context: &Context<'_>, out: &mut Output) -> Result<()> {
+    let file = out.file(format!("{}.user.json", context.settings.name), Role::Layout, Form::Text)?;
+    let item = |at: usize, rows: &[u32]| context.item_id(rows[at] as usize);
+    let intention = |rows: &[u32], search: &super::users::Search| Intention {
+        item: item(search.at, rows),
+        inters: context.item_ids(&rows[..search.at]),
+        querys: search.queries.clone(),
+    };
+    out.line_again(file, "{\"user_explicit_preference\": {")?;
+    entries(context, out, file, |taste, _| serde_json::to_value(&taste.preferences))?;
+    out.line_again(file, "}, \"user_vague_intention\": {\"train\": {")?;
+    entries(context, out, file, |taste, rows| serde_json::to_value(intention(rows, &taste.train)))?;
+    out.line_again(file, "}, \"test\": {")?;
+    entries(context, out, file, |taste, rows| serde_json::to_value(intention(rows, &taste.test)))?;
+    out.line_again(file, "}}}")
+}
+
+fn entries(
+    context: &Context<'_>,
+    out: &mut Output,
+    file: FileId,
+    value: impl Fn(&Taste, &[u32]) -> serde_json::Result<Value>,
+) -> Result<()> {
+    let mut comma = "";
+    for user in context.histories.users() {
+        if let Some(taste) = taste(context, &user)? {
+            let value = value(&taste, user.rows).unwrap_or(Value::Null);
+            out.line_again(file, &format!("{comma}{}: {value}", Value::from(user.id)))?;
+            comma = ",";
+        }
+    }
+    Ok(())
+}

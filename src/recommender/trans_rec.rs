@@ -1,0 +1,151 @@
+//! TransRec (Lin et al., arXiv 2310.06491): an item is named by several facets. Each facet has pairs to learn from, a
+//! source and a target a line as fairseq reads them, and the identifiers of all items are the documents of the FM-index.
+//!
+//! The facets are TransRec's number, attributes and title, and the semantic ID, which stands between the attributes and
+//! the title and needs no marks: its tokens occur nowhere else.
+
+use rand::Rng;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::context::Context;
+use super::draw::Draw;
+use super::histories::{Part, User};
+use super::output::{FileId, Form, Output};
+use super::template::Task;
+use super::{Role, Show};
+use crate::artifact::Overwrite;
+use crate::constraint::{Document, FmIndex};
+use crate::error::Result;
+use crate::vocabulary::{FacetTokenizer, trans_rec};
+
+pub(super) const TEMPLATES: &str = include_str!("templates/transrec.toml");
+
+const NUMBER: &str = "number";
+const ATTRIBUTE: &str = "attribute";
+const SEMANTIC_ID: &str = "semantic-id";
+const TITLE: &str = "title";
+
+pub(super) const TASKS: &[Task] = &[
+    Task { name: NUMBER, given: &["history"], answer: &["item"] },
+    Task { name: ATTRIBUTE, given: &["history"], answer: &["item"] },
+    Task { name: SEMANTIC_ID, given: &["history"], answer: &["item"] },
+    Task { name: TITLE, given: &["history"], answer: &["item"] },
+];
+
+/// Words of a title that a target has at most.
+const TITLE_WORDS: usize = 10;
+
+/// An item's identifier.
+#[derive(Serialize)]
+struct Identifier {
+    item_id: Value,
+    number: usize,
+    semantic_id: String,
+    /// What the FM-index has of it: number, attributes, semantic ID, title.
+    facets: [String; 4],
+}
+
+pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+    let documents = out.file("documents.jsonl", Role::Items, Form::Lines)?;
+    for row in context.rows() {
+        let identifier = Identifier {
+            item_id: context.item_id(row),
+            number: row,
+            semantic_id: context.id(row),
+            facets: facets(context, row),
+        };
+        out.record(documents, "documents", &identifier)?;
+    }
+    write_index(context, out)?;
+    let mut files = Vec::new();
+    for part in Part::ALL {
+        let mut side = |side: &str| out.file(format!("{part}.{side}"), part.into(), Form::Text);
+        files.push((side("source")?, side("target")?));
+    }
+    context.each_target(|user, part, at| pairs(context, out, files[part as usize], user, at))
+}
+
+/// An item's facets: joined they are its document.
+fn facets(context: &Context<'_>, row: usize) -> [String; 4] {
+    let title = context.title(row);
+    let [number, attributes, title] = trans_rec(&row.to_string(), &context.texts.attributes(row), &title);
+    [number, attributes, context.id(row), title]
+}
+
+/// The FM-index of all documents, in the tokens of the language model.
+fn write_index(context: &Context<'_>, out: &mut Output) -> Result<()> {
+    let Some(folder) = &context.settings.tokenizer else { return Ok(()) };
+    let tokenizer = FacetTokenizer::load(folder)?;
+    let Some(path) = out.folder().map(|folder| folder.join("items.fm")) else { return Ok(()) };
+    let mut failed = None;
+    let documents = (0..context.table.item_ids.len()).map_while(|row| {
+        let facets = tokenizer.tokenize(&facets(context, row));
+        facets.map(|facets| Document { facets }).map_err(|e| failed = Some(e)).ok()
+    });
+    let index = FmIndex::new(documents);
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let index = index?;
+    index.save(&path, Overwrite::Refuse)?;
+    out.foreign("items.fm", Role::Items, index.len() as u64);
+    Ok(())
+}
+
+fn pairs(context: &Context<'_>, out: &mut Output, files: (FileId, FileId), user: &User<'_>, at: usize) -> Result<()> {
+    let (rows, row) = (context.history(user, at), user.rows[at] as usize);
+    for task in [NUMBER, TITLE, ATTRIBUTE, SEMANTIC_ID] {
+        let mut draw = context.draw(task, user, at);
+        let targets = match task {
+            NUMBER => vec![format!("|| {row} ##")],
+            TITLE => vec![piece(&context.title(row), &mut draw)],
+            SEMANTIC_ID => vec![context.id(row)],
+            _ => context.texts.attributes(row).iter().map(|attribute| format!("## {} @@", attribute.trim())).collect(),
+        };
+        let history = history(context, task, rows, &mut draw);
+        for target in &targets {
+            let examples = context.fill(task, &[("history", &history), ("item", target)], &mut draw);
+            if examples.is_empty() {
+                out.skip(task);
+            }
+            for example in examples {
+                out.line(files.0, task, &format!(" {}", line(&example.prompt())))?;
+                out.line_again(files.1, &format!(" {}", line(&example.output)))?;
+            }
+        }
+        if targets.is_empty() {
+            out.skip(task);
+        }
+    }
+    Ok(())
+}
+
+/// A history in the words of a facet.
+fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut Draw) -> String {
+    let words: Vec<String> = match task {
+        NUMBER => rows.iter().map(u32::to_string).collect(),
+        TITLE => return context.list_as(rows, Show::Titles),
+        SEMANTIC_ID => return context.list_as(rows, Show::Ids),
+        _ => {
+            let one = |&row: &u32| {
+                let attributes = context.texts.attributes(row as usize);
+                attributes.get(draw.gen_range(0..attributes.len().max(1))).map(|&attribute| attribute.to_owned())
+            };
+            rows.iter().filter_map(one).collect()
+        }
+    };
+    words.join(context.separator())
+}
+
+/// A piece of a title, from a word drawn.
+fn piece(title: &str, draw: &mut Draw) -> String {
+    let words: Vec<&str> = title.split_whitespace().collect();
+    let from = draw.gen_range(0..words.len().max(1));
+    words.iter().skip(from).take(TITLE_WORDS).copied().collect::<Vec<_>>().join(" ")
+}
+
+/// Text as one line.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
