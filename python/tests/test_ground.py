@@ -13,6 +13,7 @@ import torch
 from conftest import ROOT
 from made import catalex, done
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
 
 ITEMS, ANSWERS, DIM = 400, 60, 24
 Words = list[str | Path]
@@ -149,3 +150,54 @@ def test_wrong_calls_say_what_to_do(made: Made, tmp_path: Path) -> None:
         assert run.returncode == code, run.stderr
         assert all(word in run.stderr for word in words), run.stderr
         assert not (tmp_path / "o").exists()
+
+
+def test_pieces_of_identifiers_name_items(index: Path, tmp_path: Path) -> None:
+    emoji = ROOT / "fixtures" / "emoji"
+    tokenizer = index / "vocabulary" / "tokenizer"
+    columns: Words = ["--catalog", emoji / "catalog.parquet", "--title", "label", "--attributes", "group,subgroup"]
+    more: Words = ["--interactions", emoji / "histories.csv", "--tokenizer", tokenizer, "--out", tmp_path / "export"]
+    done("export", index, "--for", "transrec", *columns, *more)
+    documents = lines(tmp_path / "export" / "documents.jsonl")
+    (dog,) = (one for one in documents if one["facets"][3].strip() == "dog face")
+    (cake,) = (one for one in documents if one["facets"][3].strip() == "birthday cake")
+    encode = Tokenizer.from_file(str(tokenizer / "tokenizer.json")).encode
+    generated = [
+        {
+            "id": "by title and number",
+            "pieces": [
+                {"facet": "title", "text": " dog", "score": -1.5},
+                {"facet": "title", "tokens": encode(" dog face", add_special_tokens=False).ids, "score": -2.0},
+                {"facet": "number", "text": f" || {dog['number']}", "score": -3.0},
+            ],
+        },
+        {"id": 7, "pieces": [{"facet": "semantic-id", "text": cake["semantic_id"], "score": -0.5}]},
+        {"id": "nothing", "pieces": []},
+    ]
+    pieces = tmp_path / "pieces.jsonl"
+    pieces.write_text("".join(json.dumps(one) + "\n" for one in generated))
+    common: Words = ["--export", tmp_path / "export", "--tokenizer", tokenizer]
+    done("aggregate", pieces, *common, "--top", "5", "--out", tmp_path / "ranked.jsonl")
+    by_title, by_id, nothing = lines(tmp_path / "ranked.jsonl")
+    assert by_title["items"][0] == dog["item_id"]
+    # All that have a piece are dogs.
+    titles = {one["item_id"]: one["facets"][3] for one in documents}
+    assert len(by_title["items"]) > 1
+    assert all("dog" in titles[item] for item in by_title["items"])
+    assert by_title["scores"] == sorted(by_title["scores"], reverse=True)
+    assert (by_id["id"], by_id["items"]) == (7, [cake["item_id"]])
+    assert nothing["items"] == []
+
+    piece = {"facet": "title", "text": "dog", "score": -1}
+    wrong: list[tuple[dict[str, object], Words, list[str]]] = [
+        ({**piece, "facet": "colour"}, common, ["row 1", "colour", "semantic-id"]),
+        ({**piece, "score": 0.5}, common, ["line 1", "at most 0"]),
+        ({**piece, "tokens": [1]}, common, ["row 1", "one of them"]),
+        (piece, common[:2], ["--tokenizer"]),
+        ({"facet": "title"}, common, ["pieces.jsonl", "line 1"]),
+    ]
+    for bad, arguments, words in wrong:
+        pieces.write_text(json.dumps({"id": 1, "pieces": [bad]}) + "\n")
+        run = catalex("aggregate", pieces, *arguments, "--out", tmp_path / "o")
+        assert run.returncode == 1, run.stderr
+        assert all(word in run.stderr for word in words), run.stderr

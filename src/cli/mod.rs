@@ -1,5 +1,6 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod aggregate;
 mod answers;
 mod behaviour;
 mod build;
@@ -62,12 +63,14 @@ enum Verb {
     Export(Box<export::ExportArgs>),
     /// Read what a language model said to prompts of `export --for ranking`.
     Answers(answers::AnswersArgs),
+    /// Find the items that a language model's answers mean, by the nearest vectors.
+    Ground(Box<ground::GroundArgs>),
+    /// Rank the items of which a language model generated pieces of identifiers, of several facets.
+    Aggregate(Box<aggregate::AggregateArgs>),
     /// Print the figures of a model, a token table or an index.
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
-    /// Find the items that a language model's answers mean, by the nearest vectors.
-    Ground(Box<ground::GroundArgs>),
     /// Serve an index to agents, as a Model Context Protocol server: search, likeness, IDs and prefixes.
     Serve(serve::ServeArgs),
 }
@@ -85,9 +88,10 @@ pub(crate) fn main() -> ExitCode {
         Verb::Constrain(args) => constrain::run(*args, &*progress),
         Verb::Export(args) => export::run(*args, &*progress),
         Verb::Answers(args) => answers::run(args),
+        Verb::Ground(args) => ground::run(*args, &*progress),
+        Verb::Aggregate(args) => aggregate::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
-        Verb::Ground(args) => ground::run(*args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
     };
     progress.end();
