@@ -378,7 +378,8 @@ mod tests {
         assert!(says(&read, Split::LeaveOneOut, 2).contains("3 or more"));
         assert!(says(&read, Split::LeaveOneOut, 4).contains("a user with 4 events"));
         assert!(says(&read, Split::Time { valid: 0.5, test: 0.5 }, 3).contains("valid-share"));
-        assert!(says(&read, Split::Time { valid: 0.9, test: 0.05 }, 3).contains("for training"));
+        let at_once = interactions(&[&[(0, 1.0), (1, 1.0), (2, 1.0)]]);
+        assert!(says(&at_once, Split::Time { valid: 0.1, test: 0.1 }, 3).contains("for training"));
         read.timed = false;
         assert!(says(&read, Split::Time { valid: 0.1, test: 0.1 }, 3).contains("without times"));
         read.items = vec!["x".into(); 10];

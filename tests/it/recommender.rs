@@ -6,8 +6,10 @@ use std::path::Path;
 
 use catalex::artifact::Overwrite;
 use catalex::catalog::{CatalogReader, CatalogSpec};
+use catalex::constraint::FmIndex;
 use catalex::item_ids::ItemIds;
 use catalex::semantic_id::{Collisions, TableMetadata, TokenFormat, TokenTable};
+use catalex::vocabulary::FacetTokenizer;
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -148,4 +150,31 @@ fn templates_and_families_are_listed() {
     assert!(sample["prompt"][0]["content"].as_str().unwrap().starts_with("MINE <a_"));
     assert!(sample["completion"][0]["content"].as_str().unwrap().ends_with(">!"));
     assert!(exported["tasks"]["item2index"]["samples"].as_array().is_some_and(|samples| samples.len() == 3));
+}
+
+#[test]
+fn every_target_of_trans_rec_is_found_in_its_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, out) = (folder.path().join("tokens.parquet"), folder.path().join("out"));
+    write_table(&table);
+    let tokenizer = root().join("tests/golden/fm_index");
+    let flags = ["--out", &out.display().to_string(), "--tokenizer", &tokenizer.display().to_string()];
+    let exported: Value = serde_json::from_str(&export(&table, "transrec", &flags)).unwrap();
+    assert_eq!(exported["files"]["items.fm"]["records"], 1_852);
+    let (index, tokenizer) = (FmIndex::load(&out.join("items.fm")).unwrap(), FacetTokenizer::load(&tokenizer).unwrap());
+    let text = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    for (row, line) in text("documents.jsonl").lines().enumerate().step_by(50) {
+        let identifier: Value = serde_json::from_str(line).unwrap();
+        let facets: Vec<String> = serde_json::from_value(identifier["facets"].clone()).unwrap();
+        assert_eq!(index.document(row).unwrap().facets, tokenizer.tokenize(&facets).unwrap());
+    }
+    // Numbers and attributes are generated between their marks: as tokens they are pieces of documents.
+    let (sources, targets) = (text("test.source"), text("test.target"));
+    let mut found = 0;
+    for (_, target) in sources.lines().zip(targets.lines()).filter(|(source, _)| source.contains("|| ID || +")) {
+        let tokens = tokenizer.tokenize(&[target]).unwrap().concat();
+        assert_eq!(index.items(index.range(&tokens)).len(), 1, "{target}");
+        found += 1;
+    }
+    assert!(found > 100);
 }
