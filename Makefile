@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build demo evaluate benchmark benchmark-collisions check lint-rust lint-python test test-rust test-python clean
+.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions check lint-rust lint-python test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -47,6 +47,9 @@ benchmark-collisions: build ## compare ways to make IDs unique
 build: setup-build ## build the release binary; the last line printed is its path
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
 	@$(ENV); cargo build --release; realpath "$$CARGO_TARGET_DIR/release/catalex"
+
+wheel: setup ## build the Python package's wheel; the last line printed is its path
+	@$(ENV); $(WITHOUT_LIBTORCH) scripts/wheel.sh "$$CATALEX_VENV/bin/maturin" target/wheels
 
 check: setup lint-rust lint-python ## formatting and lints, Rust and Python, every feature set
 

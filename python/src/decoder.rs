@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::errors::{mismatch, to_py};
 use crate::subset::Subset;
 use crate::trie::{Trie, checked, without_tokens};
+use crate::work;
 
 /// What [`Decoder::allowed`] answers.
 type Allowed<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
@@ -83,7 +84,7 @@ impl Decoder {
         let (rows, said) = (said.shape()[0], contiguous(&said)?);
         let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;
         let answers = Answers { said, rows, prompt, subsets: &subsets };
-        let (others, places) = py.detach(|| decoding.allowed(answers, logits)).map_err(to_py)?;
+        let (others, places) = work::short(py, || decoding.allowed(answers, logits))?;
         Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, places)))
     }
 }
@@ -124,11 +125,11 @@ impl Decoder {
         }
         let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;
         let answers = Answers { said, rows, prompt, subsets: &subsets };
-        let done = match out {
+        match out {
             None => {
                 let mut scores = scores.try_readwrite().map_err(|_| uneven())?;
                 let scores = scores.as_slice_mut().map_err(|_| uneven())?;
-                py.detach(|| decoding.mask(answers, Scores::InPlace(scores), lowest))
+                work::short(py, || decoding.mask(answers, Scores::InPlace(scores), lowest))
             }
             Some(out) => {
                 let from = scores.try_readonly().map_err(|_| uneven())?;
@@ -138,10 +139,9 @@ impl Decoder {
                 }
                 let mut to = out.try_readwrite().map_err(|_| uneven())?;
                 let (from, to) = (from.as_slice().map_err(|_| uneven())?, to.as_slice_mut().map_err(|_| uneven())?);
-                py.detach(|| decoding.mask(answers, Scores::Copied(from, to), lowest))
+                work::short(py, || decoding.mask(answers, Scores::Copied(from, to), lowest))
             }
-        };
-        done.map_err(to_py)
+        }
     }
 }
 

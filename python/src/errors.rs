@@ -7,13 +7,21 @@ use pyo3::types::PyType;
 
 /// An error of the crate as the one of `catalex.errors` that its kind asks for.
 pub(crate) fn to_py(error: catalex::Error) -> PyErr {
-    static CLASSES: [PyOnceLock<Py<PyType>>; 4] = [const { PyOnceLock::new() }; 4];
-    let (place, name) = match error.kind() {
-        ErrorKind::Input => (0, "InputError"),
-        ErrorKind::Config => (1, "ConfigError"),
-        ErrorKind::Artifact => (2, "ArtifactError"),
-        ErrorKind::Environment => (3, "ResourceError"),
-    };
+    match error.kind() {
+        ErrorKind::Input => of_class(0, "InputError", &error),
+        ErrorKind::Config => of_class(1, "ConfigError", &error),
+        ErrorKind::Artifact => of_class(2, "ArtifactError", &error),
+        ErrorKind::Environment => of_class(3, "ResourceError", &error),
+    }
+}
+
+/// The error of a folder that is no model, or a damaged one.
+pub(crate) fn model_error(error: &catalex::Error) -> PyErr {
+    of_class(4, "ModelError", error)
+}
+
+fn of_class(place: usize, name: &str, error: &catalex::Error) -> PyErr {
+    static CLASSES: [PyOnceLock<Py<PyType>>; 5] = [const { PyOnceLock::new() }; 5];
     Python::attach(|py| match CLASSES[place].import(py, "catalex.errors", name) {
         Ok(class) => PyErr::from_type(class.clone(), error.to_string()),
         Err(missing) => missing,

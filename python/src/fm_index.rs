@@ -9,6 +9,7 @@ use numpy::PyArray1;
 use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
+use crate::work;
 
 /// What follows the occurrences of a piece: tokens, how many occurrences each follows, and how many end an item.
 type Continuations<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>, u32);
@@ -33,8 +34,8 @@ impl FmIndex {
     /// The index of items, each a list of facets, each a list of token ids.
     #[staticmethod]
     fn from_documents(py: Python<'_>, documents: Vec<Vec<Vec<u32>>>) -> PyResult<Self> {
-        let made = py.detach(|| Inner::new(documents.into_iter().map(|facets| Document { facets })));
-        Ok(FmIndex { inner: Arc::new(made.map_err(to_py)?) })
+        let made = work::short(py, || Inner::new(documents.into_iter().map(|facets| Document { facets })));
+        Ok(FmIndex { inner: Arc::new(made?) })
     }
 
     /// Maps a file that `save` wrote into memory, and checks it.

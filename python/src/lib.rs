@@ -2,13 +2,21 @@
 //!
 //! One file a class. Long work releases the interpreter; errors of the crate become those of `catalex.errors`.
 
+mod arrays;
+mod arrow_io;
 mod decoder;
 mod errors;
 mod facets;
+mod features;
 mod fm_index;
+mod quality;
 mod subset;
 mod token_ids;
+mod token_table;
+mod tokenizer;
 mod trie;
+mod vocabulary;
+mod work;
 
 use pyo3::prelude::*;
 
@@ -23,5 +31,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<fm_index::Occurrences>()?;
     module.add_class::<facets::FacetTokenizer>()?;
     module.add_function(wrap_pyfunction!(facets::trans_rec, module)?)?;
-    module.add_class::<decoder::Decoder>()
+    module.add_class::<decoder::Decoder>()?;
+    module.add_class::<features::Features>()?;
+    module.add_class::<tokenizer::Tokenizer>()?;
+    module.add_class::<token_table::TokenTable>()?;
+    module.add_function(wrap_pyfunction!(tokenizer::semantic_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(tokenizer::parse_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(tokenizer::time_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(arrow_io::write_arrow, module)?)?;
+    module.add_function(wrap_pyfunction!(quality::evaluate, module)?)?;
+    module.add_function(wrap_pyfunction!(quality::resolve, module)?)?;
+    module.add_function(wrap_pyfunction!(vocabulary::vocabulary_tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(vocabulary::write_vocabulary, module)?)
 }

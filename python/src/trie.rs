@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use crate::errors::{mismatch, to_py};
 use crate::subset::Subset;
 use crate::token_ids::TokenIds;
+use crate::work;
 
 /// The valid semantic IDs of a catalog.
 #[pyclass(frozen, module = "catalex", name = "Trie")]
@@ -34,7 +35,7 @@ impl Trie {
     #[staticmethod]
     #[pyo3(signature = (path, vocabulary=None))]
     fn from_table(py: Python<'_>, path: PathBuf, vocabulary: Option<PathBuf>) -> PyResult<Self> {
-        let made = py.detach(|| -> catalex::Result<Trie> {
+        work::short(py, || -> catalex::Result<Trie> {
             let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
             let table = TokenTable::read(&path)?;
             let mut trie = Inner::new(table.codes.view())?;
@@ -42,8 +43,7 @@ impl Trie {
                 trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
             }
             Ok(Trie::new(trie, Some(table.item_ids)))
-        });
-        made.map_err(to_py)
+        })
     }
 
     /// The trie of the rows of a matrix of codes `(items, levels)`.
@@ -53,7 +53,7 @@ impl Trie {
         let tokens = tokens.map(|tokens| tokens.inner.clone());
         let (items, levels) = (codes.shape()[0], codes.shape()[1]);
         let in_order: Vec<u16> = codes.as_array().iter().copied().collect();
-        let made = py.detach(|| {
+        let made = work::short(py, || {
             let codes = Array2::from_shape_vec((items, levels), in_order)
                 .map_err(|e| catalex::Error::mismatch("codes", "a matrix", e, "give a contiguous array of uint16"))?;
             let trie = Inner::new(codes.view())?;
@@ -62,7 +62,7 @@ impl Trie {
                 None => Ok(trie),
             }
         });
-        Ok(Trie::new(made.map_err(to_py)?, None))
+        Ok(Trie::new(made?, None))
     }
 
     /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it.
@@ -177,7 +177,7 @@ impl Trie {
                 *place.ok_or_else(|| mismatch("rows of a subset", &format!("rows below {most}"), row, help))? = true;
             }
         }
-        Ok(self.chosen(py, &chosen, invert))
+        self.chosen(py, &chosen, invert)
     }
 
     /// The items of these ids, with `invert` all others; for tries of a token table.
@@ -203,7 +203,7 @@ impl Trie {
             })?;
             chosen[*row as usize] = true;
         }
-        Ok(self.chosen(py, &chosen, invert))
+        self.chosen(py, &chosen, invert)
     }
 
     /// The items' own ids by row, for tries of a token table.
@@ -236,9 +236,9 @@ impl Trie {
         Trie { inner: Arc::new(trie), item_ids, row_of: OnceLock::new() }
     }
 
-    fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> Subset {
-        let inner = py.detach(|| self.inner.subset(|row| chosen[row] != invert));
-        Subset { inner, trie: self.inner.clone() }
+    fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> PyResult<Subset> {
+        let inner = work::pooled(py, || self.inner.subset(|row| chosen[row] != invert))?;
+        Ok(Subset { inner, trie: self.inner.clone() })
     }
 
     fn of_this<'s>(&self, subset: Option<&'s Subset>) -> PyResult<Option<&'s catalex::constraint::Subset>> {

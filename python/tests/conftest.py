@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from shop import Shop
+from shop import make as make_shop
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -69,3 +71,8 @@ def quick_start(tmp_path_factory: pytest.TempPathFactory) -> QuickStart:
 def index(quick_start: QuickStart) -> Path:
     """The index of all 1,852 emoji by text and picture, with the extended tokenizer."""
     return quick_start.folder / "target" / "emoji"
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("shop"))

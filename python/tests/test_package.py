@@ -1,5 +1,77 @@
+"""The package as a whole: every native export is wrapped, stubbed and documented, and the stubs are true."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
 import catalex
+from catalex import _native
+
+PACKAGE = ROOT / "python" / "python" / "catalex"
+STUBS = ast.parse((PACKAGE / "_native.pyi").read_text(encoding="utf-8"))
+PAGES = "".join(
+    (ROOT / "docs" / f"{page}.md").read_text("utf-8") for page in ("python", "constrained-decoding", "fm-index")
+)
+
+
+def exported() -> dict[str, object]:
+    return {name: value for name, value in vars(_native).items() if not name.startswith("_")}
 
 
 def test_version_is_the_crates() -> None:
     assert catalex.__version__.count(".") == 2
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    assert version is not None and catalex.__version__ == version[1]
+
+
+def test_every_native_export_is_stubbed() -> None:
+    stubbed = {node.name: node for node in STUBS.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    assert stubbed.keys() == exported().keys()
+    for name, value in exported().items():
+        node = stubbed[name]
+        assert ast.get_docstring(node), name
+        assert getattr(value, "__doc__", None), name
+        if isinstance(node, ast.ClassDef):
+            members = {m.name for m in node.body if isinstance(m, ast.FunctionDef)}
+            there = {m for m in vars(value) if not m.startswith("_")}
+            assert there == {m for m in members if not m.startswith("_")}, name
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef) and not member.name.startswith("__"):
+                    assert ast.get_docstring(member), f"{name}.{member.name}"
+
+
+def test_every_native_export_is_wrapped() -> None:
+    """It is a name of the package, or some module of the package uses it."""
+    files = [*PACKAGE.glob("*.py"), ROOT / "python" / "benchmarks" / "package.py"]
+    sources = "".join(path.read_text(encoding="utf-8") for path in files)
+    for name in exported():
+        used = re.search(rf"\b_native\.{name}\b|from \._native import .*\b{name}\b", sources)
+        assert name in catalex.__all__ or used, name
+
+
+@pytest.mark.parametrize("name", sorted(set(catalex.__all__) - {"__version__"}))
+def test_every_name_is_documented(name: str) -> None:
+    value = getattr(catalex, name)
+    assert inspect.getdoc(value), name
+    assert re.search(rf"\b{name}\b", PAGES), f"{name} is on no page of docs/"
+    if inspect.isclass(value) and value.__module__ != "builtins":
+        for member, inner in vars(value).items():
+            if not member.startswith("_") and (callable(inner) or isinstance(inner, property | staticmethod)):
+                assert inspect.getdoc(getattr(value, member)), f"{name}.{member}"
+
+
+def test_stubs_are_true() -> None:
+    """mypy's stubtest compares them with the module as it is."""
+    command = [sys.executable, "-m", "mypy.stubtest", "catalex._native", "--ignore-missing-stub", "--concise"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(sys.prefix))
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(catalex.__file__).parent / "py.typed").is_file()

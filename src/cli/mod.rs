@@ -99,11 +99,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            match error.downcast_ref::<catalex::Error>().map(catalex::Error::kind) {
-                Some(ErrorKind::Config) => ExitCode::from(2),
-                _ => ExitCode::from(1),
-            }
+            let kind = error.downcast_ref::<catalex::Error>().map(catalex::Error::kind);
+            progress::tell_error(cli.progress, &format!("{error:#}"), kind);
+            ExitCode::from(if kind == Some(ErrorKind::Config) { 2 } else { 1 })
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use catalex::ErrorKind;
 use catalex::progress::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -18,6 +19,22 @@ pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
         None if stderr().is_terminal() => Box::new(Bars::default()),
         None => Box::new(WarningsOnly { costs: true }),
     }
+}
+
+/// Says why the command failed: to a program, also who can mend it.
+pub(super) fn tell_error(mode: Option<ProgressMode>, message: &str, kind: Option<ErrorKind>) {
+    let line = if mode == Some(ProgressMode::Json) {
+        let kind = match kind {
+            Some(ErrorKind::Input) => "input",
+            Some(ErrorKind::Config) => "config",
+            Some(ErrorKind::Artifact) => "artifact",
+            Some(ErrorKind::Environment) | None => "environment",
+        };
+        serde_json::json!({ "event": "error", "kind": kind, "message": message }).to_string()
+    } else {
+        format!("error: {message}")
+    };
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// Nothing but warnings, and perhaps what the work took.

@@ -6,6 +6,7 @@
 
 mod columns;
 mod file;
+mod memory;
 mod npy;
 mod safetensors;
 mod source;
@@ -25,6 +26,8 @@ pub use source::{Block, Blocks, FeatureSource, gather};
 
 /// The id column of catalex's own tables.
 const ID: &str = "item_id";
+/// Further names under which a foreign table's ids are recognised.
+const FOREIGN_IDS: [&str; 1] = ["id"];
 const VERSION_KEY: &str = "catalex.format_version";
 const FORMAT_VERSION: &str = "1";
 

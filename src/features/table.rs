@@ -13,12 +13,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 
 use super::columns::{self, Place};
 use super::source::{Block, Blocks, ROWS_AT_ONCE};
-use super::{FORMAT_VERSION, Features, ID, VERSION_KEY};
+use super::{FOREIGN_IDS, FORMAT_VERSION, Features, ID, VERSION_KEY};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
-
-/// Further names under which a foreign table's ids are recognised.
-const FOREIGN_IDS: [&str; 1] = ["id"];
 
 /// What is known of a table before its vectors are read.
 #[derive(Debug)]
@@ -48,13 +45,7 @@ impl Table {
             let expected = format!("format version {FORMAT_VERSION}");
             return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
         }
-        let vectors: Vec<String> =
-            schema.fields().iter().filter(|f| columns::is_vector(f.data_type())).map(|f| f.name().clone()).collect();
-        if vectors.is_empty() {
-            let got = schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect::<Vec<_>>();
-            let help = "embed the catalog first with `catalex embed`, or name a table that holds vectors";
-            return Err(Error::file(path, "a column of float lists", format!("columns {}", got.join(", ")), help));
-        }
+        let vectors = vectors(path, &schema)?;
         if parts.iter().sum::<usize>() == 0 {
             return Err(Error::file(path, "at least one item", "an empty table", "check how it was written"));
         }
@@ -174,6 +165,18 @@ fn probe(path: &Path) -> Result<(Format, SchemaRef, Vec<usize>)> {
     Ok((Format::Parquet(metadata), schema, parts))
 }
 
+/// The columns that hold vectors; at least one.
+pub(super) fn vectors(path: &Path, schema: &SchemaRef) -> Result<Vec<String>> {
+    let vectors: Vec<String> =
+        schema.fields().iter().filter(|f| columns::is_vector(f.data_type())).map(|f| f.name().clone()).collect();
+    if vectors.is_empty() {
+        let got = schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect::<Vec<_>>();
+        let help = "embed the catalog first with `catalex embed`, or name a table that holds vectors";
+        return Err(Error::file(path, "a column of float lists", format!("columns {}", got.join(", ")), help));
+    }
+    Ok(vectors)
+}
+
 fn named<'a>(batch: &'a RecordBatch, name: &str, path: &Path) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| damaged(path, format!("a batch without column {name}")))
 }
@@ -183,7 +186,7 @@ fn damaged(path: &Path, reason: impl ToString) -> Error {
     Error::file(path, "a readable table", got, "write or copy it again")
 }
 
-fn id_error(path: &Path, column: &str, first_row: usize, fault: IdFault) -> Error {
+pub(super) fn id_error(path: &Path, column: &str, first_row: usize, fault: IdFault) -> Error {
     let row = |row: usize, expected: &str, got: String| Error::Row {
         path: path.to_path_buf(),
         row: (first_row + row) as u64 + 1,

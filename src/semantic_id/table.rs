@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use ndarray::{Array2, ArrayView2, s};
 
 use super::{CollisionReport, Collisions, TokenFormat, table_io};
 use crate::artifact::Overwrite;
 use crate::error::Result;
 use crate::item_ids::ItemIds;
+
+/// What errors call a table that is no file.
+const MEMORY: &str = "token table in memory";
 
 /// What a token table says of its making.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,5 +71,46 @@ impl TokenTable {
     /// Errors name file, column and row.
     pub fn read(path: &Path) -> Result<Self> {
         table_io::read(path)
+    }
+
+    /// What [`TokenTable::write`] writes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] where the columns differ in length.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        table_io::write_to(self, Path::new(MEMORY), Vec::new())
+    }
+
+    /// Reads what [`TokenTable::to_bytes`] gave, with the checks of [`TokenTable::read`].
+    ///
+    /// # Errors
+    /// As [`TokenTable::read`].
+    pub fn of_bytes(bytes: Vec<u8>) -> Result<Self> {
+        table_io::parquet(Path::new(MEMORY), bytes::Bytes::from(bytes))
+    }
+
+    /// The table as one Arrow batch, with what the file says of itself in the schema's metadata.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] where the columns differ in length.
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        table_io::to_batch(self)
+    }
+
+    /// The table of batches like those of [`TokenTable::to_batch`], with the checks of [`TokenTable::read`]. Strings,
+    /// lists and integers may be of other kinds.
+    ///
+    /// # Errors
+    /// As [`TokenTable::read`].
+    pub fn of_batches(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Self> {
+        table_io::of_foreign(Path::new(MEMORY), schema, batches, None)
+    }
+
+    /// As [`TokenTable::of_batches`], for batches that went through a program that drops a schema's metadata.
+    ///
+    /// # Errors
+    /// As [`TokenTable::read`].
+    pub fn of_batches_like(schema: &SchemaRef, batches: &[RecordBatch], like: &TableMetadata) -> Result<Self> {
+        table_io::of_foreign(Path::new(MEMORY), schema, batches, Some(like))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float32Array, StringArray, UInt16Array,
 };
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt16Type};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::datatypes::{DataType, Field, Float32Type, Metadata, Schema, UInt16Type};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use ndarray::{Array2, s};
 use parquet::arrow::ArrowWriter;
@@ -18,6 +20,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 
 use super::{CollisionReport, Collisions, TableMetadata, TokenFormat, TokenTable};
 use crate::artifact::{AtomicFile, Overwrite};
@@ -46,20 +49,51 @@ fn code_field() -> Arc<Field> {
 }
 
 pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Result<()> {
-    let levels = table.codes.ncols();
+    write_to(table, path, AtomicFile::create(path, overwrite)?)?.commit()
+}
+
+/// Writes Parquet to anything; errors name `path`.
+pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W) -> Result<W> {
     let failed = |e: parquet::errors::ParquetError| Error::io("write", path, std::io::Error::other(e));
-    let schema = Arc::new(Schema::new(vec![
+    let pairs = pairs(table).into_iter().map(|(key, value)| KeyValue::new(key.into(), value)).collect();
+    let properties = WriterProperties::builder()
+        .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(pairs))
+        .build();
+    let schema = Arc::new(Schema::new(fields(table)));
+    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
+    for first in (0..table.codes.nrows()).step_by(ROWS_AT_ONCE) {
+        let rows = first..table.codes.nrows().min(first + ROWS_AT_ONCE);
+        writer.write(&batch(table, &schema, rows)?).map_err(failed)?;
+    }
+    writer.into_inner().map_err(failed)
+}
+
+/// The table as one Arrow batch. Its schema's metadata are those of the file.
+pub(super) fn to_batch(table: &TokenTable) -> Result<RecordBatch> {
+    let metadata: Metadata = pairs(table).into_iter().collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields(table), metadata));
+    batch(table, &schema, 0..table.codes.nrows())
+}
+
+fn fields(table: &TokenTable) -> Vec<Field> {
+    vec![
         Field::new(ID, table.item_ids.data_type(), false),
-        Field::new(CODES, DataType::FixedSizeList(code_field(), levels as i32), false),
+        Field::new(CODES, DataType::FixedSizeList(code_field(), table.codes.ncols() as i32), false),
         Field::new(SEMANTIC_ID, DataType::Utf8, false),
         Field::new(ERROR, DataType::Float32, false),
         Field::new(REASSIGNED, DataType::Boolean, false),
-    ]));
+    ]
+}
+
+/// What the file says of itself.
+fn pairs(table: &TokenTable) -> Vec<(&'static str, String)> {
     let metadata = &table.metadata;
     let mut pairs = vec![
         (VERSION_KEY, FORMAT_VERSION.to_owned()),
         (MODEL_KEY, metadata.model_hash.clone()),
-        (LEVELS_KEY, levels.to_string()),
+        (LEVELS_KEY, table.codes.ncols().to_string()),
         (SIZES_KEY, serde_json::json!(metadata.codebook_sizes).to_string()),
         (FORMAT_KEY, metadata.token_format.to_string()),
         (POLICY_KEY, metadata.policy.to_string()),
@@ -67,20 +101,12 @@ pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Re
     if let Some(report) = &metadata.collisions {
         pairs.push((COLLISIONS_KEY, serde_json::json!(report).to_string()));
     }
-    let properties = WriterProperties::builder()
-        .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_key_value_metadata(Some(pairs.into_iter().map(|(k, v)| KeyValue::new(k.into(), v)).collect()))
-        .build();
-    let file = AtomicFile::create(path, overwrite)?;
-    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(failed)?;
-    for first in (0..table.codes.nrows()).step_by(ROWS_AT_ONCE) {
-        let rows = first..table.codes.nrows().min(first + ROWS_AT_ONCE);
-        let batch = RecordBatch::try_new(schema.clone(), columns(table, rows))
-            .map_err(|e| Error::mismatch("columns of the token table", "one value an item", e, "check the table"))?;
-        writer.write(&batch).map_err(failed)?;
-    }
-    writer.into_inner().map_err(failed)?.commit()
+    pairs
+}
+
+fn batch(table: &TokenTable, schema: &Arc<Schema>, rows: Range<usize>) -> Result<RecordBatch> {
+    RecordBatch::try_new(schema.clone(), columns(table, rows))
+        .map_err(|e| Error::mismatch("columns of the token table", "one value an item", e, "check the table"))
 }
 
 /// Some rows of a table as Arrow's columns.
@@ -107,15 +133,30 @@ pub(super) fn read(path: &Path) -> Result<TokenTable> {
     if path.is_dir() {
         return Err(Error::file(path, "a token table or an index", "another folder", "name the table inside it"));
     }
+    parquet(path, File::open(path).map_err(|e| Error::io("read", path, e))?)
+}
+
+/// Reads Parquet from a file or from memory; errors name `path`.
+pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> {
     let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table in Parquet", e, REMAKE);
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
-    let metadata = read_metadata(path, &pairs)?;
+    let pairs = pairs.into_iter().filter_map(|pair| Some((pair.key, pair.value?))).collect();
     let schema = builder.schema().clone();
     let batches =
         builder.build().and_then(|r| Ok(r.collect::<std::result::Result<Vec<_>, _>>()?)).map_err(|e| damaged(&e))?;
-    let batch = concat_batches(&schema, &batches).map_err(|e| damaged(&e))?;
+    of_described(path, &schema, &batches, read_metadata(path, &pairs)?)
+}
+
+/// The table of Arrow batches of which this is known.
+fn of_described(
+    path: &Path,
+    schema: &Arc<Schema>,
+    batches: &[RecordBatch],
+    metadata: TableMetadata,
+) -> Result<TokenTable> {
+    let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table", e, REMAKE);
+    let batch = concat_batches(schema, batches).map_err(|e| damaged(&e))?;
     if batch.num_rows() == 0 {
         return Err(Error::artifact(path, "at least one item", "an empty table", REMAKE));
     }
@@ -170,6 +211,47 @@ fn column<'a>(
     }
 }
 
+/// Batches of other programs with the types of the file's columns: they have other kinds of strings and lists, and some
+/// write narrow integers as wide ones. What does not fit stays, and is refused.
+fn of_own_types(batches: &[RecordBatch], levels: usize) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
+    let wanted = |name: &str, there: &DataType| match name {
+        ID if matches!(there, DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..)) => DataType::Utf8,
+        ID if there.is_integer() => DataType::Int64,
+        CODES => DataType::FixedSizeList(code_field(), levels as i32),
+        SEMANTIC_ID => DataType::Utf8,
+        ERROR => DataType::Float32,
+        _ => there.clone(),
+    };
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    batches
+        .iter()
+        .map(|batch| {
+            let there = batch.schema();
+            let columns = there.fields().iter().zip(batch.columns()).map(|(field, column)| {
+                let cast = cast_with_options(column, &wanted(field.name(), column.data_type()), &strict);
+                let column = cast.unwrap_or_else(|_| column.clone());
+                (Field::new(field.name(), column.data_type().clone(), true), column)
+            });
+            let (fields, columns): (Vec<_>, Vec<_>) = columns.unzip();
+            RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        })
+        .collect()
+}
+
+/// Arrow batches of any program: `like` says what their metadata do not.
+pub(super) fn of_foreign(
+    path: &Path,
+    schema: &Arc<Schema>,
+    batches: &[RecordBatch],
+    like: Option<&TableMetadata>,
+) -> Result<TokenTable> {
+    let metadata = like.map_or_else(|| read_metadata(path, schema.metadata()), |like| Ok(like.clone()))?;
+    let batches = of_own_types(batches, metadata.codebook_sizes.len())
+        .map_err(|e| Error::artifact(path, "a token table", e, REMAKE))?;
+    let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
+    of_described(path, &schema, &batches, metadata)
+}
+
 fn row_error(path: &Path, row: usize, column: &str, expected: String, got: String) -> Error {
     let help = REMAKE.into();
     Error::Row { path: path.to_path_buf(), row: row as u64 + 1, column: column.into(), expected, got, help }
@@ -191,8 +273,8 @@ fn id_error(path: &Path, fault: IdFault) -> Error {
     }
 }
 
-fn read_metadata(path: &Path, pairs: &[KeyValue]) -> Result<TableMetadata> {
-    let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
+fn read_metadata(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
+    let value = |key: &str| pairs.get(key).map(String::as_str);
     let wrong = |key: &str, got: &str| {
         let help = "name a table that `catalex tokenize` or `catalex build` wrote";
         Error::artifact(path, format!("a token table's metadata {key}"), got, help)
@@ -279,7 +361,19 @@ mod tests {
         table().write(&a, Overwrite::Refuse).unwrap();
         table().write(&b, Overwrite::Refuse).unwrap();
         assert_eq!(TokenTable::read(&a).unwrap(), table());
-        assert_eq!(std::fs::read(a).unwrap(), std::fs::read(b).unwrap());
+        let bytes = table().to_bytes().unwrap();
+        assert_eq!(TokenTable::of_bytes(bytes.clone()).unwrap(), table());
+        assert_eq!((std::fs::read(a).unwrap(), std::fs::read(b).unwrap()), (bytes.clone(), bytes));
+    }
+
+    #[test]
+    fn a_table_survives_arrow() {
+        let batch = table().to_batch().unwrap();
+        let parts = [batch.slice(0, 1), batch.slice(1, 1)];
+        assert_eq!(TokenTable::of_batches(&batch.schema(), &parts).unwrap(), table());
+        let bare = Arc::new(Schema::new(batch.schema().fields().clone()));
+        let message = TokenTable::of_batches(&bare, &parts).unwrap_err().to_string();
+        assert!(message.contains("catalex.format_version"), "{message}");
     }
 
     #[test]

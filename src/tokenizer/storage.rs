@@ -16,6 +16,7 @@ pub const CONFIG_FILE: &str = "config.json";
 const WEIGHTS_FILE: &str = "model.safetensors";
 const PAIR_OFFSETS: &str = "pair_offsets";
 const LAST_OFFSETS: &str = "last_offsets";
+const REPORT: &str = "report this as a bug";
 const RETRAIN: &str = "restore the folder from a copy, or train the model again";
 
 impl Tokenizer {
@@ -29,12 +30,21 @@ impl Tokenizer {
             let path = output.path().join(name);
             fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))
         };
-        write(WEIGHTS_FILE, &self.weights_bytes()?)?;
-        let mut config = serde_json::to_vec_pretty(&self.config)
-            .map_err(|e| Error::artifact(folder, "a config that JSON can hold", e, "report this as a bug"))?;
-        config.push(b'\n');
+        let (config, weights) = self.to_bytes()?;
+        write(WEIGHTS_FILE, &weights)?;
         write(CONFIG_FILE, &config)?;
         output.commit()
+    }
+
+    /// The contents of `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] for settings or arrays that the files cannot hold.
+    pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let mut config = serde_json::to_vec_pretty(&self.config)
+            .map_err(|e| Error::artifact(Path::new(CONFIG_FILE), "a config that JSON can hold", e, REPORT))?;
+        config.push(b'\n');
+        Ok((config, self.weights_bytes()?))
     }
 
     /// Reads a model folder and checks it: versions, shapes, and the weights' SHA-256.
@@ -53,17 +63,29 @@ impl Tokenizer {
             }
         }
         let text = fs::read(&config_path).map_err(|e| Error::io("read", &config_path, e))?;
-        check_version(&config_path, &text)?;
-        let config: Config = serde_json::from_slice(&text)
-            .map_err(|e| Error::artifact(&config_path, "the settings of a model", e, RETRAIN))?;
         let bytes = fs::read(&weights_path).map_err(|e| Error::io("read", &weights_path, e))?;
-        let hash = sha256(&bytes);
+        Self::read((&config_path, &text), (&weights_path, &bytes))
+    }
+
+    /// A model from what [`Tokenizer::to_bytes`] gave, with the checks of [`Tokenizer::load`].
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] when it is damaged or of another version.
+    pub fn of_bytes(config: &[u8], weights: &[u8]) -> Result<Self> {
+        Self::read((Path::new(CONFIG_FILE), config), (Path::new(WEIGHTS_FILE), weights))
+    }
+
+    fn read((config_path, text): (&Path, &[u8]), (weights_path, bytes): (&Path, &[u8])) -> Result<Self> {
+        check_version(config_path, text)?;
+        let config: Config = serde_json::from_slice(text)
+            .map_err(|e| Error::artifact(config_path, "the settings of a model", e, RETRAIN))?;
+        let hash = sha256(bytes);
         if hash != config.weights_sha256 {
             let expected = format!("SHA-256 {}", config.weights_sha256);
-            return Err(Error::artifact(&weights_path, expected, hash, RETRAIN));
+            return Err(Error::artifact(weights_path, expected, hash, RETRAIN));
         }
-        let weights = read_weights(&weights_path, &bytes, &config)?;
-        Self::assemble(config, weights).map_err(|e| Error::artifact(&config_path, "shapes that fit", e, RETRAIN))
+        let weights = read_weights(weights_path, bytes, &config)?;
+        Self::assemble(config, weights).map_err(|e| Error::artifact(config_path, "shapes that fit", e, RETRAIN))
     }
 
     pub(super) fn weights_hash(&self) -> Result<String> {
@@ -99,7 +121,7 @@ impl Tokenizer {
             }
         }
         let fault = |e: safetensors::SafeTensorError| {
-            Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can hold", e, "report this as a bug")
+            Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can hold", e, REPORT)
         };
         let views = tensors
             .iter()
@@ -230,6 +252,9 @@ mod tests {
         saved.save(&folder, Overwrite::Refuse).unwrap();
         let loaded = Tokenizer::load(&folder).unwrap();
         assert_eq!(loaded, saved);
+        let (config, weights) = saved.to_bytes().unwrap();
+        assert_eq!(Tokenizer::of_bytes(&config, &weights).unwrap(), saved);
+        assert_eq!(fs::read(folder.join(WEIGHTS_FILE)).unwrap(), weights);
         let x = array![[1.0, 2.0, 3.0], [9.0, 8.0, 7.0]];
         let encoded = loaded.encode(x.view(), None).unwrap();
         assert_eq!(encoded, saved.encode(x.view(), None).unwrap());

@@ -1,24 +1,48 @@
 """Semantic IDs for LLM recommenders."""
 
 from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
-from .errors import ArtifactError, CatalexError, ConfigError, InputError, ResourceError
+from .config import TrainConfig
+from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
+from .estimator import SemanticIdEncoder
+from .features import Features
+from .index import Index
 from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
+from .programs import build, embed, train
+from .quality import Resolution, evaluate, resolve_collisions
+from .token_table import TokenTable
+from .tokenizer import Tokenizer
+from .vocabulary import Vocabulary
 
 __all__ = [
     "ArtifactError",
     "CatalexError",
     "ConfigError",
     "FacetTokenizer",
+    "Features",
     "FmIndex",
+    "Index",
     "InputError",
     "LogitsProcessor",
+    "ModelError",
     "Occurrences",
+    "Resolution",
     "ResourceError",
+    "RunError",
+    "SemanticIdEncoder",
     "Subset",
     "TokenIds",
+    "TokenTable",
+    "Tokenizer",
+    "TrainConfig",
     "Trie",
+    "Vocabulary",
     "__version__",
     "apply_start_values",
+    "build",
+    "embed",
+    "evaluate",
+    "resolve_collisions",
+    "train",
     "trans_rec",
 ]

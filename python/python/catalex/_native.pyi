@@ -197,3 +197,199 @@ class Decoder:
         For each row whether all words may come that are neither codes nor markers, and the places
         `row * logits + token` of the others that may.
         """
+
+_Ids = npt.NDArray[np.int64] | list[str]
+
+@final
+class Features:
+    """The vectors of a set of items, for `catalex.Features`."""
+
+    @staticmethod
+    def of_file(path: _Path) -> Features:
+        """The features of a Parquet, Arrow or `.npy` file, or of an index; read when they are used."""
+    @staticmethod
+    def of_arrow(data: object, id: str | None = None) -> Features:
+        """The features of anything that speaks Arrow's PyCapsule protocol; ids from the column `id`."""
+    @staticmethod
+    def of_matrices(
+        names: Sequence[str],
+        matrices: Sequence[npt.NDArray[np.float32]],
+        item_ids: _Ids | None = None,
+        present: npt.NDArray[np.bool_] | None = None,
+    ) -> Features:
+        """The rows of matrices of float32, one a modality. `present (n, modalities)` says which an item has."""
+    def whole(self) -> Features:
+        """The same in memory."""
+    @property
+    def shapes(self) -> list[tuple[str, int]]:
+        """Name and length of the vectors of each modality."""
+    def write(self, path: _Path, *, force: bool = False) -> None:
+        """Writes them as Parquet."""
+    def __len__(self) -> int: ...
+
+@final
+class Tokenizer:
+    """A trained model, for `catalex.Tokenizer`."""
+
+    @staticmethod
+    def load(path: _Path) -> Tokenizer:
+        """Reads a model's folder, or that of an index."""
+    @staticmethod
+    def of_bytes(config: bytes, weights: bytes) -> Tokenizer:
+        """A model of what `to_bytes` gave."""
+    def to_bytes(self) -> tuple[bytes, bytes]:
+        """The contents of `config.json` and `model.safetensors`."""
+    def save(self, path: _Path, *, force: bool = False) -> None:
+        """Writes the model's folder."""
+    @property
+    def modalities(self) -> list[tuple[str, int]]:
+        """Name and length of the vectors of each modality."""
+    @property
+    def dim(self) -> int:
+        """Length of a row of all modalities."""
+    @property
+    def latent_dim(self) -> int:
+        """Dimension of the latents."""
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the weights."""
+    @property
+    def config_json(self) -> str:
+        """`config.json` as text."""
+    @property
+    def codebooks(self) -> list[npt.NDArray[np.float32]]:
+        """One codebook `(size, latent_dim)` a level."""
+    def encode(
+        self, x: npt.NDArray[np.float32], present: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.uint16]:
+        """Codes `(n, levels)` of rows `(n, dim)`."""
+    def latents(
+        self, x: npt.NDArray[np.float32], present: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Latents `(n, latent_dim)` of rows `(n, dim)`: what the codes approximate."""
+    def decode(self, codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+        """Rows `(n, dim)` that codes `(n, levels)` stand for."""
+    def tokenize(self, features: Features, token_format: str, collisions: str) -> TokenTable:
+        """The token table of features."""
+
+@final
+class TokenTable:
+    """The semantic IDs of a catalog, for `catalex.TokenTable`."""
+
+    @staticmethod
+    def read(path: _Path) -> TokenTable:
+        """Reads a table, or that of an index."""
+    @staticmethod
+    def of_bytes(bytes: bytes) -> TokenTable:
+        """The table of what `to_bytes` gave."""
+    @staticmethod
+    def of_arrow(data: object, like: TokenTable | None = None) -> TokenTable:
+        """The table of Arrow data like its own; what it says of itself is that of `like` where the data do not."""
+    @staticmethod
+    def of_codes(
+        codes: npt.NDArray[np.uint16],
+        codebook_sizes: Sequence[int],
+        item_ids: _Ids | None,
+        token_format: str,
+        collisions: str,
+        model_hash: str,
+    ) -> TokenTable:
+        """The table of codes `(n, levels)`, checked."""
+    def to_bytes(self) -> bytes:
+        """The table as Parquet in memory."""
+    def write(self, path: _Path, *, force: bool = False) -> None:
+        """Writes the table as Parquet."""
+    @property
+    def item_ids(self) -> list[int] | list[str]:
+        """The items, in the catalog's order."""
+    @property
+    def codes(self) -> npt.NDArray[np.uint16]:
+        """Codes `(n, levels)`."""
+    @property
+    def semantic_ids(self) -> list[str]:
+        """The semantic IDs, by row."""
+    @property
+    def residual_error(self) -> npt.NDArray[np.float32]:
+        """Squared distance of each item's latent from the sum of its codewords."""
+    @property
+    def reassigned(self) -> npt.NDArray[np.bool_]:
+        """Whether an item's code was changed to make it unique."""
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+    @property
+    def model_hash(self) -> str:
+        """Hash of the model that gave the codes."""
+    @property
+    def token_format(self) -> str:
+        """How codes are written as tokens."""
+    @property
+    def collisions(self) -> str:
+        """What became of items that the quantizer gave one code."""
+    @property
+    def report_json(self) -> str | None:
+        """What resolving collisions did, as JSON."""
+    def semantic_id(self, row: int) -> str:
+        """The semantic ID of a row; `IndexError` where there is none."""
+    def row(self, id: str) -> int:
+        """The row of an item, its id as text."""
+    def rows_of_text(self, prefix: str) -> npt.NDArray[np.int64]:
+        """The rows whose IDs begin with this text, in the order of their codes."""
+    def rows_of_codes(self, prefix: Sequence[int]) -> npt.NDArray[np.int64]:
+        """The rows whose codes begin with these, in the order of their codes."""
+    def __len__(self) -> int: ...
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Arrow's stream of one batch."""
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """The rows as Arrow's struct array, with its schema."""
+    def __arrow_c_schema__(self) -> object:
+        """Arrow's schema."""
+
+def semantic_ids(codes: npt.NDArray[np.uint16], token_format: str) -> list[str]:
+    """Codes as tokens: the semantic IDs of rows `(n, levels)`, or of prefixes."""
+
+def parse_ids(ids: Sequence[str], codebook_sizes: Sequence[int], token_format: str) -> npt.NDArray[np.uint16]:
+    """The codes of semantic IDs, or of prefixes of one length, in codebooks of these sizes."""
+
+def evaluate(
+    table: TokenTable,
+    model: Tokenizer | None = None,
+    features: Features | None = None,
+    labels: Sequence[str] | None = None,
+    label: str = "label",
+) -> str:
+    """The figures of a table, as JSON."""
+
+def resolve(
+    latents: npt.NDArray[np.float32],
+    codes: npt.NDArray[np.uint16],
+    codebooks: Sequence[npt.NDArray[np.float32]],
+    item_ids: _Ids | None = None,
+    model: Tokenizer | None = None,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_], str]:
+    """Gives every row of codes `(n, levels)` its own, by the latents `(n, dim)` and codebooks that gave the codes."""
+
+def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
+    """All tokens of codebooks of these sizes, level by level."""
+
+def write_vocabulary(
+    table: TokenTable,
+    folder: _Path,
+    tokenizer: _Path | None,
+    begin_token: str | None,
+    end_token: str | None,
+    pad_to_multiple_of: int | None,
+    llm: dict[str, Any] | None,
+    model: Tokenizer | None,
+    force: bool,
+) -> None:
+    """Writes a vocabulary folder."""
+
+def write_arrow(data: object, path: _Path) -> None:
+    """Writes a table as an Arrow file, whose kinds of strings are those that catalogs have."""
+
+def time_codes(model: Tokenizer, x: npt.NDArray[np.float32]) -> float:
+    """Seconds that the crate itself takes for the codes of rows `(n, dim)`, for benchmarks."""

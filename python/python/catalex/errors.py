@@ -1,6 +1,6 @@
 """What can go wrong. Every message says where, what was expected, what came, and what to do."""
 
-__all__ = ["ArtifactError", "CatalexError", "ConfigError", "InputError", "ResourceError"]
+__all__ = ["ArtifactError", "CatalexError", "ConfigError", "InputError", "ModelError", "ResourceError", "RunError"]
 
 
 class CatalexError(Exception):
@@ -17,6 +17,14 @@ class ConfigError(CatalexError, ValueError):
 
 class ArtifactError(CatalexError):
     """A file of catalex is damaged, foreign or of another version."""
+
+
+class ModelError(ArtifactError):
+    """A folder that is no model, a damaged one, or one of another version."""
+
+
+class RunError(CatalexError, RuntimeError):
+    """The `catalex` program failed, crashed, or was killed."""
 
 
 class ResourceError(CatalexError, OSError):

@@ -1,0 +1,101 @@
+"""Vectors of items, from wherever they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import _native
+from ._arrays import flags, item_ids, modalities, refuse
+
+
+class Features:
+    """The vectors of a set of items: one a modality, each with the item's id.
+
+    `data` is one of
+
+    * a path: Parquet, Arrow or `.npy`, or an index; it is read block by block when it is used, and may be larger than
+      memory,
+    * a matrix `(n, dim)` of numpy (float16, float32, float64; any layout, read-only or memory-mapped) or torch: float32
+      is not copied as a whole,
+    * a mapping of modalities' names to such matrices,
+    * anything that speaks Arrow's PyCapsule protocol, such as a table of pyarrow, a data frame of polars or pandas, a
+      relation of DuckDB: every column of float lists is a modality, null where an item lacks it.
+
+    `item_ids` names the rows of matrices, which otherwise are `0..n`; `id` names the column of a table, which otherwise
+    is `item_id` or `id`. `present (n, modalities)` says which of the matrices' rows an item really has.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        item_ids: Any = None,
+        id: str | None = None,
+        present: Any = None,
+        _shapes: Sequence[tuple[str, int]] | None = None,
+    ) -> None:
+        self._native = _features(data, item_ids, id, present, _shapes)
+
+    @classmethod
+    def _whole(cls, path: Path) -> Features:
+        """The features of a file that will go, read into memory."""
+        features = cls.__new__(cls)
+        features._native = _native.Features.of_file(path).whole()
+        return features
+
+    @property
+    def modalities(self) -> dict[str, int]:
+        """Length of the vectors of each modality."""
+        return dict(self._native.shapes)
+
+    def write(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Writes them as Parquet, which `catalex train` and all else read."""
+        self._native.write(path, force=force)
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {dim}" for name, dim in self._native.shapes)
+        return f"Features({len(self)} items; {shapes})"
+
+
+def of(data: Any, shapes: Sequence[tuple[str, int]] | None = None, **names: Any) -> Features:
+    """Features as they are, or of anything that they are made of. `shapes` cuts a matrix into modalities."""
+    if isinstance(data, Features):
+        if any(given is not None for given in names.values()):
+            raise refuse("features", "data that have no ids yet", "Features", "name ids when you make them")
+        return data
+    return Features(data, _shapes=shapes, **names)
+
+
+def _features(
+    data: Any, ids: Any, id: str | None, present: Any, shapes: Sequence[tuple[str, int]] | None
+) -> _native.Features:
+    if isinstance(data, str | os.PathLike):
+        _unused("a file", item_ids=ids, id=id, present=present)
+        return _native.Features.of_file(Path(data))
+    is_arrow = hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+    if is_arrow and not isinstance(data, Mapping):
+        _unused("a table", item_ids=ids, present=present)
+        try:
+            return _native.Features.of_arrow(data, id)
+        except ImportError as error:
+            help = "install pyarrow, or give the vectors as one matrix: numpy.stack(column)"
+            raise refuse("features", "a table that can be read as Arrow", str(error), help) from error
+    _unused("matrices", id=id)
+    names, matrices = modalities(data, shapes)
+    rows = len(matrices[0])
+    there = None if present is None else flags(present, "present", (rows, len(names)))
+    return _native.Features.of_matrices(names, matrices, None if ids is None else item_ids(ids), there)
+
+
+def _unused(kind: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise refuse(name, f"none with {kind}", type(value).__name__, "it is for features of another kind")

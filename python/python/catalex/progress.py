@@ -1,0 +1,152 @@
+"""How far long work is: a bar in a terminal or a notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from html import escape
+from typing import Any, TextIO
+
+from .errors import ConfigError
+
+WIDTH = 32
+
+
+class Listener:
+    """Told every event of the program. This one says nothing but warnings."""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "warning":
+            warnings.warn(event["message"], stacklevel=2)
+        else:
+            self.show(event)
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Shows an event that is no warning."""
+
+    def close(self) -> None:
+        """The work is over, or given up."""
+
+
+class Told(Listener):
+    """Hands every event on."""
+
+    def __init__(self, callback: Callable[[dict[str, Any]], None]) -> None:
+        self._callback = callback
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._callback(event)
+
+
+class Stage:
+    """A stage of the work, and when it began."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._began = 0.0
+
+    def line(self, event: dict[str, Any]) -> tuple[str, float | None]:
+        """What is to be said of it, and the share that is done where that is known."""
+        if event["stage"] != self.name or event["event"] == "begin":
+            self.name, self._began = event["stage"], time.monotonic()
+        done, total, took = event["done"], event["total"], time.monotonic() - self._began
+        share = min(1.0, done / total) if total else None
+        parts = [f"{done:,}/{total:,} {event['unit']}" if total else f"{done:,} {event['unit']}"]
+        if done and took > 1:
+            parts.append(f"{done / took:,.1f}/s")
+            if share is not None and share < 1:
+                parts.append(f"{took / done * (total - done):.0f} s left")
+        known = {"event", "stage", "done", "total", "unit"}
+        parts += [f"{name} {value:.4f}" for name, value in event.items() if name not in known and value is not None]
+        return ", ".join(parts), share
+
+
+class TerminalBar(Listener):
+    """One line a stage, rewritten in place."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._stage = Stage()
+        self._open = False
+
+    def show(self, event: dict[str, Any]) -> None:
+        if event["event"] == "cost":
+            return
+        text, share = self._stage.line(event)
+        filled = "" if share is None else f"[{'=' * round(WIDTH * share):{WIDTH}}] "
+        self._stream.write(f"\r\x1b[2K{self._stage.name:>18} {filled}{text}")
+        self._open = event["event"] != "end"
+        if not self._open:
+            self._stream.write("\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        if self._open:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._open = False
+
+
+class NotebookBar(Listener):
+    """One bar a stage, in the output of the cell."""
+
+    def __init__(self, display: Callable[..., Any]) -> None:
+        self._display = display
+        self._stage = Stage()
+        self._handle: Any = None
+
+    def show(self, event: dict[str, Any]) -> None:
+        if event["event"] == "cost":
+            return
+        before = self._stage.name
+        text, share = self._stage.line(event)
+        value = "" if share is None else f' value="{share:.3f}"'
+        bar = Html(f"<code>{escape(self._stage.name)}</code> <progress max='1'{value}></progress> {escape(text)}", text)
+        if self._handle is None or before != self._stage.name:
+            self._handle = self._display(bar, display_id=True)
+        else:
+            self._handle.update(bar)
+        if event["event"] == "end":
+            self._handle, self._stage = None, Stage()
+
+
+class Html:
+    """What a notebook shows as HTML, and all else as text."""
+
+    def __init__(self, html: str, text: str) -> None:
+        self._html, self._text = html, text
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def listener(progress: Any) -> Listener:
+    """The listener of a `progress` argument: `"auto"` is a bar where a person looks on, `"bar"` one in any case."""
+    if callable(progress):
+        return Told(progress)
+    if progress in (None, "none"):
+        return Listener()
+    if progress not in ("auto", "bar"):
+        help = "leave it out for a bar where a person looks on"
+        raise ConfigError(f'setting progress: expected "auto", "bar", "none" or a function, got {progress!r}; {help}')
+    display = _notebook()
+    if display is not None:
+        return NotebookBar(display)
+    return TerminalBar(sys.stderr) if progress == "bar" or sys.stderr.isatty() else Listener()
+
+
+def _notebook() -> Callable[..., Any] | None:
+    """`display` of a notebook, where this runs in one."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import display  # noqa: PLC0415
+
+    shown: Callable[..., Any] = display
+    return shown

@@ -1,0 +1,85 @@
+"""What came of it, and IDs made unique: for tables of catalex and for codes of anything else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native
+from ._arrays import codes as as_codes
+from ._arrays import floats, refuse
+from ._arrays import item_ids as as_item_ids
+from .features import Features
+from .token_table import TokenTable
+from .tokenizer import Tokenizer
+
+
+class Resolution(NamedTuple):
+    """What `resolve_collisions` gives."""
+
+    codes: npt.NDArray[np.uint16]
+    """`(n, levels)`; no row stands twice."""
+    residual_error: npt.NDArray[np.float32]
+    """Squared distance `(n,)` of each latent from the sum of its codewords."""
+    reassigned: npt.NDArray[np.bool_]
+    """Which items `(n,)` were moved."""
+    report: dict[str, Any]
+    """What it took: items moved, added distortion, and so on."""
+
+
+def resolve_collisions(
+    codes: Any, latents: Any, codebooks: Tokenizer | Sequence[Any], *, item_ids: Any = None
+) -> Resolution:
+    """Gives every item a code of its own, at the least added distortion.
+
+    `codes (n, levels)` are those of a residual quantizer, catalex's or any other, `latents (n, dim)` what it quantized,
+    and `codebooks` the model or its codebooks `(size, dim)`, one a level. Equal choices go to the lower item id;
+    without `item_ids` that is the row.
+    """
+    if isinstance(codebooks, Tokenizer):
+        model, books = codebooks._native, codebooks.codebooks
+    else:
+        model, books = None, [floats(book, f"codebooks[{level}]") for level, book in enumerate(codebooks)]
+        if not books:
+            raise refuse("codebooks", "one a level", "none", "give the quantizer's codebooks")
+    given = as_codes(codes, "codes", len(books))
+    vectors = floats(latents, "latents", books[0].shape[1])
+    ids = None if item_ids is None else as_item_ids(item_ids)
+    found, errors, moved, report = _native.resolve(vectors, given, books, ids, model)
+    return Resolution(found, errors, moved, json.loads(report))
+
+
+def evaluate(
+    table: TokenTable,
+    *,
+    model: Tokenizer | None = None,
+    features: Any = None,
+    labels: Sequence[str] | None = None,
+    label: str = "label",
+) -> dict[str, Any]:
+    """The figures of a token table: what `catalex inspect --json` prints.
+
+    With the model and the features that gave the table also reconstruction error and how well prefixes keep neighbours
+    together; with a label an item (empty for none), how well prefixes agree with it.
+    """
+    if features is not None and model is None:
+        raise refuse("features", "together with model", "one of the two", "give both, or neither")
+    source = None
+    if features is not None and model is not None:
+        # A matrix has no ids of its own; its rows are the table's.
+        ids = table.item_ids if _is_matrix(features) else None
+        source = model._features(features, item_ids=ids)._native
+    names = None if labels is None else [str(name) for name in labels]
+    native = None if model is None else model._native
+    figures: dict[str, Any] = json.loads(_native.evaluate(table._native, native, source, names, label))
+    return figures
+
+
+def _is_matrix(data: Any) -> bool:
+    known = isinstance(data, Features | str | os.PathLike)
+    return not known and not hasattr(data, "__arrow_c_stream__") and not hasattr(data, "__arrow_c_array__")

@@ -1,0 +1,217 @@
+"""The token table: every item's semantic ID."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native
+from ._arrays import codes as as_codes
+from ._arrays import item_ids as as_item_ids
+from ._html import table
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+ItemId = int | str
+
+
+class TokenTable:
+    """The semantic IDs of a catalog, one a row.
+
+    `Tokenizer.tokenize` makes it, `TokenTable.read` reads what `catalex tokenize` or `build` wrote. It speaks Arrow's
+    PyCapsule protocol: `pyarrow.table(t)`, `polars.DataFrame(t)`, `nanoarrow.Array(t)`, and in DuckDB
+    `SELECT ... FROM t` after `t = t.to_arrow()`.
+    """
+
+    def __init__(self, native: _native.TokenTable) -> None:
+        self._native = native
+
+    @staticmethod
+    def read(path: str | os.PathLike[str]) -> TokenTable:
+        """Reads and checks a token table, or that of an index."""
+        return TokenTable(_native.TokenTable.read(path))
+
+    def write(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Writes Parquet, whole or not at all; the same table gives the same bytes."""
+        self._native.write(path, force=force)
+
+    @staticmethod
+    def from_arrow(data: Any, *, like: TokenTable | None = None) -> TokenTable:
+        """The table of Arrow data with its columns, checked as a file is.
+
+        What it says of itself (model, codebooks, token format) stands in the schema's metadata. Some programs drop
+        these, polars among them: `like` is then a table that says the same.
+        """
+        return TokenTable(_native.TokenTable.of_arrow(data, None if like is None else like._native))
+
+    @staticmethod
+    def from_codes(
+        codes: Any,
+        codebook_sizes: Sequence[int],
+        *,
+        item_ids: Any = None,
+        token_format: str = "<{level}_{code}>",
+        collisions: str = "resolve",
+        model_hash: str = "",
+    ) -> TokenTable:
+        """The table of codes `(n, levels)` that something else made; `resolve_collisions` makes them unique."""
+        sizes = [int(size) for size in codebook_sizes]
+        ids = None if item_ids is None else as_item_ids(item_ids)
+        given = as_codes(codes, "codes")
+        return TokenTable(_native.TokenTable.of_codes(given, sizes, ids, token_format, collisions, model_hash))
+
+    @property
+    def item_ids(self) -> list[int] | list[str]:
+        """The items, in the catalog's order."""
+        return self._native.item_ids
+
+    @property
+    def codes(self) -> npt.NDArray[np.uint16]:
+        """Codes `(n, levels)`."""
+        return self._native.codes
+
+    @property
+    def semantic_ids(self) -> list[str]:
+        """The semantic IDs, by row."""
+        return self._native.semantic_ids
+
+    @property
+    def residual_error(self) -> npt.NDArray[np.float32]:
+        """Squared distance `(n,)` of each item's latent from the sum of its codewords."""
+        return self._native.residual_error
+
+    @property
+    def reassigned(self) -> npt.NDArray[np.bool_]:
+        """Which items' codes were changed `(n,)` to make them unique."""
+        return self._native.reassigned
+
+    @property
+    def levels(self) -> int:
+        """Number of codes an item."""
+        return len(self.codebook_sizes)
+
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+        return self._native.codebook_sizes
+
+    @property
+    def model_hash(self) -> str:
+        """Hash of the model that gave the codes."""
+        return self._native.model_hash
+
+    @property
+    def token_format(self) -> str:
+        """How codes are written as tokens."""
+        return self._native.token_format
+
+    @property
+    def collisions(self) -> str:
+        """What became of items that the quantizer gave one code."""
+        return self._native.collisions
+
+    @property
+    def collision_report(self) -> dict[str, Any] | None:
+        """What resolving collisions did, where the table says it."""
+        report = self._native.report_json
+        return None if report is None else json.loads(report)
+
+    def lookup(self, item: ItemId) -> str:
+        """The semantic ID of an item."""
+        return self._native.semantic_id(self._native.row(str(item)))
+
+    def items(self, prefix: str | Sequence[int] | npt.NDArray[Any] = "") -> list[int] | list[str]:
+        """The items under a semantic ID or a prefix of one, as text or as codes, in the order of their codes."""
+        ids = self.item_ids
+        return [ids[row] for row in self.rows(prefix).tolist()]
+
+    def rows(self, prefix: str | Sequence[int] | npt.NDArray[Any] = "") -> npt.NDArray[np.int64]:
+        """The rows of `items`."""
+        if isinstance(prefix, str):
+            return self._native.rows_of_text(prefix)
+        return self._native.rows_of_codes(
+            as_codes([list(prefix)] if len(prefix) else np.empty((1, 0), int), "prefix")[0].tolist()
+        )
+
+    def __contains__(self, item: ItemId) -> bool:
+        try:
+            self._native.row(str(item))
+        except ValueError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[tuple[ItemId, str]]:
+        """Items with their semantic IDs: `dict(table)` is a dictionary of them."""
+        return iter(zip(self.item_ids, self.semantic_ids, strict=True))
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The table in pyarrow, with what it says of itself in the schema's metadata."""
+        import pyarrow  # noqa: PLC0415 - the package does without it otherwise
+
+        return pyarrow.table(self)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The table as a data frame of pandas; codes are arrays. It needs no pyarrow."""
+        import pandas  # noqa: PLC0415
+
+        columns: dict[str, Any] = {
+            "item_id": self.item_ids,
+            "codes": list(self.codes),
+            "semantic_id": self.semantic_ids,
+            "residual_error": self.residual_error,
+            "reassigned": self.reassigned,
+        }
+        return pandas.DataFrame(columns)
+
+    def to_polars(self) -> polars.DataFrame:
+        """The table as a data frame of polars; codes are its fixed-size arrays."""
+        import polars  # noqa: PLC0415
+
+        return polars.DataFrame(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._native.__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self._native.__arrow_c_array__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        return self._native.__arrow_c_schema__()
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_bytes, (self._native.to_bytes(),)
+
+    def __copy__(self) -> TokenTable:
+        return TokenTable(self._native)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TokenTable:
+        return TokenTable(self._native)  # nothing in it can be changed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TokenTable) and self._native.to_bytes() == other._native.to_bytes()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        first = f", {self._native.semantic_id(0)} ..." if len(self) else ""
+        return f"TokenTable({len(self)} items, {self.levels} levels{first})"
+
+    def _repr_html_(self) -> str:
+        ids = self.item_ids
+        shown = {str(ids[row]): self._native.semantic_id(row) for row in range(min(5, len(self)))}
+        return table(f"TokenTable: {len(self)} items, {self.levels} levels", shown)
+
+
+def _of_bytes(data: bytes) -> TokenTable:
+    return TokenTable(_native.TokenTable.of_bytes(data))

@@ -1,0 +1,187 @@
+"""The frozen model: vectors to codes and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native, features
+from ._arrays import codes as as_codes
+from ._arrays import flags, floats, modalities, refuse
+from ._html import table
+from .features import Features
+from .token_table import TokenTable
+
+TOKEN_FORMAT = "<{level}_{code}>"
+
+
+class Tokenizer:
+    """A trained model, ready to give codes to items.
+
+    It is arrays and nothing else: it needs no libtorch, may be shared between threads, pickles by its bytes, and works
+    in a forked process.
+    """
+
+    def __init__(self, native: _native.Tokenizer) -> None:
+        self._native = native
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Tokenizer:
+        """Reads the folder that `catalex train` wrote, or the model of an index.
+
+        `ModelError` where it is neither, damaged, or of another version.
+        """
+        return Tokenizer(_native.Tokenizer.load(path))
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Writes the model's folder, whole or not at all."""
+        self._native.save(path, force=force)
+
+    @property
+    def modalities(self) -> dict[str, int]:
+        """Length of the vectors of each modality, in the order in which they stand side by side."""
+        return dict(self._native.modalities)
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of a row of all modalities."""
+        return self._native.dim
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension of the space in which the codebooks stand."""
+        return self._native.latent_dim
+
+    @property
+    def levels(self) -> int:
+        """Number of codes an item."""
+        return len(self.codebook_sizes)
+
+    @cached_property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+        return self._native.codebook_sizes
+
+    @property
+    def codebooks(self) -> list[npt.NDArray[np.float32]]:
+        """One codebook `(size, latent_dim)` a level."""
+        return self._native.codebooks
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the weights: the model's name for itself."""
+        return self._native.hash
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says: shapes, and how the model was trained."""
+        config: dict[str, Any] = json.loads(self._native.config_json)
+        return config
+
+    def encode(self, X: Any, *, present: Any = None) -> npt.NDArray[np.uint16]:
+        """Codes `(n, levels)` of rows `(n, dim)`, as the quantizer gives them: two items may get the same.
+
+        `X` is a matrix of float16, float32 or float64, modalities side by side, or a mapping of their names to
+        matrices. float32 is taken without a copy, in any layout. `present (n, modalities)` says which an item has.
+        """
+        return self._native.encode(*self._rows(X, present))
+
+    def latents(self, X: Any, *, present: Any = None) -> npt.NDArray[np.float32]:
+        """Latents `(n, latent_dim)` of rows `(n, dim)`: what the codes approximate."""
+        return self._native.latents(*self._rows(X, present))
+
+    def decode(self, codes: Any) -> npt.NDArray[np.float32]:
+        """Rows `(n, dim)` that codes `(n, levels)` stand for, in the units of the input."""
+        return self._native.decode(as_codes(codes, "codes", self.levels))
+
+    def semantic_ids(self, codes: Any, *, token_format: str = TOKEN_FORMAT) -> list[str]:
+        """Codes `(n, levels)` as text, such as `<a_12><b_203><c_7><d_91>`; fewer columns give prefixes."""
+        return _native.semantic_ids(as_codes(codes, "codes"), token_format)
+
+    def tokenize(
+        self,
+        features: Any,
+        *,
+        item_ids: Any = None,
+        id: str | None = None,
+        present: Any = None,
+        token_format: str = TOKEN_FORMAT,
+        collisions: str = "resolve",
+    ) -> TokenTable:
+        """Gives every item of the features (see `Features` for what they may be) a semantic ID.
+
+        `collisions` says what becomes of items that the quantizer gives one code: `"resolve"` (they move to free codes,
+        so that every ID is one item's), `"keep"`, `"suffix"` (a level more that counts them) or `"lc-rec"`.
+        """
+        source = self._features(features, item_ids=item_ids, id=id, present=present)
+        return TokenTable(self._native.tokenize(source._native, token_format, collisions))
+
+    def _features(self, data: Any, **names: Any) -> Features:
+        return features.of(data, self._native.modalities, **names)
+
+    def _rows(self, x: Any, present: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
+        if isinstance(x, Mapping):
+            x = self._side_by_side(x)
+        rows = floats(x, "X", self.dim)
+        if present is None:
+            return rows, None
+        return rows, flags(present, "present", (len(rows), len(self._native.modalities)))
+
+    def _side_by_side(self, given: Mapping[Any, Any]) -> npt.NDArray[np.float32]:
+        shapes = self.modalities
+        names, matrices = modalities(given, None)
+        if sorted(names) != sorted(shapes):
+            help = "encode with the vectors that the model was trained on"
+            raise refuse("modalities of X", ", ".join(shapes), ", ".join(names), help)
+        by_name = dict(zip(names, matrices, strict=True))
+        for name, dim in shapes.items():
+            floats(by_name[name], f"X[{name!r}]", dim)
+            if len(by_name[name]) != len(matrices[0]):
+                got = f"{len(matrices[0])} and {len(by_name[name])}"
+                raise refuse("rows of X", "as many in each modality", got, "give every item a row in each")
+        return np.concatenate([by_name[name] for name in shapes], axis=1)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_bytes, self._native.to_bytes()
+
+    def __copy__(self) -> Tokenizer:
+        return Tokenizer(self._native)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tokenizer:
+        return Tokenizer(self._native)  # nothing in it can be changed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokenizer) and self._native.config_json == other._native.config_json
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __repr__(self) -> str:
+        shapes = " + ".join(f"{name} {dim}" for name, dim in self._native.modalities)
+        return f"Tokenizer({shapes} -> {self.latent_dim} -> {_sizes(self.codebook_sizes)} codes, {self.hash[:12]})"
+
+    def _repr_html_(self) -> str:
+        training = self.config.get("training") or {}
+        rows = {
+            "modalities": ", ".join(f"{name} ({dim})" for name, dim in self._native.modalities),
+            "latent dimension": self.latent_dim,
+            "codes": _sizes(self.codebook_sizes),
+            "trained on": f"{training['items']} items" if training.get("items") else "unknown",
+            "hash": self.hash[:12],
+        }
+        return table("Tokenizer", rows)
+
+
+def _of_bytes(config: bytes, weights: bytes) -> Tokenizer:
+    return Tokenizer(_native.Tokenizer.of_bytes(config, weights))
+
+
+def _sizes(sizes: list[int]) -> str:
+    """`4 x 256` of equal codebooks."""
+    return f"{len(sizes)} x {sizes[0]}" if len(set(sizes)) == 1 else ", ".join(map(str, sizes))

@@ -1,0 +1,209 @@
+//! `catalex._native.Features`: vectors of a file, of an Arrow table, or of numpy matrices.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use catalex::artifact::Overwrite;
+use catalex::features::{Block, Blocks, FeatureFile, FeatureSource, Features as Whole, Modality};
+use catalex::index::{FEATURES, Index};
+use catalex::item_ids::IdFault;
+use catalex::{Error, ItemIds};
+use ndarray::s;
+use numpy::{PyArray2, PyReadonlyArray2};
+use pyo3::prelude::*;
+
+use crate::arrays::{Matrix, view};
+use crate::arrow_io;
+use crate::errors::{mismatch, to_py};
+use crate::work;
+
+/// Rows that are copied out of a matrix at once.
+const ROWS_AT_ONCE: usize = 8_192;
+
+/// The vectors of a set of items.
+#[pyclass(frozen, module = "catalex._native", name = "Features")]
+pub(crate) struct Features {
+    pub(crate) inner: Arc<dyn FeatureSource + Send + Sync>,
+}
+
+#[pymethods]
+impl Features {
+    /// The features of a Parquet, Arrow or `.npy` file, or of an index; read when they are used.
+    #[staticmethod]
+    fn of_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let file = work::short(py, || {
+            let path = if Index::is_index(&path) { Index::open(&path)?.path(FEATURES) } else { path };
+            FeatureFile::open(&path)
+        })?;
+        Ok(Features { inner: Arc::new(file) })
+    }
+
+    /// The features of anything that speaks Arrow's PyCapsule protocol; ids from the column `id`.
+    #[staticmethod]
+    #[pyo3(signature = (data, id=None))]
+    fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, id: Option<String>) -> PyResult<Self> {
+        let (schema, batches) = arrow_io::batches(data)?;
+        let whole = work::short(py, || Whole::of_batches(&schema, &batches, id.as_deref()))?;
+        Ok(Features { inner: Arc::new(whole) })
+    }
+
+    /// The rows of matrices of float32, one a modality. `present (n, modalities)` says which an item has.
+    #[staticmethod]
+    #[pyo3(signature = (names, matrices, item_ids=None, present=None))]
+    fn of_matrices(
+        names: Vec<String>,
+        matrices: Vec<Bound<'_, PyArray2<f32>>>,
+        item_ids: Option<&Bound<'_, PyAny>>,
+        present: Option<PyReadonlyArray2<'_, bool>>,
+    ) -> PyResult<Self> {
+        let matrices: Vec<_> = matrices.iter().map(Matrix::of).collect();
+        let n = matrices.first().map_or(0, |matrix| matrix.view().nrows());
+        if let Some(other) = matrices.iter().map(|matrix| matrix.view().nrows()).find(|&rows| rows != n) {
+            let expected = format!("{n} rows, as in the first");
+            return Err(mismatch("rows of the modalities", &expected, other, "give every item a row in each"));
+        }
+        if n == 0 || names.is_empty() {
+            return Err(mismatch("features", "at least one item and one modality", "none", "check the input"));
+        }
+        let item_ids = item_ids.map_or_else(|| Ok(ItemIds::row_numbers(n)), ids)?;
+        if item_ids.len() != n {
+            return Err(mismatch("item_ids", &format!("{n}, one a row"), item_ids.len(), "give every row its id"));
+        }
+        unique(&item_ids).map_err(to_py)?;
+        let present = present.map(|present| view(&present).to_owned());
+        if let Some(present) = present.as_ref().filter(|present| present.dim() != (n, names.len())) {
+            let expected = format!("shape {:?}", (n, names.len()));
+            return Err(mismatch(
+                "present",
+                &expected,
+                format!("{:?}", present.dim()),
+                "one flag an item and modality",
+            ));
+        }
+        let present = (0..names.len())
+            .map(|m| present.as_ref().map_or_else(|| vec![true; n], |present| present.column(m).to_vec()))
+            .collect();
+        Ok(Features { inner: Arc::new(Matrices { names, matrices, present, item_ids }) })
+    }
+
+    /// The same in memory.
+    fn whole(&self, py: Python<'_>) -> PyResult<Self> {
+        let source = self.inner.clone();
+        let read = work::long(py, move |_| Ok(whole(&*source)?.into_owned()))?;
+        Ok(Features { inner: Arc::new(read) })
+    }
+
+    /// Name and length of the vectors of each modality.
+    #[getter]
+    fn shapes(&self) -> Vec<(String, usize)> {
+        self.inner.shapes()
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.rows()
+    }
+
+    /// Writes them as Parquet.
+    #[pyo3(signature = (path, *, force=false))]
+    fn write(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
+        let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
+        let source = self.inner.clone();
+        work::long(py, move |_| whole(&*source)?.write(&path, overwrite))
+    }
+}
+
+/// All of it in memory.
+pub(crate) fn whole(source: &dyn FeatureSource) -> catalex::Result<Cow<'_, Whole>> {
+    if let Some(whole) = source.whole() {
+        return Ok(Cow::Borrowed(whole));
+    }
+    let mut parts: Option<(ItemIds, Vec<Modality>)> = None;
+    for block in source.all()? {
+        let block = block?.features.into_owned();
+        match &mut parts {
+            None => parts = Some((block.item_ids().clone(), block.modalities().to_vec())),
+            Some((ids, modalities)) => {
+                // One source has ids of one type.
+                drop(ids.append(block.item_ids().clone()));
+                for (all, more) in modalities.iter_mut().zip(block.modalities()) {
+                    all.present.extend(&more.present);
+                    all.vectors
+                        .append(ndarray::Axis(0), more.vectors.view())
+                        .map_err(|e| Error::mismatch("vectors", "of one length", e, "check the features"))?;
+                }
+            }
+        }
+    }
+    let (ids, modalities) = parts.unwrap_or_else(|| (ItemIds::row_numbers(0), Vec::new()));
+    Whole::new(ids, modalities).map(Cow::Owned)
+}
+
+/// Refuses ids that stand twice.
+pub(crate) fn unique(ids: &ItemIds) -> catalex::Result<()> {
+    let Err(fault) = ids.check_unique() else { return Ok(()) };
+    let (item, got) = match fault {
+        IdFault::Duplicate(first, row, id) => (id, format!("rows {} and {}", first + 1, row + 1)),
+        other => ("of these".into(), format!("{other:?}")),
+    };
+    let help = "remove or rename one of them".into();
+    Err(Error::Item { item, expected: "one row an item id".into(), got, help })
+}
+
+/// Item ids of Python: an array of int64, or a list of strings.
+pub(crate) fn ids(given: &Bound<'_, PyAny>) -> PyResult<ItemIds> {
+    if let Ok(integers) = given.extract::<numpy::PyReadonlyArray1<'_, i64>>() {
+        return Ok(ItemIds::Integers(integers.as_array().to_vec()));
+    }
+    let strings: Vec<String> = given.extract()?;
+    Ok(ItemIds::Strings(strings))
+}
+
+/// Ids as a list of Python's.
+pub(crate) fn to_list<'py>(py: Python<'py>, ids: &ItemIds) -> PyResult<Bound<'py, PyAny>> {
+    match ids {
+        ItemIds::Integers(ids) => Ok(ids.into_pyobject(py)?.into_any()),
+        ItemIds::Strings(ids) => Ok(ids.into_pyobject(py)?.into_any()),
+    }
+}
+
+/// numpy's matrices, copied block by block.
+struct Matrices {
+    names: Vec<String>,
+    matrices: Vec<Matrix<f32>>,
+    present: Vec<Vec<bool>>,
+    item_ids: ItemIds,
+}
+
+impl FeatureSource for Matrices {
+    fn shapes(&self) -> Vec<(String, usize)> {
+        self.names.iter().zip(&self.matrices).map(|(name, matrix)| (name.clone(), matrix.view().ncols())).collect()
+    }
+
+    fn rows(&self) -> usize {
+        self.item_ids.len()
+    }
+
+    fn parts(&self) -> usize {
+        self.rows().div_ceil(ROWS_AT_ONCE)
+    }
+
+    fn blocks(&self, parts: Vec<usize>) -> catalex::Result<Blocks<'_>> {
+        Ok(Box::new(parts.into_iter().map(|part| {
+            let (from, to) = (part * ROWS_AT_ONCE, self.rows().min((part + 1) * ROWS_AT_ONCE));
+            let modality = |((name, matrix), present): ((&String, &Matrix<f32>), &Vec<bool>)| Modality {
+                name: name.clone(),
+                vectors: matrix.view().slice(s![from..to, ..]).to_owned(),
+                present: present[from..to].to_vec(),
+            };
+            let modalities = self.names.iter().zip(&self.matrices).zip(&self.present).map(modality).collect();
+            let ids = self.item_ids.take(&(from..to).collect::<Vec<_>>());
+            Ok(Block { first_row: from, features: Cow::Owned(Whole::new(ids, modalities)?) })
+        })))
+    }
+
+    fn check_ids(&self, _ids: &ItemIds) -> catalex::Result<()> {
+        // They were checked when they were given.
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! `catalex._native.evaluate` and `catalex._native.resolve`.
+
+use catalex::progress::Progress;
+use catalex::quality::{Figures, LabelFigures};
+use catalex::semantic_id::resolve as resolved;
+use catalex::tokenizer::{Offsets, Quantizer};
+use catalex::{Error, ItemIds};
+use numpy::{IntoPyArray, PyArray1, PyArray2};
+use pyo3::prelude::*;
+
+use crate::arrays::{Matrix, to_numpy};
+use crate::errors::mismatch;
+use crate::features::{Features, ids, unique, whole};
+use crate::token_table::TokenTable;
+use crate::tokenizer::Tokenizer;
+use crate::work;
+
+/// The figures of a table, as JSON.
+#[pyfunction]
+#[pyo3(signature = (table, model=None, features=None, labels=None, label="label"))]
+pub(crate) fn evaluate(
+    py: Python<'_>,
+    table: &TokenTable,
+    model: Option<&Tokenizer>,
+    features: Option<&Features>,
+    labels: Option<Vec<String>>,
+    label: &str,
+) -> PyResult<String> {
+    let (table, label) = (table.inner.clone(), label.to_owned());
+    let source = match (model, features) {
+        (Some(model), Some(features)) => Some((model.inner.clone(), features.inner.clone())),
+        (None, None) => None,
+        _ => {
+            let help = "give both for the figures that compare codes with vectors, or neither";
+            return Err(mismatch("features", "together with model", "one of the two", help));
+        }
+    };
+    work::long(py, move |progress: &dyn Progress| {
+        let read = source.as_ref().map(|(model, source)| Ok::<_, Error>((model, whole(&**source)?))).transpose()?;
+        let source = read.as_ref().map(|(model, features)| (&***model, &**features));
+        let mut figures = Figures::of_table(&table, source, progress)?;
+        if let Some(labels) = labels {
+            figures.labels = Some(LabelFigures::measure(&table, &label, &labels)?);
+        }
+        serde_json::to_string(&figures).map_err(|e| Error::mismatch("figures", "numbers", e, "please report this"))
+    })
+}
+
+/// Codes, squared errors, which rows moved, and what it took as JSON.
+type Resolved<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<bool>>, String);
+
+/// Gives every row of codes `(n, levels)` its own, by the latents `(n, dim)` and codebooks that gave the codes.
+#[pyfunction]
+#[pyo3(signature = (latents, codes, codebooks, item_ids=None, model=None))]
+pub(crate) fn resolve<'py>(
+    py: Python<'py>,
+    latents: &Bound<'py, PyArray2<f32>>,
+    codes: &Bound<'py, PyArray2<u16>>,
+    codebooks: Vec<Bound<'py, PyArray2<f32>>>,
+    item_ids: Option<&Bound<'py, PyAny>>,
+    model: Option<&Tokenizer>,
+) -> PyResult<Resolved<'py>> {
+    let (latents, codes) = (Matrix::of(latents), Matrix::of(codes));
+    let n = codes.view().nrows();
+    let item_ids = item_ids.map_or_else(|| Ok(ItemIds::row_numbers(n)), ids)?;
+    let books: Vec<_> = codebooks.iter().map(|book| Matrix::of(book).view().to_owned()).collect();
+    let quantizer = match model {
+        Some(model) => model.inner.quantizer().clone(),
+        None => {
+            let sizes: Vec<usize> = books.iter().map(|book| book.nrows()).collect();
+            Quantizer::new(books, Offsets::zero(sizes))
+        }
+    };
+    let assignment = work::long(py, move |progress| {
+        let (latents, codes) = (latents.view(), codes.view());
+        check(&latents, &codes, &quantizer)?;
+        unique(&item_ids)?;
+        let errors: Vec<f32> =
+            (&latents - &quantizer.decode(codes)).rows().into_iter().map(|row| row.dot(&row)).collect();
+        resolved(&latents, codes, &errors, &quantizer, &item_ids, progress)
+    })?;
+    Ok((
+        to_numpy(py, assignment.codes)?,
+        assignment.errors.into_pyarray(py),
+        assignment.reassigned.into_pyarray(py),
+        serde_json::json!(assignment.report).to_string(),
+    ))
+}
+
+/// What the library takes on trust from a model of its own.
+fn check(
+    latents: &ndarray::ArrayView2<f32>,
+    codes: &ndarray::ArrayView2<u16>,
+    quantizer: &Quantizer,
+) -> catalex::Result<()> {
+    let books = quantizer.codebooks();
+    let fits = |what: &str, expected: String, got: String, help: &str| {
+        if expected == got { Ok(()) } else { Err(Error::mismatch(what, expected, got, help)) }
+    };
+    let shape = |a: usize, b: usize| format!("shape ({a}, {b})");
+    let help = "give one codebook a level, and one latent an item";
+    fits("codes", shape(codes.nrows(), books.len()), shape(codes.nrows(), codes.ncols()), help)?;
+    for book in books {
+        let wanted = shape(codes.nrows(), book.ncols());
+        fits("latents", wanted, shape(latents.nrows(), latents.ncols()), help)?;
+    }
+    for (level, book) in books.iter().enumerate() {
+        if let Some(code) = codes.column(level).iter().find(|&&code| usize::from(code) >= book.nrows()) {
+            let expected = format!("below {}", book.nrows());
+            return Err(Error::mismatch(
+                format!("codes of level {level}"),
+                expected,
+                code,
+                "name the codebooks that gave them",
+            ));
+        }
+    }
+    match latents.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        Some(((row, column), value)) => {
+            Err(Error::data(format!("latents[{row}, {column}]"), "finite numbers", value, "mend or drop the item"))
+        }
+        None => Ok(()),
+    }
+}
