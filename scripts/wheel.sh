@@ -10,7 +10,7 @@ folder=$(realpath "$2")
 made=$(mktemp -d "$folder/.part-XXXXXX")
 trap 'rm -rf "$made"' EXIT
 if [ "${3:-}" = --sdist ]; then
-    "$maturin" sdist --quiet --manifest-path python/Cargo.toml --out "$made" >&2
+    "$maturin" sdist --manifest-path python/Cargo.toml --out "$made" >&2
 else
     "$maturin" build --quiet --release --manifest-path python/Cargo.toml --out "$made" >&2
 fi

@@ -17,7 +17,7 @@ def test_figures_are_those_of_inspect(shop: Shop) -> None:
     plain = json.loads(done("inspect", tokens, "--json"))
     assert catalex.evaluate(shop.table) == plain
     full = json.loads(done("inspect", tokens, "--features", features, "--model", model, "--json"))
-    assert full["neighbours"]["recall"] > 0.1 and full["reconstruction"]["after_resolution"] < 0.5
+    assert full["neighbours"]["recall"] > 0.1 and full["reconstruction"]["before_resolution"] < 0.5
     for given in (features, shop.vectors, catalex.Features(features), shop.vectors.astype("f8")):
         assert catalex.evaluate(shop.table, model=shop.tokenizer, features=given) == full
 

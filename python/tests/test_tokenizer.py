@@ -89,6 +89,10 @@ def test_codes_and_ids_are_the_command_lines(shop: Shop) -> None:
     np.testing.assert_array_equal(shop.tokenizer.encode(shop.vectors), kept.codes)
     assert shop.tokenizer.semantic_ids(table.codes) == table.semantic_ids
     assert shop.tokenizer.semantic_ids(table.codes[:2, :1], token_format="[{index}:{code}]")[0].startswith("[0:")
+    np.testing.assert_array_equal(shop.tokenizer.parse_ids(table.semantic_ids), table.codes)
+    assert shop.tokenizer.parse_ids(["<a_3><b_1>"]).tolist() == [[3, 1]]
+    with pytest.raises(catalex.InputError, match="as many codes in each, got 1 and 2"):
+        shop.tokenizer.parse_ids(["<a_3>", "<a_3><b_1>"])
     # Row by row as in one go.
     np.testing.assert_array_equal(
         np.concatenate([shop.tokenizer.encode(shop.vectors[i : i + 1]) for i in range(40)]), kept.codes[:40]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -103,6 +103,10 @@ class Tokenizer:
     def semantic_ids(self, codes: Any, *, token_format: str = TOKEN_FORMAT) -> list[str]:
         """Codes `(n, levels)` as text, such as `<a_12><b_203><c_7><d_91>`; fewer columns give prefixes."""
         return _native.semantic_ids(as_codes(codes, "codes"), token_format)
+
+    def parse_ids(self, ids: Sequence[str], *, token_format: str = TOKEN_FORMAT) -> npt.NDArray[np.uint16]:
+        """Codes `(n, levels)` of semantic IDs, or of prefixes of one length; the way back of `semantic_ids`."""
+        return _native.parse_ids(list(ids), self.codebook_sizes, token_format)
 
     def tokenize(
         self,
