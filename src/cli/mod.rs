@@ -12,6 +12,8 @@ mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+#[cfg(feature = "encoders")]
+mod encoders;
 mod inspect;
 mod lookup;
 mod options;

@@ -17,12 +17,13 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 20] = [
+const RESIDENTS: [(&str, &[&str]); 21] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
     ("linfa_linalg", &["behaviour", "vocabulary"]),
     ("ort", &["encoder"]),
+    ("hf_hub", &["encoder"]),
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
