@@ -23,7 +23,6 @@ from encoders_made import (
 )
 from onnx import TensorProto, helper, save
 from transformers import (
-    AutoTokenizer,
     BitImageProcessorPil,
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -38,6 +37,7 @@ from transformers import (
     MobileNetV2ImageProcessorPil,
     MobileNetV2Model,
     MobileViTImageProcessorPil,
+    PreTrainedTokenizerFast,
     SiglipImageProcessorPil,
     SiglipVisionConfig,
     SiglipVisionModel,
@@ -107,10 +107,15 @@ def test_pixels_are_those_of_the_processor(tmp_path: Path, style: str) -> None:
     std = np.ones(3) if not settings.get("do_normalize") else np.asarray(settings["image_std"])
     off = np.abs(got - expected) * std.reshape(1, 3, 1, 1) / scale
     print(style, off.max() * 255, off.mean() * 255)
-    # Decoders of JPEG differ by a few steps where colour is interpolated; the other pictures are lossless.
-    lossless = [at for at, path in enumerate(PICTURES) if path.suffix != ".jpg"]
-    assert off[lossless].max() * 255 <= 2.001
-    assert off.mean() * 255 <= 0.5
+    worst = off.max((1, 2, 3)) * 255
+    lossy = np.array([path.suffix == ".jpg" for path in PICTURES])
+    print(f"{style}: {worst[~lossy].max():.2f}/255 at most, {worst[lossy].max():.2f} with JPEG, {off.mean() * 255:.3f}")
+    # At the border of a box it is chance which side a pixel falls on.
+    if style != "box":
+        assert worst[~lossy].max() <= 2.001
+    # Decoders of JPEG differ in places, where colour is interpolated.
+    assert (off * 255 > 2.001).mean((1, 2, 3)).max() <= 0.004
+    assert off.mean() * 255 <= 0.25
 
 
 def test_the_processor_may_stand_in_the_joint_file(tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ def test_both_towers_of_clip_are_in_one_folder(tmp_path: Path, inside: str) -> N
     for tower in ("text_model", "vision_model"):
         (graphs / f"{tower}_quantized.onnx").write_bytes(b"not chosen")
 
-    batch = AutoTokenizer.from_pretrained(tmp_path)(TEXTS, padding=True, return_tensors="pt")
+    batch = PreTrainedTokenizerFast.from_pretrained(tmp_path)(TEXTS, padding=True, return_tensors="pt")
     with torch.no_grad():
         by_text = Texts()(batch.input_ids, batch.attention_mask)["text_embeds"].numpy()
         by_picture = Pictures()(torch.from_numpy(pixels))["image_embeds"].numpy()
@@ -203,7 +208,7 @@ def test_both_towers_of_clip_are_in_one_folder(tmp_path: Path, inside: str) -> N
     names = ["tokenizer.json", "tokenizer_config.json", f"{inside}/text_model.onnx".lstrip("/")]
     copy_files(tmp_path, siglip, names)
     (siglip / "config.json").write_text(json.dumps({"model_type": "siglip"}))
-    batch = AutoTokenizer.from_pretrained(tmp_path)(TEXTS, padding="max_length", return_tensors="pt")
+    batch = PreTrainedTokenizerFast.from_pretrained(tmp_path)(TEXTS, padding="max_length", return_tensors="pt")
     assert batch.input_ids.shape[1] == 32
     with torch.no_grad():
         by_text = Texts()(batch.input_ids, batch.attention_mask)["text_embeds"].numpy()

@@ -27,7 +27,7 @@ from encoders_made import (
 )
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
+from transformers import BertConfig, BertModel, GraniteConfig, GraniteModel
 
 POOLINGS = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
@@ -59,12 +59,13 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Qwen that pools the last token and pads on the left; its graph asks for positions."""
+    """A small Granite that pools the last token and pads on the left; its graph asks for positions. Not a
+    Qwen: transformers reads those with a tokenizer of its own, whatever the folder has."""
     folder = tmp_path_factory.mktemp("decoder")
     words = write_tokenizer(folder, end="[SEP]", model_max_length=64, padding_side="left")
     torch.manual_seed(2)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-    model = Qwen2Model(Qwen2Config(vocab_size=words, num_key_value_heads=2, max_position_embeddings=64, **sizes))
+    model = GraniteModel(GraniteConfig(vocab_size=words, num_key_value_heads=2, max_position_embeddings=64, **sizes))
     model.config.use_cache = False
     model.save_pretrained(folder)
     inputs = tokens(input_ids=5, attention_mask=1)
@@ -96,7 +97,9 @@ def test_minilm_in_float32_is_the_original(original_minilm: Path, tmp_path: Path
     texts = real_texts()
     expected = by_original(original_minilm, texts)
     got = embed_texts(minilm(), texts, tmp_path / "f.parquet")
-    assert cosines(got, expected).min() > 0.9999
+    found = cosines(got, expected)
+    print(f"float32: cosine {found.min():.7f} at least of {len(texts)}")
+    assert found.min() > 0.9999
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-4)
 
 
@@ -113,7 +116,7 @@ def test_minilm_in_int8_is_near_the_original(original_minilm: Path, tmp_path: Pa
     expected = by_original(original_minilm, texts)
     got = embed_texts(folder, texts, tmp_path / "f.parquet", "--onnx-file", "model_int8.onnx")
     found = cosines(got, expected)
-    print(found.min(), found.mean())
+    print(f"int8: cosine {found.min():.4f} at least, {found.mean():.4f} on average")
     assert found.min() > 0.9
     assert found.mean() > 0.98
     whole = embed_texts(folder, texts, tmp_path / "f.parquet")
@@ -170,12 +173,11 @@ def test_the_prompt_is_left_out_where_that_is_declared(decoder: Path, tmp_path: 
     assert not np.allclose(own, embed_texts(folder, TEXTS, tmp_path / "f.parquet", "--prompt", ""), atol=1e-3)
 
 
-def test_a_graph_gets_the_inputs_it_declares(tmp_path: Path) -> None:
+@pytest.mark.parametrize("past", [False, True])
+def test_a_graph_gets_the_inputs_it_declares(tmp_path: Path, past: bool) -> None:
     """Token ids of 32 bits, and an empty past where a decoder asks for one."""
-    table = write_lookup(tmp_path / "plain")
-    write_lookup(tmp_path / "past", past=True)
-    plain = embed_texts(tmp_path / "plain", TEXTS, tmp_path / "f.parquet")
-    tokenizer = Tokenizer.from_file(str(tmp_path / "plain" / "tokenizer.json"))
+    folder = tmp_path / "lookup"
+    table = write_lookup(folder, past=past)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     expected = np.stack([table[tokenizer.encode(text).ids[:16]].mean(0) for text in TEXTS])
-    np.testing.assert_allclose(plain, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(embed_texts(tmp_path / "past", TEXTS, tmp_path / "f.parquet"), plain)
+    np.testing.assert_allclose(embed_texts(folder, TEXTS, tmp_path / "f.parquet"), expected, rtol=1e-4, atol=1e-5)

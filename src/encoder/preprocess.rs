@@ -92,10 +92,33 @@ fn resize(picture: RgbImage, size: Size, filter: fir::ResizeAlg) -> std::result:
     if (new_width, new_height) == (width, height) {
         return Ok(picture);
     }
-    let mut resized = RgbImage::new(new_width, new_height);
+    if filter == fir::ResizeAlg::Nearest {
+        return Ok(nearest(&picture, new_width, new_height));
+    }
+    // Width first, and then height, as Pillow: values are cut to 0..255 in between.
     let options = fir::ResizeOptions::new().resize_alg(filter);
-    fir::Resizer::new().resize(&picture, &mut resized, &options).map_err(|e| e.to_string())?;
-    Ok(resized)
+    let mut resizer = fir::Resizer::new();
+    let mut step = |picture: RgbImage, width: u32, height: u32| {
+        if picture.dimensions() == (width, height) {
+            return Ok(picture);
+        }
+        let mut resized = RgbImage::new(width, height);
+        resizer.resize(&picture, &mut resized, &options).map_err(|e| e.to_string())?;
+        Ok(resized)
+    };
+    let widened = step(picture, new_width, height)?;
+    step(widened, new_width, new_height)
+}
+
+/// Takes the pixels that Pillow takes, whose places it adds up one by one.
+fn nearest(picture: &RgbImage, new_width: u32, new_height: u32) -> RgbImage {
+    let places = |whole: u32, parts: u32| -> Vec<u32> {
+        let step = f64::from(whole) / f64::from(parts);
+        let from = std::iter::successors(Some(step * 0.5), |place| Some(place + step));
+        from.take(parts as usize).map(|place| (place as u32).min(whole - 1)).collect()
+    };
+    let (across, down) = (places(picture.width(), new_width), places(picture.height(), new_height));
+    RgbImage::from_fn(new_width, new_height, |x, y| *picture.get_pixel(across[x as usize], down[y as usize]))
 }
 
 /// Cuts out the middle; a picture that is too small gets black borders.
