@@ -108,7 +108,7 @@ impl ImageEncoder {
             let inputs = vec![(self.input.clone(), tensor)];
             let (shape, values) = run(&mut self.session, &self.path, inputs, &self.output)?;
             let per_item = values.len() / n;
-            if shape.first() != Some(&n) || per_item % self.output.dim != 0 || per_item == 0 {
+            if shape.first() != Some(&n) || !per_item.is_multiple_of(self.output.dim) || per_item == 0 {
                 let expected = format!("{n} outputs of {} numbers", self.output.dim);
                 return Err(Error::file(
                     &self.path,
