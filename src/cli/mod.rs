@@ -14,6 +14,8 @@ mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+#[cfg(feature = "encoders")]
+mod encoders;
 mod export;
 mod ground;
 mod inspect;

@@ -94,12 +94,24 @@ pub(super) struct EncodeOptions {
     /// [default: error]
     #[arg(long, value_name = "HOW")]
     pub(super) on_bad_image: Option<String>,
-    /// Folder of the text encoder: model.onnx and tokenizer.json.
-    #[arg(long, value_name = "DIR")]
+    /// Text encoder: a folder with tokenizer.json and model.onnx, or a name on the Hugging Face Hub (owner/name).
+    #[arg(long, value_name = "DIR|NAME")]
     pub(super) text_encoder: Option<PathBuf>,
-    /// Folder of the image encoder: model.onnx and preprocessor_config.json.
-    #[arg(long, value_name = "DIR")]
+    /// Image encoder: a folder with preprocessor_config.json and model.onnx, or a name on the Hugging Face Hub.
+    #[arg(long, value_name = "DIR|NAME")]
     pub(super) image_encoder: Option<PathBuf>,
+    /// Graph of the text encoder, where its folder has several [default: model.onnx, or text_model.onnx]
+    #[arg(long, value_name = "FILE")]
+    pub(super) onnx_file: Option<String>,
+    /// Graph of the image encoder, where its folder has several [default: model.onnx, or vision_model.onnx]
+    #[arg(long, value_name = "FILE")]
+    pub(super) image_onnx_file: Option<String>,
+    /// What the text encoder is to read before every text [default: its own default prompt, if it has one]
+    #[arg(long, value_name = "TEXT")]
+    pub(super) prompt: Option<String>,
+    /// Where encoders run: cpu, cuda, cuda:N or coreml [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) encoder_device: Option<String>,
 }
 
 /// How to train.

@@ -1,9 +1,5 @@
 //! Finding what the verbs read: the catalog's columns, the encoders, ONNX Runtime, the table inside an index.
 
-use std::path::Path;
-#[cfg(feature = "encoders")]
-use std::path::PathBuf;
-
 use anyhow::Result;
 use catalex::features::FeatureFile;
 use catalex::index::{FEATURES, Index, MODEL, TOKENS};
@@ -12,11 +8,12 @@ use catalex::tokenizer::Tokenizer;
 #[cfg(feature = "encoders")]
 use catalex::{
     catalog::{CatalogSpec, TextSpec},
-    encoder::{Embedded, ImageEncoder, OnBadImage, Runtime, TextEncoder, embed},
+    encoder::{Embedded, OnBadImage, embed},
     error::Error,
     features::Modality,
     progress::Progress,
 };
+use std::path::Path;
 
 #[cfg(feature = "encoders")]
 use super::options::EncodeOptions;
@@ -78,25 +75,8 @@ pub(super) fn encode_catalog(
         return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help).into());
     }
     let on_bad_image = options.on_bad_image.as_deref().map(str::parse::<OnBadImage>).transpose()?.unwrap_or_default();
-    let runtime = Runtime::load(&onnx_runtime(), threads)?;
-    let mut text = options.text_encoder.as_deref().map(|folder| TextEncoder::load(folder, &runtime)).transpose()?;
-    let mut image = options.image_encoder.as_deref().map(|folder| ImageEncoder::load(folder, &runtime)).transpose()?;
+    let (mut text, mut image) = super::encoders::load(options, threads, progress)?;
     Ok(embed(&spec, text.as_mut(), image.as_mut(), ready, on_bad_image, progress)?)
-}
-
-/// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` laid out, else the system's.
-#[cfg(feature = "encoders")]
-pub(super) fn onnx_runtime() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = set("ORT_DYLIB_PATH") {
-        return path;
-    }
-    let cache = set("CATALEX_CACHE").or_else(|| {
-        let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-        Some(base.join("catalex"))
-    });
-    let laid_out = cache.map(|cache| cache.join("onnxruntime-1.32.0/libonnxruntime.so")).filter(|path| path.is_file());
-    laid_out.unwrap_or_else(|| PathBuf::from("libonnxruntime.so"))
 }
 
 /// A token table, named itself or by its index.

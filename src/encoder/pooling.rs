@@ -1,27 +1,46 @@
 //! From one vector a token to one a text, as sentence-transformers declares it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView2, ArrayViewMut1, s};
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::read_json;
+use super::folder::read_json;
 use crate::error::{Error, Result};
 
 /// How token vectors become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pooling {
-    Mean,
     First,
     Max,
+    Mean,
+    /// The mean times the square root of the number of tokens.
+    MeanSqrt,
+    /// The mean with weights 1, 2, 3, ... from the first token on.
+    Weighted,
     Last,
 }
 
-/// Pooling and what follows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The names of each, the older one as the key of a switch; in the order in which several are joined.
+const MODES: [(&str, &str, Pooling); 6] = [
+    ("cls", "pooling_mode_cls_token", Pooling::First),
+    ("max", "pooling_mode_max_tokens", Pooling::Max),
+    ("mean", "pooling_mode_mean_tokens", Pooling::Mean),
+    ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", Pooling::MeanSqrt),
+    ("weightedmean", "pooling_mode_weightedmean_tokens", Pooling::Weighted),
+    ("lasttoken", "pooling_mode_lasttoken", Pooling::Last),
+];
+
+/// What follows the transformer: poolings, whose vectors are joined, and the length of the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) pooling: Pooling,
+    pub(super) poolings: Vec<Pooling>,
     pub(super) normalize: bool,
+    /// Whether the tokens of the prompt count.
+    pub(super) include_prompt: bool,
+    /// Where the transformer's own files are, below the folder.
+    pub(super) transformer: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -31,33 +50,33 @@ struct Module {
     path: String,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct PoolingConfig {
-    pooling_mode_cls_token: bool,
-    pooling_mode_mean_tokens: bool,
-    pooling_mode_max_tokens: bool,
-    pooling_mode_lasttoken: bool,
+    pooling_mode: Option<Value>,
+    include_prompt: Option<bool>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, Value>,
 }
 
 impl Head {
-    /// What the folder's `modules.json` declares; without one, the mean, normalised.
+    /// What the folder's `modules.json` declares; without one the mean as it is, as in sentence-transformers.
     pub(super) fn of_folder(folder: &Path) -> Result<Self> {
-        let Some(modules) = read_json::<Vec<Module>>(&folder.join("modules.json"))? else {
-            return Ok(Head { pooling: Pooling::Mean, normalize: true });
-        };
-        let mut head = Head { pooling: Pooling::Mean, normalize: false };
-        for module in &modules {
+        let mut head =
+            Head { poolings: vec![Pooling::Mean], normalize: false, include_prompt: true, transformer: PathBuf::new() };
+        let path = folder.join("modules.json");
+        for module in read_json::<Vec<Module>>(&path)?.unwrap_or_default() {
             match module.kind.rsplit('.').next() {
-                Some("Transformer") => {}
+                Some("Transformer") => head.transformer = PathBuf::from(&module.path),
                 Some("Normalize") => head.normalize = true,
                 Some("Pooling") => {
                     let path = folder.join(&module.path).join("config.json");
-                    head.pooling = read_json::<PoolingConfig>(&path)?.unwrap_or_default().mode(&path)?;
+                    if let Some(config) = read_json::<PoolingConfig>(&path)? {
+                        head.poolings = config.poolings(&path)?;
+                        head.include_prompt = config.include_prompt.unwrap_or(true);
+                    }
                 }
                 _ => {
-                    let path = folder.join("modules.json");
-                    let help = "export the model with this module inside its graph";
+                    let help = "export the model with this module inside its graph, and remove it here";
                     return Err(Error::file(&path, "Transformer, Pooling and Normalize modules", &module.kind, help));
                 }
             }
@@ -65,26 +84,37 @@ impl Head {
         Ok(head)
     }
 
-    /// Pools the vectors `tokens (length, dim)` of which `mask` names the real ones.
-    pub(super) fn pool(self, tokens: ArrayView2<f32>, mask: &[i64], mut out: ArrayViewMut1<f32>) {
-        let real = || mask.iter().enumerate().filter(|&(_, &m)| m != 0).map(|(at, _)| at);
-        match self.pooling {
-            Pooling::Mean => {
-                real().for_each(|at| out += &tokens.row(at));
-                out /= real().count().max(1) as f32;
-            }
-            Pooling::First => real().take(1).for_each(|at| out.assign(&tokens.row(at))),
-            Pooling::Last => real().next_back().into_iter().for_each(|at| out.assign(&tokens.row(at))),
-            Pooling::Max => {
-                out.fill(f32::NEG_INFINITY);
-                real().for_each(|at| out.zip_mut_with(&tokens.row(at), |o, &t| *o = o.max(t)));
+    /// Pools the vectors `tokens (length, dim)` of which `mask` names the real ones, `skip` of them the prompt's, into
+    /// `out` of `dim` numbers a pooling.
+    pub(super) fn pool(&self, tokens: ArrayView2<f32>, mask: &[i64], skip: usize, mut out: ArrayViewMut1<f32>) {
+        let real: Vec<usize> = mask.iter().enumerate().filter(|&(_, &m)| m != 0).map(|(at, _)| at).collect();
+        // Positions as weights count from the first token, the prompt's too.
+        let counted = real.get(skip..).unwrap_or_default();
+        for (pooling, mut out) in self.poolings.iter().zip(out.exact_chunks_mut(tokens.ncols())) {
+            let add = |out: &mut ArrayViewMut1<f32>, weight: &dyn Fn(usize) -> f32| {
+                counted.iter().zip(skip..).for_each(|(&at, place)| out.scaled_add(weight(place), &tokens.row(at)));
+            };
+            let several = counted.len().max(1) as f32;
+            match pooling {
+                Pooling::Mean => add(&mut out, &|_| 1.0 / several),
+                Pooling::MeanSqrt => add(&mut out, &|_| 1.0 / several.sqrt()),
+                Pooling::Weighted => {
+                    let all: f32 = (skip..skip + counted.len()).map(|place| (place + 1) as f32).sum();
+                    add(&mut out, &|place| (place + 1) as f32 / all);
+                }
+                Pooling::First => counted.first().into_iter().for_each(|&at| out.assign(&tokens.row(at))),
+                Pooling::Last => counted.last().into_iter().for_each(|&at| out.assign(&tokens.row(at))),
+                Pooling::Max => {
+                    counted.first().into_iter().for_each(|&at| out.assign(&tokens.row(at)));
+                    counted.iter().for_each(|&at| out.zip_mut_with(&tokens.row(at), |o, &t| *o = o.max(t)));
+                }
             }
         }
         self.finish(out);
     }
 
     /// Normalises where that was declared.
-    pub(super) fn finish(self, mut out: ArrayViewMut1<f32>) {
+    pub(super) fn finish(&self, mut out: ArrayViewMut1<f32>) {
         let length = out.dot(&out).sqrt();
         if self.normalize && length > 0.0 {
             out.slice_mut(s![..]).mapv_inplace(|v| v / length);
@@ -93,22 +123,29 @@ impl Head {
 }
 
 impl PoolingConfig {
-    fn mode(&self, path: &Path) -> Result<Pooling> {
-        let modes = [
-            (self.pooling_mode_mean_tokens, Pooling::Mean),
-            (self.pooling_mode_cls_token, Pooling::First),
-            (self.pooling_mode_max_tokens, Pooling::Max),
-            (self.pooling_mode_lasttoken, Pooling::Last),
-        ];
-        let mut chosen = modes.iter().filter(|(on, _)| *on).map(|&(_, mode)| mode);
-        match (chosen.next(), chosen.next()) {
-            (Some(mode), None) => Ok(mode),
-            (first, _) => {
-                let got = if first.is_some() { "several" } else { "another" };
-                let help = "export the model with its pooling inside the graph";
-                Err(Error::file(path, "one pooling mode: mean, cls, max or last token", got, help))
+    fn poolings(&self, path: &Path) -> Result<Vec<Pooling>> {
+        let names: Vec<String> = match &self.pooling_mode {
+            Some(Value::String(name)) => vec![name.clone()],
+            Some(Value::Array(names)) => {
+                names.iter().map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned)).collect()
             }
-        }
+            Some(other) => vec![other.to_string()],
+            None => {
+                let on = |key: &&String| self.others.get(*key) == Some(&Value::Bool(true));
+                let known: Vec<_> = MODES.iter().filter(|(_, key, _)| on(&&(*key).to_owned())).collect();
+                let unknown = self.others.keys().filter(|key| key.starts_with("pooling_mode_")).filter(on);
+                let unknown = unknown.filter(|key| MODES.iter().all(|(_, known, _)| known != key));
+                known.iter().map(|(name, ..)| (*name).to_owned()).chain(unknown.cloned()).collect()
+            }
+        };
+        // Where nothing is switched on, sentence-transformers takes the mean.
+        let names = if names.is_empty() { vec!["mean".to_owned()] } else { names };
+        let read = |name: &String| MODES.iter().find(|(known, ..)| known == name).map(|&(.., pooling)| pooling);
+        names.iter().map(|name| read(name).ok_or(name)).collect::<std::result::Result<_, _>>().map_err(|name| {
+            let known = MODES.map(|(name, ..)| name).join(", ");
+            let help = "export the model with its pooling inside the graph";
+            Error::file(path, format!("pooling modes of these: {known}"), name, help)
+        })
     }
 }
 
@@ -117,20 +154,52 @@ mod tests {
     use super::*;
     use ndarray::{Array1, array};
 
+    fn head(poolings: &[Pooling]) -> Head {
+        Head { poolings: poolings.to_vec(), normalize: false, include_prompt: true, transformer: PathBuf::new() }
+    }
+
+    fn pooled(poolings: &[Pooling], mask: &[i64], skip: usize) -> Vec<f32> {
+        let tokens = array![[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]];
+        let mut out = Array1::zeros(2 * poolings.len());
+        head(poolings).pool(tokens.view(), mask, skip, out.view_mut());
+        out.to_vec()
+    }
+
     #[test]
     fn padding_has_no_say() {
-        let tokens = array![[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]];
-        let pool = |pooling, mask: &[i64]| {
-            let mut out = Array1::zeros(2);
-            Head { pooling, normalize: false }.pool(tokens.view(), mask, out.view_mut());
-            out.to_vec()
-        };
-        assert_eq!(pool(Pooling::Mean, &[1, 1, 0]), [2.0, 2.0]);
-        assert_eq!(pool(Pooling::Max, &[1, 1, 0]), [3.0, 4.0]);
-        assert_eq!(pool(Pooling::Last, &[1, 1, 0]), [3.0, 4.0]);
-        assert_eq!(pool(Pooling::First, &[0, 1, 1]), [3.0, 4.0]);
+        assert_eq!(pooled(&[Pooling::Mean], &[1, 1, 0], 0), [2.0, 2.0]);
+        assert_eq!(pooled(&[Pooling::Max], &[1, 1, 0], 0), [3.0, 4.0]);
+        assert_eq!(pooled(&[Pooling::Last], &[1, 1, 0], 0), [3.0, 4.0]);
+        assert_eq!(pooled(&[Pooling::First], &[0, 1, 1], 0), [3.0, 4.0]);
+        assert_eq!(pooled(&[Pooling::Max], &[0, 0, 0], 0), [0.0, 0.0]);
+        assert_eq!(pooled(&[Pooling::First, Pooling::Last], &[1, 0, 1], 0), [1.0, 0.0, 9.0, 9.0]);
         let mut out = array![3.0, 4.0];
-        Head { pooling: Pooling::Mean, normalize: true }.finish(out.view_mut());
+        Head { normalize: true, ..head(&[Pooling::Mean]) }.finish(out.view_mut());
         assert_eq!(out.to_vec(), [0.6, 0.8]);
+    }
+
+    #[test]
+    fn a_prompt_is_left_out_where_that_is_declared() {
+        assert_eq!(pooled(&[Pooling::Mean], &[1, 1, 1], 1), [6.0, 6.5]);
+        assert_eq!(pooled(&[Pooling::First], &[1, 1, 1], 1), [3.0, 4.0]);
+        // Weights 2 and 3: the prompt's token had 1.
+        let weighted = pooled(&[Pooling::Weighted], &[1, 1, 1], 1);
+        assert!((weighted[0] - 6.6).abs() < 1e-5 && (weighted[1] - 7.0).abs() < 1e-5);
+        assert_eq!(pooled(&[Pooling::Mean], &[1, 0, 0], 1), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn both_spellings_are_read() {
+        let read = |json: &str| serde_json::from_str::<PoolingConfig>(json).unwrap().poolings(Path::new("config.json"));
+        let old =
+            r#"{"word_embedding_dimension": 4, "pooling_mode_mean_tokens": false, "pooling_mode_lasttoken": true}"#;
+        assert_eq!(read(old).unwrap(), [Pooling::Last]);
+        assert_eq!(read(r#"{"embedding_dimension": 4, "pooling_mode": "cls"}"#).unwrap(), [Pooling::First]);
+        assert_eq!(read(r#"{"pooling_mode": ["max", "mean"]}"#).unwrap(), [Pooling::Max, Pooling::Mean]);
+        assert_eq!(read("{}").unwrap(), [Pooling::Mean]);
+        assert!(read(r#"{"pooling_mode": "median"}"#).unwrap_err().to_string().contains("median"));
+        assert!(
+            read(r#"{"pooling_mode_attention": true}"#).unwrap_err().to_string().contains("pooling_mode_attention")
+        );
     }
 }

@@ -1,105 +1,38 @@
-//! What `preprocessor_config.json` asks for, step by step as the Python image processors do it.
-
-use std::path::Path;
+//! From a picture to a network's input, step by step as the Python image processors go.
 
 use fast_image_resize as fir;
 use image::{RgbImage, imageops};
-use serde::Deserialize;
-use serde_json::Value;
-
-use super::{read_json, required};
-use crate::error::{Error, Result};
 
 /// The steps from a picture to a network's input.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Preprocessor {
-    resize: Option<(Size, fir::FilterType)>,
-    crop: Option<(u32, u32)>,
-    /// Factor and offset of each channel: `value * factor + offset`.
-    channels: [(f32, f32); 3],
+    pub(super) resize: Option<(Size, fir::ResizeAlg)>,
+    /// Height and width of the middle that is kept.
+    pub(super) crop: Option<(u32, u32)>,
+    /// Factor and offset of red, green and blue: `value * factor + offset`.
+    pub(super) channels: [(f32, f32); 3],
+    /// Which of the network's channels red, green and blue are.
+    pub(super) order: [usize; 3],
 }
 
+/// What a picture is resized to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Size {
+pub(super) enum Size {
     ShortestEdge(u32),
     /// Height and width.
     Exact(u32, u32),
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct Config {
-    do_resize: bool,
-    size: Option<Value>,
-    resample: u8,
-    do_center_crop: bool,
-    crop_size: Option<Value>,
-    do_rescale: bool,
-    rescale_factor: f64,
-    do_normalize: bool,
-    image_mean: Option<[f32; 3]>,
-    image_std: Option<[f32; 3]>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            do_resize: true,
-            size: None,
-            resample: 2,
-            do_center_crop: false,
-            crop_size: None,
-            do_rescale: true,
-            rescale_factor: 1.0 / 255.0,
-            do_normalize: true,
-            image_mean: None,
-            image_std: None,
-        }
-    }
+/// How the numbers of a network's input lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// `(3, height, width)`.
+    ChannelsFirst,
+    /// `(height, width, 3)`.
+    ChannelsLast,
 }
 
 impl Preprocessor {
-    pub(super) fn of_folder(folder: &Path) -> Result<Self> {
-        let path = required(folder, &["preprocessor_config.json"], "the image preprocessing of an encoder")?;
-        let config: Config = read_json(&path)?.unwrap_or_default();
-        let wrong = |expected: &str, got: String| {
-            Error::file(&path, expected, got, "take the file as the model's publisher wrote it")
-        };
-        let size = |value: &Option<Value>, name: &str| {
-            let read = value.as_ref().and_then(parse_size);
-            read.ok_or_else(|| wrong(&format!("{name} as shortest_edge, or height and width"), format!("{value:?}")))
-        };
-        let resize = match config.do_resize {
-            true => {
-                let filter = match config.resample {
-                    1 => fir::FilterType::Lanczos3,
-                    2 => fir::FilterType::Bilinear,
-                    3 => fir::FilterType::CatmullRom,
-                    4 => fir::FilterType::Box,
-                    5 => fir::FilterType::Hamming,
-                    other => return Err(wrong("resample from 1 to 5, by Pillow's numbers", other.to_string())),
-                };
-                Some((size(&config.size, "size")?, filter))
-            }
-            false => None,
-        };
-        let crop = match config.do_center_crop {
-            true => Some(match size(&config.crop_size, "crop_size")? {
-                Size::ShortestEdge(edge) => (edge, edge),
-                Size::Exact(height, width) => (height, width),
-            }),
-            false => None,
-        };
-        let factor = if config.do_rescale { config.rescale_factor as f32 } else { 1.0 };
-        let (mean, std) = match (config.do_normalize, config.image_mean, config.image_std) {
-            (false, ..) => ([0.0; 3], [1.0; 3]),
-            (true, Some(mean), Some(std)) if std.iter().all(|&s| s > 0.0) => (mean, std),
-            _ => return Err(wrong("image_mean and image_std of three channels", "none".into())),
-        };
-        let channels = std::array::from_fn(|c| (factor / std[c], -mean[c] / std[c]));
-        Ok(Preprocessor { resize, crop, channels })
-    }
-
     /// Height and width of the output where they do not depend on the picture.
     pub(super) fn output_size(&self) -> Option<(u32, u32)> {
         match (self.crop, self.resize) {
@@ -109,11 +42,17 @@ impl Preprocessor {
         }
     }
 
-    /// The network's input for one picture, `(3, height, width)`, written to `out`.
+    /// The network's input for one picture, written to `out`.
     ///
     /// # Errors
     /// The reason, where the picture cannot be resized or has another size than `out`.
-    pub(super) fn apply(&self, picture: RgbImage, out: &mut [f32]) -> std::result::Result<(), String> {
+    pub(super) fn apply(
+        &self,
+        picture: RgbImage,
+        layout: Layout,
+        (height, width): (usize, usize),
+        out: &mut [f32],
+    ) -> std::result::Result<(), String> {
         let picture = match self.resize {
             Some((size, filter)) => resize(picture, size, filter)?,
             None => picture,
@@ -122,32 +61,24 @@ impl Preprocessor {
             Some((height, width)) => centre_crop(&picture, height, width),
             None => picture,
         };
-        let pixels = (picture.width() * picture.height()) as usize;
-        if out.len() != 3 * pixels {
+        if (picture.height() as usize, picture.width() as usize) != (height, width) {
             return Err(format!("{} x {} pixels, which the network does not take", picture.width(), picture.height()));
         }
+        let pixels = height * width;
         for (at, pixel) in picture.pixels().enumerate() {
-            for (c, (factor, offset)) in self.channels.iter().enumerate() {
-                out[c * pixels + at] = f32::from(pixel.0[c]) * factor + offset;
+            for ((value, (factor, offset)), channel) in pixel.0.iter().zip(&self.channels).zip(self.order) {
+                let place = match layout {
+                    Layout::ChannelsFirst => channel * pixels + at,
+                    Layout::ChannelsLast => at * 3 + channel,
+                };
+                out[place] = f32::from(*value) * factor + offset;
             }
         }
         Ok(())
     }
 }
 
-fn parse_size(value: &Value) -> Option<Size> {
-    let number =
-        |value: &Value| value.as_u64().and_then(|v| u32::try_from(v).ok()).filter(|v| (1..=16_384).contains(v));
-    if let Some(edge) = number(value) {
-        return Some(Size::ShortestEdge(edge));
-    }
-    if let Some(edge) = value.get("shortest_edge").and_then(number) {
-        return Some(Size::ShortestEdge(edge));
-    }
-    Some(Size::Exact(value.get("height").and_then(number)?, value.get("width").and_then(number)?))
-}
-
-fn resize(picture: RgbImage, size: Size, filter: fir::FilterType) -> std::result::Result<RgbImage, String> {
+fn resize(picture: RgbImage, size: Size, filter: fir::ResizeAlg) -> std::result::Result<RgbImage, String> {
     let (width, height) = picture.dimensions();
     let (new_height, new_width) = match size {
         Size::Exact(height, width) => (height, width),
@@ -161,16 +92,39 @@ fn resize(picture: RgbImage, size: Size, filter: fir::FilterType) -> std::result
     if (new_width, new_height) == (width, height) {
         return Ok(picture);
     }
-    let mut resized = RgbImage::new(new_width, new_height);
-    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
-    fir::Resizer::new().resize(&picture, &mut resized, &options).map_err(|e| e.to_string())?;
-    Ok(resized)
+    if filter == fir::ResizeAlg::Nearest {
+        return Ok(nearest(&picture, new_width, new_height));
+    }
+    // Width first, and then height, as Pillow: values are cut to 0..255 in between.
+    let options = fir::ResizeOptions::new().resize_alg(filter);
+    let mut resizer = fir::Resizer::new();
+    let mut step = |picture: RgbImage, width: u32, height: u32| {
+        if picture.dimensions() == (width, height) {
+            return Ok(picture);
+        }
+        let mut resized = RgbImage::new(width, height);
+        resizer.resize(&picture, &mut resized, &options).map_err(|e| e.to_string())?;
+        Ok(resized)
+    };
+    let widened = step(picture, new_width, height)?;
+    step(widened, new_width, new_height)
+}
+
+/// Takes the pixels that Pillow takes, whose places it adds up one by one.
+fn nearest(picture: &RgbImage, new_width: u32, new_height: u32) -> RgbImage {
+    let places = |whole: u32, parts: u32| -> Vec<u32> {
+        let step = f64::from(whole) / f64::from(parts);
+        let from = std::iter::successors(Some(step * 0.5), |place| Some(place + step));
+        from.take(parts as usize).map(|place| (place as u32).min(whole - 1)).collect()
+    };
+    let (across, down) = (places(picture.width(), new_width), places(picture.height(), new_height));
+    RgbImage::from_fn(new_width, new_height, |x, y| *picture.get_pixel(across[x as usize], down[y as usize]))
 }
 
 /// Cuts out the middle; a picture that is too small gets black borders.
 fn centre_crop(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
-    // Python rounds halves to the even number.
-    let start = |whole: u32, part: u32| (f64::from(whole) / 2.0 - f64::from(part) / 2.0).round_ties_even() as i64;
+    // An odd difference leaves the larger part right and below, as in transformers.
+    let start = |whole: u32, part: u32| (i64::from(whole) - i64::from(part)).div_euclid(2);
     let (left, top) = (start(picture.width(), width), start(picture.height(), height));
     let mut out = RgbImage::new(width, height);
     imageops::replace(&mut out, picture, -left, -top);
@@ -181,26 +135,31 @@ fn centre_crop(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
 mod tests {
     use super::*;
 
+    const BILINEAR: fir::ResizeAlg = fir::ResizeAlg::Convolution(fir::FilterType::Bilinear);
+
     #[test]
     fn edges_are_cut_as_in_python() {
         let picture = RgbImage::from_fn(101, 57, |x, y| image::Rgb([x as u8, y as u8, 0]));
-        let resized = resize(picture, Size::ShortestEdge(32), fir::FilterType::Bilinear).unwrap();
+        let resized = resize(picture, Size::ShortestEdge(32), BILINEAR).unwrap();
         assert_eq!(resized.dimensions(), (56, 32));
         let cropped = centre_crop(&resized, 31, 31);
         assert_eq!(cropped.get_pixel(0, 0), resized.get_pixel(12, 0));
-        assert_eq!(centre_crop(&cropped, 33, 33).get_pixel(0, 0).0, [0, 0, 0]);
+        let bordered = centre_crop(&cropped, 32, 32);
+        assert_eq!((bordered.get_pixel(0, 0).0, bordered.get_pixel(1, 1)), ([0, 0, 0], cropped.get_pixel(0, 0)));
     }
 
     #[test]
-    fn wrong_settings_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let says = |json: &str| {
-            std::fs::write(folder.path().join("preprocessor_config.json"), json).unwrap();
-            Preprocessor::of_folder(folder.path()).unwrap_err().to_string()
+    fn channels_stand_where_the_network_wants_them() {
+        let picture = RgbImage::from_fn(2, 1, |x, _| image::Rgb([10 + x as u8, 20, 30]));
+        let made = |order, layout| {
+            let channels = [(1.0, 0.0), (1.0, 0.5), (2.0, 0.0)];
+            let mut out = vec![0.0; 6];
+            let steps = Preprocessor { resize: None, crop: None, channels, order };
+            steps.apply(picture.clone(), layout, (1, 2), &mut out).unwrap();
+            out
         };
-        assert!(says("{").contains("settings of an encoder"));
-        assert!(says("{\"size\": {\"edge\": 3}}").contains("shortest_edge"));
-        assert!(says("{\"size\": 224, \"resample\": 9}").contains("resample"));
-        assert!(says("{\"size\": 224}").contains("image_mean"));
+        assert_eq!(made([0, 1, 2], Layout::ChannelsFirst), [10.0, 11.0, 20.5, 20.5, 60.0, 60.0]);
+        assert_eq!(made([2, 1, 0], Layout::ChannelsFirst), [60.0, 60.0, 20.5, 20.5, 10.0, 11.0]);
+        assert_eq!(made([0, 1, 2], Layout::ChannelsLast), [10.0, 20.5, 60.0, 11.0, 20.5, 60.0]);
     }
 }

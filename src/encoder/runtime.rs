@@ -4,27 +4,32 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::ep::{CUDA, CoreML, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
-use ort::value::{Outlet, ValueType};
+use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
+use super::device::Device;
 use crate::error::{Error, Result};
 
 /// A process can load ONNX Runtime once, from one file, and make one environment of it in its life.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-/// The loaded library and the threads its models run on.
+/// The loaded library, and the threads and the device that its models run on.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
     threads: usize,
+    device: Device,
+    library: PathBuf,
 }
 
 const HOW_TO_GET: &str = "run `make setup` in a checkout of catalex, or set ORT_DYLIB_PATH to the libonnxruntime that \
                           `pip install onnxruntime` brings";
 
 impl Runtime {
-    /// Loads the library `dylib`, or takes it as an earlier call loaded it; models will run on `threads` threads.
+    /// Loads the library `dylib`, or takes it as an earlier call loaded it; models will run on `threads` threads of the
+    /// processor, if [`Runtime::on`] says nothing else.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where it is missing, is no ONNX Runtime, or is too old, and where this process has already
@@ -53,7 +58,36 @@ impl Runtime {
                 environment
             }
         };
-        Ok(Runtime { environment, threads })
+        Ok(Runtime { environment, threads, device: Device::Cpu, library: dylib.to_owned() })
+    }
+
+    /// The same library with models on another device.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the library was built without it. Whether the machine has one shows when a model is
+    /// loaded.
+    pub fn on(self, device: Device) -> Result<Self> {
+        let (there, provider, get) = match device {
+            Device::Cpu => return Ok(Runtime { device, ..self }),
+            Device::Cuda(_) => (CUDA::is_available(), CUDA::NAME, "of `pip install onnxruntime-gpu`"),
+            Device::CoreMl => (CoreML::is_available(), CoreML::NAME, "of `pip install onnxruntime` on a Mac"),
+        };
+        if !matches!(there, Ok(true)) {
+            return Err(Error::Unavailable {
+                what: format!("encoder device {device}"),
+                reason: format!("the ONNX Runtime {} has no {provider}", self.library.display()),
+                help: format!("set ORT_DYLIB_PATH to the library {get}, or leave --encoder-device out"),
+            });
+        }
+        Ok(Runtime { device, ..self })
+    }
+
+    fn provider(&self) -> Option<ExecutionProviderDispatch> {
+        match self.device {
+            Device::Cpu => None,
+            Device::Cuda(number) => Some(CUDA::default().with_device_id(i32::from(number)).build()),
+            Device::CoreMl => Some(CoreML::default().build()),
+        }
     }
 
     /// Opens a model.
@@ -67,6 +101,14 @@ impl Runtime {
         };
         let builder = Session::builder(&self.environment).map_err(|e| wrong(e.to_string()))?;
         let mut builder = configure(builder).map_err(|e| wrong(e.to_string()))?;
+        if let Some(provider) = self.provider() {
+            builder =
+                builder.with_execution_providers([provider.error_on_failure()]).map_err(|e| Error::Unavailable {
+                    what: format!("encoder device {}", self.device),
+                    reason: e.to_string().lines().next().unwrap_or_default().to_owned(),
+                    help: "check its driver and libraries, or leave --encoder-device out".into(),
+                })?;
+        }
         builder.commit_from_file(path).map_err(|e| wrong(e.to_string()))
     }
 }
@@ -79,11 +121,34 @@ pub(super) fn shape(outlet: &Outlet) -> Vec<i64> {
     }
 }
 
+/// Type of a tensor in- or output's elements.
+pub(super) fn element(outlet: &Outlet) -> Option<TensorElementType> {
+    match outlet.dtype() {
+        ValueType::Tensor { ty, .. } => Some(*ty),
+        _ => None,
+    }
+}
+
+/// Row-major numbers as an input of the type the graph declares: half precision, or float32.
+pub(super) fn floats(
+    shape: &[usize],
+    values: Vec<f32>,
+    element: Option<TensorElementType>,
+) -> ort::Result<SessionInputValue<'static>> {
+    Ok(match element {
+        Some(TensorElementType::Float16) => {
+            let half: Vec<half::f16> = values.into_iter().map(half::f16::from_f32).collect();
+            Tensor::from_array((shape, half))?.into()
+        }
+        _ => Tensor::from_array((shape, values))?.into(),
+    })
+}
+
 /// Which of a model's outputs holds what an item is encoded to.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
     pub(super) name: String,
-    /// 2 for one vector an item, 3 for one a token.
+    /// 3 for one vector a token; else one an item.
     pub(super) rank: usize,
     /// Length of the vectors.
     pub(super) dim: usize,
@@ -92,9 +157,14 @@ pub(super) struct Output {
 /// Names under which models give one vector an item, then those of one vector a token.
 const POOLED: [&str; 5] = ["sentence_embedding", "image_embeds", "text_embeds", "pooler_output", "embeddings"];
 
-/// Chooses the output of a model: of the names in `preferred`, else the first of 2 or 3 dimensions.
+/// Chooses the output of a model: of the names in `preferred`, else the first of 2 or 3 dimensions. A pooled feature map
+/// `(items, dim, 1, 1)` counts as one of 2.
 pub(super) fn choose_output(session: &Session, path: &Path, preferred: &[&str]) -> Result<Output> {
     let outputs = session.outputs();
+    let shape = |o: &Outlet| match shape(o)[..] {
+        [items, dim, 1, 1] => vec![items, dim],
+        ref shape => shape.to_vec(),
+    };
     let usable = |o: &&Outlet| matches!(shape(o).len(), 2 | 3);
     let by_name =
         preferred.iter().chain(&POOLED).find_map(|name| outputs.iter().find(|o| o.name() == *name && usable(o)));

@@ -186,10 +186,13 @@ fn write_inputs(folder: &Path) {
     for folder in ["no-graph", "bad-graph", "no-tokenizer", "bad-tokenizer"] {
         fs::create_dir(at(folder)).unwrap();
     }
+    fs::write(at("no-graph/tokenizer.json"), "{}").unwrap();
+    fs::write(at("bad-tokenizer/model.onnx"), "no graph").unwrap();
     fs::copy(mobilenet().join("preprocessor_config.json"), at("bad-graph/preprocessor_config.json")).unwrap();
     fs::write(at("bad-graph/model.onnx"), "no graph").unwrap();
     fs::write(at("bad-tokenizer/tokenizer.json"), "{\"model\": 3}").unwrap();
     write_tokenizers(folder);
+    write_encoders(folder);
     write_language_models(folder);
     // Settings.
     fs::write(at("unknown.toml"), "levles = 3\n").unwrap();
@@ -197,6 +200,30 @@ fn write_inputs(folder: &Path) {
     fs::write(at("type.toml"), "levels = \"three\"\n").unwrap();
     fs::create_dir(at("folder")).unwrap();
     fs::write(at("folder/precious.txt"), "keep").unwrap();
+}
+
+/// Folders of encoders, each with its own fault.
+fn write_encoders(folder: &Path) {
+    let write = |name: &str, files: &[(&str, &str)]| {
+        for (file, content) in [("model.onnx", "no graph")].iter().chain(files) {
+            let path = folder.join(name).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        fs::copy(folder.join("hf/tokenizer.json"), folder.join(name).join("tokenizer.json")).unwrap();
+    };
+    let modules = r#"[{"type": "sentence_transformers.models.Transformer", "path": ""},
+                      {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]"#;
+    write("graphs", &[("onnx/model_a.onnx", ""), ("onnx/model_b.onnx", "")]);
+    fs::remove_file(folder.join("graphs/model.onnx")).unwrap();
+    write("median", &[("modules.json", modules), ("1_Pooling/config.json", r#"{"pooling_mode": "median"}"#)]);
+    write("dense", &[("modules.json", &modules.replace("Pooling\"", "Dense\""))]);
+    let prompts = r#"{"prompts": {"query": "query: "}, "default_prompt_name": "item"}"#;
+    write("prompted", &[("config_sentence_transformers.json", prompts)]);
+    write("no-settings", &[]);
+    write("padding", &[("preprocessor_config.json", r#"{"size": 224, "do_pad": true}"#)]);
+    write("far", &[("preprocessor_config.json", r#"{"size": {"longest_edge": 224}}"#)]);
+    write("no-mean", &[("preprocessor_config.json", r#"{"size": {"height": 224, "width": 224}}"#)]);
 }
 
 /// Small WordPiece tokenizers, each with its own fault, and SentencePiece models.
@@ -688,7 +715,83 @@ const ENCODE: &[Case] = &[
     Case("words for an image", "embed @words.txt.csv IMAGE --out @o", 1, &["item 2", "words.txt", "PNG"]),
     Case("no encoder", "embed @c.csv --out @o", 2, &["text-encoder"]),
     Case("text without encoder", "embed @c.csv --text t --out @o", 2, &["text", "text-encoder"]),
-    Case("no graph", "embed @c.csv --text t --text-encoder @no-graph --out @o", 1, &["no-graph"]),
+    Case("no graph", "embed @c.csv --text t --text-encoder @no-graph --out @o", 1, &["no-graph", "onnx/model.onnx"]),
+    Case("no tokenizer", "embed @c.csv --text t --text-encoder @no-tokenizer --out @o", 1, &["tokenizer.json"]),
+    Case(
+        "bad tokenizer",
+        "embed @c.csv --text t --text-encoder @bad-tokenizer --out @o",
+        1,
+        &["tokenizer.json", "Hugging Face tokenizer"],
+    ),
+    Case("bad text graph", "embed @c.csv --text t --text-encoder @no-settings --out @o", 1, &["an ONNX model"]),
+    Case(
+        "several graphs",
+        "embed @c.csv --text t --text-encoder @graphs --out @o",
+        2,
+        &["one of: onnx/model_a.onnx, onnx/model_b.onnx", "--onnx-file"],
+    ),
+    Case(
+        "no such graph",
+        "embed @c.csv --text t --text-encoder TEXT --onnx-file int8.onnx --out @o",
+        1,
+        &["int8.onnx", "the folder has model.onnx", "--onnx-file"],
+    ),
+    Case(
+        "no such picture graph",
+        "embed @zero.png.csv IMAGE --image-onnx-file int8.onnx --out @o",
+        1,
+        &["int8.onnx", "the folder has model.onnx", "--image-onnx-file"],
+    ),
+    Case("graph of what", "embed @zero.png.csv IMAGE --onnx-file m.onnx --out @o", 2, &["onnx-file", "--text-encoder"]),
+    Case("prompt of what", "embed @zero.png.csv IMAGE --prompt hi --out @o", 2, &["prompt", "--text-encoder"]),
+    Case(
+        "picture graph of what",
+        "embed @c.csv --text t --text-encoder TEXT --image-onnx-file m.onnx --out @o",
+        2,
+        &["image-onnx-file", "--image-encoder"],
+    ),
+    Case(
+        "unknown pooling",
+        "embed @c.csv --text t --text-encoder @median --out @o",
+        1,
+        &["1_Pooling/config.json", "lasttoken", "median"],
+    ),
+    Case("unknown module", "embed @c.csv --text t --text-encoder @dense --out @o", 1, &["modules.json", "Dense"]),
+    Case(
+        "unknown prompt",
+        "embed @c.csv --text t --text-encoder @prompted --out @o",
+        1,
+        &["config_sentence_transformers.json", "query", "item", "--prompt"],
+    ),
+    Case(
+        "no image settings",
+        "embed @zero.png.csv --image image --image-encoder @no-settings --out @o",
+        1,
+        &["preprocessor_config.json"],
+    ),
+    Case("unknown step", "embed @zero.png.csv --image image --image-encoder @padding --out @o", 1, &["do_pad: true"]),
+    Case("unknown size", "embed @zero.png.csv --image image --image-encoder @far --out @o", 1, &["longest_edge"]),
+    Case("no mean", "embed @zero.png.csv --image image --image-encoder @no-mean --out @o", 1, &["image_mean"]),
+    Case("unknown device", "embed @zero.png.csv IMAGE --encoder-device tpu --out @o", 2, &["encoder-device", "cuda:N"]),
+    Case(
+        "no such device",
+        "embed @zero.png.csv IMAGE --encoder-device cuda:1 --out @o",
+        1,
+        &["cuda:1", "no CUDAExecutionProvider", "onnxruntime-gpu"],
+    ),
+    Case(
+        "no Mac",
+        "embed @zero.png.csv IMAGE --encoder-device coreml --out @o",
+        1,
+        &["coreml", "no CoreMLExecutionProvider"],
+    ),
+    Case(
+        "a name and no network",
+        "embed @c.csv --text t --text-encoder nobody/none --out @o",
+        1,
+        &["the model nobody/none", "/nowhere/hub", "HF_HUB_OFFLINE", "name a folder"],
+    ),
+    Case("no such folder", "embed @c.csv --text t --text-encoder @nowhere --out @o", 1, &["nowhere", "tokenizer.json"]),
     Case(
         "bad graph",
         "embed @zero.png.csv --image image --image-encoder @bad-graph --out @o",
@@ -744,7 +847,7 @@ fn of_training() {
 #[cfg(feature = "encoders")]
 #[test]
 fn of_the_encoders() {
-    run(ENCODE, 20, &[]);
+    run(ENCODE, 20, &[("HF_HUB_OFFLINE", "1"), ("HF_HUB_CACHE", "/nowhere/hub")]);
     let missing = [Case(
         "no ONNX Runtime",
         "embed @c.csv --text t --text-encoder TEXT --out @o",

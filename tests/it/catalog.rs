@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use catalex::catalog::{CatalogSpec, TextSpec};
-use catalex::encoder::{Embedded, ImageEncoder, OnBadImage, TextEncoder, embed};
+use catalex::encoder::{Embedded, ImageEncoder, OnBadImage, TextEncoder, TextOptions, embed};
 use catalex::features::Features;
 use catalex::item_ids::ItemIds;
 use catalex::progress::Silent;
@@ -13,13 +13,13 @@ use super::support::{catalex, minilm, mobilenet, outcome, root, runtime, succeed
 
 fn by_text(path: &Path, text: TextSpec) -> Features {
     let spec = CatalogSpec { path: path.into(), text, ..CatalogSpec::default() };
-    let mut encoder = TextEncoder::load(&minilm(), &runtime()).unwrap();
+    let mut encoder = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime()).unwrap();
     embed(&spec, Some(&mut encoder), None, None, OnBadImage::Error, &Silent).unwrap().features
 }
 
 fn by_image(path: &Path, on_bad_image: OnBadImage) -> Embedded {
     let spec = CatalogSpec { path: path.into(), images: vec!["image".into()], ..CatalogSpec::default() };
-    let mut encoder = ImageEncoder::load(&mobilenet(), &runtime()).unwrap();
+    let mut encoder = ImageEncoder::load(&mobilenet(), None, &runtime()).unwrap();
     embed(&spec, None, Some(&mut encoder), None, on_bad_image, &Silent).unwrap()
 }
 

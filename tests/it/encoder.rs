@@ -4,7 +4,7 @@
 use std::fs;
 
 use catalex::catalog::ImageSource;
-use catalex::encoder::{ImageEncoder, TextEncoder};
+use catalex::encoder::{ImageEncoder, TextEncoder, TextOptions};
 use catalex::features::Features;
 use catalex::progress::Silent;
 use ndarray::{Array2, ArrayView1};
@@ -28,7 +28,7 @@ fn golden(name: &str, list: &str) -> (Vec<String>, Array2<f32>) {
 #[test]
 fn texts_are_encoded_as_by_the_original() {
     let (texts, expected) = golden("text", "texts");
-    let mut encoder = TextEncoder::load(&minilm(), &runtime()).unwrap();
+    let mut encoder = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime()).unwrap();
     let got = encoder.encode(&texts, &Silent).unwrap();
     for ((text, got), expected) in texts.iter().zip(got.rows()).zip(expected.rows()) {
         let cosine = cosine(got, expected);
@@ -40,7 +40,7 @@ fn texts_are_encoded_as_by_the_original() {
 #[test]
 fn pictures_are_encoded_as_by_the_original() {
     let (paths, expected) = golden("image", "images");
-    let mut encoder = ImageEncoder::load(&mobilenet(), &runtime()).unwrap();
+    let mut encoder = ImageEncoder::load(&mobilenet(), None, &runtime()).unwrap();
     let pictures: Vec<ImageSource> = paths.iter().map(|path| ImageSource::Path(root().join(path))).collect();
     let got = encoder.encode(&pictures, &paths).unwrap();
     for ((path, got), expected) in paths.iter().zip(got.rows()).zip(expected.rows()) {

@@ -18,12 +18,13 @@ const FLOORS: [&[&str]; 9] = [
 ];
 
 /// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 22] = [
+const RESIDENTS: [(&str, &[&str]); 23] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
     ("linfa_linalg", &["behaviour", "vocabulary"]),
     ("ort", &["encoder"]),
+    ("hf_hub", &["encoder"]),
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),

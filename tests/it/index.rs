@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource, TextSpec};
-use catalex::encoder::{ImageEncoder, OnBadImage, TextEncoder, embed};
+use catalex::encoder::{ImageEncoder, OnBadImage, TextEncoder, TextOptions, embed};
 use catalex::index::{Index, TOKENS};
 use catalex::progress::Silent;
 use catalex::rqvae::TrainConfig;
@@ -134,8 +134,8 @@ fn a_kill_leaves_no_index_or_a_whole_one() {
 #[test]
 fn both_forward_passes_agree_on_every_emoji() {
     let runtime = runtime();
-    let mut text = TextEncoder::load(&minilm(), &runtime).unwrap();
-    let mut image = ImageEncoder::load(&mobilenet(), &runtime).unwrap();
+    let mut text = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime).unwrap();
+    let mut image = ImageEncoder::load(&mobilenet(), None, &runtime).unwrap();
     let features =
         embed(&emoji(), Some(&mut text), Some(&mut image), None, OnBadImage::Error, &Silent).unwrap().features;
     assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));

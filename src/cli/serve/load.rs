@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use catalex::encoder::TextEncoder;
 use catalex::features::Features;
 use catalex::index::{FEATURES, Index, TOKENS};
 use catalex::progress::Progress;
@@ -14,8 +15,12 @@ use crate::cli::cards::texts_of;
 use crate::cli::options::EncodeOptions;
 use crate::cli::sources::catalog_spec;
 
-/// What can be served, and the folder of the text encoder.
-pub(super) fn load(args: &ServeArgs, progress: &dyn Progress) -> Result<(Explorer, Option<PathBuf>)> {
+/// What can be served, and the encoder of queries.
+pub(super) fn load(
+    args: &ServeArgs,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(Explorer, Option<TextEncoder>)> {
     let (table, features, built) = if Index::is_index(&args.index) {
         let index = Index::open(&args.index)?;
         let features = Features::read(&index.path(FEATURES))?;
@@ -46,7 +51,12 @@ pub(super) fn load(args: &ServeArgs, progress: &dyn Progress) -> Result<(Explore
             }
         }
     }
-    let encoder = args.text_encoder.clone().or(encode.text_encoder).filter(|_| features.is_some());
+    encode.text_encoder = args.text_encoder.clone().or(encode.text_encoder).filter(|_| features.is_some());
+    (encode.image_encoder, encode.image_onnx_file) = (None, None);
+    let (encoder, _) = match encode.text_encoder {
+        Some(_) => crate::cli::encoders::load(&encode, threads, progress)?,
+        None => (None, None),
+    };
     if encoder.is_none() {
         progress.warn("items cannot be searched by text: that needs an index, and --text-encoder where it has none");
     }

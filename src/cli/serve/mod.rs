@@ -41,8 +41,8 @@ pub(super) struct ServeArgs {
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub(super) fn run(args: ServeArgs, progress: &dyn Progress) -> Result<()> {
     let threads = args.threads.apply()?;
-    let (explorer, encoder) = load::load(&args, progress)?;
-    let searcher = encoder.map(|folder| tools::Searcher::load(&folder, threads)).transpose()?;
+    let (explorer, encoder) = load::load(&args, threads, progress)?;
+    let searcher = encoder.map(tools::Searcher::new);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tools::Server::new(explorer, searcher).serve())
 }

@@ -1,9 +1,8 @@
 //! The tools of `catalex serve`, as the Model Context Protocol describes them. They read, and change nothing.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use catalex::encoder::{Runtime, TextEncoder};
+use catalex::encoder::TextEncoder;
 use catalex::progress::Silent;
 use catalex::recommender::{Branch, Explorer, Found, Hit, MOST_FOUND};
 use rmcp::handler::server::router::tool::ToolRouter;
@@ -23,15 +22,11 @@ const TEXT: &str = "text";
 
 /// The encoder of queries.
 #[derive(Debug)]
-pub(super) struct Searcher {
-    encoder: Mutex<TextEncoder>,
-    _runtime: Runtime,
-}
+pub(super) struct Searcher(Mutex<TextEncoder>);
 
 impl Searcher {
-    pub(super) fn load(folder: &Path, threads: usize) -> anyhow::Result<Self> {
-        let runtime = Runtime::load(&crate::cli::sources::onnx_runtime(), threads)?;
-        Ok(Searcher { encoder: Mutex::new(TextEncoder::load(folder, &runtime)?), _runtime: runtime })
+    pub(super) fn new(encoder: TextEncoder) -> Self {
+        Searcher(Mutex::new(encoder))
     }
 }
 
@@ -128,8 +123,7 @@ impl Server {
             return Err(format!("query: expected 1 to {MOST_QUERY} characters, got {characters}"));
         }
         let limit = limit(asked.limit)?;
-        let mut encoder =
-            searcher.encoder.lock().map_err(|_| "the text encoder failed before; start the server anew")?;
+        let mut encoder = searcher.0.lock().map_err(|_| "the text encoder failed before; start the server anew")?;
         let vector = encoder.encode(&[asked.query], &Silent).map_err(|e| e.to_string())?;
         let items = self.explorer.nearest(TEXT, vector.row(0), limit).map_err(|e| e.to_string())?;
         Ok(Json(Hits { items }))

@@ -1,0 +1,143 @@
+//! Finding the files of an encoder's folder.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// What an encoder reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Texts.
+    Text,
+    /// Pictures.
+    Image,
+}
+
+impl Kind {
+    /// The stem of this half of a model that has one for texts and one for pictures, as CLIP.
+    pub(super) fn tower(self) -> &'static str {
+        if self == Kind::Text { "text_model" } else { "vision_model" }
+    }
+
+    fn other_tower(self) -> &'static str {
+        if self == Kind::Text { Kind::Image.tower() } else { Kind::Text.tower() }
+    }
+
+    /// The flag that chooses among graphs.
+    fn flag(self) -> &'static str {
+        if self == Kind::Text { "onnx-file" } else { "image-onnx-file" }
+    }
+
+    fn name(self) -> &'static str {
+        if self == Kind::Text { "a text encoder" } else { "an image encoder" }
+    }
+}
+
+/// The graph of an encoder's folder: the chosen one; else this kind's tower or `model.onnx`; else the only one there is.
+///
+/// # Errors
+/// [`Error::Missing`] where there is none, or not the chosen one; [`Error::Config`] where several could be meant.
+pub(super) fn graph(folder: &Path, kind: Kind, chosen: Option<&str>) -> Result<PathBuf> {
+    let mut names = Vec::new();
+    for (at, prefix) in [(folder.to_path_buf(), ""), (folder.join("onnx"), "onnx/")] {
+        let Ok(entries) = std::fs::read_dir(&at) else { continue };
+        let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.extend(files.filter(|name| at.join(name).is_file()).map(|name| format!("{prefix}{name}")));
+    }
+    // A file elsewhere in the folder can be chosen, too.
+    names.extend(chosen.filter(|name| folder.join(name).is_file()).map(str::to_owned));
+    choose_graph(&names, folder, kind, chosen).map(|name| folder.join(name))
+}
+
+/// Chooses among the files of a folder by the rule of [`graph`]. `folder` names it in errors.
+pub(super) fn choose_graph(names: &[String], folder: &Path, kind: Kind, chosen: Option<&str>) -> Result<String> {
+    let mut graphs: Vec<&String> = names.iter().filter(|name| name.ends_with(".onnx")).collect();
+    graphs.sort();
+    graphs.dedup();
+    let has = |name: &str| graphs.iter().find(|graph| graph.as_str() == name || **graph == &format!("onnx/{name}"));
+    let listed = || match graphs.is_empty() {
+        true => "no other .onnx file".to_owned(),
+        false => graphs.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    if let Some(chosen) = chosen {
+        return has(chosen).map(|name| (*name).clone()).ok_or_else(|| Error::Missing {
+            path: folder.join(chosen),
+            expected: format!("the graph of {}; the folder has {}", kind.name(), listed()),
+            help: format!("mend --{}", kind.flag()),
+        });
+    }
+    if let Some(name) = has(&format!("{}.onnx", kind.tower())).or_else(|| has("model.onnx")) {
+        return Ok((*name).clone());
+    }
+    let stem = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    let of_tower: Vec<_> = graphs.iter().filter(|name| stem(name).starts_with(kind.tower())).collect();
+    let usable: Vec<_> = match of_tower.is_empty() {
+        true => graphs.iter().filter(|name| !stem(name).starts_with(kind.other_tower())).collect(),
+        false => of_tower,
+    };
+    match usable[..] {
+        [one] => Ok((*one).clone()),
+        [] => Err(Error::Missing {
+            path: folder.join("model.onnx"),
+            expected: format!("the graph of {}, here or as onnx/model.onnx", kind.name()),
+            help: "name the folder of an encoder, as it is exported for ONNX Runtime".into(),
+        }),
+        _ => {
+            let several = usable.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let got = format!("none, and {} has no model.onnx", folder.display());
+            let help = format!("choose with --{}", kind.flag());
+            Err(Error::config(kind.flag(), format!("one of: {several}"), got, help))
+        }
+    }
+}
+
+/// A JSON file of an encoder's folder; none where there is no such file.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let help = "take the file as the model's publisher wrote it";
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::file(path, "settings of an encoder", e, help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(names: &[&str], kind: Kind, chosen: Option<&str>) -> Result<String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        choose_graph(&names, Path::new("there"), kind, chosen)
+    }
+
+    #[test]
+    fn the_plain_graph_is_the_default() {
+        let names = ["onnx/model_int8.onnx", "onnx/model.onnx", "tokenizer.json"];
+        assert_eq!(choose(&names, Kind::Text, None).unwrap(), "onnx/model.onnx");
+        assert_eq!(choose(&names, Kind::Text, Some("model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
+        assert_eq!(choose(&names, Kind::Text, Some("onnx/model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
+        assert_eq!(choose(&["model_O4.onnx", "config.json"], Kind::Image, None).unwrap(), "model_O4.onnx");
+        assert_eq!(choose(&["model.onnx", "onnx/model.onnx"], Kind::Text, None).unwrap(), "model.onnx");
+    }
+
+    #[test]
+    fn each_kind_takes_its_tower() {
+        let names = ["onnx/model.onnx", "onnx/text_model.onnx", "onnx/vision_model.onnx"];
+        assert_eq!(choose(&names, Kind::Text, None).unwrap(), "onnx/text_model.onnx");
+        assert_eq!(choose(&names, Kind::Image, None).unwrap(), "onnx/vision_model.onnx");
+        let small = ["text_model_quantized.onnx", "vision_model_quantized.onnx"];
+        assert_eq!(choose(&small, Kind::Image, None).unwrap(), "vision_model_quantized.onnx");
+        assert!(choose(&small[..1], Kind::Image, None).is_err());
+    }
+
+    #[test]
+    fn what_is_not_clear_is_refused() {
+        let several = choose(&["onnx/model_b.onnx", "onnx/model_a.onnx"], Kind::Image, None).unwrap_err().to_string();
+        assert!(several.contains("onnx/model_a.onnx, onnx/model_b.onnx") && several.contains("--image-onnx-file"));
+        let absent = choose(&["model.onnx"], Kind::Text, Some("other.onnx")).unwrap_err().to_string();
+        assert!(absent.contains("other.onnx") && absent.contains("has model.onnx"), "{absent}");
+        assert!(choose(&[], Kind::Text, None).unwrap_err().to_string().contains("onnx/model.onnx"));
+    }
+}
