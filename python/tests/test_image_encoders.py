@@ -108,11 +108,14 @@ def test_pixels_are_those_of_the_processor(tmp_path: Path, style: str) -> None:
     off = np.abs(got - expected) * std.reshape(1, 3, 1, 1) / scale
     print(style, off.max() * 255, off.mean() * 255)
     worst = off.max((1, 2, 3)) * 255
+    deep = np.array(["rgb16" in path.name for path in PICTURES])
     lossy = np.array([path.suffix == ".jpg" for path in PICTURES])
     print(f"{style}: {worst[~lossy].max():.2f}/255 at most, {worst[lossy].max():.2f} with JPEG, {off.mean() * 255:.3f}")
     # At the border of a box it is chance which side a pixel falls on.
     if style != "box":
-        assert worst[~lossy].max() <= 2.001
+        assert worst[~lossy & ~deep].max() <= 2.001
+        # Of 16 bits Pillow takes the upper eight; here they are rounded.
+        assert worst[deep].max() <= 3.001
     # Decoders of JPEG differ in places, where colour is interpolated.
     assert (off * 255 > 2.001).mean((1, 2, 3)).max() <= 0.004
     assert off.mean() * 255 <= 0.25

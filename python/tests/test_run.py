@@ -217,7 +217,7 @@ def test_the_program_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_libtorch_of_the_torch_package_will_do(shop: Shop) -> None:
     variables = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "LIBTORCH", "ORT_DYLIB_PATH")}
-    code = "import catalex, sys; print(catalex.train(sys.argv[1], levels=2, codebook_size=8, epochs=1).hash)"
+    code = "import catalex, sys; print(catalex.train(sys.argv[1], levels=4, codebook_size=8, epochs=1).hash)"
     run = subprocess.run(
         [sys.executable, "-c", code, str(shop.folder / "x.npy")],
         env=variables,
@@ -319,7 +319,7 @@ def test_it_is_an_estimator(shop: Shop) -> None:
     assert encoder.inverse_transform(codes).shape == (ITEMS, DIM)
     assert encoder.get_feature_names_out().tolist() == ["code_0", "code_1", "code_2"]
     assert not hasattr(clone(encoder), "tokenizer_")
-    pipeline = make_pipeline(StandardScaler(), encoder.set_params(codebook_size=8)).fit(shop.vectors)
-    assert pipeline.transform(shop.vectors).max() == 7
+    pipeline = make_pipeline(StandardScaler(), encoder.set_params(codebook_size=12)).fit(shop.vectors)
+    assert pipeline.transform(shop.vectors).max() == 11
     with pytest.raises(ValueError, match="invalid parameter 'epoch'"):
         encoder.set_params(epoch=3)

@@ -1,7 +1,7 @@
 //! From a picture to a network's input, step by step as the Python image processors go.
 
 use fast_image_resize as fir;
-use image::{RgbImage, imageops};
+use image::{Rgb32FImage, RgbImage, imageops};
 
 /// The steps from a picture to a network's input.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,16 +95,21 @@ fn resize(picture: RgbImage, size: Size, filter: fir::ResizeAlg) -> std::result:
     if filter == fir::ResizeAlg::Nearest {
         return Ok(nearest(&picture, new_width, new_height));
     }
-    // Width first, and then height, as Pillow: values are cut to 0..255 in between.
+    // Width first, and then height, as Pillow, whose values are whole numbers of 0..255 in between. Its sums are of 22
+    // bits; those of bytes in this library are of fewer, and now and then off by one more than floats are.
     let options = fir::ResizeOptions::new().resize_alg(filter);
     let mut resizer = fir::Resizer::new();
     let mut step = |picture: RgbImage, width: u32, height: u32| {
         if picture.dimensions() == (width, height) {
             return Ok(picture);
         }
-        let mut resized = RgbImage::new(width, height);
-        resizer.resize(&picture, &mut resized, &options).map_err(|e| e.to_string())?;
-        Ok(resized)
+        let (old_width, old_height) = picture.dimensions();
+        let values = picture.into_raw().into_iter().map(f32::from).collect();
+        let floats = Rgb32FImage::from_vec(old_width, old_height, values).ok_or("a picture of another size")?;
+        let mut resized = Rgb32FImage::new(width, height);
+        resizer.resize(&floats, &mut resized, &options).map_err(|e| e.to_string())?;
+        let bytes = resized.into_raw().into_iter().map(|value| (value + 0.5).clamp(0.0, 255.0) as u8).collect();
+        RgbImage::from_vec(width, height, bytes).ok_or_else(|| "a picture of another size".to_owned())
     };
     let widened = step(picture, new_width, height)?;
     step(widened, new_width, new_height)

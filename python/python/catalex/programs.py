@@ -139,7 +139,11 @@ ENCODE = {
     "image",
     "on_bad_image",
     "text_encoder",
+    "onnx_file",
+    "prompt",
     "image_encoder",
+    "image_onnx_file",
+    "encoder_device",
 }
 BEHAVIOUR = {
     "interactions",
