@@ -70,6 +70,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         "catalog": args.catalog, "content": index::fingerprint(&args.catalog)?, "encode": encode,
         "behaviour": behaviour,
         "interactions": behaviour.interactions.as_deref().map(index::fingerprint).transpose()?,
+        "embeddings": super::modalities::fingerprints(&encode)?,
     });
     let partial = Partial::begin(&args.output.out, &begun, args.checkpoints.resume, args.output.overwrite())?;
 
@@ -77,7 +78,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let features = costs.of("encode", || -> Result<Features> {
         let encoded = partial.path(FEATURES);
         if !encoded.exists() {
-            let made = super::behaviour::features(&args.catalog, &encode, &behaviour, threads, progress)?;
+            let made = super::modalities::features(&args.catalog, &encode, &behaviour, threads, progress)?;
             // First the list: where there are features, it is there.
             if let Some(bad) = &made.bad_images {
                 catalex::artifact::write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;

@@ -59,7 +59,7 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
     let list = beside(out);
     catalex::artifact::refuse_existing(out, overwrite)?;
     catalex::artifact::refuse_existing(&list, overwrite)?;
-    let made = super::behaviour::features(&args.catalog, &encode, &behaviour, threads.apply()?, progress)?;
+    let made = super::modalities::features(&args.catalog, &encode, &behaviour, threads.apply()?, progress)?;
     match &made.bad_images {
         Some(bad) => catalex::artifact::write_file(&list, &bad.lines, overwrite)?,
         None => remove_stale(&list)?,

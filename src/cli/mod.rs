@@ -14,6 +14,7 @@ mod costs;
 mod embed;
 mod inspect;
 mod lookup;
+mod modalities;
 mod options;
 mod progress;
 mod sources;

@@ -100,6 +100,10 @@ pub(super) struct EncodeOptions {
     /// Folder of the image encoder: model.onnx and preprocessor_config.json.
     #[arg(long, value_name = "DIR")]
     pub(super) image_encoder: Option<PathBuf>,
+    /// Vectors that are ready, as one more modality: a .npy matrix with a row an item, or a table, matched by item id where
+    /// it has ids. May be given several times.
+    #[arg(long, value_name = "NAME=FILE[:COLUMN]")]
+    pub(super) embedding: Option<Vec<String>>,
 }
 
 /// How to train.

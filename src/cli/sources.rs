@@ -48,12 +48,12 @@ pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> Result<Ca
     })
 }
 
-/// Runs the encoders that were asked for over a catalog; a modality that is there already joins what they make.
+/// Runs the encoders that were asked for over a catalog; modalities that are there already join what they make.
 #[cfg(feature = "encoders")]
 pub(super) fn encode_catalog(
     catalog: &Path,
     options: &EncodeOptions,
-    ready: Option<Modality>,
+    ready: Vec<Modality>,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
@@ -73,7 +73,7 @@ pub(super) fn encode_catalog(
     }
     if options.text_encoder.is_none() && options.image_encoder.is_none() {
         let help =
-            "name --text and --text-encoder, or --image and --image-encoder; ready vectors go to `catalex train`";
+            "name --text and --text-encoder, or --image and --image-encoder, or vectors that are ready by --embedding";
         return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help).into());
     }
     let on_bad_image = options.on_bad_image.as_deref().map(str::parse::<OnBadImage>).transpose()?.unwrap_or_default();

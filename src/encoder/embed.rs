@@ -71,7 +71,7 @@ pub struct Embedded {
 }
 
 /// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality; one with several
-/// passages or pictures has the mean of their vectors. A modality that is `ready`, with a row an item of the catalog, joins
+/// passages or pictures has the mean of their vectors. Modalities that are `ready`, with a row an item of the catalog, join
 /// them.
 ///
 /// Ids are checked in a pass of their own first: a repeated one must not come to light after hours of encoding.
@@ -83,7 +83,7 @@ pub fn embed(
     spec: &CatalogSpec,
     text: Option<&mut TextEncoder>,
     image: Option<&mut ImageEncoder>,
-    ready: Option<Modality>,
+    ready: Vec<Modality>,
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<Embedded> {

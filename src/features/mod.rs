@@ -7,6 +7,7 @@
 mod columns;
 mod file;
 mod npy;
+mod ready;
 mod source;
 mod table;
 mod write;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
 pub use file::FeatureFile;
+pub use ready::{Ready, ReadyVectors};
 pub use source::{Block, Blocks, FeatureSource, gather};
 
 /// The id column of catalex's own tables.
