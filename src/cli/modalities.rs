@@ -39,7 +39,8 @@ pub(super) fn features(
         let read = embedding.read(&ids, encode.id.as_deref())?;
         if let (rows, Some(item)) = read.unknown {
             let path = embedding.path.display();
-            progress.warn(&format!("left out {rows} rows of {path}: items that are not in the catalog, such as {item:?}"));
+            progress
+                .warn(&format!("left out {rows} rows of {path}: items that are not in the catalog, such as {item:?}"));
         }
         ready.push(read.modality);
     }

@@ -173,9 +173,15 @@ pub(super) struct TrainOptions {
     /// Epochs without a better state after which training stops [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) patience: Option<usize>,
-    /// Weight of each modality, as text=1,image=0.5 [default: 1 each]
-    #[arg(long, value_name = "NAME=X,...", value_parser = parse_weights)]
-    pub(super) modality_weights: Option<Weights>,
+    /// Weight of each modality, as text=1,image=0.5 [default: 0.6 of image beside others, 1 of any other]
+    #[arg(long, alias = "modality-weights", value_name = "NAME=X,...", value_parser = parse_weights)]
+    pub(super) weight: Option<Weights>,
+    /// How much of what the other modalities say of a modality is added to it [default: 0.6]
+    #[arg(long, value_name = "X")]
+    pub(super) agreement: Option<f64>,
+    /// Share of the items that lose a modality in a step of gradient descent [default: 0.2]
+    #[arg(long, value_name = "X")]
+    pub(super) modality_dropout: Option<f64>,
     /// Seed of every random draw [default: 42]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -229,7 +235,9 @@ impl TrainOptions {
         set(&mut config.sinkhorn, &self.sinkhorn);
         set(&mut config.holdout, &self.holdout);
         set(&mut config.patience, &self.patience);
-        set(&mut config.modality_weights, &self.modality_weights);
+        set(&mut config.modality_weights, &self.weight);
+        set(&mut config.agreement, &self.agreement);
+        set(&mut config.modality_dropout, &self.modality_dropout);
         set(&mut config.seed, &self.seed);
         set(&mut config.device, &self.device);
         Ok(config)

@@ -21,7 +21,7 @@ const RESIDENTS: [(&str, &[&str]); 20] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
-    ("linfa_linalg", &["behaviour", "vocabulary"]),
+    ("linfa_linalg", &["behaviour", "tokenizer", "vocabulary"]),
     ("ort", &["encoder"]),
     ("image", &["encoder"]),
     ("fast_image_resize", &["encoder"]),
