@@ -102,7 +102,7 @@ impl Default for TrainConfig {
             reconstruction_weight: 1.0,
             standardize: true,
             complete: true,
-            agreement: 0.6,
+            agreement: 0.8,
             modality_dropout: 0.2,
             sample_items: 1 << 18,
             kmeans_iterations: 25,
