@@ -31,11 +31,11 @@ pub(super) fn start(
     progress: &dyn Progress,
 ) -> Result<Model> {
     let (axes, back) = match completion {
-        Some(completion) => {
+        Some(completion) if config.agreement > 0.0 => {
             let (axes, back) = agreeing_axes(completion, config.latent_dim, config.agreement)?;
             (axes.to_device(x.device()), back.to_device(x.device()))
         }
-        None => {
+        _ => {
             let (axes, scale) = principal_axes(x, config.latent_dim as i64)?;
             ((&axes * scale).contiguous(), (axes.tr() / scale).contiguous())
         }
