@@ -104,6 +104,9 @@ pub(super) struct EncodeOptions {
     /// it has ids. May be given several times.
     #[arg(long, value_name = "NAME=FILE[:COLUMN]")]
     pub(super) embedding: Option<Vec<String>>,
+    /// Items after which what is encoded is safe from a kill [default: 8192]
+    #[arg(long, value_name = "N")]
+    pub(super) part_items: Option<usize>,
 }
 
 /// How to train.

@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_line_says_how_fast_it_goes_and_how_long_it_takes() {
-        let mut stage = Stage { name: "encode text".into(), total: Some(500), unit: "texts".into(), ..Stage::default() };
+        let mut stage =
+            Stage { name: "encode text".into(), total: Some(500), unit: "texts".into(), ..Stage::default() };
         let begin = stage.line("begin", Duration::ZERO);
         assert!(begin["rate"].is_null() && begin["seconds_left"].is_null() && begin["done"] == 0);
         stage.done = 100;

@@ -11,8 +11,9 @@ use catalex::semantic_id::TokenTable;
 use catalex::tokenizer::Tokenizer;
 #[cfg(feature = "encoders")]
 use catalex::{
+    artifact::Overwrite,
     catalog::{CatalogSpec, TextSpec},
-    encoder::{Embedded, ImageEncoder, OnBadImage, Runtime, TextEncoder, embed},
+    encoder::{Encoders, ImageEncoder, OnBadImage, PartFolder, Runtime, TextEncoder, Written, embed_to},
     error::Error,
     features::Modality,
     progress::Progress,
@@ -48,15 +49,17 @@ pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> Result<Ca
     })
 }
 
-/// Runs the encoders that were asked for over a catalog; modalities that are there already join what they make.
+/// Runs the encoders that were asked for over a catalog and writes what they make and the modalities that are there already.
 #[cfg(feature = "encoders")]
 pub(super) fn encode_catalog(
     catalog: &Path,
     options: &EncodeOptions,
     ready: Vec<Modality>,
     threads: usize,
+    (out, overwrite): (&Path, Overwrite),
+    parts: &PartFolder,
     progress: &dyn Progress,
-) -> Result<Embedded> {
+) -> Result<Written> {
     let spec = catalog_spec(catalog, options)?;
     let needs =
         |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
@@ -80,7 +83,8 @@ pub(super) fn encode_catalog(
     let runtime = Runtime::load(&onnx_runtime(), threads)?;
     let mut text = options.text_encoder.as_deref().map(|folder| TextEncoder::load(folder, &runtime)).transpose()?;
     let mut image = options.image_encoder.as_deref().map(|folder| ImageEncoder::load(folder, &runtime)).transpose()?;
-    Ok(embed(&spec, text.as_mut(), image.as_mut(), ready, on_bad_image, progress)?)
+    let encoders = Encoders { text: text.as_mut(), image: image.as_mut(), ready, on_bad_image };
+    Ok(embed_to(out, overwrite, &spec, encoders, parts, progress)?)
 }
 
 /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` laid out, else the system's.

@@ -6,14 +6,16 @@
 mod decode;
 mod embed;
 mod image;
+mod parts;
 mod pooling;
 mod preprocess;
 mod runtime;
 mod text;
 mod thumbnails;
 
-pub use embed::{BadImage, Embedded, OnBadImage, embed};
+pub use embed::{BadImage, Embedded, Encoders, OnBadImage, embed};
 pub use image::ImageEncoder;
+pub use parts::{PartFolder, Written, embed_to};
 pub use runtime::Runtime;
 pub use text::TextEncoder;
 pub use thumbnails::{ACROSS, TILE, Thumbnail};

@@ -23,6 +23,7 @@ use crate::item_ids::ItemIds;
 pub use file::FeatureFile;
 pub use ready::{Ready, ReadyVectors};
 pub use source::{Block, Blocks, FeatureSource, gather};
+pub use write::FeatureWriter;
 
 /// The id column of catalex's own tables.
 const ID: &str = "item_id";

@@ -284,7 +284,7 @@ mod tests {
         let features = features();
         features.write(&parquet, Overwrite::Refuse).unwrap();
         // Without ids, and in batches of 9,000, of which a block holds a part.
-        let schema = Arc::new(Schema::new(vec![columns::field(&features.modalities()[1])]));
+        let schema = Arc::new(Schema::new(vec![columns::field("image", 3)]));
         let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(&arrow).unwrap(), &schema).unwrap();
         for from in (0..20_000).step_by(9_000) {
             let column = columns::to_arrow(&features.modalities()[1], from, 20_000.min(from + 9_000));
@@ -317,7 +317,7 @@ mod tests {
             let path = folder.path().join("a.parquet");
             let features = features();
             let image = &features.modalities()[1];
-            let schema = Arc::new(Schema::new(vec![columns::field(image)]));
+            let schema = Arc::new(Schema::new(vec![columns::field("image", 3)]));
             let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(columns::to_arrow(image, 0, 2))]).unwrap();
             let metadata = vec![KeyValue::new(VERSION_KEY.into(), version.to_owned())];
             let properties = WriterProperties::builder().set_key_value_metadata(Some(metadata)).build();

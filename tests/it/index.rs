@@ -29,7 +29,7 @@ fn emoji() -> CatalogSpec {
 }
 
 /// The first emoji as a JSONL catalog.
-fn small_catalog(path: &Path, items: usize) {
+pub(crate) fn small_catalog(path: &Path, items: usize) {
     let batch = CatalogReader::open(&emoji()).unwrap().next().unwrap().unwrap();
     let lines = (0..items).map(|row| {
         let [ImageSource::Path(image)] = &batch.images[row][..] else { panic!("an emoji without a picture") };
