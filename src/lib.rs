@@ -35,7 +35,7 @@
 //! // they are, and two levels have two and three codes.
 //! let as_it_is = || Network { skip: Some(Array2::eye(2)), layers: vec![] };
 //! let weights = Weights {
-//!     standardization: Standardization { mean: Array1::zeros(2), scale: Array1::ones(2), dims: vec![2] },
+//!     standardization: Standardization { mean: Array1::zeros(2), scale: Array1::ones(2), dims: vec![2], completion: None },
 //!     projection: as_it_is(),
 //!     inverse: as_it_is(),
 //!     codebooks: vec![array![[0.0, 0.0], [10.0, 0.0]], array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]],

@@ -73,7 +73,7 @@ def table(catalex: Path, data: Data) -> None:
     with tempfile.TemporaryDirectory() as folder:
         features = data.features(np.arange(len(data.vectors)), Path(folder) / "x.parquet")
         model_folder = Path(folder) / "model"
-        subprocess.run([catalex, "train", features, "--out", model_folder], check=True)
+        subprocess.run([catalex, "train", features, "--out", model_folder, *data.weighed()], check=True)
         model = FrozenModel(model_folder)
         raw = np.concatenate(
             [np.array(data.raw[name].to_pylist(), np.float32) for name in data.raw.column_names if name != "item_id"], 1

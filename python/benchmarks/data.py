@@ -35,6 +35,14 @@ class Data:
     training: Rows
     held_out: Rows
 
+    def weighed(self) -> list[str]:
+        """The settings under which `catalex train` fuses modalities as `vectors` has them, for all quantizers alike."""
+        names = [name for name in self.raw.column_names if name != "item_id"]
+        if len(names) == 1:
+            return []
+        weights = ",".join(f"{name}=1" for name in names)
+        return ["--weight", weights, "--agreement", "0", "--modality-dropout", "0"]
+
     def features(self, rows: Rows, path: Path) -> Path:
         """The raw vectors of some items as a features file."""
         pq.write_table(self.raw.take(pa.array(rows)), path)

@@ -124,6 +124,7 @@ def catalex(binary: Path, arguments: list[str]) -> Peer:
                 "--threads",
                 "2",
                 *arguments,
+                *([] if "lc-rec" in arguments else data.weighed()),
             ]
             subprocess.run([*command, "--progress", "none"], check=True)
             frozen = FrozenModel(model)

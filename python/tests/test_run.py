@@ -22,7 +22,7 @@ from made import done
 from shop import DIM, ITEMS, Shop
 
 import catalex
-from catalex.config import train_flags
+from catalex.config import flags, train_flags
 from catalex.programs import BUILD, EMBED
 from catalex.progress import NotebookBar, TerminalBar
 from catalex.run import environment, find_binary
@@ -78,13 +78,17 @@ def test_arguments_are_the_command_lines() -> None:
 
 
 def test_flags_are_what_was_changed() -> None:
-    config = catalex.TrainConfig(recipe="lc-rec", hidden=(64, 32), modality_weights={"text": 1, "image": 0.5})
-    assert config.flags() == ["--recipe=lc-rec", "--hidden=64,32", "--modality-weights=text=1,image=0.5"]
+    config = catalex.TrainConfig(recipe="lc-rec", hidden=(64, 32), weight={"text": 1, "image": 0.5})
+    assert config.flags() == ["--recipe=lc-rec", "--hidden=64,32", "--weight=text=1,image=0.5"]
     # By name, a recipe's setting can be put back to the default.
     assert train_flags(config, {"epochs": 15, "hidden": []})[1:] == [
         "--hidden=0",
-        "--modality-weights=text=1,image=0.5",
+        "--weight=text=1,image=0.5",
         "--epochs=15",
+    ]
+    assert flags({"embedding": {"a": "x,y.npy", "b": "z.parquet:v"}}) == [
+        "--embedding=a=x,y.npy",
+        "--embedding=b=z.parquet:v",
     ]
     with pytest.raises(catalex.ConfigError, match="setting epoch: expected one of balance"):
         catalex.train(np.zeros((4, 4)), epoch=3)

@@ -1,18 +1,15 @@
 //! Behaviour as one more modality of a catalog's features.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::behaviour::{self, BehaviourConfig};
-use catalex::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
-use catalex::features::{Features, Modality};
+use catalex::catalog::{InteractionSpec, Interactions};
+use catalex::features::Modality;
 use catalex::progress::Progress;
 use catalex::{Error, ItemIds};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-
-use super::embed::Made;
-use super::options::EncodeOptions;
 
 /// What users did with the items, and what to make of it.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -81,69 +78,25 @@ impl BehaviourOptions {
     }
 }
 
-/// A catalog's features: what the encoders make of it, where one is named, and behaviour, where there are interactions.
-pub(super) fn features(
-    catalog: &Path,
-    encode: &EncodeOptions,
-    options: &BehaviourOptions,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<Made> {
-    let Some(path) = &options.interactions else {
-        options.refuse_without_file()?;
-        return encoded(catalog, encode, None, threads, progress);
-    };
-    let config = options.config()?;
-    let spec = InteractionSpec {
-        path: path.clone(),
-        user: options.interactions_user.clone(),
-        item: options.interactions_item.clone(),
-        time: options.interactions_time.clone(),
-        ..InteractionSpec::default()
-    };
-    // Before the encoders: ids that do not match must not come to light after hours of encoding.
-    let ids = ids(catalog, encode.id.clone())?;
-    let (modality, usage) = behaviour::vectors(&Interactions::read(&spec)?, &ids, &config, progress)?;
-    if !usage.is_whole() {
-        progress.warn(&usage.to_string());
-    }
-    let columns = encode.text.is_some() || encode.template.is_some() || encode.image.is_some();
-    if columns || encode.text_encoder.is_some() || encode.image_encoder.is_some() {
-        drop(ids);
-        return encoded(catalog, encode, Some(modality), threads, progress);
-    }
-    Ok(Made { features: Features::new(ids, vec![modality])?, truncated_texts: 0, bad_images: None })
-}
-
-/// What the encoders make of the catalog, and the modality that is there already.
-#[cfg(feature = "encoders")]
-fn encoded(
-    catalog: &Path,
-    encode: &EncodeOptions,
-    ready: Option<Modality>,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<Made> {
-    Made::of(super::sources::encode_catalog(catalog, encode, ready, threads, progress)?)
-}
-
-#[cfg(not(feature = "encoders"))]
-fn encoded(_: &Path, _: &EncodeOptions, _: Option<Modality>, _: usize, _: &dyn Progress) -> Result<Made> {
-    Err(super::not_built("encoding text and pictures", "encoders"))
-}
-
-/// The ids of a catalog, which need not be unique yet.
-fn ids(catalog: &Path, id: Option<String>) -> Result<ItemIds> {
-    let spec = CatalogSpec { path: catalog.to_path_buf(), id, ..CatalogSpec::default() };
-    let mut ids: Option<ItemIds> = None;
-    for batch in CatalogReader::open(&spec)? {
-        let batch = batch?.item_ids;
-        match &mut ids {
-            None => ids = Some(batch),
-            Some(ids) => ids
-                .append(batch)
-                .map_err(|_| Error::mismatch("item ids", "one type throughout", "two", "write all ids alike"))?,
+impl BehaviourOptions {
+    /// The modality of a catalog's items, where there are interactions.
+    pub(super) fn modality(&self, ids: &ItemIds, progress: &dyn Progress) -> Result<Option<Modality>> {
+        let Some(path) = &self.interactions else {
+            self.refuse_without_file()?;
+            return Ok(None);
+        };
+        let spec = InteractionSpec {
+            path: path.clone(),
+            user: self.interactions_user.clone(),
+            item: self.interactions_item.clone(),
+            time: self.interactions_time.clone(),
+            ..InteractionSpec::default()
+        };
+        let config = self.config()?;
+        let (modality, usage) = behaviour::vectors(&Interactions::read(&spec)?, ids, &config, progress)?;
+        if !usage.is_whole() {
+            progress.warn(&usage.to_string());
         }
+        Ok(Some(modality))
     }
-    Ok(ids.unwrap_or(ItemIds::Integers(Vec::new())))
 }

@@ -43,14 +43,17 @@ pub(super) struct BuildArgs {
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
+    use catalex::Error;
     use catalex::artifact::Overwrite;
     use catalex::features::Features;
-    use catalex::index::{self, BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+    use catalex::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
     use catalex::quality::{Figures, Map, Report};
     use catalex::semantic_id::TokenTable;
     use catalex::{rqvae, vocabulary};
 
     use super::costs::Costs;
+    use super::embed::PARTS;
+    use super::modalities::Request;
 
     let mut settings = args.config.read()?;
     let encode: EncodeOptions = settings.fill(args.encode)?;
@@ -66,24 +69,24 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let words = vocabulary::Vocabulary::new(&config.codebook_sizes, args.token_format.clone());
     vocabulary::check_options(&options, &words)?;
     let threads = threads.apply()?;
-    let begun = serde_json::json!({
-        "catalog": args.catalog, "content": index::fingerprint(&args.catalog)?, "encode": encode,
-        "behaviour": behaviour,
-        "interactions": behaviour.interactions.as_deref().map(index::fingerprint).transpose()?,
-    });
+    let request = Request { catalog: &args.catalog, encode: &encode, behaviour: &behaviour, threads };
+    let begun = request.settings()?;
     let partial = Partial::begin(&args.output.out, &begun, args.checkpoints.resume, args.output.overwrite())?;
 
     let mut costs = Costs::new();
     let features = costs.of("encode", || -> Result<Features> {
         let encoded = partial.path(FEATURES);
         if !encoded.exists() {
-            let made = super::behaviour::features(&args.catalog, &encode, &behaviour, threads, progress)?;
+            let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
+            let made = request.write(&finished, Overwrite::Replace, &parts, progress)?;
             // First the list: where there are features, it is there.
             if let Some(bad) = &made.bad_images {
                 catalex::artifact::write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;
                 progress.warn(&format!("{} pictures cannot be read; {BAD_IMAGES} of the index lists them", bad.count));
             }
-            made.features.write(&encoded, Overwrite::Refuse)?;
+            std::fs::rename(&finished, &encoded).map_err(|e| Error::io("rename", &finished, e))?;
+            // Features without an encoder have no parts.
+            let _ = std::fs::remove_dir_all(&parts);
         }
         Ok(Features::read(&encoded)?)
     })?;

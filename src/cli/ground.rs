@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use catalex::artifact::{AtomicFile, refuse_existing};
 use catalex::catalog::{InteractionSpec, Interactions};
+#[cfg(feature = "encoders")]
+use catalex::encoder::{OnBadImage, embed};
 use catalex::error::Error;
 use catalex::features::{Features, Modality};
 use catalex::item_ids::ItemIds;
@@ -136,7 +138,9 @@ impl GroundArgs {
             text_encoder: Some(encoder.clone()),
             ..super::options::EncodeOptions::default()
         };
-        Ok(super::sources::encode_catalog(&self.answers, &options, None, threads, progress)?.features)
+        let spec = super::sources::catalog_spec(&self.answers, &options)?;
+        let (mut text, _) = super::encoders::load(&options, threads, progress)?;
+        Ok(embed(&spec, text.as_mut(), None, Vec::new(), OnBadImage::Error, progress)?.features)
     }
 
     #[cfg(not(feature = "encoders"))]

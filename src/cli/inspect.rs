@@ -8,7 +8,7 @@ use catalex::artifact::{self, Overwrite};
 use catalex::catalog::{CatalogSpec, TextSpec};
 use catalex::index::{FEATURES, Index, MODEL, TOKENS};
 use catalex::progress::Progress;
-use catalex::quality::{Cards, Figures, LabelFigures, Map, Report};
+use catalex::quality::{Cards, Figures, LabelFigures, LabelNeighbours, Map, Report};
 use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
 use catalex::tokenizer::{self, Tokenizer};
 use catalex::{Error, features::Features};
@@ -87,7 +87,11 @@ pub(super) fn run(args: InspectArgs, progress: &dyn Progress) -> Result<()> {
     let spec = args.catalog.spec();
     if let (Some(spec), Some(label)) = (&spec, &args.catalog.label) {
         let labels = super::cards::labels(&subject.table, spec, label)?;
-        figures.labels = Some(LabelFigures::measure(&subject.table, label, &labels)?);
+        let mut measured = LabelFigures::measure(&subject.table, label, &labels)?;
+        if let Some((model, features)) = source {
+            measured.neighbours = Some(LabelNeighbours::measure(model, features, &labels, progress)?);
+        }
+        figures.labels = Some(measured);
     }
     if let Some(path) = &args.report {
         let cards = match &spec {
@@ -221,6 +225,18 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         writeln!(out, "{level:>5}  {codes:>5}  {used:>5}  {:>10.1}  {share:>8.3}  {:>6.3}", l.perplexity, l.gini)?;
     }
     depths(&mut out, figures)?;
+    if let Some(labels) = &figures.labels
+        && let Some(near) = &labels.neighbours
+    {
+        writeln!(
+            out,
+            "\nnearest {} with the same {} ({:.4} by chance)",
+            near.neighbours, labels.label, near.by_chance
+        )?;
+        for nearness in &near.shares {
+            writeln!(out, "{:<18} {:.4} of {} items", nearness.by, nearness.share, nearness.items)?;
+        }
+    }
     writeln!(out, "\nmost crowded prefixes")?;
     for crowded in &figures.crowded {
         writeln!(out, "{:>5}  {}", crowded.items, crowded.prefix)?;

@@ -20,6 +20,7 @@ mod export;
 mod ground;
 mod inspect;
 mod lookup;
+mod modalities;
 mod options;
 mod progress;
 mod serve;

@@ -112,6 +112,13 @@ pub(super) struct EncodeOptions {
     /// Where encoders run: cpu, cuda, cuda:N or coreml [default: cpu]
     #[arg(long, value_name = "DEVICE")]
     pub(super) encoder_device: Option<String>,
+    /// Vectors that are ready, as one more modality: a .npy or safetensors matrix with a row an item, or a table, matched by
+    /// item id where it has ids. May be given several times.
+    #[arg(long, value_name = "NAME=FILE[:COLUMN]")]
+    pub(super) embedding: Option<Vec<String>>,
+    /// Items after which what is encoded is safe from a kill [default: 8192]
+    #[arg(long, value_name = "N")]
+    pub(super) part_items: Option<usize>,
 }
 
 /// How to train.
@@ -181,9 +188,15 @@ pub(super) struct TrainOptions {
     /// Epochs without a better state after which training stops [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) patience: Option<usize>,
-    /// Weight of each modality, as text=1,image=0.5 [default: 1 each]
+    /// Weight of each modality, as text=1,image=0.5 [default: 0.6 of image beside others, 1 of any other]
     #[arg(long, value_name = "NAME=X,...", value_parser = parse_weights)]
-    pub(super) modality_weights: Option<Weights>,
+    pub(super) weight: Option<Weights>,
+    /// How much of what the other modalities say of a modality is added to it [default: 0.8]
+    #[arg(long, value_name = "X")]
+    pub(super) agreement: Option<f64>,
+    /// Share of the items that lose a modality in a step of gradient descent [default: 0.2]
+    #[arg(long, value_name = "X")]
+    pub(super) modality_dropout: Option<f64>,
     /// Seed of every random draw [default: 42]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -237,7 +250,9 @@ impl TrainOptions {
         set(&mut config.sinkhorn, &self.sinkhorn);
         set(&mut config.holdout, &self.holdout);
         set(&mut config.patience, &self.patience);
-        set(&mut config.modality_weights, &self.modality_weights);
+        set(&mut config.modality_weights, &self.weight);
+        set(&mut config.agreement, &self.agreement);
+        set(&mut config.modality_dropout, &self.modality_dropout);
         set(&mut config.seed, &self.seed);
         set(&mut config.device, &self.device);
         Ok(config)

@@ -129,7 +129,8 @@ impl Progress for Bars {
     }
 }
 
-/// One object a line: `{"stage": "train", "done": 3, "total": 60, "unit": "epochs", "loss": 0.4}`.
+/// One object a line: `{"event": "progress", "stage": "train", "done": 3, "total": 60, "unit": "epochs", "rate": 1.5,
+/// "seconds_left": 38, "loss": 0.4}`, the rate in units a second.
 #[derive(Default)]
 struct JsonLines {
     stage: Mutex<Stage>,
@@ -142,19 +143,29 @@ struct Stage {
     total: Option<u64>,
     done: u64,
     figures: serde_json::Map<String, serde_json::Value>,
+    began: Option<Instant>,
     told: Option<Instant>,
 }
 
 impl Stage {
     fn tell(&mut self, event: &str) {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let _ = writeln!(stderr(), "{}", self.line(event, began.elapsed()));
+        self.told = Some(Instant::now());
+    }
+
+    /// What there is to say so long after the stage began. Rate and time left are null before anything is done.
+    fn line(&self, event: &str, elapsed: Duration) -> serde_json::Value {
+        let rate = Some(self.done as f64 / elapsed.as_secs_f64()).filter(|rate| rate.is_finite() && *rate > 0.0);
+        let left = self.total.zip(rate).map(|(total, rate)| (total.saturating_sub(self.done) as f64 / rate).round());
         let mut line = serde_json::json!({
             "event": event, "stage": self.name, "done": self.done, "total": self.total, "unit": self.unit,
+            "rate": rate, "seconds_left": left,
         });
         if let Some(line) = line.as_object_mut() {
             line.extend(self.figures.clone());
         }
-        let _ = writeln!(stderr(), "{line}");
-        self.told = Some(Instant::now());
+        line
     }
 }
 
@@ -200,5 +211,24 @@ impl Progress for JsonLines {
             "event": "cost", "part": part, "seconds": seconds, "peak_bytes": peak_bytes,
         });
         let _ = writeln!(stderr(), "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_fast_it_goes_and_how_long_it_takes() {
+        let mut stage =
+            Stage { name: "encode text".into(), total: Some(500), unit: "texts".into(), ..Stage::default() };
+        let begin = stage.line("begin", Duration::ZERO);
+        assert!(begin["rate"].is_null() && begin["seconds_left"].is_null() && begin["done"] == 0);
+        stage.done = 100;
+        let line = stage.line("progress", Duration::from_secs(20));
+        assert_eq!((line["rate"].as_f64(), line["seconds_left"].as_f64()), (Some(5.0), Some(80.0)));
+        assert_eq!((line["total"].as_u64(), line["unit"].as_str()), (Some(500), Some("texts")));
+        stage.total = None;
+        assert!(stage.line("progress", Duration::from_secs(20))["seconds_left"].is_null());
     }
 }

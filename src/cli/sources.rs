@@ -7,8 +7,9 @@ use catalex::semantic_id::TokenTable;
 use catalex::tokenizer::Tokenizer;
 #[cfg(feature = "encoders")]
 use catalex::{
+    artifact::Overwrite,
     catalog::{CatalogSpec, TextSpec},
-    encoder::{Embedded, OnBadImage, embed},
+    encoder::{Encoders, OnBadImage, PartFolder, Written, embed_to},
     error::Error,
     features::Modality,
     progress::Progress,
@@ -46,15 +47,17 @@ pub(super) fn catalog_spec(catalog: &Path, options: &EncodeOptions) -> Result<Ca
     })
 }
 
-/// Runs the encoders that were asked for over a catalog; a modality that is there already joins what they make.
+/// Runs the encoders that were asked for over a catalog and writes what they make and the modalities that are there already.
 #[cfg(feature = "encoders")]
 pub(super) fn encode_catalog(
     catalog: &Path,
     options: &EncodeOptions,
-    ready: Option<Modality>,
+    ready: Vec<Modality>,
     threads: usize,
+    (out, overwrite): (&Path, Overwrite),
+    parts: &PartFolder,
     progress: &dyn Progress,
-) -> Result<Embedded> {
+) -> Result<Written> {
     let spec = catalog_spec(catalog, options)?;
     let needs =
         |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
@@ -71,12 +74,13 @@ pub(super) fn encode_catalog(
     }
     if options.text_encoder.is_none() && options.image_encoder.is_none() {
         let help =
-            "name --text and --text-encoder, or --image and --image-encoder; ready vectors go to `catalex train`";
+            "name --text and --text-encoder, or --image and --image-encoder, or vectors that are ready by --embedding";
         return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help).into());
     }
     let on_bad_image = options.on_bad_image.as_deref().map(str::parse::<OnBadImage>).transpose()?.unwrap_or_default();
     let (mut text, mut image) = super::encoders::load(options, threads, progress)?;
-    Ok(embed(&spec, text.as_mut(), image.as_mut(), ready, on_bad_image, progress)?)
+    let encoders = Encoders { text: text.as_mut(), image: image.as_mut(), ready, on_bad_image };
+    Ok(embed_to(out, overwrite, &spec, encoders, parts, progress)?)
 }
 
 /// A token table, named itself or by its index.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::{ImageEncoder, TextEncoder, image};
@@ -47,7 +47,7 @@ impl fmt::Display for OnBadImage {
 }
 
 /// A picture that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadImage {
     /// Its item.
     pub item_id: String,
@@ -70,9 +70,34 @@ pub struct Embedded {
     pub bad_images: Vec<BadImage>,
 }
 
+/// What makes the vectors of a catalog.
+pub struct Encoders<'a> {
+    /// Of the items' texts.
+    pub text: Option<&'a mut TextEncoder>,
+    /// Of their pictures.
+    pub image: Option<&'a mut ImageEncoder>,
+    /// Modalities that are ready, with a row an item of the catalog.
+    pub ready: Vec<Modality>,
+    /// What to do about pictures that cannot be read.
+    pub on_bad_image: OnBadImage,
+}
+
+/// What a first look at a catalog tells.
+pub(super) struct Survey {
+    pub(super) ids: ItemIds,
+    /// Passages and pictures to encode.
+    pub(super) work: u64,
+}
+
+/// What came of some items; no features where none has anything.
+pub(super) struct Part {
+    pub(super) features: Option<Features>,
+    pub(super) truncated_texts: usize,
+    pub(super) bad_images: Vec<BadImage>,
+}
+
 /// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality; one with several
-/// passages or pictures has the mean of their vectors. A modality that is `ready`, with a row an item of the catalog, joins
-/// them.
+/// passages or pictures has the mean of their vectors. Modalities that are `ready` join them.
 ///
 /// Ids are checked in a pass of their own first: a repeated one must not come to light after hours of encoding.
 ///
@@ -83,43 +108,153 @@ pub fn embed(
     spec: &CatalogSpec,
     text: Option<&mut TextEncoder>,
     image: Option<&mut ImageEncoder>,
-    ready: Option<Modality>,
+    ready: Vec<Modality>,
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
-    let (item_ids, texts) = ids_and_texts(spec)?;
-    let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
-    if let Some(encoder) = text {
-        let before = encoder.truncated();
-        modalities.push(text_modality(encoder, texts, progress)?);
-        truncated_texts = encoder.truncated() - before;
+    let mut encoders = Encoders { text, image, ready, on_bad_image };
+    let survey = encoders.survey(spec)?;
+    progress.begin("encode", Some(survey.work), "texts and pictures");
+    let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
+    for batch in parts(spec, PART)? {
+        let part = encoders.encode(batch?, &Inner(progress))?;
+        found.extend(part.features);
+        truncated_texts += part.truncated_texts;
+        bad_images.extend(part.bad_images);
     }
-    if let Some(encoder) = image {
-        let (modality, bad) = image_modality(encoder, spec, item_ids.len(), on_bad_image, progress)?;
-        modalities.push(modality);
-        bad_images = bad;
-    }
-    modalities.extend(ready);
-    let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
-    Ok(Embedded { features: Features::new(item_ids, modalities)?, truncated_texts, bad_images })
+    progress.end();
+    let features = joined(found, &bad_images)?;
+    let has = |name: &str| features.modalities().iter().any(|m| m.name == name && m.present.contains(&true));
+    encoders.check_found(has, &bad_images)?;
+    Ok(Embedded { features, truncated_texts, bad_images })
 }
 
-fn ids_and_texts(spec: &CatalogSpec) -> Result<(ItemIds, Vec<Vec<String>>)> {
-    let (mut ids, mut texts): (Option<ItemIds>, Vec<Vec<String>>) = (None, Vec::new());
-    let without_pictures = CatalogSpec { images: Vec::new(), ..spec.clone() };
-    for batch in CatalogReader::open(&without_pictures)? {
-        let batch = batch?;
-        match &mut ids {
-            None => ids = Some(batch.item_ids),
-            Some(ids) => ids
-                .append(batch.item_ids)
-                .map_err(|_| Error::mismatch("item ids", "one type throughout", "two", "write all ids alike"))?,
+/// Items that are encoded together.
+pub(super) const PART: usize = 8_192;
+
+/// A catalog in parts of at least so many items, but for the last.
+pub(super) fn parts(spec: &CatalogSpec, items: usize) -> Result<impl Iterator<Item = Result<ItemBatch>>> {
+    let mut reader = CatalogReader::open(spec)?;
+    let mut left: Option<ItemBatch> = None;
+    Ok(std::iter::from_fn(move || {
+        loop {
+            match &mut left {
+                Some(batch) if batch.item_ids.len() >= items => {
+                    let rest = split_off(batch, items);
+                    return std::mem::replace(&mut left, rest).map(Ok);
+                }
+                _ => {}
+            }
+            match (reader.next(), &mut left) {
+                (None, _) => return left.take().filter(|batch| !batch.item_ids.is_empty()).map(Ok),
+                (Some(Err(e)), _) => return Some(Err(e)),
+                (Some(Ok(batch)), None) => left = Some(batch),
+                (Some(Ok(batch)), Some(left)) => {
+                    if left.item_ids.append(batch.item_ids).is_err() {
+                        let help = "write all ids alike";
+                        return Some(Err(Error::mismatch("item ids", "one type throughout", "two", help)));
+                    }
+                    left.texts.extend(batch.texts);
+                    left.fields.extend(batch.fields);
+                    left.images.extend(batch.images);
+                }
+            }
         }
-        texts.extend(batch.texts);
+    }))
+}
+
+/// Cuts a batch after some items; gives the rest, if there is one.
+fn split_off(batch: &mut ItemBatch, items: usize) -> Option<ItemBatch> {
+    let all = batch.item_ids.len();
+    if all == items {
+        return None;
     }
-    let ids = ids.unwrap_or(ItemIds::Integers(Vec::new()));
+    let later: Vec<usize> = (items..all).collect();
+    let rest = ItemBatch {
+        first_row: batch.first_row + items as u64,
+        item_ids: batch.item_ids.take(&later),
+        texts: batch.texts.split_off(items),
+        fields: batch.fields.split_off(items),
+        images: batch.images.split_off(items),
+    };
+    batch.item_ids = batch.item_ids.take(&(0..items).collect::<Vec<_>>());
+    Some(rest)
+}
+
+impl Encoders<'_> {
+    /// Names and lengths of the modalities that will be there.
+    pub(super) fn shapes(&self) -> Vec<(String, usize)> {
+        let text = self.text.iter().map(|encoder| (TEXT.to_owned(), encoder.dim()));
+        let image = self.image.iter().map(|encoder| (IMAGE.to_owned(), encoder.dim()));
+        text.chain(image).chain(self.ready.iter().map(|m| (m.name.clone(), m.dim()))).collect()
+    }
+
+    /// A first pass, without the pictures' bytes being decoded: ids that repeat, and modalities that no item has, must not
+    /// come to light after hours of encoding.
+    pub(super) fn survey(&self, spec: &CatalogSpec) -> Result<Survey> {
+        let mut survey = Survey { ids: ItemIds::Integers(Vec::new()), work: 0 };
+        let (mut texts, mut pictures) = (0, 0);
+        for batch in CatalogReader::open(spec)? {
+            let batch = batch?;
+            if survey.ids.is_empty() {
+                survey.ids = batch.item_ids;
+            } else {
+                survey
+                    .ids
+                    .append(batch.item_ids)
+                    .map_err(|_| Error::mismatch("item ids", "one type throughout", "two", "write all ids alike"))?;
+            }
+            texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
+            pictures += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
+        }
+        check_unique(spec, &survey.ids)?;
+        if self.text.is_some() && texts == 0 {
+            return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
+        }
+        if self.image.is_some() && pictures == 0 {
+            return Err(nobody_has(IMAGE, "the picture column is empty; name another with --image"));
+        }
+        survey.work = if self.text.is_some() { texts } else { 0 } + if self.image.is_some() { pictures } else { 0 };
+        Ok(survey)
+    }
+
+    /// The vectors of some items.
+    pub(super) fn encode(&mut self, batch: ItemBatch, progress: &dyn Progress) -> Result<Part> {
+        let ItemBatch { first_row, item_ids, texts, images, .. } = batch;
+        let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
+        if let Some(encoder) = &mut self.text {
+            let before = encoder.truncated();
+            modalities.push(text_modality(encoder, texts, progress)?);
+            truncated_texts = encoder.truncated() - before;
+        }
+        if let Some(encoder) = &mut self.image {
+            let (modality, bad) = image_modality(encoder, &item_ids, images, self.on_bad_image, progress)?;
+            modalities.push(modality);
+            bad_images = bad;
+        }
+        let rows = first_row as usize..first_row as usize + item_ids.len();
+        modalities.extend(self.ready.iter().map(|m| Modality {
+            name: m.name.clone(),
+            vectors: m.vectors.slice(s![rows.clone(), ..]).to_owned(),
+            present: m.present[rows.clone()].to_vec(),
+        }));
+        let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
+        let features = if item_ids.is_empty() { None } else { Some(Features::new(item_ids, modalities)?) };
+        Ok(Part { features, truncated_texts, bad_images })
+    }
+
+    /// Checks that some picture could be read.
+    pub(super) fn check_found(&self, has: impl Fn(&str) -> bool, bad_images: &[BadImage]) -> Result<()> {
+        match bad_images.first().filter(|_| self.image.is_some() && !has(IMAGE)) {
+            Some(bad) => Err(no_picture(bad)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
     match ids.check_unique() {
-        Ok(()) => Ok((ids, texts)),
+        Ok(()) => Ok(()),
         Err(IdFault::Duplicate(first, row, id)) => Err(Error::Row {
             path: spec.path.clone(),
             row: row as u64 + 1,
@@ -136,66 +271,53 @@ fn text_modality(encoder: &mut TextEncoder, texts: Vec<Vec<String>>, progress: &
     let mut means = Means::new(texts.len(), encoder.dim());
     let rows: Vec<usize> =
         texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
-    if rows.is_empty() {
-        return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
-    }
     let passages: Vec<String> = texts.into_iter().flatten().collect();
-    for (vector, &row) in encoder.encode(&passages, progress)?.rows().into_iter().zip(&rows) {
-        means.add(row, vector);
+    if !passages.is_empty() {
+        for (vector, &row) in encoder.encode(&passages, progress)?.rows().into_iter().zip(&rows) {
+            means.add(row, vector);
+        }
     }
     Ok(means.modality(TEXT))
 }
 
 fn image_modality(
     encoder: &mut ImageEncoder,
-    spec: &CatalogSpec,
-    items: usize,
+    item_ids: &ItemIds,
+    images: Vec<Vec<ImageSource>>,
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<(Modality, Vec<BadImage>)> {
-    progress.begin("encode images", Some(items as u64), "items");
-    let mut means = Means::new(items, encoder.dim());
-    let (mut bad_images, mut seen) = (Vec::new(), false);
-    for batch in CatalogReader::open(spec)? {
-        let ItemBatch { first_row, item_ids, images, .. } = batch?;
-        let without = images.iter().filter(|pictures| pictures.is_empty()).count();
-        let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
-        let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
-        seen |= !pictures.is_empty();
-        // Batches of the catalog are long; the encoder's own are what progress counts.
-        let mut last = None;
-        for (pictures, places) in pictures.chunks(image::BATCH).zip(places.chunks(image::BATCH)) {
-            let (vectors, faults) = encoder.encode_readable(pictures)?;
-            for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
-                match fault {
-                    None => means.add(first_row as usize + at, vector),
-                    Some(fault) if on_bad_image == OnBadImage::Error => return Err(fault.of_item(&item_ids.text(at))),
-                    Some(fault) => bad_images.push(BadImage {
-                        item_id: item_ids.text(at),
-                        expected: fault.expected,
-                        got: fault.got,
-                        left_out: false,
-                    }),
-                }
-                progress.advance(u64::from(last.replace(at) != Some(at)));
+    let mut means = Means::new(item_ids.len(), encoder.dim());
+    let mut bad_images = Vec::new();
+    let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
+    let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
+    for (pictures, places) in pictures.chunks(image::BATCH).zip(places.chunks(image::BATCH)) {
+        let (vectors, faults) = encoder.encode_readable(pictures)?;
+        for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
+            match fault {
+                None => means.add(at, vector),
+                Some(fault) if on_bad_image == OnBadImage::Error => return Err(fault.of_item(&item_ids.text(at))),
+                Some(fault) => bad_images.push(BadImage {
+                    item_id: item_ids.text(at),
+                    expected: fault.expected,
+                    got: fault.got,
+                    left_out: false,
+                }),
             }
         }
-        progress.advance(without as u64);
-    }
-    progress.end();
-    if !seen {
-        return Err(nobody_has(IMAGE, "the picture column is empty; name another with --image"));
-    }
-    if let Some(bad) = bad_images.first().filter(|_| means.counts.iter().all(|&count| count == 0)) {
-        let got = format!("none; of item {}, expected {}, got {}", bad.item_id, bad.expected, bad.got);
-        let help = "check the paths: relative ones start from the catalog's folder";
-        return Err(Error::data(format!("modality {IMAGE}"), "at least one picture that can be read", got, help));
+        progress.advance(pictures.len() as u64);
     }
     Ok((means.modality(IMAGE), bad_images))
 }
 
 fn nobody_has(modality: &str, help: &str) -> Error {
     Error::data(format!("modality {modality}"), "at least one item that has it", "none", help)
+}
+
+fn no_picture(bad: &BadImage) -> Error {
+    let got = format!("none; of item {}, expected {}, got {}", bad.item_id, bad.expected, bad.got);
+    let help = "check the paths: relative ones start from the catalog's folder";
+    Error::data(format!("modality {IMAGE}"), "at least one picture that can be read", got, help)
 }
 
 /// Removes the items that had nothing but pictures that cannot be read.
@@ -217,6 +339,44 @@ fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage
         name: m.name,
     });
     (ids.select(&kept), modalities.collect())
+}
+
+/// Parts one after the other.
+fn joined(parts: Vec<Features>, bad_images: &[BadImage]) -> Result<Features> {
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else {
+        return Err(bad_images.first().map_or_else(|| nobody_has(TEXT, "check the catalog"), no_picture));
+    };
+    let (mut ids, mut modalities) = (first.item_ids().clone(), first.modalities().to_vec());
+    for part in parts {
+        // The parts of a catalog have ids of one type, and modalities of one length.
+        drop(ids.append(part.item_ids().clone()));
+        for (modality, more) in modalities.iter_mut().zip(part.modalities()) {
+            modality
+                .vectors
+                .append(Axis(0), more.vectors.view())
+                .map_err(|e| Error::mismatch("vectors", "of one length", e, "please report this"))?;
+            modality.present.extend(&more.present);
+        }
+    }
+    Features::new(ids, modalities)
+}
+
+/// Progress within a stage that others began.
+pub(super) struct Inner<'a>(pub(super) &'a dyn Progress);
+
+impl Progress for Inner<'_> {
+    fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
+    fn advance(&self, n: u64) {
+        self.0.advance(n);
+    }
+    fn figure(&self, name: &str, value: f64) {
+        self.0.figure(name, value);
+    }
+    fn end(&self) {}
+    fn warn(&self, message: &str) {
+        self.0.warn(message);
+    }
 }
 
 /// Means of the vectors of each item.

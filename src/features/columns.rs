@@ -89,9 +89,14 @@ pub(super) fn to_arrow(modality: &Modality, from: usize, to: usize) -> FixedSize
     FixedSizeListArray::new(list_item(), dim as i32, Arc::new(Float32Array::from(values)), Some(nulls))
 }
 
+/// So many rows that lack a modality of vectors of length `dim`.
+pub(super) fn nulls(dim: usize, rows: usize) -> FixedSizeListArray {
+    FixedSizeListArray::new_null(list_item(), dim as i32, rows)
+}
+
 /// The Arrow field of a modality.
-pub(super) fn field(modality: &Modality) -> Field {
-    Field::new(&modality.name, DataType::FixedSizeList(list_item(), modality.dim() as i32), true)
+pub(super) fn field(name: &str, dim: usize) -> Field {
+    Field::new(name, DataType::FixedSizeList(list_item(), dim as i32), true)
 }
 
 fn list_item() -> Arc<Field> {

@@ -90,7 +90,7 @@ impl FeatureSource for FeatureFile {
 }
 
 /// Says clearly that a path is no file before a reader stumbles over it.
-fn refuse_non_file(path: &Path) -> Result<()> {
+pub(super) fn refuse_non_file(path: &Path) -> Result<()> {
     if !path.exists() {
         return Err(Error::Missing {
             path: path.to_path_buf(),

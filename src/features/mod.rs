@@ -8,6 +8,7 @@ mod columns;
 mod file;
 mod memory;
 mod npy;
+mod ready;
 mod safetensors;
 mod source;
 mod table;
@@ -22,7 +23,9 @@ use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
 pub use file::FeatureFile;
+pub use ready::{Ready, ReadyVectors};
 pub use source::{Block, Blocks, FeatureSource, gather};
+pub use write::FeatureWriter;
 
 /// The id column of catalex's own tables.
 const ID: &str = "item_id";

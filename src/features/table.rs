@@ -9,11 +9,12 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::FileReader;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::columns::{self, Place};
 use super::source::{Block, Blocks, ROWS_AT_ONCE};
-use super::{FOREIGN_IDS, FORMAT_VERSION, Features, ID, VERSION_KEY};
+use super::{FOREIGN_IDS, FORMAT_VERSION, Features, ID, Modality, VERSION_KEY};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
@@ -24,7 +25,10 @@ pub(super) struct Table {
     pub(super) shapes: Vec<(String, usize)>,
     /// Rows of each part: a row group of Parquet, a record batch of Arrow.
     pub(super) parts: Vec<usize>,
-    id: Option<String>,
+    /// The column of the ids; none where they are the rows' numbers.
+    pub(super) id: Option<String>,
+    /// Places of the columns that are read.
+    read: Vec<usize>,
     format: Format,
 }
 
@@ -35,10 +39,18 @@ enum Format {
     Arrow,
 }
 
+/// Rows that follow each other: the first one's number, their ids and vectors.
+type Rows<'a> = Box<dyn Iterator<Item = Result<(usize, ItemIds, Vec<Modality>)>> + 'a>;
 type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
 
 impl Table {
+    /// Opens a table for all its vectors.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        Self::open_columns(path, None, None)
+    }
+
+    /// Opens a table for one column of vectors, or all, with ids in the column `id`, if there is one, else as usual.
+    pub(super) fn open_columns(path: &Path, only: Option<&str>, id: Option<&str>) -> Result<Self> {
         let (format, schema, parts) = probe(path)?;
         // Foreign tables have no version; catalex's own of another one may mean something else.
         if let Some(version) = schema.metadata().get(VERSION_KEY).filter(|version| *version != FORMAT_VERSION) {
@@ -46,11 +58,25 @@ impl Table {
             return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
         }
         let vectors = vectors(path, &schema)?;
+        let vectors = match only {
+            Some(column) if vectors.iter().any(|name| name == column) => vec![column.to_owned()],
+            Some(column) => {
+                return Err(Error::Column {
+                    path: path.to_path_buf(),
+                    column: column.to_owned(),
+                    expected: "a column of float lists".into(),
+                    got: columns_of(&schema),
+                    help: format!("name one of: {}", vectors.join(", ")),
+                });
+            }
+            None => vectors,
+        };
         if parts.iter().sum::<usize>() == 0 {
             return Err(Error::file(path, "at least one item", "an empty table", "check how it was written"));
         }
-        let id = [ID].into_iter().chain(FOREIGN_IDS).find(|name| schema.field_with_name(name).is_ok());
-        let mut table = Table { shapes: Vec::new(), parts, id: id.map(str::to_owned), format };
+        let id = id.into_iter().chain([ID]).chain(FOREIGN_IDS).find(|name| schema.field_with_name(name).is_ok());
+        let read = vectors.iter().map(String::as_str).chain(id).filter_map(|name| schema.index_of(name).ok()).collect();
+        let mut table = Table { shapes: Vec::new(), parts, id: id.map(str::to_owned), read, format };
         table.shapes = table.measure(path, vectors)?;
         Ok(table)
     }
@@ -78,6 +104,15 @@ impl Table {
 
     /// The blocks of these parts, in this order.
     pub(super) fn blocks<'a>(&'a self, path: &'a Path, parts: Vec<usize>) -> Result<Blocks<'a>> {
+        let blocks = self.rows(path, parts).map(|rows| {
+            let (first_row, ids, modalities) = rows?;
+            Ok(Block { first_row, features: Cow::Owned(Features::of_unchecked_ids(ids, modalities)?) })
+        });
+        Ok(Box::new(blocks))
+    }
+
+    /// Rows of these parts, in this order, some of which may have no vector at all: the first one's number, ids, vectors.
+    pub(super) fn rows<'a>(&'a self, path: &'a Path, parts: Vec<usize>) -> Rows<'a> {
         let starts: Vec<usize> = (0..self.parts.len()).map(|part| self.parts[..part].iter().sum()).collect();
         let blocks = parts.into_iter().flat_map(move |part| {
             let mut row = starts[part];
@@ -89,14 +124,15 @@ impl Table {
                 let batch = batch.map_err(|e| damaged(path, e))?;
                 let first_row = row;
                 row += batch.num_rows();
-                Ok(Block { first_row, features: Cow::Owned(self.features(path, &batch, first_row)?) })
+                let (ids, modalities) = self.columns(path, &batch, first_row)?;
+                Ok((first_row, ids, modalities))
             });
             blocks.chain(failure)
         });
-        Ok(Box::new(blocks))
+        Box::new(blocks)
     }
 
-    fn features(&self, path: &Path, batch: &RecordBatch, first_row: usize) -> Result<Features> {
+    fn columns(&self, path: &Path, batch: &RecordBatch, first_row: usize) -> Result<(ItemIds, Vec<Modality>)> {
         let ids = match &self.id {
             Some(column) => ItemIds::from_arrow(named(batch, column, path)?)
                 .map_err(|fault| id_error(path, column, first_row, fault))?,
@@ -105,7 +141,7 @@ impl Table {
         let modality = |(name, dim): &(String, usize)| {
             columns::modality(named(batch, name, path)?, *dim, &Place { path, column: name, first_row })
         };
-        Features::of_unchecked_ids(ids, self.shapes.iter().map(modality).collect::<Result<_>>()?)
+        Ok((ids, self.shapes.iter().map(modality).collect::<Result<_>>()?))
     }
 
     pub(super) fn check_ids(&self, path: &Path, ids: &ItemIds) -> Result<()> {
@@ -118,7 +154,9 @@ impl Table {
         match &self.format {
             Format::Parquet(metadata) => {
                 let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
-                let reader = builder.with_row_groups(vec![part]).with_batch_size(ROWS_AT_ONCE).build();
+                let read = ProjectionMask::roots(builder.parquet_schema(), self.read.iter().copied());
+                let builder = builder.with_projection(read).with_row_groups(vec![part]);
+                let reader = builder.with_batch_size(ROWS_AT_ONCE).build();
                 Ok(Box::new(reader.map_err(|e| damaged(path, e))?))
             }
             Format::Arrow => {
@@ -170,11 +208,16 @@ pub(super) fn vectors(path: &Path, schema: &SchemaRef) -> Result<Vec<String>> {
     let vectors: Vec<String> =
         schema.fields().iter().filter(|f| columns::is_vector(f.data_type())).map(|f| f.name().clone()).collect();
     if vectors.is_empty() {
-        let got = schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect::<Vec<_>>();
         let help = "embed the catalog first with `catalex embed`, or name a table that holds vectors";
-        return Err(Error::file(path, "a column of float lists", format!("columns {}", got.join(", ")), help));
+        return Err(Error::file(path, "a column of float lists", columns_of(schema), help));
     }
     Ok(vectors)
+}
+
+/// The columns that are there, in words.
+fn columns_of(schema: &SchemaRef) -> String {
+    let columns = schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect::<Vec<_>>();
+    format!("columns {}", columns.join(", "))
 }
 
 fn named<'a>(batch: &'a RecordBatch, name: &str, path: &Path) -> Result<&'a ArrayRef> {
@@ -214,7 +257,7 @@ pub(super) fn id_error(path: &Path, column: &str, first_row: usize, fault: IdFau
 mod tests {
     use super::*;
     use crate::artifact::Overwrite;
-    use crate::features::{FeatureFile, FeatureSource, Modality};
+    use crate::features::{FeatureFile, FeatureSource};
     use arrow::datatypes::Schema;
     use ndarray::Array2;
     use parquet::arrow::ArrowWriter;
@@ -248,7 +291,7 @@ mod tests {
         let features = features();
         features.write(&parquet, Overwrite::Refuse).unwrap();
         // Without ids, and in batches of 9,000, of which a block holds a part.
-        let schema = Arc::new(Schema::new(vec![columns::field(&features.modalities()[1])]));
+        let schema = Arc::new(Schema::new(vec![columns::field("image", 3)]));
         let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(&arrow).unwrap(), &schema).unwrap();
         for from in (0..20_000).step_by(9_000) {
             let column = columns::to_arrow(&features.modalities()[1], from, 20_000.min(from + 9_000));
@@ -281,7 +324,7 @@ mod tests {
             let path = folder.path().join("a.parquet");
             let features = features();
             let image = &features.modalities()[1];
-            let schema = Arc::new(Schema::new(vec![columns::field(image)]));
+            let schema = Arc::new(Schema::new(vec![columns::field("image", 3)]));
             let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(columns::to_arrow(image, 0, 2))]).unwrap();
             let metadata = vec![KeyValue::new(VERSION_KEY.into(), version.to_owned())];
             let properties = WriterProperties::builder().set_key_value_metadata(Some(metadata)).build();

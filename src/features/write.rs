@@ -1,6 +1,6 @@
 //! Features as Parquet.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -12,40 +12,88 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::source::ROWS_AT_ONCE;
-use super::{FORMAT_VERSION, Features, ID, Modality, VERSION_KEY, columns};
+use super::{FORMAT_VERSION, Features, ID, VERSION_KEY, columns};
 use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
+use crate::item_ids::ItemIds;
+
+/// A file of features that is written some items at a time; it appears when it is whole.
+pub struct FeatureWriter {
+    path: PathBuf,
+    schema: Arc<Schema>,
+    shapes: Vec<(String, usize)>,
+    writer: ArrowWriter<AtomicFile>,
+}
+
+impl FeatureWriter {
+    /// Begins a file for items with ids of the type of `ids`, and modalities of these names and lengths.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`].
+    pub fn create(path: &Path, ids: &ItemIds, shapes: Vec<(String, usize)>, overwrite: Overwrite) -> Result<Self> {
+        let id = Field::new(ID, ids.data_type(), false);
+        let fields = shapes.iter().map(|(name, dim)| columns::field(name, *dim));
+        let schema = Arc::new(Schema::new(std::iter::once(id).chain(fields).collect::<Vec<_>>()));
+        let file = AtomicFile::create(path, overwrite)?;
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties(&shapes)));
+        let writer = writer.map_err(|e| failed(path, e))?;
+        Ok(FeatureWriter { path: path.to_path_buf(), schema, shapes, writer })
+    }
+
+    /// Writes items after those before; what they do not have of the file's modalities they lack.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Mismatch`] for ids or vectors of another type or length.
+    pub fn write(&mut self, features: &Features) -> Result<()> {
+        let ids = features.item_ids().to_arrow();
+        for from in (0..features.len()).step_by(ROWS_AT_ONCE) {
+            let to = features.len().min(from + ROWS_AT_ONCE);
+            let vectors = self.shapes.iter().map(|(name, dim)| {
+                let there = features.modalities().iter().find(|modality| modality.name == *name);
+                let column = match there {
+                    Some(modality) => columns::to_arrow(modality, from, to),
+                    None => columns::nulls(*dim, to - from),
+                };
+                Arc::new(column) as ArrayRef
+            });
+            let batch = std::iter::once(ids.slice(from, to - from)).chain(vectors).collect();
+            let batch = RecordBatch::try_new(self.schema.clone(), batch)
+                .map_err(|e| Error::mismatch("feature columns", "of equal length", e, "check the features"))?;
+            self.writer.write(&batch).map_err(|e| failed(&self.path, e))?;
+            self.writer.flush().map_err(|e| failed(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit`].
+    pub fn commit(self) -> Result<()> {
+        self.writer.into_inner().map_err(|e| failed(&self.path, e))?.commit()
+    }
+}
+
+fn failed(path: &Path, e: parquet::errors::ParquetError) -> Error {
+    Error::io("write", path, std::io::Error::other(e))
+}
 
 pub(super) fn write(features: &Features, path: &Path, overwrite: Overwrite) -> Result<()> {
-    let failed = |e: parquet::errors::ParquetError| Error::io("write", path, std::io::Error::other(e));
-    let id = Field::new(ID, features.item_ids().data_type(), false);
-    let fields: Vec<Field> = std::iter::once(id).chain(features.modalities().iter().map(columns::field)).collect();
-    let schema = Arc::new(Schema::new(fields));
-    let ids = features.item_ids().to_arrow();
-    let file = AtomicFile::create(path, overwrite)?;
-    let mut writer =
-        ArrowWriter::try_new(file, schema.clone(), Some(properties(features.modalities()))).map_err(failed)?;
-    for from in (0..features.len()).step_by(ROWS_AT_ONCE) {
-        let to = features.len().min(from + ROWS_AT_ONCE);
-        let vectors = features.modalities().iter().map(|m| Arc::new(columns::to_arrow(m, from, to)) as ArrayRef);
-        let batch = std::iter::once(ids.slice(from, to - from)).chain(vectors).collect();
-        let batch = RecordBatch::try_new(schema.clone(), batch)
-            .map_err(|e| Error::mismatch("feature columns", "of equal length", e, "check the features"))?;
-        writer.write(&batch).map_err(failed)?;
-        writer.flush().map_err(failed)?;
-    }
-    writer.into_inner().map_err(failed)?.commit()
+    let shapes = features.modalities().iter().map(|m| (m.name.clone(), m.dim())).collect();
+    let mut writer = FeatureWriter::create(path, features.item_ids(), shapes, overwrite)?;
+    writer.write(features)?;
+    writer.commit()
 }
 
 /// Floats are near noise: no dictionary; their bytes split by place, so that the exponents compress.
-fn properties(modalities: &[Modality]) -> WriterProperties {
+fn properties(shapes: &[(String, usize)]) -> WriterProperties {
     let metadata = vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_owned())];
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(metadata));
-    for modality in modalities {
-        let column = ColumnPath::new(vec![modality.name.clone(), "list".into(), "item".into()]);
+    for (name, _) in shapes {
+        let column = ColumnPath::new(vec![name.clone(), "list".into(), "item".into()]);
         properties = properties
             .set_column_dictionary_enabled(column.clone(), false)
             .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT);

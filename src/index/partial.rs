@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::artifact::{Overwrite, sha256, sha256_file, write_file};
 use crate::error::{Error, Result};
 
@@ -29,8 +31,9 @@ impl Partial {
         if path.is_file() && resume {
             let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
             if begun != settings {
+                let got = format!("those of another: {} changed", changed(&begun, &settings).join(", "));
                 let help = "give the catalog and the encoders it was begun with, or start anew with --force";
-                return Err(Error::artifact(&path, "the settings of this build", "those of another", help));
+                return Err(Error::artifact(&path, "the settings of this run", got, help));
             }
             return Ok(partial);
         }
@@ -38,7 +41,7 @@ impl Partial {
             return Err(Error::file(
                 &partial.folder,
                 "nothing there",
-                "a build that did not end",
+                "a run that did not end",
                 "go on with it by --resume, or start anew with --force",
             ));
         }
@@ -77,11 +80,34 @@ impl Partial {
     }
 }
 
-/// What tells the content of a catalog from another: the hash of a file; names, sizes and times of change in a folder.
+/// The keys under which two JSON objects differ; of objects in them, too.
+fn changed(begun: &str, settings: &str) -> Vec<String> {
+    fn compare(key: &str, begun: &Value, now: &Value, found: &mut Vec<String>) {
+        if let (Value::Object(a), Value::Object(b)) = (begun, now) {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            keys.into_iter().for_each(|key| {
+                let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                compare(key, &of(a), &of(b), found);
+            });
+        } else if begun != now {
+            found.push(key.to_owned());
+        }
+    }
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut found = Vec::new();
+    compare("everything", &read(begun), &read(settings), &mut found);
+    found
+}
+
+/// What tells the content of a catalog from another: the hash of a file; names, sizes and times of change in a folder, and
+/// in that of a pattern.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn fingerprint(catalog: &Path) -> Result<String> {
+    let is_pattern = |path: &Path| !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
+    let catalog = catalog.ancestors().find(|path| !is_pattern(path)).unwrap_or(catalog);
+    let catalog = if catalog.as_os_str().is_empty() { Path::new(".") } else { catalog };
     if !catalog.is_dir() {
         return sha256_file(catalog);
     }

@@ -1,6 +1,6 @@
 //! The figures of a token table, with the model and the features where they are at hand.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
 
 use super::{LabelFigures, NeighbourFigures};
@@ -162,12 +162,25 @@ fn reconstruction(table: &TokenTable, model: &Tokenizer, features: &Features) ->
     }
     let (x, present) = (features.concatenated(), features.presence());
     let raw = model.encode(x.view(), Some(present.view()))?.codes;
-    let standardized = model.standardization().apply(x.view(), Some(present.view()));
+    let standardized = model.standardization().apply_with_gaps(x.view(), Some(present.view()));
     let spread = squares(&standardized);
     let error = |codes: ArrayView2<u16>| -> Result<f64> {
-        Ok(squares(&(model.decode_standardized(codes)? - &standardized)) / spread)
+        let mut left = model.decode_standardized(codes)? - &standardized;
+        clear_gaps(&mut left, present.view(), &features.dims());
+        Ok(squares(&left) / spread)
     };
     Ok(Reconstruction { before_resolution: error(raw.view())?, after_resolution: error(table.quantized())? })
+}
+
+/// Nothing can be said of how well a vector is met that is not there.
+fn clear_gaps(left: &mut Array2<f32>, present: ArrayView2<bool>, dims: &[usize]) {
+    let mut start = 0;
+    for (m, &dim) in dims.iter().enumerate() {
+        for (mut row, _) in left.rows_mut().into_iter().zip(present.column(m)).filter(|(_, has)| !**has) {
+            row.slice_mut(s![start..start + dim]).fill(0.0);
+        }
+        start += dim;
+    }
 }
 
 fn squares(x: &Array2<f32>) -> f64 {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::label_neighbours::LabelNeighbours;
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 
@@ -33,6 +34,8 @@ pub struct LabelFigures {
     pub largest_share: f64,
     /// One entry a depth, from 1 to the number of levels.
     pub by_depth: Vec<LabelDepth>,
+    /// Whether near items have the same label; to be measured where model and features are at hand.
+    pub neighbours: Option<LabelNeighbours>,
 }
 
 impl LabelFigures {
@@ -65,6 +68,7 @@ impl LabelFigures {
             labelled: labelled.len(),
             largest_share: of_label.iter().copied().max().unwrap_or(0) as f64 / labelled.len() as f64,
             by_depth,
+            neighbours: None,
         })
     }
 }

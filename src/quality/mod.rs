@@ -3,12 +3,14 @@
 //! [`Figures`] are the numbers; [`Report`] is the page that shows them, with the prefixes and their items to wander.
 
 mod figures;
+mod label_neighbours;
 mod labels;
 mod neighbours;
 mod recall;
 mod report;
 
 pub use figures::{CrowdedPrefix, Figures, LevelFigures, Reconstruction};
+pub use label_neighbours::{LabelNeighbours, Nearness};
 pub use labels::{LabelDepth, LabelFigures};
 pub use recall::NeighbourFigures;
 pub use report::{Cards, Map, PICTURES_AT_MOST, Pictures, Report, picture_order};

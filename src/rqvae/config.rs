@@ -45,6 +45,12 @@ pub struct TrainConfig {
     pub reconstruction_weight: f64,
     /// Whether modalities are centred and scaled to weigh alike; otherwise features are taken as they are.
     pub standardize: bool,
+    /// Whether a modality that an item lacks is completed from those it has; otherwise it stands at its mean.
+    pub complete: bool,
+    /// How much of what the other modalities say of a modality is added to it; 0 leaves them side by side.
+    pub agreement: f64,
+    /// Share of the items a step of gradient descent that see one of their modalities completed instead of as it is.
+    pub modality_dropout: f64,
     /// Most items that the codebooks start from: with more, so many are drawn by lot, and gradient descent passes over
     /// all of them, a window at a time.
     pub sample_items: usize,
@@ -77,7 +83,7 @@ pub struct TrainConfig {
     pub seed: u64,
     /// `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// How much a modality counts beside the others; 1 where it is not named.
+    /// How much a modality counts beside the others; where it is not named, 0.6 for "image" and 1 for any other.
     pub modality_weights: BTreeMap<String, f32>,
 }
 
@@ -95,6 +101,9 @@ impl Default for TrainConfig {
             commitment_weight: 0.25,
             reconstruction_weight: 1.0,
             standardize: true,
+            complete: true,
+            agreement: 0.8,
+            modality_dropout: 0.2,
             sample_items: 1 << 18,
             kmeans_iterations: 25,
             kmeans_items_per_code: 48,
@@ -113,6 +122,11 @@ impl Default for TrainConfig {
         }
     }
 }
+
+/// Pictures say less of what an item is than words do: on emoji and on the things of a game, neighbours agree most with
+/// labels at about this weight.
+const IMAGE: &str = "image";
+const IMAGE_WEIGHT: f32 = 0.6;
 
 /// Below this many items none are held out: every one is needed to place the codewords.
 const HOLDOUT_FROM: usize = 1_000;
@@ -150,9 +164,11 @@ impl ValidTrainConfig {
     pub fn weights_of<'a>(&self, modalities: impl Iterator<Item = &'a str> + Clone) -> Result<Vec<f32>> {
         if let Some(name) = self.config.modality_weights.keys().find(|name| !modalities.clone().any(|m| m == *name)) {
             let there = modalities.collect::<Vec<_>>().join(", ");
-            return Err(Error::config("modality-weights", there, name, "name a modality of the features"));
+            return Err(Error::config("weight", there, name, "name a modality of the features"));
         }
-        Ok(modalities.map(|m| self.config.modality_weights.get(m).copied().unwrap_or(1.0)).collect())
+        let several = modalities.clone().nth(1).is_some();
+        let default = |m: &str| if several && m == IMAGE { IMAGE_WEIGHT } else { 1.0 };
+        Ok(modalities.map(|m| self.config.modality_weights.get(m).copied().unwrap_or(default(m))).collect())
     }
 }
 
@@ -194,6 +210,8 @@ impl TrainConfig {
             ("coherence", self.coherence, 1.0),
             ("separation", self.separation, f64::MAX),
             ("sinkhorn", self.sinkhorn, 1.0),
+            ("agreement", self.agreement, 1.0),
+            ("modality-dropout", self.modality_dropout, 0.9),
             ("holdout", self.holdout, 0.5),
         ];
         for (key, value, most) in amounts {
@@ -208,12 +226,7 @@ impl TrainConfig {
         }
         if let Some((name, weight)) = self.modality_weights.iter().find(|(_, w)| !(w.is_finite() && **w > 0.0)) {
             let got = format!("{name}={weight}");
-            return Err(Error::config(
-                "modality-weights",
-                "numbers above 0",
-                got,
-                "leave a modality out for the weight 1",
-            ));
+            return Err(Error::config("weight", "numbers above 0", got, "leave a modality out for the weight 1"));
         }
         if self.sinkhorn > 0.0 && self.method != Method::LcRec {
             let help = "choose --recipe lc-rec, or leave it out: the default evens out use by --balance";
@@ -226,7 +239,7 @@ impl TrainConfig {
         if !(self.standardize || self.modality_weights.is_empty()) {
             let got = format!("{:?}", self.modality_weights);
             let help = "leave it out: this recipe takes features as they are";
-            return Err(Error::config("modality-weights", "none", got, help));
+            return Err(Error::config("weight", "none", got, help));
         }
         if n_items < 2 {
             return Err(Error::data(
@@ -306,9 +319,11 @@ mod tests {
             c.standardize = false;
             c.modality_weights = [("text".into(), 1.0)].into();
         };
-        assert!(refused(weighted).contains("modality-weights"));
+        assert!(refused(weighted).contains("weight"));
+        assert!(refused(|c| c.agreement = 1.5).contains("agreement"));
+        assert!(refused(|c| c.modality_dropout = 1.0).contains("modality-dropout"));
         assert!(refused(|c| c.holdout = 0.9).contains("holdout"));
-        assert!(refused(|c| c.modality_weights = [("text".into(), 0.0)].into()).contains("modality-weights"));
+        assert!(refused(|c| c.modality_weights = [("text".into(), 0.0)].into()).contains("weight"));
         assert!(refused(|c| c.codebook_sizes = vec![16, 16]).contains("room for 10000 items"));
         assert!(TrainConfig::default().validate(1, 8).unwrap_err().to_string().contains("at least 2 items"));
     }
@@ -318,6 +333,9 @@ mod tests {
         let config = TrainConfig { modality_weights: [("image".into(), 0.5)].into(), ..TrainConfig::default() };
         let valid = config.validate(1_000, 8).unwrap();
         assert_eq!(valid.weights_of(["text", "image"].into_iter()).unwrap(), [1.0, 0.5]);
+        let default = TrainConfig::default().validate(1_000, 8).unwrap();
+        assert_eq!(default.weights_of(["image", "text", "llama"].into_iter()).unwrap(), [0.6, 1.0, 1.0]);
+        assert_eq!(default.weights_of(["image"].into_iter()).unwrap(), [1.0]);
         assert!(valid.weights_of(["text"].into_iter()).unwrap_err().to_string().contains("image"));
     }
 

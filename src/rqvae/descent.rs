@@ -51,9 +51,9 @@ impl<'a> Descent<'a> {
         keeper: Keeper<'a>,
     ) -> Self {
         let mut optimizer = AdamW::default();
-        let variance = mean_square(&data.training);
+        let variance = mean_square(&data.training.x);
         // Latents have a mean square of 1 a dimension, features one of variance / dim.
-        let feature_scale = (variance / data.training.size()[1] as f64).sqrt();
+        let feature_scale = (variance / data.training.x.size()[1] as f64).sqrt();
         for (net, output_scale) in [(&model.projection, 1.0), (&model.inverse, feature_scale)] {
             // The linear path starts as the principal axes, which are no accident: they do not decay.
             net.skip.iter().for_each(|skip| optimizer.add(skip, 0.0, output_scale));
@@ -92,7 +92,7 @@ impl<'a> Descent<'a> {
     }
 
     fn device(&self) -> Device {
-        self.data.training.device()
+        self.data.training.x.device()
     }
 
     /// Trains to the end.
@@ -147,11 +147,11 @@ impl<'a> Descent<'a> {
         let (mut loss, mut items) = (0.0, 0.0);
         let mut last = None;
         self.data.each_batch(self.config.batch_size, &mut self.rng, |batch| {
-            let losses = self.model.losses(&batch, self.variance, self.config);
+            let losses = self.model.losses(&batch.items, &batch.seen, self.variance, self.config);
             let done = (epoch - 1) as f64 + items / n;
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / self.config.epochs as f64).cos());
             self.optimizer.step(&losses.total, self.config.learning_rate * cosine);
-            let size = batch.size()[0] as f64;
+            let size = batch.items.x.size()[0] as f64;
             loss += losses.total.double_value(&[]) * size;
             items += size;
             for (used, code) in usage.iter_mut().zip(&losses.quantized.codes) {
@@ -190,8 +190,9 @@ impl<'a> Descent<'a> {
 
     /// The criterion: relative reconstruction error of the held-out items, or of the training items.
     fn error(&self) -> f64 {
-        let x = self.data.validation.as_ref().unwrap_or(&self.data.training);
-        self.model.squared_error(x) / (mean_square(x) * x.size()[0] as f64)
+        let items = self.data.validation.as_ref().unwrap_or(&self.data.training);
+        let there = items.there(items.x.shallow_clone());
+        self.model.squared_error(items) / (mean_square(&there) * there.size()[0] as f64)
     }
 }
 

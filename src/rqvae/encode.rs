@@ -26,7 +26,7 @@ pub fn encode(
     let device = super::device(device)?;
     let projection = Net::thaw(tokenizer.projection(), device);
     let codebooks = Codebooks::thaw(tokenizer.quantizer(), device);
-    let x = tensor(&tokenizer.standardization().apply(x, present)).to_device(device);
+    let x = tensor(&tokenizer.standardization().apply(x, present)?).to_device(device);
     let latents = projection.forward_in_blocks(&x);
     let mut codes = Array2::zeros((x.size()[0] as usize, codebooks.books.len()));
     let mut from = 0;

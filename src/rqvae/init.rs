@@ -10,36 +10,41 @@ use super::crowding::Crowding;
 use super::kmeans;
 use super::model::{Codebooks, Linear, Model, Net};
 use super::refine::refine;
+use super::relations::agreeing_axes;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::tokenizer::{Offsets, Quantizer};
+use crate::tokenizer::{Completion, Offsets, Quantizer};
 
 /// Rows that pass through the network at once where no gradient is wanted.
 pub(super) const ROWS_AT_ONCE: i64 = 8_192;
 
-/// A model on `x (n, dim)` whose projection is the principal axes and whose codebooks are k-means', level by level, on
+/// A model on `x (n, dim)` whose projection is the principal axes, of several modalities those in which they agree, and whose codebooks are k-means', level by level, on
 /// the latents of all of `x`, and then refined.
 ///
 /// # Errors
 /// [`Error::Data`] where the features have no spread to find axes in.
 pub(super) fn start(
     x: &Tensor,
+    completion: Option<&Completion>,
     config: &ValidTrainConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
 ) -> Result<Model> {
-    let (axes, scale) = principal_axes(x, config.latent_dim as i64)?;
+    let (axes, back) = match completion {
+        Some(completion) if config.agreement > 0.0 => {
+            let (axes, back) = agreeing_axes(completion, config.latent_dim, config.agreement)?;
+            (axes.to_device(x.device()), back.to_device(x.device()))
+        }
+        _ => {
+            let (axes, scale) = principal_axes(x, config.latent_dim as i64)?;
+            ((&axes * scale).contiguous(), (axes.tr() / scale).contiguous())
+        }
+    };
     let dim = x.size()[1] as usize;
     let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
     let device = x.device();
-    let projection = Net {
-        skip: Some((&axes * scale).contiguous()),
-        layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng),
-    };
-    let inverse = Net {
-        skip: Some((axes.tr() / scale).contiguous()),
-        layers: perceptron(config.latent_dim, &reversed, dim, device, rng),
-    };
+    let projection = Net { skip: Some(axes), layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng) };
+    let inverse = Net { skip: Some(back), layers: perceptron(config.latent_dim, &reversed, dim, device, rng) };
     let latents = array(&projection.forward_in_blocks(x))?;
     let books = codebooks(latents.clone(), config, rng, progress)?;
     let quantizer = refine(latents.view(), books, config, rng, progress);

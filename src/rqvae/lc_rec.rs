@@ -101,7 +101,7 @@ impl<'a> LcRec<'a> {
         keeper: Keeper<'a>,
         saved: Option<&Saved>,
     ) -> Result<Self> {
-        let (dim, device) = (data.training.size()[1], data.training.device());
+        let (dim, device) = (data.training.x.size()[1], data.training.x.device());
         let model = match saved {
             Some(saved) => Model::restored(dim, config, device, saved)?,
             None => start(dim as usize, config, device, &mut rng),
@@ -170,6 +170,7 @@ impl<'a> LcRec<'a> {
         let mut draws = rng.clone();
         let mut loss = 0.0;
         data.each_batch(config.batch_size, rng, |batch| {
+            let batch = batch.items.x;
             if *steps == 0 {
                 start_codebooks(model, &batch, config, &mut draws)?;
             }
@@ -186,7 +187,7 @@ impl<'a> LcRec<'a> {
 
     /// Counts collisions, and keeps the state if it has fewer than any before.
     fn look(&mut self, epoch: usize, loss: f64, progress: &dyn Progress) -> Result<()> {
-        let x = &self.data.training;
+        let x = &self.data.training.x;
         let mut distinct = std::collections::HashSet::new();
         for rows in x.split(ROWS_AT_ONCE, 0) {
             let quantized = no_grad(|| self.model.codebooks.quantize(&self.model.projection.forward(&rows)));
@@ -197,7 +198,8 @@ impl<'a> LcRec<'a> {
         }
         let collisions = 1.0 - distinct.len() as f64 / x.size()[0] as f64;
         let centred = x - x.mean_dim(0, true, Kind::Float);
-        let error = self.model.squared_error(x) / centred.square().sum(Kind::Double).double_value(&[]);
+        let error =
+            self.model.squared_error(&self.data.training) / centred.square().sum(Kind::Double).double_value(&[]);
         let state = &mut self.state;
         state.history.push(EpochFigures { epoch, loss: Some(loss), error, revived: 0 });
         progress.figure("error", error);

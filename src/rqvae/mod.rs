@@ -32,6 +32,7 @@ mod model;
 mod recipe;
 mod refine;
 mod regression;
+mod relations;
 mod separation;
 mod trainer;
 mod unused;

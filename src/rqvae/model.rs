@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::checkpoint::Saved;
 use super::config::{Method, ValidTrainConfig};
+use super::data::Items;
 use super::init::{ROWS_AT_ONCE, array, tensor, vector};
 use crate::error::Result;
 use crate::tokenizer::{Layer, Network, Offsets, Quantizer};
@@ -117,16 +118,20 @@ impl Model {
         self.projection.parameters().chain(self.inverse.parameters()).chain(&self.codebooks.books).collect()
     }
 
-    /// Losses on a batch `x (n, dim)` of standardised features whose mean squared length is `x_variance`.
+    /// Losses on a batch `(n, dim)` of standardised features whose mean squared length is `x_variance`. Every modality is
+    /// reconstructed, by its part of the inverse projection, whatever of the item was `seen`; none counts that the item
+    /// does not have.
     ///
     /// The straight-through latent `sum + z - sg(z)` has the value of the codewords' sum and hands the gradient of the
     /// reconstruction both to the projection and to the codewords.
-    pub(super) fn losses(&self, x: &Tensor, x_variance: f64, config: &ValidTrainConfig) -> Losses {
-        let z = self.projection.forward(x);
+    pub(super) fn losses(&self, items: &Items, seen: &Tensor, x_variance: f64, config: &ValidTrainConfig) -> Losses {
+        let x = &items.x;
+        let z = self.projection.forward(seen);
         let quantized = self.codebooks.quantize(&z);
         let straight_through = &quantized.sum + &z - z.detach();
         let n = x.size()[0] as f64;
-        let reconstruction = (self.inverse.forward(&straight_through) - x).square().sum(Kind::Float) / (n * x_variance);
+        let left = items.there(self.inverse.forward(&straight_through) - x);
+        let reconstruction = left.square().sum(Kind::Float) / (n * x_variance);
         let z_variance = n * z.size()[1] as f64;
         let nothing = || Tensor::zeros([0i64; 0], (Kind::Float, z.device()));
         let (mut commitment, mut codebook) = (nothing(), nothing());
@@ -143,14 +148,15 @@ impl Model {
         Losses { total, quantized }
     }
 
-    /// Sum of squared errors of the reconstruction of `x`, without gradient.
-    pub(super) fn squared_error(&self, x: &Tensor) -> f64 {
+    /// Sum of squared errors of the reconstruction of what items have, without gradient.
+    pub(super) fn squared_error(&self, items: &Items) -> f64 {
         no_grad(|| {
-            x.split(ROWS_AT_ONCE, 0)
-                .iter()
-                .map(|rows| {
-                    let sum = self.codebooks.quantize(&self.projection.forward(rows)).sum;
-                    (self.inverse.forward(&sum) - rows).square().sum(Kind::Double).double_value(&[])
+            items
+                .blocks(ROWS_AT_ONCE)
+                .map(|items| {
+                    let sum = self.codebooks.quantize(&self.projection.forward(&items.x)).sum;
+                    let left = items.there(self.inverse.forward(&sum) - &items.x);
+                    left.square().sum(Kind::Double).double_value(&[])
                 })
                 .sum()
         })

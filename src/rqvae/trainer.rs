@@ -77,8 +77,11 @@ pub fn train(
         LcRec::new(&data, &config, rng, keeper, saved.as_ref())?.run(progress)?
     } else {
         let model = match &saved {
-            None => start(&data.training, &config, &mut rng, progress)?,
-            Some(saved) => Model::restored(data.training.size()[1], &config, device, saved)?,
+            None => {
+                let completion = data.standardization.completion.as_ref();
+                start(&data.training.x, completion, &config, &mut rng, progress)?
+            }
+            Some(saved) => Model::restored(data.training.x.size()[1], &config, device, saved)?,
         };
         let mut descent = Descent::new(model, &data, &config, rng, keeper);
         if let Some(saved) = saved {
@@ -128,8 +131,8 @@ fn freeze(
 /// Of all items in memory, as the frozen projection gives them.
 fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
     let mut latents = Array2::zeros((0, projection.shape().1));
-    for x in [Some(&data.training), data.validation.as_ref()].into_iter().flatten() {
-        for rows in x.split(ROWS_AT_ONCE, 0) {
+    for items in [Some(&data.training), data.validation.as_ref()].into_iter().flatten() {
+        for rows in items.x.split(ROWS_AT_ONCE, 0) {
             let block = projection.forward(array(&rows)?.view());
             latents.append(Axis(0), block.view()).map_err(|e| unreadable(e.to_string()))?;
         }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// Version of the model folder's format that this build writes and reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+
+/// The oldest version that this build reads. Version 2 has no completion.
+pub const OLDEST_FORMAT_VERSION: u32 = 2;
 
 /// Most levels a semantic ID may have: they are named by the letters a to h.
 pub const MAX_LEVELS: usize = 8;
@@ -27,7 +30,7 @@ pub struct ModalityShape {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// [`FORMAT_VERSION`].
+    /// [`FORMAT_VERSION`], of an older model [`OLDEST_FORMAT_VERSION`] or what is between.
     pub format_version: u32,
     /// Version of catalex that wrote the folder.
     pub catalex_version: String,

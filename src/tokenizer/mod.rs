@@ -6,6 +6,7 @@
 //! Work is cut into blocks of fixed size that run in parallel. The cut does not depend on the number of threads, so
 //! neither does a single bit of the result.
 
+mod completion;
 mod config;
 mod network;
 mod quantizer;
@@ -17,7 +18,10 @@ mod usage;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-pub use config::{Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, check_codebook_sizes};
+pub use completion::Completion;
+pub use config::{
+    Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, OLDEST_FORMAT_VERSION, check_codebook_sizes,
+};
 pub use network::{Layer, Network};
 pub use quantizer::{Offsets, Quantizer};
 pub use sinkhorn::balanced;
@@ -100,6 +104,15 @@ impl Tokenizer {
         };
         let (dim, latent_dim) = (config.dim(), config.latent_dim);
         fits("standardisation", (dim, dim), (weights.standardization.mean.len(), weights.standardization.scale.len()))?;
+        if let Some(completion) = &weights.standardization.completion {
+            let (axes, modalities) = (completion.axes.nrows(), config.modalities.len());
+            fits("common axes", (axes, dim), (completion.variances.len(), completion.axes.ncols()))?;
+            fits("noise", (modalities, 0), (completion.noise.len(), 0))?;
+            if completion.variances.iter().chain(&completion.noise).any(|&v| v <= 0.0) {
+                let help = "the model folder is not one that catalex wrote; train it again";
+                return Err(Error::mismatch("variances of the model's common axes", "above 0", "others", help));
+            }
+        }
         fits("projection", (dim, latent_dim), weights.projection.shape())?;
         fits("inverse projection", (latent_dim, dim), weights.inverse.shape())?;
         for (network, input, output) in [(&weights.projection, dim, latent_dim), (&weights.inverse, latent_dim, dim)] {
@@ -185,11 +198,12 @@ impl Tokenizer {
             .into_par_iter()
             .zip(latents.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter())
             .enumerate()
-            .for_each(|(block, (codes, mut latents))| {
-                let z = self.latents_of_block(block, x, present);
+            .try_for_each(|(block, (codes, mut latents))| {
+                let z = self.latents_of_block(block, x, present)?;
                 latents.assign(&z);
                 self.quantizer.encode_block(z, codes);
-            });
+                Ok::<(), Error>(())
+            })?;
         Ok(Encoded { codes, latents })
     }
 
@@ -201,14 +215,22 @@ impl Tokenizer {
         self.check_input(x, present)?;
         let mut codes = Array2::zeros((x.nrows(), self.config.levels()));
         let blocks = codes.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().enumerate();
-        blocks.for_each(|(block, codes)| self.quantizer.encode_block(self.latents_of_block(block, x, present), codes));
+        blocks.try_for_each(|(block, codes)| {
+            self.quantizer.encode_block(self.latents_of_block(block, x, present)?, codes);
+            Ok::<(), Error>(())
+        })?;
         Ok(codes)
     }
 
-    fn latents_of_block(&self, block: usize, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
+    fn latents_of_block(
+        &self,
+        block: usize,
+        x: ArrayView2<f32>,
+        present: Option<ArrayView2<bool>>,
+    ) -> Result<Array2<f32>> {
         let rows = block * BLOCK..x.nrows().min((block + 1) * BLOCK);
         let present = present.map(|p| p.slice_move(s![rows.clone(), ..]));
-        self.projection.forward(self.standardization.apply(x.slice(s![rows, ..]), present).view())
+        Ok(self.projection.forward(self.standardization.apply(x.slice(s![rows, ..]), present)?.view()))
     }
 
     /// Feature rows `(n, dim)` that `codes (n, levels)` stand for, in the units of the input.
@@ -221,7 +243,8 @@ impl Tokenizer {
         Ok(out)
     }
 
-    /// As [`Tokenizer::decode`], in standardised units: what [`Standardization::apply`] makes of the input.
+    /// As [`Tokenizer::decode`], in standardised units: what [`Standardization::apply`] makes of the
+    /// input.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].

@@ -6,6 +6,9 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 
+use super::Completion;
+use crate::error::Result;
+
 /// The statistics of the features a model was trained on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standardization {
@@ -15,6 +18,8 @@ pub struct Standardization {
     pub scale: Array1<f32>,
     /// Length of each modality's vectors, in order.
     pub dims: Vec<usize>,
+    /// What stands for a modality that an item lacks; without it, the mean.
+    pub completion: Option<Completion>,
 }
 
 impl Standardization {
@@ -50,13 +55,13 @@ impl Standardization {
             scale.slice_mut(ndarray::s![start..start + d]).fill(factor as f32);
             start += d;
         }
-        Standardization { mean, scale, dims: dims.to_vec() }
+        Standardization { mean, scale, dims: dims.to_vec(), completion: None }
     }
 
     /// Leaves features as they are.
     pub fn none(dims: &[usize]) -> Self {
         let dim: usize = dims.iter().sum();
-        Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: dims.to_vec() }
+        Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: dims.to_vec(), completion: None }
     }
 
     /// Whether no modality has any spread: there is nothing to learn.
@@ -64,8 +69,21 @@ impl Standardization {
         self.scale.iter().all(|&s| s == 0.0)
     }
 
-    /// Standardised copy of `x (n, dim)`. A missing modality stands at its mean, that is at zero.
-    pub fn apply(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
+    /// Standardised copy of `x (n, dim)`. For a missing modality stands what is expected of it, where the model knows, else
+    /// its mean, that is zero.
+    ///
+    /// # Errors
+    /// As [`Completion::fill`].
+    pub fn apply(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Result<Array2<f32>> {
+        let mut out = self.apply_with_gaps(x, present);
+        if let (Some(completion), Some(present)) = (&self.completion, present) {
+            completion.fill(&mut out, present)?;
+        }
+        Ok(out)
+    }
+
+    /// Standardised copy of `x (n, dim)`, zero where a modality is missing.
+    pub fn apply_with_gaps(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
         let mut out = Array2::zeros(x.dim());
         for (mut out, x) in out.rows_mut().into_iter().zip(x.rows()) {
             Zip::from(&mut out).and(&x).and(&self.mean).and(&self.scale).for_each(|o, x, mean, s| *o = (x - mean) * s);
@@ -110,7 +128,7 @@ mod tests {
     fn each_modality_gets_its_weight() {
         let (x, present, s) = measured();
         assert_eq!(s.mean, array![2.0, 4.0, 200.0]);
-        let z = s.apply(x.view(), Some(present.view()));
+        let z = s.apply(x.view(), Some(present.view())).unwrap();
         let first: f32 = z.slice(ndarray::s![..2, ..2]).iter().map(|v| v * v).sum::<f32>() / 2.0;
         let second: f32 = z.column(2).iter().map(|v| v * v).sum::<f32>() / 3.0;
         assert!((first - 1.0).abs() < 1e-6 && (second - 0.25).abs() < 1e-6, "{first} {second}");
@@ -120,7 +138,7 @@ mod tests {
     #[test]
     fn inverse_undoes_it() {
         let (x, _, s) = measured();
-        let mut z = s.apply(x.view(), None);
+        let mut z = s.apply(x.view(), None).unwrap();
         s.invert(&mut z);
         assert!((&z - &x).iter().all(|d| d.abs() < 1e-4));
     }

@@ -7,7 +7,10 @@ use ndarray::{Array, Array1, Array2, Dimension};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{Config, FORMAT_VERSION, Layer, Network, Offsets, Standardization, Tokenizer, Weights};
+use super::{
+    Completion, Config, FORMAT_VERSION, Layer, Network, OLDEST_FORMAT_VERSION, Offsets, Standardization, Tokenizer,
+    Weights,
+};
 use crate::artifact::{AtomicDir, Overwrite, sha256};
 use crate::error::{Error, Result};
 
@@ -17,6 +20,7 @@ const WEIGHTS_FILE: &str = "model.safetensors";
 const PAIR_OFFSETS: &str = "pair_offsets";
 const LAST_OFFSETS: &str = "last_offsets";
 const REPORT: &str = "report this as a bug";
+const COMPLETION_AXES: &str = "completion.axes";
 const RETRAIN: &str = "restore the folder from a copy, or train the model again";
 
 impl Tokenizer {
@@ -101,6 +105,11 @@ impl Tokenizer {
         }
         push(&mut tensors, "standardization.mean".into(), &self.standardization.mean);
         push(&mut tensors, "standardization.scale".into(), &self.standardization.scale);
+        if let Some(completion) = &self.standardization.completion {
+            push(&mut tensors, COMPLETION_AXES.into(), &completion.axes);
+            push(&mut tensors, "completion.variances".into(), &completion.variances);
+            push(&mut tensors, "completion.noise".into(), &completion.noise);
+        }
         for (name, network) in [("projection", &self.projection), ("inverse", &self.inverse)] {
             if let Some(skip) = &network.skip {
                 push(&mut tensors, format!("{name}.skip"), skip);
@@ -138,10 +147,10 @@ fn check_version(path: &Path, text: &[u8]) -> Result<()> {
         format_version: u32,
     }
     match serde_json::from_slice::<Versioned>(text) {
-        Ok(Versioned { format_version: FORMAT_VERSION }) => Ok(()),
+        Ok(Versioned { format_version: OLDEST_FORMAT_VERSION..=FORMAT_VERSION }) => Ok(()),
         Ok(Versioned { format_version }) => Err(Error::artifact(
             path,
-            format!("format version {FORMAT_VERSION}"),
+            format!("format version {OLDEST_FORMAT_VERSION} to {FORMAT_VERSION}"),
             format!("version {format_version}"),
             "use the release of catalex that wrote it, or train the model again",
         )),
@@ -189,11 +198,22 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
         let skip = (has(&skip) || n_layers == 0).then(|| matrix(skip)).transpose()?;
         Ok(Network { skip, layers })
     };
+    let dims: Vec<usize> = config.modalities.iter().map(|m| m.dim).collect();
+    let completion = match has(COMPLETION_AXES) {
+        true => Some(Completion::new(
+            matrix(COMPLETION_AXES.into())?,
+            vector("completion.variances".into())?,
+            vector("completion.noise".into())?,
+            dims.clone(),
+        )),
+        false => None,
+    };
     Ok(Weights {
         standardization: Standardization {
             mean: vector("standardization.mean".into())?,
             scale: vector("standardization.scale".into())?,
-            dims: config.modalities.iter().map(|m| m.dim).collect(),
+            dims,
+            completion,
         },
         projection: network("projection")?,
         inverse: network("inverse")?,
@@ -218,6 +238,7 @@ mod tests {
                 mean: array![1.0, 2.0, 3.0],
                 scale: array![0.5, 0.5, 0.5],
                 dims: vec![3],
+                completion: None,
             },
             projection: Network {
                 skip: Some(array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
@@ -285,7 +306,7 @@ mod tests {
         assert!(matches!(Tokenizer::load(&folder), Err(Error::Missing { .. })));
         model().save(&folder, Overwrite::Refuse).unwrap();
         let config = fs::read_to_string(folder.join(CONFIG_FILE)).unwrap();
-        fs::write(folder.join(CONFIG_FILE), config.replace("\"format_version\": 2", "\"format_version\": 99")).unwrap();
+        fs::write(folder.join(CONFIG_FILE), config.replace("\"format_version\": 3", "\"format_version\": 99")).unwrap();
         let message = Tokenizer::load(&folder).unwrap_err().to_string();
         assert!(message.contains("version 99"), "{message}");
         fs::write(folder.join(CONFIG_FILE), "{\"architectures\": [\"LlamaForCausalLM\"]}").unwrap();

@@ -88,6 +88,8 @@ fn write_inputs(folder: &Path) {
     let holes = list(vec![Some(vec![Some(1.0), None]), Some(vec![Some(1.0), Some(2.0)])]);
     parquet(&at("holes.parquet"), vec![("item_id", ids()), ("v", holes)]);
     let good = || list(vec![Some(vec![Some(1.0)]), Some(vec![Some(2.0)])]);
+    parquet(&at("ready.parquet"), vec![("item_id", ids()), ("v", good())]);
+    parquet(&at("others.parquet"), vec![("item_id", Arc::new(Int64Array::from(vec![70, 71]))), ("v", good())]);
     parquet(&at("twice.parquet"), vec![("item_id", Arc::new(Int64Array::from(vec![7, 7]))), ("v", good())]);
     parquet(&at("floats.parquet"), vec![("item_id", ids()), ("price", Arc::new(Float32Array::from(vec![1.0, 2.0])))]);
     let integers = ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1)]), Some(vec![Some(2)])]);
@@ -106,7 +108,7 @@ fn write_inputs(folder: &Path) {
     fs::write(at("flipped/model.safetensors"), weights).unwrap();
     hand_made(4, &[4, 4, 4]).save(&at("future"), Overwrite::Refuse).unwrap();
     let config = fs::read_to_string(at("future/config.json")).unwrap();
-    fs::write(at("future/config.json"), config.replacen("\"format_version\": 2", "\"format_version\": 99", 1)).unwrap();
+    fs::write(at("future/config.json"), config.replacen("\"format_version\": 3", "\"format_version\": 99", 1)).unwrap();
     let made = catalex(&[
         "tokenize",
         &at("x.npy").to_string_lossy(),
@@ -617,6 +619,49 @@ const FROZEN: &[Case] = &[
         1,
         &["already there", "--force"],
     ),
+    Case("embedding without a name", "embed @c.csv --embedding @x.npy --out @o", 2, &["embedding", "NAME=FILE"]),
+    Case("no embedding", "embed @c.csv --embedding v=@nope.npy --out @o", 1, &["nope.npy does not exist"]),
+    Case(
+        "two embeddings of one name",
+        "embed @c.csv --embedding v=@x.npy --embedding v=@wide.npy --out @o",
+        2,
+        &["embedding", "v=", "another name"],
+    ),
+    Case(
+        "embeddings of another catalog",
+        "embed @c.csv --embedding v=@x.npy --out @o",
+        1,
+        &["rows of", "x.npy", "expected 2, one for each item", "got 40", "item ids"],
+    ),
+    Case("column of a matrix", "embed @c.csv --embedding v=@x.npy:y --out @o", 2, &["column y", "no columns"]),
+    Case("NaN in an embedding", "embed @three.csv --embedding v=@nan.npy --out @o", 1, &["nan.npy, row 2", "NaN"]),
+    Case(
+        "ragged embedding",
+        "embed @c.csv --embedding v=@ragged.parquet --out @o",
+        1,
+        &["row 2", "\"v\"", "2 numbers"],
+    ),
+    Case("null in an embedding", "embed @c.csv --embedding v=@holes.parquet --out @o", 1, &["row 1", "null"]),
+    Case("repeated ids of embeddings", "embed @c.csv --embedding v=@twice.parquet --out @o", 1, &["7, also in row 1"]),
+    Case(
+        "no such column of embeddings",
+        "embed @c.csv --embedding v=@ready.parquet:w --out @o",
+        1,
+        &["ready.parquet", "\"w\"", "name one of: v"],
+    ),
+    Case(
+        "no embeddings",
+        "embed @c.csv --embedding v=@floats.parquet --out @o",
+        1,
+        &["float lists", "price (Float32)"],
+    ),
+    Case(
+        "embeddings of other items",
+        "embed @c.csv --embedding v=@others.parquet --out @o",
+        1,
+        &["others.parquet", "\"1\"", "\"70\"", "--id"],
+    ),
+    Case("an item without anything", "embed @three.csv --embedding v=@ready.parquet --out @o", 1, &["item 3", "v"]),
 ];
 
 /// Cases of training.
@@ -649,9 +694,9 @@ const TRAIN: &[Case] = &[
     Case("unknown device", "train @x.npy --out @o --codebook-size 4 --device tpu", 2, &["cuda:N"]),
     Case(
         "other modality",
-        "train @x.npy --out @o --codebook-size 4 --modality-weights text=1",
+        "train @x.npy --out @o --codebook-size 4 --weight text=1",
         2,
-        &["modality-weights", "text"],
+        &["setting weight", "text"],
     ),
     Case("NaN in training", "train @nan.npy --out @o --codebook-size 2", 1, &["row 2"]),
 ];
@@ -695,6 +740,12 @@ const ENCODE: &[Case] = &[
         &["average-text", "--text"],
     ),
     Case("form of no column", "embed @c.csv --template {x} --text-encoder TEXT --out @o", 1, &["\"x\"", "id, t"]),
+    Case(
+        "an embedding called text",
+        "embed @c.csv --text t --text-encoder TEXT --embedding text=@ready.parquet --out @o",
+        2,
+        &["embedding", "another name"],
+    ),
     Case("unknown policy", "embed @zero.png.csv IMAGE --on-bad-image skip --out @o", 2, &["on-bad-image", "missing"]),
     Case(
         "no readable picture",
@@ -813,6 +864,7 @@ fn run(cases: &[Case], least: usize, environment: &[(&str, &str)]) {
         let line = line.replace("TEXT", &text.to_string_lossy());
         let line = line.replace("EXPORT", "export @t.parquet --catalog @items.csv --title t --out @o --for");
         let line = line.replace("RATED", "--interactions @rated.csv");
+        let line = line.replace("=@", &format!("={}/", folder.path().display()));
         let line = line.replace("LLM", "@t.parquet --out @o --tokenizer @llm --llm");
         let place = |word: &str| match word.strip_prefix('@') {
             Some(file) => folder.path().join(file).to_string_lossy().into_owned(),

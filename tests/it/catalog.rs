@@ -14,13 +14,13 @@ use super::support::{catalex, minilm, mobilenet, outcome, root, runtime, succeed
 fn by_text(path: &Path, text: TextSpec) -> Features {
     let spec = CatalogSpec { path: path.into(), text, ..CatalogSpec::default() };
     let mut encoder = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime()).unwrap();
-    embed(&spec, Some(&mut encoder), None, None, OnBadImage::Error, &Silent).unwrap().features
+    embed(&spec, Some(&mut encoder), None, Vec::new(), OnBadImage::Error, &Silent).unwrap().features
 }
 
 fn by_image(path: &Path, on_bad_image: OnBadImage) -> Embedded {
     let spec = CatalogSpec { path: path.into(), images: vec!["image".into()], ..CatalogSpec::default() };
     let mut encoder = ImageEncoder::load(&mobilenet(), None, &runtime()).unwrap();
-    embed(&spec, None, Some(&mut encoder), None, on_bad_image, &Silent).unwrap()
+    embed(&spec, None, Some(&mut encoder), Vec::new(), on_bad_image, &Silent).unwrap()
 }
 
 fn near(a: ndarray::ArrayView1<f32>, b: ndarray::ArrayView1<f32>) -> bool {

@@ -22,7 +22,7 @@ const RESIDENTS: [(&str, &[&str]); 23] = [
     ("tch", &["rqvae"]),
     ("linfa", &["rqvae"]),
     ("linfa_clustering", &["rqvae"]),
-    ("linfa_linalg", &["behaviour", "vocabulary"]),
+    ("linfa_linalg", &["behaviour", "tokenizer", "vocabulary"]),
     ("ort", &["encoder"]),
     ("hf_hub", &["encoder"]),
     ("image", &["encoder"]),

@@ -162,3 +162,44 @@ fn training_without_libtorch_is_refused() {
         "{message}"
     );
 }
+
+#[test]
+fn vectors_that_are_ready_join_in_by_row_and_by_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let catalog: String = (0..30).map(|row| format!("{},pen\n", 100 + row)).collect();
+    fs::write(path("c.csv"), format!("sku,t\n{catalog}")).unwrap();
+    write_matrix(path("llama.npy").as_ref(), &clustered(30, 5));
+    // In another order, with an item more and all but the first two.
+    let rows: Vec<usize> = (2..31).rev().collect();
+    let ids = catalex::ItemIds::Integers(rows.iter().map(|&row| 100 + row as i64).collect());
+    let (all, order) = (clustered(31, 4), ndarray::Axis(0));
+    let qwen = catalex::features::Modality {
+        name: "v".into(),
+        vectors: all.select(order, &rows),
+        present: rows.iter().map(|&row| row != 7).collect(),
+    };
+    let other =
+        catalex::features::Modality { name: "w".into(), vectors: all.select(order, &rows), present: vec![true; 29] };
+    catalex::features::Features::new(ids, vec![qwen, other])
+        .unwrap()
+        .write(path("qwen.parquet").as_ref(), Overwrite::Refuse)
+        .unwrap();
+    let (llama, qwen) = (format!("llama={}", path("llama.npy")), format!("qwen={}:v", path("qwen.parquet")));
+    let embed = ["embed", &path("c.csv"), "--id", "sku", "--embedding", &llama, "--embedding", &qwen];
+    let output = catalex(&[&embed[..], &["--out", &path("x.parquet")]].concat()).output().unwrap();
+    let (code, warnings) = outcome(&output);
+    assert_eq!(code, 0, "{warnings}");
+    assert!(warnings.contains("left out 1 rows") && warnings.contains("\"130\""), "{warnings}");
+    assert!(super::support::text(&output.stdout).contains("missing 3"));
+    let read = catalex::features::Features::read(path("x.parquet").as_ref()).unwrap();
+    let [llama, qwen] = read.modalities() else { panic!("two modalities") };
+    assert_eq!((llama.name.as_str(), qwen.name.as_str()), ("llama", "qwen"));
+    assert_eq!(llama.vectors, clustered(30, 5));
+    assert!((0..30).all(|row| qwen.present[row] == (row > 1 && row != 7)));
+    assert!((2..30).filter(|&row| row != 7).all(|row| qwen.vectors.row(row) == all.row(row)));
+    // From a file of settings.
+    fs::write(path("e.toml"), format!("id = \"sku\"\nembedding = [\"llama={}\"]\n", path("llama.npy"))).unwrap();
+    succeeds(&["embed", &path("c.csv"), "--config", &path("e.toml"), "--out", &path("y.parquet")]);
+    assert_eq!(catalex::features::Features::read(path("y.parquet").as_ref()).unwrap().dims(), [5]);
+}

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource, TextSpec};
 use catalex::encoder::{ImageEncoder, OnBadImage, TextEncoder, TextOptions, embed};
+use catalex::features::Features;
 use catalex::index::{Index, TOKENS};
 use catalex::progress::Silent;
-use catalex::rqvae::TrainConfig;
+use catalex::quality::LabelNeighbours;
+use catalex::rqvae::{self, TrainConfig};
 use catalex::semantic_id::TokenTable;
 
 use super::support::{catalex, files, minilm, mobilenet, numbers, outcome, root, runtime, succeeds};
@@ -27,7 +29,7 @@ fn emoji() -> CatalogSpec {
 }
 
 /// The first emoji as a JSONL catalog.
-fn small_catalog(path: &Path, items: usize) {
+pub(crate) fn small_catalog(path: &Path, items: usize) {
     let batch = CatalogReader::open(&emoji()).unwrap().next().unwrap().unwrap();
     let lines = (0..items).map(|row| {
         let [ImageSource::Path(image)] = &batch.images[row][..] else { panic!("an emoji without a picture") };
@@ -137,7 +139,43 @@ fn both_forward_passes_agree_on_every_emoji() {
     let mut text = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime).unwrap();
     let mut image = ImageEncoder::load(&mobilenet(), None, &runtime).unwrap();
     let features =
-        embed(&emoji(), Some(&mut text), Some(&mut image), None, OnBadImage::Error, &Silent).unwrap().features;
+        embed(&emoji(), Some(&mut text), Some(&mut image), Vec::new(), OnBadImage::Error, &Silent).unwrap().features;
     assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));
     assert_parity(&features, TrainConfig { epochs: 4, ..TrainConfig::default() });
+    an_item_keeps_its_first_code_without_a_modality(&features);
+    fused_items_have_neighbours_of_their_kind(&features);
+}
+
+/// Of a random half of the items one modality is hidden.
+fn an_item_keeps_its_first_code_without_a_modality(features: &Features) {
+    let model = rqvae::train(features, TrainConfig { epochs: 0, ..TrainConfig::default() }, None, &Silent).unwrap();
+    let model = model.tokenizer;
+    let x = features.concatenated();
+    let full = model.codes(x.view(), Some(features.presence().view())).unwrap();
+    let mut next = numbers(17);
+    let hidden: Vec<bool> = (0..features.len()).map(|_| next() > 0.0).collect();
+    for (modality, least) in [(0, 0.6), (1, 0.6)] {
+        let mut present = features.presence();
+        hidden.iter().enumerate().filter(|(_, hidden)| **hidden).for_each(|(row, _)| present[[row, modality]] = false);
+        let codes = model.codes(x.view(), Some(present.view())).unwrap();
+        let rows: Vec<usize> = (0..features.len()).filter(|&row| hidden[row]).collect();
+        let kept = rows.iter().filter(|&&row| codes[[row, 0]] == full[[row, 0]]).count() as f64 / rows.len() as f64;
+        let name = &features.modalities()[modality].name;
+        println!("without their {name}, {kept:.3} of {} items keep their first code", rows.len());
+        assert!(kept >= least, "without their {name}, {kept} keep their first code");
+        // Others are not touched.
+        assert!((0..features.len()).all(|row| hidden[row] || codes.row(row) == full.row(row)));
+    }
+}
+
+fn fused_items_have_neighbours_of_their_kind(features: &Features) {
+    let config = TrainConfig { epochs: 0, refine_iterations: Some(0), ..TrainConfig::default() };
+    let model = rqvae::train(features, config, None, &Silent).unwrap().tokenizer;
+    let subgroup = CatalogSpec { text: TextSpec::Joined(vec!["subgroup".into()]), images: vec![], ..emoji() };
+    let labels: Vec<String> =
+        CatalogReader::open(&subgroup).unwrap().flat_map(|batch| batch.unwrap().texts).map(|t| t.concat()).collect();
+    let found = LabelNeighbours::measure(&model, features, &labels, &Silent).unwrap();
+    let share = |by: &str| found.shares.iter().find(|nearness| nearness.by == by).unwrap().share;
+    println!("{found:?}");
+    assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }

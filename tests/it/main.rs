@@ -10,6 +10,8 @@ mod support;
 
 #[cfg(feature = "encoders")]
 mod catalog;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod embed;
 #[cfg(feature = "encoders")]
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]

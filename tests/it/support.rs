@@ -98,7 +98,12 @@ pub(crate) fn hand_made(dim: usize, sizes: &[usize]) -> Tokenizer {
     let mut next = numbers(11);
     let skip = Array2::from_shape_fn((latent, dim), |(i, j)| if i == j { 1.0 } else { 0.0 });
     let weights = Weights {
-        standardization: Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: vec![dim] },
+        standardization: Standardization {
+            mean: Array1::zeros(dim),
+            scale: Array1::ones(dim),
+            dims: vec![dim],
+            completion: None,
+        },
         inverse: Network { skip: Some(skip.t().to_owned()), layers: vec![] },
         projection: Network { skip: Some(skip), layers: vec![] },
         offsets: Offsets::zero(sizes.iter().copied()),

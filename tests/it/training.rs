@@ -38,6 +38,53 @@ fn the_frozen_model_computes_what_libtorch_computes() {
     assert_parity(&features(clustered(1_500, 24)), config);
 }
 
+/// Two modalities of the same 20 kinds, of which some items lack one.
+fn gappy(n: usize) -> Features {
+    let mut next = super::support::numbers(8);
+    let present = |lacking: usize| (0..n).map(|row| row % 5 != lacking).collect::<Vec<_>>();
+    let (text, image) = (clustered(n, 24), clustered(n, 16) + Array2::from_shape_simple_fn((n, 16), || 0.1 * next()));
+    let modality = |name: &str, vectors, present| catalex::features::Modality { name: name.into(), vectors, present };
+    let modalities = vec![modality("text", text, present(1)), modality("image", image, present(3))];
+    Features::new(catalex::ItemIds::row_numbers(n), modalities).unwrap()
+}
+
+#[test]
+fn both_forward_passes_complete_what_is_missing_alike() {
+    let config = TrainConfig {
+        codebook_sizes: vec![32; 3],
+        latent_dim: 24,
+        hidden: vec![48],
+        epochs: 4,
+        ..TrainConfig::default()
+    };
+    assert_parity(&gappy(1_500), config);
+}
+
+#[test]
+fn gaps_are_learned_with_and_survive_a_file() {
+    let features = gappy(1_500);
+    let config = TrainConfig { codebook_sizes: vec![20, 16, 16], latent_dim: 24, epochs: 3, ..TrainConfig::default() };
+    let trained = rqvae::train(&features, config.clone(), None, &Silent).unwrap();
+    assert!(trained.history.iter().all(|figures| figures.error.is_finite() && figures.error < 0.6));
+    assert_eq!(trained.tokenizer, rqvae::train(&features, config, None, &Silent).unwrap().tokenizer, "twice");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    trained.tokenizer.save(&path, catalex::artifact::Overwrite::Refuse).unwrap();
+    let model = catalex::tokenizer::Tokenizer::load(&path).unwrap();
+    assert_eq!(model, trained.tokenizer);
+    let kept = |present: Array2<bool>| {
+        let x = features.concatenated();
+        let full = model.codes(x.view(), Some(features.presence().view())).unwrap();
+        let codes = model.codes(x.view(), Some(present.view())).unwrap();
+        let whole: Vec<usize> = (0..features.len()).filter(|row| row % 5 == 0 || row % 5 == 2).collect();
+        whole.iter().filter(|&&row| codes[[row, 0]] == full[[row, 0]]).count() as f64 / whole.len() as f64
+    };
+    for hidden in [0, 1] {
+        let kept = kept(Array2::from_shape_fn((features.len(), 2), |(_, m)| m != hidden));
+        assert!(kept > 0.8, "without modality {hidden}, {kept} keep their first code");
+    }
+}
+
 #[test]
 fn a_killed_training_goes_on_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();

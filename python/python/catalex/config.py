@@ -40,8 +40,10 @@ class TrainConfig:
     """0, of lc-rec 0.003."""
     holdout: float = 0.05
     patience: int = 3
-    modality_weights: Mapping[str, float] | None = None
-    """1 each."""
+    weight: Mapping[str, float] | None = None
+    """0.6 of image beside others, 1 of any other."""
+    agreement: float = 0.8
+    modality_dropout: float = 0.2
     seed: int = 42
     device: str = "cpu"
 
@@ -75,7 +77,9 @@ def flags(options: Mapping[str, Any]) -> list[str]:
         if value is True:
             written.append(flag)
         elif isinstance(value, Mapping):
-            written.append(f"{flag}={','.join(f'{key}={number}' for key, number in value.items())}")
+            pairs = [f"{key}={of}" for key, of in value.items()]
+            # A path may have a comma.
+            written += [f"{flag}={pair}" for pair in pairs] if name == "embedding" else [f"{flag}={','.join(pairs)}"]
         elif isinstance(value, Sequence) and not isinstance(value, str):
             written.append(f"{flag}={','.join(map(str, value)) or '0'}")
         else:

@@ -84,6 +84,7 @@ def embed(
     *,
     out: _Path | None = None,
     force: bool = False,
+    resume: bool = False,
     threads: int | None = None,
     progress: Progress = "auto",
     binary: _Path | None = None,
@@ -93,12 +94,15 @@ def embed(
 
     `catalog` is a path, or a table of any library that speaks Arrow. Options have the command line's names: `id`,
     `text="title,brand"` or `text=["title", "brand"]`, `text_encoder`, `image`, `image_encoder`, `template`,
-    `interactions`, and so on. The features are written to `out` where that is given.
+    `interactions`, `embedding={"llama": "llama.npy"}`, and so on. The features are written to `out` where that is given;
+    an embedding with `out` that was killed goes on with `resume=True`.
     """
     _check_options(options, EMBED)
+    if out is None and (resume or force):
+        raise refuse("out", "where to write, with resume or force", "None", "name the file of features")
     with tempfile.TemporaryDirectory(prefix="catalex-") as folder, _catalog_file(catalog) as given:
         target = Path(folder) / "features.parquet" if out is None else Path(out)
-        others = flags({**options, "force": force, "threads": threads})
+        others = flags({**options, "force": force, "resume": resume, "threads": threads})
         run(["embed", given, f"--out={target}", *others], binary=binary, progress=progress)
         # What is in a temporary folder is read before the folder goes.
         return Features(target) if out is not None else Features._whole(target)
@@ -144,6 +148,8 @@ ENCODE = {
     "image_encoder",
     "image_onnx_file",
     "encoder_device",
+    "embedding",
+    "part_items",
 }
 BEHAVIOUR = {
     "interactions",

@@ -1,0 +1,173 @@
+//! How the modalities of items go together: common axes, by which a missing one is completed, and a projection in which
+//! modalities agree.
+
+use ndarray::{Array1, Array2, s};
+use tch::{Device, Kind, Tensor};
+
+use super::init::{array, tensor, unreadable};
+use crate::error::{Error, Result};
+use crate::tokenizer::Completion;
+
+/// Fewest items with all modalities from which relations are learned.
+const FEWEST: usize = 64;
+/// Fewest common axes, where vectors are so long.
+const AXES: usize = 384;
+/// Noise of a modality a dimension, beside its variance in each of as many dimensions as it effectively fills. Chosen on
+/// the emoji for what it keeps of first codes; three times as much or as little changes little.
+const NOISE: f64 = 0.02;
+/// Variances below this share of all are taken to be as large: no axis is certain.
+const SMALLEST: f64 = 1e-7;
+
+/// The common axes of items that have all modalities, standardised `x (n, D)`; none where there are too few items, or
+/// not two modalities that vary.
+pub(super) fn completion(x: &Array2<f32>, dims: &[usize], latent_dim: usize) -> Result<Option<Completion>> {
+    let varies = |columns: std::ops::Range<usize>| x.slice(s![.., columns]).iter().any(|&v| v != 0.0);
+    let ends: Vec<usize> = (1..=dims.len()).map(|m| dims[..m].iter().sum()).collect();
+    if x.nrows() < FEWEST || dims.iter().zip(&ends).filter(|&(&dim, &end)| varies(end - dim..end)).count() < 2 {
+        return Ok(None);
+    }
+    let x = tensor(x);
+    let covariance = x.tr().matmul(&x).to_kind(Kind::Double) / x.size()[0] as f64;
+    let (values, vectors) = eigenvectors(&covariance)?;
+    let axes = latent_dim.max(AXES).min(values.len());
+    let floor = SMALLEST * values.iter().sum::<f64>();
+    let noise = dims.iter().zip(&ends).map(|(&dim, &end)| {
+        let block = covariance.narrow(0, (end - dim) as i64, dim as i64).narrow(1, (end - dim) as i64, dim as i64);
+        let (all, squares) = (block.trace().double_value(&[]), block.square().sum(Kind::Double).double_value(&[]));
+        // A modality of effective dimension `all^2 / squares` has the variance `squares / all` in each.
+        if all > 0.0 { (NOISE * squares / all).max(f64::from(f32::MIN_POSITIVE)) as f32 } else { 1.0 }
+    });
+    Ok(Some(Completion::new(
+        array(&vectors.narrow(0, 0, axes as i64).to_kind(Kind::Float))?,
+        values[..axes].iter().map(|v| v.max(floor) as f32).collect(),
+        noise.collect(),
+        dims.to_vec(),
+    )))
+}
+
+/// Projection `(latent_dim, D)` and inverse `(D, latent_dim)`: the principal axes of items each modality of which is
+/// joined by `agreement` times what the others say of it, and the way back by regression. Latents have a mean square of 1
+/// a dimension, with one factor for all.
+///
+/// What modalities agree on counts more than what one says alone. With common axes `A`, variances `V` and the join `F`,
+/// the items have the covariance `Y Y'`, `Y = F A' V^1/2`, whose leading eigenvectors `Y U e^-1/2` come of the small
+/// matrix `Y'Y = U e U'`.
+pub(super) fn agreeing_axes(completion: &Completion, latent_dim: usize, agreement: f64) -> Result<(Tensor, Tensor)> {
+    let axes = completion.axes.mapv(f64::from);
+    let (count, dim) = axes.dim();
+    let deviations = completion.variances.mapv(|v| f64::from(v).sqrt());
+    let joined = Join::new(completion, agreement)?;
+    // F A', a modality at a time.
+    let mut y = Array2::<f64>::zeros((dim, count));
+    for (columns, others) in completion.columns().into_iter().zip(&joined.others) {
+        let own = axes.slice(s![.., columns.clone()]);
+        let places = Array2::<f64>::eye(count) + &(others.dot(&axes.t()) * agreement);
+        y.slice_mut(s![columns, ..]).assign(&own.t().dot(&places));
+    }
+    y *= &deviations;
+    let (values, vectors) = eigenvectors(&tensor64(&y.t().dot(&y)))?;
+    let keep = latent_dim.min(count);
+    let floor = SMALLEST * values.iter().sum::<f64>();
+    let values: Array1<f64> = values[..keep].iter().map(|v| v.max(floor)).collect();
+    let scale = (keep as f64 / values.sum()).sqrt();
+    if !scale.is_finite() {
+        let help = "check the features for extreme values";
+        return Err(Error::data("principal axes of the features", "vectors that differ", "equal ones", help));
+    }
+    let turned = array64(&vectors.narrow(0, 0, keep as i64))?.reversed_axes() / &values.mapv(f64::sqrt);
+    let leading = y.dot(&turned);
+    // Leading axes of the joined items, with the join before them.
+    let mut projection = leading.t().to_owned();
+    for (columns, others) in completion.columns().into_iter().zip(&joined.others) {
+        let places = leading.slice(s![columns.clone(), ..]).t().dot(&axes.slice(s![.., columns]).t());
+        projection += &(places.dot(others) * agreement);
+    }
+    let inverse = (&axes.t() * &deviations).dot(&turned) / scale;
+    Ok((tensor(&(projection * scale).mapv(|v| v as f32)), tensor(&inverse.mapv(|v| v as f32))))
+}
+
+/// For each modality, the places on the common axes that the others expect items at, `(axes, D)`.
+struct Join {
+    others: Vec<Array2<f64>>,
+}
+
+impl Join {
+    fn new(completion: &Completion, agreement: f64) -> Result<Self> {
+        let modalities = completion.dims.len();
+        let others = (0..modalities).map(|left_out| {
+            if agreement == 0.0 {
+                return Ok(Array2::zeros(completion.axes.dim()));
+            }
+            let present: Vec<bool> = (0..modalities).map(|m| m != left_out).collect();
+            Ok(completion.expectation(&present)?.mapv(f64::from))
+        });
+        Ok(Join { others: others.collect::<Result<_>>()? })
+    }
+}
+
+/// Eigenvalues of a symmetric matrix, the largest first, and the vectors as rows.
+fn eigenvectors(matrix: &Tensor) -> Result<(Vec<f64>, Tensor)> {
+    let (values, vectors) = matrix.to_device(Device::Cpu).f_linalg_eigh("L").map_err(|e| {
+        let help = "check the features for extreme values";
+        Error::data("common axes of the modalities", "vectors that differ", e, help)
+    })?;
+    let values = Vec::<f64>::try_from(values.flip([0])).map_err(unreadable)?;
+    Ok((values, vectors.tr().flip([0]).contiguous()))
+}
+
+fn tensor64(array: &Array2<f64>) -> Tensor {
+    let shape = [array.nrows() as i64, array.ncols() as i64];
+    Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).view(shape)
+}
+
+fn array64(tensor: &Tensor) -> Result<Array2<f64>> {
+    let shape = (tensor.size()[0] as usize, tensor.size()[1] as usize);
+    let values = Vec::<f64>::try_from(tensor.contiguous().view(-1)).map_err(unreadable)?;
+    Array2::from_shape_vec(shape, values).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256Plus;
+
+    /// Two modalities of one cause each of 3 numbers, and noise.
+    fn caused(n: usize) -> Array2<f32> {
+        let mut rng = Xoshiro256Plus::seed_from_u64(3);
+        let mixing = Array2::from_shape_simple_fn((3, 14), || rng.gen_range(-1.0f32..1.0));
+        let causes = Array2::from_shape_simple_fn((n, 3), || rng.gen_range(-1.0f32..1.0));
+        causes.dot(&mixing) + Array2::from_shape_simple_fn((n, 14), || rng.gen_range(-0.1f32..0.1))
+    }
+
+    #[test]
+    fn a_missing_modality_is_foretold_and_the_way_back_leads_home() {
+        let x = caused(500);
+        let completion = completion(&x, &[6, 8], 8).unwrap().unwrap();
+        let mut without = x.clone();
+        without.slice_mut(s![.., 6..]).fill(0.0);
+        let present = Array2::from_shape_fn((500, 2), |(_, m)| m == 0);
+        completion.fill(&mut without, present.view()).unwrap();
+        let of = |x: &Array2<f32>| x.slice(s![.., 6..]).iter().map(|v| v * v).sum::<f32>();
+        let left = of(&(&without - &x)) / of(&x);
+        assert!(left < 0.1, "{left} of the variance is not foretold");
+        for agreement in [0.0, 0.6] {
+            let (projection, inverse) = agreeing_axes(&completion, 8, agreement).unwrap();
+            let z = tensor(&x).matmul(&projection.tr());
+            let mean_square = z.square().mean(Kind::Double).double_value(&[]);
+            assert!((mean_square - 1.0).abs() < 0.05, "{mean_square}");
+            let back = array(&z.matmul(&inverse.tr())).unwrap();
+            let left = (&back - &x).mapv(|v| v * v).sum() / x.mapv(|v| v * v).sum();
+            assert!(left < 0.05, "{left} is lost on the way");
+        }
+    }
+
+    #[test]
+    fn nothing_is_learned_from_few_items_or_one_modality() {
+        assert!(completion(&caused(40), &[6, 8], 8).unwrap().is_none());
+        assert!(completion(&caused(400), &[14], 8).unwrap().is_none());
+        let mut flat = caused(400);
+        flat.slice_mut(s![.., 6..]).fill(0.0);
+        assert!(completion(&flat, &[6, 8], 8).unwrap().is_none());
+    }
+}
