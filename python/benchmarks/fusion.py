@@ -1,6 +1,6 @@
-"""Do fused features bring items of one kind together? The share of an item's 10 nearest that have its label: by text, by
-picture, by both side by side, and by what `catalex train` makes of them; and how many items keep their first code when
-one modality is hidden.
+"""Do fused features bring items of one kind together? The share of an item's 10 nearest that have its label: by text,
+by picture, by both side by side, and by what `catalex train` makes of them; and how many items keep their first code
+when one modality is hidden.
 
     PYTHONPATH=scripts python python/benchmarks/fusion.py target/release/catalex --cache FOLDER [--set emoji|osrs]
 

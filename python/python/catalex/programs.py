@@ -94,8 +94,8 @@ def embed(
 
     `catalog` is a path, or a table of any library that speaks Arrow. Options have the command line's names: `id`,
     `text="title,brand"` or `text=["title", "brand"]`, `text_encoder`, `image`, `image_encoder`, `template`,
-    `interactions`, `embedding={"llama": "llama.npy"}`, and so on. The features are written to `out` where that is given;
-    an embedding with `out` that was killed goes on with `resume=True`.
+    `interactions`, `embedding={"llama": "llama.npy"}`, and so on. The features are written to `out` where that is
+    given; an embedding with `out` that was killed goes on with `resume=True`.
     """
     _check_options(options, EMBED)
     if out is None and (resume or force):
