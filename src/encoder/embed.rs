@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 
-use super::{ImageEncoder, TextEncoder, image};
+use super::{ImageEncoder, TextEncoder};
 use crate::catalog::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
@@ -291,8 +291,8 @@ fn image_modality(
     let mut bad_images = Vec::new();
     let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
     let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
-    for (pictures, places) in pictures.chunks(image::BATCH).zip(places.chunks(image::BATCH)) {
-        let (vectors, faults) = encoder.encode_readable(pictures)?;
+    encoder.encode_readable(&pictures, |first, vectors, faults| {
+        let places = &places[first..first + faults.len()];
         for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
             match fault {
                 None => means.add(at, vector),
@@ -305,8 +305,9 @@ fn image_modality(
                 }),
             }
         }
-        progress.advance(pictures.len() as u64);
-    }
+        progress.advance(places.len() as u64);
+        Ok(())
+    })?;
     Ok((means.modality(IMAGE), bad_images))
 }
 

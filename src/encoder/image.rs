@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1, s};
 use ort::session::Session;
 use ort::value::TensorElementType;
 use rayon::prelude::*;
@@ -15,22 +15,41 @@ use crate::catalog::ImageSource;
 use crate::error::{Error, Result};
 
 /// Pictures of a batch.
-pub(super) const BATCH: usize = 32;
+const BATCH: usize = 32;
 
 /// A vision model with its preprocessing.
 #[derive(Debug)]
 pub struct ImageEncoder {
-    path: PathBuf,
+    eye: Eye,
+    network: Network,
+}
+
+/// Makes the network's input of pictures.
+#[derive(Debug)]
+struct Eye {
     preprocessor: Preprocessor,
+    layout: Layout,
+    /// Height and width of the network's input.
+    size: (usize, usize),
+    /// Pictures of a batch, where the graph fixes them.
+    batch: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Network {
+    path: PathBuf,
     session: Session,
     input: String,
     element: Option<TensorElementType>,
-    layout: Layout,
-    /// Pictures of a batch, where the graph fixes them.
-    batch: Option<usize>,
     output: Output,
-    /// Height and width of the network's input.
-    size: (usize, usize),
+}
+
+/// A batch of pictures as the network reads it.
+struct Pixels {
+    shape: [usize; 4],
+    values: Vec<f32>,
+    /// Why a picture cannot be read; its values are zeros.
+    faults: Vec<Option<Fault>>,
 }
 
 impl ImageEncoder {
@@ -70,12 +89,13 @@ impl ImageEncoder {
         // CLIP's vectors lie beside those of texts after their projection only.
         let output = choose_output(&session, &path, &["image_embeds", "pooler_output"])?;
         let batch = declared(0);
-        Ok(ImageEncoder { path, preprocessor, session, input: name, element, layout, batch, output, size })
+        let eye = Eye { preprocessor, layout, size, batch };
+        Ok(ImageEncoder { eye, network: Network { path, session, input: name, element, output } })
     }
 
     /// Length of the vectors.
     pub fn dim(&self) -> usize {
-        self.output.dim
+        self.network.output.dim
     }
 
     /// Vectors `(pictures, dim)`. `items` names each picture's item in errors. Decoding runs on all cores.
@@ -83,57 +103,47 @@ impl ImageEncoder {
     /// # Errors
     /// [`Error::Item`] for the first picture that cannot be read.
     pub fn encode(&mut self, pictures: &[ImageSource], items: &[String]) -> Result<Array2<f32>> {
-        let (vectors, faults) = self.encode_readable(pictures)?;
-        match faults.into_iter().zip(items).find_map(|(fault, item)| Some((fault?, item))) {
-            None => Ok(vectors),
-            Some((fault, item)) => Err(fault.of_item(item)),
-        }
-    }
-
-    /// Vectors `(pictures, dim)`, zeros where a picture cannot be read, and why it cannot.
-    pub(super) fn encode_readable(&mut self, pictures: &[ImageSource]) -> Result<(Array2<f32>, Vec<Option<Fault>>)> {
         let mut vectors = Array2::zeros((pictures.len(), self.dim()));
-        let mut faults = Vec::with_capacity(pictures.len());
-        let most = self.batch.unwrap_or(BATCH);
-        for (from, pictures) in (0..).step_by(most).zip(pictures.chunks(most)) {
-            let n = self.batch.unwrap_or(pictures.len());
-            let (inputs, bad) = self.pixels(pictures, n);
-            let (height, width) = self.size;
-            let shape = match self.layout {
-                Layout::ChannelsFirst => [n, 3, height, width],
-                Layout::ChannelsLast => [n, height, width, 3],
-            };
-            let tensor = floats(&shape, inputs, self.element)
-                .map_err(|e| Error::file(&self.path, "a batch of pictures", e, "please report this"))?;
-            let inputs = vec![(self.input.clone(), tensor)];
-            let (shape, values) = run(&mut self.session, &self.path, inputs, &self.output)?;
-            let per_item = values.len() / n;
-            if shape.first() != Some(&n) || !per_item.is_multiple_of(self.output.dim) || per_item == 0 {
-                let expected = format!("{n} outputs of {} numbers", self.output.dim);
-                return Err(Error::file(
-                    &self.path,
-                    expected,
-                    format!("{shape:?}"),
-                    "check that it is an image encoder",
-                ));
+        self.encode_readable(pictures, |first, found, faults| {
+            match faults.into_iter().zip(&items[first..]).find_map(|(fault, item)| Some((fault?, item))) {
+                Some((fault, item)) => return Err(fault.of_item(item)),
+                None => vectors.slice_mut(s![first..first + found.nrows(), ..]).assign(&found),
             }
-            for (at, values) in values.chunks_exact(per_item).take(pictures.len()).enumerate() {
-                // A vision transformer without a pooled output: the first token is the class token.
-                let first = ndarray::ArrayView1::from(&values[..self.output.dim]);
-                if bad[at].is_none() {
-                    vectors.row_mut(from + at).assign(&first);
-                }
-            }
-            faults.extend(bad);
-        }
-        Ok((vectors, faults))
+            Ok(())
+        })?;
+        Ok(vectors)
     }
 
-    /// The network's input for `n` pictures, row-major; zeros for those that cannot be read or are not there.
-    fn pixels(&self, pictures: &[ImageSource], n: usize) -> (Vec<f32>, Vec<Option<Fault>>) {
-        let (height, width) = self.size;
-        let mut pixels = vec![0.0; n * 3 * height * width];
-        let faults = pixels
+    /// Encodes pictures batch by batch, each while the next is decoded. `each` gets the number of a batch's first picture,
+    /// its vectors `(pictures, dim)`, zeros where a picture cannot be read, and why it cannot.
+    pub(super) fn encode_readable(
+        &mut self,
+        pictures: &[ImageSource],
+        mut each: impl FnMut(usize, Array2<f32>, Vec<Option<Fault>>) -> Result<()>,
+    ) -> Result<()> {
+        let ImageEncoder { eye, network } = self;
+        let mut batches = pictures.chunks(eye.batch.unwrap_or(BATCH));
+        let mut first = 0;
+        let mut ready = batches.next().map(|batch| eye.look(batch));
+        while let Some(Pixels { shape, values, faults }) = ready {
+            let following = batches.next();
+            let look = || following.map(|batch| eye.look(batch));
+            let (vectors, next) = rayon::join(|| network.vectors(shape, values, &faults), look);
+            let seen = faults.len();
+            each(first, vectors?, faults)?;
+            first += seen;
+            ready = next;
+        }
+        Ok(())
+    }
+}
+
+impl Eye {
+    /// The network's input, row-major; zeros for pictures that cannot be read, and where the graph wants more of them.
+    fn look(&self, pictures: &[ImageSource]) -> Pixels {
+        let (n, (height, width)) = (self.batch.unwrap_or(pictures.len()), self.size);
+        let mut values = vec![0.0; n * 3 * height * width];
+        let faults = values
             .par_chunks_exact_mut(3 * height * width)
             .zip(pictures)
             .map(|(out, picture)| {
@@ -145,6 +155,34 @@ impl ImageEncoder {
                 decode(picture).and_then(prepare).err()
             })
             .collect();
-        (pixels, faults)
+        let shape = match self.layout {
+            Layout::ChannelsFirst => [n, 3, height, width],
+            Layout::ChannelsLast => [n, height, width, 3],
+        };
+        Pixels { shape, values, faults }
+    }
+}
+
+impl Network {
+    /// Vectors `(pictures, dim)` of a batch of the shape, zeros for those that have a fault.
+    fn vectors(&mut self, shape: [usize; 4], values: Vec<f32>, faults: &[Option<Fault>]) -> Result<Array2<f32>> {
+        let (n, dim) = (shape[0], self.output.dim);
+        let tensor = floats(&shape, values, self.element)
+            .map_err(|e| Error::file(&self.path, "a batch of pictures", e, "please report this"))?;
+        let inputs = vec![(self.input.clone(), tensor)];
+        let (shape, values) = run(&mut self.session, &self.path, inputs, &self.output)?;
+        let per_item = values.len() / n;
+        if shape.first() != Some(&n) || !per_item.is_multiple_of(dim) || per_item == 0 {
+            let expected = format!("{n} outputs of {dim} numbers");
+            return Err(Error::file(&self.path, expected, format!("{shape:?}"), "check that it is an image encoder"));
+        }
+        let mut vectors = Array2::zeros((faults.len(), dim));
+        for ((mut vector, values), fault) in vectors.rows_mut().into_iter().zip(values.chunks(per_item)).zip(faults) {
+            if fault.is_none() {
+                // A vision transformer without a pooled output: the first token is the class token.
+                vector.assign(&ArrayView1::from(&values[..dim]));
+            }
+        }
+        Ok(vectors)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use ort::session::Session;
 use tokenizers::{Encoding, NormalizerWrapper, Tokenizer, TruncationDirection, TruncationParams};
 
@@ -17,6 +17,8 @@ use crate::progress::Progress;
 /// Most texts of a batch, and most tokens, padding counted: long texts go in smaller batches.
 const BATCH_TEXTS: usize = 64;
 const BATCH_TOKENS: usize = 4_096;
+/// Texts that are sorted by length together.
+const WINDOW: usize = 2_048;
 
 /// What to choose about a text encoder's folder; by default nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,8 +32,22 @@ pub struct TextOptions {
 /// A sentence encoder: tokenizer, transformer graph, pooling.
 #[derive(Debug)]
 pub struct TextEncoder {
-    path: PathBuf,
+    reader: Reader,
+    network: Network,
+    truncated: usize,
+}
+
+/// Makes tokens of texts.
+#[derive(Debug)]
+struct Reader {
     tokenizer: Tokenizer,
+    prompt: String,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+struct Network {
+    path: PathBuf,
     settings: TextSettings,
     /// Tokens of the prompt that pooling leaves out.
     skip: usize,
@@ -39,7 +55,6 @@ pub struct TextEncoder {
     inputs: TextInputs,
     output: Output,
     head: Head,
-    truncated: usize,
 }
 
 impl TextEncoder {
@@ -87,12 +102,17 @@ impl TextEncoder {
         let pooled = if pooled_inside { "pooler_output" } else { "last_hidden_state" };
         let preferred = ["sentence_embedding", "text_embeds", pooled, "last_hidden_state", "token_embeddings"];
         let output = choose_output(&session, &path, &preferred)?;
-        Ok(TextEncoder { path, tokenizer, settings, skip, session, inputs, output, head, truncated: 0 })
+        let reader = Reader { tokenizer, prompt: settings.prompt.clone(), path: path.clone() };
+        Ok(TextEncoder {
+            reader,
+            network: Network { path, settings, skip, session, inputs, output, head },
+            truncated: 0,
+        })
     }
 
     /// Length of the vectors.
     pub fn dim(&self) -> usize {
-        if self.output.rank == 3 { self.output.dim * self.head.poolings.len() } else { self.output.dim }
+        self.network.dim()
     }
 
     /// How many texts so far were longer than the model reads.
@@ -100,35 +120,66 @@ impl TextEncoder {
         self.truncated
     }
 
-    /// Vectors `(texts, dim)` in the order of the texts. Texts run in batches of like length, so little is padding.
+    /// Vectors `(texts, dim)` in the order of the texts. Of some thousand texts at a time those of like length run
+    /// together, so little is padding, while the next thousands are cut into tokens.
     ///
     /// # Errors
     /// [`Error::File`] where the model refuses its input.
     pub fn encode(&mut self, texts: &[String], progress: &dyn Progress) -> Result<Array2<f32>> {
         progress.begin("encode text", Some(texts.len() as u64), "texts");
-        let prompt = &self.settings.prompt;
+        let mut vectors = Array2::zeros((texts.len(), self.dim()));
+        let TextEncoder { reader, network, truncated } = self;
+        let mut windows = texts.chunks(WINDOW);
+        let mut ready = windows.next().map(|window| reader.read(window));
+        for mut vectors in vectors.axis_chunks_iter_mut(Axis(0), WINDOW) {
+            let Some(encodings) = ready.take().transpose()? else { break };
+            let following = windows.next();
+            let read = || following.map(|window| reader.read(window));
+            let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, progress), read);
+            done?;
+            *truncated += encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty()).count();
+            ready = next;
+        }
+        progress.end();
+        Ok(vectors)
+    }
+}
+
+impl Reader {
+    fn read(&self, texts: &[String]) -> Result<Vec<Encoding>> {
+        let prompt = &self.prompt;
         let encodings = match prompt.is_empty() {
             true => self.tokenizer.encode_batch(texts.iter().map(String::as_str).collect(), true),
             false => self.tokenizer.encode_batch(texts.iter().map(|text| format!("{prompt}{text}")).collect(), true),
         };
-        let encodings = encodings.map_err(|e| {
-            Error::file(&self.path, "texts that the tokenizer reads", e, "check the tokenizer's folder")
-        })?;
-        self.truncated += encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty()).count();
-        let mut order: Vec<usize> = (0..texts.len()).collect();
+        encodings
+            .map_err(|e| Error::file(&self.path, "texts that the tokenizer reads", e, "check the tokenizer's folder"))
+    }
+}
+
+impl Network {
+    fn dim(&self) -> usize {
+        if self.output.rank == 3 { self.output.dim * self.head.poolings.len() } else { self.output.dim }
+    }
+
+    fn encode(
+        &mut self,
+        encodings: &[Encoding],
+        vectors: &mut ArrayViewMut2<f32>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let mut order: Vec<usize> = (0..encodings.len()).collect();
         order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].len()));
-        let mut vectors = Array2::zeros((texts.len(), self.dim()));
         let mut rest = &order[..];
         while let Some(&longest) = rest.first() {
             let most = self.inputs.texts.unwrap_or((BATCH_TOKENS / self.length(&encodings[longest])).max(1));
             let fits = most.min(self.inputs.texts.unwrap_or(BATCH_TEXTS)).min(rest.len());
             let (rows, later) = rest.split_at(fits);
-            self.encode_batch(&encodings, rows, &mut vectors)?;
+            self.encode_batch(encodings, rows, vectors)?;
             progress.advance(rows.len() as u64);
             rest = later;
         }
-        progress.end();
-        Ok(vectors)
+        Ok(())
     }
 
     /// Tokens of a batch, padding counted, whose longest text this is.
@@ -137,7 +188,7 @@ impl TextEncoder {
     }
 
     /// Encodes the rows, of which the first is the longest.
-    fn encode_batch(&mut self, encodings: &[Encoding], rows: &[usize], vectors: &mut Array2<f32>) -> Result<()> {
+    fn encode_batch(&mut self, encodings: &[Encoding], rows: &[usize], vectors: &mut ArrayViewMut2<f32>) -> Result<()> {
         let tokens: Vec<_> = rows.iter().map(|&at| (encodings[at].get_ids(), encodings[at].get_type_ids())).collect();
         let n = self.inputs.texts.unwrap_or(rows.len());
         let batch = TextBatch::new(&tokens, n, self.length(&encodings[rows[0]]), &self.settings);

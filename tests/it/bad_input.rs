@@ -692,12 +692,7 @@ const TRAIN: &[Case] = &[
     Case("wrong type in TOML", "train @x.npy --out @o --config @type.toml", 1, &["type.toml", "three"]),
     Case("no TOML", "train @x.npy --out @o --config @no.toml", 1, &["no.toml"]),
     Case("unknown device", "train @x.npy --out @o --codebook-size 4 --device tpu", 2, &["cuda:N"]),
-    Case(
-        "other modality",
-        "train @x.npy --out @o --codebook-size 4 --weight text=1",
-        2,
-        &["setting weight", "text"],
-    ),
+    Case("other modality", "train @x.npy --out @o --codebook-size 4 --weight text=1", 2, &["setting weight", "text"]),
     Case("NaN in training", "train @nan.npy --out @o --codebook-size 2", 1, &["row 2"]),
 ];
 
