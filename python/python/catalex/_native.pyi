@@ -44,8 +44,8 @@ class TokenIds:
         """Id of a code; `IndexError` where there is no such code."""
     def code_of(self, id: int) -> tuple[int, int] | None:
         """Level and code of an id; none for other words."""
-    def __eq__(self, other: object) -> bool: ...
-    def __ne__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Subset:
@@ -90,7 +90,7 @@ class Trie:
         """The rows of the items whose IDs begin with these codes, in the order of their codes."""
     def contains(self, codes: Sequence[int]) -> bool:
         """Whether an item has this ID."""
-    def __contains__(self, codes: Sequence[int]) -> bool: ...
+    def __contains__(self, codes: Sequence[int], /) -> bool: ...
     def subset(
         self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64] | Sequence[int], *, invert: bool = False
     ) -> Subset:
