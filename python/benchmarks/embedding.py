@@ -1,4 +1,4 @@
-"""Encoding as a whole command: `catalex embed` beside a plain Python loop over the same ONNX Runtime, models and threads.
+"""Encoding as a whole command: `catalex embed` beside a plain Python loop over the same ONNX Runtime, models, threads.
 
 The loop cuts texts into tokens with the tokenizers library, sorts them by length and runs them in batches; pictures it
 opens, resizes and crops with Pillow, in batches too. Both are timed from start to exit, in turn, round after round.
@@ -68,7 +68,7 @@ def loop_pictures(catalog: Path, folder: Path, out: Path, threads: int) -> None:
     paths = [json.loads(line)["image"] for line in catalog.read_text(encoding="utf-8").splitlines()]
     model = session(folder, threads)
     name = model.get_inputs()[0].name
-    mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+    mean, std = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)
     vectors = []
     for start in range(0, len(paths), BATCH):
         batch = []

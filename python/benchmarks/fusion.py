@@ -74,7 +74,7 @@ def hidden(features: pa.Table, modality: str, rows: list[int]) -> pa.Table:
 
 def first_codes(catalex: Path, features: Path, model: Path, out: Path) -> list[int]:
     """As the model gives them, before collisions are resolved."""
-    command = [catalex, "tokenize", features, "--model", model, "--out", out, "--collisions", "keep"]
+    command: list[str | Path] = [catalex, "tokenize", features, "--model", model, "--out", out, "--collisions", "keep"]
     subprocess.run(command, check=True)
     return [codes[0] for codes in pq.read_table(out)["codes"].to_pylist()]
 
@@ -88,7 +88,17 @@ def measure(catalex: Path, name: str, cache: Path, flags: list[str]) -> None:
     table = embedded(catalex, catalog.path, features, arguments)
     model, tokens = cache / f"{name}-fused", cache / "tokens.parquet"
     subprocess.run([catalex, "train", features, "--out", model, "--force", *flags], check=True)
-    inspect = [catalex, "inspect", model, "--features", features, "--catalog", catalog.path, "--id", "id"]
+    inspect: list[str | Path] = [
+        catalex,
+        "inspect",
+        model,
+        "--features",
+        features,
+        "--catalog",
+        catalog.path,
+        "--id",
+        "id",
+    ]
     printed = subprocess.run([*inspect, "--label", catalog.label, "--json"], check=True, capture_output=True).stdout
     near = json.loads(printed)["labels"]["neighbours"]
     shares = ", ".join(f"{way['by']} {way['share']:.4f}" for way in near["shares"])

@@ -8,10 +8,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="THE RECOMMENDER EXAMPLE IS NOT TESTED: torch is not installed here")
 
 from recommender.baselines import popularity, recall_and_ndcg, transitions  # noqa: E402  after the check for torch
-from recommender.decoding import Tree, credited, recommend  # noqa: E402
+from recommender.decoding import credited, recommend  # noqa: E402
 from recommender.histories import Histories  # noqa: E402
 from recommender.model import Decoder, Size  # noqa: E402
 from recommender.training import train  # noqa: E402
+from recommender.tree import Tree  # noqa: E402
 
 ITEMS, SIZES = 60, [8, 8]
 

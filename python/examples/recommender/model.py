@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .tree import Tree
+
 
 @dataclass(frozen=True)
 class Size:
@@ -102,15 +104,25 @@ class Decoder(nn.Module):  # type: ignore[misc]
         """Scores of each code of a level, `(..., codes)`, where that level's token comes next."""
         return said @ self.tokens.weight[self.ends[level] : self.ends[level + 1]].T
 
-    def loss(self, tokens: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens `(batch, length)`, each told from those before it, without padding."""
-        said, _ = self(tokens[:, :-1])
+    def loss(self, tokens: Tensor, tree: Tree) -> Tensor:
+        """Mean cross-entropy of the tokens `(batch, length)`, each told from those before it, without padding.
+
+        A code is told among those with which some item goes on, as in decoding: which codes follow which need not be
+        learned.
+        """
+        said, _ = self._read(tokens[:, :-1], torch.arange(tokens.shape[1] - 1), None, None)
+        items = tokens.view(len(tokens), -1, self.levels)
+        prefix = items.new_zeros(items.shape[:2])
         lost, counted = said.new_zeros(()), 0
-        for level in range(self.levels):
-            begin = level - 1 if level else self.levels - 1
-            target = tokens[:, begin + 1 :: self.levels]
-            there = target != self.padding
-            scores = self.scores(said[:, begin :: self.levels][there], level)
-            lost = lost + functional.cross_entropy(scores, target[there] - self.ends[level], reduction="sum")
-            counted += len(scores)
+        for level, table in enumerate(tree.next):
+            # The first token of all has nothing before it.
+            before = said[:, self.levels - 1 :: self.levels] if level == 0 else said[:, level - 1 :: self.levels]
+            codes, at = (items[:, 1:, level], prefix[:, 1:]) if level == 0 else (items[:, :, level], prefix)
+            there = codes != self.padding
+            code = codes[there] - self.ends[level]
+            scores = self.scores(before[there], level).masked_fill(table[at[there]] < 0, -torch.inf)
+            lost = lost + functional.cross_entropy(scores, code, reduction="sum")
+            counted += len(code)
+            own = (items[:, :, level] - self.ends[level]).clamp(0, table.shape[1] - 1)
+            prefix = table[prefix, own].clamp_min(0)
         return lost / max(counted, 1)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from .baselines import recall_and_ndcg
-from .decoding import Tree, credited, recommend
+from .decoding import credited, recommend
 from .histories import Histories, Rows
 from .model import Decoder, Size
+from .tree import Tree
 
 BATCH = 128
 VALIDATED = 3
@@ -67,7 +68,7 @@ def train(
         model.train()
         rows = tokens_of(windows(data.training(), size.history, rng), words, size.history + 1, model.padding)
         for batch in rows[torch.from_numpy(rng.permutation(len(rows)))].split(BATCH):
-            loss = model.loss(batch)
+            loss = model.loss(batch, tree)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
