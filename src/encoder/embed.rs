@@ -3,19 +3,20 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Axis, s};
 use serde::{Deserialize, Serialize};
 
+use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
-use crate::catalog::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
+use crate::catalog::{CatalogReader, CatalogSpec, ItemBatch};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
 use crate::item_ids::{IdFault, ItemIds};
 use crate::progress::Progress;
 
 /// Names of the modalities.
-const TEXT: &str = "text";
-const IMAGE: &str = "image";
+pub(super) const TEXT: &str = "text";
+pub(super) const IMAGE: &str = "image";
 
 /// What to do about a picture that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -267,50 +268,6 @@ fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
     }
 }
 
-fn text_modality(encoder: &mut TextEncoder, texts: Vec<Vec<String>>, progress: &dyn Progress) -> Result<Modality> {
-    let mut means = Means::new(texts.len(), encoder.dim());
-    let rows: Vec<usize> =
-        texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
-    let passages: Vec<String> = texts.into_iter().flatten().collect();
-    if !passages.is_empty() {
-        for (vector, &row) in encoder.encode(&passages, progress)?.rows().into_iter().zip(&rows) {
-            means.add(row, vector);
-        }
-    }
-    Ok(means.modality(TEXT))
-}
-
-fn image_modality(
-    encoder: &mut ImageEncoder,
-    item_ids: &ItemIds,
-    images: Vec<Vec<ImageSource>>,
-    on_bad_image: OnBadImage,
-    progress: &dyn Progress,
-) -> Result<(Modality, Vec<BadImage>)> {
-    let mut means = Means::new(item_ids.len(), encoder.dim());
-    let mut bad_images = Vec::new();
-    let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
-    let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
-    encoder.encode_readable(&pictures, |first, vectors, faults| {
-        let places = &places[first..first + faults.len()];
-        for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
-            match fault {
-                None => means.add(at, vector),
-                Some(fault) if on_bad_image == OnBadImage::Error => return Err(fault.of_item(&item_ids.text(at))),
-                Some(fault) => bad_images.push(BadImage {
-                    item_id: item_ids.text(at),
-                    expected: fault.expected,
-                    got: fault.got,
-                    left_out: false,
-                }),
-            }
-        }
-        progress.advance(places.len() as u64);
-        Ok(())
-    })?;
-    Ok((means.modality(IMAGE), bad_images))
-}
-
 fn nobody_has(modality: &str, help: &str) -> Error {
     Error::data(format!("modality {modality}"), "at least one item that has it", "none", help)
 }
@@ -377,34 +334,5 @@ impl Progress for Inner<'_> {
     fn end(&self) {}
     fn warn(&self, message: &str) {
         self.0.warn(message);
-    }
-}
-
-/// Means of the vectors of each item.
-struct Means {
-    sums: Array2<f32>,
-    counts: Vec<u32>,
-}
-
-impl Means {
-    fn new(items: usize, dim: usize) -> Self {
-        Means { sums: Array2::zeros((items, dim)), counts: vec![0; items] }
-    }
-
-    fn add(&mut self, row: usize, vector: ndarray::ArrayView1<f32>) {
-        let mut sum = self.sums.row_mut(row);
-        sum += &vector;
-        self.counts[row] += 1;
-    }
-
-    fn modality(mut self, name: &str) -> Modality {
-        for (mut sum, &count) in self.sums.rows_mut().into_iter().zip(&self.counts).filter(|(_, count)| **count > 1) {
-            sum /= count as f32;
-        }
-        Modality {
-            name: name.into(),
-            present: self.counts.iter().map(|&count| count > 0).collect(),
-            vectors: self.sums,
-        }
     }
 }

@@ -11,6 +11,7 @@ mod folder;
 mod hub;
 mod image;
 mod image_settings;
+mod modalities;
 mod parts;
 mod pooling;
 mod preprocess;

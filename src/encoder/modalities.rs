@@ -1,0 +1,93 @@
+//! Texts and pictures of items as modalities: a vector an item, the mean where it has several.
+
+use ndarray::{Array2, ArrayView1};
+
+use super::embed::{BadImage, IMAGE, OnBadImage, TEXT};
+use super::{ImageEncoder, TextEncoder};
+use crate::catalog::ImageSource;
+use crate::error::Result;
+use crate::features::Modality;
+use crate::item_ids::ItemIds;
+use crate::progress::Progress;
+
+/// Of the passages of each item; an item without any lacks the modality.
+pub(super) fn text_modality(
+    encoder: &mut TextEncoder,
+    texts: Vec<Vec<String>>,
+    progress: &dyn Progress,
+) -> Result<Modality> {
+    let mut means = Means::new(texts.len(), encoder.dim());
+    let rows: Vec<usize> =
+        texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
+    let passages: Vec<String> = texts.into_iter().flatten().collect();
+    if !passages.is_empty() {
+        for (vector, &row) in encoder.encode(&passages, progress)?.rows().into_iter().zip(&rows) {
+            means.add(row, vector);
+        }
+    }
+    Ok(means.modality(TEXT))
+}
+
+/// Of the pictures of each item, and those that cannot be read.
+///
+/// # Errors
+/// [`crate::Error::Item`] for the first of these, where they are errors.
+pub(super) fn image_modality(
+    encoder: &mut ImageEncoder,
+    item_ids: &ItemIds,
+    images: Vec<Vec<ImageSource>>,
+    on_bad_image: OnBadImage,
+    progress: &dyn Progress,
+) -> Result<(Modality, Vec<BadImage>)> {
+    let mut means = Means::new(item_ids.len(), encoder.dim());
+    let mut bad_images = Vec::new();
+    let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
+    let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
+    encoder.encode_readable(&pictures, |first, vectors, faults| {
+        let places = &places[first..first + faults.len()];
+        for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
+            match fault {
+                None => means.add(at, vector),
+                Some(fault) if on_bad_image == OnBadImage::Error => return Err(fault.of_item(&item_ids.text(at))),
+                Some(fault) => bad_images.push(BadImage {
+                    item_id: item_ids.text(at),
+                    expected: fault.expected,
+                    got: fault.got,
+                    left_out: false,
+                }),
+            }
+        }
+        progress.advance(places.len() as u64);
+        Ok(())
+    })?;
+    Ok((means.modality(IMAGE), bad_images))
+}
+
+/// Means of the vectors of each item.
+struct Means {
+    sums: Array2<f32>,
+    counts: Vec<u32>,
+}
+
+impl Means {
+    fn new(items: usize, dim: usize) -> Self {
+        Means { sums: Array2::zeros((items, dim)), counts: vec![0; items] }
+    }
+
+    fn add(&mut self, row: usize, vector: ArrayView1<f32>) {
+        let mut sum = self.sums.row_mut(row);
+        sum += &vector;
+        self.counts[row] += 1;
+    }
+
+    fn modality(mut self, name: &str) -> Modality {
+        for (mut sum, &count) in self.sums.rows_mut().into_iter().zip(&self.counts).filter(|(_, count)| **count > 1) {
+            sum /= count as f32;
+        }
+        Modality {
+            name: name.into(),
+            present: self.counts.iter().map(|&count| count > 0).collect(),
+            vectors: self.sums,
+        }
+    }
+}
