@@ -4,7 +4,8 @@
     make benchmark-collisions                      the emoji, and WordNet's nouns where Debian's wordnet-base is
     make benchmark-collisions PRODUCTS=FILE.jsonl  a catalog of products as well
 
-One model is trained on all items of a set, with default settings; each way starts from its codes.
+One model is trained on all items of a set, without keeping them apart (`--separation 0`; by default hardly any would be
+left to move); each way starts from its codes. Further flags go to `catalex train`.
 """
 
 from __future__ import annotations
@@ -69,11 +70,11 @@ def row(name: str, outcome: Outcome, before: Codes, truth: Neighbours) -> str:
     return "| " + " | ".join([*cells, f"{seconds:.1f} s"]) + " |"
 
 
-def table(catalex: Path, data: Data) -> None:
+def table(catalex: Path, data: Data, flags: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         features = data.features(np.arange(len(data.vectors)), Path(folder) / "x.parquet")
         model_folder = Path(folder) / "model"
-        subprocess.run([catalex, "train", features, "--out", model_folder, *data.weighed()], check=True)
+        subprocess.run([catalex, "train", features, "--out", model_folder, *data.weighed(), *flags], check=True)
         model = FrozenModel(model_folder)
         raw = np.concatenate(
             [np.array(data.raw[name].to_pylist(), np.float32) for name in data.raw.column_names if name != "item_id"], 1
@@ -115,14 +116,15 @@ def main() -> None:
     parser.add_argument("catalex", type=Path, help="the built binary")
     parser.add_argument("--cache", type=Path, required=True, help="where encoded vectors are kept")
     parser.add_argument("--products", type=Path, help="a JSON Lines catalog of products")
-    options = parser.parse_args()
+    options, given = parser.parse_known_args()
+    flags = ["--separation", "0", *given]
     models = Path(os.environ["CATALEX_MODELS"])
     options.cache.mkdir(parents=True, exist_ok=True)
-    table(options.catalex, emoji(options.catalex, models, options.cache))
+    table(options.catalex, emoji(options.catalex, models, options.cache), flags)
     if options.products:
-        table(options.catalex, products(options.catalex, models, options.cache, options.products))
+        table(options.catalex, products(options.catalex, models, options.cache, options.products), flags)
     if WORDNET.is_file():
-        table(options.catalex, wordnet(options.catalex, models, options.cache))
+        table(options.catalex, wordnet(options.catalex, models, options.cache), flags)
     else:
         print("benchmark: SKIPPED wordnet: its data is not here", file=sys.stderr)
 

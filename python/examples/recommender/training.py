@@ -60,7 +60,9 @@ def train(
     words = torch.from_numpy(codes.astype(np.int64) + offsets)
     tree = Tree(codes.astype(np.int64), codebook_sizes)
     model = Decoder(size, codebook_sizes)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=LEARNING_RATE, weight_decay=0.02, betas=(0.9, 0.98), fused=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=epochs * (len(data.users) // BATCH + 1), pct_start=0.1
     )
