@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions check lint-rust lint-python test test-rust test-python clean
+.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions notebooks check lint-rust lint-python test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -51,6 +51,10 @@ build: setup-build ## build the release binary; the last line printed is its pat
 wheel: setup ## build the Python package's wheel; the last line printed is its path
 	@$(ENV); $(WITHOUT_LIBTORCH) scripts/wheel.sh "$$CATALEX_VENV/bin/maturin" target/wheels
 
+notebooks: setup build ## run the notebooks of docs/notebooks anew and keep what they show
+	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
+	@$(ENV); PATH="$$CARGO_TARGET_DIR/release:$$PATH" "$$CATALEX_VENV/bin/python" scripts/run_notebooks.py
+
 check: setup lint-rust lint-python ## formatting and lints, Rust and Python, every feature set
 
 setup: ## bring in all that build, demo and tests need (quick when it is there)
@@ -74,7 +78,7 @@ lint-rust:
 
 lint-python:
 	@echo "check: ruff, mypy" >&2
-	@$(ENV); cd python; "$$CATALEX_VENV/bin/ruff" format --quiet --check . ../scripts; "$$CATALEX_VENV/bin/ruff" check --quiet . ../scripts
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/ruff" format --quiet --check . ../scripts ../docs/notebooks; "$$CATALEX_VENV/bin/ruff" check --quiet . ../scripts ../docs/notebooks
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/mypy" --no-error-summary
 
 test-rust:

@@ -297,7 +297,7 @@ class TestVenv(Venv):
     def __init__(self) -> None:
         requirements = PYTHON / "requirements-test.txt"
         alone = PYTHON / "requirements-test-alone.txt"
-        super().__init__("the Python test environment", "venv", requirements, 2_600_000_000, alone)
+        super().__init__("the Python test environment", "venv", requirements, 2_800_000_000, alone)
         self.compiled = PYTHON / "requirements-test-compiled.txt"
         self.torch: Wheel | None = None
         if (platform.system(), platform.machine()) == ("Linux", "x86_64"):

@@ -20,6 +20,14 @@ def test_figures_are_those_of_inspect(shop: Shop) -> None:
     assert full["neighbours"]["recall"] > 0.1 and full["reconstruction"]["before_resolution"] < 0.5
     for given in (features, shop.vectors, catalex.Features(features), shop.vectors.astype("f8")):
         assert catalex.evaluate(shop.table, model=shop.tokenizer, features=given) == full
+    shown = catalex.evaluate(shop.table, model=shop.tokenizer, features=features)._repr_html_()
+    assert (
+        f"{full['neighbours']['recall']:.1%} of 10" in shown
+        and f"{full['reconstruction']['after_resolution']:.3f}" in shown
+    )
+    shown = catalex.evaluate(shop.table)._repr_html_()
+    assert f"<caption>{ITEMS} items</caption>" in shown and shown.count("codes in use") == LEVELS
+    assert "neighbours" not in shown
 
 
 def test_labels_are_compared_with_prefixes(shop: Shop) -> None:

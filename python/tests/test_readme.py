@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import BLOCK, README, ROOT, QuickStart
 
-PAGES = [README, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+PAGES = [README, ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
 
 
 def test_every_block_was_run(quick_start: QuickStart) -> None:
@@ -45,6 +45,13 @@ def test_lookup_finds_the_dog_and_its_neighbours(quick_start: QuickStart) -> Non
     assert quick_start.output_of("AutoTokenizer").strip() == semantic_id, "Python reads the same ID"
 
 
+def test_python_looks_items_up(quick_start: QuickStart, index: Path) -> None:
+    semantic_id, items, dog = quick_start.output_of("import catalex").splitlines()
+    assert re.fullmatch(r"<a_\d+><b_\d+><c_\d+>", semantic_id)
+    assert items.count("'item-") == 5
+    assert dog == quick_start.output_of("AutoTokenizer").strip()
+
+
 def test_a_matrix_gets_a_model_a_table_and_a_vocabulary(quick_start: QuickStart) -> None:
     target = quick_start.folder / "target"
     table = pq.read_table(target / "x-tokens.parquet")
@@ -62,7 +69,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if link.startswith("https://"):

@@ -146,9 +146,11 @@ def test_bars_show_stage_rate_and_figures(capsys: pytest.CaptureFixture[str]) ->
         return Handle()
 
     notebook = NotebookBar(display)
-    for event in events:
+    early = {"event": "end", "stage": "train", "done": 3, "total": 4, "unit": "epochs"}
+    for event in [*events, *events[:2], early]:
         notebook(event)
-    assert [re.findall(r'value="([\d.]+)"', cell) for cell in cells] == [["0.000"], ["0.500"], ["1.000"]]
+    # Training that was over early is over.
+    assert re.findall(r'value="([\d.]+)"', "".join(cells)) == ["0.000", "0.500", "1.000"] * 2
     with pytest.warns(UserWarning, match="careful"):
         bar({"event": "warning", "message": "careful"})
     with pytest.raises(catalex.ConfigError, match='expected "auto", "bar", "none" or a function'):

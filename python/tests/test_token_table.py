@@ -48,6 +48,16 @@ def test_items_ids_and_prefixes_find_each_other(shop: Shop) -> None:
         prefix = semantic_id.split(">")[0] + ">"
         printed = [int(line.split("\t")[1]) for line in done("lookup", tokens, prefix).splitlines()]
         assert table.items(prefix) == printed == table.items(table.codes[item, :1])
+        assert table.lookup(item, levels=1) == prefix and table.lookup(item, levels=LEVELS) == semantic_id
+    for levels in (1, LEVELS):
+        groups = table.prefixes(levels)
+        assert [item for items in groups.values() for item in items] == table.items()
+        assert all(items == table.items(prefix) for prefix, items in list(groups.items())[:9])
+        assert len(groups) == len(np.unique(table.codes[:, :levels], axis=0))
+    with pytest.raises(catalex.InputError, match="levels: expected 1 to 3, got 4; ask for"):
+        table.lookup(7, levels=4)
+    with pytest.raises(catalex.InputError, match="levels: expected 1 to 3, got 0"):
+        table.prefixes(0)
     assert len(table.items()) == ITEMS
     assert 7 in table and 1500 not in table and "x" not in table
     assert dict(table)[7] == table.lookup(7)

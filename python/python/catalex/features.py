@@ -9,6 +9,7 @@ from typing import Any
 
 from . import _native
 from ._arrays import flags, item_ids, modalities, refuse
+from ._html import table
 
 
 class Features:
@@ -63,6 +64,9 @@ class Features:
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {dim}" for name, dim in self._native.shapes)
         return f"Features({len(self)} items; {shapes})"
+
+    def _repr_html_(self) -> str:
+        return table(f"Features: {len(self)} items", {name: f"{dim} numbers" for name, dim in self._native.shapes})
 
 
 def of(data: Any, shapes: Sequence[tuple[str, int]] | None = None, **names: Any) -> Features:

@@ -52,7 +52,9 @@ class Stage:
         if event["stage"] != self.name or event["event"] == "begin":
             self.name, self._began = event["stage"], time.monotonic()
         done, total, took = event["done"], event["total"], time.monotonic() - self._began
-        share = min(1.0, done / total) if total else None
+        ended = event["event"] == "end"
+        # Training may have been over before its time.
+        share = None if not total else 1.0 if ended else min(1.0, done / total)
         parts = [f"{done:,}/{total:,} {event['unit']}" if total else f"{done:,} {event['unit']}"]
         if done and took > 1:
             parts.append(f"{done / took:,.1f}/s")

@@ -14,6 +14,7 @@ from . import _native
 from ._arrays import codes as as_codes
 from ._arrays import floats, refuse
 from ._arrays import item_ids as as_item_ids
+from ._html import table as html_table
 from .features import Features
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
@@ -30,6 +31,24 @@ class Resolution(NamedTuple):
     """Which items `(n,)` were moved."""
     report: dict[str, Any]
     """What it took: items moved, added distortion, and so on."""
+
+
+class Figures(dict[str, Any]):
+    """What `evaluate` gives: a dictionary, of which a notebook shows the main figures."""
+
+    def _repr_html_(self) -> str:
+        rows = {"distinct IDs": self["distinct_ids"]}
+        if self["collisions"] is not None:
+            rows["moved to make them so"] = self["collisions"]["moved"]
+        rows |= {f"codes in use, level {u['level']}": f"{u['used']} of {u['codes']}" for u in self["usage"]}
+        rows["prefixes by depth"] = ", ".join(map(str, self["distinct_prefixes"]))
+        if self["reconstruction"] is not None:
+            rows["relative error"] = f"{self['reconstruction']['after_resolution']:.3f}"
+        if self["neighbours"] is not None:
+            found = self["neighbours"]
+            text = f"{found['recall']:.1%} of {found['neighbours']} ({found['recall_by_chance']:.1%} by chance)"
+            rows["neighbours found by prefix"] = text
+        return html_table(f"{self['items']} items", rows)
 
 
 def resolve_collisions(
@@ -61,7 +80,7 @@ def evaluate(
     features: Any = None,
     labels: Sequence[str] | None = None,
     label: str = "label",
-) -> dict[str, Any]:
+) -> Figures:
     """The figures of a token table: what `catalex inspect --json` prints.
 
     With the model and the features that gave the table also reconstruction error and how well prefixes keep neighbours
@@ -76,8 +95,7 @@ def evaluate(
         source = model._features(features, item_ids=ids)._native
     names = None if labels is None else [str(name) for name in labels]
     native = None if model is None else model._native
-    figures: dict[str, Any] = json.loads(_native.evaluate(table._native, native, source, names, label))
-    return figures
+    return Figures(json.loads(_native.evaluate(table._native, native, source, names, label)))
 
 
 def _is_matrix(data: Any) -> bool:

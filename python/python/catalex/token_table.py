@@ -13,6 +13,7 @@ import numpy.typing as npt
 from . import _native
 from ._arrays import codes as as_codes
 from ._arrays import item_ids as as_item_ids
+from ._arrays import refuse
 from ._html import table
 
 if TYPE_CHECKING:
@@ -124,9 +125,26 @@ class TokenTable:
         report = self._native.report_json
         return None if report is None else json.loads(report)
 
-    def lookup(self, item: ItemId) -> str:
-        """The semantic ID of an item."""
-        return self._native.semantic_id(self._native.row(str(item)))
+    def lookup(self, item: ItemId, *, levels: int | None = None) -> str:
+        """The semantic ID of an item, or its first `levels` tokens: a prefix that `items` takes."""
+        semantic_id = self._native.semantic_id(self._native.row(str(item)))
+        if levels is None:
+            return semantic_id
+        codes = _native.parse_ids([semantic_id], self.codebook_sizes, self.token_format)
+        return self._prefixes(codes, levels)[0]
+
+    def prefixes(self, levels: int = 1) -> dict[str, list[int] | list[str]]:
+        """The items under each prefix of so many tokens, in the order of their codes."""
+        rows, ids = self.rows(), self.item_ids
+        groups: dict[str, list[Any]] = {}
+        for row, prefix in zip(rows.tolist(), self._prefixes(self.codes[rows], levels), strict=True):
+            groups.setdefault(prefix, []).append(ids[row])
+        return groups
+
+    def _prefixes(self, codes: npt.NDArray[np.uint16], levels: int) -> list[str]:
+        if levels not in range(1, self.levels + 1):
+            raise refuse("levels", f"1 to {self.levels}", repr(levels), "ask for as many as IDs have, or fewer")
+        return _native.semantic_ids(np.ascontiguousarray(codes[:, :levels]), self.token_format)
 
     def items(self, prefix: str | Sequence[int] | npt.NDArray[Any] = "") -> list[int] | list[str]:
         """The items under a semantic ID or a prefix of one, as text or as codes, in the order of their codes."""
