@@ -9,11 +9,11 @@ use catalex::features::{Block, Blocks, FeatureFile, FeatureSource, Features as W
 use catalex::index::{FEATURES, Index};
 use catalex::item_ids::IdFault;
 use catalex::{Error, ItemIds};
-use ndarray::s;
+use ndarray::{Array2, s};
 use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::{Matrix, view};
+use crate::arrays::{Matrix, to_numpy, view};
 use crate::arrow_io;
 use crate::errors::{mismatch, to_py};
 use crate::work;
@@ -98,6 +98,48 @@ impl Features {
     #[getter]
     fn shapes(&self) -> Vec<(String, usize)> {
         self.inner.shapes()
+    }
+
+    /// The items' ids, in their order.
+    fn item_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let source = self.inner.clone();
+        let ids = work::long(py, move |_| {
+            let mut all: Option<ItemIds> = None;
+            for block in source.all()? {
+                let more = block?.features.item_ids().clone();
+                match &mut all {
+                    None => all = Some(more),
+                    // One source has ids of one type.
+                    Some(all) => drop(all.append(more)),
+                }
+            }
+            Ok(all.unwrap_or_else(|| ItemIds::row_numbers(0)))
+        })?;
+        to_list(py, &ids)
+    }
+
+    /// Vectors `(n, dim)` of a modality, NaN where an item lacks it.
+    fn vectors<'py>(&self, py: Python<'py>, modality: &str) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let shapes = self.inner.shapes();
+        let Some(at) = shapes.iter().position(|(name, _)| name == modality) else {
+            let names: Vec<_> = shapes.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(mismatch("modality", &format!("one of {}", names.join(", ")), modality, "check its spelling"));
+        };
+        let (source, dim) = (self.inner.clone(), shapes[at].1);
+        let vectors = work::long(py, move |_| {
+            let mut all = Array2::from_elem((source.rows(), dim), f32::NAN);
+            for block in source.all()? {
+                let block = block?;
+                let modality = &block.features.modalities()[at];
+                for (row, &present) in modality.present.iter().enumerate() {
+                    if present {
+                        all.row_mut(block.first_row + row).assign(&modality.vectors.row(row));
+                    }
+                }
+            }
+            Ok(all)
+        })?;
+        to_numpy(py, vectors)
     }
 
     fn __len__(&self) -> usize {

@@ -143,6 +143,27 @@ def test_modalities_go_by_name(shop: Shop) -> None:
     assert (np.flatnonzero((without != codes).any(1)) == [7]).all()
 
 
+def test_features_are_given_back(shop: Shop, tmp_path: Path) -> None:
+    ids = [f"item-{row}" for row in range(ITEMS)]
+    both = {"text": shop.vectors[:, :4], "image": shop.vectors[:, 4:]}
+    present = np.ones((ITEMS, 2), bool)
+    present[[3, 9], 1] = False
+    features = catalex.Features(both, item_ids=ids, present=present)
+    features.write(tmp_path / "f.parquet")
+    for given in (features, catalex.Features(tmp_path / "f.parquet"), catalex.Features._whole(tmp_path / "f.parquet")):
+        assert given.item_ids == ids
+        np.testing.assert_array_equal(given.vectors("text"), both["text"])
+        image = given.vectors("image")
+        assert np.isnan(image[~present[:, 1]]).all()
+        np.testing.assert_array_equal(image[present[:, 1]], both["image"][present[:, 1]])
+        side_by_side = np.hstack([given.vectors(name) for name in given.modalities])
+        np.testing.assert_array_equal(given.vectors(), side_by_side)
+        with pytest.raises(catalex.InputError, match=r"modality: expected one of .*, got txt; check its spelling"):
+            given.vectors("txt")
+    assert catalex.Features(shop.vectors).item_ids == list(range(ITEMS))
+    assert "text</th>" in features._repr_html_() and "4 numbers" in features._repr_html_()
+
+
 def test_nothing_is_encoded_to_nothing(shop: Shop) -> None:
     assert shop.tokenizer.encode(np.zeros((0, DIM), "f4")).shape == (0, LEVELS)
     assert shop.tokenizer.decode(np.zeros((0, LEVELS), int)).shape == (0, DIM)

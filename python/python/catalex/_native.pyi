@@ -223,6 +223,10 @@ class Features:
     @property
     def shapes(self) -> list[tuple[str, int]]:
         """Name and length of the vectors of each modality."""
+    def item_ids(self) -> list[int] | list[str]:
+        """The items' ids, in their order."""
+    def vectors(self, modality: str) -> npt.NDArray[np.float32]:
+        """Vectors `(n, dim)` of a modality, NaN where an item lacks it."""
     def write(self, path: _Path, *, force: bool = False) -> None:
         """Writes them as Parquet."""
     def __len__(self) -> int: ...

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from . import _native
 from ._arrays import flags, item_ids, modalities, refuse
 from ._html import table
@@ -53,6 +56,17 @@ class Features:
     def modalities(self) -> dict[str, int]:
         """Length of the vectors of each modality."""
         return dict(self._native.shapes)
+
+    @property
+    def item_ids(self) -> list[int] | list[str]:
+        """The items' ids, in their order."""
+        return self._native.item_ids()
+
+    def vectors(self, modality: str | None = None) -> npt.NDArray[np.float32]:
+        """Vectors `(n, dim)` of a modality, or of all side by side; NaN where an item lacks one. A copy, in memory."""
+        if modality is not None:
+            return self._native.vectors(modality)
+        return np.concatenate([self._native.vectors(name) for name in self.modalities], axis=1)
 
     def write(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Writes them as Parquet, which `catalex train` and all else read."""
