@@ -297,8 +297,9 @@ class TestVenv(Venv):
     def __init__(self) -> None:
         requirements = PYTHON / "requirements-test.txt"
         alone = PYTHON / "requirements-test-alone.txt"
-        super().__init__("the Python test environment", "venv", requirements, 2_600_000_000, alone)
+        super().__init__("the Python test environment", "venv", requirements, 4_100_000_000, alone)
         self.compiled = PYTHON / "requirements-test-compiled.txt"
+        self.spark = PYTHON / "requirements-test-spark.txt"
         self.torch: Wheel | None = None
         if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
             self.torch = torch_wheel(f"{sys.version_info.major}.{sys.version_info.minor}")
@@ -306,7 +307,7 @@ class TestVenv(Venv):
 
     def _stamp(self) -> str:
         laid_in = self.torch.sha256 + (SCRIPTS / "setup_torch.py").read_text(encoding="utf-8") if self.torch else ""
-        laid_in += self.compiled.read_text(encoding="utf-8")
+        laid_in += self.compiled.read_text(encoding="utf-8") + self.spark.read_text(encoding="utf-8")
         return super()._stamp() + hashlib.sha256(laid_in.encode()).hexdigest() + "\n"
 
     def before_packages(self, cache: Path, site_packages: Path) -> None:
@@ -320,13 +321,17 @@ class TestVenv(Venv):
                 disk_error(error, site_packages)
 
     def after_packages(self, folder: Path) -> None:
-        say("compiling llama.cpp, some minutes (once: pip keeps what it has built)")
-        options = ["--no-binary", "llama-cpp-python", "--no-deps"]
         # Any processor of this kind can run it, and pictures are not asked about.
         environment = {**os.environ, "CMAKE_ARGS": "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"}
-        done = self._pip(folder, self.compiled, options, environment)
+        self._packed(folder, "compiling llama.cpp", self.compiled, "llama-cpp-python", environment)
+        self._packed(folder, "packing Spark", self.spark, "pyspark", dict(os.environ))
+
+    def _packed(self, folder: Path, doing: str, requirements: Path, package: str, environment: dict[str, str]) -> None:
+        """A package of which there is no wheel, and without which tests are skipped."""
+        say(f"{doing}, some minutes (once: pip keeps what it has built)")
+        done = self._pip(folder, requirements, ["--no-binary", package, "--no-deps"], environment)
         if done.returncode != 0:
-            say(f"llama.cpp does not build here, so its tests will be skipped ({last_line(done.stderr)})")
+            say(f"{doing} did not succeed, so its tests will be skipped ({last_line(done.stderr)})")
 
 
 def torch_wheel(python: str) -> Wheel | None:
