@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +31,7 @@ def row(binary: Path, data: Data, items: int, order: np.ndarray, truth: Neighbou
     """Trains on the first `items` of an order, and measures."""
     with tempfile.TemporaryDirectory() as folder:
         sample = data.features(np.sort(order[:items]), Path(folder) / "sample.parquet")
-        began = time.perf_counter()
         subprocess.run([binary, "train", sample, "--out", Path(folder) / "model"], check=True)
-        seconds = time.perf_counter() - began
         model = catalex.Tokenizer.load(Path(folder) / "model")
     vectors = np.array(data.raw["text"].to_pylist(), np.float32)
     codes = model.encode(vectors).astype(np.int64)
@@ -42,7 +39,7 @@ def row(binary: Path, data: Data, items: int, order: np.ndarray, truth: Neighbou
     recall = float(np.mean([prefix_recall(codes, truth, seed) for seed in range(3)]))
     uses = [f"{perplexity(codes[:, level]):.0f}" for level in (0, codes.shape[1] - 1)]
     cells = [f"{items:,}", f"{error:.4f}", f"{100 * duplicates(codes):.2f} %", f"{recall:.4f}", *uses]
-    return "| " + " | ".join([*cells, f"{seconds:.0f} s"]) + " |"
+    return "| " + " | ".join(cells) + " |"
 
 
 def table(binary: Path, data: Data) -> None:
@@ -52,8 +49,8 @@ def table(binary: Path, data: Data) -> None:
     truth = neighbours(data.vectors, queries)
     print(f"\n### {data.name}: {len(data.vectors):,} items, {len(data.held_out):,} of them never trained on\n")
     head = "trained on", "relative error", "duplicates", "recall by prefix"
-    print("| " + " | ".join([*head, "first codes in use", "last codes in use", "training"]) + " |")
-    print("|---|---|---|---|---|---|---|")
+    print("| " + " | ".join([*head, "first codes in use", "last codes in use"]) + " |")
+    print("|---|---|---|---|---|---|")
     for items in [*(n for n in SAMPLES if n < len(order)), len(order)]:
         print(row(binary, data, items, order, truth), flush=True)
 

@@ -55,7 +55,7 @@ def tokenize(
             help = "name the column of the vectors, or cast it to array<float>"
             raise refuse(f"column {name!r}", "array<float> or array<double>", kind.simpleString(), help)
     rows = df.select(F.col(f"`{id}`"), *(F.col(f"`{name}`") for name in names))
-    return rows.mapInArrow(_Encoding(_Shared.of(df, model), names, id), _tokenized(_id_type(df, id)))
+    return rows.mapInArrow(_encoding(_Shared.of(df, model), names, id), _tokenized(_id_type(df, id)))
 
 
 def resolve(
@@ -135,19 +135,18 @@ class _Shared:
         return model
 
 
-class _Encoding:
-    """Stage 1 over the batches of a partition."""
-
-    def __init__(self, shared: _Shared, features: list[str], id: str) -> None:
-        self.shared, self.features, self.id = shared, features, id
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        encode = cluster.Encode(self.shared.get(), self.features, self.id)
-        for batch in batches:
-            yield from encode(batch).to_batches()
-
-
 # Spark looks at the parameters of these: they are plain functions.
+def _encoding(
+    shared: _Shared, features: list[str], id: str
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        stage = cluster.Encode(shared.get(), features, id)
+        for batch in batches:
+            yield from stage(batch).to_batches()
+
+    return encode
+
+
 def _making_room(shared: _Shared) -> Callable[[pa.Table, pa.Table], pa.Table]:
     def make_room(items: pa.Table, counts: pa.Table) -> pa.Table:
         renamed = pa.table({"prefix": counts[PREFIX], "items": counts[COUNT]})
