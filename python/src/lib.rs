@@ -9,6 +9,7 @@ mod errors;
 mod facets;
 mod features;
 mod fm_index;
+mod parts;
 mod quality;
 mod subset;
 mod token_ids;
@@ -41,6 +42,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(arrow_io::write_arrow, module)?)?;
     module.add_function(wrap_pyfunction!(quality::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(quality::resolve, module)?)?;
+    module.add_function(wrap_pyfunction!(parts::quantize, module)?)?;
+    module.add_function(wrap_pyfunction!(parts::make_room, module)?)?;
+    module.add_function(wrap_pyfunction!(parts::resolve_part, module)?)?;
     module.add_function(wrap_pyfunction!(vocabulary::vocabulary_tokens, module)?)?;
     module.add_function(wrap_pyfunction!(vocabulary::write_vocabulary, module)?)
 }

@@ -15,15 +15,19 @@ use crate::tokenizer::Quantizer;
 /// Groups whose matching would take more steps than this, some ten seconds, are served item by item.
 const MOST_STEPS: usize = 1 << 33;
 
-/// Items that go through one matrix product, unless one group has more.
+/// Items that go through one matrix product at most, unless one group has more.
 const ITEMS_AT_ONCE: usize = 1_024;
+/// Numbers of such a product at most, 64 MB, unless one group needs more.
+const NUMBERS_AT_ONCE: usize = 1 << 23;
 
-/// Cuts groups into batches of about [`ITEMS_AT_ONCE`] items.
-pub(super) fn batches<'a, 'g>(groups: &'a [&'g [usize]]) -> Vec<&'a [&'g [usize]]> {
+/// Cuts groups into batches that go through one matrix product each, with as many codes. How they are cut does not show
+/// in the result.
+pub(super) fn batches<'a, 'g>(groups: &'a [&'g [usize]], codes: usize) -> Vec<&'a [&'g [usize]]> {
+    let at_once = (NUMBERS_AT_ONCE / codes.max(1)).clamp(1, ITEMS_AT_ONCE);
     let mut batches = Vec::new();
     let (mut start, mut items) = (0, 0);
     for (at, group) in groups.iter().enumerate() {
-        if items > 0 && items + group.len() > ITEMS_AT_ONCE {
+        if items > 0 && items + group.len() > at_once {
             batches.push(&groups[start..at]);
             (start, items) = (at, 0);
         }
@@ -103,20 +107,31 @@ impl<'a> LastLevel<'a> {
         for (mut point, (prefix, latent)) in points.rows_mut().into_iter().zip(latents) {
             point.assign(&residual(latent, prefix, self.quantizer.codebooks()));
         }
-        if points.nrows().saturating_pow(2).saturating_mul(self.book.nrows()) > MOST_STEPS {
-            return Ok(groups.iter().flat_map(|group| self.one_by_one(group, points.view())).collect());
-        }
-        let mut costs = self.squared_distances(points.view());
+        // Whether a group is too large for matching must not depend on what else is in its batch. One with more items than
+        // a batch has is alone in its own, and then there is no matrix of its distances.
+        let mut costs = if groups.iter().any(|group| self.is_matched(group)) {
+            self.squared_distances(points.view())
+        } else {
+            Array2::zeros((0, 0))
+        };
         let mut given = Vec::new();
         let mut from = 0;
         for group in &groups {
             let rows = s![from..from + group.classes.len(), ..];
-            let mut cost = costs.slice_mut(rows);
-            cost += &self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
-            self.match_group(group, cost.to_owned(), codes, &mut given);
+            if self.is_matched(group) {
+                let mut cost = costs.slice_mut(rows);
+                cost += &self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
+                self.match_group(group, cost.to_owned(), codes, &mut given);
+            } else {
+                given.extend(self.one_by_one(group, points.slice(rows)));
+            }
             from += group.classes.len();
         }
         Ok(given)
+    }
+
+    fn is_matched(&self, group: &Group) -> bool {
+        group.classes.len().saturating_pow(2).saturating_mul(self.book.nrows()) <= MOST_STEPS
     }
 
     fn match_group(&self, group: &Group, mut cost: Array2<f64>, codes: ArrayView2<u16>, given: &mut Vec<(usize, u16)>) {
@@ -147,7 +162,7 @@ impl<'a> LastLevel<'a> {
         }
     }
 
-    /// Each item in turn takes the nearest free code. A group that is too large for matching is alone in its batch.
+    /// Each item in turn takes the nearest free code: for groups that are too large for matching.
     fn one_by_one(&self, group: &Group, points: ArrayView2<f64>) -> Vec<(usize, u16)> {
         let offsets = self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
         let mut taken = vec![false; self.book.nrows()];

@@ -50,6 +50,34 @@ impl TokenTable {
     }
 }
 
+/// What a model makes of some items, of which some may have one code.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantized {
+    /// In the order of the features.
+    pub item_ids: ItemIds,
+    /// `(n, levels)`.
+    pub codes: Array2<u16>,
+    /// `(n, latent_dim)`.
+    pub latents: Array2<f32>,
+    /// Squared distance of each item's latent from the sum of its codewords.
+    pub errors: Vec<f32>,
+}
+
+impl Quantized {
+    /// Encodes every item of features that are in memory, or a part of a larger set. An item's row does not depend on the
+    /// others'.
+    ///
+    /// # Errors
+    /// As [`TokenTable::of_features`].
+    pub fn of(features: &Features, model: &Tokenizer) -> Result<Self> {
+        let columns = columns(features, model)?;
+        let encoder = Encoder { features, model, columns, progress: &crate::progress::Silent };
+        let Encoded { codes, latents } = encoder.encoded(features)?;
+        let errors = model.latent_errors(latents.view(), codes.view())?;
+        Ok(Quantized { item_ids: features.item_ids().clone(), codes, latents, errors })
+    }
+}
+
 /// A model over the features that it takes.
 struct Encoder<'a> {
     features: &'a dyn FeatureSource,

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::latents::Loaded;
@@ -15,7 +15,8 @@ use crate::error::Result;
 const BREADTH: usize = 8;
 
 /// Moves items out of prefixes that are too full, by changing their `codes (n, levels)`. `groups` are the rows of each
-/// overfull prefix, `rank` the place of each row in the order of the item ids, which breaks ties.
+/// overfull prefix, `rank` the place of each row in the order of the item ids, which breaks ties; `room` has the counts of
+/// all items.
 ///
 /// # Errors
 /// As [`Loaded::get`].
@@ -25,10 +26,10 @@ pub(super) fn relocate(
     codebooks: &[Array2<f32>],
     groups: &[Vec<usize>],
     rank: &[usize],
+    mut room: Room,
 ) -> Result<()> {
     let Some(last) = codebooks.last().filter(|_| codebooks.len() > 1).map(Array2::nrows) else { return Ok(()) };
     let search = Search::new(codebooks);
-    let mut room = Room::count(codes.view(), codebooks);
     for group in groups {
         let latents = latents.get(group)?;
         let mut leaving: Vec<Leaving> = group
@@ -74,28 +75,45 @@ struct Place {
 }
 
 /// Items under each prefix of each depth above the last level.
-struct Room {
+pub(super) struct Room {
     counts: HashMap<u128, i64>,
     /// Capacity of a prefix by its depth.
     capacity: Vec<i64>,
 }
 
 impl Room {
-    fn count(codes: ArrayView2<u16>, codebooks: &[Array2<f32>]) -> Self {
-        let levels = codebooks.len();
+    fn empty(codebooks: &[Array2<f32>]) -> Self {
         let below = |depth: usize| {
             codebooks[depth..].iter().fold(1i64, |product, book| product.saturating_mul(book.nrows() as i64))
         };
-        let mut room = Room { counts: HashMap::new(), capacity: (0..levels).map(below).collect() };
+        Room { counts: HashMap::new(), capacity: (0..codebooks.len()).map(below).collect() }
+    }
+
+    /// The room that items of these codes `(n, levels)` leave.
+    pub(super) fn count(codes: ArrayView2<u16>, codebooks: &[Array2<f32>]) -> Self {
+        let mut room = Self::empty(codebooks);
         for row in codes.rows() {
             room.change(row, 1);
         }
         room
     }
 
+    /// The same of items that were counted: `counts (p,)` of them under each of `prefixes (p, levels - 1)`.
+    pub(super) fn of_counts(prefixes: ArrayView2<u16>, counts: &[i64], codebooks: &[Array2<f32>]) -> Self {
+        let mut room = Self::empty(codebooks);
+        for (prefix, &count) in prefixes.rows().into_iter().zip(counts) {
+            room.change_prefix(prefix, count);
+        }
+        room
+    }
+
     fn change(&mut self, codes: ArrayView1<u16>, by: i64) {
+        self.change_prefix(codes.slice(s![..codes.len() - 1]), by);
+    }
+
+    fn change_prefix(&mut self, prefix: ArrayView1<u16>, by: i64) {
         let mut key = EMPTY;
-        for &code in codes.iter().take(codes.len() - 1) {
+        for &code in prefix {
             key = longer(key, code);
             *self.counts.entry(key).or_insert(0) += by;
         }

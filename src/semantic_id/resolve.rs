@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::assign::{LastLevel, batches};
 use super::groups::{Groups, ranks};
 use super::latents::{Latents, Loaded};
-use super::overflow::{relocate, residual};
+use super::overflow::{Room, relocate, residual};
 use super::report::CollisionReport;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
@@ -57,19 +57,38 @@ pub fn resolve(
     let rank = ranks(item_ids);
     let last = codebooks[levels - 1].nrows();
     let mut unique = codes.to_owned();
-    let mut groups = Groups::of(unique.view(), levels - 1, &rank);
+    let groups = Groups::of(unique.view(), levels - 1, &rank);
     let overfull: Vec<Vec<usize>> = groups.iter().filter(|group| group.len() > last).map(<[usize]>::to_vec).collect();
     if !overfull.is_empty() {
         let loaded = latents.load(sorted(overfull.iter().flatten()))?;
-        relocate(&loaded, &mut unique, codebooks, &overfull, &rank)?;
-        groups = Groups::of(unique.view(), levels - 1, &rank);
+        let room = Room::count(codes, codebooks);
+        relocate(&loaded, &mut unique, codebooks, &overfull, &rank, room)?;
     }
-    let colliding: Vec<&[usize]> = groups.iter().filter(|group| has_collision(group, unique.view())).collect();
     // With the items that left an overfull prefix: their error is another one now.
-    let loaded = latents.load(sorted(colliding.iter().copied().flatten().chain(overfull.iter().flatten())))?;
+    let loaded = match_last(latents, &mut unique, &overfull.concat(), quantizer, &rank, progress)?;
+    let reassigned: Vec<bool> = codes.rows().into_iter().zip(unique.rows()).map(|(a, b)| a != b).collect();
+    let errors_after = errors_of_moved(&loaded, errors, &reassigned, unique.view(), codebooks)?;
+    let report = CollisionReport::new(&loaded, (codes, unique.view()), (errors, &errors_after), &rank)?;
+    Ok(Assignment { codes: unique, errors: errors_after, reassigned, report })
+}
+
+/// Gives the items of prefixes with a collision their last codes, of which there are enough. Returns their latents,
+/// together with those of `more` items.
+pub(super) fn match_last(
+    latents: &dyn Latents,
+    unique: &mut Array2<u16>,
+    more: &[usize],
+    quantizer: &Quantizer,
+    rank: &[usize],
+    progress: &dyn Progress,
+) -> Result<Loaded> {
+    let level = unique.ncols() - 1;
+    let groups = Groups::of(unique.view(), level, rank);
+    let colliding: Vec<&[usize]> = groups.iter().filter(|group| has_collision(group, unique.view())).collect();
+    let loaded = latents.load(sorted(colliding.iter().copied().flatten().chain(more)))?;
     progress.begin("resolve", Some(colliding.len() as u64), "prefixes");
     let last_level = LastLevel::of(quantizer);
-    let matched: Vec<Vec<(usize, u16)>> = batches(&colliding)
+    let matched: Vec<Vec<(usize, u16)>> = batches(&colliding, quantizer.codebooks()[level].nrows())
         .par_iter()
         .map(|groups| {
             let matched = last_level.assign(groups, &loaded, unique.view())?;
@@ -78,14 +97,10 @@ pub fn resolve(
         })
         .collect::<Result<_>>()?;
     for (row, code) in matched.into_iter().flatten() {
-        unique[[row, levels - 1]] = code;
+        unique[[row, level]] = code;
     }
     progress.end();
-
-    let reassigned: Vec<bool> = codes.rows().into_iter().zip(unique.rows()).map(|(a, b)| a != b).collect();
-    let errors_after = errors_of_moved(&loaded, errors, &reassigned, unique.view(), codebooks)?;
-    let report = CollisionReport::new(&loaded, (codes, unique.view()), (errors, &errors_after), &rank)?;
-    Ok(Assignment { codes: unique, errors: errors_after, reassigned, report })
+    Ok(loaded)
 }
 
 /// Rows in order, each once.

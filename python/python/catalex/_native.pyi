@@ -376,6 +376,31 @@ def resolve(
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_], str]:
     """Gives every row of codes `(n, levels)` its own, by the latents `(n, dim)` and codebooks that gave the codes."""
 
+def quantize(
+    model: Tokenizer, features: Features
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Codes `(n, levels)` as the quantizer gives them, latents `(n, latent_dim)` and squared errors of features."""
+
+def make_room(
+    model: Tokenizer,
+    latents: npt.NDArray[np.float32],
+    codes: npt.NDArray[np.uint16],
+    item_ids: _Ids,
+    prefixes: npt.NDArray[np.uint16],
+    counts: npt.NDArray[np.int64],
+) -> npt.NDArray[np.uint16]:
+    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`."""
+
+def resolve_part(
+    model: Tokenizer,
+    latents: npt.NDArray[np.float32],
+    codes: npt.NDArray[np.uint16],
+    places: npt.NDArray[np.uint16],
+    errors: npt.NDArray[np.float32],
+    item_ids: _Ids,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved."""
+
 def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
     """All tokens of codebooks of these sizes, level by level."""
 

@@ -1,0 +1,321 @@
+"""What `catalex.spark` and `catalex.ray` have in common: the stages, as functions of Arrow tables.
+
+Each is a pure function of the rows that it is given, so a task that is run twice gives the same twice, and in no stage
+does the order of rows show in the result. `pyarrow` is needed here, and nowhere else in the package.
+
+1. *tokenize*: `Encode` gives every item the quantizer's codes, and its latent for the stages that follow. A map.
+2. *make room*, where prefixes (all codes but the last) have more items than last-level codes: `MakeRoom` sends the
+   surplus away. It needs the items of such prefixes, and how many items are under each prefix. Items find a place under
+   their own first code, so every first code is a group; where one has more items than there are codes after it, all of
+   them are one group.
+3. *resolve*: `ResolvePart` matches the items of prefixes to last codes. Prefixes are dealt out to buckets, so that a
+   call has thousands of items and not a handful; every prefix is in one bucket.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native
+from ._arrays import refuse
+from .errors import InputError, ResourceError
+from .features import Features
+from .token_table import TokenTable
+from .tokenizer import TOKEN_FORMAT, Tokenizer
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+except ImportError as error:
+    raise ResourceError("catalex.spark and catalex.ray need pyarrow: pip install 'catalex[arrow]'") from error
+
+ITEM, CODES, SEMANTIC_ID, ERROR, MOVED = "item_id", "codes", "semantic_id", "residual_error", "reassigned"
+LATENT = "latent"
+"""Bytes of little-endian float32."""
+PLACE = "place"
+"""Codes after room was made."""
+GROUP = "catalex_group"
+"""What items are grouped by."""
+ITEMS_AT_ONCE = 20_000
+"""Items of a bucket, about."""
+
+Codes = npt.NDArray[np.uint16]
+
+
+def model_of(model: Tokenizer | str | os.PathLike[str]) -> Tokenizer:
+    """A model, or that of a folder."""
+    if isinstance(model, Tokenizer):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return Tokenizer.load(Path(model))
+    raise refuse("model", "a Tokenizer or its folder", type(model).__name__, "load it: catalex.Tokenizer.load(path)")
+
+
+def columns_of(features: str | Sequence[str], model: Tokenizer) -> list[str]:
+    """The feature columns that a call names."""
+    names = [features] if isinstance(features, str) else list(features)
+    wanted = list(model.modalities)
+    if len(names) != len(wanted) or (len(wanted) > 1 and sorted(names) != sorted(wanted)):
+        help = "name the columns of the vectors that the model was trained on: features=[...]"
+        raise refuse("features", f"the model's {len(wanted)}: {', '.join(wanted)}", ", ".join(names) or "none", help)
+    return names
+
+
+def check_columns(there: Sequence[str], wanted: Sequence[str], what: str, help: str) -> None:
+    """Every wanted column must be there."""
+    for name in wanted:
+        if name not in there:
+            raise refuse(what, f"a column {name!r}", f"columns {', '.join(there)}", help)
+
+
+RESOLVED_HELP = "give what tokenize made, with all its columns"
+
+
+def check_tokenized(there: Sequence[str]) -> None:
+    """The columns of what `tokenize` gives."""
+    check_columns(there, (ITEM, CODES, ERROR, LATENT), "data to resolve", RESOLVED_HELP)
+
+
+def check_capacity(items: int, model: Tokenizer) -> None:
+    """No more items than codes."""
+    capacity = math.prod(model.codebook_sizes)
+    if items > capacity:
+        help = "train a model with more levels or larger codebooks"
+        raise refuse("semantic IDs", f"at most {capacity} items, the number of codes of this model", str(items), help)
+
+
+def duplicate_error(item: Any, times: int) -> InputError:
+    """An item that stands twice."""
+    return refuse(f"item {item}", "one row an item id", f"{times} rows", "remove or rename all but one")
+
+
+def buckets_for(items: int, least: int) -> int:
+    """How many buckets prefixes are dealt out to: as many as there are workers, and more where these would be large."""
+    return max(least, math.ceil(items / ITEMS_AT_ONCE), 1)
+
+
+def prefix_keys(codes: Codes) -> npt.NDArray[np.uint64]:
+    """A number a prefix, the same for equal ones: FNV-1a over the codes, stirred."""
+    keys = np.full(len(codes), 0xCBF29CE484222325, np.uint64)
+    for level in range(codes.shape[1] - 1):
+        keys = (keys ^ codes[:, level]) * np.uint64(0x100000001B3)
+    keys ^= keys >> np.uint64(33)
+    keys *= np.uint64(0xFF51AFD7ED558CCD)
+    return keys ^ (keys >> np.uint64(33))
+
+
+def quiet_threads() -> None:
+    """One thread a task: an engine runs as many tasks as there are cores. What is set wins."""
+    os.environ.setdefault("RAYON_NUM_THREADS", "1")
+
+
+def prefix_bytes(codes: Codes) -> pa.Array:
+    """Prefixes as bytes, which tables can be grouped by and joined on."""
+    prefixes = np.ascontiguousarray(codes[:, :-1], "<u2")
+    n, width = len(prefixes), 2 * prefixes.shape[1]
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(width)
+    return pa.Array.from_buffers(pa.binary(), n, [None, pa.py_buffer(offsets), pa.py_buffer(prefixes)])
+
+
+def count_prefixes(rows: pa.Table, levels: int) -> pa.Table:
+    """How many items are under each prefix: `prefix`, as bytes, and `items`."""
+    prefixes = prefix_bytes(as_matrix(rows[CODES], levels))
+    return merge_counts(pa.table({"prefix": prefixes, "items": pa.array(np.ones(rows.num_rows, np.int64))}))
+
+
+def merge_counts(counts: pa.Table) -> pa.Table:
+    """Counts of one prefix added up, in the order of prefixes."""
+    sums = counts.group_by("prefix").aggregate([("items", "sum")])
+    return pa.table({"prefix": sums["prefix"], "items": sums["items_sum"]}).sort_by("prefix")
+
+
+def prefixes_of(column: pa.ChunkedArray, levels: int) -> Codes:
+    """Prefixes as codes again."""
+    joined = b"".join(column.to_pylist())
+    return np.frombuffer(joined, "<u2").reshape(len(column), levels - 1).astype(np.uint16)
+
+
+class Encode:
+    """Stage 1: rows with ids and vectors to `item_id`, `codes`, `residual_error` and `latent`."""
+
+    def __init__(self, model: Tokenizer, features: Sequence[str], id: str) -> None:
+        self.model, self.features, self.id = model, list(features), id
+
+    def __call__(self, batch: pa.RecordBatch | pa.Table) -> pa.Table:
+        rows = as_table(batch)
+        if rows.num_rows == 0:
+            return tokenized_schema(rows.schema.field(self.id).type).empty_table()
+        rows = rows.select([self.id, *self.features])
+        ids = _item_ids(rows[self.id], self.id)
+        for name in self.features:
+            _check_vectors(rows[name], name)
+        source = Features(rows.set_column(0, self.id, ids), id=self.id)
+        codes, latents, errors = _native.quantize(self.model._native, source._native)
+        columns = [ids, lists_of(codes), pa.array(errors), _binary(latents)]
+        return pa.Table.from_arrays(columns, schema=tokenized_schema(ids.type))
+
+
+class MakeRoom:
+    """Stage 2: the items of overfull prefixes of a group, and counts of its prefixes, to the items with a `place`."""
+
+    def __init__(self, model: Tokenizer) -> None:
+        self.model = model
+
+    def __call__(self, items: pa.Table, counts: pa.Table) -> pa.Table:
+        """`counts` has `prefix`, lists of codes, and `items`. What comes back is in the order of ids."""
+        levels = self.model.levels
+        items = _in_order(as_table(items))
+        if items.num_rows == 0:
+            places = np.empty((0, levels), np.uint16)
+        else:
+            prefixes = as_matrix(counts["prefix"], levels - 1)
+            numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
+            given = as_matrix(items[CODES], levels)
+            latents = _latents(items[LATENT], self.model.latent_dim)
+            places = _native.make_room(self.model._native, latents, given, _ids(items[ITEM]), prefixes, numbers)
+        columns = {**{name: items[name] for name in (ITEM, CODES, ERROR, LATENT)}, PLACE: lists_of(places)}
+        return pa.table(columns)
+
+
+class ResolvePart:
+    """Stage 3: all items of some prefixes to the rows of a token table, in the order of ids."""
+
+    def __init__(self, model: Tokenizer, token_format: str = TOKEN_FORMAT) -> None:
+        self.model, self.token_format = model, token_format
+
+    def __call__(self, part: pa.Table) -> pa.Table:
+        items = _in_order(as_table(part))
+        if items.num_rows == 0:
+            return resolved_schema(items.schema.field(ITEM).type).empty_table()
+        levels = self.model.levels
+        codes, places = as_matrix(items[CODES], levels), as_matrix(items[PLACE], levels)
+        errors = np.ascontiguousarray(items[ERROR].to_numpy(), np.float32)
+        latents = _latents(items[LATENT], self.model.latent_dim)
+        found, errors, moved = _native.resolve_part(
+            self.model._native, latents, codes, places, errors, _ids(items[ITEM])
+        )
+        texts = _native.semantic_ids(found, self.token_format)
+        columns = [items[ITEM], lists_of(found), pa.array(texts), pa.array(errors), pa.array(moved)]
+        return pa.Table.from_arrays(columns, schema=resolved_schema(items.schema.field(ITEM).type))
+
+
+def tokenized_schema(id_type: pa.DataType) -> pa.Schema:
+    """What `tokenize` gives."""
+    return pa.schema([(ITEM, id_type), (CODES, pa.list_(pa.int32())), (ERROR, pa.float32()), (LATENT, pa.binary())])
+
+
+def resolved_schema(id_type: pa.DataType) -> pa.Schema:
+    """What `resolve` gives."""
+    codes = (CODES, pa.list_(pa.int32()))
+    return pa.schema([(ITEM, id_type), codes, (SEMANTIC_ID, pa.string()), (ERROR, pa.float32()), (MOVED, pa.bool_())])
+
+
+def token_table(
+    data: Any, model: Tokenizer | str | os.PathLike[str], *, token_format: str = TOKEN_FORMAT
+) -> TokenTable:
+    """The token table of what `resolve` gave, as Arrow: of a data set of Parquet files, for example.
+
+    It is in the order of the rows as they come; sort them for an order of your own.
+    """
+    model = model_of(model)
+    sizes = model.codebook_sizes
+    like = TokenTable.from_codes(
+        np.zeros((1, len(sizes)), np.uint16), sizes, model_hash=model.hash, token_format=token_format
+    )
+    table = as_table(data) if isinstance(data, pa.RecordBatch) else pa.table(data)
+    check_columns(table.column_names, (ITEM, CODES, SEMANTIC_ID, ERROR, MOVED), "data", "give what resolve made")
+    codes = lists_of(as_matrix(table[CODES], len(sizes))).cast(pa.list_(pa.uint16(), len(sizes)))
+    table = table.select([ITEM, CODES, SEMANTIC_ID, ERROR, MOVED]).set_column(1, CODES, codes)
+    return TokenTable.from_arrow(table.replace_schema_metadata(None), like=like)
+
+
+def as_matrix(column: pa.ChunkedArray, width: int) -> Codes:
+    """Lists of codes as a matrix."""
+    joined = column.combine_chunks()
+    lengths = pc.unique(pc.list_value_length(joined)).to_pylist()
+    if joined.null_count or any(length != width for length in lengths):
+        got = "null" if joined.null_count else f"{lengths}"
+        raise refuse("codes", f"lists of {width}", got, RESOLVED_HELP)
+    flat = joined.flatten()
+    if flat.null_count:
+        raise refuse("codes", "integers from 0 to 65535", "null", RESOLVED_HELP)
+    values: npt.NDArray[Any] = flat.to_numpy()
+    if values.dtype != np.uint16 and len(values) and (values.min() < 0 or values.max() > 65535):
+        got = str(values.min() if values.min() < 0 else values.max())
+        raise refuse("codes", "integers from 0 to 65535", got, RESOLVED_HELP)
+    return values.astype(np.uint16).reshape(len(joined), width)
+
+
+def as_table(rows: Any) -> pa.Table:
+    """A batch as a table."""
+    return pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+
+
+def _in_order(items: pa.Table) -> pa.Table:
+    """Rows in the order of their ids: whatever the engine's, the result is the same to the byte."""
+    return items.sort_by(ITEM)
+
+
+def _item_ids(column: pa.ChunkedArray, name: str) -> pa.Array:
+    ids = column.combine_chunks()
+    kind = ids.type
+    if ids.null_count:
+        raise refuse(f"column {name!r}", "an item id a row", f"{ids.null_count} null", "drop these rows or name them")
+    if pa.types.is_integer(kind):
+        return ids.cast(pa.int64())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return ids.cast(pa.string())
+    raise refuse(f"column {name!r}", "item ids: integers or strings", str(kind), "name the column of ids: id=")
+
+
+def _check_vectors(column: pa.ChunkedArray, name: str) -> None:
+    kind = column.type
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not pa.types.is_floating(kind.value_type):
+        help = "name the column of the vectors, or cast it to lists of float32"
+        raise refuse(f"column {name!r}", "lists of float32 or float64", str(kind), help)
+
+
+def _ids(column: pa.ChunkedArray) -> npt.NDArray[np.int64] | list[str]:
+    if pa.types.is_integer(column.type):
+        return np.ascontiguousarray(column.to_numpy(), np.int64)
+    ids: list[str] = column.to_pylist()
+    return ids
+
+
+def lists_of(codes: Codes) -> pa.Array:
+    """A matrix of codes as lists, in integers that every engine has."""
+    n, width = codes.shape
+    offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(codes.astype(np.int32).ravel()))
+
+
+def _binary(latents: npt.NDArray[np.float32]) -> pa.Array:
+    n, dim = latents.shape
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(4 * dim)
+    data = np.ascontiguousarray(latents, "<f4")
+    return pa.Array.from_buffers(pa.binary(), n, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def _latents(column: pa.ChunkedArray, dim: int) -> npt.NDArray[np.float32]:
+    """Bytes as a matrix; a column of more than 2 GB is several chunks."""
+    parts = []
+    for chunk in column.chunks:
+        lengths = pc.unique(pc.binary_length(chunk)).to_pylist()
+        if any(length != 4 * dim for length in lengths):
+            got = "null" if None in lengths else f"{lengths} bytes"
+            raise refuse("latents", f"{4 * dim} bytes, {dim} numbers of the model", got, RESOLVED_HELP)
+        width = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
+        _, offsets, data = chunk.buffers()
+        first = int(np.frombuffer(offsets, width)[chunk.offset]) if len(chunk) else 0
+        numbers = len(chunk) * dim
+        parts.append(np.frombuffer(data, "<f4", numbers, first).reshape(len(chunk), dim) if numbers else None)
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else np.empty((0, dim), np.float32)

@@ -1,0 +1,199 @@
+"""Semantic IDs on Ray Data: `tokenize`, then `resolve`, to the result of one machine.
+
+Workers need this package and pyarrow.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import cluster
+from ._arrays import refuse
+from .cluster import CODES, GROUP, ITEM, PLACE, token_table
+from .errors import ResourceError
+from .tokenizer import TOKEN_FORMAT, Tokenizer
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import ray
+    from ray.data import ActorPoolStrategy, Dataset
+except ImportError as error:
+    raise ResourceError(f"catalex.ray needs Ray Data ({error}): pip install 'catalex[ray]'") from error
+
+__all__ = ["resolve", "token_table", "tokenize"]
+
+ROWS_AT_ONCE = 10_000
+LEAST_BUCKETS = 16
+
+
+def tokenize(
+    ds: Dataset,
+    model: Tokenizer | str | os.PathLike[str],
+    features: str | Sequence[str] = "text",
+    id: str = "item_id",
+    *,
+    concurrency: int | tuple[int, int] | None = None,
+) -> Dataset:
+    """The quantizer's codes of every item, of which two may have the same; `resolve` makes them unique.
+
+    Columns in and out are those of `catalex.spark.tokenize`. Actors hold the model; `concurrency` is how many there
+    are, or the least and the most, otherwise 1 to the cluster's processors.
+    """
+    ds, model = _dataset(ds), cluster.model_of(model)
+    names = cluster.columns_of(features, model)
+    there = _columns(ds)
+    if there:
+        cluster.check_columns(there, [id], "ds", "name the column of item ids: id=")
+        cluster.check_columns(there, names, "ds", "name the columns of the vectors: features=")
+    least, most = concurrency if isinstance(concurrency, tuple) else (concurrency or 1, concurrency)
+    pool = ActorPoolStrategy(min_size=least, max_size=most or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1))
+    return ds.map_batches(
+        _Encode,
+        batch_size=ROWS_AT_ONCE,
+        batch_format="pyarrow",
+        compute=pool,
+        fn_constructor_args=(ray.put(model), names, id),
+    )
+
+
+def resolve(
+    ds: Dataset,
+    model: Tokenizer | str | os.PathLike[str],
+    *,
+    token_format: str = TOKEN_FORMAT,
+    buckets: int | None = None,
+    check_ids: bool = True,
+) -> Dataset:
+    """Every item's own semantic ID: what `tokenize` gave, resolved as `catalex tokenize` does it, item by item.
+
+    As `catalex.spark.resolve`. `ds` is read three times: write it, or `materialize()` it, before. The counts of all
+    prefixes pass through this process.
+    """
+    ds, model = _dataset(ds), cluster.model_of(model)
+    there = _columns(ds)
+    if there:
+        cluster.check_tokenized(there)
+    if buckets is not None and buckets < 1:
+        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one for about 20,000 items")
+    counts = _counts(ds, model.levels)
+    total = int(np.sum(counts["items"].to_numpy()))
+    cluster.check_capacity(total, model)
+    if check_ids:
+        _check_ids(ds)
+    shared = ray.put(model)
+    overfull = counts.filter(pc.greater(counts["items"], model.codebook_sizes[-1]))
+    if overfull.num_rows:
+        placed = _with_room(ds, counts, overfull, shared, model)
+    else:
+        placed = ds.map_batches(_in_place, batch_format="pyarrow", fn_args=(None,))
+    number = cluster.buckets_for(total, LEAST_BUCKETS) if buckets is None else buckets
+    keyed = placed.map_batches(_bucket, batch_format="pyarrow", fn_args=(model.levels, number))
+    return keyed.groupby(GROUP).map_groups(_resolve_part, batch_format="pyarrow", fn_args=(shared, token_format))
+
+
+def _with_room(ds: Dataset, counts: pa.Table, overfull: pa.Table, shared: Any, model: Tokenizer) -> Dataset:
+    """The items with their places: those of overfull prefixes made room for, first code by first code."""
+    prefixes = cluster.prefixes_of(counts["prefix"], model.levels)
+    numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
+    first = prefixes[:, 0].astype(np.int64)
+    # Where some have to leave their first code, all are one group.
+    alone = model.levels >= 3 and np.bincount(first, numbers).max() <= math.prod(model.codebook_sizes[1:])
+    groups = first if alone else np.zeros_like(first)
+    near = pa.table({"prefix": cluster.lists_of(prefixes), "items": pa.array(numbers), GROUP: pa.array(groups)})
+    crowded_prefixes, near = ray.put(overfull["prefix"].combine_chunks()), ray.put(near)
+    crowded = ds.map_batches(_crowded, batch_format="pyarrow", fn_args=(crowded_prefixes, model.levels, alone))
+    made = crowded.groupby(GROUP).map_groups(_make_room, batch_format="pyarrow", fn_args=(shared, near))
+    others = ds.map_batches(_in_place, batch_format="pyarrow", fn_args=(crowded_prefixes,))
+    return others.union(made)
+
+
+class _Encode:
+    """Stage 1, in an actor."""
+
+    def __init__(self, shared: Any, features: list[str], id: str) -> None:
+        self.encode = cluster.Encode(_model(shared), features, id)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return self.encode(batch)
+
+
+def _make_room(items: pa.Table, shared: Any, near: Any) -> pa.Table:
+    near = _of(near)
+    counts = near.filter(pc.equal(near[GROUP], items[GROUP][0]))
+    return cluster.MakeRoom(_model(shared))(items, counts)
+
+
+def _resolve_part(part: pa.Table, shared: Any, token_format: str) -> pa.Table:
+    return cluster.ResolvePart(_model(shared), token_format)(part)
+
+
+def _in_place(batch: pa.Table, overfull: Any) -> pa.Table:
+    """Items of prefixes that are not overfull, where they are."""
+    rows = batch.select([ITEM, CODES, cluster.ERROR, cluster.LATENT])
+    if overfull is not None and rows.num_rows:
+        rows = rows.filter(pc.invert(_is_in(rows, _of(overfull))))
+    return rows.append_column(PLACE, rows[CODES])
+
+
+def _crowded(batch: pa.Table, overfull: Any, levels: int, alone: bool) -> pa.Table:
+    """Items of overfull prefixes, with their group."""
+    rows = batch.select([ITEM, CODES, cluster.ERROR, cluster.LATENT])
+    if rows.num_rows:
+        rows = rows.filter(_is_in(rows, _of(overfull)))
+    codes = cluster.as_matrix(rows[CODES], levels)
+    groups = codes[:, 0].astype(np.int64) if alone else np.zeros(len(codes), np.int64)
+    return rows.append_column(GROUP, pa.array(groups))
+
+
+def _is_in(rows: pa.Table, overfull: pa.Array) -> pa.Array:
+    width = len(rows[CODES][0])
+    return pc.is_in(cluster.prefix_bytes(cluster.as_matrix(rows[CODES], width)), value_set=overfull)
+
+
+def _bucket(batch: pa.Table, levels: int, buckets: int) -> pa.Table:
+    keys = cluster.prefix_keys(cluster.as_matrix(batch[PLACE], levels)) % np.uint64(buckets)
+    return batch.append_column(GROUP, pa.array(keys.astype(np.int64)))
+
+
+def _counts(ds: Dataset, levels: int) -> pa.Table:
+    """Items under each prefix: counted block by block, added up here."""
+    counted = ds.map_batches(cluster.count_prefixes, batch_size=None, batch_format="pyarrow", fn_args=(levels,))
+    parts = [part for part in counted.iter_batches(batch_size=None, batch_format="pyarrow") if part.num_rows]
+    if not parts:
+        return pa.table({"prefix": pa.array([], pa.binary()), "items": pa.array([], pa.int64())})
+    return cluster.merge_counts(pa.concat_tables(parts))
+
+
+def _check_ids(ds: Dataset) -> None:
+    ids = ds.select_columns([ITEM]).groupby(ITEM).count()
+    twice = ids.map_batches(lambda rows: rows.filter(pc.greater(rows["count()"], 1)), batch_format="pyarrow").take(1)
+    if twice:
+        raise cluster.duplicate_error(twice[0][ITEM], twice[0]["count()"])
+
+
+def _of(shared: Any) -> Any:
+    return ray.get(shared) if isinstance(shared, ray.ObjectRef) else shared
+
+
+def _model(shared: Any) -> Tokenizer:
+    cluster.quiet_threads()
+    model: Tokenizer = _of(shared)
+    return model
+
+
+def _dataset(ds: Any) -> Dataset:
+    if not isinstance(ds, Dataset):
+        raise refuse("ds", "a data set of Ray", type(ds).__name__, "make one: ray.data.read_parquet(...)")
+    return ds
+
+
+def _columns(ds: Dataset) -> list[str] | None:
+    """Names of the columns, where they are known."""
+    schema = ds.schema()
+    return None if schema is None else list(schema.names)

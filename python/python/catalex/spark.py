@@ -1,0 +1,196 @@
+"""Semantic IDs on Spark: `tokenize`, then `resolve`, to the result of one machine.
+
+Executors need this package and pyarrow; the driver needs PySpark 4.0 or later.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from . import cluster
+from ._arrays import refuse
+from .cluster import CODES, ERROR, GROUP, ITEM, LATENT, MOVED, PLACE, SEMANTIC_ID, token_table
+from .errors import ResourceError
+from .tokenizer import TOKEN_FORMAT, Tokenizer
+
+try:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+    from pyspark.sql import functions as F
+    from pyspark.sql import types as T
+except ImportError as error:
+    raise ResourceError(f"catalex.spark needs PySpark 4.0 or later ({error}): pip install 'catalex[spark]'") from error
+
+__all__ = ["resolve", "token_table", "tokenize"]
+
+PREFIX, COUNT = "catalex_prefix", "catalex_count"
+LEAST_BUCKETS = 64
+
+
+def tokenize(
+    df: DataFrame,
+    model: Tokenizer | str | os.PathLike[str],
+    features: str | Sequence[str] = "text",
+    id: str = "item_id",
+) -> DataFrame:
+    """The quantizer's codes of every item, of which two may have the same; `resolve` makes them unique.
+
+    `features` names the column of the vectors, arrays of floats of the model's length; for a model of several
+    modalities their columns, under the modalities' names, null where an item lacks one. `id` names the column of item
+    ids, integers or strings.
+
+    The result has `item_id`, `codes`, `residual_error` and `latent`, bytes that `resolve` needs. It is a map: it keeps
+    partitions, and nothing is computed before it is asked for.
+    """
+    df, model = _frame(df), cluster.model_of(model)
+    names = cluster.columns_of(features, model)
+    cluster.check_columns(df.columns, [id], "df", "name the column of item ids: id=")
+    cluster.check_columns(df.columns, names, "df", "name the columns of the vectors: features=")
+    for name in names:
+        kind = df.schema[name].dataType
+        if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, T.FloatType | T.DoubleType):
+            help = "name the column of the vectors, or cast it to array<float>"
+            raise refuse(f"column {name!r}", "array<float> or array<double>", kind.simpleString(), help)
+    rows = df.select(F.col(f"`{id}`"), *(F.col(f"`{name}`") for name in names))
+    return rows.mapInArrow(_encoding(_Shared.of(df, model), names, id), _tokenized(_id_type(df, id)))
+
+
+def resolve(
+    df: DataFrame,
+    model: Tokenizer | str | os.PathLike[str],
+    *,
+    token_format: str = TOKEN_FORMAT,
+    buckets: int | None = None,
+    check_ids: bool = True,
+) -> DataFrame:
+    """Every item's own semantic ID: what `tokenize` gave, resolved as `catalex tokenize` does it, item by item.
+
+    The result has the columns of a token table, `codes` as `array<int>`, in no order. Items that share a prefix meet in
+    one task: a group-by on buckets of prefixes. Where a prefix has more items than last-level codes a pass before that
+    finds places for the surplus, each first code a group of its own.
+
+    `df` is read three times: write it, or cache it, before. `buckets` is the number of groups, otherwise one for about
+    20,000 items. `check_ids` looks for items that stand twice, which costs a shuffle of the ids.
+    """
+    df, model = _frame(df), cluster.model_of(model)
+    cluster.check_tokenized(df.columns)
+    if buckets is not None and buckets < 1:
+        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one for about 20,000 items")
+    sizes, levels, id_type = model.codebook_sizes, model.levels, _id_type(df, ITEM)
+    items = df.select(ITEM, CODES, ERROR, LATENT)
+    counts = items.groupBy(_prefix(CODES, levels).alias(PREFIX)).agg(F.count("*").alias(COUNT))
+    total, largest = counts.agg(F.sum(COUNT), F.max(COUNT)).first() or (0, 0)
+    cluster.check_capacity(total or 0, model)
+    if check_ids:
+        twice = items.groupBy(ITEM).agg(F.count("*").alias(COUNT)).where(F.col(COUNT) > 1).first()
+        if twice is not None:
+            raise cluster.duplicate_error(twice[0], twice[1])
+    shared = _Shared.of(df, model)
+    placed = items.withColumn(PLACE, F.col(CODES))
+    if (largest or 0) > sizes[-1]:
+        placed = _with_room(items, counts, shared, model, id_type)
+    number = cluster.buckets_for(total or 0, LEAST_BUCKETS) if buckets is None else buckets
+    keyed = placed.withColumn(GROUP, F.pmod(F.xxhash64(_prefix(PLACE, levels)), F.lit(number)))
+    return keyed.groupBy(GROUP).applyInArrow(_resolving(shared, token_format), _resolved(id_type))
+
+
+def _with_room(
+    items: DataFrame, counts: DataFrame, shared: _Shared, model: Tokenizer, id_type: T.DataType
+) -> DataFrame:
+    """The items with their places: those of overfull prefixes made room for, first code by first code."""
+    sizes, levels = model.codebook_sizes, model.levels
+    first = F.col(PREFIX).getItem(0)
+    most = counts.groupBy(first.alias(GROUP)).agg(F.sum(COUNT).alias(COUNT)).agg(F.max(COUNT)).first()
+    if most is None or most[0] > math.prod(sizes[1:]) or levels < 3:
+        first = F.lit(0)  # some have to leave their first code: all are one group
+    keyed = items.withColumn(PREFIX, _prefix(CODES, levels))
+    overfull = counts.where(F.col(COUNT) > sizes[-1]).select(PREFIX)
+    crowded = keyed.join(overfull, PREFIX, "left_semi").withColumn(GROUP, first)
+    others = keyed.join(overfull, PREFIX, "left_anti").drop(PREFIX).withColumn(PLACE, F.col(CODES))
+    groups = crowded.groupBy(GROUP).cogroup(counts.withColumn(GROUP, first).groupBy(GROUP))
+    schema = T.StructType([*_tokenized(id_type).fields, T.StructField(PLACE, T.ArrayType(T.IntegerType()))])
+    made = groups.applyInArrow(_making_room(shared), schema)
+    return others.unionByName(made)
+
+
+class _Shared:
+    """The model on its way to the executors: broadcast where the session can, else with the function."""
+
+    def __init__(self, broadcast: Any, model: Tokenizer | None) -> None:
+        self.broadcast, self.model = broadcast, model
+
+    @staticmethod
+    def of(df: DataFrame, model: Tokenizer) -> _Shared:
+        try:
+            return _Shared(df.sparkSession.sparkContext.broadcast(model), None)
+        except Exception:  # Spark Connect has no broadcasts, and says so in several ways
+            return _Shared(None, model)
+
+    def get(self) -> Tokenizer:
+        cluster.quiet_threads()
+        model: Tokenizer = self.broadcast.value if self.model is None else self.model
+        return model
+
+
+# Spark looks at the parameters of these: they are plain functions.
+def _encoding(
+    shared: _Shared, features: list[str], id: str
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        stage = cluster.Encode(shared.get(), features, id)
+        for batch in batches:
+            yield from stage(batch).to_batches()
+
+    return encode
+
+
+def _making_room(shared: _Shared) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    def make_room(items: pa.Table, counts: pa.Table) -> pa.Table:
+        renamed = pa.table({"prefix": counts[PREFIX], "items": counts[COUNT]})
+        return cluster.MakeRoom(shared.get())(items, renamed)
+
+    return make_room
+
+
+def _resolving(shared: _Shared, token_format: str) -> Callable[[pa.Table], pa.Table]:
+    def resolve_part(part: pa.Table) -> pa.Table:
+        return cluster.ResolvePart(shared.get(), token_format)(part)
+
+    return resolve_part
+
+
+def _prefix(column: str, levels: int) -> Any:
+    return F.slice(F.col(column), 1, levels - 1)
+
+
+def _frame(df: Any) -> DataFrame:
+    # Spark Connect's data frames are of another class with the same methods.
+    if not hasattr(df, "mapInArrow"):
+        raise refuse("df", "a data frame of Spark", type(df).__name__, "make one: spark.createDataFrame(...)")
+    frame: DataFrame = df
+    return frame
+
+
+def _id_type(df: DataFrame, id: str) -> T.DataType:
+    kind = df.schema[id].dataType
+    if isinstance(kind, T.StringType):
+        return T.StringType()
+    if isinstance(kind, T.ByteType | T.ShortType | T.IntegerType | T.LongType):
+        return T.LongType()
+    help = "name the column of item ids: id="
+    raise refuse(f"column {id!r}", "item ids: integers or strings", kind.simpleString(), help)
+
+
+def _tokenized(id_type: T.DataType) -> T.StructType:
+    columns: list[tuple[str, T.DataType]] = [(ITEM, id_type), (CODES, T.ArrayType(T.IntegerType()))]
+    columns += [(ERROR, T.FloatType()), (LATENT, T.BinaryType())]
+    return T.StructType([T.StructField(name, kind) for name, kind in columns])
+
+
+def _resolved(id_type: T.DataType) -> T.StructType:
+    columns: list[tuple[str, T.DataType]] = [(ITEM, id_type), (CODES, T.ArrayType(T.IntegerType()))]
+    columns += [(SEMANTIC_ID, T.StringType()), (ERROR, T.FloatType()), (MOVED, T.BooleanType())]
+    return T.StructType([T.StructField(name, kind) for name, kind in columns])

@@ -1,0 +1,92 @@
+"""Made items for the tests of Spark and Ray: crowded ones, a small model, and what one machine makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from made import done
+
+import catalex
+
+DIM, SIZE = 8, 24
+PARTS = 8
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Items in Parquet files, the model, and the table of `catalex tokenize`'s own code on one machine."""
+
+    folder: Path
+    items: Path
+    model: catalex.Tokenizer
+    alone: pa.Table
+    """Sorted by item."""
+
+
+def train(folder: Path, vectors: npt.NDArray[np.float32], levels: int) -> catalex.Tokenizer:
+    np.save(folder / "sample.npy", vectors)
+    settings = ["--levels", levels, "--codebook-size", SIZE, "--latent-dim", DIM, "--hidden", 16, "--epochs", 2]
+    done("train", folder / "sample.npy", *map(str, settings), "--out", folder / "model")
+    return catalex.Tokenizer.load(folder / "model")
+
+
+def crowd(folder: Path, n: int, levels: int, giant: int) -> Crowd:
+    """`n` items in clusters of uneven size, of which `giant` are nearly one item, and some exactly."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(300, DIM))
+    vectors = centres[(300 * rng.random(n) ** 2).astype(int)] + 0.4 * rng.normal(size=(n, DIM))
+    vectors[:giant] = centres[0] + 0.02 * rng.normal(size=(giant, DIM))
+    vectors[: giant // 10] = centres[0]
+    vectors = vectors.astype(np.float32)
+    sample = rng.choice(n, 3_000, replace=False)
+    model = train(folder, vectors[sample], levels)
+    ids = rng.permutation(n).astype(np.int64)
+    items = folder / "items"
+    items.mkdir()
+    shuffled = rng.permutation(n)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors[shuffled].ravel()), DIM).cast(pa.list_(pa.float32()))
+    table = pa.table({"item_id": ids[shuffled], "text": lists})
+    for part in range(PARTS):
+        size = -(-n // PARTS)
+        pq.write_table(table.slice(part * size, size), items / f"part-{part}.parquet", row_group_size=5_000)
+    alone = model.tokenize(vectors, item_ids=ids)
+    return Crowd(folder, items, model, in_order(alone.to_arrow()))
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    return table.sort_by("item_id")
+
+
+def assert_same(found: pa.Table, crowd: Crowd) -> None:
+    """Item by item: ids, codes, texts, errors to the last bit, and which moved."""
+    table = catalex_table(found, crowd.model)
+    theirs, ours = in_order(table.to_arrow()), crowd.alone
+    assert theirs.num_rows == ours.num_rows
+    for column in ("item_id", "codes", "semantic_id", "residual_error", "reassigned"):
+        assert theirs[column].combine_chunks().equals(ours[column].combine_chunks()), column
+    assert len(set(table.semantic_ids)) == len(table)
+
+
+def catalex_table(found: pa.Table, model: catalex.Tokenizer) -> catalex.TokenTable:
+    from catalex import cluster  # noqa: PLC0415 - it needs pyarrow, and the package does not
+
+    return cluster.token_table(found, model)
+
+
+def overfull(crowd: Crowd) -> tuple[int, int]:
+    """Prefixes with more items than last-level codes, and most items of a first code, as the quantizer gives them."""
+    vectors = np.concatenate(
+        [
+            np.array(b["text"].to_pylist(), np.float32)
+            for b in pq.ParquetFile(crowd.items / "part-0.parquet").iter_batches()
+        ]
+    )
+    codes = crowd.model.encode(vectors)
+    _, counts = np.unique(codes[:, :-1], axis=0, return_counts=True)
+    return int((counts > SIZE).sum()), int(np.bincount(codes[:, 0]).max())
