@@ -30,27 +30,11 @@ SHARE_OF_K_MEANS = 0.95
 
 def build(catalex: Path, out: Path, seed: int, *, text: bool, image: bool) -> Path:
     encoders = Path(os.environ["CATALEX_MODELS"])
-    command: list[str | Path] = [
-        catalex,
-        "build",
-        EMOJI,
-        "--id",
-        "id",
-        "--out",
-        out,
-        "--force",
-        "--seed",
-        str(seed),
-    ]
+    command: list[str | Path] = [catalex, "build", EMOJI, "--id", "id", "--out", out, "--force", "--seed", str(seed)]
     if text:
         command += ["--text", "label,tags", "--text-encoder", encoders / "minilm"]
     if image:
-        command += [
-            "--image",
-            "image",
-            "--image-encoder",
-            ROOT / "fixtures" / "mobilenet_v2",
-        ]
+        command += ["--image", "image", "--image-encoder", ROOT / "fixtures" / "mobilenet_v2"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return out
 
@@ -89,11 +73,7 @@ def row(name: str, labels: Labels, found: Agreement) -> str:
 
 def evaluate(catalex: Path, out: Path, seed: int, restarts: int) -> bool:
     out.mkdir(parents=True, exist_ok=True)
-    inputs = {
-        "text and picture": (True, True),
-        "text alone": (True, False),
-        "picture alone": (False, True),
-    }
+    inputs = {"text and picture": (True, True), "text alone": (True, False), "picture alone": (False, True)}
     labels: dict[str, Labels] = {}
     for name, (text, image) in inputs.items():
         print(f"evaluate: building the index of {name}", file=sys.stderr)
@@ -112,10 +92,7 @@ def evaluate(catalex: Path, out: Path, seed: int, restarts: int) -> bool:
     mutual = {name: value.mutual_information for name, value in found.items()}
     ours, yardstick = mutual["catalex, text and picture"], mutual[f"{CODES}-means"]
     share = ours / yardstick
-    text_only, picture_only = (
-        mutual["catalex, text alone"],
-        mutual["catalex, picture alone"],
-    )
+    text_only, picture_only = mutual["catalex, text alone"], mutual["catalex, picture alone"]
     claims = {
         f"MI is {share:.4f} of {CODES}-means', at least {SHARE_OF_K_MEANS}": share >= SHARE_OF_K_MEANS,
         f"text and picture ({ours:.4f}) beat text alone ({text_only:.4f})": ours > text_only,
@@ -130,19 +107,9 @@ def evaluate(catalex: Path, out: Path, seed: int, restarts: int) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalex", type=Path, help="the built binary")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "target" / "evaluate",
-        help="where the indexes go",
-    )
+    parser.add_argument("--out", type=Path, default=ROOT / "target" / "evaluate", help="where the indexes go")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument(
-        "--restarts",
-        type=int,
-        default=10,
-        help="runs of k-means, of which the tightest counts",
-    )
+    parser.add_argument("--restarts", type=int, default=10, help="runs of k-means, of which the tightest counts")
     arguments = parser.parse_args()
     if "CATALEX_MODELS" not in os.environ:
         sys.exit("evaluate: CATALEX_MODELS is not set: run this through make evaluate")

@@ -65,75 +65,42 @@ class Bert:
         weight = self.weights.add(self.graph, f"{name}.weight")
         weight = self.graph.node("Transpose", [weight], name=f"{name}.weight_t", perm=[1, 0])
         product = self.graph.node("MatMul", [x, weight], name=f"{name}.product")
-        return self.graph.node(
-            "Add",
-            [product, self.weights.add(self.graph, f"{name}.bias")],
-            name=f"{name}.out",
-        )
+        return self.graph.node("Add", [product, self.weights.add(self.graph, f"{name}.bias")], name=f"{name}.out")
 
     def norm(self, x: str, name: str, out: str | None = None) -> str:
         scale = self.weights.add(self.graph, f"{name}.weight")
         shift = self.weights.add(self.graph, f"{name}.bias")
         return self.graph.node(
-            "LayerNormalization",
-            [x, scale, shift],
-            name=out or f"{name}.out",
-            axis=-1,
-            epsilon=self.epsilon,
+            "LayerNormalization", [x, scale, shift], name=out or f"{name}.out", axis=-1, epsilon=self.epsilon
         )
 
     def gelu(self, x: str, name: str) -> str:
         """x * (1 + erf(x / sqrt 2)) / 2, in the order of operators that ONNX Runtime fuses into one."""
         node = self.graph.node
-        erf = node(
-            "Erf",
-            [node("Div", [x, self.sqrt_two], name=f"{name}.div")],
-            name=f"{name}.erf",
-        )
-        product = node(
-            "Mul",
-            [x, node("Add", [erf, self.one], name=f"{name}.add")],
-            name=f"{name}.mul",
-        )
+        erf = node("Erf", [node("Div", [x, self.sqrt_two], name=f"{name}.div")], name=f"{name}.erf")
+        product = node("Mul", [x, node("Add", [erf, self.one], name=f"{name}.add")], name=f"{name}.mul")
         return node("Mul", [product, self.half], name=f"{name}.gelu")
 
     def embeddings(self, input_ids: str, token_type_ids: str) -> str:
         node, ints = self.graph.node, self.graph.ints
         words = node(
-            "Gather",
-            [
-                self.weights.add(self.graph, "embeddings.word_embeddings.weight"),
-                input_ids,
-            ],
-            name="words",
+            "Gather", [self.weights.add(self.graph, "embeddings.word_embeddings.weight"), input_ids], name="words"
         )
         kinds = self.weights.add(self.graph, "embeddings.token_type_embeddings.weight")
         kinds = node("Gather", [kinds, token_type_ids], name="kinds")
         length = node("Shape", [input_ids], name="length", start=1, end=2)
         places = self.weights.add(self.graph, "embeddings.position_embeddings.weight")
         places = node("Slice", [places, ints("zero", [0]), length], name="places")
-        total = node(
-            "Add",
-            [node("Add", [words, kinds], name="words_kinds"), places],
-            name="embedded",
-        )
+        total = node("Add", [node("Add", [words, kinds], name="words_kinds"), places], name="embedded")
         return self.norm(total, "embeddings.LayerNorm")
 
     def mask(self, attention_mask: str) -> str:
         """0 where a token is, the lowest float where padding is; shape (batch, 1, 1, length)."""
         node = self.graph.node
-        wide = node(
-            "Unsqueeze",
-            [attention_mask, self.graph.ints("mask_axes", [1, 2])],
-            name="mask.wide",
-        )
+        wide = node("Unsqueeze", [attention_mask, self.graph.ints("mask_axes", [1, 2])], name="mask.wide")
         kept = node("Cast", [wide], name="mask.float", to=FLOAT)
         away = node("Sub", [self.one, kept], name="mask.away")
-        return node(
-            "Mul",
-            [away, self.graph.floats("lowest", [1], [LOWEST_FLOAT])],
-            name="mask.bias",
-        )
+        return node("Mul", [away, self.graph.floats("lowest", [1], [LOWEST_FLOAT])], name="mask.bias")
 
     def attention(self, x: str, mask: str, layer: str) -> str:
         node = self.graph.node
@@ -143,11 +110,7 @@ class Bert:
             rows = node("Reshape", [self.linear(x, name), self.split], name=f"{name}.split")
             return node("Transpose", [rows], name=f"{name}.heads", perm=perm)
 
-        query, key, value = (
-            heads("query", [0, 2, 1, 3]),
-            heads("key", [0, 2, 3, 1]),
-            heads("value", [0, 2, 1, 3]),
-        )
+        query, key, value = heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1]), heads("value", [0, 2, 1, 3])
         scores = node("MatMul", [query, key], name=f"{layer}.scores")
         scores = node("Div", [scores, self.score_scale], name=f"{layer}.scaled")
         scores = node("Add", [scores, mask], name=f"{layer}.masked")
@@ -162,22 +125,14 @@ class Bert:
         attended = node("Add", [self.attention(x, mask, name), x], name=f"{name}.attended")
         attended = self.norm(attended, f"{name}.attention.output.LayerNorm")
         inner = self.gelu(self.linear(attended, f"{name}.intermediate.dense"), f"{name}.intermediate")
-        total = node(
-            "Add",
-            [self.linear(inner, f"{name}.output.dense"), attended],
-            name=f"{name}.total",
-        )
+        total = node("Add", [self.linear(inner, f"{name}.output.dense"), attended], name=f"{name}.total")
         return self.norm(total, f"{name}.output.LayerNorm", out)
 
 
 def export(folder: Path) -> bytes:
     """The ONNX file of the BERT encoder whose `config.json` and `model.safetensors` lie in `folder`."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    expected = {
-        "model_type": "bert",
-        "hidden_act": "gelu",
-        "position_embedding_type": "absolute",
-    }
+    expected = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
     for key, value in expected.items():
         if config.get(key) != value:
             raise ValueError(f"config.json has {key} = {config.get(key)!r}, this exporter knows {value!r} only")

@@ -36,15 +36,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 BATCH_NORM_EPSILON = 1e-5
 
 # torchvision's inverted residual blocks: expansion, output channels, repeats, stride of the first.
-BLOCKS = [
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-]
+BLOCKS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
 FEATURES = 1280
 
 # Weights of fewer values stay float32. The first block's depthwise filters, folded, reach into float16's denormals:
@@ -76,11 +68,7 @@ class LegacyReader(pickle.Unpickler):
             ("collections", "OrderedDict"): OrderedDict,
             ("torch", "FloatStorage"): "<f4",
             ("torch", "LongStorage"): "<i8",
-            ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, *_: (
-                storage,
-                offset,
-                shape,
-            ),
+            ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, *_: (storage, offset, shape),
         }
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"the weights name {module}.{name}, which a plain state dict has no need of")
@@ -128,16 +116,7 @@ class MobileNet:
         half = self.graph.tensor(f"{name}.half", FLOAT16, weight.shape, weight.astype("<f2").tobytes())
         return self.graph.node("Cast", [half], name=name, to=FLOAT)
 
-    def conv(
-        self,
-        x: str,
-        conv: str,
-        norm: str,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        relu: bool = True,
-    ) -> str:
+    def conv(self, x: str, conv: str, norm: str, *, stride: int = 1, groups: int = 1, relu: bool = True) -> str:
         weight = self.state[f"{conv}.weight"].astype(np.float64)
         gain, bias, mean, variance = (
             self.state[f"{norm}.{part}"].astype(np.float64)
@@ -160,16 +139,7 @@ class MobileNet:
         )
         return self.graph.node("Clip", [out, self.low, self.high], name=f"{conv}.relu6") if relu else out
 
-    def block(
-        self,
-        x: str,
-        index: int,
-        *,
-        inside: int,
-        channels: int,
-        expansion: int,
-        stride: int,
-    ) -> str:
+    def block(self, x: str, index: int, *, inside: int, channels: int, expansion: int, stride: int) -> str:
         name = f"features.{index}.conv"
         hidden, step, y = inside * expansion, 0, x
         if expansion != 1:
@@ -184,14 +154,7 @@ class MobileNet:
         for expansion, channels, repeats, first_stride in BLOCKS:
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1
-                x = self.block(
-                    x,
-                    index,
-                    inside=inside,
-                    channels=channels,
-                    expansion=expansion,
-                    stride=stride,
-                )
+                x = self.block(x, index, inside=inside, channels=channels, expansion=expansion, stride=stride)
                 inside, index = channels, index + 1
         x = self.conv(x, f"features.{index}.0", f"features.{index}.1")
         x = self.graph.node("GlobalAveragePool", [x], name="pooled")

@@ -69,11 +69,7 @@ SOFTWARE.
 def fetch(package: str, sha256: str, folder: Path) -> dict[str, bytes]:
     """`npm pack` one package and give its files by path, after checking the archive against its pin."""
     packed = subprocess.run(
-        ["npm", "pack", "--silent", package],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
+        ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True
     )
     archive = folder / packed.stdout.strip().splitlines()[-1]
     got = hashlib.sha256(archive.read_bytes()).hexdigest()
@@ -136,13 +132,7 @@ def write(out: Path, rows: list[tuple[dict[str, Any], bytes]]) -> None:
         (out / row["image"]).write_bytes(shrink(picture))
     schema = pa.schema(
         [pa.field(name, pa.string(), nullable=False) for name in ("id", "label")]
-        + [
-            pa.field(
-                "tags",
-                pa.list_(pa.field("item", pa.string(), nullable=False)),
-                nullable=False,
-            )
-        ]
+        + [pa.field("tags", pa.list_(pa.field("item", pa.string(), nullable=False)), nullable=False)]
         + [pa.field(name, pa.string(), nullable=False) for name in ("group", "subgroup", "image")]
     )
     table = pa.Table.from_pylist([row for row, _ in rows], schema=schema)
@@ -151,11 +141,7 @@ def write(out: Path, rows: list[tuple[dict[str, Any], bytes]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(__file__).resolve().parent.parent / "fixtures" / "emoji",
-    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "fixtures" / "emoji")
     out: Path = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         text = fetch(TEXT_PACKAGE, TEXT_SHA256, Path(folder))

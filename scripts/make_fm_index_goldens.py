@@ -65,22 +65,8 @@ def library(packages: Path) -> ctypes.CDLL:
     (folder / "index.cpp").write_text(SOURCE)
     machine = "x86_64-linux-gnu"
     libraries = packages / "lib" / machine
-    command = [
-        "g++",
-        "-O2",
-        "-DNDEBUG",
-        "-std=c++17",
-        "-shared",
-        "-fPIC",
-        "index.cpp",
-        "-o",
-        "index.so",
-    ]
-    command += [
-        f"-I{packages / 'include'}",
-        f"-I{packages / 'include' / machine}",
-        f"-L{libraries}",
-    ]
+    command = ["g++", "-O2", "-DNDEBUG", "-std=c++17", "-shared", "-fPIC", "index.cpp", "-o", "index.so"]
+    command += [f"-I{packages / 'include'}", f"-I{packages / 'include' / machine}", f"-L{libraries}"]
     command += [f"-Wl,-rpath,{libraries}", "-lsdsl", "-ldivsufsort", "-ldivsufsort64"]
     subprocess.run(command, cwd=folder, check=True)
     built = ctypes.CDLL(str(folder / "index.so"))
@@ -118,12 +104,7 @@ class Index:
             continuations = sorted((tokens[i] - SHIFT, counts[i]) for i in range(n) if tokens[i] > 0)
         places = [self.built.locate(self.index, NUMBER(row)) for row in rows]
         documents = sorted({bisect.bisect_right(self.begins, place) - 1 for place in places})
-        return {
-            "pattern": pattern,
-            "count": len(rows),
-            "continuations": continuations,
-            "documents": documents,
-        }
+        return {"pattern": pattern, "count": len(rows), "continuations": continuations, "documents": documents}
 
 
 def text(item: dict[str, Any]) -> str:
@@ -138,10 +119,7 @@ def trained(texts: list[str]) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=420,
-        special_tokens=["<s>", "<pad>", "</s>"],
-        initial_alphabet=alphabet,
-        show_progress=False,
+        vocab_size=420, special_tokens=["<s>", "<pad>", "</s>"], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
@@ -173,12 +151,7 @@ def main() -> None:
     answers = [index.answer(list(pattern)) for pattern in sorted(patterns)]
     OUT.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(OUT / "tokenizer.json"), pretty=False)
-    golden = {
-        "items": items,
-        "texts": texts,
-        "documents": documents,
-        "answers": answers,
-    }
+    golden = {"items": items, "texts": texts, "documents": documents, "answers": answers}
     (OUT / "answers.json").write_text(json.dumps(golden, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

@@ -45,9 +45,7 @@ def main() -> None:
     base.convert("L").save(out / "grey.jpg", quality=95)
     base.save(out / "turned.jpg", quality=95, exif=turned)
     base.convert("P", palette=Image.Palette.ADAPTIVE).save(
-        out / "moving.gif",
-        save_all=True,
-        append_images=[flipped.convert("P", palette=Image.Palette.ADAPTIVE)],
+        out / "moving.gif", save_all=True, append_images=[flipped.convert("P", palette=Image.Palette.ADAPTIVE)]
     )
     base.convert("P", palette=Image.Palette.ADAPTIVE).save(out / "palette.png")
     faded.convert("LA").save(out / "grey-alpha.png")

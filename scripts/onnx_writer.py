@@ -111,14 +111,7 @@ class Graph:
         """A one-dimensional constant of 64-bit integers."""
         return self.tensor(name, INT64, [len(values)], struct.pack(f"<{len(values)}q", *values))
 
-    def node(
-        self,
-        operator: str,
-        inputs: Sequence[str],
-        *,
-        name: str,
-        **attributes: Attribute,
-    ) -> str:
+    def node(self, operator: str, inputs: Sequence[str], *, name: str, **attributes: Attribute) -> str:
         """An operator with one output, which takes the node's name."""
         body = b"".join(_bytes(1, value) for value in inputs) + _bytes(2, name) + _bytes(3, name) + _bytes(4, operator)
         body += b"".join(_bytes(5, _attribute(key, value)) for key, value in attributes.items())

@@ -28,17 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from setup_fetch import SetupError, disk_error, require_pip, say
-from setup_parts import (
-    LIBTORCH,
-    ORT,
-    Libtorch,
-    MiniLm,
-    OnnxRuntime,
-    Part,
-    SmolLm2,
-    TestVenv,
-    benchmark_venv,
-)
+from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, SmolLm2, TestVenv, benchmark_venv
 from setup_tokenizers import TestTokenizers
 
 # cargo's own output of a first build, with tests.
@@ -168,21 +158,9 @@ def set_up(*, tests: bool, benchmarks: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-tests", action="store_true", help="leave out the Python test environment")
-    parser.add_argument(
-        "--benchmarks",
-        action="store_true",
-        help="add the environment of `make benchmark`",
-    )
-    parser.add_argument(
-        "--print-env",
-        action="store_true",
-        help="print shell exports and do nothing else",
-    )
-    parser.add_argument(
-        "--print-cache",
-        action="store_true",
-        help="print the cache folder and do nothing else",
-    )
+    parser.add_argument("--benchmarks", action="store_true", help="add the environment of `make benchmark`")
+    parser.add_argument("--print-env", action="store_true", help="print shell exports and do nothing else")
+    parser.add_argument("--print-cache", action="store_true", help="print the cache folder and do nothing else")
     arguments = parser.parse_args()
     if arguments.print_cache:
         print(cache_folder())

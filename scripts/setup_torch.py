@@ -21,38 +21,16 @@ from typing import IO
 from setup_fetch import SetupError, last_line
 
 # What the wheel has for building, and what asks for still more of CUDA.
-LEFT_OUT = [
-    "torch/include/",
-    "torch/share/",
-    "torch/test/",
-    "torch/bin/protoc",
-    "torch/lib/libtorch_cuda_linalg",
-]
+LEFT_OUT = ["torch/include/", "torch/share/", "torch/test/", "torch/bin/protoc", "torch/lib/libtorch_cuda_linalg"]
 LEFT_OUT += ["torch/lib/libtorch_nvshmem", "torch/lib/libcaffe2_nvrtc"]
 # Linked by the libraries that stay, and the names that these look for there.
-STAND_INS = [
-    "libtorch_nvshmem.so",
-    "libcublas.so.13",
-    "libcublasLt.so.13",
-    "libcudnn.so.9",
-    "libcufft.so.12",
-]
-STAND_INS += [
-    "libcufile.so.0",
-    "libcurand.so.10",
-    "libcusparse.so.12",
-    "libcusparseLt.so.0",
-    "libnccl.so.2",
-]
+STAND_INS = ["libtorch_nvshmem.so", "libcublas.so.13", "libcublasLt.so.13", "libcudnn.so.9", "libcufft.so.12"]
+STAND_INS += ["libcufile.so.0", "libcurand.so.10", "libcusparse.so.12", "libcusparseLt.so.0", "libnccl.so.2"]
 STAND_INS += ["libnvrtc.so.13"]
 LOOKING = ["libtorch_cuda.so", "libtorch_python.so"]
 LOOKED_FOR = re.compile(r"cublas|cudnn|cufft|cuFile|curand|cusparse|nccl|nvrtc|\w*nvshmem")
 SHT_DYNSYM, SHN_UNDEF = 11, 0
-CUDA_REQUIREMENTS = (
-    "Requires-Dist: cuda-",
-    "Requires-Dist: nvidia-",
-    "Requires-Dist: triton",
-)
+CUDA_REQUIREMENTS = ("Requires-Dist: cuda-", "Requires-Dist: nvidia-", "Requires-Dist: triton")
 
 
 def copy_out(archive: zipfile.ZipFile, member: str, target: Path) -> None:
@@ -125,28 +103,10 @@ def make_stand_ins(folder: Path) -> None:
     for library in STAND_INS:
         # Names are asked for in a version that is called as the library.
         versions.write_text(f"{library} {{ global: *; }};\n", encoding="ascii")
-        command = [
-            compiler,
-            "-shared",
-            "-fPIC",
-            "-nostdlib",
-            "-w",
-            f"-Wl,-soname,{library}",
-        ]
-        command += [
-            f"-Wl,--version-script={versions}",
-            str(source),
-            "-o",
-            str(folder / library),
-        ]
+        command = [compiler, "-shared", "-fPIC", "-nostdlib", "-w", f"-Wl,-soname,{library}"]
+        command += [f"-Wl,--version-script={versions}", str(source), "-o", str(folder / library)]
         try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
+            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         except OSError as error:
             raise SetupError(
                 f"cannot run the C compiler {compiler} ({error.strerror}): install gcc or name one with CC=..., then "
