@@ -27,7 +27,7 @@ SAMPLES = 1_000, 3_000, 10_000
 QUERIES = 1_000
 
 
-def row(binary: Path, data: Data, items: int, order: np.ndarray, truth: Neighbours) -> str:  # type: ignore[type-arg]
+def row(binary: Path, data: Data, items: int, order: np.ndarray, truth: Neighbours) -> str:
     """Trains on the first `items` of an order, and measures."""
     with tempfile.TemporaryDirectory() as folder:
         sample = data.features(np.sort(order[:items]), Path(folder) / "sample.parquet")

@@ -93,7 +93,7 @@ def test_wrong_calls_are_refused_at_once(
         engine.tokenize(ray.data.from_arrow(pa.table(columns)), shop.tokenizer, **arguments)
     assert expected in str(caught.value)
     with pytest.raises(catalex.InputError, match="ds: expected a data set of Ray, got list"):
-        engine.tokenize([1], shop.tokenizer)  # type: ignore[arg-type]
+        engine.tokenize([1], shop.tokenizer)
 
 
 def test_bad_rows_are_named(ray: Any, shop: Shop) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,7 +94,7 @@ def tokenized(spark: SparkSession, crowd: Crowd) -> DataFrame:
 
 def executors() -> list[int]:
     """Processes of this session's executors."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
     parents = {int(pid): int(parent) for pid, parent, *_ in rows}
 
@@ -123,7 +122,7 @@ def test_as_on_one_machine_though_an_executor_is_killed(
     before = executors()
     assert len(before) == 2
     resolved = engine.resolve(tokenized, crowd.model)
-    killed = threading.Thread(target=lambda: (time.sleep(1), os.kill(before[0], signal.SIGKILL)))
+    killed = threading.Timer(1, os.kill, (before[0], signal.SIGKILL))
     killed.start()
     resolved.write.parquet(str(crowd.folder / "tokens"))
     killed.join()
@@ -200,7 +199,7 @@ def test_no_data_frame_is_refused(shop: Shop) -> None:
     from catalex import spark as engine  # noqa: PLC0415
 
     with pytest.raises(catalex.InputError, match="df: expected a data frame of Spark, got list"):
-        engine.tokenize([1], shop.tokenizer)  # type: ignore[arg-type]
+        engine.tokenize([1], shop.tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +239,9 @@ def test_the_pages_code(spark: SparkSession, shop: Shop, tmp_path: Path, monkeyp
     (tmp_path / "model").symlink_to(shop.folder / "model")
     ids = pa.array(range(len(shop.vectors)))
     pq.write_table(pa.table({"item_id": ids, "text": list(shop.vectors)}), tmp_path / "features.parquet")
+    # Spark's paths begin where its own process was started.
+    for name in ("features.parquet", "codes", "tokens"):
+        code = code.replace(f'parquet("{name}")', f'parquet("{tmp_path / name}")')
     names: dict[str, Any] = {"spark": spark}
     exec(code, names)
     assert dict(names["table"]) == dict(shop.table)

@@ -156,10 +156,31 @@ class Encode:
         ids = _item_ids(rows[self.id], self.id)
         for name in self.features:
             _check_vectors(rows[name], name)
-        source = Features(rows.set_column(0, self.id, ids), id=self.id)
+        if any(rows[name].null_count == rows.num_rows for name in self.features):
+            source = self._with_gaps(rows, ids)
+        else:
+            source = Features(rows.set_column(0, self.id, ids), id=self.id)
         codes, latents, errors = _native.quantize(self.model._native, source._native)
         columns = [ids, lists_of(codes), pa.array(errors), _binary(latents)]
         return pa.Table.from_arrays(columns, schema=tokenized_schema(ids.type))
+
+    def _with_gaps(self, rows: pa.Table, ids: pa.Array) -> Features:
+        """A batch of which no item has some modality: how long its vectors are is known of the model alone."""
+        dims = self.model.modalities
+        matrices, present = {}, []
+        for name in self.features:
+            column = rows[name].combine_chunks()
+            there = column.is_valid().to_numpy(zero_copy_only=False)
+            dim = dims[name] if name in dims else next(iter(dims.values()))
+            vectors = np.zeros((len(column), dim), np.float32)
+            found = column.drop_null()
+            lengths = pc.unique(pc.list_value_length(found)).to_pylist()
+            if any(length != dim for length in lengths):
+                raise refuse(f"column {name!r}", f"vectors of {dim} numbers", f"of {lengths}", "embed all items alike")
+            vectors[there] = found.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+            matrices[name] = vectors
+            present.append(there)
+        return Features(matrices, item_ids=ids, present=np.stack(present, axis=1))
 
 
 class MakeRoom:
