@@ -35,7 +35,8 @@ def ray() -> Iterator[Any]:
     import ray  # noqa: PLC0415 - it may not be here
 
     ray.init(
-        num_cpus=2,
+        # More than there are: actors of a failed job keep theirs for a while.
+        num_cpus=6,
         include_dashboard=False,
         object_store_memory=300_000_000,
         log_to_driver=False,
@@ -122,5 +123,8 @@ def test_the_pages_code(ray: Any, shop: Shop, tmp_path: Path, monkeypatch: pytes
     rows = pa.table({"item_id": np.arange(len(shop.vectors)), "text": list(shop.vectors)})
     pq.write_table(rows, tmp_path / "features.parquet")
     names: dict[str, Any] = {}
-    exec(code.replace("features.parquet", str(tmp_path / "features.parquet")), names)
+    # Paths of Ray begin where its workers stand.
+    for name in ("features.parquet", "tokens"):
+        code = code.replace(f'"{name}"', f'"{tmp_path / name}"')
+    exec(code, names)
     assert dict(names["table"]) == dict(shop.table)
