@@ -29,7 +29,7 @@ def test_the_index_holds_what_the_table_lists(quick_start: QuickStart, index: Pa
     section = README.read_text(encoding="utf-8").split("## What it writes")[1].split("\n## ")[0]
     listed = set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
     assert listed == {entry.name + "/" * entry.is_dir() for entry in index.iterdir()}
-    printed = quick_start.output_of("catalex build")
+    printed = quick_start.output_of("catalex build fixtures")
     assert re.search(r"^distinct IDs +1852$", printed, re.MULTILINE)
     assert "target/emoji/report.html" in printed
 
