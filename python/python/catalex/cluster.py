@@ -75,6 +75,18 @@ def check_columns(there: Sequence[str], wanted: Sequence[str], what: str, help: 
             raise refuse(what, f"a column {name!r}", f"columns {', '.join(there)}", help)
 
 
+def check_items(there: Sequence[str], what: str, id: str, features: Sequence[str]) -> None:
+    """The columns that `tokenize` reads."""
+    check_columns(there, [id], what, "name the column of item ids: id=")
+    check_columns(there, features, what, "name the columns of the vectors: features=")
+
+
+def check_buckets(buckets: int | None) -> None:
+    """A number of groups, where one is given."""
+    if buckets is not None and buckets < 1:
+        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one for about 20,000 items")
+
+
 RESOLVED_HELP = "give what tokenize made, with all its columns"
 
 

@@ -49,8 +49,7 @@ def tokenize(
     names = cluster.columns_of(features, model)
     there = _columns(ds)
     if there:
-        cluster.check_columns(there, [id], "ds", "name the column of item ids: id=")
-        cluster.check_columns(there, names, "ds", "name the columns of the vectors: features=")
+        cluster.check_items(there, "ds", id, names)
     least, most = concurrency if isinstance(concurrency, tuple) else (concurrency or 1, concurrency)
     pool = ActorPoolStrategy(min_size=least, max_size=most or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1))
     return ds.map_batches(
@@ -79,8 +78,7 @@ def resolve(
     there = _columns(ds)
     if there:
         cluster.check_tokenized(there)
-    if buckets is not None and buckets < 1:
-        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one for about 20,000 items")
+    cluster.check_buckets(buckets)
     counts = _counts(ds, model.levels)
     total = int(np.sum(counts["items"].to_numpy()))
     cluster.check_capacity(total, model)

@@ -47,8 +47,7 @@ def tokenize(
     """
     df, model = _frame(df), cluster.model_of(model)
     names = cluster.columns_of(features, model)
-    cluster.check_columns(df.columns, [id], "df", "name the column of item ids: id=")
-    cluster.check_columns(df.columns, names, "df", "name the columns of the vectors: features=")
+    cluster.check_items(df.columns, "df", id, names)
     for name in names:
         kind = df.schema[name].dataType
         if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, T.FloatType | T.DoubleType):
@@ -77,8 +76,7 @@ def resolve(
     """
     df, model = _frame(df), cluster.model_of(model)
     cluster.check_tokenized(df.columns)
-    if buckets is not None and buckets < 1:
-        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one for about 20,000 items")
+    cluster.check_buckets(buckets)
     sizes, levels, id_type = model.codebook_sizes, model.levels, _id_type(df, ITEM)
     items = df.select(ITEM, CODES, ERROR, LATENT)
     counts = items.groupBy(_prefix(CODES, levels).alias(PREFIX)).agg(F.count("*").alias(COUNT))
