@@ -44,16 +44,17 @@ def test_what_comes_next_is_learned() -> None:
     assert found["NDCG@10"] > 3 * popular
 
 
-def test_only_ids_that_items_have_are_said() -> None:
+def test_only_ids_of_items_that_are_new_to_the_user_are_said() -> None:
     torch.manual_seed(0)
     model = Decoder(Size(width=16, heads=2, layers=1, history=3), SIZES)
     # 17 items under three first codes: an untrained model would say others, were it let.
     codes = CODES[:17]
-    leaves = recommend(model, Tree(codes, SIZES), torch.randint(0, 16, (5, 6)))
+    seen = [np.arange(k) for k in (0, 1, 8, 16, 17)]
+    leaves = recommend(model, Tree(codes, SIZES), torch.randint(0, 16, (5, 6)), seen)
     assert leaves.shape == (5, 20)
-    for row in leaves:
-        assert sorted(row[row >= 0]) == list(range(17))
-        assert (row[17:] == -1).all()
+    for row, old in zip(leaves, seen, strict=True):
+        assert sorted(row[row >= 0]) == list(range(len(old), 17))
+        assert (row[17 - len(old) :] == -1).all()
 
 
 def test_beams_read_side_by_side_are_what_each_is_alone() -> None:
@@ -73,4 +74,9 @@ def test_items_that_share_an_id_share_its_credit() -> None:
     drawn = [credited(leaves, tree, [np.array([], np.int64)], seed)[0] for seed in range(200)]
     assert all(row[1] == 2 for row in drawn)
     assert 60 < sum(int(row[0] == 0) for row in drawn) < 140
-    assert credited(leaves, tree, [np.array([2])], 0)[0][1] == -1
+    # Who has seen one of the two is asked of the other alone, and an ID is closed once both are seen.
+    assert all(credited(leaves, tree, [np.array([0])], seed)[0][0] == 1 for seed in range(20))
+    assert [there.tolist() for there in tree.unseen([np.array([0]), np.array([0, 1])])] == [
+        [[True], [True]],
+        [[True, True], [False, True]],
+    ]

@@ -1,4 +1,4 @@
-"""Beam search that can only say IDs that items have."""
+"""Beam search that can only say IDs of items, of those that a user has not seen."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ from .tree import Tree
 BEAMS = 20
 
 
-def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, batch: int = 128) -> Rows:
-    """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`; -1
-    where there are fewer."""
+def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, seen: list[Rows], batch: int = 128) -> Rows:
+    """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`, among
+    those of items that the user has not `seen`; -1 where there are fewer."""
     model.eval()
+    found = []
     with torch.no_grad():
-        found = [_search(model, tree, rows) for rows in histories.split(batch)]
+        for start in range(0, len(histories), batch):
+            users = slice(start, start + batch)
+            found.append(_search(model, tree, histories[users], tree.unseen(seen[users])))
     return np.array(torch.cat(found).numpy(), np.int64)
 
 
-def _search(model: Decoder, tree: Tree, histories: torch.Tensor) -> torch.Tensor:
+def _search(model: Decoder, tree: Tree, histories: torch.Tensor, unseen: list[torch.Tensor]) -> torch.Tensor:
     users, length = histories.shape
     said, past = model(histories)
     said = said[:, -1:]
     at = torch.zeros(users, 1, dtype=torch.long)
     total = torch.zeros(users, 1)
     beams = torch.empty(users, 1, 0, dtype=torch.long)
-    for level, table in enumerate(tree.next):
+    for level, (table, there) in enumerate(zip(tree.next, unseen, strict=True)):
         size = table.shape[1]
         children = table[at.clamp_min(0)]
+        open_ = there.gather(1, children.clamp_min(0).flatten(1)).view_as(children) & (children >= 0)
         likely = model.scores(said, level).log_softmax(-1)
         # A beam that has come to nothing stays at nothing.
-        likely = likely.masked_fill((children < 0) | (at < 0).unsqueeze(-1), -torch.inf)
+        likely = likely.masked_fill(~open_ | (at < 0).unsqueeze(-1), -torch.inf)
         both = (total.unsqueeze(-1) + likely).flatten(1)
         total, best = both.topk(min(BEAMS, both.shape[1]), dim=1)
         at = torch.where(total.isfinite(), children.flatten(1).gather(1, best), -1)
@@ -45,12 +49,11 @@ def _search(model: Decoder, tree: Tree, histories: torch.Tensor) -> torch.Tensor
 
 
 def credited(leaves: Rows, tree: Tree, seen: list[Rows], seed: int) -> Rows:
-    """Items for leaves, `(users, 10)`, without those that the user has seen. Of items that share an ID one is drawn:
-    who guesses an ID of n items is right one time in n, so collisions earn nothing."""
+    """Items for leaves, `(users, 10)`, of those that the user has not seen. Of items that share an ID one is drawn: who
+    guesses an ID of n items is right one time in n, so collisions earn nothing."""
     rng = np.random.default_rng(seed)
     ranked = np.full((len(leaves), 10), -1)
     for user, (row, old) in enumerate(zip(leaves, seen, strict=True)):
-        items = [rng.choice(tree.items[leaf]) for leaf in row if leaf >= 0]
-        kept = [item for item in items if item not in set(old.tolist())][:10]
-        ranked[user, : len(kept)] = kept
+        groups = [tree.items[leaf][~np.isin(tree.items[leaf], old)] for leaf in row[row >= 0][:10]]
+        ranked[user, : len(groups)] = [rng.choice(group) for group in groups]
     return ranked

@@ -45,7 +45,7 @@ def evaluate(
     queries, targets = data.queries(held_out)
     queries, targets = queries[::every], targets[::every]
     history = tokens_of(queries, codes, model.size.history, model.padding)
-    leaves = recommend(model, tree, history)
+    leaves = recommend(model, tree, history, queries)
     return recall_and_ndcg(credited(leaves, tree, queries, seed), targets)
 
 

@@ -13,6 +13,8 @@ class Tree:
 
     def __init__(self, codes: Rows, codebook_sizes: list[int]) -> None:
         self.next: list[torch.Tensor] = []
+        self.parents: list[torch.Tensor] = []
+        """Which prefix each is that is one code longer comes from."""
         at = np.zeros(len(codes), np.int64)
         prefixes = 1
         for level, size in enumerate(codebook_sizes):
@@ -21,7 +23,21 @@ class Tree:
             table = np.full((prefixes, size), -1, np.int64)
             table.reshape(-1)[distinct] = np.arange(len(distinct))
             self.next.append(torch.from_numpy(table))
+            self.parents.append(torch.from_numpy(distinct // size))
             prefixes = len(distinct)
+        self.leaves = at
         # Items that share an ID are all of its items.
         order = np.argsort(at, kind="stable")
         self.items = np.split(order, np.cumsum(np.bincount(at))[:-1])
+
+    def unseen(self, seen: list[Rows]) -> list[torch.Tensor]:
+        """Which prefixes lead to an item that each user has not seen, `(users, prefixes)`, one code to all."""
+        left = np.tile(np.bincount(self.leaves), (len(seen), 1))
+        for row, items in zip(left, seen, strict=True):
+            np.subtract.at(row, self.leaves[np.unique(items)], 1)
+        there = [torch.from_numpy(left > 0)]
+        for parents, table in zip(self.parents[:0:-1], self.next[:0:-1], strict=True):
+            shorter = torch.zeros(len(seen), len(table), dtype=torch.int32)
+            shorter.index_add_(1, parents, there[-1].int())
+            there.append(shorter > 0)
+        return there[::-1]
