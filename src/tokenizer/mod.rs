@@ -10,6 +10,7 @@ mod completion;
 mod config;
 mod network;
 mod quantizer;
+mod rows;
 mod sinkhorn;
 mod standardization;
 mod storage;
@@ -147,8 +148,8 @@ impl Tokenizer {
         Ok(Tokenizer {
             config,
             standardization: weights.standardization,
-            projection: weights.projection,
-            inverse: weights.inverse,
+            projection: weights.projection.by_input(),
+            inverse: weights.inverse.by_input(),
             quantizer: Quantizer::new(weights.codebooks, weights.offsets),
         })
     }

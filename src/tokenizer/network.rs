@@ -6,6 +6,8 @@
 
 use ndarray::{Array1, Array2, ArrayView2, CowArray};
 
+use super::rows::multiply;
+
 /// A fully connected layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
@@ -27,22 +29,30 @@ pub struct Network {
 impl Network {
     /// Runs the network on rows `x (n, in)`.
     pub fn forward(&self, x: ArrayView2<f32>) -> Array2<f32> {
-        let mut out = match &self.skip {
-            Some(skip) => x.dot(&skip.t()),
-            None => Array2::zeros((x.nrows(), self.shape().1)),
-        };
+        let mut out = Array2::zeros((x.nrows(), self.shape().1));
+        if let Some(skip) = &self.skip {
+            multiply(x, skip.t(), false, &mut out);
+        }
         let Some((last, hidden)) = self.layers.split_last() else { return out };
         let mut activation = CowArray::from(x);
         for layer in hidden {
-            let mut next = activation.dot(&layer.weight.t());
+            let mut next = Array2::zeros((x.nrows(), layer.weight.nrows()));
+            multiply(activation.view(), layer.weight.t(), false, &mut next);
             for mut row in next.rows_mut() {
                 ndarray::Zip::from(&mut row).and(&layer.bias).for_each(|v, &b| *v = (*v + b).max(0.0));
             }
             activation = CowArray::from(next);
         }
-        ndarray::linalg::general_mat_mul(1.0, &activation, &last.weight.t(), 1.0, &mut out);
+        multiply(activation.view(), last.weight.t(), true, &mut out);
         out += &last.bias;
         out
+    }
+
+    /// The same network with its matrices in the order that [`multiply`] reads them in.
+    pub(super) fn by_input(self) -> Self {
+        let by_input = |weight: Array2<f32>| weight.t().as_standard_layout().into_owned().reversed_axes();
+        let layer = |layer: Layer| Layer { weight: by_input(layer.weight), bias: layer.bias };
+        Network { skip: self.skip.map(by_input), layers: self.layers.into_iter().map(layer).collect() }
     }
 
     /// Input and output width.

@@ -5,9 +5,10 @@
 //! the first two codes favour codes that are frequent under a prefix, so that neighbours meet under one prefix; offsets
 //! on pairs of the first code and the last part items that would share all codes.
 
-use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
+
+use super::rows::multiply;
 
 /// Rows that are quantized at once: the scores of a level fit the cache.
 const BLOCK: usize = 512;
@@ -40,6 +41,8 @@ impl Offsets {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantizer {
     codebooks: Vec<Array2<f32>>,
+    /// Their transposes, in rows of their own.
+    columns: Vec<Array2<f32>>,
     offsets: Offsets,
     /// `argmin |r - c|^2 + o = argmin (|c|^2 + o) / 2 - r . c`: the first term of each codeword.
     halves: Vec<Array1<f32>>,
@@ -56,7 +59,8 @@ impl Quantizer {
         let in_rows = |matrix: Array2<f32>| matrix.as_standard_layout().into_owned();
         let offsets =
             Offsets { pairs: offsets.pairs.map(in_rows), last: offsets.last.map(in_rows), codes: offsets.codes };
-        Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), offsets, halves }
+        let columns = codebooks.iter().map(|book| in_rows(book.t().to_owned())).collect();
+        Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), columns, offsets, halves }
     }
 
     /// One codebook `(size, latent_dim)` a level.
@@ -99,7 +103,7 @@ impl Quantizer {
             if scores.ncols() != book.nrows() {
                 scores = Array2::zeros((residual.nrows(), book.nrows()));
             }
-            general_mat_mul(1.0, &residual, &book.t(), 0.0, &mut scores);
+            multiply(residual.view(), self.columns[level].view(), false, &mut scores);
             let tables = self.offsets.tables(level, self.codebooks.len());
             choose(&mut scores, &self.halves[level], tables, book, level, &mut codes, &mut residual);
         }
