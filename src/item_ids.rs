@@ -8,6 +8,8 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 
+use crate::error::Error;
+
 /// The ids of a set of items, in row order. The type of the catalog's id column is kept to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemIds {
@@ -116,7 +118,7 @@ impl ItemIds {
         }
     }
 
-    /// The ids of the named rows.
+    /// The ids of some rows, in the order in which the rows are named.
     pub fn take(&self, rows: &[usize]) -> Self {
         match self {
             ItemIds::Integers(ids) => ItemIds::Integers(rows.iter().map(|&r| ids[r]).collect()),
@@ -127,12 +129,15 @@ impl ItemIds {
     /// Appends the ids of a further batch.
     ///
     /// # Errors
-    /// Gives the batch back when it is of the other type.
-    pub fn append(&mut self, batch: ItemIds) -> Result<(), ItemIds> {
+    /// [`Error::Mismatch`] when it is of the other type.
+    pub fn append(&mut self, batch: ItemIds) -> Result<(), Error> {
         match (self, batch) {
             (ItemIds::Integers(ids), ItemIds::Integers(more)) => ids.extend(more),
             (ItemIds::Strings(ids), ItemIds::Strings(more)) => ids.extend(more),
-            (_, batch) => return Err(batch),
+            (ids, batch) => {
+                let (expected, got) = (ids.data_type(), batch.data_type());
+                return Err(Error::mismatch("item ids", format!("{expected} throughout"), got, "write all ids alike"));
+            }
         }
         Ok(())
     }
@@ -140,14 +145,6 @@ impl ItemIds {
     /// The row of each id, by the id as text: for what is matched with another file, whose ids may be of the other type.
     pub fn rows_by_text(&self) -> HashMap<String, usize> {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
-    }
-
-    /// The ids of some rows, in the order in which the rows are named.
-    pub fn select(&self, rows: &[usize]) -> Self {
-        match self {
-            ItemIds::Integers(ids) => ItemIds::Integers(rows.iter().map(|&row| ids[row]).collect()),
-            ItemIds::Strings(ids) => ItemIds::Strings(rows.iter().map(|&row| ids[row].clone()).collect()),
-        }
     }
 
     /// Checks that no id stands twice.

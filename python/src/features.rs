@@ -109,8 +109,7 @@ impl Features {
                 let more = block?.features.item_ids().clone();
                 match &mut all {
                     None => all = Some(more),
-                    // One source has ids of one type.
-                    Some(all) => drop(all.append(more)),
+                    Some(all) => all.append(more)?,
                 }
             }
             Ok(all.unwrap_or_else(|| ItemIds::row_numbers(0)))
@@ -160,25 +159,8 @@ pub(crate) fn whole(source: &dyn FeatureSource) -> catalex::Result<Cow<'_, Whole
     if let Some(whole) = source.whole() {
         return Ok(Cow::Borrowed(whole));
     }
-    let mut parts: Option<(ItemIds, Vec<Modality>)> = None;
-    for block in source.all()? {
-        let block = block?.features.into_owned();
-        match &mut parts {
-            None => parts = Some((block.item_ids().clone(), block.modalities().to_vec())),
-            Some((ids, modalities)) => {
-                // One source has ids of one type.
-                drop(ids.append(block.item_ids().clone()));
-                for (all, more) in modalities.iter_mut().zip(block.modalities()) {
-                    all.present.extend(&more.present);
-                    all.vectors
-                        .append(ndarray::Axis(0), more.vectors.view())
-                        .map_err(|e| Error::mismatch("vectors", "of one length", e, "check the features"))?;
-                }
-            }
-        }
-    }
-    let (ids, modalities) = parts.unwrap_or_else(|| (ItemIds::row_numbers(0), Vec::new()));
-    Whole::new(ids, modalities).map(Cow::Owned)
+    let parts = source.all()?.map(|block| Ok(block?.features.into_owned()));
+    Whole::joined(parts).map(Cow::Owned)
 }
 
 /// Refuses ids that stand twice.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
+from made import done
 from shop import Shop
 
 import catalex
@@ -41,6 +44,30 @@ def test_rows_do_not_depend_on_others(shop: Shop) -> None:
         rows = pa.table({"item_id": np.arange(begin, end), "text": list(shop.vectors[begin:end])})
         part = cluster.Encode(shop.tokenizer, ["text"], "item_id")(rows)
         assert part.equals(whole.slice(begin, end - begin).combine_chunks())
+
+
+def test_what_an_item_lacks_does_not_depend_on_others(shop: Shop, tmp_path: Path) -> None:
+    """Two modalities; rows 0 to 99 have no picture, the next hundred no text."""
+    text = list(shop.vectors[:600, :16])
+    picture = list(shop.vectors[:600, 16:])
+    text[100:200] = [None] * 100
+    picture[:100] = [None] * 100
+    columns = {
+        "text": pa.array(text, pa.list_(pa.float32(), 16)),
+        "image": pa.array(picture, pa.list_(pa.float32(), 8)),
+    }
+    items = pa.table({"item_id": np.arange(600), **columns})
+    pa.parquet.write_table(items, tmp_path / "features.parquet")
+    flags = ["--levels", "3", "--codebook-size", "16", "--epochs", "0"]
+    done("train", tmp_path / "features.parquet", *flags, "--out", tmp_path / "model")
+    model = catalex.Tokenizer.load(tmp_path / "model")
+    encode = cluster.Encode(model, ["text", "image"], "item_id")
+    whole = encode(items)
+    for begin, end in ((0, 100), (50, 150), (100, 200), (150, 151), (199, 600)):
+        part = encode(items.slice(begin, end - begin))
+        assert part.equals(whole.slice(begin, end - begin).combine_chunks())
+    alone = model.tokenize(items, collisions="keep")
+    assert whole["codes"].to_pylist() == alone.codes.tolist()
 
 
 def test_a_part_is_a_function_of_its_items(shop: Shop) -> None:

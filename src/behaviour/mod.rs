@@ -28,13 +28,10 @@ pub use config::BehaviourConfig;
 
 use crate::catalog::{Event, Interactions};
 use crate::error::{Error, Result};
-use crate::features::Modality;
+use crate::features::{BEHAVIOUR, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use counts::Counts;
-
-/// Name of the modality.
-const BEHAVIOUR: &str = "behaviour";
 
 /// What was used of some interactions, and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,6 +4,7 @@
 //! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the file: ids, each item's passages of text, and where its
 //! pictures are. [`Interactions`] are what users did with the items, from a file of its own.
 
+mod batches;
 mod cells;
 mod clean;
 mod events;

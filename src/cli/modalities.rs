@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use catalex::artifact::Overwrite;
 use catalex::catalog::{CatalogReader, CatalogSpec};
-use catalex::features::{Features, Modality, ReadyVectors};
+use catalex::features::{BEHAVIOUR, Features, IMAGE, Modality, ReadyVectors, TEXT};
 use catalex::index::fingerprint;
 use catalex::progress::Progress;
 use catalex::{Error, ItemIds};
@@ -13,11 +13,6 @@ use catalex::{Error, ItemIds};
 use super::behaviour::BehaviourOptions;
 use super::embed::Made;
 use super::options::EncodeOptions;
-
-/// Modalities that the encoders and interactions make.
-const TEXT: &str = "text";
-const IMAGE: &str = "image";
-const BEHAVIOUR: &str = "behaviour";
 
 /// What was asked for.
 pub(super) struct Request<'a> {
@@ -144,9 +139,7 @@ fn ids(catalog: &Path, id: Option<String>) -> Result<ItemIds> {
         let batch = batch?.item_ids;
         match &mut ids {
             None => ids = Some(batch),
-            Some(ids) => ids
-                .append(batch)
-                .map_err(|_| Error::mismatch("item ids", "one type throughout", "two", "write all ids alike"))?,
+            Some(ids) => ids.append(batch)?,
         }
     }
     Ok(ids.unwrap_or(ItemIds::Integers(Vec::new())))

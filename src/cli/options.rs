@@ -191,7 +191,7 @@ pub(super) struct TrainOptions {
     /// Weight of each modality, as text=1,image=0.5 [default: 0.6 of image beside others, 1 of any other]
     #[arg(long, value_name = "NAME=X,...", value_parser = parse_weights)]
     pub(super) weight: Option<Weights>,
-    /// How much of what the other modalities say of a modality is added to it [default: 0.8]
+    /// How much of what the other modalities say of a modality, but of behaviour, is added to it [default: 0.8]
     #[arg(long, value_name = "X")]
     pub(super) agreement: Option<f64>,
     /// Share of the items that lose a modality in a step of gradient descent [default: 0.2]

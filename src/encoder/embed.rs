@@ -10,13 +10,9 @@ use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
 use crate::catalog::{CatalogReader, CatalogSpec, ItemBatch};
 use crate::error::{Error, Result};
-use crate::features::{Features, Modality};
+use crate::features::{Features, IMAGE, Modality, TEXT};
 use crate::item_ids::{IdFault, ItemIds};
 use crate::progress::Progress;
-
-/// Names of the modalities.
-pub(super) const TEXT: &str = "text";
-pub(super) const IMAGE: &str = "image";
 
 /// What to do about a picture that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -117,14 +113,17 @@ pub fn embed(
     let survey = encoders.survey(spec)?;
     progress.begin("encode", Some(survey.work), "texts and pictures");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
-    for batch in parts(spec, PART)? {
+    for batch in CatalogReader::open(spec)?.in_parts(PART) {
         let part = encoders.encode(batch?, &Inner(progress))?;
         found.extend(part.features);
         truncated_texts += part.truncated_texts;
         bad_images.extend(part.bad_images);
     }
     progress.end();
-    let features = joined(found, &bad_images)?;
+    if found.is_empty() {
+        return Err(bad_images.first().map_or_else(|| nobody_has(TEXT, "check the catalog"), no_picture));
+    }
+    let features = Features::joined(found.into_iter().map(Ok))?;
     let has = |name: &str| features.modalities().iter().any(|m| m.name == name && m.present.contains(&true));
     encoders.check_found(has, &bad_images)?;
     Ok(Embedded { features, truncated_texts, bad_images })
@@ -132,55 +131,6 @@ pub fn embed(
 
 /// Items that are encoded together.
 pub(super) const PART: usize = 8_192;
-
-/// A catalog in parts of at least so many items, but for the last.
-pub(super) fn parts(spec: &CatalogSpec, items: usize) -> Result<impl Iterator<Item = Result<ItemBatch>>> {
-    let mut reader = CatalogReader::open(spec)?;
-    let mut left: Option<ItemBatch> = None;
-    Ok(std::iter::from_fn(move || {
-        loop {
-            match &mut left {
-                Some(batch) if batch.item_ids.len() >= items => {
-                    let rest = split_off(batch, items);
-                    return std::mem::replace(&mut left, rest).map(Ok);
-                }
-                _ => {}
-            }
-            match (reader.next(), &mut left) {
-                (None, _) => return left.take().filter(|batch| !batch.item_ids.is_empty()).map(Ok),
-                (Some(Err(e)), _) => return Some(Err(e)),
-                (Some(Ok(batch)), None) => left = Some(batch),
-                (Some(Ok(batch)), Some(left)) => {
-                    if left.item_ids.append(batch.item_ids).is_err() {
-                        let help = "write all ids alike";
-                        return Some(Err(Error::mismatch("item ids", "one type throughout", "two", help)));
-                    }
-                    left.texts.extend(batch.texts);
-                    left.fields.extend(batch.fields);
-                    left.images.extend(batch.images);
-                }
-            }
-        }
-    }))
-}
-
-/// Cuts a batch after some items; gives the rest, if there is one.
-fn split_off(batch: &mut ItemBatch, items: usize) -> Option<ItemBatch> {
-    let all = batch.item_ids.len();
-    if all == items {
-        return None;
-    }
-    let later: Vec<usize> = (items..all).collect();
-    let rest = ItemBatch {
-        first_row: batch.first_row + items as u64,
-        item_ids: batch.item_ids.take(&later),
-        texts: batch.texts.split_off(items),
-        fields: batch.fields.split_off(items),
-        images: batch.images.split_off(items),
-    };
-    batch.item_ids = batch.item_ids.take(&(0..items).collect::<Vec<_>>());
-    Some(rest)
-}
 
 impl Encoders<'_> {
     /// Names and lengths of the modalities that will be there.
@@ -200,10 +150,7 @@ impl Encoders<'_> {
             if survey.ids.is_empty() {
                 survey.ids = batch.item_ids;
             } else {
-                survey
-                    .ids
-                    .append(batch.item_ids)
-                    .map_err(|_| Error::mismatch("item ids", "one type throughout", "two", "write all ids alike"))?;
+                survey.ids.append(batch.item_ids)?;
             }
             texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             pictures += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
@@ -296,28 +243,7 @@ fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage
         vectors: m.vectors.select(Axis(0), &kept),
         name: m.name,
     });
-    (ids.select(&kept), modalities.collect())
-}
-
-/// Parts one after the other.
-fn joined(parts: Vec<Features>, bad_images: &[BadImage]) -> Result<Features> {
-    let mut parts = parts.into_iter();
-    let Some(first) = parts.next() else {
-        return Err(bad_images.first().map_or_else(|| nobody_has(TEXT, "check the catalog"), no_picture));
-    };
-    let (mut ids, mut modalities) = (first.item_ids().clone(), first.modalities().to_vec());
-    for part in parts {
-        // The parts of a catalog have ids of one type, and modalities of one length.
-        drop(ids.append(part.item_ids().clone()));
-        for (modality, more) in modalities.iter_mut().zip(part.modalities()) {
-            modality
-                .vectors
-                .append(Axis(0), more.vectors.view())
-                .map_err(|e| Error::mismatch("vectors", "of one length", e, "please report this"))?;
-            modality.present.extend(&more.present);
-        }
-    }
-    Features::new(ids, modalities)
+    (ids.take(&kept), modalities.collect())
 }
 
 /// Progress within a stage that others began.

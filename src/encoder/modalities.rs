@@ -2,11 +2,11 @@
 
 use ndarray::{Array2, ArrayView1};
 
-use super::embed::{BadImage, IMAGE, OnBadImage, TEXT};
+use super::embed::{BadImage, OnBadImage};
 use super::{ImageEncoder, TextEncoder};
 use crate::catalog::ImageSource;
 use crate::error::Result;
-use crate::features::Modality;
+use crate::features::{IMAGE, Modality, TEXT};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::embed::{BadImage, Encoders, Inner, PART, Part, parts};
+use super::embed::{BadImage, Encoders, Inner, PART, Part};
 use crate::artifact::{Overwrite, sha256_file, write_file};
-use crate::catalog::CatalogSpec;
+use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
 use crate::progress::Progress;
@@ -62,7 +62,8 @@ pub fn embed_to(
     let survey = encoders.survey(spec)?;
     progress.begin("encode", Some(survey.work), "texts and pictures");
     let mut kept = Vec::new();
-    for (number, batch) in parts(spec, folder.items.unwrap_or(PART))?.enumerate() {
+    let parts = CatalogReader::open(spec)?.in_parts(folder.items.unwrap_or(PART));
+    for (number, batch) in parts.enumerate() {
         let batch = batch?;
         let rows = batch.item_ids.len();
         let record = match folder.finished(number, rows, progress)? {

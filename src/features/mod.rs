@@ -27,6 +27,13 @@ pub use ready::{Ready, ReadyVectors};
 pub use source::{Block, Blocks, FeatureSource, gather};
 pub use write::FeatureWriter;
 
+/// Name of the modality of the items' texts.
+pub const TEXT: &str = "text";
+/// Name of the modality of their pictures.
+pub const IMAGE: &str = "image";
+/// Name of the modality of what people do with them.
+pub const BEHAVIOUR: &str = "behaviour";
+
 /// The id column of catalex's own tables.
 const ID: &str = "item_id";
 /// Further names under which a foreign table's ids are recognised.
@@ -180,6 +187,30 @@ impl Features {
             present: rows.iter().map(|&row| m.present[row]).collect(),
         };
         Self::of_unchecked_ids(self.item_ids.take(rows), self.modalities.iter().map(modality).collect())
+    }
+
+    /// The items of several features, one after the other.
+    ///
+    /// # Errors
+    /// As [`Features::new`]; [`Error::Mismatch`] for ids of two types or vectors of two lengths.
+    pub fn joined(parts: impl IntoIterator<Item = Result<Features>>) -> Result<Features> {
+        let mut whole: Option<Features> = None;
+        for part in parts {
+            let part = part?;
+            let Some(Features { item_ids, modalities }) = &mut whole else {
+                whole = Some(part);
+                continue;
+            };
+            item_ids.append(part.item_ids)?;
+            for (all, more) in modalities.iter_mut().zip(part.modalities) {
+                all.present.extend(more.present);
+                let of_one_length = |e| Error::mismatch("vectors", "of one length", e, "encode all items alike");
+                all.vectors.append(Axis(0), more.vectors.view()).map_err(of_one_length)?;
+            }
+        }
+        let (ids, modalities) =
+            whole.map_or((ItemIds::Integers(Vec::new()), Vec::new()), |f| (f.item_ids, f.modalities));
+        Self::new(ids, modalities)
     }
 
     /// Reads features, by content: a `.npy` matrix, or a Parquet or Arrow IPC table.

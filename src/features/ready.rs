@@ -102,8 +102,7 @@ impl ReadyVectors {
             }
             match &mut all {
                 None => all = Some(ids),
-                // One column has ids of one type.
-                Some(all) => drop(all.append(ids)),
+                Some(all) => all.append(ids)?,
             }
         }
         if let Some(ids) = all.filter(|_| by_id) {

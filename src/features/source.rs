@@ -123,7 +123,7 @@ pub fn gather<'a>(
         let block = block?;
         let end = block.first_row + block.features.len();
         let (here, later) = wanted.split_at(wanted.partition_point(|&row| row < end));
-        gathered.append(&block.features, here.iter().map(|row| row - block.first_row));
+        gathered.append(&block.features, here.iter().map(|row| row - block.first_row))?;
         wanted = later;
     }
     let features = gathered.finish()?;
@@ -151,13 +151,12 @@ impl Gathered {
         }
     }
 
-    fn append(&mut self, block: &Features, rows: impl Iterator<Item = usize>) {
+    fn append(&mut self, block: &Features, rows: impl Iterator<Item = usize>) -> Result<()> {
         let rows: Vec<usize> = rows.collect();
         let ids = block.item_ids().take(&rows);
         match &mut self.ids {
             None => self.ids = Some(ids),
-            // One source has ids of one type.
-            Some(all) => drop(all.append(ids)),
+            Some(all) => all.append(ids)?,
         }
         for ((modality, values), present) in block.modalities().iter().zip(&mut self.values).zip(&mut self.present) {
             for &row in &rows {
@@ -165,6 +164,7 @@ impl Gathered {
                 present.push(modality.present[row]);
             }
         }
+        Ok(())
     }
 
     fn finish(self) -> Result<Features> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::features::{BEHAVIOUR, IMAGE};
 use crate::tokenizer::check_codebook_sizes;
 
 /// Which way to train.
@@ -47,7 +48,8 @@ pub struct TrainConfig {
     pub standardize: bool,
     /// Whether a modality that an item lacks is completed from those it has; otherwise it stands at its mean.
     pub complete: bool,
-    /// How much of what the other modalities say of a modality is added to it; 0 leaves them side by side.
+    /// How much of what the other modalities say of a modality is added to it; 0 leaves them side by side. Behaviour
+    /// neither gets nor gives any.
     pub agreement: f64,
     /// Share of the items a step of gradient descent that see one of their modalities completed instead of as it is.
     pub modality_dropout: f64,
@@ -125,7 +127,6 @@ impl Default for TrainConfig {
 
 /// Pictures say less of what an item is than words do: on emoji and on the things of a game, neighbours agree most with
 /// labels at about this weight.
-const IMAGE: &str = "image";
 const IMAGE_WEIGHT: f32 = 0.6;
 
 /// Below this many items none are held out: every one is needed to place the codewords.
@@ -169,6 +170,13 @@ impl ValidTrainConfig {
         let several = modalities.clone().nth(1).is_some();
         let default = |m: &str| if several && m == IMAGE { IMAGE_WEIGHT } else { 1.0 };
         Ok(modalities.map(|m| self.config.modality_weights.get(m).copied().unwrap_or(default(m))).collect())
+    }
+
+    /// How much of what others say of a modality is added to it, for each of these names; others are those with a number
+    /// above 0. Behaviour keeps to itself: what people do with items is not another view of how they look and read, and
+    /// what only it says is what it is there for.
+    pub(super) fn agreements<'a>(&self, modalities: impl Iterator<Item = &'a str>) -> Vec<f64> {
+        modalities.map(|m| if m == BEHAVIOUR { 0.0 } else { self.config.agreement }).collect()
     }
 }
 

@@ -71,6 +71,8 @@ fn spread(present: ArrayView2<bool>, dims: &[usize]) -> Array2<f32> {
 /// What training sees.
 pub(super) struct TrainingData<'a> {
     pub(super) standardization: Standardization,
+    /// How much of what others say is added to each modality.
+    pub(super) agreements: Vec<f64>,
     /// Items in memory, in row order.
     pub(super) training: Items,
     /// Those kept out of training, if any.
@@ -103,6 +105,7 @@ impl<'a> TrainingData<'a> {
     ) -> Result<Self> {
         let shapes = source.shapes();
         let weights = config.weights_of(shapes.iter().map(|(name, _)| name.as_str()))?;
+        let agreements = config.agreements(shapes.iter().map(|(name, _)| name.as_str()));
         let dims: Vec<usize> = shapes.iter().map(|&(_, dim)| dim).collect();
         let (features, rows) = gather(source, config.sample_items, rng)?;
         let (x, present) = (features.concatenated(), features.presence());
@@ -145,7 +148,7 @@ impl<'a> TrainingData<'a> {
         let validation = (!held_out.is_empty()).then(|| of(held_out));
         let training = if validation.is_some() { of(&training) } else { Items::new(&x, present.view(), &dims, device) };
         let dropout = if standardization.completion.is_some() { config.modality_dropout } else { 0.0 };
-        Ok(TrainingData { standardization, training, validation, dropout, hash, stream })
+        Ok(TrainingData { standardization, agreements, training, validation, dropout, hash, stream })
     }
 
     /// Number of items that [`TrainingData::each_batch`] passes over.

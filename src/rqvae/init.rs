@@ -18,21 +18,21 @@ use crate::tokenizer::{Completion, Offsets, Quantizer};
 /// Rows that pass through the network at once where no gradient is wanted.
 pub(super) const ROWS_AT_ONCE: i64 = 8_192;
 
-/// A model on `x (n, dim)` whose projection is the principal axes, of several modalities those in which they agree, and whose codebooks are k-means', level by level, on
-/// the latents of all of `x`, and then refined.
+/// A model on `x (n, dim)` whose projection is the principal axes, of several modalities those in which they agree (as
+/// much as they are to), and whose codebooks are k-means', level by level, on the latents of all of `x`, and then refined.
 ///
 /// # Errors
 /// [`Error::Data`] where the features have no spread to find axes in.
 pub(super) fn start(
     x: &Tensor,
-    completion: Option<&Completion>,
+    completion: Option<(&Completion, &[f64])>,
     config: &ValidTrainConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
 ) -> Result<Model> {
     let (axes, back) = match completion {
-        Some(completion) if config.agreement > 0.0 => {
-            let (axes, back) = agreeing_axes(completion, config.latent_dim, config.agreement)?;
+        Some((completion, agreements)) if agreements.iter().filter(|&&a| a > 0.0).nth(1).is_some() => {
+            let (axes, back) = agreeing_axes(completion, config.latent_dim, agreements)?;
             (axes.to_device(x.device()), back.to_device(x.device()))
         }
         _ => {

@@ -46,22 +46,26 @@ pub(super) fn completion(x: &Array2<f32>, dims: &[usize], latent_dim: usize) -> 
 }
 
 /// Projection `(latent_dim, D)` and inverse `(D, latent_dim)`: the principal axes of items each modality of which is
-/// joined by `agreement` times what the others say of it, and the way back by regression. Latents have a mean square of 1
-/// a dimension, with one factor for all.
+/// joined by so many times (`agreements`) what the others say of it, but for those with 0, which say nothing of others
+/// either; and the way back by regression. Latents have a mean square of 1 a dimension, with one factor for all.
 ///
 /// What modalities agree on counts more than what one says alone. With common axes `A`, variances `V` and the join `F`,
 /// the items have the covariance `Y Y'`, `Y = F A' V^1/2`, whose leading eigenvectors `Y U e^-1/2` come of the small
 /// matrix `Y'Y = U e U'`.
-pub(super) fn agreeing_axes(completion: &Completion, latent_dim: usize, agreement: f64) -> Result<(Tensor, Tensor)> {
+pub(super) fn agreeing_axes(
+    completion: &Completion,
+    latent_dim: usize,
+    agreements: &[f64],
+) -> Result<(Tensor, Tensor)> {
     let axes = completion.axes.mapv(f64::from);
     let (count, dim) = axes.dim();
     let deviations = completion.variances.mapv(|v| f64::from(v).sqrt());
-    let joined = Join::new(completion, agreement)?;
+    let joined = Join::new(completion, agreements)?;
     // F A', a modality at a time.
     let mut y = Array2::<f64>::zeros((dim, count));
-    for (columns, others) in completion.columns().into_iter().zip(&joined.others) {
+    for ((columns, others), agreement) in completion.columns().into_iter().zip(&joined.others).zip(agreements) {
         let own = axes.slice(s![.., columns.clone()]);
-        let places = Array2::<f64>::eye(count) + &(others.dot(&axes.t()) * agreement);
+        let places = Array2::<f64>::eye(count) + &(others.dot(&axes.t()) * *agreement);
         y.slice_mut(s![columns, ..]).assign(&own.t().dot(&places));
     }
     y *= &deviations;
@@ -78,9 +82,9 @@ pub(super) fn agreeing_axes(completion: &Completion, latent_dim: usize, agreemen
     let leading = y.dot(&turned);
     // Leading axes of the joined items, with the join before them.
     let mut projection = leading.t().to_owned();
-    for (columns, others) in completion.columns().into_iter().zip(&joined.others) {
+    for ((columns, others), agreement) in completion.columns().into_iter().zip(&joined.others).zip(agreements) {
         let places = leading.slice(s![columns.clone(), ..]).t().dot(&axes.slice(s![.., columns]).t());
-        projection += &(places.dot(others) * agreement);
+        projection += &(places.dot(others) * *agreement);
     }
     let inverse = (&axes.t() * &deviations).dot(&turned) / scale;
     Ok((tensor(&(projection * scale).mapv(|v| v as f32)), tensor(&inverse.mapv(|v| v as f32))))
@@ -92,13 +96,12 @@ struct Join {
 }
 
 impl Join {
-    fn new(completion: &Completion, agreement: f64) -> Result<Self> {
-        let modalities = completion.dims.len();
-        let others = (0..modalities).map(|left_out| {
-            if agreement == 0.0 {
+    fn new(completion: &Completion, agreements: &[f64]) -> Result<Self> {
+        let others = (0..agreements.len()).map(|modality| {
+            if agreements[modality] == 0.0 {
                 return Ok(Array2::zeros(completion.axes.dim()));
             }
-            let present: Vec<bool> = (0..modalities).map(|m| m != left_out).collect();
+            let present: Vec<bool> = agreements.iter().enumerate().map(|(m, &a)| m != modality && a > 0.0).collect();
             Ok(completion.expectation(&present)?.mapv(f64::from))
         });
         Ok(Join { others: others.collect::<Result<_>>()? })
@@ -152,7 +155,7 @@ mod tests {
         let left = of(&(&without - &x)) / of(&x);
         assert!(left < 0.1, "{left} of the variance is not foretold");
         for agreement in [0.0, 0.6] {
-            let (projection, inverse) = agreeing_axes(&completion, 8, agreement).unwrap();
+            let (projection, inverse) = agreeing_axes(&completion, 8, &[agreement; 2]).unwrap();
             let z = tensor(&x).matmul(&projection.tr());
             let mean_square = z.square().mean(Kind::Double).double_value(&[]);
             assert!((mean_square - 1.0).abs() < 0.05, "{mean_square}");
@@ -160,6 +163,17 @@ mod tests {
             let left = (&back - &x).mapv(|v| v * v).sum() / x.mapv(|v| v * v).sum();
             assert!(left < 0.05, "{left} is lost on the way");
         }
+    }
+
+    #[test]
+    fn who_keeps_to_itself_neither_hears_nor_says_anything() {
+        let completion = completion(&caused(500), &[4, 4, 6], 8).unwrap().unwrap();
+        let joined = Join::new(&completion, &[0.6, 0.6, 0.0]).unwrap();
+        let heard = |modality: usize, from: std::ops::Range<usize>| {
+            joined.others[modality].slice(s![.., from]).iter().any(|&v| v != 0.0)
+        };
+        assert!(heard(0, 4..8) && heard(1, 0..4));
+        assert!(!heard(0, 8..14) && !heard(1, 8..14) && !heard(2, 0..14));
     }
 
     #[test]

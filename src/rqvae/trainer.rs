@@ -79,6 +79,7 @@ pub fn train(
         let model = match &saved {
             None => {
                 let completion = data.standardization.completion.as_ref();
+                let completion = completion.map(|completion| (completion, &data.agreements[..]));
                 start(&data.training.x, completion, &config, &mut rng, progress)?
             }
             Some(saved) => Model::restored(data.training.x.size()[1], &config, device, saved)?,

@@ -102,8 +102,7 @@ impl Encoder<'_> {
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
             match &mut ids {
                 None => ids = Some(block.features.item_ids().clone()),
-                // One source has ids of one type.
-                Some(ids) => drop(ids.append(block.features.item_ids().clone())),
+                Some(ids) => ids.append(block.features.item_ids().clone())?,
             }
             self.progress.advance(block.features.len() as u64);
         }

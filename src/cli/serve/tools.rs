@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use catalex::encoder::TextEncoder;
+use catalex::features::TEXT;
 use catalex::progress::Silent;
 use catalex::recommender::{Branch, Explorer, Found, Hit, MOST_FOUND};
 use rmcp::handler::server::router::tool::ToolRouter;
@@ -17,8 +18,6 @@ use serde::{Deserialize, Serialize};
 const MOST_QUERY: usize = 4_000;
 /// Items of an answer where no number is named.
 const FEW: usize = 10;
-/// The modality of texts.
-const TEXT: &str = "text";
 
 /// The encoder of queries.
 #[derive(Debug)]
