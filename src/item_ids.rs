@@ -19,6 +19,13 @@ pub enum ItemIds {
     Strings(Vec<String>),
 }
 
+/// No items.
+impl Default for ItemIds {
+    fn default() -> Self {
+        ItemIds::Integers(Vec::new())
+    }
+}
+
 /// Two rows with the same id, or a row without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFault {
@@ -126,12 +133,13 @@ impl ItemIds {
         }
     }
 
-    /// Appends the ids of a further batch.
+    /// Appends the ids of a further batch. Where there is none yet, ids become of the batch's type.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when it is of the other type.
     pub fn append(&mut self, batch: ItemIds) -> Result<(), Error> {
         match (self, batch) {
+            (ids, batch) if ids.is_empty() => *ids = batch,
             (ItemIds::Integers(ids), ItemIds::Integers(more)) => ids.extend(more),
             (ItemIds::Strings(ids), ItemIds::Strings(more)) => ids.extend(more),
             (ids, batch) => {
@@ -177,6 +185,16 @@ mod tests {
         for ids in [ItemIds::Integers(vec![3, -1, 7]), ItemIds::Strings(vec!["b".into(), "a".into()])] {
             assert_eq!(ItemIds::from_arrow(&ids.to_arrow()).unwrap(), ids);
         }
+    }
+
+    #[test]
+    fn batches_are_of_the_type_of_the_first() {
+        let mut ids = ItemIds::default();
+        ids.append(ItemIds::Strings(vec!["a".into()])).unwrap();
+        ids.append(ItemIds::Strings(vec!["b".into()])).unwrap();
+        assert_eq!(ids, ItemIds::Strings(vec!["a".into(), "b".into()]));
+        let error = ids.append(ItemIds::Integers(vec![7])).unwrap_err().to_string();
+        assert!(error.contains("Utf8 throughout") && error.contains("Int64"), "{error}");
     }
 
     #[test]

@@ -104,15 +104,11 @@ impl Features {
     fn item_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let source = self.inner.clone();
         let ids = work::long(py, move |_| {
-            let mut all: Option<ItemIds> = None;
+            let mut all = ItemIds::default();
             for block in source.all()? {
-                let more = block?.features.item_ids().clone();
-                match &mut all {
-                    None => all = Some(more),
-                    Some(all) => all.append(more)?,
-                }
+                all.append(block?.features.item_ids().clone())?;
             }
-            Ok(all.unwrap_or_else(|| ItemIds::row_numbers(0)))
+            Ok(all)
         })?;
         to_list(py, &ids)
     }

@@ -134,13 +134,9 @@ fn embeddings(encode: &EncodeOptions, behaviour: &BehaviourOptions) -> Result<Ve
 /// The ids of a catalog, which need not be unique yet.
 fn ids(catalog: &Path, id: Option<String>) -> Result<ItemIds> {
     let spec = CatalogSpec { path: catalog.to_path_buf(), id, ..CatalogSpec::default() };
-    let mut ids: Option<ItemIds> = None;
+    let mut ids = ItemIds::default();
     for batch in CatalogReader::open(&spec)? {
-        let batch = batch?.item_ids;
-        match &mut ids {
-            None => ids = Some(batch),
-            Some(ids) => ids.append(batch)?,
-        }
+        ids.append(batch?.item_ids)?;
     }
-    Ok(ids.unwrap_or(ItemIds::Integers(Vec::new())))
+    Ok(ids)
 }

@@ -143,15 +143,11 @@ impl Encoders<'_> {
     /// A first pass, without the pictures' bytes being decoded: ids that repeat, and modalities that no item has, must not
     /// come to light after hours of encoding.
     pub(super) fn survey(&self, spec: &CatalogSpec) -> Result<Survey> {
-        let mut survey = Survey { ids: ItemIds::Integers(Vec::new()), work: 0 };
+        let mut survey = Survey { ids: ItemIds::default(), work: 0 };
         let (mut texts, mut pictures) = (0, 0);
         for batch in CatalogReader::open(spec)? {
             let batch = batch?;
-            if survey.ids.is_empty() {
-                survey.ids = batch.item_ids;
-            } else {
-                survey.ids.append(batch.item_ids)?;
-            }
+            survey.ids.append(batch.item_ids)?;
             texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             pictures += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
         }

@@ -208,8 +208,7 @@ impl Features {
                 all.vectors.append(Axis(0), more.vectors.view()).map_err(of_one_length)?;
             }
         }
-        let (ids, modalities) =
-            whole.map_or((ItemIds::Integers(Vec::new()), Vec::new()), |f| (f.item_ids, f.modalities));
+        let (ids, modalities) = whole.map_or_else(Default::default, |f| (f.item_ids, f.modalities));
         Self::new(ids, modalities)
     }
 

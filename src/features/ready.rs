@@ -83,7 +83,7 @@ impl ReadyVectors {
         }
         let places = if by_id { items.rows_by_text() } else { Default::default() };
         let (mut vectors, mut present) = (Array2::zeros((items.len(), dim)), vec![false; items.len()]);
-        let (mut all, mut unknown): (Option<ItemIds>, (usize, Option<String>)) = (None, (0, None));
+        let (mut all, mut unknown): (ItemIds, (usize, Option<String>)) = Default::default();
         for rows in table.rows(&self.path, (0..table.parts.len()).collect()) {
             let (first_row, ids, modalities) = rows?;
             for (row, vector) in modalities[0].vectors.rows().into_iter().enumerate() {
@@ -100,14 +100,11 @@ impl ReadyVectors {
                     }
                 }
             }
-            match &mut all {
-                None => all = Some(ids),
-                Some(all) => all.append(ids)?,
-            }
+            all.append(ids)?;
         }
-        if let Some(ids) = all.filter(|_| by_id) {
-            table.check_ids(&self.path, &ids)?;
-            if unknown.0 == ids.len() {
+        if by_id && !all.is_empty() {
+            table.check_ids(&self.path, &all)?;
+            if unknown.0 == all.len() {
                 return Err(self.no_item(items, unknown));
             }
         }

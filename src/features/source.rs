@@ -133,7 +133,7 @@ pub fn gather<'a>(
 
 /// Items being copied out of blocks.
 struct Gathered {
-    ids: Option<ItemIds>,
+    ids: ItemIds,
     names: Vec<String>,
     dims: Vec<usize>,
     values: Vec<Vec<f32>>,
@@ -143,7 +143,7 @@ struct Gathered {
 impl Gathered {
     fn new(shapes: &[(String, usize)], rows: usize) -> Self {
         Gathered {
-            ids: None,
+            ids: ItemIds::default(),
             names: shapes.iter().map(|(name, _)| name.clone()).collect(),
             dims: shapes.iter().map(|&(_, dim)| dim).collect(),
             values: shapes.iter().map(|&(_, dim)| Vec::with_capacity(rows * dim)).collect(),
@@ -153,11 +153,7 @@ impl Gathered {
 
     fn append(&mut self, block: &Features, rows: impl Iterator<Item = usize>) -> Result<()> {
         let rows: Vec<usize> = rows.collect();
-        let ids = block.item_ids().take(&rows);
-        match &mut self.ids {
-            None => self.ids = Some(ids),
-            Some(all) => all.append(ids)?,
-        }
+        self.ids.append(block.item_ids().take(&rows))?;
         for ((modality, values), present) in block.modalities().iter().zip(&mut self.values).zip(&mut self.present) {
             for &row in &rows {
                 values.extend(modality.vectors.row(row));
@@ -168,13 +164,12 @@ impl Gathered {
     }
 
     fn finish(self) -> Result<Features> {
-        let ids = self.ids.unwrap_or_else(|| ItemIds::row_numbers(0));
         let columns = self.names.into_iter().zip(self.dims).zip(self.values.into_iter().zip(self.present));
         let modalities = columns.map(|((name, dim), (values, present))| {
             let vectors = ndarray::Array2::from_shape_vec((present.len(), dim), values)
                 .map_err(|e| Error::mismatch("vectors", "one an item", e, "check the features"))?;
             Ok(Modality { name, vectors, present })
         });
-        Features::of_unchecked_ids(ids, modalities.collect::<Result<_>>()?)
+        Features::of_unchecked_ids(self.ids, modalities.collect::<Result<_>>()?)
     }
 }

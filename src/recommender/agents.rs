@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::Role;
 use super::answers::Candidate;
 use super::context::Context;
-use super::histories::{Part, User};
+use super::histories::User;
 use super::output::{Form, Output};
 use super::ranking::candidate;
+use super::split::Part;
 use super::template::Task;
 use crate::error::Result;
 

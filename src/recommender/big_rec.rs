@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Role;
 use super::context::Context;
-use super::histories::Part;
 use super::output::{Form, Output};
+use super::split::Part;
 use super::template::Task;
 use crate::error::Result;
 

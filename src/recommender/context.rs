@@ -5,8 +5,10 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::draw::{Draw, draw, others, place};
-use super::histories::{Part, User};
-use super::template::{Example, ItemForms, Templates, Values};
+use super::form::Values;
+use super::histories::User;
+use super::split::Part;
+use super::template::{Example, ItemForms, Templates};
 use super::{Export, Histories, ItemTexts, Settings, Show, UserTexts};
 use crate::error::Result;
 use crate::item_ids::ItemIds;

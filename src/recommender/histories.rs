@@ -2,68 +2,13 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::split::{Part, Split};
 use crate::catalog::Interactions;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
-
-/// How histories are cut.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Split {
-    /// The last event of every user is for testing, the last but one for validation.
-    LeaveOneOut,
-    /// The latest events of all users together: these shares of them, rounded down. Events of one time stay together,
-    /// on the later side.
-    Time {
-        /// Share for validation.
-        valid: f64,
-        /// Share for testing.
-        test: f64,
-    },
-}
-
-impl FromStr for Split {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "leave-one-out" => Ok(Split::LeaveOneOut),
-            "time" => Ok(Split::Time { valid: 0.1, test: 0.1 }),
-            other => Err(Error::config("split", "leave-one-out or time", other, "choose one of them")),
-        }
-    }
-}
-
-/// A part of the split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// What models learn from.
-    Train,
-    /// What settings are chosen by.
-    Valid,
-    /// What nothing may have seen before.
-    Test,
-}
-
-impl Part {
-    /// All parts, in the order of time.
-    pub const ALL: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Part::Train => "train",
-            Part::Valid => "valid",
-            Part::Test => "test",
-        })
-    }
-}
 
 /// What of the interactions was used, and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -177,7 +122,7 @@ impl Histories {
     /// split by; [`Error::Mismatch`] where the table has none of the items; [`Error::Data`] where no user or no event
     /// for training is left.
     pub fn new(interactions: &Interactions, item_ids: &ItemIds, split: Split, least: usize) -> Result<Self> {
-        check(interactions, split, least)?;
+        split.check(interactions, least)?;
         let row_of = item_ids.rows_by_text();
         let known: Vec<Option<u32>> =
             interactions.items.iter().map(|item| row_of.get(item).map(|&row| row as u32)).collect();
@@ -302,30 +247,6 @@ impl Histories {
     pub fn popularity(&self) -> &[u32] {
         &self.popularity
     }
-}
-
-fn check(interactions: &Interactions, split: Split, least: usize) -> Result<()> {
-    let needed = match split {
-        Split::LeaveOneOut => 3,
-        Split::Time { .. } => 2,
-    };
-    if least < needed {
-        let help = "an event to learn from, and one for each part that is held out";
-        return Err(Error::config("min-interactions", format!("{needed} or more for this split"), least, help));
-    }
-    if let Split::Time { valid, test } = split {
-        for (key, share) in [("valid-share", valid), ("test-share", test)] {
-            if !(share > 0.0 && valid + test < 1.0) {
-                let expected = "a share above 0, and less than 1 with the other";
-                return Err(Error::config(key, expected, share, "such as 0.1"));
-            }
-        }
-        if !interactions.timed {
-            let help = "name --interactions-time, or split by leave-one-out";
-            return Err(Error::config("split", "leave-one-out for events without times", "time", help));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

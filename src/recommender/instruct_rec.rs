@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::draw::Draw;
-use super::histories::{Part, User};
+use super::histories::User;
 use super::output::{ByTask, Form, Output};
+use super::split::Part;
 use super::template::Task;
 use crate::error::{Error, Result};
 use rand::Rng;

@@ -1,8 +1,8 @@
 //! MiniOneRec (arXiv 2510.24431): the tables and lists that its `sft.py`, `rl.py` and `evaluate.py` read.
 
 use super::context::Context;
-use super::histories::Part;
 use super::output::{Form, Output};
+use super::split::Part;
 use super::{Role, lc_rec};
 use crate::error::{Error, Result};
 

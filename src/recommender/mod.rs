@@ -7,9 +7,9 @@
 //!
 //! | file | its job |
 //! |---|---|
-//! | `histories.rs` | histories over the table's rows, cut into train, valid and test |
+//! | `histories.rs`, `split.rs` | histories over the table's rows, cut into train, valid and test |
 //! | `items.rs`, `users.rs` | titles, descriptions, attributes; preferences and intentions |
-//! | `template.rs` | the prompts |
+//! | `template.rs`, `form.rs` | the prompts, and text with words to fill in |
 //! | `draw.rs` | random draws that do not depend on one another |
 //! | `output.rs`, `parquet.rs` | the files, or a dry run's samples |
 //! | `context.rs` | what families are written from |
@@ -34,6 +34,7 @@ mod context;
 mod draw;
 mod explorer;
 mod family;
+mod form;
 mod grounding;
 mod histories;
 mod instruct_rec;
@@ -45,6 +46,7 @@ mod output;
 mod parquet;
 mod ranking;
 mod sequences;
+mod split;
 mod tall_rec;
 mod tasks;
 mod template;
@@ -61,9 +63,10 @@ pub use answers::{Answers, Candidate, Parsed, parse_answer};
 pub use explorer::{Branch, Explorer, Found, Hit, MOST_FOUND};
 pub use family::{Family, Settings, Show};
 pub use grounding::{Chosen, Grounded, Grounding, Measure, Measured, Weights, popularity};
-pub use histories::{Counted, Histories, Part, Split, User};
+pub use histories::{Counted, Histories, User};
 pub use items::{ItemColumns, ItemTexts};
 pub use output::{EXPORT_FILE, FileReport, Role, TaskReport};
+pub use split::{Part, Split};
 pub use template::Example;
 pub use users::UserTexts;
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::Role;
 use super::context::Context;
 use super::draw::mixed;
-use super::histories::Part;
 use super::output::{FileId, Output};
 use super::parquet::Columns;
+use super::split::Part;
 use super::template::{Example, Task};
 use crate::error::Result;
 

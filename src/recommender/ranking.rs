@@ -10,8 +10,9 @@ use super::answers::Candidate;
 use super::chat::{Message, prompt};
 use super::context::Context;
 use super::draw::Draw;
-use super::histories::{Part, User};
+use super::histories::User;
 use super::output::{FileId, Form, Output};
+use super::split::Part;
 use super::template::{Example, Task};
 use crate::error::Result;
 

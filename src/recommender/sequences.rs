@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::context::Context;
-use super::histories::Part;
 use super::output::Output;
 use super::parquet::Columns;
+use super::split::Part;
 use crate::error::Result;
 use crate::vocabulary::TokenIds;
 

@@ -6,8 +6,9 @@ use std::collections::BinaryHeap;
 use super::Role;
 use super::context::Context;
 use super::draw::{mixed, place};
-use super::histories::{Part, User};
+use super::histories::User;
 use super::output::{Form, Output};
+use super::split::Part;
 use super::template::{Example, Task};
 use crate::error::Result;
 

@@ -1,8 +1,9 @@
 //! LC-Rec's six tasks (arXiv 2311.09049), under the names of its code.
 
 use super::context::Context;
-use super::histories::{Part, User};
+use super::histories::User;
 use super::output::Output;
+use super::split::Part;
 use super::template::{Example, Task};
 use super::users::taste;
 use super::{Role, Show};

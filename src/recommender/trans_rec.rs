@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::draw::Draw;
-use super::histories::{Part, User};
+use super::histories::User;
 use super::output::{FileId, Form, Output};
+use super::split::Part;
 use super::template::Task;
 use super::{Role, Show};
 use crate::artifact::Overwrite;

@@ -91,7 +91,7 @@ impl Encoder<'_> {
     /// Ids, codes `(n, levels)` and squared errors `(n,)` of all items.
     fn encode(&self) -> Result<(ItemIds, Array2<u16>, Vec<f32>)> {
         let n = self.features.rows();
-        let mut ids: Option<ItemIds> = None;
+        let mut ids = ItemIds::default();
         let mut codes = Array2::zeros((n, self.model.config().levels()));
         let mut errors = Vec::with_capacity(n);
         self.progress.begin("encode", Some(n as u64), "items");
@@ -100,14 +100,11 @@ impl Encoder<'_> {
             let encoded = self.encoded(&block.features)?;
             errors.extend(self.model.latent_errors(encoded.latents.view(), encoded.codes.view())?);
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
-            match &mut ids {
-                None => ids = Some(block.features.item_ids().clone()),
-                Some(ids) => ids.append(block.features.item_ids().clone())?,
-            }
+            ids.append(block.features.item_ids().clone())?;
             self.progress.advance(block.features.len() as u64);
         }
         self.progress.end();
-        Ok((ids.unwrap_or_else(|| ItemIds::row_numbers(0)), codes, errors))
+        Ok((ids, codes, errors))
     }
 
     fn encoded(&self, block: &Features) -> Result<Encoded> {

@@ -17,6 +17,7 @@ mod report;
 mod resolve;
 mod table;
 mod table_io;
+mod table_metadata;
 mod token_format;
 
 pub use collisions::Collisions;

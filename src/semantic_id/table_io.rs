@@ -22,26 +22,18 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 
-use super::{CollisionReport, Collisions, TableMetadata, TokenFormat, TokenTable};
+use super::{TableMetadata, TokenTable, table_metadata};
 use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
 /// Rows that are written at once.
 const ROWS_AT_ONCE: usize = 65_536;
-const FORMAT_VERSION: &str = "1";
 const ID: &str = "item_id";
 const CODES: &str = "codes";
 const SEMANTIC_ID: &str = "semantic_id";
 const ERROR: &str = "residual_error";
 const REASSIGNED: &str = "reassigned";
-const VERSION_KEY: &str = "catalex.format_version";
-const MODEL_KEY: &str = "catalex.model_hash";
-const LEVELS_KEY: &str = "catalex.levels";
-const SIZES_KEY: &str = "catalex.codebook_sizes";
-const FORMAT_KEY: &str = "catalex.token_format";
-const POLICY_KEY: &str = "catalex.collision_policy";
-const COLLISIONS_KEY: &str = "catalex.collisions";
 const REMAKE: &str = "make the table again with `catalex tokenize`";
 
 fn code_field() -> Arc<Field> {
@@ -55,7 +47,10 @@ pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Re
 /// Writes Parquet to anything; errors name `path`.
 pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W) -> Result<W> {
     let failed = |e: parquet::errors::ParquetError| Error::io("write", path, std::io::Error::other(e));
-    let pairs = pairs(table).into_iter().map(|(key, value)| KeyValue::new(key.into(), value)).collect();
+    let pairs = table_metadata::pairs(&table.metadata, table.codes.ncols())
+        .into_iter()
+        .map(|(key, value)| KeyValue::new(key.into(), value))
+        .collect();
     let properties = WriterProperties::builder()
         .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -72,7 +67,7 @@ pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W)
 
 /// The table as one Arrow batch. Its schema's metadata are those of the file.
 pub(super) fn to_batch(table: &TokenTable) -> Result<RecordBatch> {
-    let metadata: Metadata = pairs(table).into_iter().collect();
+    let metadata: Metadata = table_metadata::pairs(&table.metadata, table.codes.ncols()).into_iter().collect();
     let schema = Arc::new(Schema::new_with_metadata(fields(table), metadata));
     batch(table, &schema, 0..table.codes.nrows())
 }
@@ -85,23 +80,6 @@ fn fields(table: &TokenTable) -> Vec<Field> {
         Field::new(ERROR, DataType::Float32, false),
         Field::new(REASSIGNED, DataType::Boolean, false),
     ]
-}
-
-/// What the file says of itself.
-fn pairs(table: &TokenTable) -> Vec<(&'static str, String)> {
-    let metadata = &table.metadata;
-    let mut pairs = vec![
-        (VERSION_KEY, FORMAT_VERSION.to_owned()),
-        (MODEL_KEY, metadata.model_hash.clone()),
-        (LEVELS_KEY, table.codes.ncols().to_string()),
-        (SIZES_KEY, serde_json::json!(metadata.codebook_sizes).to_string()),
-        (FORMAT_KEY, metadata.token_format.to_string()),
-        (POLICY_KEY, metadata.policy.to_string()),
-    ];
-    if let Some(report) = &metadata.collisions {
-        pairs.push((COLLISIONS_KEY, serde_json::json!(report).to_string()));
-    }
-    pairs
 }
 
 fn batch(table: &TokenTable, schema: &Arc<Schema>, rows: Range<usize>) -> Result<RecordBatch> {
@@ -145,7 +123,7 @@ pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<
     let schema = builder.schema().clone();
     let batches =
         builder.build().and_then(|r| Ok(r.collect::<std::result::Result<Vec<_>, _>>()?)).map_err(|e| damaged(&e))?;
-    of_described(path, &schema, &batches, read_metadata(path, &pairs)?)
+    of_described(path, &schema, &batches, table_metadata::read(path, &pairs)?)
 }
 
 /// The table of Arrow batches of which this is known.
@@ -245,7 +223,7 @@ pub(super) fn of_foreign(
     batches: &[RecordBatch],
     like: Option<&TableMetadata>,
 ) -> Result<TokenTable> {
-    let metadata = like.map_or_else(|| read_metadata(path, schema.metadata()), |like| Ok(like.clone()))?;
+    let metadata = like.map_or_else(|| table_metadata::read(path, schema.metadata()), |like| Ok(like.clone()))?;
     let batches = of_own_types(batches, metadata.codebook_sizes.len())
         .map_err(|e| Error::artifact(path, "a token table", e, REMAKE))?;
     let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
@@ -271,37 +249,6 @@ fn id_error(path: &Path, fault: IdFault) -> Error {
             help: REMAKE.into(),
         },
     }
-}
-
-fn read_metadata(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
-    let value = |key: &str| pairs.get(key).map(String::as_str);
-    let wrong = |key: &str, got: &str| {
-        let help = "name a table that `catalex tokenize` or `catalex build` wrote";
-        Error::artifact(path, format!("a token table's metadata {key}"), got, help)
-    };
-    let needed = |key: &str| value(key).ok_or_else(|| wrong(key, "none"));
-    let version = needed(VERSION_KEY)?;
-    if version != FORMAT_VERSION {
-        let expected = format!("format version {FORMAT_VERSION}");
-        return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
-    }
-    let sizes = needed(SIZES_KEY)?;
-    let policy = needed(POLICY_KEY)?;
-    let format = needed(FORMAT_KEY)?;
-    let collisions = value(COLLISIONS_KEY)
-        .map(|json| serde_json::from_str::<CollisionReport>(json).map_err(|_| wrong(COLLISIONS_KEY, json)))
-        .transpose()?;
-    let codebook_sizes: Vec<usize> = serde_json::from_str(sizes).map_err(|_| wrong(SIZES_KEY, sizes))?;
-    if codebook_sizes.is_empty() || needed(LEVELS_KEY)? != codebook_sizes.len().to_string() {
-        return Err(wrong(LEVELS_KEY, needed(LEVELS_KEY)?));
-    }
-    Ok(TableMetadata {
-        model_hash: needed(MODEL_KEY)?.to_owned(),
-        codebook_sizes,
-        token_format: format.parse::<TokenFormat>().map_err(|_| wrong(FORMAT_KEY, format))?,
-        policy: policy.parse::<Collisions>().map_err(|_| wrong(POLICY_KEY, policy))?,
-        collisions,
-    })
 }
 
 fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<()> {
@@ -336,6 +283,7 @@ fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantic_id::{Collisions, TokenFormat};
     use ndarray::array;
 
     fn table() -> TokenTable {

@@ -1,0 +1,91 @@
+//! How histories are cut into what is for training, for validation and for testing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::catalog::Interactions;
+use crate::error::{Error, Result};
+
+/// How histories are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// The last event of every user is for testing, the last but one for validation.
+    LeaveOneOut,
+    /// The latest events of all users together: these shares of them, rounded down. Events of one time stay together,
+    /// on the later side.
+    Time {
+        /// Share for validation.
+        valid: f64,
+        /// Share for testing.
+        test: f64,
+    },
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "leave-one-out" => Ok(Split::LeaveOneOut),
+            "time" => Ok(Split::Time { valid: 0.1, test: 0.1 }),
+            other => Err(Error::config("split", "leave-one-out or time", other, "choose one of them")),
+        }
+    }
+}
+
+/// A part of the split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What models learn from.
+    Train,
+    /// What settings are chosen by.
+    Valid,
+    /// What nothing may have seen before.
+    Test,
+}
+
+impl Part {
+    /// All parts, in the order of time.
+    pub const ALL: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Train => "train",
+            Part::Valid => "valid",
+            Part::Test => "test",
+        })
+    }
+}
+
+impl Split {
+    /// Checks that these interactions can be cut so, when users have `least` events or more.
+    pub(super) fn check(self, interactions: &Interactions, least: usize) -> Result<()> {
+        let needed = match self {
+            Split::LeaveOneOut => 3,
+            Split::Time { .. } => 2,
+        };
+        if least < needed {
+            let help = "an event to learn from, and one for each part that is held out";
+            return Err(Error::config("min-interactions", format!("{needed} or more for this split"), least, help));
+        }
+        if let Split::Time { valid, test } = self {
+            for (key, share) in [("valid-share", valid), ("test-share", test)] {
+                if !(share > 0.0 && valid + test < 1.0) {
+                    let expected = "a share above 0, and less than 1 with the other";
+                    return Err(Error::config(key, expected, share, "such as 0.1"));
+                }
+            }
+            if !interactions.timed {
+                let help = "name --interactions-time, or split by leave-one-out";
+                return Err(Error::config("split", "leave-one-out for events without times", "time", help));
+            }
+        }
+        Ok(())
+    }
+}
