@@ -57,6 +57,21 @@ def test_only_ids_of_items_that_are_new_to_the_user_are_said() -> None:
         assert (row[17 - len(old) :] == -1).all()
 
 
+def test_with_beams_enough_items_come_in_the_order_that_was_learned() -> None:
+    torch.manual_seed(1)
+    model = Decoder(Size(width=16, heads=2, layers=1, history=4), SIZES).eval()
+    torch.nn.init.normal_(model.tokens.weight)
+    # Under its first codes, 15 items leave most second codes out: what those score must not count.
+    codes = np.stack([np.arange(15) // 2, np.arange(15) % 2], axis=1)
+    tree, offset = Tree(codes, SIZES), np.array([0, SIZES[0]])
+    history, seen = torch.from_numpy(codes[[3, 8]] + offset).view(1, -1), np.array([3, 8])
+    wholes = [torch.cat([history, torch.from_numpy(code + offset).view(1, -1)], 1) for code in codes]
+    losses = [model.loss(whole, tree).item() for whole in wholes]
+    order = [item for item in np.argsort(losses) if item not in seen]
+    leaves = recommend(model, tree, history, [seen])[0]
+    assert [tree.items[leaf][0] for leaf in leaves[leaves >= 0]] == order
+
+
 def test_beams_read_side_by_side_are_what_each_is_alone() -> None:
     torch.manual_seed(0)
     model = Decoder(Size(width=16, heads=2, layers=2, history=4), [8, 8, 8]).eval()

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from .histories import Histories, Rows
 
 LEVELS, CODES = 4, 256
+WEIGHTS = {"text": 1.0, "behaviour": 3.0}
+"""How long a modality's vectors are beside the others, by default of catalex; FAISS gets them alike."""
 
 
 def features(catalex: Path, models: Path, data: Histories, folder: Path, *, behaviour: bool) -> Path:
@@ -45,18 +47,18 @@ def of_catalex(catalex: Path, vectors: Path, folder: Path, flags: list[str], see
 
 
 def of_faiss(vectors: Path, seed: int) -> Rows:
-    """Codes of FAISS' residual quantizer as it trains by default, of the modalities side by side, each centred and of
-    unit variance; items may share them."""
+    """Codes of FAISS' residual quantizer as it trains by default, of the modalities side by side, each centred, of unit
+    variance and weighed as catalex does; items may share them."""
     import faiss  # noqa: PLC0415  only this kind needs it
 
     table, parts = pq.read_table(vectors), []
-    for name in ("text", "behaviour"):
+    for name, weight in WEIGHTS.items():
         if name in table.column_names:
             rows = table[name].to_pylist()
             dim = next(len(row) for row in rows if row is not None)
             part = np.array([np.full(dim, np.nan) if row is None else row for row in rows])
             part -= np.nanmean(part, axis=0)
-            parts.append(np.nan_to_num(part / np.sqrt(np.nanmean((part**2).sum(axis=1)))))
+            parts.append(weight * np.nan_to_num(part / np.sqrt(np.nanmean((part**2).sum(axis=1)))))
     x = np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)
     quantizer = faiss.ResidualQuantizer(x.shape[1], LEVELS, CODES.bit_length() - 1)
     quantizer.cp.seed = seed
