@@ -352,6 +352,8 @@ mod tests {
         assert_eq!(valid.weights_of(["text", "image"].into_iter()).unwrap(), [1.0, 0.5]);
         let default = TrainConfig::default().validate(1_000, 8).unwrap();
         assert_eq!(default.weights_of(["image", "text", "llama"].into_iter()).unwrap(), [0.6, 1.0, 1.0]);
+        assert_eq!(default.weights_of(["behaviour", "text"].into_iter()).unwrap(), [3.0, 1.0]);
+        assert_eq!(default.weights_of(["behaviour"].into_iter()).unwrap(), [1.0]);
         assert_eq!(default.weights_of(["image"].into_iter()).unwrap(), [1.0]);
         assert!(valid.weights_of(["text"].into_iter()).unwrap_err().to_string().contains("image"));
     }
