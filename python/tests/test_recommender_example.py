@@ -11,7 +11,7 @@ from recommender.baselines import popularity, recall_and_ndcg, transitions  # no
 from recommender.decoding import credited, recommend  # noqa: E402
 from recommender.histories import Histories  # noqa: E402
 from recommender.model import Decoder, Size  # noqa: E402
-from recommender.training import train  # noqa: E402
+from recommender.training import nats, tokens_of, train  # noqa: E402
 from recommender.tree import Tree  # noqa: E402
 
 ITEMS, SIZES = 60, [8, 8]
@@ -42,6 +42,8 @@ def test_what_comes_next_is_learned() -> None:
     found = train(data, CODES, SIZES, size=Size(width=32, heads=2, layers=1, dropout=0.0, history=6), epochs=25, seed=3)
     assert counted > 0.8
     assert found["NDCG@10"] > 3 * popular
+    # Knowing all there is to know of a ring that goes on in 9 cases of 10: 0.1 of log(60 / 0.1) and 0.9 of log(1 / 0.9).
+    assert 0.7 < found["nats"] < 0.5 * np.log(ITEMS)
 
 
 def test_only_ids_of_items_that_are_new_to_the_user_are_said() -> None:
@@ -70,6 +72,29 @@ def test_with_beams_enough_items_come_in_the_order_that_was_learned() -> None:
     order = [item for item in np.argsort(losses) if item not in seen]
     leaves = recommend(model, tree, history, [seen])[0]
     assert [tree.items[leaf][0] for leaf in leaves[leaves >= 0]] == order
+
+
+def test_nats_are_of_the_item_that_came_and_one_of_several_under_an_id_costs_more() -> None:
+    torch.manual_seed(1)
+    size = Size(width=16, heads=2, layers=1, history=4)
+    model = Decoder(size, SIZES).eval()
+    torch.nn.init.normal_(model.tokens.weight)
+    codes = CODES[:20]
+    tree, words = Tree(codes, SIZES), torch.from_numpy(codes + np.array([0, SIZES[0]]))
+    data = Histories([np.array([3, 8, 17]), np.array([1, 2, 3, 4, 5, 6])], [""] * 20, [""] * 20)
+    said = []
+    for user in data.users:
+        # Each item that could have come, in a row of its own: together they are certain.
+        rows = tokens_of([np.append(user[:-1], item) for item in range(20)], words, 5, model.padding)
+        each = model.nats(rows, tree)[0][:, -1].sum(1)
+        assert (-each).exp().sum().item() == pytest.approx(1, abs=1e-5)
+        said.append(each[user[-1]].item())
+    assert nats(model, tree, data, words, held_out=1) == pytest.approx(np.mean(said), abs=1e-5)
+    # The item that came shares its ID with one that did not.
+    shared = np.concatenate([codes, codes[[17]]])
+    words = torch.cat([words, words[[17]]])
+    found = nats(model, Tree(shared, SIZES), data, words, held_out=1)
+    assert found == pytest.approx(np.mean(said) + np.log(2) / 2, abs=1e-5)
 
 
 def test_beams_read_side_by_side_are_what_each_is_alone() -> None:

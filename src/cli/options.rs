@@ -188,8 +188,8 @@ pub(super) struct TrainOptions {
     /// Epochs without a better state after which training stops [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) patience: Option<usize>,
-    /// Weight of each modality, as text=1,image=0.5 [default: beside others 0.6 of image and 3 of
-    /// behaviour, else 1]
+    /// Weight of each modality, as text=1,image=0.5 [default: 0.6 of image and 3 of behaviour
+    /// beside others, else 1]
     #[arg(long, value_name = "NAME=X,...", value_parser = parse_weights)]
     pub(super) weight: Option<Weights>,
     /// How much of what the other modalities say of a modality, but of behaviour, is added to it [default: 0.8]

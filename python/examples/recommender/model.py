@@ -105,24 +105,28 @@ class Decoder(nn.Module):  # type: ignore[misc]
         return said @ self.tokens.weight[self.ends[level] : self.ends[level + 1]].T
 
     def loss(self, tokens: Tensor, tree: Tree) -> Tensor:
-        """Mean cross-entropy of the tokens `(batch, length)`, each told from those before it, without padding.
+        """Mean cross-entropy of the tokens `(batch, length)`, each told from those before it, without padding."""
+        lost, counted = self.nats(tokens, tree)
+        return lost.sum() / counted.sum().clamp_min(1)
+
+    def nats(self, tokens: Tensor, tree: Tree) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of each of the tokens `(batch, length)`, told from those before it, and which are told, both
+        `(batch, items, levels)`: not padding, nor the first token of all, which has nothing before it.
 
         A code is told among those with which some item goes on, as in decoding: which codes follow which need not be
         learned.
         """
         said, _ = self._read(tokens[:, :-1], torch.arange(tokens.shape[1] - 1), None, None)
+        said = functional.pad(said, (0, 0, 1, 0)).view(len(tokens), -1, self.levels, self.size.width)
         items = tokens.view(len(tokens), -1, self.levels)
+        told = items != self.padding
+        told[:, 0, 0] = False
         prefix = items.new_zeros(items.shape[:2])
-        lost, counted = said.new_zeros(()), 0
+        lost = said.new_zeros(items.shape)
         for level, table in enumerate(tree.next):
-            # The first token of all has nothing before it.
-            before = said[:, self.levels - 1 :: self.levels] if level == 0 else said[:, level - 1 :: self.levels]
-            codes, at = (items[:, 1:, level], prefix[:, 1:]) if level == 0 else (items[:, :, level], prefix)
-            there = codes != self.padding
-            code = codes[there] - self.ends[level]
-            scores = self.scores(before[there], level).masked_fill(table[at[there]] < 0, -torch.inf)
-            lost = lost + functional.cross_entropy(scores, code, reduction="sum")
-            counted += len(code)
-            own = (items[:, :, level] - self.ends[level]).clamp(0, table.shape[1] - 1)
-            prefix = table[prefix, own].clamp_min(0)
-        return lost / max(counted, 1)
+            there = told[:, :, level]
+            code = items[:, :, level] - self.ends[level]
+            scores = self.scores(said[:, :, level][there], level).masked_fill(table[prefix[there]] < 0, -torch.inf)
+            lost[:, :, level][there] = functional.cross_entropy(scores, code[there], reduction="none")
+            prefix = table[prefix, code.clamp(0, table.shape[1] - 1)].clamp_min(0)
+        return lost, told

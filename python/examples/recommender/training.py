@@ -16,8 +16,6 @@ from .tree import Tree
 
 BATCH = 128
 LEARNING_RATE = 5e-3
-VALIDATED = 3
-"""One user in so many is asked while training."""
 
 
 def tokens_of(items: list[Rows], codes: torch.Tensor, history: int, padding: int) -> torch.Tensor:
@@ -38,22 +36,35 @@ def windows(training: list[Rows], history: int, rng: np.random.Generator) -> lis
     return found
 
 
-def evaluate(
-    model: Decoder, tree: Tree, data: Histories, codes: torch.Tensor, *, held_out: int, seed: int, every: int = 1
-) -> dict[str, float]:
-    """Recall and NDCG of the last (1) or last but one (2) item of every user, or of each `every`th."""
+def nats(model: Decoder, tree: Tree, data: Histories, words: torch.Tensor, *, held_out: int) -> float:
+    """How unlikely the last (1) or last but one (2) item of every user is told to be, `-log p` on average. Of items that
+    share an ID each is told to be as likely as the others."""
     queries, targets = data.queries(held_out)
-    queries, targets = queries[::every], targets[::every]
-    history = tokens_of(queries, codes, model.size.history, model.padding)
-    leaves = recommend(model, tree, history, queries)
-    return recall_and_ndcg(credited(leaves, tree, queries, seed), targets)
+    rows = tokens_of(
+        [np.append(*both) for both in zip(queries, targets, strict=True)], words, model.size.history + 1, model.padding
+    )
+    model.eval()
+    with torch.no_grad():
+        lost = torch.cat([model.nats(batch, tree)[0][:, -1].sum(1) for batch in rows.split(BATCH)])
+    shared = np.array([len(tree.items[leaf]) for leaf in tree.leaves[targets]])
+    return float(lost.mean()) + float(np.log(shared).mean())
+
+
+def evaluate(
+    model: Decoder, tree: Tree, data: Histories, words: torch.Tensor, *, held_out: int, seed: int
+) -> dict[str, float]:
+    """Recall and NDCG of the last (1) or last but one (2) item of every user, and its nats."""
+    queries, targets = data.queries(held_out)
+    leaves = recommend(model, tree, tokens_of(queries, words, model.size.history, model.padding), queries)
+    figures = recall_and_ndcg(credited(leaves, tree, queries, seed), targets)
+    return figures | {"nats": nats(model, tree, data, words, held_out=held_out)}
 
 
 def train(
     data: Histories, codes: Rows, codebook_sizes: list[int], *, size: Size, epochs: int, seed: int, patience: int = 4
 ) -> dict[str, float]:
-    """Trains on all but the last two items, keeps the state that does best on the last but one, and returns the figures
-    of the last."""
+    """Trains on all but the last two items, keeps the state that tells the last but one best, by nats, which part states
+    with less noise than ranks do, and returns the figures of the last."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(codebook_sizes)[:-1]])
@@ -66,7 +77,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=epochs * (len(data.users) // BATCH + 1), pct_start=0.1
     )
-    best, kept, since = -1.0, copy.deepcopy(model.state_dict()), 0
+    best, kept, since = np.inf, copy.deepcopy(model.state_dict()), 0
     for epoch in range(1, epochs + 1):
         model.train()
         rows = tokens_of(windows(data.training(), size.history, rng), words, size.history + 1, model.padding)
@@ -78,9 +89,9 @@ def train(
             optimizer.step()
             schedule.step()
         if epoch % 5 == 0 or epoch == epochs:
-            found = evaluate(model, tree, data, words, held_out=2, seed=seed, every=VALIDATED)["NDCG@10"]
-            print(f"  epoch {epoch}: loss {loss.item():.3f}, validation NDCG@10 {found:.4f}", file=sys.stderr)
-            if found > best:
+            found = nats(model, tree, data, words, held_out=2)
+            print(f"  epoch {epoch}: loss {loss.item():.3f}, validation {found:.4f} nats", file=sys.stderr)
+            if found < best:
                 best, kept, since = found, copy.deepcopy(model.state_dict()), 0
             else:
                 since += 1

@@ -41,7 +41,7 @@ class TrainConfig:
     holdout: float = 0.05
     patience: int = 3
     weight: Mapping[str, float] | None = None
-    """Beside others 0.6 of image and 3 of behaviour, else 1."""
+    """0.6 of image and 3 of behaviour beside others, else 1."""
     agreement: float = 0.8
     modality_dropout: float = 0.2
     seed: int = 42
