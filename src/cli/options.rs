@@ -173,7 +173,7 @@ pub(super) struct TrainOptions {
     /// How fast refinement evens out the use of codes [default: 0.006]
     #[arg(long, value_name = "X")]
     pub(super) balance: Option<f64>,
-    /// How strongly refinement gathers near items under one prefix [default: 0.02]
+    /// How strongly refinement gathers near items under one prefix [default: 0.02, with behaviour 0]
     #[arg(long, value_name = "X")]
     pub(super) coherence: Option<f64>,
     /// Most that may be put on a last code to part items which would share all codes; 0 for nothing [default: 1]
@@ -246,7 +246,7 @@ impl TrainOptions {
         set(&mut config.refine_iterations, &self.refine_iterations.map(Some));
         set(&mut config.ridge, &self.ridge);
         set(&mut config.balance, &self.balance);
-        set(&mut config.coherence, &self.coherence);
+        set(&mut config.coherence, &self.coherence.map(Some));
         set(&mut config.separation, &self.separation);
         set(&mut config.sinkhorn, &self.sinkhorn);
         set(&mut config.holdout, &self.holdout);

@@ -6,9 +6,9 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Tensor};
 
-use super::config::ValidTrainConfig;
 use super::init::{array, tensor};
 use super::relations;
+use super::valid_config::ValidTrainConfig;
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, gather};
 use crate::tokenizer::Standardization;
@@ -271,7 +271,8 @@ mod tests {
         let path = folder.path().join("x.parquet");
         features.write(&path, crate::artifact::Overwrite::Refuse).unwrap();
         let file = FeatureFile::open(&path).unwrap();
-        let config = TrainConfig { sample_items: 2_000, ..TrainConfig::default() }.validate(n, 2).unwrap();
+        let config =
+            TrainConfig { sample_items: 2_000, ..TrainConfig::default() }.validate(n, &[("text".into(), 2)]).unwrap();
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
         let data = TrainingData::read(&file, &config, &mut rng, Device::Cpu, false).unwrap();
         assert_eq!((data.training.x.size()[0], data.validation.as_ref().unwrap().x.size()[0]), (1_900, 100));

@@ -7,10 +7,10 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::adamw::AdamW;
 use super::checkpoint::{Keeper, Saved};
-use super::config::ValidTrainConfig;
 use super::data::TrainingData;
 use super::model::Model;
 use super::trainer::{EpochFigures, Outcome};
+use super::valid_config::ValidTrainConfig;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 

@@ -5,12 +5,12 @@ use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Kind, Tensor};
 
-use super::config::ValidTrainConfig;
 use super::crowding::Crowding;
 use super::kmeans;
 use super::model::{Codebooks, Linear, Model, Net};
 use super::refine::refine;
 use super::relations::agreeing_axes;
+use super::valid_config::ValidTrainConfig;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::tokenizer::{Completion, Offsets, Quantizer};

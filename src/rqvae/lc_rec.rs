@@ -16,12 +16,12 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::adamw::AdamW;
 use super::checkpoint::{Keeper, Saved};
-use super::config::ValidTrainConfig;
 use super::data::TrainingData;
 use super::init::{ROWS_AT_ONCE, array, tensor};
 use super::kmeans;
 use super::model::{Codebooks, Linear, Model, Net};
 use super::trainer::{EpochFigures, Outcome};
+use super::valid_config::ValidTrainConfig;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer, balanced};

@@ -36,12 +36,14 @@ mod relations;
 mod separation;
 mod trainer;
 mod unused;
+mod valid_config;
 
 pub use checkpoint::Checkpoints;
-pub use config::{Method, TrainConfig, ValidTrainConfig};
+pub use config::{Method, TrainConfig};
 pub use encode::encode;
 pub use recipe::Recipe;
 pub use trainer::{EpochFigures, Trained, train};
+pub use valid_config::ValidTrainConfig;
 
 use tch::{Cuda, Device};
 

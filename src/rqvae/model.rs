@@ -4,9 +4,10 @@ use ndarray::{Array1, Array2, Axis};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::checkpoint::Saved;
-use super::config::{Method, ValidTrainConfig};
+use super::config::Method;
 use super::data::Items;
 use super::init::{ROWS_AT_ONCE, array, tensor, vector};
+use super::valid_config::ValidTrainConfig;
 use crate::error::Result;
 use crate::tokenizer::{Layer, Network, Offsets, Quantizer};
 

@@ -91,7 +91,7 @@ mod tests {
     fn recipes_are_valid_and_found_by_name() {
         for recipe in Recipe::ALL {
             assert_eq!(recipe.to_string().parse::<Recipe>().unwrap(), recipe);
-            assert!(recipe.config().validate(2_000, 64).unwrap().latent_dim <= 64);
+            assert!(recipe.config().validate(2_000, &[("text".into(), 64)]).unwrap().latent_dim <= 64);
         }
         assert!("lc-rex".parse::<Recipe>().unwrap_err().to_string().contains("default, rq-kmeans, lc-rec"));
     }

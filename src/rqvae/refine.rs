@@ -17,8 +17,8 @@ use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
-use super::config::ValidTrainConfig;
 use super::regression::{counts, fit};
+use super::valid_config::ValidTrainConfig;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer};
 
@@ -70,10 +70,10 @@ pub(super) fn refine(
         if iteration < rounds {
             balance.step(&codes, &spread, &mut offsets);
             if let [first, second, ..] = sizes[..]
-                && config.coherence > 0.0
+                && config.coherence() > 0.0
                 && first.saturating_mul(second) <= LARGEST_TABLE
             {
-                offsets.pairs = Some(coherence(&codes, (first, second), spread[1] * config.coherence as f32));
+                offsets.pairs = Some(coherence(&codes, (first, second), spread[1] * config.coherence() as f32));
             }
         }
         quantizer = Quantizer::new(books, offsets);
@@ -204,7 +204,7 @@ mod tests {
     fn config(change: impl Fn(&mut TrainConfig)) -> ValidTrainConfig {
         let mut config = TrainConfig { codebook_sizes: vec![SIZE; 3], ..TrainConfig::default() };
         change(&mut config);
-        config.validate(800, 24).unwrap()
+        config.validate(800, &[("text".into(), 24)]).unwrap()
     }
 
     fn error(points: &Array2<f32>, quantizer: &Quantizer) -> f32 {
@@ -222,7 +222,7 @@ mod tests {
     fn new_items_are_described_better_than_by_k_means() {
         let fresh = points(2_000, 6);
         let before = error(&fresh, &refined(|c| c.refine_iterations = Some(0)));
-        let after = error(&fresh, &refined(|c| (c.balance, c.coherence) = (0.0, 0.0)));
+        let after = error(&fresh, &refined(|c| (c.balance, c.coherence) = (0.0, Some(0.0))));
         assert!(after < 0.98 * before, "{after} after {before}");
     }
 
@@ -243,7 +243,7 @@ mod tests {
             let codes = quantizer.encode(points.view());
             codes.rows().into_iter().map(|row| (row[0], row[1])).collect::<std::collections::HashSet<_>>().len()
         };
-        let (apart, together) = (refined(|c| c.coherence = 0.0), refined(|c| c.coherence = 0.1));
+        let (apart, together) = (refined(|c| c.coherence = Some(0.0)), refined(|c| c.coherence = Some(0.1)));
         assert!(prefixes(&together) < prefixes(&apart), "{} {}", prefixes(&together), prefixes(&apart));
     }
 }

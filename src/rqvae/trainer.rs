@@ -6,7 +6,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, Keeper, fingerprint};
-use super::config::{Method, TrainConfig, ValidTrainConfig};
+use super::config::{Method, TrainConfig};
 use super::data::TrainingData;
 use super::descent::Descent;
 use super::init::{ROWS_AT_ONCE, array, start, unreadable};
@@ -14,6 +14,7 @@ use super::lc_rec::LcRec;
 use super::model::Model;
 use super::separation::separate;
 use super::unused::put_to_use;
+use super::valid_config::ValidTrainConfig;
 use crate::error::Result;
 use crate::features::FeatureSource;
 use crate::progress::Progress;
@@ -67,7 +68,7 @@ pub fn train(
     progress: &dyn Progress,
 ) -> Result<Trained> {
     let shapes = features.shapes();
-    let config = config.validate(features.rows(), shapes.iter().map(|&(_, dim)| dim).sum())?;
+    let config = config.validate(features.rows(), &shapes)?;
     let device = super::device(&config.device)?;
     let mut rng = Xoshiro256Plus::seed_from_u64(config.seed);
     let data = TrainingData::read(features, &config, &mut rng, device, checkpoints.is_some())?;

@@ -34,7 +34,8 @@ class TrainConfig:
     """12, to 40 for large catalogs."""
     ridge: float = 2
     balance: float = 0.006
-    coherence: float = 0.02
+    coherence: float | None = None
+    """0.02, with behaviour 0."""
     separation: float = 1
     sinkhorn: float | None = None
     """0, of lc-rec 0.003."""

@@ -46,7 +46,7 @@ class SemanticIdEncoder:
         refine_iterations: int | None = TrainConfig.refine_iterations,
         ridge: float = TrainConfig.ridge,
         balance: float = TrainConfig.balance,
-        coherence: float = TrainConfig.coherence,
+        coherence: float | None = TrainConfig.coherence,
         separation: float = TrainConfig.separation,
         sinkhorn: float | None = TrainConfig.sinkhorn,
         holdout: float = TrainConfig.holdout,
