@@ -42,7 +42,7 @@ def test_what_comes_next_is_learned() -> None:
     found = train(data, CODES, SIZES, size=Size(width=32, heads=2, layers=1, dropout=0.0, history=6), epochs=25, seed=3)
     assert counted > 0.8
     assert found["NDCG@10"] > 3 * popular
-    # Knowing all there is to know of a ring that goes on in 9 cases of 10: 0.1 of log(60 / 0.1) and 0.9 of log(1 / 0.9).
+    # All there is to know of a ring that goes on in 9 cases of 10 leaves 0.1 log(60 / 0.1) + 0.9 log(1 / 0.9).
     assert 0.7 < found["nats"] < 0.5 * np.log(ITEMS)
 
 

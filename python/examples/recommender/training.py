@@ -37,8 +37,8 @@ def windows(training: list[Rows], history: int, rng: np.random.Generator) -> lis
 
 
 def nats(model: Decoder, tree: Tree, data: Histories, words: torch.Tensor, *, held_out: int) -> float:
-    """How unlikely the last (1) or last but one (2) item of every user is told to be, `-log p` on average. Of items that
-    share an ID each is told to be as likely as the others."""
+    """How unlikely the last (1) or last but one (2) item of every user is told to be, `-log p` on average. Items that
+    share an ID are told to be as likely as each other."""
     queries, targets = data.queries(held_out)
     rows = tokens_of(
         [np.append(*both) for both in zip(queries, targets, strict=True)], words, model.size.history + 1, model.padding
@@ -63,8 +63,8 @@ def evaluate(
 def train(
     data: Histories, codes: Rows, codebook_sizes: list[int], *, size: Size, epochs: int, seed: int, patience: int = 4
 ) -> dict[str, float]:
-    """Trains on all but the last two items, keeps the state that tells the last but one best, by nats, which part states
-    with less noise than ranks do, and returns the figures of the last."""
+    """Trains on all but the last two items, keeps the state that tells the last but one best, and returns the figures
+    of the last. Best is by nats: they part states with less noise than ranks do."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(codebook_sizes)[:-1]])
