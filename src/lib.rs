@@ -81,7 +81,9 @@ pub mod recommender;
 #[cfg(feature = "train")]
 pub mod rqvae;
 pub mod semantic_id;
+pub mod settings;
 pub mod tokenizer;
+pub mod training;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind, Result};

@@ -17,6 +17,7 @@ mod embed;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
+mod flags;
 mod ground;
 mod inspect;
 mod lookup;

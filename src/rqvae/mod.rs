@@ -34,6 +34,7 @@ mod refine;
 mod regression;
 mod relations;
 mod separation;
+mod settings;
 mod trainer;
 mod unused;
 mod valid_config;

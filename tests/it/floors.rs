@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. Rooms of one floor do not know each other.
 const FLOORS: [&[&str]; 9] = [
     &["error", "progress"],
-    &["artifact", "item_ids"],
-    &["catalog", "features"],
+    &["artifact", "item_ids", "settings"],
+    &["catalog", "features", "training"],
     &["tokenizer"],
     &["encoder", "behaviour", "semantic_id", "rqvae"],
     &["vocabulary", "quality", "index"],
