@@ -10,6 +10,7 @@ mod clean;
 mod events;
 mod files;
 mod interactions;
+mod join;
 mod jsonl;
 mod open;
 mod reader;
@@ -19,6 +20,7 @@ mod texts;
 use std::path::PathBuf;
 
 pub use interactions::{Event, InteractionSpec, Interactions};
+pub use join::{CatalogJoin, MissingItems};
 pub use reader::CatalogReader;
 pub use template::Template;
 pub use texts::TextSpec;
