@@ -19,12 +19,16 @@
 mod config;
 mod counts;
 mod factors;
+mod histories;
+mod split;
 
 use std::collections::HashMap;
 
 use ndarray::{Array2, Axis, s};
 
 pub use config::BehaviourConfig;
+pub use histories::{Counted, Histories, User};
+pub use split::{HistorySplit, Part};
 
 use crate::catalog::{Event, Interactions};
 use crate::error::{Error, Result};

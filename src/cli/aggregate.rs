@@ -4,11 +4,11 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use catalex::answers::{Aggregation, Piece};
 use catalex::artifact::{AtomicFile, refuse_existing};
 use catalex::constraint::FmIndex;
 use catalex::error::Error;
 use catalex::progress::Progress;
-use catalex::recommender::{Aggregation, Piece};
 use catalex::vocabulary::FacetTokenizer;
 use clap::Args;
 use serde::de::DeserializeOwned;

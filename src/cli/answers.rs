@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use catalex::answers::{Answers, parse_answer};
 use catalex::artifact::AtomicFile;
+use catalex::candidate::Candidate;
 use catalex::error::Error;
-use catalex::recommender::{Answers, Candidate, parse_answer};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

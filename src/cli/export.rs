@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use catalex::behaviour::{Histories, HistorySplit};
 use catalex::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use catalex::error::Error;
+use catalex::export::{
+    EXPORT_FILE, Export, Exported, Family, ItemColumns, ItemTexts, Settings, Show, UserTexts, shipped_templates,
+};
 use catalex::index::{Index, VOCABULARY};
 use catalex::progress::Progress;
-use catalex::recommender::{
-    EXPORT_FILE, Export, Exported, Family, Histories, ItemColumns, ItemTexts, Settings, Show, Split, UserTexts,
-    shipped_templates,
-};
 use catalex::semantic_id::TokenTable;
 use catalex::vocabulary::{TOKENIZER_FOLDER, TokenIds};
 use clap::Args;
@@ -252,11 +252,12 @@ impl ExportArgs {
 }
 
 impl InteractionFlags {
-    fn split(&self) -> Result<Split> {
+    fn split(&self) -> Result<HistorySplit> {
         match self.split.parse()? {
-            Split::Time { valid, test } => {
-                Ok(Split::Time { valid: self.valid_share.unwrap_or(valid), test: self.test_share.unwrap_or(test) })
-            }
+            HistorySplit::Time { valid, test } => Ok(HistorySplit::Time {
+                valid: self.valid_share.unwrap_or(valid),
+                test: self.test_share.unwrap_or(test),
+            }),
             split if self.valid_share.or(self.test_share).is_none() => Ok(split),
             _ => {
                 let help = "pass --split time, or leave the shares out";

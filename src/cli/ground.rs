@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use catalex::answers::{Chosen, Grounding, Measured, Weights, popularity};
 use catalex::artifact::{AtomicFile, refuse_existing};
 use catalex::catalog::{InteractionSpec, Interactions};
 #[cfg(feature = "encoders")]
@@ -13,7 +14,6 @@ use catalex::error::Error;
 use catalex::features::{Features, Modality};
 use catalex::item_ids::ItemIds;
 use catalex::progress::Progress;
-use catalex::recommender::{Chosen, Grounding, Measured, Weights, popularity};
 use clap::Args;
 use serde::Serialize;
 

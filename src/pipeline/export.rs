@@ -8,7 +8,7 @@ use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::recommender::{
+use crate::export::{
     Export, Exported, Family, Histories, ItemColumns, ItemTexts, Settings, Show, Split, UserTexts, shipped_templates,
 };
 use crate::semantic_id::TokenTable;
@@ -165,5 +165,5 @@ fn title_column(catalog: &CatalogSpec) -> Result<Vec<String>> {
 
 /// The name of the data set in files, and where the export is described.
 pub fn export_description(out: &Path) -> std::path::PathBuf {
-    out.join(crate::recommender::EXPORT_FILE)
+    out.join(crate::export::EXPORT_FILE)
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use catalex::encoder::TextEncoder;
+use catalex::explore::Explorer;
 use catalex::features::Features;
 use catalex::index::{FEATURES, Index, TOKENS};
 use catalex::progress::Progress;
-use catalex::recommender::Explorer;
 use catalex::semantic_id::TokenTable;
 
 use super::ServeArgs;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use catalex::encoder::TextEncoder;
+use catalex::explore::{Branch, Explorer, Found, Hit, MOST_FOUND};
 use catalex::features::TEXT;
 use catalex::progress::Silent;
-use catalex::recommender::{Branch, Explorer, Found, Hit, MOST_FOUND};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};

@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::Export;
+use super::families::{agents, big_rec, instruct_rec, open_one_rec, ranking, tall_rec, tasks, trans_rec};
 use super::template::Task;
-use super::{Export, Split};
-use super::{agents, big_rec, instruct_rec, open_one_rec, ranking, tall_rec, tasks, trans_rec};
+use crate::behaviour::HistorySplit;
 use crate::error::{Error, Result};
 
 /// A family of LLM recommenders.
@@ -158,7 +159,7 @@ pub struct Settings {
     /// Name of the data set in names of files.
     pub name: String,
     /// How histories were cut.
-    pub split: Split,
+    pub split: HistorySplit,
     /// Fewest events of a user.
     pub min_interactions: usize,
     /// Most events of a history in a prompt.
@@ -197,7 +198,7 @@ impl Settings {
         Settings {
             family,
             name: "catalog".into(),
-            split: Split::LeaveOneOut,
+            split: HistorySplit::LeaveOneOut,
             min_interactions: 5,
             history: 20,
             show: None,
@@ -239,7 +240,7 @@ impl Settings {
                 "such as toys",
             ));
         }
-        if self.family == Family::LcRec && self.split != Split::LeaveOneOut {
+        if self.family == Family::LcRec && self.split != HistorySplit::LeaveOneOut {
             let help = "LC-Rec's loader cuts the last two events of each user itself; llamafactory and trl have the \
                         same tasks with any split";
             return Err(Error::config("split", "leave-one-out for lc-rec", "time", help));
@@ -263,7 +264,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommender::template::Templates;
+    use crate::export::template::Templates;
 
     #[test]
     fn families_are_read_by_their_names_and_their_templates_are_sound() {

@@ -1,29 +1,29 @@
 //! Ranking in context: prompts that ask a language model as it is to judge, to choose or to rank candidates, as Hou et al.
-//! do (arXiv 2305.08845), and prompts that ask it to describe a user first. [`super::parse_answer`] reads what it says.
+//! do (arXiv 2305.08845), and prompts that ask it to describe a user first. `answers::parse_answer` reads what it says.
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Role;
-use super::answers::Candidate;
 use super::chat::{Message, prompt};
-use super::context::Context;
-use super::draw::Draw;
-use super::histories::User;
-use super::output::{FileId, Form, Output};
-use super::split::Part;
-use super::template::{Example, Task};
+use crate::behaviour::Part;
+use crate::behaviour::User;
+use crate::candidate::Candidate;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::draw::Draw;
+use crate::export::output::{FileId, Form, Output};
+use crate::export::template::{Example, Task};
 
-pub(super) const TEMPLATES: &str = include_str!("templates/ranking.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/ranking.toml");
 
 const POINTWISE: &str = "pointwise";
 const PAIRWISE: &str = "pairwise";
 const LISTWISE: &str = "listwise";
 const PROFILE: &str = "profile";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: POINTWISE, given: &["history", "item", "profile"], answer: &[] },
     Task { name: PAIRWISE, given: &["history", "candidates", "profile"], answer: &[] },
     Task { name: LISTWISE, given: &["history", "candidates", "count", "profile"], answer: &[] },
@@ -45,7 +45,7 @@ struct Record<'a> {
     label: Option<bool>,
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let mut files = Vec::new();
     for task in [POINTWISE, PAIRWISE, LISTWISE, PROFILE] {
         files.push(out.file(format!("{task}.jsonl"), Role::Test, Form::Lines)?);
@@ -120,7 +120,7 @@ fn candidates(context: &Context<'_>, user: &User<'_>, at: usize, n: usize, draw:
 }
 
 /// What is known of a candidate.
-pub(super) fn candidate(context: &Context<'_>, row: usize) -> Candidate {
+pub(in crate::export) fn candidate(context: &Context<'_>, row: usize) -> Candidate {
     let item_id = match context.item_id(row) {
         Value::String(id) => id,
         other => other.to_string(),

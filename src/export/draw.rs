@@ -4,7 +4,7 @@
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::histories::User;
+use crate::behaviour::User;
 
 pub(super) type Draw = Xoshiro256PlusPlus;
 

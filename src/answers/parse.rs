@@ -1,18 +1,9 @@
 //! Reading what a language model says to a prompt with candidates: IDs, titles or numbers, one a line or all in one, with
 //! whatever it says besides.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// A candidate of a prompt; its number is its place, from 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// The item's own id, as text.
-    pub item_id: String,
-    /// Its title.
-    pub title: String,
-    /// Its semantic ID, as in the prompt.
-    pub semantic_id: String,
-}
+use crate::candidate::Candidate;
 
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

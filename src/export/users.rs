@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::draw::Draw;
-use super::histories::User;
-use super::split::Part;
+use crate::behaviour::Part;
+use crate::behaviour::User;
 use crate::error::{Error, Result};
 
 /// Attributes that are named in a derived text.

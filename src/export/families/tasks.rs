@@ -1,15 +1,15 @@
 //! LC-Rec's six tasks (arXiv 2311.09049), under the names of its code.
 
-use super::context::Context;
-use super::histories::User;
-use super::output::Output;
-use super::split::Part;
-use super::template::{Example, Task};
-use super::users::taste;
-use super::{Role, Show};
+use crate::behaviour::Part;
+use crate::behaviour::User;
 use crate::error::Result;
+use crate::export::context::Context;
+use crate::export::output::Output;
+use crate::export::template::{Example, Task};
+use crate::export::users::taste;
+use crate::export::{Role, Show};
 
-pub(super) const TEMPLATES: &str = include_str!("templates/lc-rec.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/lc-rec.toml");
 
 /// Next item from IDs.
 const SEQREC: &str = "seqrec";
@@ -24,7 +24,7 @@ const SEARCH: &str = "itemsearch";
 /// A preference from a history.
 const PREFERENCE: &str = "preferenceobtain";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: SEQREC, given: &["history"], answer: &["item"] },
     Task { name: ITEM2INDEX, given: &["title", "description", "attributes"], answer: &["item"] },
     Task { name: INDEX2ITEM, given: &["item"], answer: &["title", "description", "attributes"] },
@@ -39,7 +39,7 @@ pub(super) const TASKS: &[Task] = &[
 type Take<'a> = &'a mut dyn FnMut(&mut Output, &'static str, Role, Example) -> Result<()>;
 
 /// Makes every example of the six tasks: those of items, then user by user.
-pub(super) fn each(context: &Context<'_>, out: &mut Output, take: Take<'_>) -> Result<()> {
+pub(in crate::export) fn each(context: &Context<'_>, out: &mut Output, take: Take<'_>) -> Result<()> {
     for row in context.rows() {
         let (id, title, attributes) = (context.id(row), context.title(row), context.texts.attributes(row).join(", "));
         let description = context.texts.description(row);
@@ -94,8 +94,9 @@ fn searches(context: &Context<'_>, out: &mut Output, user: &User<'_>, take: Take
     };
     for (role, search) in [(Role::Train, &taste.train), (Role::Test, &taste.test)] {
         let mut draw = context.draw(SEARCH, user, search.at);
-        let pick =
-            |texts: &[String], draw: &mut super::draw::Draw| texts[rand::Rng::gen_range(draw, 0..texts.len())].clone();
+        let pick = |texts: &[String], draw: &mut crate::export::draw::Draw| {
+            texts[rand::Rng::gen_range(draw, 0..texts.len())].clone()
+        };
         let (query, preference) = (pick(&search.queries, &mut draw), pick(&taste.preferences, &mut draw));
         let history = context.list(context.history(user, search.at));
         let item = context.id(user.rows[search.at] as usize);

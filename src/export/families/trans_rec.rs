@@ -8,26 +8,26 @@ use rand::Rng;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::context::Context;
-use super::draw::Draw;
-use super::histories::User;
-use super::output::{FileId, Form, Output};
-use super::split::Part;
-use super::template::Task;
-use super::{Role, Show};
 use crate::artifact::Overwrite;
+use crate::behaviour::Part;
+use crate::behaviour::User;
 use crate::constraint::{Document, FmIndex};
 use crate::error::Result;
+use crate::export::context::Context;
+use crate::export::draw::Draw;
+use crate::export::output::{FileId, Form, Output};
+use crate::export::template::Task;
+use crate::export::{Role, Show};
 use crate::vocabulary::{FacetTokenizer, trans_rec};
 
-pub(super) const TEMPLATES: &str = include_str!("templates/transrec.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/transrec.toml");
 
 const NUMBER: &str = "number";
 const ATTRIBUTE: &str = "attribute";
 const SEMANTIC_ID: &str = "semantic-id";
 const TITLE: &str = "title";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: NUMBER, given: &["history"], answer: &["item"] },
     Task { name: ATTRIBUTE, given: &["history"], answer: &["item"] },
     Task { name: SEMANTIC_ID, given: &["history"], answer: &["item"] },
@@ -47,7 +47,7 @@ struct Identifier {
     facets: [String; 4],
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let documents = out.file("documents.jsonl", Role::Items, Form::Lines)?;
     for row in context.rows() {
         let identifier = Identifier {

@@ -3,22 +3,22 @@
 
 use std::collections::BinaryHeap;
 
-use super::Role;
-use super::context::Context;
-use super::draw::{mixed, place};
-use super::histories::User;
-use super::output::{Form, Output};
-use super::split::Part;
-use super::template::{Example, Task};
+use crate::behaviour::Part;
+use crate::behaviour::User;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::draw::{mixed, place};
+use crate::export::output::{Form, Output};
+use crate::export::template::{Example, Task};
 
-pub(super) const TEMPLATES: &str = include_str!("templates/tallrec.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/tallrec.toml");
 
 const BOTH: &str = "liked-and-disliked";
 const LIKED: &str = "liked";
 const DISLIKED: &str = "disliked";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: BOTH, given: &["liked", "disliked", "item"], answer: &["answer"] },
     Task { name: LIKED, given: &["liked", "item"], answer: &["answer"] },
     Task { name: DISLIKED, given: &["disliked", "item"], answer: &["answer"] },
@@ -30,7 +30,7 @@ struct Sample {
     kept: BinaryHeap<(u64, String)>,
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let mut files = Vec::new();
     for part in Part::ALL {
         files.push(out.file(format!("{part}.json"), part.into(), Form::Array)?);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::split::{Part, Split};
+use super::split::{HistorySplit, Part};
 use crate::catalog::Interactions;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
@@ -121,7 +121,7 @@ impl Histories {
     /// [`Error::Config`] where `least` is too small for the split, shares are not shares, or there are no times to
     /// split by; [`Error::Mismatch`] where the table has none of the items; [`Error::Data`] where no user or no event
     /// for training is left.
-    pub fn new(interactions: &Interactions, item_ids: &ItemIds, split: Split, least: usize) -> Result<Self> {
+    pub fn new(interactions: &Interactions, item_ids: &ItemIds, split: HistorySplit, least: usize) -> Result<Self> {
         split.check(interactions, least)?;
         let row_of = item_ids.rows_by_text();
         let known: Vec<Option<u32>> =
@@ -181,11 +181,11 @@ impl Histories {
         Ok(found)
     }
 
-    fn cut(&mut self, split: Split) {
+    fn cut(&mut self, split: HistorySplit) {
         let lengths = self.begins.windows(2).map(|ends| (ends[1] - ends[0]) as u32);
         self.ends = match split {
-            Split::LeaveOneOut => lengths.map(|length| [length - 2, length - 1]).collect(),
-            Split::Time { valid, test } => {
+            HistorySplit::LeaveOneOut => lengths.map(|length| [length - 2, length - 1]).collect(),
+            HistorySplit::Time { valid, test } => {
                 let mut times = self.times.clone();
                 times.sort_unstable_by(f64::total_cmp);
                 // The time from which on events are of the part; events of one time go together.
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn the_last_two_are_left_out_and_what_is_left_out_is_counted() {
         let read = interactions(&[&[(1, 1.0), (9, 2.0), (2, 3.0), (3, 4.0)], &[(1, 1.0), (2, 2.0)]]);
-        let found = Histories::new(&read, &ItemIds::row_numbers(5), Split::LeaveOneOut, 3).unwrap();
+        let found = Histories::new(&read, &ItemIds::row_numbers(5), HistorySplit::LeaveOneOut, 3).unwrap();
         let user = found.user(0);
         assert_eq!((user.id, user.rows), ("u0", &[1, 2, 3][..]));
         assert_eq!(Part::ALL.map(|part| user.part(part)), [0..1, 1..2, 2..3]);
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn events_of_one_time_are_not_parted() {
         let read = interactions(&[&[(0, 1.0), (1, 2.0), (2, 5.0)], &[(3, 2.0), (4, 5.0), (1, 5.0)]]);
-        let split = Split::Time { valid: 0.2, test: 0.17 };
+        let split = HistorySplit::Time { valid: 0.2, test: 0.17 };
         let found = Histories::new(&read, &ItemIds::row_numbers(5), split, 2).unwrap();
         assert_eq!(Part::ALL.map(|part| found.user(0).part(part)), [0..2, 2..2, 2..3]);
         assert_eq!(Part::ALL.map(|part| found.user(1).part(part)), [0..1, 1..1, 1..3]);
@@ -296,15 +296,15 @@ mod tests {
         let says = |read: &Interactions, split, least| {
             Histories::new(read, &ItemIds::row_numbers(5), split, least).unwrap_err().to_string()
         };
-        assert!(says(&read, Split::LeaveOneOut, 2).contains("3 or more"));
-        assert!(says(&read, Split::LeaveOneOut, 4).contains("a user with 4 events"));
-        assert!(says(&read, Split::Time { valid: 0.5, test: 0.5 }, 3).contains("valid-share"));
+        assert!(says(&read, HistorySplit::LeaveOneOut, 2).contains("3 or more"));
+        assert!(says(&read, HistorySplit::LeaveOneOut, 4).contains("a user with 4 events"));
+        assert!(says(&read, HistorySplit::Time { valid: 0.5, test: 0.5 }, 3).contains("valid-share"));
         let at_once = interactions(&[&[(0, 1.0), (1, 1.0), (2, 1.0)]]);
-        assert!(says(&at_once, Split::Time { valid: 0.1, test: 0.1 }, 3).contains("for training"));
+        assert!(says(&at_once, HistorySplit::Time { valid: 0.1, test: 0.1 }, 3).contains("for training"));
         read.timed = false;
-        assert!(says(&read, Split::Time { valid: 0.1, test: 0.1 }, 3).contains("without times"));
+        assert!(says(&read, HistorySplit::Time { valid: 0.1, test: 0.1 }, 3).contains("without times"));
         read.items = vec!["x".into(); 10];
-        assert!(says(&read, Split::LeaveOneOut, 3).contains("ids of the token table, such as \"0\""));
+        assert!(says(&read, HistorySplit::LeaveOneOut, 3).contains("ids of the token table, such as \"0\""));
     }
 
     proptest! {
@@ -320,7 +320,7 @@ mod tests {
             }).collect();
             let views: Vec<&[(u32, f64)]> = histories.iter().map(Vec::as_slice).collect();
             let read = interactions(&views);
-            if let Ok(found) = Histories::new(&read, &ItemIds::row_numbers(5), Split::Time { valid, test }, 2) {
+            if let Ok(found) = Histories::new(&read, &ItemIds::row_numbers(5), HistorySplit::Time { valid, test }, 2) {
                 let times = |part| found.users().flat_map(move |user| user.times[user.part(part)].to_vec());
                 let latest = |part| times(part).fold(f64::NEG_INFINITY, f64::max);
                 let first = |part| times(part).fold(f64::INFINITY, f64::min);

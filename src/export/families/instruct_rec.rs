@@ -12,17 +12,17 @@
 
 use serde::Serialize;
 
-use super::context::Context;
-use super::draw::Draw;
-use super::histories::User;
-use super::output::{ByTask, Form, Output};
-use super::split::Part;
-use super::template::Task;
+use crate::behaviour::Part;
+use crate::behaviour::User;
 use crate::error::{Error, Result};
+use crate::export::context::Context;
+use crate::export::draw::Draw;
+use crate::export::output::{ByTask, Form, Output};
+use crate::export::template::Task;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-pub(super) const TEMPLATES: &str = include_str!("templates/instructrec.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/instructrec.toml");
 
 const IMPLICIT: &str = "preference-implicit";
 const EXPLICIT: &str = "preference-explicit";
@@ -34,7 +34,7 @@ const MATCHING: &str = "matching";
 const BLANK: &str = "matching-blank";
 const RERANKING: &str = "reranking";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: IMPLICIT, given: &["history"], answer: &[] },
     Task { name: EXPLICIT, given: &["attributes"], answer: &[] },
     Task { name: VAGUE, given: &["attributes"], answer: &[] },
@@ -69,7 +69,7 @@ struct Record {
     form: &'static str,
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     if context.token_texts(0).iter().any(|token| token.starts_with(SENTINEL)) {
         let help = "give the items another --token-format: T5 takes these tokens for blanks";
         return Err(Error::mismatch("tokens of the semantic IDs", "none of T5's sentinels", SENTINEL, help));

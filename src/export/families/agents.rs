@@ -5,22 +5,22 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Role;
-use super::answers::Candidate;
-use super::context::Context;
-use super::histories::User;
-use super::output::{Form, Output};
 use super::ranking::candidate;
-use super::split::Part;
-use super::template::Task;
+use crate::behaviour::Part;
+use crate::behaviour::User;
+use crate::candidate::Candidate;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::output::{Form, Output};
+use crate::export::template::Task;
 
-pub(super) const TEMPLATES: &str = include_str!("templates/agents.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/agents.toml");
 
 const PERSONA: &str = "persona";
 const PAGE: &str = "page";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: PERSONA, given: &["attributes", "history", "events", "activity"], answer: &[] },
     Task { name: PAGE, given: &["candidates"], answer: &[] },
 ];
@@ -83,7 +83,7 @@ struct Truth<'a> {
     item_ids: Vec<Value>,
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let profiles = out.file("profiles.jsonl", Role::Test, Form::Lines)?;
     let truth = out.file("truth.jsonl", Role::Test, Form::Lines)?;
     let mut lengths: Vec<usize> = context.histories.users().map(|user| user.part(Part::Train).len()).collect();
@@ -145,7 +145,7 @@ fn taste<'a>(context: &Context<'a>, rows: &[u32]) -> Vec<Attribute<'a>> {
 }
 
 /// Pages of what the user did next among what the user never had.
-fn pages(context: &Context<'_>, user: &User<'_>, draw: &mut super::draw::Draw) -> Vec<Page> {
+fn pages(context: &Context<'_>, user: &User<'_>, draw: &mut crate::export::draw::Draw) -> Vec<Page> {
     let all = context.settings.candidates;
     let mut rows: Vec<u32> = user.rows[user.part(Part::Test)].to_vec();
     rows.sort_unstable();

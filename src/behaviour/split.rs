@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// How histories are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Split {
+pub enum HistorySplit {
     /// The last event of every user is for testing, the last but one for validation.
     LeaveOneOut,
     /// The latest events of all users together: these shares of them, rounded down. Events of one time stay together,
@@ -24,13 +24,13 @@ pub enum Split {
     },
 }
 
-impl FromStr for Split {
+impl FromStr for HistorySplit {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
         match name {
-            "leave-one-out" => Ok(Split::LeaveOneOut),
-            "time" => Ok(Split::Time { valid: 0.1, test: 0.1 }),
+            "leave-one-out" => Ok(HistorySplit::LeaveOneOut),
+            "time" => Ok(HistorySplit::Time { valid: 0.1, test: 0.1 }),
             other => Err(Error::config("split", "leave-one-out or time", other, "choose one of them")),
         }
     }
@@ -63,18 +63,18 @@ impl fmt::Display for Part {
     }
 }
 
-impl Split {
+impl HistorySplit {
     /// Checks that these interactions can be cut so, when users have `least` events or more.
     pub(super) fn check(self, interactions: &Interactions, least: usize) -> Result<()> {
         let needed = match self {
-            Split::LeaveOneOut => 3,
-            Split::Time { .. } => 2,
+            HistorySplit::LeaveOneOut => 3,
+            HistorySplit::Time { .. } => 2,
         };
         if least < needed {
             let help = "an event to learn from, and one for each part that is held out";
             return Err(Error::config("min-interactions", format!("{needed} or more for this split"), least, help));
         }
-        if let Split::Time { valid, test } = self {
+        if let HistorySplit::Time { valid, test } = self {
             for (key, share) in [("valid-share", valid), ("test-share", test)] {
                 if !(share > 0.0 && valid + test < 1.0) {
                     let expected = "a share above 0, and less than 1 with the other";

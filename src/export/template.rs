@@ -248,7 +248,7 @@ fn braced(words: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommender::draw::draw;
+    use crate::export::draw::draw;
     use proptest::prelude::*;
     use std::fs;
 

@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use super::context::Context;
-use super::output::Output;
-use super::parquet::Columns;
-use super::split::Part;
+use crate::behaviour::Part;
 use crate::error::Result;
+use crate::export::context::Context;
+use crate::export::output::Output;
+use crate::export::parquet::Columns;
 use crate::vocabulary::TokenIds;
 
 const SEQUENCE: &str = "sequence";
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let sizes = &context.table.metadata.codebook_sizes;
     let from_zero = TokenIds { first_id: 0, codebook_sizes: sizes.clone(), begin: None, end: None, vocabulary_size: 0 };
     let ids = context.tokens.unwrap_or(&from_zero);

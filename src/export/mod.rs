@@ -1,56 +1,30 @@
-//! Hand-over to LLM recommenders: each known family gets its items, histories and instructions in its own form.
+//! Training data for LLM recommenders: each supported family gets items, histories and instructions in its own format.
 //!
-//! [`Export`] takes a token table, what the catalog says of its items ([`ItemTexts`]) and what users did with them
-//! ([`Histories`]), and writes the files that a [`Family`] reads, with `export.json` that says what each is for. Prompts
-//! are data: a TOML file a family, which can be replaced. Everything is drawn from one seed, record by record, and
-//! written as it is made.
+//! [`Export`] takes a token table, the item texts of the catalog ([`ItemTexts`]) and the users' histories
+//! ([`Histories`]), and writes the files that a [`Family`] reads, plus `export.json`, which describes each file. Prompts
+//! are data: one TOML file per family, which the user can replace. Every random draw depends on the seed and the record
+//! only, and records are streamed to disk.
 //!
-//! | file | its job |
+//! | file | content |
 //! |---|---|
-//! | `histories.rs`, `split.rs` | histories over the table's rows, cut into train, valid and test |
+//! | `families/` | one file per family: its records |
+//! | `templates/` | one TOML file per family: its prompts |
+//! | `family.rs` | the list of families, and the settings of an export |
+//! | `context.rs` | what a family is written from |
 //! | `items.rs`, `users.rs` | titles, descriptions, attributes; preferences and intentions |
-//! | `template.rs`, `form.rs` | the prompts, and text with words to fill in |
-//! | `draw.rs` | random draws that do not depend on one another |
-//! | `output.rs`, `parquet.rs` | the files, or a dry run's samples |
-//! | `context.rs` | what families are written from |
-//! | `tasks.rs` | LC-Rec's six tasks, for every family of its kind |
-//! | one file a family | its records |
-//!
-//! The way back is here, too: from what a language model said to items.
-//!
-//! | file | its job |
-//! |---|---|
-//! | `answers.rs` | answers to prompts for ranking |
-//! | `grounding/` | [`Grounding`]: the items that are nearest to what was said, as in BIGRec |
-//! | `aggregate.rs` | [`Aggregation`]: pieces of identifiers to items, as in TransRec |
-//! | `explorer.rs` | [`Explorer`]: an index as a tool of agents |
+//! | `template.rs`, `form.rs` | parsing and filling of prompt templates |
+//! | `draw.rs` | independent random draws per record |
+//! | `output.rs`, `parquet.rs` | the output files, or the samples of a dry run |
 
-mod agents;
-mod aggregate;
-mod answers;
-mod big_rec;
-mod chat;
 mod context;
 mod draw;
-mod explorer;
+mod families;
 mod family;
 mod form;
-mod grounding;
-mod histories;
-mod instruct_rec;
 mod items;
-mod lc_rec;
-mod mini_one_rec;
-mod open_one_rec;
 mod output;
 mod parquet;
-mod ranking;
-mod sequences;
-mod split;
-mod tall_rec;
-mod tasks;
 mod template;
-mod trans_rec;
 mod users;
 
 use std::collections::BTreeMap;
@@ -58,24 +32,22 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use aggregate::{Aggregation, Piece};
-pub use answers::{Answers, Candidate, Parsed, parse_answer};
-pub use explorer::{Branch, Explorer, Found, Hit, MOST_FOUND};
 pub use family::{Family, Settings, Show};
-pub use grounding::{Chosen, Grounded, Grounding, Measure, Measured, Weights, popularity};
-pub use histories::{Counted, Histories, User};
 pub use items::{ItemColumns, ItemTexts};
 pub use output::{EXPORT_FILE, FileReport, Role, TaskReport};
-pub use split::{Part, Split};
 pub use template::Example;
 pub use users::UserTexts;
 
 use crate::artifact::Overwrite;
+use crate::behaviour::{Counted, Histories};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 use context::Context;
+use families::{
+    agents, big_rec, chat, instruct_rec, lc_rec, mini_one_rec, open_one_rec, ranking, sequences, tall_rec, trans_rec,
+};
 use output::Output;
 
 const FORMAT_VERSION: u32 = 1;

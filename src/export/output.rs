@@ -46,12 +46,12 @@ impl fmt::Display for Role {
     }
 }
 
-impl From<super::Part> for Role {
-    fn from(part: super::Part) -> Self {
+impl From<crate::behaviour::Part> for Role {
+    fn from(part: crate::behaviour::Part) -> Self {
         match part {
-            super::Part::Train => Role::Train,
-            super::Part::Valid => Role::Valid,
-            super::Part::Test => Role::Test,
+            crate::behaviour::Part::Train => Role::Train,
+            crate::behaviour::Part::Valid => Role::Valid,
+            crate::behaviour::Part::Test => Role::Test,
         }
     }
 }

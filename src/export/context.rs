@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use super::draw::{Draw, draw, others, place};
 use super::form::Values;
-use super::histories::User;
-use super::split::Part;
 use super::template::{Example, ItemForms, Templates};
-use super::{Export, Histories, ItemTexts, Settings, Show, UserTexts};
+use super::{Export, ItemTexts, Settings, Show, UserTexts};
+use crate::behaviour::{Histories, Part, User};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;

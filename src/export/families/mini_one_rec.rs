@@ -1,10 +1,11 @@
 //! MiniOneRec (arXiv 2510.24431): the tables and lists that its `sft.py`, `rl.py` and `evaluate.py` read.
 
-use super::context::Context;
-use super::output::{Form, Output};
-use super::split::Part;
-use super::{Role, lc_rec};
+use super::lc_rec;
+use crate::behaviour::Part;
 use crate::error::{Error, Result};
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::output::{Form, Output};
 
 /// Tokens of an ID that its tasks of titles look at.
 const TOKENS: usize = 3;
@@ -12,7 +13,7 @@ const TOKENS: usize = 3;
 const COLUMNS: [&str; 7] =
     ["user_id", "history_item_title", "item_title", "history_item_id", "item_id", "history_item_sid", "item_sid"];
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let (name, levels) = (&context.settings.name, context.table.codes.ncols());
     if levels > TOKENS {
         context.progress.warn(&format!(

@@ -4,18 +4,18 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Role;
-use super::context::Context;
-use super::output::{Form, Output};
-use super::split::Part;
-use super::template::Task;
+use crate::behaviour::Part;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::output::{Form, Output};
+use crate::export::template::Task;
 
-pub(super) const TEMPLATES: &str = include_str!("templates/bigrec.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/bigrec.toml");
 
 const RECOMMEND: &str = "recommend";
 
-pub(super) const TASKS: &[Task] = &[Task { name: RECOMMEND, given: &["history"], answer: &["item"] }];
+pub(in crate::export) const TASKS: &[Task] = &[Task { name: RECOMMEND, given: &["history"], answer: &["item"] }];
 
 /// An item that a title can be grounded to.
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ struct Item {
     popularity: u32,
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let mut files = Vec::new();
     for part in Part::ALL {
         files.push(out.file(format!("{part}.json"), part.into(), Form::Array)?);

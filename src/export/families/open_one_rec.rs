@@ -3,26 +3,26 @@
 
 use serde_json::{Value, json};
 
-use super::Role;
-use super::context::Context;
-use super::draw::mixed;
-use super::output::{FileId, Output};
-use super::parquet::Columns;
-use super::split::Part;
-use super::template::{Example, Task};
+use crate::behaviour::Part;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::draw::mixed;
+use crate::export::output::{FileId, Output};
+use crate::export::parquet::Columns;
+use crate::export::template::{Example, Task};
 
-pub(super) const TEMPLATES: &str = include_str!("templates/openonerec.toml");
+pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/openonerec.toml");
 
 const NEXT: &str = "next-item";
 const UNDERSTAND: &str = "item-understand";
 
-pub(super) const TASKS: &[Task] = &[
+pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: NEXT, given: &["history"], answer: &["item"] },
     Task { name: UNDERSTAND, given: &["item"], answer: &["title", "description", "attributes"] },
 ];
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let columns = || Columns::new(&["source", "uuid", "messages", "metadata"], &[]);
     let file = out.table(format!("{UNDERSTAND}/train.parquet"), Role::Items, columns())?;
     for row in context.rows() {
@@ -41,7 +41,7 @@ pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
         let (history, item) = (context.list(context.history(user, at)), context.id(user.rows[at] as usize));
         let values = [("history", &*history), ("item", &item)];
         let examples = context.fill(NEXT, &values, &mut context.draw(NEXT, user, at));
-        let number = super::draw::place(user, at);
+        let number = crate::export::draw::place(user, at);
         write_rows(context, out, (files[part as usize], NEXT), &examples, number, &json!({"uid": user.id}))
     })
 }

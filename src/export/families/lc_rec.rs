@@ -5,11 +5,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::chat::Messages;
-use super::context::Context;
-use super::output::{ByTask, FileId, Form, Output};
-use super::users::{Taste, taste};
-use super::{Role, tasks};
+use super::tasks;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::output::{ByTask, FileId, Form, Output};
+use crate::export::users::{Taste, taste};
 
 /// An item as `NAME.item.json` has it.
 #[derive(Serialize)]
@@ -28,7 +29,7 @@ struct Intention {
     querys: Vec<String>,
 }
 
-pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
     write_items(context, out)?;
     let file = out.file(format!("{}.inter.json", context.settings.name), Role::Layout, Form::Object)?;
     for user in context.histories.users() {
@@ -46,7 +47,7 @@ pub(super) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
 }
 
 /// `NAME.index.json` and `NAME.item.json`, which MiniOneRec reads too.
-pub(super) fn write_items(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write_items(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let name = &context.settings.name;
     let index = out.file(format!("{name}.index.json"), Role::Items, Form::Object)?;
     let items = out.file(format!("{name}.item.json"), Role::Items, Form::Object)?;
@@ -67,7 +68,7 @@ pub(super) fn write_items(context: &Context<'_>, out: &mut Output) -> Result<()>
 fn write_users(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let file = out.file(format!("{}.user.json", context.settings.name), Role::Layout, Form::Text)?;
     let item = |at: usize, rows: &[u32]| context.item_id(rows[at] as usize);
-    let intention = |rows: &[u32], search: &super::users::Search| Intention {
+    let intention = |rows: &[u32], search: &crate::export::users::Search| Intention {
         item: item(search.at, rows),
         inters: context.item_ids(&rows[..search.at]),
         querys: search.queries.clone(),

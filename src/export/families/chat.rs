@@ -5,23 +5,24 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::output::{FileId, Form, Output};
-use super::template::Example;
-use super::{Role, tasks};
+use super::tasks;
 use crate::error::Result;
+use crate::export::Role;
+use crate::export::context::Context;
+use crate::export::output::{FileId, Form, Output};
+use crate::export::template::Example;
 
 /// A message of a chat.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Message<'a> {
+pub(in crate::export) struct Message<'a> {
     role: &'static str,
     content: Cow<'a, str>,
 }
 
 /// A chat: what LLaMA-Factory, TRL and others read as `messages`.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Messages<'a> {
-    pub(super) messages: Vec<Message<'a>>,
+pub(in crate::export) struct Messages<'a> {
+    pub(in crate::export) messages: Vec<Message<'a>>,
 }
 
 /// A prompt and its answer apart: TRL then learns the answer alone.
@@ -40,7 +41,7 @@ impl<'a> From<&'a Example> for Messages<'a> {
 }
 
 /// The messages before the answer.
-pub(super) fn prompt(example: &Example) -> Vec<Message<'_>> {
+pub(in crate::export) fn prompt(example: &Example) -> Vec<Message<'_>> {
     let system = Some(Message { role: "system", content: Cow::Borrowed(&*example.system) });
     let system = system.filter(|_| !example.system.is_empty());
     system.into_iter().chain([Message { role: "user", content: Cow::Owned(example.prompt()) }]).collect()
@@ -62,7 +63,7 @@ fn files(out: &mut Output, name: &dyn Fn(Role) -> String) -> Result<impl Fn(Role
 }
 
 /// LLaMA-Factory: chats in its `sharegpt` format with OpenAI's tags, and the `dataset_info.json` that names them.
-pub(super) fn write_llama_factory(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write_llama_factory(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let data_set = context.settings.name.clone();
     let name = |role: Role| format!("{data_set}_{role}.jsonl");
     let file = files(out, &name)?;
@@ -91,7 +92,7 @@ fn described(file: &str) -> Value {
 }
 
 /// TRL: conversational prompts with completions.
-pub(super) fn write_trl(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write_trl(context: &Context<'_>, out: &mut Output) -> Result<()> {
     let file = files(out, &|role| format!("{role}.jsonl"))?;
     tasks::each(context, out, &mut |out, task, role, example| {
         let mut prompt = Messages::from(&example).messages;
