@@ -50,19 +50,19 @@ pub(crate) fn to_numpy<T: Element + Clone>(py: Python<'_>, array: Array2<T>) -> 
 }
 
 /// A matrix that is kept alive, for work that may outlast the call.
-pub(crate) struct Matrix<T> {
+pub(crate) struct NumpyMatrix<T> {
     view: RawArrayView<T, Ix2>,
     _owner: Py<PyAny>,
 }
 
 // SAFETY: the numbers are only read, and the owner is only dropped, which Python's bindings do from any thread.
-unsafe impl<T: Sync> Send for Matrix<T> {}
+unsafe impl<T: Sync> Send for NumpyMatrix<T> {}
 // SAFETY: as above.
-unsafe impl<T: Sync> Sync for Matrix<T> {}
+unsafe impl<T: Sync> Sync for NumpyMatrix<T> {}
 
-impl<T: Element> Matrix<T> {
+impl<T: Element> NumpyMatrix<T> {
     pub(crate) fn of(array: &Bound<'_, PyArray2<T>>) -> Self {
-        Matrix { view: raw(array), _owner: array.clone().into_any().unbind() }
+        NumpyMatrix { view: raw(array), _owner: array.clone().into_any().unbind() }
     }
 
     pub(crate) fn view(&self) -> ArrayView2<'_, T> {

@@ -22,14 +22,14 @@ const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
 
 /// A schema and its batches.
-pub(crate) type Batches = (SchemaRef, Vec<RecordBatch>);
+pub(crate) type ArrowBatches = (SchemaRef, Vec<RecordBatch>);
 
 fn refused(reason: impl ToString) -> PyErr {
     mismatch("Arrow data", "a table", reason, "give a table, data frame or record batch")
 }
 
 /// The batches of anything that has `__arrow_c_stream__` or `__arrow_c_array__`.
-pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<Batches> {
+pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<ArrowBatches> {
     if data.hasattr("__arrow_c_stream__")? {
         let capsule = data.call_method0("__arrow_c_stream__")?;
         let capsule = capsule.cast::<PyCapsule>()?;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use catalex::constraint::{After, Answers, Decoding, Rules, Scores, Start, Trie as Inner};
+use catalex::constraint::{After, Decoding, LogitsMut, PartialAnswers, Rules, Start, Trie as Inner};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
-use crate::subset::Subset;
-use crate::trie::{Trie, checked, without_tokens};
+use crate::subset::PySubset;
+use crate::trie::{PyTrie, checked, without_tokens};
 use crate::work;
 
 /// What [`Decoder::allowed`] answers.
@@ -17,15 +17,15 @@ type Allowed<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
 /// A trie and the rules for its IDs.
 #[pyclass(frozen, module = "catalex._native", name = "Decoder")]
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub(crate) struct PyDecoder {
     trie: Arc<Inner>,
     rules: Rules,
 }
 
 #[pymethods]
-impl Decoder {
+impl PyDecoder {
     #[new]
-    fn new(trie: &Trie, start: &str, after: &str, eos: Vec<u32>) -> PyResult<Self> {
+    fn new(trie: &PyTrie, start: &str, after: &str, eos: Vec<u32>) -> PyResult<Self> {
         let unknown = |key: &str, expected: &str, got: &str| {
             to_py(catalex::Error::config(key, expected, format!("{got:?}"), "choose among them"))
         };
@@ -40,7 +40,7 @@ impl Decoder {
             "id" => After::Id,
             other => return Err(unknown("after", "any, eos or id", other)),
         };
-        let decoder = Decoder { trie: trie.inner.clone(), rules: Rules { start, after, eos } };
+        let decoder = PyDecoder { trie: trie.inner.clone(), rules: Rules { start, after, eos } };
         decoder.decoding()?;
         Ok(decoder)
     }
@@ -54,7 +54,7 @@ impl Decoder {
         py: Python<'_>,
         said: PyReadonlyArray2<'_, i64>,
         prompt: usize,
-        subsets: Option<Vec<Option<Py<Subset>>>>,
+        subsets: Option<Vec<Option<Py<PySubset>>>>,
         scores: &Bound<'_, PyAny>,
         out: Option<&Bound<'_, PyAny>>,
         lowest: i16,
@@ -77,24 +77,27 @@ impl Decoder {
         py: Python<'py>,
         said: PyReadonlyArray2<'_, i64>,
         prompt: usize,
-        subsets: Option<Vec<Option<Py<Subset>>>>,
+        subsets: Option<Vec<Option<Py<PySubset>>>>,
         logits: usize,
     ) -> PyResult<Allowed<'py>> {
         let decoding = self.decoding()?;
         let (rows, said) = (said.shape()[0], contiguous(&said)?);
         let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;
-        let answers = Answers { said, rows, prompt, subsets: &subsets };
+        let answers = PartialAnswers { said, rows, prompt, subsets: &subsets };
         let (others, places) = work::short(py, || decoding.allowed(answers, logits))?;
         Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, places)))
     }
 }
 
-impl Decoder {
+impl PyDecoder {
     fn decoding(&self) -> PyResult<Decoding<'_>> {
         Decoding::new(self.trie.by_tokens().ok_or_else(without_tokens)?, &self.rules).map_err(to_py)
     }
 
-    fn subsets<'s>(&self, subsets: &'s [Option<Py<Subset>>]) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
+    fn subsets<'s>(
+        &self,
+        subsets: &'s [Option<Py<PySubset>>],
+    ) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
         subsets
             .iter()
             .map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose())
@@ -107,7 +110,7 @@ impl Decoder {
         py: Python<'_>,
         said: &PyReadonlyArray2<'_, i64>,
         prompt: usize,
-        subsets: Option<Vec<Option<Py<Subset>>>>,
+        subsets: Option<Vec<Option<Py<PySubset>>>>,
         scores: &Bound<'_, PyArray2<T>>,
         out: Option<&Bound<'_, PyAny>>,
         lowest: T,
@@ -124,12 +127,12 @@ impl Decoder {
             return Err(uneven());
         }
         let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;
-        let answers = Answers { said, rows, prompt, subsets: &subsets };
+        let answers = PartialAnswers { said, rows, prompt, subsets: &subsets };
         match out {
             None => {
                 let mut scores = scores.try_readwrite().map_err(|_| uneven())?;
                 let scores = scores.as_slice_mut().map_err(|_| uneven())?;
-                work::short(py, || decoding.mask(answers, Scores::InPlace(scores), lowest))
+                work::short(py, || decoding.mask(answers, LogitsMut::InPlace(scores), lowest))
             }
             Some(out) => {
                 let from = scores.try_readonly().map_err(|_| uneven())?;
@@ -139,7 +142,7 @@ impl Decoder {
                 }
                 let mut to = out.try_readwrite().map_err(|_| uneven())?;
                 let (from, to) = (from.as_slice().map_err(|_| uneven())?, to.as_slice_mut().map_err(|_| uneven())?);
-                work::short(py, || decoding.mask(answers, Scores::Copied(from, to), lowest))
+                work::short(py, || decoding.mask(answers, LogitsMut::Copied(from, to), lowest))
             }
         }
     }

@@ -10,16 +10,16 @@ use crate::errors::to_py;
 /// The tokenizer of a language model, for identifiers of several facets.
 #[pyclass(frozen, module = "catalex", name = "FacetTokenizer")]
 #[derive(Debug)]
-pub(crate) struct FacetTokenizer {
+pub(crate) struct PyFacetTokenizer {
     inner: Inner,
 }
 
 #[pymethods]
-impl FacetTokenizer {
+impl PyFacetTokenizer {
     /// Reads `tokenizer.json` of a Hugging Face folder.
     #[staticmethod]
     fn load(py: Python<'_>, folder: PathBuf) -> PyResult<Self> {
-        Ok(FacetTokenizer { inner: py.detach(|| Inner::load(&folder)).map_err(to_py)? })
+        Ok(PyFacetTokenizer { inner: py.detach(|| Inner::load(&folder)).map_err(to_py)? })
     }
 
     /// The id of a token, such as the one that ends a text.

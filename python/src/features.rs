@@ -13,7 +13,7 @@ use ndarray::{Array2, s};
 use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::{Matrix, to_numpy, view};
+use crate::arrays::{NumpyMatrix, to_numpy, view};
 use crate::arrow_io;
 use crate::errors::{mismatch, to_py};
 use crate::work;
@@ -23,12 +23,12 @@ const ROWS_AT_ONCE: usize = 8_192;
 
 /// The vectors of a set of items.
 #[pyclass(frozen, module = "catalex._native", name = "Features")]
-pub(crate) struct Features {
+pub(crate) struct PyFeatures {
     pub(crate) inner: Arc<dyn FeatureSource + Send + Sync>,
 }
 
 #[pymethods]
-impl Features {
+impl PyFeatures {
     /// The features of a Parquet, Arrow or `.npy` file, or of an index; read when they are used.
     #[staticmethod]
     fn of_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
@@ -36,7 +36,7 @@ impl Features {
             let path = if Index::is_index(&path) { Index::open(&path)?.path(FEATURES) } else { path };
             FeatureFile::open(&path)
         })?;
-        Ok(Features { inner: Arc::new(file) })
+        Ok(PyFeatures { inner: Arc::new(file) })
     }
 
     /// The features of anything that speaks Arrow's PyCapsule protocol; ids from the column `id`.
@@ -45,7 +45,7 @@ impl Features {
     fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, id: Option<String>) -> PyResult<Self> {
         let (schema, batches) = arrow_io::batches(data)?;
         let whole = work::short(py, || Whole::of_batches(&schema, &batches, id.as_deref()))?;
-        Ok(Features { inner: Arc::new(whole) })
+        Ok(PyFeatures { inner: Arc::new(whole) })
     }
 
     /// The rows of matrices of float32, one a modality. `present (n, modalities)` says which an item has.
@@ -57,7 +57,7 @@ impl Features {
         item_ids: Option<&Bound<'_, PyAny>>,
         present: Option<PyReadonlyArray2<'_, bool>>,
     ) -> PyResult<Self> {
-        let matrices: Vec<_> = matrices.iter().map(Matrix::of).collect();
+        let matrices: Vec<_> = matrices.iter().map(NumpyMatrix::of).collect();
         let n = matrices.first().map_or(0, |matrix| matrix.view().nrows());
         if let Some(other) = matrices.iter().map(|matrix| matrix.view().nrows()).find(|&rows| rows != n) {
             let expected = format!("{n} rows, as in the first");
@@ -84,14 +84,14 @@ impl Features {
         let present = (0..names.len())
             .map(|m| present.as_ref().map_or_else(|| vec![true; n], |present| present.column(m).to_vec()))
             .collect();
-        Ok(Features { inner: Arc::new(Matrices { names, matrices, present, item_ids }) })
+        Ok(PyFeatures { inner: Arc::new(Matrices { names, matrices, present, item_ids }) })
     }
 
     /// The same in memory.
     fn whole(&self, py: Python<'_>) -> PyResult<Self> {
         let source = self.inner.clone();
         let read = work::long(py, move |_| Ok(whole(&*source)?.into_owned()))?;
-        Ok(Features { inner: Arc::new(read) })
+        Ok(PyFeatures { inner: Arc::new(read) })
     }
 
     /// Name and length of the vectors of each modality.
@@ -190,7 +190,7 @@ pub(crate) fn to_list<'py>(py: Python<'py>, ids: &ItemIds) -> PyResult<Bound<'py
 /// numpy's matrices, copied block by block.
 struct Matrices {
     names: Vec<String>,
-    matrices: Vec<Matrix<f32>>,
+    matrices: Vec<NumpyMatrix<f32>>,
     present: Vec<Vec<bool>>,
     item_ids: ItemIds,
 }
@@ -211,7 +211,7 @@ impl FeatureSource for Matrices {
     fn blocks(&self, parts: Vec<usize>) -> catalex::Result<Blocks<'_>> {
         Ok(Box::new(parts.into_iter().map(|part| {
             let (from, to) = (part * ROWS_AT_ONCE, self.rows().min((part + 1) * ROWS_AT_ONCE));
-            let modality = |((name, matrix), present): ((&String, &Matrix<f32>), &Vec<bool>)| Modality {
+            let modality = |((name, matrix), present): ((&String, &NumpyMatrix<f32>), &Vec<bool>)| Modality {
                 name: name.clone(),
                 vectors: matrix.view().slice(s![from..to, ..]).to_owned(),
                 present: present[from..to].to_vec(),

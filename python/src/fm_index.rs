@@ -12,36 +12,36 @@ use crate::errors::{mismatch, to_py};
 use crate::work;
 
 /// What follows the occurrences of a piece: tokens, how many occurrences each follows, and how many end an item.
-type Continuations<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>, u32);
+type PyContinuations<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>, u32);
 
 /// All pieces of all items' identifiers.
 #[pyclass(frozen, module = "catalex", name = "FmIndex")]
 #[derive(Debug)]
-pub(crate) struct FmIndex {
+pub(crate) struct PyFmIndex {
     inner: Arc<Inner>,
 }
 
 /// The occurrences of a piece; good for the index that gave them alone.
 #[pyclass(frozen, module = "catalex", name = "Occurrences")]
 #[derive(Debug)]
-pub(crate) struct Occurrences {
+pub(crate) struct PyOccurrences {
     found: Found,
     index: Arc<Inner>,
 }
 
 #[pymethods]
-impl FmIndex {
+impl PyFmIndex {
     /// The index of items, each a list of facets, each a list of token ids.
     #[staticmethod]
     fn from_documents(py: Python<'_>, documents: Vec<Vec<Vec<u32>>>) -> PyResult<Self> {
         let made = work::short(py, || Inner::new(documents.into_iter().map(|facets| Document { facets })));
-        Ok(FmIndex { inner: Arc::new(made?) })
+        Ok(PyFmIndex { inner: Arc::new(made?) })
     }
 
     /// Maps a file that `save` wrote into memory, and checks it.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        Ok(FmIndex { inner: Arc::new(py.detach(|| Inner::load(&path)).map_err(to_py)?) })
+        Ok(PyFmIndex { inner: Arc::new(py.detach(|| Inner::load(&path)).map_err(to_py)?) })
     }
 
     /// Writes it to a file.
@@ -64,7 +64,7 @@ impl FmIndex {
     }
 
     /// The occurrences of a piece of any identifier.
-    fn range(&self, tokens: Vec<u32>) -> Occurrences {
+    fn range(&self, tokens: Vec<u32>) -> PyOccurrences {
         self.found(self.inner.range(&tokens))
     }
 
@@ -74,22 +74,22 @@ impl FmIndex {
     }
 
     /// Every place of every item.
-    fn anywhere(&self) -> Occurrences {
+    fn anywhere(&self) -> PyOccurrences {
         self.found(self.inner.anywhere())
     }
 
     /// The beginning of every item.
-    fn beginnings(&self) -> Occurrences {
+    fn beginnings(&self) -> PyOccurrences {
         self.found(self.inner.beginnings())
     }
 
     /// The occurrences of the piece with one token more.
-    fn extend(&self, found: &Occurrences, token: u32) -> PyResult<Occurrences> {
+    fn extend(&self, found: &PyOccurrences, token: u32) -> PyResult<PyOccurrences> {
         Ok(self.found(self.inner.extend(self.of_this(found)?, token)))
     }
 
     /// The tokens that follow, in ascending order; how many occurrences each follows; how many end an item.
-    fn continuations<'py>(&self, py: Python<'py>, found: &Occurrences) -> PyResult<Continuations<'py>> {
+    fn continuations<'py>(&self, py: Python<'py>, found: &PyOccurrences) -> PyResult<PyContinuations<'py>> {
         let next = self.inner.continuations(self.of_this(found)?);
         Ok((PyArray1::from_vec(py, next.tokens), PyArray1::from_vec(py, next.counts), next.ends))
     }
@@ -99,7 +99,7 @@ impl FmIndex {
     fn locate(
         &self,
         py: Python<'_>,
-        found: &Occurrences,
+        found: &PyOccurrences,
         limit: Option<usize>,
     ) -> PyResult<Vec<(usize, usize, usize)>> {
         let found = self.of_this(found)?;
@@ -108,7 +108,7 @@ impl FmIndex {
     }
 
     /// The items in which the piece occurs, in ascending order, each once.
-    fn items(&self, py: Python<'_>, found: &Occurrences) -> PyResult<Vec<usize>> {
+    fn items(&self, py: Python<'_>, found: &PyOccurrences) -> PyResult<Vec<usize>> {
         let found = self.of_this(found)?;
         Ok(py.detach(|| self.inner.items(found)))
     }
@@ -132,13 +132,13 @@ impl FmIndex {
     }
 }
 
-impl FmIndex {
-    fn found(&self, found: Found) -> Occurrences {
-        Occurrences { found, index: self.inner.clone() }
+impl PyFmIndex {
+    fn found(&self, found: Found) -> PyOccurrences {
+        PyOccurrences { found, index: self.inner.clone() }
     }
 
     /// The occurrences, where they are those of this index.
-    fn of_this(&self, occurrences: &Occurrences) -> PyResult<Found> {
+    fn of_this(&self, occurrences: &PyOccurrences) -> PyResult<Found> {
         if Arc::ptr_eq(&self.inner, &occurrences.index) {
             return Ok(occurrences.found);
         }
@@ -148,7 +148,7 @@ impl FmIndex {
 }
 
 #[pymethods]
-impl Occurrences {
+impl PyOccurrences {
     /// Tokens of the piece.
     #[getter]
     fn length(&self) -> usize {

@@ -25,17 +25,17 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<token_ids::TokenIds>()?;
-    module.add_class::<trie::Trie>()?;
-    module.add_class::<subset::Subset>()?;
-    module.add_class::<fm_index::FmIndex>()?;
-    module.add_class::<fm_index::Occurrences>()?;
-    module.add_class::<facets::FacetTokenizer>()?;
+    module.add_class::<token_ids::PyTokenIds>()?;
+    module.add_class::<trie::PyTrie>()?;
+    module.add_class::<subset::PySubset>()?;
+    module.add_class::<fm_index::PyFmIndex>()?;
+    module.add_class::<fm_index::PyOccurrences>()?;
+    module.add_class::<facets::PyFacetTokenizer>()?;
     module.add_function(wrap_pyfunction!(facets::trans_rec, module)?)?;
-    module.add_class::<decoder::Decoder>()?;
-    module.add_class::<features::Features>()?;
-    module.add_class::<tokenizer::Tokenizer>()?;
-    module.add_class::<token_table::TokenTable>()?;
+    module.add_class::<decoder::PyDecoder>()?;
+    module.add_class::<features::PyFeatures>()?;
+    module.add_class::<tokenizer::PyTokenizer>()?;
+    module.add_class::<token_table::PyTokenTable>()?;
     module.add_function(wrap_pyfunction!(tokenizer::semantic_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::parse_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::time_codes, module)?)?;

@@ -5,19 +5,23 @@ use catalex::semantic_id::{Part, Quantized, make_room as room, resolve_part as r
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 
-use crate::arrays::{Matrix, to_numpy};
-use crate::features::{Features, ids, unique, whole};
-use crate::tokenizer::Tokenizer;
+use crate::arrays::{NumpyMatrix, to_numpy};
+use crate::features::{PyFeatures, ids, unique, whole};
+use crate::tokenizer::PyTokenizer;
 use crate::work;
 
 /// Codes, latents and squared errors.
-type Rows<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
+type QuantizedRows<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
 /// Codes, squared errors, and which rows moved.
-type Moved<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<bool>>);
+type ResolvedCodes<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<bool>>);
 
 /// Codes `(n, levels)` as the quantizer gives them, latents `(n, latent_dim)` and squared errors of features.
 #[pyfunction]
-pub(crate) fn quantize<'py>(py: Python<'py>, model: &Tokenizer, features: &Features) -> PyResult<Rows<'py>> {
+pub(crate) fn quantize<'py>(
+    py: Python<'py>,
+    model: &PyTokenizer,
+    features: &PyFeatures,
+) -> PyResult<QuantizedRows<'py>> {
     let (model, source) = (model.inner.clone(), features.inner.clone());
     let Quantized { codes, latents, errors, .. } = work::long(py, move |_| Quantized::of(&*whole(&*source)?, &model))?;
     Ok((to_numpy(py, codes)?, to_numpy(py, latents)?, errors.into_pyarray(py)))
@@ -27,14 +31,14 @@ pub(crate) fn quantize<'py>(py: Python<'py>, model: &Tokenizer, features: &Featu
 #[pyfunction]
 pub(crate) fn make_room<'py>(
     py: Python<'py>,
-    model: &Tokenizer,
+    model: &PyTokenizer,
     latents: &Bound<'py, PyArray2<f32>>,
     codes: &Bound<'py, PyArray2<u16>>,
     item_ids: &Bound<'py, PyAny>,
     prefixes: &Bound<'py, PyArray2<u16>>,
     counts: PyReadonlyArray1<'py, i64>,
 ) -> PyResult<Bound<'py, PyArray2<u16>>> {
-    let (latents, codes, prefixes) = (Matrix::of(latents), Matrix::of(codes), Matrix::of(prefixes));
+    let (latents, codes, prefixes) = (NumpyMatrix::of(latents), NumpyMatrix::of(codes), NumpyMatrix::of(prefixes));
     let (item_ids, counts) = (ids(item_ids)?, counts.as_array().to_vec());
     let model = model.inner.clone();
     let made = work::long(py, move |progress| {
@@ -49,14 +53,14 @@ pub(crate) fn make_room<'py>(
 #[pyfunction]
 pub(crate) fn resolve_part<'py>(
     py: Python<'py>,
-    model: &Tokenizer,
+    model: &PyTokenizer,
     latents: &Bound<'py, PyArray2<f32>>,
     codes: &Bound<'py, PyArray2<u16>>,
     places: &Bound<'py, PyArray2<u16>>,
     errors: PyReadonlyArray1<'py, f32>,
     item_ids: &Bound<'py, PyAny>,
-) -> PyResult<Moved<'py>> {
-    let (latents, codes, places) = (Matrix::of(latents), Matrix::of(codes), Matrix::of(places));
+) -> PyResult<ResolvedCodes<'py>> {
+    let (latents, codes, places) = (NumpyMatrix::of(latents), NumpyMatrix::of(codes), NumpyMatrix::of(places));
     let (item_ids, errors) = (ids(item_ids)?, errors.as_array().to_vec());
     let model = model.inner.clone();
     let (codes, errors, moved) = work::long(py, move |progress| {

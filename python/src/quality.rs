@@ -8,11 +8,11 @@ use catalex::{Error, ItemIds};
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use crate::arrays::{Matrix, to_numpy};
+use crate::arrays::{NumpyMatrix, to_numpy};
 use crate::errors::mismatch;
-use crate::features::{Features, ids, unique, whole};
-use crate::token_table::TokenTable;
-use crate::tokenizer::Tokenizer;
+use crate::features::{PyFeatures, ids, unique, whole};
+use crate::token_table::PyTokenTable;
+use crate::tokenizer::PyTokenizer;
 use crate::work;
 
 /// The figures of a table, as JSON.
@@ -20,9 +20,9 @@ use crate::work;
 #[pyo3(signature = (table, model=None, features=None, labels=None, label="label"))]
 pub(crate) fn evaluate(
     py: Python<'_>,
-    table: &TokenTable,
-    model: Option<&Tokenizer>,
-    features: Option<&Features>,
+    table: &PyTokenTable,
+    model: Option<&PyTokenizer>,
+    features: Option<&PyFeatures>,
     labels: Option<Vec<String>>,
     label: &str,
 ) -> PyResult<String> {
@@ -58,12 +58,12 @@ pub(crate) fn resolve<'py>(
     codes: &Bound<'py, PyArray2<u16>>,
     codebooks: Vec<Bound<'py, PyArray2<f32>>>,
     item_ids: Option<&Bound<'py, PyAny>>,
-    model: Option<&Tokenizer>,
+    model: Option<&PyTokenizer>,
 ) -> PyResult<Resolved<'py>> {
-    let (latents, codes) = (Matrix::of(latents), Matrix::of(codes));
+    let (latents, codes) = (NumpyMatrix::of(latents), NumpyMatrix::of(codes));
     let n = codes.view().nrows();
     let item_ids = item_ids.map_or_else(|| Ok(ItemIds::row_numbers(n)), ids)?;
-    let books: Vec<_> = codebooks.iter().map(|book| Matrix::of(book).view().to_owned()).collect();
+    let books: Vec<_> = codebooks.iter().map(|book| NumpyMatrix::of(book).view().to_owned()).collect();
     let quantizer = match model {
         Some(model) => model.inner.quantizer().clone(),
         None => {

@@ -7,13 +7,13 @@ use pyo3::prelude::*;
 /// Some of a trie's items; made by `Trie.subset`, and good for that trie alone.
 #[pyclass(frozen, module = "catalex", name = "Subset")]
 #[derive(Debug)]
-pub(crate) struct Subset {
+pub(crate) struct PySubset {
     pub(crate) inner: catalex::constraint::Subset,
     pub(crate) trie: Arc<catalex::constraint::Trie>,
 }
 
 #[pymethods]
-impl Subset {
+impl PySubset {
     fn __len__(&self) -> usize {
         self.inner.len()
     }

@@ -10,12 +10,12 @@ use crate::errors::{mismatch, to_py};
 /// The language model's token ids of the codes: consecutive, level by level.
 #[pyclass(frozen, eq, module = "catalex", name = "TokenIds")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TokenIds {
+pub(crate) struct PyTokenIds {
     pub(crate) inner: catalex::vocabulary::TokenIds,
 }
 
 #[pymethods]
-impl TokenIds {
+impl PyTokenIds {
     /// Ids that are known without a vocabulary folder.
     #[new]
     #[pyo3(signature = (first_id, codebook_sizes, *, begin=None, end=None, vocabulary_size=None))]
@@ -34,7 +34,7 @@ impl TokenIds {
         };
         let size = vocabulary_size.map_or(Some(least), |size| (u64::from(size) >= least).then_some(u64::from(size)));
         match size.and_then(|size| u32::try_from(size).ok()) {
-            Some(vocabulary_size) if outside(begin) && outside(end) && !codebook_sizes.is_empty() => Ok(TokenIds {
+            Some(vocabulary_size) if outside(begin) && outside(end) && !codebook_sizes.is_empty() => Ok(PyTokenIds {
                 inner: catalex::vocabulary::TokenIds { first_id, codebook_sizes, begin, end, vocabulary_size },
             }),
             _ => Err(mismatch(
@@ -49,7 +49,7 @@ impl TokenIds {
     /// The ids of a folder that `catalex vocab --tokenizer` wrote.
     #[staticmethod]
     fn read(folder: PathBuf) -> PyResult<Self> {
-        Ok(TokenIds { inner: catalex::vocabulary::TokenIds::read(&folder).map_err(to_py)? })
+        Ok(PyTokenIds { inner: catalex::vocabulary::TokenIds::read(&folder).map_err(to_py)? })
     }
 
     /// Id of the first level's code 0.

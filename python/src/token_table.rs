@@ -21,7 +21,7 @@ use crate::work;
 /// The semantic IDs of a catalog.
 #[pyclass(frozen, module = "catalex._native", name = "TokenTable")]
 #[derive(Debug)]
-pub(crate) struct TokenTable {
+pub(crate) struct PyTokenTable {
     pub(crate) inner: Arc<Inner>,
     /// Rows by item id, made when they are first asked for.
     row_of: OnceLock<HashMap<String, usize>>,
@@ -29,14 +29,14 @@ pub(crate) struct TokenTable {
     sorted: OnceLock<Vec<usize>>,
 }
 
-impl TokenTable {
+impl PyTokenTable {
     pub(crate) fn new(table: Inner) -> Self {
-        TokenTable { inner: Arc::new(table), row_of: OnceLock::new(), sorted: OnceLock::new() }
+        PyTokenTable { inner: Arc::new(table), row_of: OnceLock::new(), sorted: OnceLock::new() }
     }
 }
 
 #[pymethods]
-impl TokenTable {
+impl PyTokenTable {
     /// Reads a table, or that of an index.
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
@@ -56,7 +56,7 @@ impl TokenTable {
     /// The table of Arrow data like its own; what it says of itself is that of `like` where the data do not.
     #[staticmethod]
     #[pyo3(signature = (data, like=None))]
-    fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, like: Option<&TokenTable>) -> PyResult<Self> {
+    fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, like: Option<&PyTokenTable>) -> PyResult<Self> {
         let (schema, batches) = arrow_io::batches(data)?;
         let like = like.map(|like| like.inner.clone());
         let table = work::short(py, || match like {

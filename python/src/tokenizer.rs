@@ -15,19 +15,19 @@ use pyo3::types::PyBytes;
 
 use crate::arrays::{to_numpy, view};
 use crate::errors::{model_error, to_py};
-use crate::features::Features;
-use crate::token_table::TokenTable;
+use crate::features::PyFeatures;
+use crate::token_table::PyTokenTable;
 use crate::work;
 
 /// A trained model, ready to give codes to items.
 #[pyclass(frozen, module = "catalex._native", name = "Tokenizer")]
 #[derive(Debug)]
-pub(crate) struct Tokenizer {
+pub(crate) struct PyTokenizer {
     pub(crate) inner: Arc<Inner>,
 }
 
 #[pymethods]
-impl Tokenizer {
+impl PyTokenizer {
     /// Reads a model's folder, or that of an index.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
@@ -39,13 +39,13 @@ impl Tokenizer {
             ErrorKind::Environment => to_py(e),
             _ => model_error(&e),
         })?;
-        Ok(Tokenizer { inner: Arc::new(inner) })
+        Ok(PyTokenizer { inner: Arc::new(inner) })
     }
 
     /// A model of what `to_bytes` gave.
     #[staticmethod]
     fn of_bytes(config: &[u8], weights: &[u8]) -> PyResult<Self> {
-        Ok(Tokenizer { inner: Arc::new(Inner::of_bytes(config, weights).map_err(|e| model_error(&e))?) })
+        Ok(PyTokenizer { inner: Arc::new(Inner::of_bytes(config, weights).map_err(|e| model_error(&e))?) })
     }
 
     /// The contents of `config.json` and `model.safetensors`.
@@ -158,16 +158,16 @@ impl Tokenizer {
     fn tokenize(
         &self,
         py: Python<'_>,
-        features: &Features,
+        features: &PyFeatures,
         token_format: &str,
         collisions: &str,
-    ) -> PyResult<TokenTable> {
+    ) -> PyResult<PyTokenTable> {
         let token_format: TokenFormat = token_format.parse().map_err(to_py)?;
         let collisions = collisions.parse().map_err(to_py)?;
         let (model, source) = (self.inner.clone(), features.inner.clone());
         let table =
             work::long(py, move |progress| Table::of_features(&*source, &model, token_format, collisions, progress))?;
-        Ok(TokenTable::new(table))
+        Ok(PyTokenTable::new(table))
     }
 }
 
@@ -218,7 +218,7 @@ pub(crate) fn parse_ids<'py>(
 
 /// Seconds that the crate itself takes for the codes of rows `(n, dim)`, for benchmarks.
 #[pyfunction]
-pub(crate) fn time_codes(py: Python<'_>, model: &Tokenizer, x: PyReadonlyArray2<'_, f32>) -> PyResult<f64> {
+pub(crate) fn time_codes(py: Python<'_>, model: &PyTokenizer, x: PyReadonlyArray2<'_, f32>) -> PyResult<f64> {
     let x = view(&x);
     work::short(py, || {
         let began = std::time::Instant::now();

@@ -14,14 +14,14 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods}
 use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
-use crate::subset::Subset;
-use crate::token_ids::TokenIds;
+use crate::subset::PySubset;
+use crate::token_ids::PyTokenIds;
 use crate::work;
 
 /// The valid semantic IDs of a catalog.
 #[pyclass(frozen, module = "catalex", name = "Trie")]
 #[derive(Debug)]
-pub(crate) struct Trie {
+pub(crate) struct PyTrie {
     pub(crate) inner: Arc<Inner>,
     /// The items' own ids, where the trie was made from a token table.
     item_ids: Option<ItemIds>,
@@ -30,26 +30,26 @@ pub(crate) struct Trie {
 }
 
 #[pymethods]
-impl Trie {
+impl PyTrie {
     /// The trie of a token table, or of an index; with a vocabulary folder it knows token ids.
     #[staticmethod]
     #[pyo3(signature = (path, vocabulary=None))]
     fn from_table(py: Python<'_>, path: PathBuf, vocabulary: Option<PathBuf>) -> PyResult<Self> {
-        work::short(py, || -> catalex::Result<Trie> {
+        work::short(py, || -> catalex::Result<PyTrie> {
             let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
             let table = TokenTable::read(&path)?;
             let mut trie = Inner::new(table.codes.view())?;
             if let Some(folder) = vocabulary {
                 trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
             }
-            Ok(Trie::new(trie, Some(table.item_ids)))
+            Ok(PyTrie::new(trie, Some(table.item_ids)))
         })
     }
 
     /// The trie of the rows of a matrix of codes `(items, levels)`.
     #[staticmethod]
     #[pyo3(signature = (codes, tokens=None))]
-    fn from_codes(py: Python<'_>, codes: PyReadonlyArray2<'_, u16>, tokens: Option<&TokenIds>) -> PyResult<Self> {
+    fn from_codes(py: Python<'_>, codes: PyReadonlyArray2<'_, u16>, tokens: Option<&PyTokenIds>) -> PyResult<Self> {
         let tokens = tokens.map(|tokens| tokens.inner.clone());
         let (items, levels) = (codes.shape()[0], codes.shape()[1]);
         let in_order: Vec<u16> = codes.as_array().iter().copied().collect();
@@ -62,14 +62,14 @@ impl Trie {
                 None => Ok(trie),
             }
         });
-        Ok(Trie::new(made?, None))
+        Ok(PyTrie::new(made?, None))
     }
 
     /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let trie = py.detach(|| Inner::load(&path)).map_err(to_py)?;
-        Ok(Trie::new(trie, None))
+        Ok(PyTrie::new(trie, None))
     }
 
     /// Writes it to a file.
@@ -93,8 +93,8 @@ impl Trie {
 
     /// The language model's token ids, where they are known.
     #[getter]
-    fn tokens(&self) -> Option<TokenIds> {
-        self.inner.tokens().map(|inner| TokenIds { inner: inner.clone() })
+    fn tokens(&self) -> Option<PyTokenIds> {
+        self.inner.tokens().map(|inner| PyTokenIds { inner: inner.clone() })
     }
 
     /// The codes that may follow these, in ascending order.
@@ -103,7 +103,7 @@ impl Trie {
         &self,
         py: Python<'py>,
         codes: Vec<u16>,
-        subset: Option<&Subset>,
+        subset: Option<&PySubset>,
     ) -> PyResult<Bound<'py, PyArray1<u16>>> {
         let prefix = self.inner.find(&codes);
         let next = match (prefix, self.of_this(subset)?) {
@@ -120,7 +120,7 @@ impl Trie {
         &self,
         py: Python<'py>,
         tokens: Vec<u32>,
-        subset: Option<&Subset>,
+        subset: Option<&PySubset>,
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         let trie = self.inner.by_tokens().ok_or_else(without_tokens)?;
         let next = match (trie.find(&tokens), self.of_this(subset)?) {
@@ -155,7 +155,7 @@ impl Trie {
 
     /// The items of these rows, or of the rows where a mask is true; with `invert` all others.
     #[pyo3(signature = (rows, *, invert=false))]
-    fn subset(&self, py: Python<'_>, rows: &Bound<'_, PyAny>, invert: bool) -> PyResult<Subset> {
+    fn subset(&self, py: Python<'_>, rows: &Bound<'_, PyAny>, invert: bool) -> PyResult<PySubset> {
         let most = self.inner.rows_under(Prefix::EMPTY).iter().max().map_or(0, |&row| row as usize + 1);
         let mut chosen = vec![false; most];
         if let Ok(mask) = rows.extract::<PyReadonlyArray1<'_, bool>>() {
@@ -182,7 +182,7 @@ impl Trie {
 
     /// The items of these ids, with `invert` all others; for tries of a token table.
     #[pyo3(signature = (ids, *, invert=false))]
-    fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<Subset> {
+    fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<PySubset> {
         let Some(item_ids) = &self.item_ids else {
             let help = "make it with Trie.from_table, or name rows: Trie.subset";
             return Err(mismatch("trie", "the items' ids", "a trie that knows their rows alone", help));
@@ -231,23 +231,23 @@ impl Trie {
     }
 }
 
-impl Trie {
+impl PyTrie {
     fn new(trie: Inner, item_ids: Option<ItemIds>) -> Self {
-        Trie { inner: Arc::new(trie), item_ids, row_of: OnceLock::new() }
+        PyTrie { inner: Arc::new(trie), item_ids, row_of: OnceLock::new() }
     }
 
-    fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> PyResult<Subset> {
+    fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> PyResult<PySubset> {
         let inner = work::pooled(py, || self.inner.subset(|row| chosen[row] != invert))?;
-        Ok(Subset { inner, trie: self.inner.clone() })
+        Ok(PySubset { inner, trie: self.inner.clone() })
     }
 
-    fn of_this<'s>(&self, subset: Option<&'s Subset>) -> PyResult<Option<&'s catalex::constraint::Subset>> {
+    fn of_this<'s>(&self, subset: Option<&'s PySubset>) -> PyResult<Option<&'s catalex::constraint::Subset>> {
         subset.map(|subset| checked(&self.inner, subset)).transpose()
     }
 }
 
 /// A subset, where it is one of this trie.
-pub(crate) fn checked<'s>(trie: &Arc<Inner>, subset: &'s Subset) -> PyResult<&'s catalex::constraint::Subset> {
+pub(crate) fn checked<'s>(trie: &Arc<Inner>, subset: &'s PySubset) -> PyResult<&'s catalex::constraint::Subset> {
     if Arc::ptr_eq(trie, &subset.trie) {
         return Ok(&subset.inner);
     }

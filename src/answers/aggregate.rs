@@ -25,7 +25,7 @@ const SURE: f64 = 1e-12;
 
 /// A generated piece of an identifier.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Piece {
+pub struct IdentifierFragment {
     /// The facet that was asked for.
     pub facet: usize,
     /// Its token ids.
@@ -55,9 +55,9 @@ impl Aggregation {
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a facet that the index does not have, or a probability above 1.
-    pub fn rank(&self, index: &FmIndex, pieces: &[Piece]) -> Result<Vec<(usize, f64)>> {
+    pub fn rank(&self, index: &FmIndex, pieces: &[IdentifierFragment]) -> Result<Vec<(usize, f64)>> {
         let places = index.count(&[]) as f64;
-        let mut weighed: Vec<(f64, &Piece)> = Vec::with_capacity(pieces.len());
+        let mut weighed: Vec<(f64, &IdentifierFragment)> = Vec::with_capacity(pieces.len());
         for piece in pieces {
             if piece.facet >= index.facets() {
                 let expected = format!("a facet below {}", index.facets());
@@ -118,8 +118,8 @@ mod tests {
         FmIndex::new(titles.iter().enumerate().map(document)).unwrap()
     }
 
-    fn piece(facet: usize, tokens: &[u32], probability: f64) -> Piece {
-        Piece { facet, tokens: tokens.to_vec(), log_probability: probability.ln() }
+    fn piece(facet: usize, tokens: &[u32], probability: f64) -> IdentifierFragment {
+        IdentifierFragment { facet, tokens: tokens.to_vec(), log_probability: probability.ln() }
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn pieces_that_cannot_be_are_refused() {
         let index = index();
-        let says = |piece: Piece| Aggregation::default().rank(&index, &[piece]).unwrap_err().to_string();
+        let says = |piece: IdentifierFragment| Aggregation::default().rank(&index, &[piece]).unwrap_err().to_string();
         assert!(says(piece(2, &[1], 0.5)).contains("below 2"));
         assert!(says(piece(1, &[1], 1.5)).contains("at most 0"));
         assert!(says(piece(1, &[1], f64::NAN)).contains("at most 0"));

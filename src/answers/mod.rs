@@ -10,6 +10,8 @@ mod aggregate;
 mod grounding;
 mod parse;
 
-pub use aggregate::{Aggregation, Piece};
-pub use grounding::{Chosen, Grounded, Grounding, Measure, Measured, Weights, popularity};
-pub use parse::{Answers, Parsed, parse_answer};
+pub use aggregate::{Aggregation, IdentifierFragment};
+pub use grounding::{
+    ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, RankingMeasure, popularity,
+};
+pub use parse::{AnswerStatistics, ParsedAnswer, parse_answer};

@@ -7,7 +7,7 @@ use crate::candidate::Candidate;
 
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Parsed {
+pub struct ParsedAnswer {
     /// Places of the candidates, from 0, the best first, each once.
     pub ranking: Vec<usize>,
     /// Mentions by semantic ID.
@@ -24,7 +24,7 @@ pub struct Parsed {
 
 /// Sums over many answers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Answers {
+pub struct AnswerStatistics {
     /// Answers read.
     pub answers: usize,
     /// Those that rank every candidate.
@@ -49,9 +49,9 @@ pub struct Answers {
     pub gain: f64,
 }
 
-impl Answers {
+impl AnswerStatistics {
     /// Adds an answer. `target` is the place of the right candidate, from 0.
-    pub fn add(&mut self, parsed: &Parsed, candidates: usize, target: Option<usize>) {
+    pub fn add(&mut self, parsed: &ParsedAnswer, candidates: usize, target: Option<usize>) {
         self.answers += 1;
         self.complete += usize::from(parsed.ranking.len() == candidates);
         self.empty += usize::from(parsed.ranking.is_empty());
@@ -76,7 +76,7 @@ impl Answers {
 
 /// How a candidate was named.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+enum NamedBy {
     Id,
     Title,
     Number,
@@ -87,9 +87,9 @@ enum By {
 /// Of several lines each names one candidate, the first it mentions; one line alone may name many. A candidate is named
 /// by its semantic ID, by its title, whatever its case, or, where a line has neither, by its number: the line is a number,
 /// as `3`, `[3]` or `Candidate 3`, or a row of them.
-pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> Parsed {
+pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> ParsedAnswer {
     let lines: Vec<&str> = answer.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let mut parsed = Parsed::default();
+    let mut parsed = ParsedAnswer::default();
     let titles: Vec<String> = candidates.iter().map(|candidate| candidate.title.to_lowercase()).collect();
     for line in &lines {
         let mut named = mentions(line, candidates, &titles);
@@ -99,14 +99,14 @@ pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> Parsed {
         if named.is_empty() {
             parsed.malformed += 1;
         }
-        if lines.len() > 1 && named.first().is_some_and(|(_, by)| *by != By::Number) {
+        if lines.len() > 1 && named.first().is_some_and(|(_, by)| *by != NamedBy::Number) {
             named.truncate(1);
         }
         for (place, by) in named {
             match by {
-                By::Id => parsed.by_id += 1,
-                By::Title => parsed.by_title += 1,
-                By::Number => parsed.by_number += 1,
+                NamedBy::Id => parsed.by_id += 1,
+                NamedBy::Title => parsed.by_title += 1,
+                NamedBy::Number => parsed.by_number += 1,
             }
             if parsed.ranking.contains(&place) {
                 parsed.repeated += 1;
@@ -120,13 +120,13 @@ pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> Parsed {
 
 /// Candidates that a line mentions by ID or title, in the order of the line. Where one title is inside another, the
 /// longer counts.
-fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usize, By)> {
+fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usize, NamedBy)> {
     let lower = line.to_lowercase();
-    let mut found: Vec<(usize, usize, usize, By)> = Vec::new();
+    let mut found: Vec<(usize, usize, usize, NamedBy)> = Vec::new();
     for (place, (candidate, title)) in candidates.iter().zip(titles).enumerate() {
         let id = candidate.semantic_id.as_str();
         if !id.is_empty() {
-            found.extend(line.match_indices(id).map(|(at, _)| (at, id.len(), place, By::Id)));
+            found.extend(line.match_indices(id).map(|(at, _)| (at, id.len(), place, NamedBy::Id)));
         }
         if !title.is_empty() && title != &id.to_lowercase() {
             let whole = |&(at, _): &(usize, &str)| {
@@ -137,7 +137,7 @@ fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usi
             let is_number = title.chars().all(|c| c.is_ascii_digit());
             if !is_number {
                 let matches = lower.match_indices(title.as_str()).filter(whole);
-                found.extend(matches.map(|(at, _)| (at, title.len(), place, By::Title)));
+                found.extend(matches.map(|(at, _)| (at, title.len(), place, NamedBy::Title)));
             }
         }
     }
@@ -154,7 +154,7 @@ fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usi
 }
 
 /// Candidates that a line names by number. A line such as `2. 7` ranks number 7 second.
-fn numbers(line: &str, candidates: usize) -> Vec<(usize, By)> {
+fn numbers(line: &str, candidates: usize) -> Vec<(usize, NamedBy)> {
     let is_between = |c: char| c.is_whitespace() || ",;>|[]()#*\"'`".contains(c);
     let mut words: Vec<&str> = line.split(is_between).filter(|word| !word.is_empty()).collect();
     if words.len() > 1 && words[0].ends_with(['.', ':']) && words[0].len() > 1 {
@@ -165,7 +165,7 @@ fn numbers(line: &str, candidates: usize) -> Vec<(usize, By)> {
     for word in words {
         let word = word.trim_end_matches(['.', ':', '=']);
         match word.parse::<usize>() {
-            Ok(number) if (1..=candidates).contains(&number) => found.push((number - 1, By::Number)),
+            Ok(number) if (1..=candidates).contains(&number) => found.push((number - 1, NamedBy::Number)),
             // A number of no candidate, or a sentence: what numbers say in it is anyone's guess.
             Ok(_) => return Vec::new(),
             Err(_) if ["candidate", "item", "option", "no"].contains(&&*word.to_lowercase()) || word == "-" => {}
@@ -215,7 +215,7 @@ mod tests {
         let parsed = parse_answer("Here is my ranking:\nHeat\n17\nReheated\nHeat\n2", &candidates());
         assert_eq!(parsed.ranking, [2, 1]);
         assert_eq!((parsed.malformed, parsed.repeated, parsed.by_title, parsed.by_number), (3, 1, 2, 1));
-        let mut sums = Answers::default();
+        let mut sums = AnswerStatistics::default();
         sums.add(&parsed, 5, Some(1));
         sums.add(&parse_answer("", &candidates()), 5, Some(0));
         sums.add(&parse_answer("1 2 3 4 5", &candidates()), 5, Some(0));

@@ -3,21 +3,21 @@
 use rayon::prelude::*;
 
 use super::BehaviourConfig;
-use super::factors::Matrix;
+use super::factors::SparseMatrix;
 
 /// Pairs that are held before they are added up.
 const LEAST_FRESH: usize = 1 << 22;
 
 /// Weighted counts of pairs. They are whole numbers, so the order in which they come does not matter.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct PairCounts {
     /// Pairs, the lesser item in the upper half, in ascending order, and their counts.
     settled: Vec<(u64, u64)>,
     /// Pairs that came since.
     fresh: Vec<(u64, u64)>,
 }
 
-impl Counts {
+impl PairCounts {
     /// Counts a pair of items, unless they are one and the same. Returns whether it did.
     pub(super) fn add(&mut self, one: u32, other: u32, weight: u64) -> bool {
         if one == other {
@@ -69,7 +69,7 @@ impl Counts {
     }
 
     /// The shifted positive pointwise mutual information of these items; see the head of the room.
-    pub(super) fn information(self, items: &[u32], config: &BehaviourConfig) -> Matrix {
+    pub(super) fn information(self, items: &[u32], config: &BehaviourConfig) -> SparseMatrix {
         // Pairs are sorted, and so are places.
         let place = |item: u32| items.partition_point(|&other| other < item);
         let mut of_item = vec![0u64; items.len()];
@@ -93,6 +93,6 @@ impl Counts {
             let value = (count as f64 / all).ln() - chance[one] - chance[other] - config.shift.ln();
             (value > 0.0).then_some((one as u32, other as u32, value as f32))
         };
-        Matrix::symmetric(items.len(), &pairs.iter().filter_map(information).collect::<Vec<_>>())
+        SparseMatrix::symmetric(items.len(), &pairs.iter().filter_map(information).collect::<Vec<_>>())
     }
 }

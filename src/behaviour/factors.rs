@@ -13,14 +13,14 @@ const ITERATIONS: usize = 10;
 
 /// A sparse symmetric matrix, row by row.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub(super) struct SparseMatrix {
     /// Where each row begins, and the last ends.
     begins: Vec<usize>,
     /// Column and value of each cell.
     cells: Vec<(u32, f32)>,
 }
 
-impl Matrix {
+impl SparseMatrix {
     /// The matrix of `n` rows with these cells, which are given once, in the order of rows and columns, and their mirror
     /// images.
     pub(super) fn symmetric(n: usize, cells: &[(u32, u32, f32)]) -> Self {
@@ -38,7 +38,7 @@ impl Matrix {
                 next[row as usize] += 1;
             }
         }
-        Matrix { begins, cells: placed }
+        SparseMatrix { begins, cells: placed }
     }
 
     fn rows(&self) -> usize {
@@ -59,7 +59,7 @@ impl Matrix {
 
 /// Vectors `(n, at most dim)` whose products with one another are the matrix as nearly as may be: the eigenvectors of
 /// the largest positive eigenvalues, times the square roots of those.
-pub(super) fn factorise(matrix: &Matrix, dim: usize, seed: u64, progress: &dyn Progress) -> Array2<f64> {
+pub(super) fn factorise(matrix: &SparseMatrix, dim: usize, seed: u64, progress: &dyn Progress) -> Array2<f64> {
     progress.begin("factorise", Some(ITERATIONS as u64), "iterations");
     let n = matrix.rows();
     // Negative eigenvalues take room, too.
@@ -124,7 +124,7 @@ mod tests {
             .map(|(i, j)| (i, j, whole[[i as usize, j as usize]] as f32))
             .collect();
         whole.diag_mut().fill(0.0);
-        let matrix = Matrix::symmetric(40, &cells);
+        let matrix = SparseMatrix::symmetric(40, &cells);
         let found = factorise(&matrix, 40, 1, &Silent);
         // All positive eigenvalues.
         let (values, turn) = eigen(&whole);

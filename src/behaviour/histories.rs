@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::split::{HistorySplit, Part};
+use super::split::{HistorySplit, SplitPart};
 use crate::catalog::Interactions;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
 /// What of the interactions was used, and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Counted {
+pub struct HistoryCounts {
     /// Users with a history.
     pub users: usize,
     /// Their events.
@@ -37,7 +37,7 @@ pub struct Counted {
     pub duplicates: u64,
 }
 
-impl fmt::Display for Counted {
+impl fmt::Display for HistoryCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} users with {} events", self.users, self.events)?;
         if let Some(item) = &self.unknown_item {
@@ -72,12 +72,12 @@ pub struct Histories {
     /// Whether ratings are known.
     pub rated: bool,
     /// What was left out.
-    pub counted: Counted,
+    pub counted: HistoryCounts,
 }
 
 /// One user's history.
 #[derive(Debug, Clone, Copy)]
-pub struct User<'a> {
+pub struct UserHistory<'a> {
     /// Place among the users, from 0.
     pub number: usize,
     /// The user's id.
@@ -91,19 +91,19 @@ pub struct User<'a> {
     ends: [u32; 2],
 }
 
-impl User<'_> {
+impl UserHistory<'_> {
     /// Places of a part's events in the history.
-    pub fn part(&self, part: Part) -> Range<usize> {
+    pub fn part(&self, part: SplitPart) -> Range<usize> {
         let [train, valid] = self.ends.map(|end| end as usize);
         match part {
-            Part::Train => 0..train,
-            Part::Valid => train..valid,
-            Part::Test => valid..self.rows.len(),
+            SplitPart::Train => 0..train,
+            SplitPart::Valid => train..valid,
+            SplitPart::Test => valid..self.rows.len(),
         }
     }
 
     /// Places of a part's events that something stands before: what is to be predicted.
-    pub fn targets(&self, part: Part) -> Range<usize> {
+    pub fn targets(&self, part: SplitPart) -> Range<usize> {
         let places = self.part(part);
         places.start.max(1)..places.end.max(1)
     }
@@ -143,7 +143,7 @@ impl Histories {
             popularity: vec![0; item_ids.len()],
             timed: interactions.timed,
             rated: interactions.rated,
-            counted: Counted { duplicates: interactions.duplicates, ..Counted::default() },
+            counted: HistoryCounts { duplicates: interactions.duplicates, ..HistoryCounts::default() },
         };
         let mut unknown = vec![false; known.len()];
         for (user, history) in interactions.users.iter().zip(&interactions.histories) {
@@ -205,8 +205,8 @@ impl Histories {
     fn count(&mut self, least: usize) -> Result<()> {
         let (mut popularity, mut by_part) = (vec![0u32; self.popularity.len()], [0usize; 3]);
         for user in self.users() {
-            user.rows[user.part(Part::Train)].iter().for_each(|&row| popularity[row as usize] += 1);
-            by_part.iter_mut().zip(Part::ALL).for_each(|(count, part)| *count += user.part(part).len());
+            user.rows[user.part(SplitPart::Train)].iter().for_each(|&row| popularity[row as usize] += 1);
+            by_part.iter_mut().zip(SplitPart::ALL).for_each(|(count, part)| *count += user.part(part).len());
         }
         let [train, valid, test] = by_part;
         let counted = &mut self.counted;
@@ -226,14 +226,14 @@ impl Histories {
     }
 
     /// The users, in order.
-    pub fn users(&self) -> impl ExactSizeIterator<Item = User<'_>> {
+    pub fn users(&self) -> impl ExactSizeIterator<Item = UserHistory<'_>> {
         (0..self.users.len()).map(|number| self.user(number))
     }
 
     /// A user by its place.
-    pub fn user(&self, number: usize) -> User<'_> {
+    pub fn user(&self, number: usize) -> UserHistory<'_> {
         let events = self.begins[number]..self.begins[number + 1];
-        User {
+        UserHistory {
             number,
             id: &self.users[number],
             rows: &self.rows[events.clone()],
@@ -272,8 +272,8 @@ mod tests {
         let found = Histories::new(&read, &ItemIds::row_numbers(5), HistorySplit::LeaveOneOut, 3).unwrap();
         let user = found.user(0);
         assert_eq!((user.id, user.rows), ("u0", &[1, 2, 3][..]));
-        assert_eq!(Part::ALL.map(|part| user.part(part)), [0..1, 1..2, 2..3]);
-        assert_eq!(user.targets(Part::Train), 1..1);
+        assert_eq!(SplitPart::ALL.map(|part| user.part(part)), [0..1, 1..2, 2..3]);
+        assert_eq!(user.targets(SplitPart::Train), 1..1);
         assert_eq!(user.before(2, 1), 1..2);
         assert_eq!(found.popularity(), [0, 1, 0, 0, 0]);
         let counted = &found.counted;
@@ -286,8 +286,8 @@ mod tests {
         let read = interactions(&[&[(0, 1.0), (1, 2.0), (2, 5.0)], &[(3, 2.0), (4, 5.0), (1, 5.0)]]);
         let split = HistorySplit::Time { valid: 0.2, test: 0.17 };
         let found = Histories::new(&read, &ItemIds::row_numbers(5), split, 2).unwrap();
-        assert_eq!(Part::ALL.map(|part| found.user(0).part(part)), [0..2, 2..2, 2..3]);
-        assert_eq!(Part::ALL.map(|part| found.user(1).part(part)), [0..1, 1..1, 1..3]);
+        assert_eq!(SplitPart::ALL.map(|part| found.user(0).part(part)), [0..2, 2..2, 2..3]);
+        assert_eq!(SplitPart::ALL.map(|part| found.user(1).part(part)), [0..1, 1..1, 1..3]);
     }
 
     #[test]
@@ -324,8 +324,8 @@ mod tests {
                 let times = |part| found.users().flat_map(move |user| user.times[user.part(part)].to_vec());
                 let latest = |part| times(part).fold(f64::NEG_INFINITY, f64::max);
                 let first = |part| times(part).fold(f64::INFINITY, f64::min);
-                prop_assert!(latest(Part::Train) < first(Part::Valid).min(first(Part::Test)));
-                prop_assert!(latest(Part::Valid) < first(Part::Test));
+                prop_assert!(latest(SplitPart::Train) < first(SplitPart::Valid).min(first(SplitPart::Test)));
+                prop_assert!(latest(SplitPart::Valid) < first(SplitPart::Test));
                 prop_assert_eq!(found.counted.train + found.counted.valid + found.counted.test, found.counted.events);
                 prop_assert!(found.counted.test > 0);
             }

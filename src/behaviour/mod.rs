@@ -27,19 +27,19 @@ use std::collections::HashMap;
 use ndarray::{Array2, Axis, s};
 
 pub use config::BehaviourConfig;
-pub use histories::{Counted, Histories, User};
-pub use split::{HistorySplit, Part};
+pub use histories::{Histories, HistoryCounts, UserHistory};
+pub use split::{HistorySplit, SplitPart};
 
 use crate::catalog::{Event, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use counts::Counts;
+use counts::PairCounts;
 
 /// What was used of some interactions, and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Usage {
+pub struct InteractionUsage {
     /// Items of the catalog.
     pub items: usize,
     /// Those of them that have a vector.
@@ -58,14 +58,14 @@ pub struct Usage {
     pub duplicates: u64,
 }
 
-impl Usage {
+impl InteractionUsage {
     /// Whether everything was used, and every item has a vector.
     pub fn is_whole(&self) -> bool {
         self.items_with_vector == self.items && self.unknown_events + self.short_users == 0 && self.duplicates == 0
     }
 }
 
-impl std::fmt::Display for Usage {
+impl std::fmt::Display for InteractionUsage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
@@ -97,9 +97,10 @@ pub fn vectors(
     item_ids: &ItemIds,
     config: &BehaviourConfig,
     progress: &dyn Progress,
-) -> Result<(Modality, Usage)> {
+) -> Result<(Modality, InteractionUsage)> {
     config.validate()?;
-    let mut usage = Usage { items: item_ids.len(), duplicates: interactions.duplicates, ..Usage::default() };
+    let mut usage =
+        InteractionUsage { items: item_ids.len(), duplicates: interactions.duplicates, ..InteractionUsage::default() };
     let rows = catalog_rows(interactions, item_ids)?;
     let counts = count(interactions, &rows, config, &mut usage, progress);
     // Items that stand beside another, numbered without gaps.
@@ -153,11 +154,11 @@ fn count(
     interactions: &Interactions,
     rows: &[Option<u32>],
     config: &BehaviourConfig,
-    usage: &mut Usage,
+    usage: &mut InteractionUsage,
     progress: &dyn Progress,
-) -> Counts {
+) -> PairCounts {
     progress.begin("count pairs", Some(interactions.users.len() as u64), "users");
-    let mut counts = Counts::default();
+    let mut counts = PairCounts::default();
     let mut unknown = vec![false; rows.len()];
     let mut known: Vec<(u32, f64)> = Vec::new();
     for history in &interactions.histories {

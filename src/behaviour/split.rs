@@ -39,7 +39,7 @@ impl FromStr for HistorySplit {
 /// A part of the split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Part {
+pub enum SplitPart {
     /// What models learn from.
     Train,
     /// What settings are chosen by.
@@ -48,17 +48,17 @@ pub enum Part {
     Test,
 }
 
-impl Part {
+impl SplitPart {
     /// All parts, in the order of time.
-    pub const ALL: [Part; 3] = [Part::Train, Part::Valid, Part::Test];
+    pub const ALL: [SplitPart; 3] = [SplitPart::Train, SplitPart::Valid, SplitPart::Test];
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for SplitPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Part::Train => "train",
-            Part::Valid => "valid",
-            Part::Test => "test",
+            SplitPart::Train => "train",
+            SplitPart::Valid => "valid",
+            SplitPart::Test => "test",
         })
     }
 }

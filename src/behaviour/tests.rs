@@ -19,7 +19,7 @@ fn histories(histories: &[Vec<u32>]) -> Interactions {
     }
 }
 
-fn made(interactions: &Interactions, items: usize, config: &BehaviourConfig) -> (Modality, Usage) {
+fn made(interactions: &Interactions, items: usize, config: &BehaviourConfig) -> (Modality, InteractionUsage) {
     vectors(interactions, &ItemIds::row_numbers(items), config, &Silent).unwrap()
 }
 
@@ -148,7 +148,7 @@ fn what_is_left_out_is_told() {
 fn a_million_events_are_counted_in_bounded_memory() {
     let interactions = histories(&grouped(20_000, 50, 4_000, 20));
     let rows: Vec<Option<u32>> = (0..4_000).map(Some).collect();
-    let counts = count(&interactions, &rows, &BehaviourConfig::default(), &mut Usage::default(), &Silent);
+    let counts = count(&interactions, &rows, &BehaviourConfig::default(), &mut InteractionUsage::default(), &Silent);
     // 20 groups of 200 items: no more pairs than these, however many times each was seen.
     assert_eq!(counts.items().len(), 4_000);
     assert!(counts.held() <= 20 * 200 * 199 / 2);

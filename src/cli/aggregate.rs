@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use catalex::answers::{Aggregation, Piece};
+use catalex::answers::{Aggregation, IdentifierFragment};
 use catalex::artifact::{AtomicFile, refuse_existing};
 use catalex::constraint::FmIndex;
 use catalex::error::Error;
@@ -99,7 +99,7 @@ pub(super) fn run(args: AggregateArgs, progress: &dyn Progress) -> Result<()> {
     progress.begin("aggregate", Some(generated.len() as u64), "answers");
     let mut file = AtomicFile::create(&args.output.out, args.output.overwrite())?;
     for (at, generated) in generated.iter().enumerate() {
-        let pieces: Vec<Piece> = generated
+        let pieces: Vec<IdentifierFragment> = generated
             .pieces
             .iter()
             .map(|said| said.piece(tokenizer.as_ref()).map_err(|problem| problem.at(&args.pieces, at)))
@@ -139,7 +139,7 @@ impl Problem {
 }
 
 impl Said {
-    fn piece(&self, tokenizer: Option<&FacetTokenizer>) -> std::result::Result<Piece, Problem> {
+    fn piece(&self, tokenizer: Option<&FacetTokenizer>) -> std::result::Result<IdentifierFragment, Problem> {
         let facet = facet(&self.facet).ok_or_else(|| Problem::Facet(self.facet.clone()))?;
         let tokens = match (&self.tokens, &self.text) {
             (Some(tokens), None) => tokens.clone(),
@@ -149,7 +149,7 @@ impl Said {
             }
             _ => return Err(Problem::Form),
         };
-        Ok(Piece { facet, tokens, log_probability: self.score })
+        Ok(IdentifierFragment { facet, tokens, log_probability: self.score })
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use catalex::answers::{Answers, parse_answer};
+use catalex::answers::{AnswerStatistics, parse_answer};
 use catalex::artifact::AtomicFile;
 use catalex::candidate::Candidate;
 use catalex::error::Error;
@@ -59,7 +59,7 @@ struct Ranked<'a> {
 #[derive(Serialize)]
 struct Statistics {
     #[serde(flatten)]
-    sums: Answers,
+    sums: AnswerStatistics,
     ndcg: f64,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn run(args: AnswersArgs) -> Result<()> {
         Ok(())
     })?;
     let mut file = AtomicFile::create(out, args.output.overwrite())?;
-    let mut sums = Answers::default();
+    let mut sums = AnswerStatistics::default();
     lines(&args.answers, "answers with id and answer", |answer: Answer, line| {
         let prompt = prompts.get(&answer.id).ok_or_else(|| {
             let got = format!("{:?} in line {line}", answer.id);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use catalex::catalog::{CatalogSpec, TextSpec};
-use catalex::constraint::{CONSTRAINT_FILE, Form, Forms, titles, tokens_of};
+use catalex::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles, tokens_of};
 use catalex::error::Error;
 use catalex::index::{Index, VOCABULARY};
 use catalex::progress::Progress;
@@ -50,7 +50,7 @@ pub(super) struct ConstrainArgs {
 
 pub(super) fn run(args: ConstrainArgs, progress: &dyn Progress) -> Result<()> {
     let (out, overwrite) = (&args.output.out, args.output.overwrite());
-    let forms = args.form.iter().map(|name| name.parse::<Form>()).collect::<catalex::Result<Vec<_>>>()?;
+    let forms = args.form.iter().map(|name| name.parse::<ConstraintForm>()).collect::<catalex::Result<Vec<_>>>()?;
     if let Some((_, twice)) = forms.iter().enumerate().find(|(at, form)| forms[..*at].contains(form)) {
         return Err(Error::config("form", "each form once", format!("{twice} twice"), "name it once").into());
     }

@@ -106,7 +106,7 @@ fn remove_stale(path: &Path) -> Result<()> {
 #[cfg(feature = "encoders")]
 impl Made {
     /// What the encoders made, with the list of what they could not read.
-    pub(super) fn of(written: catalex::encoder::Written) -> Result<Self> {
+    pub(super) fn of(written: catalex::encoder::EncodedCatalog) -> Result<Self> {
         let bad = &written.bad_images;
         let lines: Vec<String> = bad.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         let bad_images = (!bad.is_empty()).then(|| BadImages {

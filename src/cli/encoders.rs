@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use catalex::encoder::{Device, Hub, ImageEncoder, Kind, Runtime, TextEncoder, TextOptions};
+use catalex::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions};
 use catalex::error::Error;
 use catalex::progress::Progress;
 
@@ -26,19 +26,24 @@ pub(super) fn load(
     let device = options.encoder_device.as_deref().map(str::parse::<Device>).transpose()?.unwrap_or_default();
     let runtime = Runtime::load(&onnx_runtime(), threads)?.on(device)?;
     let text = options.text_encoder.as_deref().map(|named| {
-        let folder = folder(named, Kind::Text, options.onnx_file.as_deref(), progress)?;
+        let folder = folder(named, EncoderKind::Text, options.onnx_file.as_deref(), progress)?;
         let chosen = TextOptions { onnx_file: options.onnx_file.clone(), prompt: options.prompt.clone() };
         TextEncoder::load(&folder, &chosen, &runtime)
     });
     let image = options.image_encoder.as_deref().map(|named| {
-        let folder = folder(named, Kind::Image, options.image_onnx_file.as_deref(), progress)?;
+        let folder = folder(named, EncoderKind::Image, options.image_onnx_file.as_deref(), progress)?;
         ImageEncoder::load(&folder, options.image_onnx_file.as_deref(), &runtime)
     });
     Ok((text.transpose()?, image.transpose()?))
 }
 
 /// The folder of an encoder: named itself, or by its name on the Hub where there is no such folder.
-fn folder(named: &Path, kind: Kind, onnx_file: Option<&str>, progress: &dyn Progress) -> catalex::Result<PathBuf> {
+fn folder(
+    named: &Path,
+    kind: EncoderKind,
+    onnx_file: Option<&str>,
+    progress: &dyn Progress,
+) -> catalex::Result<PathBuf> {
     match named.to_str() {
         Some(name) if !named.exists() && Hub::is_name(name) => hub().folder(name, kind, onnx_file, progress),
         _ => Ok(named.to_path_buf()),

@@ -7,7 +7,7 @@ use catalex::behaviour::{Histories, HistorySplit};
 use catalex::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use catalex::error::Error;
 use catalex::export::{
-    EXPORT_FILE, Export, Exported, Family, ItemColumns, ItemTexts, Settings, Show, UserTexts, shipped_templates,
+    EXPORT_FILE, Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts, shipped_templates,
 };
 use catalex::index::{Index, VOCABULARY};
 use catalex::progress::Progress;
@@ -207,10 +207,10 @@ fn needed<'a, T>(key: &str, given: &'a Option<T>, expected: &str) -> Result<&'a 
 }
 
 impl ExportArgs {
-    fn settings(&self, family: Family) -> Result<Settings> {
-        let (default, prompts, flags) = (Settings::new(family), &self.prompts, &self.interactions);
+    fn settings(&self, family: Family) -> Result<ExportSettings> {
+        let (default, prompts, flags) = (ExportSettings::new(family), &self.prompts, &self.interactions);
         let from_out = self.out.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-        Ok(Settings {
+        Ok(ExportSettings {
             family,
             name: prompts.name.clone().or(from_out).unwrap_or(default.name),
             split: flags.split()?,
@@ -231,7 +231,7 @@ impl ExportArgs {
     }
 
     /// What the catalog says of the items; without one, nothing.
-    fn texts(&self, table: &TokenTable, settings: &Settings) -> Result<ItemTexts> {
+    fn texts(&self, table: &TokenTable, settings: &ExportSettings) -> Result<ItemTexts> {
         let Some(path) = &self.catalog else {
             if settings.family.needs_titles(settings.show) {
                 let help = "name the catalog that the items come from, and with --title its column of titles";

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use catalex::answers::{Chosen, Grounding, Measured, Weights, popularity};
+use catalex::answers::{ChosenGammas, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use catalex::artifact::{AtomicFile, refuse_existing};
 use catalex::catalog::{InteractionSpec, Interactions};
 #[cfg(feature = "encoders")]
@@ -152,12 +152,17 @@ impl GroundArgs {
     }
 
     /// What draws items nearer: a file's numbers, or popularity.
-    fn weights(&self, path: Option<&Path>, ids: &ItemIds, rows: &HashMap<String, usize>) -> Result<Option<Weights>> {
+    fn weights(
+        &self,
+        path: Option<&Path>,
+        ids: &ItemIds,
+        rows: &HashMap<String, usize>,
+    ) -> Result<Option<GroundingWeights>> {
         if let Some(path) = path {
             let read = super::sources::features(path)?.read()?.concatenated();
             return Ok(Some(match read.ncols() {
-                1 => Weights::Items(read.into_raw_vec_and_offset().0),
-                _ => Weights::Answers(read),
+                1 => GroundingWeights::Items(read.into_raw_vec_and_offset().0),
+                _ => GroundingWeights::Answers(read),
             }));
         }
         let Some(path) = &self.interactions else { return Ok(None) };
@@ -180,13 +185,13 @@ impl GroundArgs {
     fn choose(
         &self,
         grounding: &Grounding,
-        weights: Option<&Weights>,
+        weights: Option<&GroundingWeights>,
         rows: &HashMap<String, usize>,
         progress: &dyn Progress,
-    ) -> Result<Option<Chosen>> {
+    ) -> Result<Option<ChosenGammas>> {
         let (Some(valid), Some(valid_targets)) = (&self.valid, &self.valid_targets) else { return Ok(None) };
         let own = match &self.valid_weights {
-            Some(path) => Some(Weights::Answers(super::sources::features(path)?.read()?.concatenated())),
+            Some(path) => Some(GroundingWeights::Answers(super::sources::features(path)?.read()?.concatenated())),
             None => None,
         };
         let Some(weights) = own.as_ref().or(weights) else {
@@ -202,12 +207,12 @@ impl GroundArgs {
         &self,
         grounding: &Grounding,
         said: &Modality,
-        weights: Option<&Weights>,
-        chosen: Option<&Chosen>,
+        weights: Option<&GroundingWeights>,
+        chosen: Option<&ChosenGammas>,
         targets: &[usize],
         progress: &dyn Progress,
-    ) -> Result<Vec<Measured>> {
-        let named = self.gamma.map(Chosen::of);
+    ) -> Result<Vec<MeasuredRanking>> {
+        let named = self.gamma.map(ChosenGammas::of);
         let with = weights.zip(chosen.or(named.as_ref()));
         Ok(grounding.measure(said.vectors.view(), with, targets, progress)?)
     }
@@ -245,7 +250,7 @@ fn targets(path: &Path, rows: &HashMap<String, usize>) -> Result<Vec<usize>> {
     Ok(text.lines().enumerate().map(row).collect::<catalex::Result<_>>()?)
 }
 
-fn table(measured: &[Measured]) -> String {
-    let line = |m: &Measured| format!("{:<10} {:.4}  (gamma {:.3})\n", m.measure, m.value, m.gamma);
+fn table(measured: &[MeasuredRanking]) -> String {
+    let line = |m: &MeasuredRanking| format!("{:<10} {:.4}  (gamma {:.3})\n", m.measure, m.value, m.gamma);
     measured.iter().map(line).collect()
 }

@@ -9,7 +9,7 @@ use catalex::tokenizer::Tokenizer;
 use catalex::{
     artifact::Overwrite,
     catalog::{CatalogSpec, TextSpec},
-    encoder::{Encoders, OnBadImage, PartFolder, Written, embed_to},
+    encoder::{EncodedCatalog, Encoders, OnBadImage, PartFolder, embed_to},
     error::Error,
     features::Modality,
     progress::Progress,
@@ -57,7 +57,7 @@ pub(super) fn encode_catalog(
     (out, overwrite): (&Path, Overwrite),
     parts: &PartFolder,
     progress: &dyn Progress,
-) -> Result<Written> {
+) -> Result<EncodedCatalog> {
     let spec = catalog_spec(catalog, options)?;
     let needs =
         |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");

@@ -7,7 +7,7 @@ use catalex::catalog::{CatalogSpec, TextSpec};
 use catalex::error::Error;
 use catalex::index::Index;
 use catalex::tokenizer::Tokenizer;
-use catalex::vocabulary::{Method, StartValues, VocabularyOptions};
+use catalex::vocabulary::{StartMethod, StartValues, VocabularyOptions};
 use clap::Args;
 
 /// Seed of every verb's draws.
@@ -21,7 +21,7 @@ pub(super) struct LlmOptions {
     /// How new rows start: mean, grounded (in the items' texts) or structured (in the codebooks, too)
     /// [default: structured]
     #[arg(long, value_name = "METHOD")]
-    start_values: Option<Method>,
+    start_values: Option<StartMethod>,
     /// Catalog with the items' texts, for start values.
     #[arg(long, value_name = "CATALOG")]
     catalog: Option<PathBuf>,
@@ -49,13 +49,13 @@ pub(super) struct LlmOptions {
 }
 
 impl LlmOptions {
-    fn method(&self) -> Method {
-        self.start_values.unwrap_or(Method::Structured)
+    fn method(&self) -> StartMethod {
+        self.start_values.unwrap_or(StartMethod::Structured)
     }
 
     /// The model that gave the codes, where it is needed.
     pub(super) fn model(&self, tokens: &Path) -> Result<Option<Tokenizer>> {
-        if self.llm.is_none() || self.method() != Method::Structured {
+        if self.llm.is_none() || self.method() != StartMethod::Structured {
             return Ok(None);
         }
         match &self.model {

@@ -50,7 +50,7 @@ pub struct Next {
 
 /// Where an answer stands.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum AnswerState {
     /// In an ID that some item has, or none.
     Inside(Option<Prefix>),
     /// After all codes of an ID, before the marker that ends it.
@@ -100,17 +100,17 @@ impl<'a> Decoding<'a> {
         next.others = false;
         let ids = self.trie.tokens();
         match self.place(said, prompt) {
-            Place::Inside(Some(prefix)) => self.extend(prefix, subset, next),
-            Place::Inside(None) => {}
-            Place::Unclosed => next.tokens.extend(ids.end),
-            Place::Beginning if self.rules.start == Start::Always => self.begin(subset, next),
-            Place::Ended if self.rules.after != After::Any => {
+            AnswerState::Inside(Some(prefix)) => self.extend(prefix, subset, next),
+            AnswerState::Inside(None) => {}
+            AnswerState::Unclosed => next.tokens.extend(ids.end),
+            AnswerState::Beginning if self.rules.start == Start::Always => self.begin(subset, next),
+            AnswerState::Ended if self.rules.after != After::Any => {
                 if self.rules.after == After::Id {
                     self.begin(subset, next);
                 }
                 next.tokens.extend(&self.rules.eos);
             }
-            Place::Ended | Place::Beginning | Place::Outside => {
+            AnswerState::Ended | AnswerState::Beginning | AnswerState::Outside => {
                 next.others = true;
                 self.begin(subset, next);
             }
@@ -134,15 +134,15 @@ impl<'a> Decoding<'a> {
         }
     }
 
-    fn place(&self, said: &[i64], prompt: usize) -> Place {
+    fn place(&self, said: &[i64], prompt: usize) -> AnswerState {
         let ids = self.trie.tokens();
-        let elsewhere = if said.len() > prompt { Place::Outside } else { Place::Beginning };
+        let elsewhere = if said.len() > prompt { AnswerState::Outside } else { AnswerState::Beginning };
         let Some(last) = said.last().and_then(|&token| u32::try_from(token).ok()) else { return elsewhere };
         if ids.begin == Some(last) {
-            return Place::Inside(Some(Prefix::EMPTY));
+            return AnswerState::Inside(Some(Prefix::EMPTY));
         }
         if ids.end == Some(last) {
-            return if said.len() > prompt { Place::Ended } else { Place::Beginning };
+            return if said.len() > prompt { AnswerState::Ended } else { AnswerState::Beginning };
         }
         // The last tokens must be codes of the first level, the second, and so on.
         let Some((level, _)) = ids.code_of(last) else { return elsewhere };
@@ -157,12 +157,12 @@ impl<'a> Decoding<'a> {
             }
         }
         if level + 1 < self.trie.trie().levels() {
-            return Place::Inside(prefix);
+            return AnswerState::Inside(prefix);
         }
         match (said.len() > prompt, ids.end) {
-            (false, _) => Place::Beginning,
-            (true, Some(_)) => Place::Unclosed,
-            (true, None) => Place::Ended,
+            (false, _) => AnswerState::Beginning,
+            (true, Some(_)) => AnswerState::Unclosed,
+            (true, None) => AnswerState::Ended,
         }
     }
 }

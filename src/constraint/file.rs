@@ -6,7 +6,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::layout::{Buffer, FORMAT_VERSION, HEADER, Layout, MAGIC, TOKENS};
+use super::layout::{Buffer, FORMAT_VERSION, HEADER, MAGIC, TOKENS, TrieLayout};
 use super::trie::Trie;
 use crate::artifact::{AtomicFile, Overwrite, sha256};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::vocabulary::TokenIds;
 const CHECKSUM: usize = 64;
 
 /// A kind of file: what it begins with, and how errors speak of it.
-pub(super) struct Kind {
+pub(super) struct BinaryFormat {
     pub(super) magic: u64,
     pub(super) version: u64,
     /// Numbers of 8 bytes before the arrays.
@@ -25,7 +25,7 @@ pub(super) struct Kind {
     pub(super) help: &'static str,
 }
 
-const TRIE: Kind = Kind {
+const TRIE: BinaryFormat = BinaryFormat {
     magic: MAGIC,
     version: FORMAT_VERSION,
     header: HEADER,
@@ -33,7 +33,7 @@ const TRIE: Kind = Kind {
     help: "write the trie again from its token table",
 };
 
-impl Kind {
+impl BinaryFormat {
     fn wrong(&self, path: &Path, expected: impl Into<String>, got: impl ToString) -> Error {
         Error::artifact(path, expected, got, self.help)
     }
@@ -93,7 +93,7 @@ impl Trie {
         // Token ids may have been given to a trie that is there already, so its memory's header does not have them.
         let mut bytes = self.buffer.bytes()[..self.layout.end].to_vec();
         bytes[TOKENS * 8..HEADER * 8].copy_from_slice(bytemuck::cast_slice(&token_numbers(self.tokens.as_ref())));
-        Kind::save(&bytes, path, overwrite)
+        BinaryFormat::save(&bytes, path, overwrite)
     }
 
     /// Maps a file into memory and checks it: pages are shared by all processes that use the file, and nothing is
@@ -105,7 +105,7 @@ impl Trie {
         let map = TRIE.map(path)?;
         let levels = number(&map, 2).min(8) as usize;
         let nodes: Vec<usize> = (0..levels).map(|level| number(&map, 3 + level) as usize).collect();
-        let layout = Layout::new(&nodes);
+        let layout = TrieLayout::new(&nodes);
         TRIE.check_length(path, &map, layout.end)?;
         let tokens = read_tokens(levels, |at| number(&map, TOKENS + at));
         Ok(Trie { buffer: Buffer::Mapped(map), layout, tokens })

@@ -39,7 +39,7 @@ pub(super) struct LevelLayout {
 
 /// All sections.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(super) struct TrieLayout {
     pub(super) levels: Vec<LevelLayout>,
     /// Row of each leaf.
     pub(super) rows: Section<u32>,
@@ -47,7 +47,7 @@ pub(super) struct Layout {
     pub(super) end: usize,
 }
 
-impl Layout {
+impl TrieLayout {
     /// The layout of so many nodes a level.
     pub(super) fn new(nodes: &[usize]) -> Self {
         let mut end = HEADER * 8;
@@ -63,7 +63,7 @@ impl Layout {
                 }
             })
             .collect();
-        Layout { levels, rows: section(nodes.last().copied().unwrap_or(0), &mut end), end }
+        TrieLayout { levels, rows: section(nodes.last().copied().unwrap_or(0), &mut end), end }
     }
 
     /// The numbers before the arrays.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// Answers being written: one a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Answers<'a> {
+pub struct PartialAnswers<'a> {
     /// `(rows, length)`: the tokens so far, prompts among them.
     pub said: &'a [i64],
     /// Number of rows; those of one user stand together.
@@ -19,7 +19,7 @@ pub struct Answers<'a> {
     pub subsets: &'a [Option<&'a Subset>],
 }
 
-impl<'a> Answers<'a> {
+impl<'a> PartialAnswers<'a> {
     fn length(&self) -> usize {
         self.said.len() / self.rows.max(1)
     }
@@ -48,7 +48,7 @@ impl<'a> Answers<'a> {
 
 /// Where scores come from and go to.
 #[derive(Debug)]
-pub enum Scores<'a, T> {
+pub enum LogitsMut<'a, T> {
     /// They are changed in place.
     InPlace(&'a mut [T]),
     /// They are written to memory of the same shape, whatever that holds.
@@ -63,12 +63,12 @@ impl Decoding<'_> {
     /// [`Error::Mismatch`] where shapes do not fit, or the model has fewer logits than the vocabulary has ids;
     /// [`Error::Data`] where nothing may be said at the first token: a prompt ends in the middle of an ID that no item
     /// has, or a subset is empty.
-    pub fn mask<T: Copy + Send + Sync>(&self, answers: Answers, scores: Scores<T>, lowest: T) -> Result<()> {
+    pub fn mask<T: Copy + Send + Sync>(&self, answers: PartialAnswers, scores: LogitsMut<T>, lowest: T) -> Result<()> {
         answers.check()?;
         let cells = match &scores {
-            Scores::InPlace(scores) => scores.len(),
-            Scores::Copied(from, to) if from.len() == to.len() => to.len(),
-            Scores::Copied(..) => 0,
+            LogitsMut::InPlace(scores) => scores.len(),
+            LogitsMut::Copied(from, to) if from.len() == to.len() => to.len(),
+            LogitsMut::Copied(..) => 0,
         };
         let (rows, logits) = (answers.rows, cells / answers.rows);
         self.check_logits(logits)?;
@@ -79,13 +79,13 @@ impl Decoding<'_> {
         };
         let state = || (Next::default(), Vec::new());
         let silent: Option<usize> = match scores {
-            Scores::InPlace(scores) => scores[..rows * logits]
+            LogitsMut::InPlace(scores) => scores[..rows * logits]
                 .par_chunks_mut(logits)
                 .enumerate()
                 .map_init(state, |state, (row, to)| work(row, None, to, state))
                 .filter_map(|row| row)
                 .min(),
-            Scores::Copied(from, to) => to[..rows * logits]
+            LogitsMut::Copied(from, to) => to[..rows * logits]
                 .par_chunks_mut(logits)
                 .zip(from.par_chunks(logits))
                 .enumerate()
@@ -101,7 +101,7 @@ impl Decoding<'_> {
     ///
     /// # Errors
     /// As [`Decoding::mask`].
-    pub fn allowed(&self, answers: Answers, logits: usize) -> Result<(Vec<bool>, Vec<i64>)> {
+    pub fn allowed(&self, answers: PartialAnswers, logits: usize) -> Result<(Vec<bool>, Vec<i64>)> {
         answers.check()?;
         self.check_logits(logits)?;
         let of_rows: Vec<Next> = (0..answers.rows)
@@ -153,7 +153,7 @@ impl Decoding<'_> {
     }
 
     /// Later on only beams of no probability have nothing to say.
-    fn check_silent(&self, answers: &Answers, silent: Option<usize>) -> Result<()> {
+    fn check_silent(&self, answers: &PartialAnswers, silent: Option<usize>) -> Result<()> {
         match silent.filter(|_| answers.length() == answers.prompt) {
             None => Ok(()),
             Some(row) => Err(Error::data(

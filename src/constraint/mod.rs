@@ -20,9 +20,9 @@ mod transitions;
 mod trie;
 
 pub use decoding::{After, Decoding, Next, Rules, Start};
-pub use fm_index::{Continuations, Document, FmIndex, Occurrences, Place};
-pub use forms::{CONSTRAINT_FILE, Form, Forms, titles};
-pub use mask::{Answers, Scores};
+pub use fm_index::{Document, FmIndex, FmPosition, FragmentContinuations, Occurrences};
+pub use forms::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
+pub use mask::{LogitsMut, PartialAnswers};
 pub use subset::Subset;
 pub use tokens::{TokenTrie, tokens_of};
 pub use transitions::Transitions;

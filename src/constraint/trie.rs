@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::bits::{Bits, directory};
-use super::layout::{Buffer, Layout};
+use super::layout::{Buffer, TrieLayout};
 use super::subset::Subset;
 use crate::error::{Error, Result};
 use crate::vocabulary::TokenIds;
@@ -17,7 +17,7 @@ use crate::vocabulary::TokenIds;
 #[derive(Debug)]
 pub struct Trie {
     pub(super) buffer: Buffer,
-    pub(super) layout: Layout,
+    pub(super) layout: TrieLayout,
     /// The language model's token ids of the codes, where they are known.
     pub(super) tokens: Option<TokenIds>,
 }
@@ -82,7 +82,7 @@ impl Trie {
         }
         let nodes: Vec<usize> =
             (0..levels).map(|level| parts.iter().filter(|&&part| usize::from(part) <= level).count()).collect();
-        let layout = Layout::new(&nodes);
+        let layout = TrieLayout::new(&nodes);
         let mut buffer = Buffer::zeroed(layout.end, layout.header());
         for (level, (sections, &nodes)) in layout.levels.iter().zip(&nodes).enumerate() {
             let (mut level_codes, mut words) = (Vec::with_capacity(nodes), vec![0u64; nodes.div_ceil(64)]);

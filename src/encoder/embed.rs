@@ -87,7 +87,7 @@ pub(super) struct Survey {
 }
 
 /// What came of some items; no features where none has anything.
-pub(super) struct Part {
+pub(super) struct EncodedPart {
     pub(super) features: Option<Features>,
     pub(super) truncated_texts: usize,
     pub(super) bad_images: Vec<BadImage>,
@@ -163,7 +163,7 @@ impl Encoders<'_> {
     }
 
     /// The vectors of some items.
-    pub(super) fn encode(&mut self, batch: ItemBatch, progress: &dyn Progress) -> Result<Part> {
+    pub(super) fn encode(&mut self, batch: ItemBatch, progress: &dyn Progress) -> Result<EncodedPart> {
         let ItemBatch { first_row, item_ids, texts, images, .. } = batch;
         let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
         if let Some(encoder) = &mut self.text {
@@ -184,7 +184,7 @@ impl Encoders<'_> {
         }));
         let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
         let features = if item_ids.is_empty() { None } else { Some(Features::new(item_ids, modalities)?) };
-        Ok(Part { features, truncated_texts, bad_images })
+        Ok(EncodedPart { features, truncated_texts, bad_images })
     }
 
     /// Checks that some picture could be read.

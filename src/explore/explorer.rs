@@ -1,6 +1,6 @@
 //! An index as a tool of an agent: items by text, by likeness, by ID, and what stands under a prefix.
 //!
-//! Every answer is bounded: at most [`MOST_FOUND`] items, whose texts are cut. Nothing is changed.
+//! Every answer is bounded: at most [`MAX_RESULTS`] items, whose texts are cut. Nothing is changed.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::features::{Features, Modality};
 use crate::semantic_id::{Lookup, TokenTable};
 
 /// Most items of an answer.
-pub const MOST_FOUND: usize = 50;
+pub const MAX_RESULTS: usize = 50;
 /// Most characters of an item's text.
 const MOST_TEXT: usize = 300;
 /// Most branches under a prefix.
@@ -22,7 +22,7 @@ const MOST_BRANCHES: usize = 256;
 /// An item and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
-pub struct Found {
+pub struct FoundItem {
     /// Its id in the catalog.
     pub item_id: String,
     /// Its semantic ID.
@@ -34,10 +34,10 @@ pub struct Found {
 /// An item, and how like the wanted one it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
-pub struct Hit {
+pub struct SearchHit {
     /// The item.
     #[serde(flatten)]
-    pub item: Found,
+    pub item: FoundItem,
     /// Tokens that its ID begins with like the wanted one's; of a search by text there are none.
     pub shared_tokens: Option<usize>,
     /// Cosine of the vectors, the mean over the modalities that both have; nothing where there is none, or no vectors.
@@ -47,14 +47,14 @@ pub struct Hit {
 /// What stands under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
-pub struct Branch {
+pub struct PrefixContents {
     /// Items under the prefix.
     pub items: usize,
     /// The prefixes that are one token longer, with the number of their items, the fullest first; 256 at most. None
     /// under a whole ID.
     pub branches: Vec<(String, usize)>,
     /// The first of the items, in the order of their IDs.
-    pub examples: Vec<Found>,
+    pub examples: Vec<FoundItem>,
 }
 
 /// A token table with what else an index knows of its items.
@@ -97,7 +97,7 @@ impl Explorer {
     ///
     /// # Errors
     /// [`Error::Item`] where there is none.
-    pub fn item(&self, id: &str) -> Result<Found> {
+    pub fn item(&self, id: &str) -> Result<FoundItem> {
         Ok(self.found(self.row(id)?))
     }
 
@@ -105,7 +105,7 @@ impl Explorer {
     ///
     /// # Errors
     /// [`Error::Data`] where the text is no semantic ID, is only the beginning of one, or is that of no item.
-    pub fn by_semantic_id(&self, text: &str) -> Result<Vec<Found>> {
+    pub fn by_semantic_id(&self, text: &str) -> Result<Vec<FoundItem>> {
         let metadata = &self.lookup.table().metadata;
         let codes = metadata.token_format.parse(text, &metadata.codebook_sizes)?;
         let levels = metadata.codebook_sizes.len();
@@ -119,14 +119,14 @@ impl Explorer {
             let help = "expand a shorter prefix to see which IDs there are";
             return Err(Error::data("semantic ID", "one that an item has", text, help));
         }
-        Ok(rows.iter().take(MOST_FOUND).map(|&row| self.found(row)).collect())
+        Ok(rows.iter().take(MAX_RESULTS).map(|&row| self.found(row)).collect())
     }
 
     /// What stands under the first tokens of an ID; nothing of it for all items.
     ///
     /// # Errors
     /// [`Error::Data`] where the text is no beginning of an ID.
-    pub fn expand(&self, prefix: &str, limit: usize) -> Result<Branch> {
+    pub fn expand(&self, prefix: &str, limit: usize) -> Result<PrefixContents> {
         let table = self.lookup.table();
         let metadata = &table.metadata;
         let codes = metadata.token_format.parse(prefix, &metadata.codebook_sizes)?;
@@ -141,8 +141,8 @@ impl Explorer {
         }
         branches.sort_by_key(|&(_, items)| std::cmp::Reverse(items));
         branches.truncate(MOST_BRANCHES);
-        let examples = rows.iter().take(limit.min(MOST_FOUND)).map(|&row| self.found(row)).collect();
-        Ok(Branch { items: rows.len(), branches, examples })
+        let examples = rows.iter().take(limit.min(MAX_RESULTS)).map(|&row| self.found(row)).collect();
+        Ok(PrefixContents { items: rows.len(), branches, examples })
     }
 
     /// The items most like one: those that share the longest prefix with its ID, of these the ones with the nearest
@@ -150,7 +150,7 @@ impl Explorer {
     ///
     /// # Errors
     /// As [`Explorer::item`].
-    pub fn similar(&self, id: &str, limit: usize) -> Result<Vec<Hit>> {
+    pub fn similar(&self, id: &str, limit: usize) -> Result<Vec<SearchHit>> {
         let wanted = self.row(id)?;
         let codes = &self.lookup.table().codes;
         // The shortest stretch of the sorted table that has enough items; all others share less.
@@ -168,8 +168,8 @@ impl Explorer {
             .map(|&row| (shared(row), self.cosine(row, wanted), row))
             .collect();
         hits.sort_by(|a, b| b.0.cmp(&a.0).then(nearer(a.1, b.1)).then(a.2.cmp(&b.2)));
-        hits.truncate(limit.min(MOST_FOUND));
-        let hit = |(shared, cosine, row)| Hit { item: self.found(row), shared_tokens: Some(shared), cosine };
+        hits.truncate(limit.min(MAX_RESULTS));
+        let hit = |(shared, cosine, row)| SearchHit { item: self.found(row), shared_tokens: Some(shared), cosine };
         Ok(hits.into_iter().map(hit).collect())
     }
 
@@ -177,7 +177,7 @@ impl Explorer {
     ///
     /// # Errors
     /// [`Error::Mismatch`] without features, without that modality, or for a vector of another length.
-    pub fn nearest(&self, modality: &str, vector: ArrayView1<f32>, limit: usize) -> Result<Vec<Hit>> {
+    pub fn nearest(&self, modality: &str, vector: ArrayView1<f32>, limit: usize) -> Result<Vec<SearchHit>> {
         let known = self.features.as_ref().and_then(|f| f.modalities().iter().find(|m| m.name == modality));
         let Some(known) = known.filter(|known| known.dim() == vector.len()) else {
             let got = known.map_or("no such vectors".into(), |known| format!("vectors of length {}", known.dim()));
@@ -190,8 +190,11 @@ impl Explorer {
             .map(|row| (cosine(known.vectors.index_axis(Axis(0), row), vector), row))
             .collect();
         hits.sort_by(|a, b| nearer(a.0, b.0).then(a.1.cmp(&b.1)));
-        hits.truncate(limit.min(MOST_FOUND));
-        Ok(hits.into_iter().map(|(cosine, row)| Hit { item: self.found(row), shared_tokens: None, cosine }).collect())
+        hits.truncate(limit.min(MAX_RESULTS));
+        Ok(hits
+            .into_iter()
+            .map(|(cosine, row)| SearchHit { item: self.found(row), shared_tokens: None, cosine })
+            .collect())
     }
 
     fn row(&self, id: &str) -> Result<usize> {
@@ -203,10 +206,10 @@ impl Explorer {
         })
     }
 
-    fn found(&self, row: usize) -> Found {
+    fn found(&self, row: usize) -> FoundItem {
         let table = self.lookup.table();
         let text = self.texts.get(row).filter(|text| !text.is_empty());
-        Found {
+        FoundItem {
             item_id: table.item_ids.text(row),
             semantic_id: table.semantic_id(row),
             text: text.map(|text| cut(text)),
@@ -323,7 +326,7 @@ mod tests {
         assert_eq!(all.branches.iter().map(|(_, items)| items).sum::<usize>(), ITEMS);
         for (prefix, items) in all.branches {
             let under = explorer.expand(&prefix, 100).unwrap();
-            assert_eq!((under.items, under.examples.len()), (items, items.min(MOST_FOUND)));
+            assert_eq!((under.items, under.examples.len()), (items, items.min(MAX_RESULTS)));
             assert!(under.examples.iter().all(|found| found.semantic_id.starts_with(&prefix)));
         }
         let whole = &explorer.item("item-7").unwrap().semantic_id;

@@ -2,4 +2,4 @@
 
 mod explorer;
 
-pub use explorer::{Branch, Explorer, Found, Hit, MOST_FOUND};
+pub use explorer::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::draw::{Draw, draw, others, place};
+use super::draw::{RecordRng, draw, others, place};
 use super::form::Values;
 use super::template::{Example, ItemForms, Templates};
-use super::{Export, ItemTexts, Settings, Show, UserTexts};
-use crate::behaviour::{Histories, Part, User};
+use super::{Export, ExportSettings, ItemTexts, Show, UserTexts};
+use crate::behaviour::{Histories, SplitPart, UserHistory};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
@@ -25,7 +25,7 @@ pub(super) struct Context<'a> {
     pub(super) histories: &'a Histories,
     pub(super) user_texts: Option<&'a UserTexts>,
     pub(super) tokens: Option<&'a TokenIds>,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a ExportSettings,
     pub(super) progress: &'a dyn Progress,
     templates: Option<Templates>,
     /// Rows of items that events for training are of, and all rows: what other candidates are drawn from.
@@ -58,7 +58,7 @@ impl<'a> Context<'a> {
     }
 
     /// The users that are written.
-    pub(super) fn users(&self) -> impl Iterator<Item = User<'a>> + use<'a> {
+    pub(super) fn users(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
         let (progress, most) = (self.progress, if self.dry { DRY } else { usize::MAX });
         self.histories.users().take(most).inspect(move |_| progress.advance(1))
     }
@@ -92,9 +92,12 @@ impl<'a> Context<'a> {
     }
 
     /// Which part an event belongs to is the same for all families; this walks over what is to be predicted.
-    pub(super) fn each_target(&self, mut take: impl FnMut(&User<'a>, Part, usize) -> Result<()>) -> Result<()> {
+    pub(super) fn each_target(
+        &self,
+        mut take: impl FnMut(&UserHistory<'a>, SplitPart, usize) -> Result<()>,
+    ) -> Result<()> {
         for user in self.users() {
-            for part in Part::ALL {
+            for part in SplitPart::ALL {
                 user.targets(part).try_for_each(|at| take(&user, part, at))?;
             }
         }
@@ -150,35 +153,35 @@ impl<'a> Context<'a> {
     }
 
     /// What stands before a place of a user's history, as far as prompts go back.
-    pub(super) fn history<'u>(&self, user: &User<'u>, at: usize) -> &'u [u32] {
+    pub(super) fn history<'u>(&self, user: &UserHistory<'u>, at: usize) -> &'u [u32] {
         &user.rows[user.before(at, self.settings.history)]
     }
 
     /// The draws of a task for an event.
-    pub(super) fn draw(&self, task: &str, user: &User<'_>, at: usize) -> Draw {
+    pub(super) fn draw(&self, task: &str, user: &UserHistory<'_>, at: usize) -> RecordRng {
         draw(self.settings.seed, task, place(user, at))
     }
 
     /// The draws of a task for an item.
-    pub(super) fn draw_item(&self, task: &str, row: usize) -> Draw {
+    pub(super) fn draw_item(&self, task: &str, row: usize) -> RecordRng {
         draw(self.settings.seed, task, row as u64)
     }
 
     /// Items that the user never had. Before the test they are items that training has: what is only tested on must not
     /// be in a prompt before.
-    pub(super) fn others(&self, user: &User<'_>, n: usize, part: Part, draw: &mut Draw) -> Vec<u32> {
-        others(if part == Part::Test { &self.all } else { &self.trained }, user, n, draw)
+    pub(super) fn others(&self, user: &UserHistory<'_>, n: usize, part: SplitPart, draw: &mut RecordRng) -> Vec<u32> {
+        others(if part == SplitPart::Test { &self.all } else { &self.trained }, user, n, draw)
     }
 
     /// Forms of a task, filled: as many as are asked for, and as can be.
-    pub(super) fn fill(&self, task: &str, values: &Values<'_>, draw: &mut Draw) -> Vec<Example> {
+    pub(super) fn fill(&self, task: &str, values: &Values<'_>, draw: &mut RecordRng) -> Vec<Example> {
         self.templates
             .as_ref()
             .map_or(Vec::new(), |templates| templates.fill(task, self.settings.prompts, values, draw))
     }
 
     /// One form of a task, filled, where there is one that can be.
-    pub(super) fn fill_one(&self, task: &str, values: &Values<'_>, draw: &mut Draw) -> Option<Example> {
+    pub(super) fn fill_one(&self, task: &str, values: &Values<'_>, draw: &mut RecordRng) -> Option<Example> {
         self.templates.as_ref().and_then(|templates| templates.fill_one(task, values, draw))
     }
 

@@ -4,13 +4,13 @@
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::behaviour::User;
+use crate::behaviour::UserHistory;
 
-pub(super) type Draw = Xoshiro256PlusPlus;
+pub(super) type RecordRng = Xoshiro256PlusPlus;
 
 /// The draws of one record: of a task, for the `number`-th thing.
-pub(super) fn draw(seed: u64, task: &str, number: u64) -> Draw {
-    Draw::seed_from_u64(mixed(seed, task, number))
+pub(super) fn draw(seed: u64, task: &str, number: u64) -> RecordRng {
+    RecordRng::seed_from_u64(mixed(seed, task, number))
 }
 
 /// A number that looks random, the same for the same arguments.
@@ -26,12 +26,12 @@ pub(super) fn mixed(seed: u64, task: &str, number: u64) -> u64 {
 }
 
 /// The number of a place in a user's history, for [`draw`].
-pub(super) fn place(user: &User<'_>, at: usize) -> u64 {
+pub(super) fn place(user: &UserHistory<'_>, at: usize) -> u64 {
     (user.number as u64) << 24 ^ at as u64
 }
 
 /// Up to `n` different rows of a pool, none of which the user ever had; fewer where there are not so many.
-pub(super) fn others(pool: &[u32], user: &User<'_>, n: usize, draw: &mut Draw) -> Vec<u32> {
+pub(super) fn others(pool: &[u32], user: &UserHistory<'_>, n: usize, draw: &mut RecordRng) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::with_capacity(n);
     let fits = |found: &[u32], row: u32| !found.contains(&row) && !user.rows.contains(&row);
     for _ in 0..20 * n {

@@ -153,7 +153,7 @@ impl FromStr for Show {
 
 /// For whom to export, and how.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Settings {
+pub struct ExportSettings {
     /// For whom.
     pub family: Family,
     /// Name of the data set in names of files.
@@ -188,14 +188,14 @@ pub struct Settings {
     pub tokenizer: Option<PathBuf>,
 }
 
-impl Settings {
+impl ExportSettings {
     /// The default settings for a family.
     pub fn new(family: Family) -> Self {
         let (begin, end) = match family {
             Family::OpenOneRec => ("<|sid_begin|>", "<|sid_end|>"),
             _ => ("", ""),
         };
-        Settings {
+        ExportSettings {
             family,
             name: "catalog".into(),
             split: HistorySplit::LeaveOneOut,

@@ -5,29 +5,29 @@ pub(super) type Values<'a> = [(&'static str, &'a str)];
 
 /// Text with words to fill in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Form(Vec<Piece>);
+pub(super) struct FillableText(Vec<TextSegment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+enum TextSegment {
     Text(String),
     Word(String),
 }
 
-impl Form {
+impl FillableText {
     /// The text with its words filled in; a word without a value is left out.
     pub(super) fn fill(&self, values: &Values<'_>) -> String {
         let value = |word: &str| values.iter().find(|(name, _)| *name == word).map_or("", |(_, value)| value);
         let pieces = self.0.iter().map(|piece| match piece {
-            Piece::Text(text) => text.as_str(),
-            Piece::Word(word) => value(word),
+            TextSegment::Text(text) => text.as_str(),
+            TextSegment::Word(word) => value(word),
         });
         pieces.collect()
     }
 
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Word(word) => Some(word.as_str()),
-            Piece::Text(_) => None,
+            TextSegment::Word(word) => Some(word.as_str()),
+            TextSegment::Text(_) => None,
         })
     }
 
@@ -47,16 +47,16 @@ impl Form {
             } else {
                 let end = rest.find('}').ok_or("a { without its }; write {{ for a brace")?;
                 if !text.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                    pieces.push(TextSegment::Text(std::mem::take(&mut text)));
                 }
-                pieces.push(Piece::Word(rest[..end].trim().to_owned()));
+                pieces.push(TextSegment::Word(rest[..end].trim().to_owned()));
                 rest = &rest[end + 1..];
             }
         }
         text += rest;
         if !text.is_empty() {
-            pieces.push(Piece::Text(text));
+            pieces.push(TextSegment::Text(text));
         }
-        Ok(Form(pieces))
+        Ok(FillableText(pieces))
     }
 }

@@ -32,14 +32,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use family::{Family, Settings, Show};
+pub use family::{ExportSettings, Family, Show};
 pub use items::{ItemColumns, ItemTexts};
 pub use output::{EXPORT_FILE, FileReport, Role, TaskReport};
 pub use template::Example;
 pub use users::UserTexts;
 
 use crate::artifact::Overwrite;
-use crate::behaviour::{Counted, Histories};
+use crate::behaviour::{Histories, HistoryCounts};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
@@ -48,7 +48,7 @@ use context::Context;
 use families::{
     agents, big_rec, chat, instruct_rec, lc_rec, mini_one_rec, open_one_rec, ranking, sequences, tall_rec, trans_rec,
 };
-use output::Output;
+use output::ExportOutput;
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -66,7 +66,7 @@ pub struct Export<'a> {
     /// Ids of the tokens in a language model's tokenizer, for what holds ids; without them, code 0 has id 0.
     pub tokens: Option<&'a TokenIds>,
     /// For whom, and how.
-    pub settings: &'a Settings,
+    pub settings: &'a ExportSettings,
 }
 
 /// What was written, or would be.
@@ -81,9 +81,9 @@ pub struct Exported {
     /// Number of items.
     pub items: usize,
     /// What of the interactions was used.
-    pub interactions: Counted,
+    pub interactions: HistoryCounts,
     /// For whom, and how.
-    pub settings: Settings,
+    pub settings: ExportSettings,
     /// Records by task.
     pub tasks: BTreeMap<String, TaskReport>,
     /// The files by name.
@@ -101,7 +101,7 @@ impl Export<'_> {
     pub fn write(&self, target: Option<(&Path, Overwrite)>, progress: &dyn Progress) -> Result<Exported> {
         self.settings.check(self)?;
         let context = Context::new(self, target.is_none(), progress)?;
-        let mut output = Output::new(target)?;
+        let mut output = ExportOutput::new(target)?;
         progress.begin("export", Some(self.histories.counted.users as u64), "users");
         let write = match self.settings.family {
             Family::LcRec => lc_rec::write,

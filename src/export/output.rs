@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::parquet::{Columns, Table};
+use super::parquet::{ParquetColumns, ParquetFile};
 use crate::artifact::{AtomicDir, Overwrite, sha256_file};
 use crate::error::{Error, Result};
 
@@ -46,19 +46,19 @@ impl fmt::Display for Role {
     }
 }
 
-impl From<crate::behaviour::Part> for Role {
-    fn from(part: crate::behaviour::Part) -> Self {
+impl From<crate::behaviour::SplitPart> for Role {
+    fn from(part: crate::behaviour::SplitPart) -> Self {
         match part {
-            crate::behaviour::Part::Train => Role::Train,
-            crate::behaviour::Part::Valid => Role::Valid,
-            crate::behaviour::Part::Test => Role::Test,
+            crate::behaviour::SplitPart::Train => Role::Train,
+            crate::behaviour::SplitPart::Valid => Role::Valid,
+            crate::behaviour::SplitPart::Test => Role::Test,
         }
     }
 }
 
 /// How records stand in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum FileFormat {
     /// A JSON array, a record a line.
     Array,
     /// A JSON object, an entry a line.
@@ -101,7 +101,7 @@ pub struct FileReport {
 struct Opened {
     name: String,
     role: Role,
-    form: Form,
+    form: FileFormat,
     records: u64,
     writer: Writer,
 }
@@ -110,11 +110,11 @@ enum Writer {
     /// A dry run.
     Nothing,
     Bytes(PathBuf, BufWriter<File>),
-    Table(Box<Table>),
+    Table(Box<ParquetFile>),
 }
 
 /// All files of an export.
-pub(super) struct Output {
+pub(super) struct ExportOutput {
     folder: Option<AtomicDir>,
     files: Vec<Opened>,
     tasks: BTreeMap<String, TaskReport>,
@@ -122,19 +122,19 @@ pub(super) struct Output {
 
 /// Files of many tasks and roles, each begun when its first record comes.
 pub(super) struct ByTask {
-    form: Form,
+    form: FileFormat,
     /// What stands before and after `TASK.ROLE` in their names.
     around: (&'static str, &'static str),
     files: BTreeMap<(&'static str, Role), FileId>,
 }
 
 impl ByTask {
-    pub(super) fn new(before: &'static str, after: &'static str, form: Form) -> Self {
+    pub(super) fn new(before: &'static str, after: &'static str, form: FileFormat) -> Self {
         ByTask { form, around: (before, after), files: BTreeMap::new() }
     }
 
     /// The file of a task and a role.
-    pub(super) fn file(&mut self, out: &mut Output, task: &'static str, role: Role) -> Result<FileId> {
+    pub(super) fn file(&mut self, out: &mut ExportOutput, task: &'static str, role: Role) -> Result<FileId> {
         if let Some(&file) = self.files.get(&(task, role)) {
             return Ok(file);
         }
@@ -145,11 +145,11 @@ impl ByTask {
     }
 }
 
-impl Output {
+impl ExportOutput {
     /// Begins an export into `target`; a dry run has none.
     pub(super) fn new(target: Option<(&Path, Overwrite)>) -> Result<Self> {
         let folder = target.map(|(path, overwrite)| AtomicDir::create(path, EXPORT_FILE, overwrite)).transpose()?;
-        Ok(Output { folder, files: Vec::new(), tasks: BTreeMap::new() })
+        Ok(ExportOutput { folder, files: Vec::new(), tasks: BTreeMap::new() })
     }
 
     /// Whether nothing is written.
@@ -163,7 +163,7 @@ impl Output {
     }
 
     /// Begins a file; `name` may have folders.
-    pub(super) fn file(&mut self, name: impl Into<String>, role: Role, form: Form) -> Result<FileId> {
+    pub(super) fn file(&mut self, name: impl Into<String>, role: Role, form: FileFormat) -> Result<FileId> {
         let name = name.into();
         let writer = match self.place(&name)? {
             None => Writer::Nothing,
@@ -177,20 +177,20 @@ impl Output {
     }
 
     /// Begins a Parquet file.
-    pub(super) fn table(&mut self, name: impl Into<String>, role: Role, columns: Columns) -> Result<FileId> {
+    pub(super) fn table(&mut self, name: impl Into<String>, role: Role, columns: ParquetColumns) -> Result<FileId> {
         let name = name.into();
         let writer = match self.place(&name)? {
             None => Writer::Nothing,
-            Some(path) => Writer::Table(Box::new(Table::create(path, columns)?)),
+            Some(path) => Writer::Table(Box::new(ParquetFile::create(path, columns)?)),
         };
-        self.files.push(Opened { name, role, form: Form::Text, records: 0, writer });
+        self.files.push(Opened { name, role, form: FileFormat::Text, records: 0, writer });
         Ok(FileId(self.files.len() - 1))
     }
 
-    /// Names a file that was written into [`Output::folder`] by others.
+    /// Names a file that was written into [`ExportOutput::folder`] by others.
     pub(super) fn foreign(&mut self, name: &str, role: Role, records: u64) {
         let writer = Writer::Nothing;
-        self.files.push(Opened { name: name.into(), role, form: Form::Text, records, writer });
+        self.files.push(Opened { name: name.into(), role, form: FileFormat::Text, records, writer });
     }
 
     fn place(&self, name: &str) -> Result<Option<PathBuf>> {
@@ -212,12 +212,12 @@ impl Output {
     pub(super) fn again(&mut self, file: FileId, record: &impl Serialize) -> Result<()> {
         self.write(file, |out, first, form| {
             out.write_all(match (form, first) {
-                (Form::Array, true) => b"[\n",
-                (Form::Array, false) => b",\n",
+                (FileFormat::Array, true) => b"[\n",
+                (FileFormat::Array, false) => b",\n",
                 _ => b"",
             })?;
             serde_json::to_writer(&mut *out, record)?;
-            if form == Form::Lines { out.write_all(b"\n") } else { Ok(()) }
+            if form == FileFormat::Lines { out.write_all(b"\n") } else { Ok(()) }
         })
     }
 
@@ -248,7 +248,7 @@ impl Output {
         &mut self,
         file: FileId,
         task: &str,
-        add: impl FnOnce(&mut Columns),
+        add: impl FnOnce(&mut ParquetColumns),
         sample: impl FnOnce() -> Value,
     ) -> Result<()> {
         self.sample(task, sample);
@@ -279,7 +279,7 @@ impl Output {
     fn write(
         &mut self,
         file: FileId,
-        write: impl FnOnce(&mut dyn Write, bool, Form) -> std::io::Result<()>,
+        write: impl FnOnce(&mut dyn Write, bool, FileFormat) -> std::io::Result<()>,
     ) -> Result<()> {
         let opened = &mut self.files[file.0];
         let first = opened.records == 0;
@@ -299,11 +299,11 @@ impl Output {
                 Writer::Table(table) => table.finish()?,
                 Writer::Bytes(path, mut out) => {
                     let end: &[u8] = match (opened.form, opened.records) {
-                        (Form::Array, 0) => b"[]\n",
-                        (Form::Array, _) => b"\n]\n",
-                        (Form::Object, 0) => b"{}\n",
-                        (Form::Object, _) => b"\n}\n",
-                        (Form::Lines | Form::Text, _) => b"",
+                        (FileFormat::Array, 0) => b"[]\n",
+                        (FileFormat::Array, _) => b"\n]\n",
+                        (FileFormat::Object, 0) => b"{}\n",
+                        (FileFormat::Object, _) => b"\n}\n",
+                        (FileFormat::Lines | FileFormat::Text, _) => b"",
                     };
                     out.write_all(end).and_then(|()| out.flush()).map_err(|e| Error::io("write", &path, e))?;
                 }

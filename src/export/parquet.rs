@@ -23,9 +23,9 @@ pub(super) enum Column {
 }
 
 /// The columns of a file, none null.
-pub(super) struct Columns(Vec<(&'static str, Column)>);
+pub(super) struct ParquetColumns(Vec<(&'static str, Column)>);
 
-impl Columns {
+impl ParquetColumns {
     /// Columns of text, then columns of token ids.
     pub(super) fn new(texts: &[&'static str], tokens: &[&'static str]) -> Self {
         let texts = texts.iter().map(|&name| (name, Column::Text(StringBuilder::new())));
@@ -33,7 +33,7 @@ impl Columns {
             let builder = ListBuilder::new(Int32Builder::new()).with_field(token_field());
             (name, Column::Tokens(builder))
         });
-        Columns(texts.chain(tokens).collect())
+        ParquetColumns(texts.chain(tokens).collect())
     }
 
     /// A row: a value for each column of text, then one for each of tokens.
@@ -74,16 +74,16 @@ fn token_field() -> Arc<Field> {
 }
 
 /// A Parquet file that is being written.
-pub(super) struct Table {
+pub(super) struct ParquetFile {
     path: PathBuf,
-    columns: Columns,
+    columns: ParquetColumns,
     schema: SchemaRef,
     rows: usize,
     writer: ArrowWriter<File>,
 }
 
-impl Table {
-    pub(super) fn create(path: PathBuf, columns: Columns) -> Result<Self> {
+impl ParquetFile {
+    pub(super) fn create(path: PathBuf, columns: ParquetColumns) -> Result<Self> {
         let failed = |e: parquet::errors::ParquetError| Error::io("write", &path, std::io::Error::other(e));
         let schema = columns.schema();
         let properties = WriterProperties::builder()
@@ -92,10 +92,10 @@ impl Table {
             .build();
         let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(failed)?;
-        Ok(Table { path, columns, schema, rows: 0, writer })
+        Ok(ParquetFile { path, columns, schema, rows: 0, writer })
     }
 
-    pub(super) fn add(&mut self, add: impl FnOnce(&mut Columns)) -> Result<()> {
+    pub(super) fn add(&mut self, add: impl FnOnce(&mut ParquetColumns)) -> Result<()> {
         add(&mut self.columns);
         self.rows += 1;
         if self.rows < BATCH { Ok(()) } else { self.write() }
@@ -111,7 +111,7 @@ impl Table {
 
     pub(super) fn finish(mut self) -> Result<()> {
         self.write()?;
-        let Table { path, writer, .. } = self;
+        let ParquetFile { path, writer, .. } = self;
         writer.close().map(|_| ()).map_err(|e| Error::io("write", &path, std::io::Error::other(e)))
     }
 }

@@ -20,8 +20,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::draw::Draw;
-use super::form::{Form, Values};
+use super::draw::RecordRng;
+use super::form::{FillableText, Values};
 use crate::error::{Error, Result};
 use rand::seq::index::sample;
 
@@ -64,23 +64,23 @@ impl Example {
 #[derive(Debug, Clone)]
 pub(super) struct Templates {
     pub(super) items: ItemForms,
-    tasks: Vec<(&'static str, Vec<Prompt>)>,
+    tasks: Vec<(&'static str, Vec<PromptForms>)>,
 }
 
 /// How an item is written inside a prompt, and what stands between two.
 #[derive(Debug, Clone)]
 pub(super) struct ItemForms {
-    pub(super) titles: Form,
-    pub(super) ids: Form,
-    pub(super) both: Form,
+    pub(super) titles: FillableText,
+    pub(super) ids: FillableText,
+    pub(super) both: FillableText,
     pub(super) separator: String,
 }
 
 /// A form of a task.
 #[derive(Debug, Clone)]
-struct Prompt {
+struct PromptForms {
     /// System, instruction, input, output.
-    forms: [Form; 4],
+    forms: [FillableText; 4],
 }
 
 #[derive(Deserialize)]
@@ -128,23 +128,23 @@ impl Templates {
 
     /// Up to `n` different forms of a task, filled. Forms that ask for a value that is empty are left out, so there may
     /// be none.
-    pub(super) fn fill(&self, task: &str, n: usize, values: &Values<'_>, draw: &mut Draw) -> Vec<Example> {
+    pub(super) fn fill(&self, task: &str, n: usize, values: &Values<'_>, draw: &mut RecordRng) -> Vec<Example> {
         let prompts = self.tasks.iter().find(|(name, _)| *name == task).map_or(&[][..], |(_, prompts)| prompts);
         let filled = |word: &str| values.iter().any(|(name, value)| *name == word && !value.is_empty());
-        let fit: Vec<&Prompt> = prompts.iter().filter(|prompt| prompt.words().all(filled)).collect();
+        let fit: Vec<&PromptForms> = prompts.iter().filter(|prompt| prompt.words().all(filled)).collect();
         let chosen = sample(draw, fit.len(), n.min(fit.len()));
         chosen.into_iter().map(|at| fit[at].fill(values)).collect()
     }
 
     /// One form of a task, filled, where there is one that can be.
-    pub(super) fn fill_one(&self, task: &str, values: &Values<'_>, draw: &mut Draw) -> Option<Example> {
+    pub(super) fn fill_one(&self, task: &str, values: &Values<'_>, draw: &mut RecordRng) -> Option<Example> {
         self.fill(task, 1, values, draw).pop()
     }
 }
 
-impl Prompt {
+impl PromptForms {
     fn words(&self) -> impl Iterator<Item = &str> {
-        self.forms.iter().flat_map(Form::words)
+        self.forms.iter().flat_map(FillableText::words)
     }
 
     fn fill(&self, values: &Values<'_>) -> Example {
@@ -185,7 +185,7 @@ fn read_items(path: &Path, text: &str) -> Result<ItemForms> {
     })
 }
 
-fn read_tasks(path: &Path, text: &str, tasks: &[Task]) -> Result<Vec<(&'static str, Vec<Prompt>)>> {
+fn read_tasks(path: &Path, text: &str, tasks: &[Task]) -> Result<Vec<(&'static str, Vec<PromptForms>)>> {
     let mut found = Vec::new();
     for (name, value) in parse(path, text)?.into_iter().filter(|(name, _)| name != "items") {
         let task = tasks.iter().find(|task| task.name == name).ok_or_else(|| {
@@ -203,7 +203,7 @@ fn read_tasks(path: &Path, text: &str, tasks: &[Task]) -> Result<Vec<(&'static s
     Ok(found)
 }
 
-fn read_prompt(path: &Path, task: &Task, number: usize, raw: &RawPrompt) -> Result<Prompt> {
+fn read_prompt(path: &Path, task: &Task, number: usize, raw: &RawPrompt) -> Result<PromptForms> {
     let at = |key: &str| format!("{key} of form {number} of {}", task.name);
     let given = |key: &str, source: &str| checked(path, &at(key), source, task.given);
     let forms = [
@@ -212,7 +212,7 @@ fn read_prompt(path: &Path, task: &Task, number: usize, raw: &RawPrompt) -> Resu
         given("input", &raw.input)?,
         checked(path, &at("output"), &raw.output, task.answer)?,
     ];
-    let asked = forms[..3].iter().flat_map(Form::words).next().is_some();
+    let asked = forms[..3].iter().flat_map(FillableText::words).next().is_some();
     if !asked && !task.given.is_empty() {
         let expected = format!("one of {} in form {number} of {}", braced(task.given), task.name);
         return Err(wrong(path, expected, format!("{:?}", raw.instruction)));
@@ -225,11 +225,11 @@ fn read_prompt(path: &Path, task: &Task, number: usize, raw: &RawPrompt) -> Resu
         };
         return Err(wrong(path, expected, format!("{:?}", raw.output)));
     }
-    Ok(Prompt { forms })
+    Ok(PromptForms { forms })
 }
 
-fn checked(path: &Path, at: &str, source: &str, words: &[&str]) -> Result<Form> {
-    let form = Form::parse(source).map_err(|reason| wrong(path, format!("a form in {at}"), reason))?;
+fn checked(path: &Path, at: &str, source: &str, words: &[&str]) -> Result<FillableText> {
+    let form = FillableText::parse(source).map_err(|reason| wrong(path, format!("a form in {at}"), reason))?;
     let unknown = form.words().find(|word| !words.contains(word)).map(str::to_owned);
     match unknown {
         None => Ok(form),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::context::Context;
-use super::draw::Draw;
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use super::draw::RecordRng;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::error::{Error, Result};
 
 /// Attributes that are named in a derived text.
@@ -27,13 +27,13 @@ pub struct UserTexts {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Intentions {
-    train: BTreeMap<String, Intention>,
-    test: BTreeMap<String, Intention>,
+    train: BTreeMap<String, UserIntention>,
+    test: BTreeMap<String, UserIntention>,
 }
 
 /// What a user searched for, and found.
 #[derive(Debug, Clone, Deserialize)]
-struct Intention {
+struct UserIntention {
     /// The item's id.
     item: Value,
     querys: Vec<String>,
@@ -44,13 +44,13 @@ struct Intention {
 pub(super) struct Taste {
     /// What the user likes; one at least.
     pub(super) preferences: Vec<String>,
-    pub(super) train: Search,
-    pub(super) test: Search,
+    pub(super) train: UserSearch,
+    pub(super) test: UserSearch,
 }
 
 /// A search: where in the history its item is, and what was searched for, for the user's sake and for the item's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Search {
+pub(super) struct UserSearch {
     pub(super) at: usize,
     pub(super) queries: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl UserTexts {
     }
 
     /// A user's taste, where the file has all of it and its items are in the user's history.
-    fn taste(&self, context: &Context<'_>, user: &User<'_>) -> Result<Option<Taste>> {
+    fn taste(&self, context: &Context<'_>, user: &UserHistory<'_>) -> Result<Option<Taste>> {
         let intentions = &self.user_vague_intention;
         let found = (
             self.user_explicit_preference.get(user.id).filter(|preferences| !preferences.is_empty()),
@@ -77,10 +77,10 @@ impl UserTexts {
             intentions.test.get(user.id),
         );
         let (Some(preferences), Some(train), Some(test)) = found else { return Ok(None) };
-        let last = |part: Part, intention: &Intention| {
+        let last = |part: SplitPart, intention: &UserIntention| {
             let item = intention.item.as_str().map_or(intention.item.to_string(), str::to_owned);
             let is_it = |at: &usize| context.table.item_ids.text(user.rows[*at] as usize) == item;
-            if part == Part::Train && (user.part(Part::Train).end..user.rows.len()).any(|at| is_it(&at)) {
+            if part == SplitPart::Train && (user.part(SplitPart::Train).end..user.rows.len()).any(|at| is_it(&at)) {
                 let help = "its item is held out for this user: write searches of events before the last two";
                 return Err(Error::mismatch(
                     format!("a search of user {} to train on", user.id),
@@ -89,10 +89,10 @@ impl UserTexts {
                     help,
                 ));
             }
-            Ok(user.part(part).rev().find(is_it).map(|at| Search { at, queries: intention.querys.clone() }))
+            Ok(user.part(part).rev().find(is_it).map(|at| UserSearch { at, queries: intention.querys.clone() }))
         };
-        let (train, test) = (last(Part::Train, train)?, last(Part::Test, test)?);
-        let whole = |search: Search| Some(search).filter(|search| search.queries.len() > 1 && search.at > 0);
+        let (train, test) = (last(SplitPart::Train, train)?, last(SplitPart::Test, test)?);
+        let whole = |search: UserSearch| Some(search).filter(|search| search.queries.len() > 1 && search.at > 0);
         Ok(train.and_then(whole).zip(test.and_then(whole)).map(|(train, test)| Taste {
             preferences: preferences.clone(),
             train,
@@ -102,7 +102,7 @@ impl UserTexts {
 }
 
 /// A user's taste from the file, or derived where there is none.
-pub(super) fn taste(context: &Context<'_>, user: &User<'_>) -> Result<Option<Taste>> {
+pub(super) fn taste(context: &Context<'_>, user: &UserHistory<'_>) -> Result<Option<Taste>> {
     match context.user_texts {
         Some(texts) => texts.taste(context, user),
         None => Ok(derived(context, user)),
@@ -111,9 +111,9 @@ pub(super) fn taste(context: &Context<'_>, user: &User<'_>) -> Result<Option<Tas
 
 /// A taste from attributes. As LC-Rec does it: preferences are of what came before the last event for training, at all,
 /// in the long run and of late; searches are for that event and for the one tested on.
-fn derived(context: &Context<'_>, user: &User<'_>) -> Option<Taste> {
-    let last = user.part(Part::Train).end.checked_sub(1).filter(|&at| at > 0)?;
-    let tested = user.part(Part::Test).next_back().filter(|&at| at > last)?;
+fn derived(context: &Context<'_>, user: &UserHistory<'_>) -> Option<Taste> {
+    let last = user.part(SplitPart::Train).end.checked_sub(1).filter(|&at| at > 0)?;
+    let tested = user.part(SplitPart::Test).next_back().filter(|&at| at > last)?;
     let mut draw = context.draw("derived", user, 0);
     let rows = &user.rows[..last];
     let halves = [rows, &rows[..rows.len().div_ceil(2)], &rows[rows.len().saturating_sub(LATELY)..]];
@@ -131,7 +131,7 @@ fn derived(context: &Context<'_>, user: &User<'_>) -> Option<Taste> {
 }
 
 /// A search for an event: by what the item shares with what the user had, and by what the item is.
-fn search(context: &Context<'_>, user: &User<'_>, at: usize, draw: &mut Draw) -> Option<Search> {
+fn search(context: &Context<'_>, user: &UserHistory<'_>, at: usize, draw: &mut RecordRng) -> Option<UserSearch> {
     let of_item = context.texts.attributes(user.rows[at] as usize);
     let often = context.frequent_attributes(&user.rows[..at], usize::MAX);
     let mut shared: Vec<&str> = often.into_iter().filter(|attribute| of_item.contains(attribute)).collect();
@@ -139,10 +139,10 @@ fn search(context: &Context<'_>, user: &User<'_>, at: usize, draw: &mut Draw) ->
     let of_item = &of_item[..of_item.len().min(MOST_ATTRIBUTES)];
     let by_item = said(context, "derived-query", of_item, draw)?;
     let by_user = said(context, "derived-query", &shared, draw).unwrap_or_else(|| by_item.clone());
-    Some(Search { at, queries: vec![by_user, by_item] })
+    Some(UserSearch { at, queries: vec![by_user, by_item] })
 }
 
-fn said(context: &Context<'_>, task: &str, attributes: &[&str], draw: &mut Draw) -> Option<String> {
+fn said(context: &Context<'_>, task: &str, attributes: &[&str], draw: &mut RecordRng) -> Option<String> {
     let attributes = attributes.join(", ");
     context.fill_one(task, &[("attributes", &attributes)], draw).map(|example| example.instruction)
 }

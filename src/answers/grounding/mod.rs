@@ -24,7 +24,7 @@ mod search;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-pub use search::{Chosen, Measure, Measured};
+pub use search::{ChosenGammas, MeasuredRanking, RankingMeasure};
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -32,7 +32,7 @@ use distances::Distances;
 
 /// What else is known of the items.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Weights {
+pub enum GroundingWeights {
     /// A number an item, the same for all answers: popularity.
     Items(Vec<f32>),
     /// A number an answer and item `(answers, items)`: another recommender's scores.
@@ -41,7 +41,7 @@ pub enum Weights {
 
 /// An item, and how near an answer it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Grounded {
+pub struct GroundedItem {
     /// Row of the item.
     pub item: usize,
     /// Euclidean distance.
@@ -86,15 +86,15 @@ impl<'a> Grounding<'a> {
     pub fn rank(
         &self,
         answers: ArrayView2<f32>,
-        weights: Option<(&Weights, f64)>,
+        weights: Option<(&GroundingWeights, f64)>,
         top: usize,
         progress: &dyn Progress,
-    ) -> Result<Vec<Vec<Grounded>>> {
+    ) -> Result<Vec<Vec<GroundedItem>>> {
         self.check(answers, weights.map(|(weights, _)| weights))?;
         progress.begin("compare with items", Some(answers.nrows() as u64), "answers");
         let of_items = weights.and_then(|(weights, gamma)| match weights {
-            Weights::Items(weights) => Some(weights.iter().map(|&w| factor(w, gamma)).collect::<Vec<f32>>()),
-            Weights::Answers(_) => None,
+            GroundingWeights::Items(weights) => Some(weights.iter().map(|&w| factor(w, gamma)).collect::<Vec<f32>>()),
+            GroundingWeights::Answers(_) => None,
         });
         let chunk = self.distances.answers_at_once();
         let chunks = answers.axis_chunks_iter(Axis(0), chunk).into_par_iter().enumerate();
@@ -102,7 +102,7 @@ impl<'a> Grounding<'a> {
             let squares = self.distances.squares(some);
             let rank = |(row, squares): (usize, &[f32])| {
                 let of_answer: Option<Vec<f32>> = match weights {
-                    Some((Weights::Answers(all), gamma)) => {
+                    Some((GroundingWeights::Answers(all), gamma)) => {
                         Some(all.row(at * chunk + row).iter().map(|&w| factor(w, gamma)).collect())
                     }
                     _ => None,
@@ -110,7 +110,7 @@ impl<'a> Grounding<'a> {
                 let factors = of_answer.as_deref().or(of_items.as_deref());
                 nearest::best(&self.distances, some.row(row), squares, factors, top)
             };
-            let ranked: Vec<Vec<Grounded>> = squares
+            let ranked: Vec<Vec<GroundedItem>> = squares
                 .axis_iter(Axis(0))
                 .enumerate()
                 .filter_map(|(row, s)| Some(rank((row, s.to_slice()?))))
@@ -118,13 +118,13 @@ impl<'a> Grounding<'a> {
             progress.advance(ranked.len() as u64);
             ranked
         });
-        let found: Vec<Vec<Vec<Grounded>>> = found.collect();
+        let found: Vec<Vec<Vec<GroundedItem>>> = found.collect();
         progress.end();
         Ok(found.into_iter().flatten().collect())
     }
 
     /// Whether vectors and weights fit the items.
-    fn check(&self, answers: ArrayView2<f32>, weights: Option<&Weights>) -> Result<()> {
+    fn check(&self, answers: ArrayView2<f32>, weights: Option<&GroundingWeights>) -> Result<()> {
         let items = self.distances.vectors;
         if answers.ncols() != items.ncols() {
             let expected = format!("{} numbers each, as the items' have", items.ncols());
@@ -133,10 +133,10 @@ impl<'a> Grounding<'a> {
         }
         let (expected, got, negative) = match weights {
             None => return Ok(()),
-            Some(Weights::Items(w)) => {
+            Some(GroundingWeights::Items(w)) => {
                 (vec![self.len()], vec![w.len()], w.iter().any(|&w| !(w >= 0.0 && w.is_finite())))
             }
-            Some(Weights::Answers(w)) => {
+            Some(GroundingWeights::Answers(w)) => {
                 let negative = w.iter().any(|&w| !(w >= 0.0 && w.is_finite()));
                 (vec![answers.nrows(), self.len()], w.shape().to_vec(), negative)
             }
@@ -159,10 +159,10 @@ fn factor(weight: f32, gamma: f64) -> f32 {
 }
 
 /// Popularity from counts, as BIGRec scales it: from 0 for the least to 1 for the most.
-pub fn popularity(counts: &[u64]) -> Weights {
+pub fn popularity(counts: &[u64]) -> GroundingWeights {
     let (least, most) = (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
     let range = (most - least).max(1) as f64;
-    Weights::Items(counts.iter().map(|&count| ((count - least) as f64 / range) as f32).collect())
+    GroundingWeights::Items(counts.iter().map(|&count| ((count - least) as f64 / range) as f32).collect())
 }
 
 #[cfg(test)]

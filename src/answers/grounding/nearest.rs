@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView1;
 
-use super::Grounded;
+use super::GroundedItem;
 use super::distances::Distances;
 
 /// Candidates beyond those that are wanted: what single precision may have put in the wrong order is among them.
@@ -15,7 +15,7 @@ pub(super) fn best(
     squares: &[f32],
     factors: Option<&[f32]>,
     top: usize,
-) -> Vec<Grounded> {
+) -> Vec<GroundedItem> {
     // The scale is that of the exact nearest and farthest.
     let nearest = lowest(squares.iter().copied(), SPARE);
     let farthest = lowest(squares.iter().map(|square| -square), SPARE);
@@ -31,13 +31,13 @@ pub(super) fn best(
             lowest(scores, top + SPARE)
         }
     };
-    let mut found: Vec<Grounded> = candidates
+    let mut found: Vec<GroundedItem> = candidates
         .into_iter()
         .map(|(_, item)| {
             let distance = distances.exact(answer, item);
             let normalised = if range > 0.0 { (distance - least).max(0.0) / range } else { 0.0 };
             let score = normalised * factors.map_or(1.0, |factors| f64::from(factors[item]));
-            Grounded { item, distance, score }
+            GroundedItem { item, distance, score }
         })
         .collect();
     found.sort_by(|a, b| a.score.total_cmp(&b.score).then(a.distance.total_cmp(&b.distance)).then(a.item.cmp(&b.item)));

@@ -4,7 +4,7 @@ use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Grounding, Weights, factor};
+use super::{Grounding, GroundingWeights, factor};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -18,24 +18,24 @@ const DEPTHS: [usize; 5] = [1, 3, 5, 10, 20];
 /// A measure of ranked lists with one right item each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Measure {
+pub enum RankingMeasure {
     /// Share of answers whose item is among the first `k`.
     Recall(usize),
     /// The same, an item at place `p` (from 1) counting `1 / log2(1 + p)`.
     Ndcg(usize),
 }
 
-impl Measure {
+impl RankingMeasure {
     /// All that are told.
-    pub fn all() -> impl Iterator<Item = Measure> {
-        DEPTHS.into_iter().flat_map(|k| [Measure::Recall(k), Measure::Ndcg(k)])
+    pub fn all() -> impl Iterator<Item = RankingMeasure> {
+        DEPTHS.into_iter().flat_map(|k| [RankingMeasure::Recall(k), RankingMeasure::Ndcg(k)])
     }
 
     /// As papers write it.
     pub fn name(self) -> String {
         match self {
-            Measure::Recall(k) => format!("Recall@{k}"),
-            Measure::Ndcg(k) => format!("NDCG@{k}"),
+            RankingMeasure::Recall(k) => format!("Recall@{k}"),
+            RankingMeasure::Ndcg(k) => format!("NDCG@{k}"),
         }
     }
 
@@ -43,9 +43,9 @@ impl Measure {
     fn of(self, places: impl ExactSizeIterator<Item = usize>) -> f64 {
         let n = places.len().max(1) as f64;
         let gain = |place: usize| match self {
-            Measure::Recall(k) => f64::from(u8::from(place < k)),
-            Measure::Ndcg(k) if place < k => 1.0 / ((place + 2) as f64).log2(),
-            Measure::Ndcg(_) => 0.0,
+            RankingMeasure::Recall(k) => f64::from(u8::from(place < k)),
+            RankingMeasure::Ndcg(k) if place < k => 1.0 / ((place + 2) as f64).log2(),
+            RankingMeasure::Ndcg(_) => 0.0,
         };
         places.map(gain).sum::<f64>() / n
     }
@@ -53,7 +53,7 @@ impl Measure {
 
 /// A measure's value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Measured {
+pub struct MeasuredRanking {
     /// Its name.
     pub measure: String,
     /// The gamma it was grounded with.
@@ -62,18 +62,18 @@ pub struct Measured {
     pub value: f64,
 }
 
-/// The gammas that are best by each measure, in the order of [`Measure::all`].
+/// The gammas that are best by each measure, in the order of [`RankingMeasure::all`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chosen {
+pub struct ChosenGammas {
     /// The measure's value on the answers that it was chosen by, and the gamma.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<MeasuredRanking>,
 }
 
-impl Chosen {
+impl ChosenGammas {
     /// One gamma for all measures, chosen by somebody else.
     pub fn of(gamma: f64) -> Self {
-        let measured = |measure: Measure| Measured { measure: measure.name(), gamma, value: f64::NAN };
-        Chosen { measured: Measure::all().map(measured).collect() }
+        let measured = |measure: RankingMeasure| MeasuredRanking { measure: measure.name(), gamma, value: f64::NAN };
+        ChosenGammas { measured: RankingMeasure::all().map(measured).collect() }
     }
 }
 
@@ -85,22 +85,22 @@ impl Grounding<'_> {
     pub fn search(
         &self,
         answers: ArrayView2<f32>,
-        weights: &Weights,
+        weights: &GroundingWeights,
         targets: &[usize],
         progress: &dyn Progress,
-    ) -> Result<Chosen> {
+    ) -> Result<ChosenGammas> {
         let ratio = (MOST / LEAST).powf(1.0 / (GAMMAS - 2) as f64);
         let gammas: Vec<f64> = [0.0].into_iter().chain((0..GAMMAS - 1).map(|n| LEAST * ratio.powi(n as i32))).collect();
         let places = self.places(answers, Some(weights), &gammas, targets, progress)?;
-        let measured = Measure::all().map(|measure| {
+        let measured = RankingMeasure::all().map(|measure| {
             let values = gammas.iter().enumerate().map(|(at, &gamma)| {
                 (gamma, measure.of(places.iter().map(|of_answer| of_answer[at]).collect::<Vec<_>>().into_iter()))
             });
             let (gamma, value) =
                 values.fold((0.0, f64::NEG_INFINITY), |best, one| if one.1 > best.1 { one } else { best });
-            Measured { measure: measure.name(), gamma, value }
+            MeasuredRanking { measure: measure.name(), gamma, value }
         });
-        Ok(Chosen { measured: measured.collect() })
+        Ok(ChosenGammas { measured: measured.collect() })
     }
 
     /// All measures of answers whose items are known; with weights, each with the gamma that was chosen for it.
@@ -110,16 +110,16 @@ impl Grounding<'_> {
     pub fn measure(
         &self,
         answers: ArrayView2<f32>,
-        weights: Option<(&Weights, &Chosen)>,
+        weights: Option<(&GroundingWeights, &ChosenGammas)>,
         targets: &[usize],
         progress: &dyn Progress,
-    ) -> Result<Vec<Measured>> {
+    ) -> Result<Vec<MeasuredRanking>> {
         let gammas: Vec<f64> = match weights {
             Some((_, chosen)) => chosen.measured.iter().map(|measured| measured.gamma).collect(),
-            None => Measure::all().map(|_| 0.0).collect(),
+            None => RankingMeasure::all().map(|_| 0.0).collect(),
         };
         let places = self.places(answers, weights.map(|(weights, _)| weights), &gammas, targets, progress)?;
-        let measured = Measure::all().zip(&gammas).enumerate().map(|(at, (measure, &gamma))| Measured {
+        let measured = RankingMeasure::all().zip(&gammas).enumerate().map(|(at, (measure, &gamma))| MeasuredRanking {
             measure: measure.name(),
             gamma,
             value: measure.of(places.iter().map(|of_answer| of_answer[at]).collect::<Vec<_>>().into_iter()),
@@ -131,7 +131,7 @@ impl Grounding<'_> {
     fn places(
         &self,
         answers: ArrayView2<f32>,
-        weights: Option<&Weights>,
+        weights: Option<&GroundingWeights>,
         gammas: &[f64],
         targets: &[usize],
         progress: &dyn Progress,
@@ -143,7 +143,7 @@ impl Grounding<'_> {
         }
         progress.begin("look for items", Some(answers.nrows() as u64), "answers");
         let of_items: Option<Vec<Vec<f32>>> = match weights {
-            Some(Weights::Items(w)) => {
+            Some(GroundingWeights::Items(w)) => {
                 Some(gammas.par_iter().map(|&gamma| w.iter().map(|&w| factor(w, gamma)).collect()).collect())
             }
             _ => None,
@@ -160,11 +160,13 @@ impl Grounding<'_> {
                     let place = |(at_gamma, &gamma): (usize, &f64)| match (weights, &of_items) {
                         (None, _) => place(&scores, target, |_| 1.0),
                         (_, Some(factors)) => place(&scores, target, |item| factors[at_gamma][item]),
-                        (Some(Weights::Answers(w)), _) => {
+                        (Some(GroundingWeights::Answers(w)), _) => {
                             let w = w.row(at * chunk + row);
                             place(&scores, target, |item| factor(w[item], gamma))
                         }
-                        (Some(Weights::Items(w)), None) => place(&scores, target, |item| factor(w[item], gamma)),
+                        (Some(GroundingWeights::Items(w)), None) => {
+                            place(&scores, target, |item| factor(w[item], gamma))
+                        }
                     };
                     gammas.iter().enumerate().map(place).collect::<Vec<usize>>()
                 };

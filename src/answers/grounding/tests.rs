@@ -34,14 +34,14 @@ proptest! {
         let grounding = Grounding::new(vectors.view()).unwrap();
         let top = 10.min(items);
         for (weights, of) in [
-            (Weights::Items(weights.row(0).to_vec()), 0),
-            (Weights::Answers(weights.clone()), 1),
+            (GroundingWeights::Items(weights.row(0).to_vec()), 0),
+            (GroundingWeights::Answers(weights.clone()), 1),
         ] {
             let found = grounding.rank(answers.view(), Some((&weights, gamma)), top, &Silent).unwrap();
             for (row, found) in found.iter().enumerate() {
                 let weight = |item: usize| match &weights {
-                    Weights::Items(w) => w[item],
-                    Weights::Answers(w) => w[(row * of, item)],
+                    GroundingWeights::Items(w) => w[item],
+                    GroundingWeights::Answers(w) => w[(row * of, item)],
                 };
                 let scores = by_hand(&vectors, answers.row(row), weight, gamma);
                 let mut order: Vec<usize> = (0..items).collect();
@@ -84,7 +84,7 @@ fn the_right_gamma_is_found() {
     let answers = array![[0.01f32, 0.0], [0.015, 0.0]];
     let grounding = Grounding::new(items.view()).unwrap();
     let weights = popularity(&[3, 103, 3]);
-    assert_eq!(weights, Weights::Items(vec![0.0, 1.0, 0.0]));
+    assert_eq!(weights, GroundingWeights::Items(vec![0.0, 1.0, 0.0]));
     let targets = [1, 1];
     let plain = grounding.measure(answers.view(), None, &targets, &Silent).unwrap();
     assert_eq!((plain[0].measure.as_str(), plain[0].value), ("Recall@1", 0.0));
@@ -101,14 +101,14 @@ fn the_right_gamma_is_found() {
 fn what_does_not_fit_is_refused() {
     let items = matrix(4, 3, 0);
     let grounding = Grounding::new(items.view()).unwrap();
-    let says = |weights: Weights| {
+    let says = |weights: GroundingWeights| {
         let answers = matrix(2, 3, 1);
         grounding.rank(answers.view(), Some((&weights, 1.0)), 1, &Silent).unwrap_err().to_string()
     };
-    assert!(says(Weights::Items(vec![1.0; 3])).contains("[4]"));
-    assert!(says(Weights::Answers(Array2::zeros((3, 4)))).contains("[2, 4]"));
-    assert!(says(Weights::Items(vec![-1.0, 0.0, 0.0, 0.0])).contains("0 and more"));
-    assert!(says(Weights::Items(vec![f32::NAN, 0.0, 0.0, 0.0])).contains("finite"));
+    assert!(says(GroundingWeights::Items(vec![1.0; 3])).contains("[4]"));
+    assert!(says(GroundingWeights::Answers(Array2::zeros((3, 4)))).contains("[2, 4]"));
+    assert!(says(GroundingWeights::Items(vec![-1.0, 0.0, 0.0, 0.0])).contains("0 and more"));
+    assert!(says(GroundingWeights::Items(vec![f32::NAN, 0.0, 0.0, 0.0])).contains("finite"));
     let wide = matrix(2, 4, 1);
     assert!(grounding.rank(wide.view(), None, 1, &Silent).unwrap_err().to_string().contains("3 numbers"));
     assert!(grounding.measure(items.view(), None, &[0], &Silent).unwrap_err().to_string().contains("4 items"));

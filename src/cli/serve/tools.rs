@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use catalex::encoder::TextEncoder;
-use catalex::explore::{Branch, Explorer, Found, Hit, MOST_FOUND};
+use catalex::explore::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
 use catalex::features::TEXT;
 use catalex::progress::Silent;
 use rmcp::handler::server::router::tool::ToolRouter;
@@ -81,13 +81,13 @@ struct Expand {
 /// Items, the nearest first.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Hits {
-    items: Vec<Hit>,
+    items: Vec<SearchHit>,
 }
 
 /// Items.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Items {
-    items: Vec<Found>,
+    items: Vec<FoundItem>,
 }
 
 // Outputs are spelled out: the macro reads schemas from their types' names.
@@ -138,7 +138,7 @@ impl Server {
 
     /// Look up an item by its id in the catalog: its semantic ID and its text.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
-    fn id_by_item(&self, Parameters(asked): Parameters<ById>) -> Result<Json<Found>, String> {
+    fn id_by_item(&self, Parameters(asked): Parameters<ById>) -> Result<Json<FoundItem>, String> {
         self.explorer.item(&asked.item_id).map(Json).map_err(|e| e.to_string())
     }
 
@@ -152,7 +152,7 @@ impl Server {
     /// See what stands under the first tokens of semantic IDs: how many items, the next tokens with their counts, and
     /// some of the items. Items that share a prefix are alike.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
-    fn expand_prefix(&self, Parameters(asked): Parameters<Expand>) -> Result<Json<Branch>, String> {
+    fn expand_prefix(&self, Parameters(asked): Parameters<Expand>) -> Result<Json<PrefixContents>, String> {
         self.explorer.expand(&asked.prefix, limit(asked.limit)?).map(Json).map_err(|e| e.to_string())
     }
 }
@@ -173,7 +173,7 @@ impl ServerHandler for Server {
 
 fn limit(asked: Option<usize>) -> Result<usize, String> {
     match asked.unwrap_or(FEW) {
-        limit if (1..=MOST_FOUND).contains(&limit) => Ok(limit),
-        limit => Err(format!("limit: expected 1 to {MOST_FOUND}, got {limit}")),
+        limit if (1..=MAX_RESULTS).contains(&limit) => Ok(limit),
+        limit => Err(format!("limit: expected 1 to {MAX_RESULTS}, got {limit}")),
     }
 }

@@ -3,7 +3,7 @@
 use libsais::SuffixArrayConstruction;
 use rayon::prelude::*;
 
-use super::layout::{Layout, Shape};
+use super::layout::{FmLayout, Shape};
 use super::wavelet::{self, Wavelet};
 use super::{Document, FmIndex};
 use crate::constraint::bits::directory;
@@ -55,12 +55,12 @@ impl FmIndex {
             // What stands before the first symbol is the last, as if the text were a ring.
             before.push(symbols[at.checked_sub(1).unwrap_or(rows - 1)] as u32);
             match places[at] {
-                Written::Item(item) => item_rows[item as usize] = row as u32,
-                Written::Place(place) => {
+                Sampled::Item(item) => item_rows[item as usize] = row as u32,
+                Sampled::Position(place) => {
                     sampled[row / 64] |= 1 << (row % 64);
                     samples.push(place);
                 }
-                Written::Nothing => {}
+                Sampled::Nothing => {}
             }
         }
         drop(places);
@@ -68,7 +68,7 @@ impl FmIndex {
 
         let shape =
             Shape { rows, items: text.items, facets: text.facets, symbols: tokens.len() + 1, samples: samples.len() };
-        let layout = Layout::new(shape);
+        let layout = FmLayout::new(shape);
         let mut first_rows = vec![0u32; shape.symbols + 1];
         symbols.iter().for_each(|&symbol| first_rows[symbol as usize + 1] += 1);
         for symbol in 0..shape.symbols {
@@ -97,10 +97,10 @@ impl FmIndex {
 
 /// What is written down of a place in the text.
 #[derive(Debug, Clone, Copy)]
-enum Written {
+enum Sampled {
     Nothing,
     /// Tokens of all items up to this one and with it.
-    Place(u32),
+    Position(u32),
     /// The item that begins here.
     Item(u32),
 }
@@ -141,7 +141,7 @@ impl Text {
     }
 
     /// The text to sort, symbols for tokens, and what is written down of each place in it.
-    fn symbols(&self, tokens: &[u32]) -> (Vec<i32>, Vec<Written>) {
+    fn symbols(&self, tokens: &[u32]) -> (Vec<i32>, Vec<Sampled>) {
         let mut symbols = Vec::with_capacity(self.tokens.len() + self.items);
         let mut written = Vec::with_capacity(self.tokens.len() + self.items);
         let symbol = |token: &u32| tokens.partition_point(|other| other < token) as i32 + 1;
@@ -150,10 +150,10 @@ impl Text {
             symbols.extend(self.tokens[begin as usize..end as usize].iter().map(symbol));
             symbols.push(END);
             written.extend((0..end - begin).map(|from_last| match from_last as usize % SAMPLE_RATE {
-                0 => Written::Place(end - from_last),
-                _ => Written::Nothing,
+                0 => Sampled::Position(end - from_last),
+                _ => Sampled::Nothing,
             }));
-            written.push(Written::Item(item as u32));
+            written.push(Sampled::Item(item as u32));
         }
         (symbols, written)
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::FmIndex;
-use super::layout::{KIND, Layout, Shape};
+use super::layout::{FmLayout, KIND, Shape};
 use crate::artifact::Overwrite;
-use crate::constraint::file::Kind;
+use crate::constraint::file::BinaryFormat;
 use crate::constraint::layout::Buffer;
 use crate::error::Result;
 
@@ -15,7 +15,7 @@ impl FmIndex {
     /// # Errors
     /// As [`crate::artifact::AtomicFile`].
     pub fn save(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        Kind::save(&self.buffer.bytes()[..self.layout.end], path, overwrite)
+        BinaryFormat::save(&self.buffer.bytes()[..self.layout.end], path, overwrite)
     }
 
     /// Maps a file into memory and checks it: pages are shared by all processes that use the file, and nothing is
@@ -26,7 +26,7 @@ impl FmIndex {
     /// damage.
     pub fn load(path: &Path) -> Result<Self> {
         let map = KIND.map(path)?;
-        let layout = Layout::new(Shape::of_header(&map));
+        let layout = FmLayout::new(Shape::of_header(&map));
         KIND.check_length(path, &map, layout.end)?;
         Ok(FmIndex { buffer: Buffer::Mapped(map), layout })
     }

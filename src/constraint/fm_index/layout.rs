@@ -1,16 +1,16 @@
 //! Where the arrays of an FM-index stand in its memory.
 
 use crate::constraint::bits::directory_len;
-use crate::constraint::file::{Kind, number};
+use crate::constraint::file::{BinaryFormat, number};
 use crate::constraint::layout::{Section, section};
 
-use super::wavelet::{Block, level_blocks, levels};
+use super::wavelet::{WaveletBlock, level_blocks, levels};
 
 /// Numbers of 8 bytes before the arrays: magic, version, the shape, one to spare.
 const HEADER: usize = 8;
 
 /// The kind of file.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: BinaryFormat = BinaryFormat {
     magic: u64::from_le_bytes(*b"CATALEXF"),
     version: 1,
     header: HEADER,
@@ -49,7 +49,7 @@ impl Shape {
 
 /// All sections.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct FmLayout {
     pub(super) shape: Shape,
     /// Token of each symbol but the first, ascending.
     pub(super) tokens: Section<u32>,
@@ -58,7 +58,7 @@ pub(super) struct Layout {
     /// Where each symbol stands below the wavelet matrix.
     pub(super) leaves: Section<u32>,
     /// The wavelet matrix of what follows each row's pattern.
-    pub(super) wavelet: Section<Block>,
+    pub(super) wavelet: Section<WaveletBlock>,
     /// Whether the place of a row is written down.
     pub(super) sampled_words: Section<u64>,
     pub(super) sampled_directory: Section<u32>,
@@ -72,11 +72,11 @@ pub(super) struct Layout {
     pub(super) end: usize,
 }
 
-impl Layout {
+impl FmLayout {
     pub(super) fn new(shape: Shape) -> Self {
         let mut end = HEADER * 8;
         let levels = levels(shape.symbols);
-        Layout {
+        FmLayout {
             shape,
             tokens: section(shape.symbols.saturating_sub(1), &mut end),
             first_rows: section(shape.symbols + 1, &mut end),

@@ -4,7 +4,7 @@ use super::{Document, FmIndex, Occurrences};
 
 /// Where an occurrence begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct FmPosition {
     /// Number of the item, in the order in which the index was given them.
     pub item: usize,
     /// Number of the facet.
@@ -16,7 +16,7 @@ pub struct Place {
 impl FmIndex {
     /// Where the occurrences of a pattern begin, in the order of what stands before them, from right to left. Each takes
     /// some microseconds: `take` some of them where there are many.
-    pub fn locate(&self, found: Occurrences) -> impl ExactSizeIterator<Item = Place> + '_ {
+    pub fn locate(&self, found: Occurrences) -> impl ExactSizeIterator<Item = FmPosition> + '_ {
         self.rows(found).map(move |row| self.place(row, found.length as usize))
     }
 
@@ -49,7 +49,7 @@ impl FmIndex {
     }
 
     /// Where the pattern of a row begins, if it is `length` tokens long.
-    fn place(&self, mut row: usize, length: usize) -> Place {
+    fn place(&self, mut row: usize, length: usize) -> FmPosition {
         let (wavelet, sampled) = (self.wavelet(), self.sampled());
         let at_beginning = row < self.len();
         // Towards the end of the item: each step appends the token that follows.
@@ -68,6 +68,6 @@ impl FmIndex {
         let begin = end.saturating_sub(length);
         let own = &begins[item * self.facets()..(item + 1) * self.facets()];
         let facet = own.partition_point(|&other| other as usize <= begin).saturating_sub(1);
-        Place { item, facet, offset: begin - own[facet] as usize }
+        FmPosition { item, facet, offset: begin - own[facet] as usize }
     }
 }

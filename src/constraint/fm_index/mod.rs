@@ -22,10 +22,10 @@ mod search;
 mod tests;
 mod wavelet;
 
-pub use locate::Place;
-pub use search::{Continuations, Occurrences};
+pub use locate::FmPosition;
+pub use search::{FragmentContinuations, Occurrences};
 
-use layout::Layout;
+use layout::FmLayout;
 use wavelet::{Wavelet, levels};
 
 use super::bits::Bits;
@@ -62,7 +62,7 @@ pub struct Document {
 #[derive(Debug)]
 pub struct FmIndex {
     buffer: Buffer,
-    layout: Layout,
+    layout: FmLayout,
 }
 
 impl FmIndex {

@@ -33,7 +33,7 @@ impl Occurrences {
 
 /// What follows the occurrences of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Continuations {
+pub struct FragmentContinuations {
     /// The tokens that follow, in ascending order.
     pub tokens: Vec<u32>,
     /// How many occurrences each of them follows.
@@ -84,9 +84,9 @@ impl FmIndex {
     }
 
     /// What follows the occurrences of a pattern: the tokens that a decoder may say next.
-    pub fn continuations(&self, found: Occurrences) -> Continuations {
+    pub fn continuations(&self, found: Occurrences) -> FragmentContinuations {
         let tokens = self.tokens();
-        let mut next = Continuations::default();
+        let mut next = FragmentContinuations::default();
         self.wavelet().distinct(self.rows(found), |symbol, count| match symbol.checked_sub(1) {
             Some(place) => {
                 next.tokens.push(tokens[place as usize]);

@@ -19,7 +19,7 @@ fn documents() -> impl Strategy<Value = Vec<Document>> {
 }
 
 /// Every place at which a pattern occurs, found by looking.
-fn places(documents: &[Document], pattern: &[u32]) -> Vec<Place> {
+fn places(documents: &[Document], pattern: &[u32]) -> Vec<FmPosition> {
     let mut found = Vec::new();
     for (item, document) in documents.iter().enumerate() {
         let joined = document.facets.concat();
@@ -28,7 +28,7 @@ fn places(documents: &[Document], pattern: &[u32]) -> Vec<Place> {
                 let mut begins = vec![0];
                 document.facets.iter().for_each(|facet| begins.push(begins.last().unwrap() + facet.len()));
                 let facet = begins[..document.facets.len()].iter().rposition(|&begin| begin <= at).unwrap();
-                found.push(Place { item, facet, offset: at - begins[facet] });
+                found.push(FmPosition { item, facet, offset: at - begins[facet] });
             }
         }
     }
@@ -36,7 +36,7 @@ fn places(documents: &[Document], pattern: &[u32]) -> Vec<Place> {
 }
 
 /// What follows it there, and how often nothing does.
-fn next(documents: &[Document], pattern: &[u32]) -> Continuations {
+fn next(documents: &[Document], pattern: &[u32]) -> FragmentContinuations {
     let (mut counts, mut ends) = (BTreeMap::new(), 0);
     for document in documents {
         let joined = document.facets.concat();
@@ -47,7 +47,7 @@ fn next(documents: &[Document], pattern: &[u32]) -> Continuations {
             }
         }
     }
-    Continuations { tokens: counts.keys().copied().collect(), counts: counts.into_values().collect(), ends }
+    FragmentContinuations { tokens: counts.keys().copied().collect(), counts: counts.into_values().collect(), ends }
 }
 
 fn check(index: &FmIndex, documents: &[Document], pattern: &[u32], found: Occurrences) {
@@ -55,7 +55,7 @@ fn check(index: &FmIndex, documents: &[Document], pattern: &[u32], found: Occurr
     let expected = places(documents, pattern);
     assert_eq!(index.count(pattern), expected.len(), "{pattern:?}");
     assert_eq!((found.count(), found.length()), (expected.len(), pattern.len()), "{pattern:?}");
-    let mut located: Vec<Place> = index.locate(found).collect();
+    let mut located: Vec<FmPosition> = index.locate(found).collect();
     located.sort_unstable();
     assert_eq!(located, expected, "{pattern:?}");
     let items: BTreeSet<usize> = expected.iter().map(|place| place.item).collect();
@@ -185,8 +185,8 @@ fn a_whole_vocabulary_may_occur() {
     let index = FmIndex::new(items).unwrap();
     assert_eq!(index.tokens().len(), 300_000);
     let found = index.range(&[299_997, 299_998]);
-    assert_eq!(index.locate(found).collect::<Vec<_>>(), [Place { item: 49_999, facet: 0, offset: 3 }]);
-    assert_eq!(index.continuations(found), Continuations { tokens: vec![299_999], counts: vec![1], ends: 0 });
+    assert_eq!(index.locate(found).collect::<Vec<_>>(), [FmPosition { item: 49_999, facet: 0, offset: 3 }]);
+    assert_eq!(index.continuations(found), FragmentContinuations { tokens: vec![299_999], counts: vec![1], ends: 0 });
     assert_eq!(index.continuations(index.anywhere()).tokens.len(), 300_000);
     assert_eq!(index.continuations(index.anywhere()).ends, 50_000);
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 /// A line of the processor's cache: counts, then seven words of bits. The low half of the counts is where the block's
 /// first one would go on the next level: behind all zeros of its level, and the ones before it. Above stand, in 9 bits
 /// each, the ones in the block's first two, four and six words.
-pub(super) type Block = [u64; 8];
+pub(super) type WaveletBlock = [u64; 8];
 /// Bits of a block.
 const BITS: usize = 7 * 64;
 /// Bits of a count inside a block.
@@ -19,7 +19,7 @@ const COUNT: usize = 9;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wavelet<'a> {
     /// The blocks of all levels.
-    pub(super) blocks: &'a [Block],
+    pub(super) blocks: &'a [WaveletBlock],
     /// Length of the sequence.
     pub(super) len: usize,
     pub(super) levels: usize,
@@ -36,7 +36,7 @@ pub(super) fn level_blocks(len: usize) -> usize {
 }
 
 /// The blocks of all levels for a sequence of less than 2^32 numbers.
-pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> Vec<Block> {
+pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> Vec<WaveletBlock> {
     let level_blocks = level_blocks(sequence.len());
     let mut all = Vec::with_capacity(levels * level_blocks);
     let mut ones = Vec::with_capacity(sequence.len());
@@ -79,7 +79,7 @@ fn bit_of(number: u32, level: usize, levels: usize) -> bool {
 /// One level.
 #[derive(Clone, Copy)]
 struct Level<'a> {
-    blocks: &'a [Block],
+    blocks: &'a [WaveletBlock],
 }
 
 impl Level<'_> {

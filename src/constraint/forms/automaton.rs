@@ -14,25 +14,25 @@ pub(super) struct Alternative {
 }
 
 /// What may follow a prefix.
-pub(super) type State = Vec<Alternative>;
+pub(super) type AutomatonState = Vec<Alternative>;
 
 /// A trie whose equal branches are one: prefixes after which the same codes may follow, to the end of the ID, are one
 /// state. Its first level has one state, the beginning.
 #[derive(Debug)]
 pub(super) struct Automaton {
     /// Level by level.
-    pub(super) states: Vec<Vec<State>>,
+    pub(super) states: Vec<Vec<AutomatonState>>,
 }
 
 impl Automaton {
     /// The automaton of a trie. States stand in the order in which their first prefix does.
     pub(super) fn new(trie: &Trie) -> Self {
         let levels = trie.levels();
-        let mut states: Vec<Vec<State>> = vec![Vec::new(); levels];
+        let mut states: Vec<Vec<AutomatonState>> = vec![Vec::new(); levels];
         // The state that each prefix of one code more leads to.
         let mut after = vec![0; trie.codes(levels - 1).len()];
         for level in (0..levels).rev() {
-            let mut known: HashMap<State, usize> = HashMap::new();
+            let mut known: HashMap<AutomatonState, usize> = HashMap::new();
             let parents = if level == 0 { 1 } else { trie.codes(level - 1).len() };
             let mut leads_to = Vec::with_capacity(parents);
             let mut child = 0;
@@ -54,8 +54,8 @@ impl Automaton {
 }
 
 /// The codes by what they lead to, in the order of the first code of each.
-fn gathered(codes: &[u16], after: &[usize]) -> State {
-    let mut state = State::new();
+fn gathered(codes: &[u16], after: &[usize]) -> AutomatonState {
+    let mut state = AutomatonState::new();
     let mut place_of: HashMap<usize, usize> = HashMap::new();
     for (&code, &next) in codes.iter().zip(after) {
         let place = *place_of.entry(next).or_insert(state.len());

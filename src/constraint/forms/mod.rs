@@ -31,7 +31,7 @@ const FORMAT_VERSION: u32 = 1;
 
 /// A form in which decoders read the valid IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ConstraintForm {
     /// catalex's own trie, to be mapped into memory.
     Trie,
     /// The arrays of STATIC (arXiv 2602.22647).
@@ -52,74 +52,74 @@ pub enum Form {
     MiniOneRec,
 }
 
-impl Form {
+impl ConstraintForm {
     /// All of them.
-    pub const ALL: [Form; 9] = [
-        Form::Trie,
-        Form::Static,
-        Form::Llguidance,
-        Form::Xgrammar,
-        Form::Gbnf,
-        Form::Regex,
-        Form::Choices,
-        Form::Xllm,
-        Form::MiniOneRec,
+    pub const ALL: [ConstraintForm; 9] = [
+        ConstraintForm::Trie,
+        ConstraintForm::Static,
+        ConstraintForm::Llguidance,
+        ConstraintForm::Xgrammar,
+        ConstraintForm::Gbnf,
+        ConstraintForm::Regex,
+        ConstraintForm::Choices,
+        ConstraintForm::Xllm,
+        ConstraintForm::MiniOneRec,
     ];
 
     /// Name of its file.
     pub fn file(self) -> &'static str {
         match self {
-            Form::Trie => "ids.trie",
-            Form::Static => "static.safetensors",
-            Form::Llguidance => "ids.lark",
-            Form::Xgrammar => "ids.ebnf",
-            Form::Gbnf => "ids.gbnf",
-            Form::Regex => "ids.regex",
-            Form::Choices => "choices.json",
-            Form::Xllm => "xllm.bin",
-            Form::MiniOneRec => "info.txt",
+            ConstraintForm::Trie => "ids.trie",
+            ConstraintForm::Static => "static.safetensors",
+            ConstraintForm::Llguidance => "ids.lark",
+            ConstraintForm::Xgrammar => "ids.ebnf",
+            ConstraintForm::Gbnf => "ids.gbnf",
+            ConstraintForm::Regex => "ids.regex",
+            ConstraintForm::Choices => "choices.json",
+            ConstraintForm::Xllm => "xllm.bin",
+            ConstraintForm::MiniOneRec => "info.txt",
         }
     }
 
     /// Most items that it is written for; `docs/constrained-decoding.md` has the figures behind it.
     pub fn most_items(self) -> Option<usize> {
         match self {
-            Form::Llguidance => Some(20_000),
-            Form::Xgrammar => Some(50_000),
-            Form::Gbnf => Some(200_000),
-            Form::Regex => Some(10_000),
-            Form::Choices => Some(1_000_000),
-            Form::Trie | Form::Static | Form::Xllm | Form::MiniOneRec => None,
+            ConstraintForm::Llguidance => Some(20_000),
+            ConstraintForm::Xgrammar => Some(50_000),
+            ConstraintForm::Gbnf => Some(200_000),
+            ConstraintForm::Regex => Some(10_000),
+            ConstraintForm::Choices => Some(1_000_000),
+            ConstraintForm::Trie | ConstraintForm::Static | ConstraintForm::Xllm | ConstraintForm::MiniOneRec => None,
         }
     }
 
     fn needs_token_ids(self) -> bool {
-        matches!(self, Form::Static | Form::Xllm)
+        matches!(self, ConstraintForm::Static | ConstraintForm::Xllm)
     }
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for ConstraintForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Form::Trie => "trie",
-            Form::Static => "static",
-            Form::Llguidance => "llguidance",
-            Form::Xgrammar => "xgrammar",
-            Form::Gbnf => "gbnf",
-            Form::Regex => "regex",
-            Form::Choices => "choices",
-            Form::Xllm => "xllm",
-            Form::MiniOneRec => "minionerec",
+            ConstraintForm::Trie => "trie",
+            ConstraintForm::Static => "static",
+            ConstraintForm::Llguidance => "llguidance",
+            ConstraintForm::Xgrammar => "xgrammar",
+            ConstraintForm::Gbnf => "gbnf",
+            ConstraintForm::Regex => "regex",
+            ConstraintForm::Choices => "choices",
+            ConstraintForm::Xllm => "xllm",
+            ConstraintForm::MiniOneRec => "minionerec",
         })
     }
 }
 
-impl FromStr for Form {
+impl FromStr for ConstraintForm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Form::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
-            let names: Vec<String> = Form::ALL.iter().map(Form::to_string).collect();
+        ConstraintForm::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
+            let names: Vec<String> = ConstraintForm::ALL.iter().map(ConstraintForm::to_string).collect();
             Error::config("form", format!("one of {}", names.join(", ")), name, "choose among them")
         })
     }
@@ -148,7 +148,13 @@ impl Forms<'_> {
     /// # Errors
     /// [`Error::Config`] or [`Error::Data`] where a form cannot be written: it needs token ids or titles and there are
     /// none, or there are more items than it is good for. [`Error::Data`] for items with one ID. As [`AtomicDir`].
-    pub fn write(&self, target: &Path, forms: &[Form], overwrite: Overwrite, progress: &dyn Progress) -> Result<()> {
+    pub fn write(
+        &self,
+        target: &Path,
+        forms: &[ConstraintForm],
+        overwrite: Overwrite,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let all: Vec<u32>;
         let rows = match self.rows {
             Some(rows) => rows,
@@ -184,7 +190,7 @@ impl Forms<'_> {
     }
 
     /// Whether a form of so many items can be written.
-    fn check(&self, form: Form, items: usize) -> Result<()> {
+    fn check(&self, form: ConstraintForm, items: usize) -> Result<()> {
         if form.needs_token_ids() && self.tokens.is_none() {
             return Err(Error::config(
                 "vocabulary",
@@ -203,17 +209,17 @@ impl Forms<'_> {
             ));
         }
         match form {
-            Form::Xllm => items::check_xllm(self.table),
-            Form::MiniOneRec if self.titles.is_none() => {
+            ConstraintForm::Xllm => items::check_xllm(self.table),
+            ConstraintForm::MiniOneRec if self.titles.is_none() => {
                 let (expected, help) = ("titles for info.txt", "name --catalog and its column --title");
                 Err(Error::config("catalog", expected, "none", help))
             }
-            Form::MiniOneRec => items::check_minionerec(self.table),
+            ConstraintForm::MiniOneRec => items::check_minionerec(self.table),
             _ => Ok(()),
         }
     }
 
-    fn write_form(&self, form: Form, path: &Path, trie: &Trie, rows: &[u32]) -> Result<()> {
+    fn write_form(&self, form: ConstraintForm, path: &Path, trie: &Trie, rows: &[u32]) -> Result<()> {
         let (table, format) = (self.table, &self.table.metadata.token_format);
         let rows = rows.iter().map(|&row| row as usize);
         let grammar = |dialect: Dialect| {
@@ -224,23 +230,23 @@ impl Forms<'_> {
         // `check` saw to what a form needs.
         let tokens = || self.tokens.as_ref().ok_or_else(|| Error::config("vocabulary", "token ids", "none", "name it"));
         match form {
-            Form::Trie => trie.save(path, Overwrite::Refuse),
-            Form::Static => {
+            ConstraintForm::Trie => trie.save(path, Overwrite::Refuse),
+            ConstraintForm::Static => {
                 let tokens = tokens()?;
                 let logits = self.logits.unwrap_or(tokens.vocabulary_size as usize);
                 let first: Vec<u32> = (0..trie.levels()).map(|level| tokens.first_of_level(level)).collect();
                 Transitions::new(trie, &first, logits, self.dense_depth)?.save(path, Overwrite::Refuse)
             }
-            Form::Llguidance => grammar(Dialect::Lark),
-            Form::Xgrammar => grammar(Dialect::Ebnf),
-            Form::Gbnf => grammar(Dialect::Gbnf),
-            Form::Regex => write_with(path, |out| regex::write_regex(out, &Automaton::new(trie), format)),
-            Form::Choices => write_with(path, |out| regex::write_choices(out, table, rows)),
-            Form::Xllm => {
+            ConstraintForm::Llguidance => grammar(Dialect::Lark),
+            ConstraintForm::Xgrammar => grammar(Dialect::Ebnf),
+            ConstraintForm::Gbnf => grammar(Dialect::Gbnf),
+            ConstraintForm::Regex => write_with(path, |out| regex::write_regex(out, &Automaton::new(trie), format)),
+            ConstraintForm::Choices => write_with(path, |out| regex::write_choices(out, table, rows)),
+            ConstraintForm::Xllm => {
                 let tokens = tokens()?;
                 write_with(path, |out| items::write_xllm(out, table, tokens, rows))
             }
-            Form::MiniOneRec => {
+            ConstraintForm::MiniOneRec => {
                 write_with(path, |out| items::write_minionerec(out, table, self.titles.unwrap_or_default(), rows))
             }
         }

@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ranking::candidate;
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::output::{Form, Output};
+use crate::export::output::{ExportOutput, FileFormat};
 use crate::export::template::Task;
 
 pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/agents.toml");
@@ -83,27 +83,27 @@ struct Truth<'a> {
     item_ids: Vec<Value>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
-    let profiles = out.file("profiles.jsonl", Role::Test, Form::Lines)?;
-    let truth = out.file("truth.jsonl", Role::Test, Form::Lines)?;
-    let mut lengths: Vec<usize> = context.histories.users().map(|user| user.part(Part::Train).len()).collect();
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+    let profiles = out.file("profiles.jsonl", Role::Test, FileFormat::Lines)?;
+    let truth = out.file("truth.jsonl", Role::Test, FileFormat::Lines)?;
+    let mut lengths: Vec<usize> = context.histories.users().map(|user| user.part(SplitPart::Train).len()).collect();
     lengths.sort_unstable();
     let thirds = [1, 2].map(|third| lengths.get(third * lengths.len() / 3).copied().unwrap_or(0));
     for user in context.users() {
         // Whoever did nothing for training, or nothing that is held out, has no profile.
-        if user.part(Part::Train).is_empty() || user.part(Part::Test).is_empty() {
+        if user.part(SplitPart::Train).is_empty() || user.part(SplitPart::Test).is_empty() {
             out.skip("profiles");
             continue;
         }
         out.record(profiles, "profiles", &profile(context, &user, thirds))?;
-        let item_ids = context.item_ids(&user.rows[user.part(Part::Test)]);
+        let item_ids = context.item_ids(&user.rows[user.part(SplitPart::Test)]);
         out.record(truth, "truth", &Truth { user: user.id, item_ids })?;
     }
     Ok(())
 }
 
-fn profile<'a>(context: &Context<'a>, user: &User<'a>, thirds: [usize; 2]) -> Profile<'a> {
-    let places = user.part(Part::Train);
+fn profile<'a>(context: &Context<'a>, user: &UserHistory<'a>, thirds: [usize; 2]) -> Profile<'a> {
+    let places = user.part(SplitPart::Train);
     let rows = &user.rows[places.clone()];
     let level = match rows.len() {
         events if events < thirds[0] => "low",
@@ -145,13 +145,13 @@ fn taste<'a>(context: &Context<'a>, rows: &[u32]) -> Vec<Attribute<'a>> {
 }
 
 /// Pages of what the user did next among what the user never had.
-fn pages(context: &Context<'_>, user: &User<'_>, draw: &mut crate::export::draw::Draw) -> Vec<Page> {
+fn pages(context: &Context<'_>, user: &UserHistory<'_>, draw: &mut crate::export::draw::RecordRng) -> Vec<Page> {
     let all = context.settings.candidates;
-    let mut rows: Vec<u32> = user.rows[user.part(Part::Test)].to_vec();
+    let mut rows: Vec<u32> = user.rows[user.part(SplitPart::Test)].to_vec();
     rows.sort_unstable();
     rows.dedup();
     rows.truncate((all / 2).max(1));
-    let others = context.others(user, all - rows.len(), Part::Test, draw);
+    let others = context.others(user, all - rows.len(), SplitPart::Test, draw);
     rows.extend(others);
     rows.shuffle(draw);
     let mut pages = Vec::new();

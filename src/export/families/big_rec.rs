@@ -4,11 +4,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::behaviour::Part;
+use crate::behaviour::SplitPart;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::output::{Form, Output};
+use crate::export::output::{ExportOutput, FileFormat};
 use crate::export::template::Task;
 
 pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/bigrec.toml");
@@ -19,7 +19,7 @@ pub(in crate::export) const TASKS: &[Task] = &[Task { name: RECOMMEND, given: &[
 
 /// An item that a title can be grounded to.
 #[derive(Serialize)]
-struct Item {
+struct BigRecItem {
     item_id: Value,
     title: String,
     semantic_id: String,
@@ -27,10 +27,10 @@ struct Item {
     popularity: u32,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let mut files = Vec::new();
-    for part in Part::ALL {
-        files.push(out.file(format!("{part}.json"), part.into(), Form::Array)?);
+    for part in SplitPart::ALL {
+        files.push(out.file(format!("{part}.json"), part.into(), FileFormat::Array)?);
     }
     let (settings, rated) = (context.settings, context.histories.rated);
     context.each_target(|user, part, at| {
@@ -46,9 +46,9 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
         }
         examples.iter().try_for_each(|example| out.record(files[part as usize], RECOMMEND, example))
     })?;
-    let file = out.file("items.jsonl", Role::Items, Form::Lines)?;
+    let file = out.file("items.jsonl", Role::Items, FileFormat::Lines)?;
     for row in context.rows() {
-        let item = Item {
+        let item = BigRecItem {
             item_id: context.item_id(row),
             title: context.title(row),
             semantic_id: context.id(row),

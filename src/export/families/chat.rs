@@ -9,7 +9,7 @@ use super::tasks;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::output::{FileId, Form, Output};
+use crate::export::output::{ExportOutput, FileFormat, FileId};
 use crate::export::template::Example;
 
 /// A message of a chat.
@@ -27,7 +27,7 @@ pub(in crate::export) struct Messages<'a> {
 
 /// A prompt and its answer apart: TRL then learns the answer alone.
 #[derive(Debug, Clone, Serialize)]
-struct Completion<'a> {
+struct PromptCompletion<'a> {
     prompt: Vec<Message<'a>>,
     completion: Vec<Message<'a>>,
 }
@@ -48,11 +48,11 @@ pub(in crate::export) fn prompt(example: &Example) -> Vec<Message<'_>> {
 }
 
 /// The files of the three parts; searches to be tested on go to the last.
-fn files(out: &mut Output, name: &dyn Fn(Role) -> String) -> Result<impl Fn(Role) -> FileId + use<>> {
+fn files(out: &mut ExportOutput, name: &dyn Fn(Role) -> String) -> Result<impl Fn(Role) -> FileId + use<>> {
     let roles = [Role::Train, Role::Valid, Role::Test];
     let mut files = Vec::new();
     for role in roles {
-        files.push(out.file(name(role), role, Form::Lines)?);
+        files.push(out.file(name(role), role, FileFormat::Lines)?);
     }
     let [train, valid, test] = [files[0], files[1], files[2]];
     Ok(move |role| match role {
@@ -63,12 +63,12 @@ fn files(out: &mut Output, name: &dyn Fn(Role) -> String) -> Result<impl Fn(Role
 }
 
 /// LLaMA-Factory: chats in its `sharegpt` format with OpenAI's tags, and the `dataset_info.json` that names them.
-pub(in crate::export) fn write_llama_factory(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write_llama_factory(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let data_set = context.settings.name.clone();
     let name = |role: Role| format!("{data_set}_{role}.jsonl");
     let file = files(out, &name)?;
     tasks::each(context, out, &mut |out, task, role, example| out.record(file(role), task, &Messages::from(&example)))?;
-    let info = out.file("dataset_info.json", Role::Layout, Form::Object)?;
+    let info = out.file("dataset_info.json", Role::Layout, FileFormat::Object)?;
     for role in [Role::Train, Role::Valid, Role::Test] {
         let described = described(&name(role));
         out.entry(info, "dataset_info.json", &format!("{data_set}_{role}"), &described)?;
@@ -92,11 +92,11 @@ fn described(file: &str) -> Value {
 }
 
 /// TRL: conversational prompts with completions.
-pub(in crate::export) fn write_trl(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write_trl(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let file = files(out, &|role| format!("{role}.jsonl"))?;
     tasks::each(context, out, &mut |out, task, role, example| {
         let mut prompt = Messages::from(&example).messages;
         let completion = prompt.split_off(prompt.len() - 1);
-        out.record(file(role), task, &Completion { prompt, completion })
+        out.record(file(role), task, &PromptCompletion { prompt, completion })
     })
 }

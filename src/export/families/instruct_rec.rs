@@ -12,12 +12,12 @@
 
 use serde::Serialize;
 
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::error::{Error, Result};
 use crate::export::context::Context;
-use crate::export::draw::Draw;
-use crate::export::output::{ByTask, Form, Output};
+use crate::export::draw::RecordRng;
+use crate::export::output::{ByTask, ExportOutput, FileFormat};
 use crate::export::template::Task;
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -60,7 +60,7 @@ const KINDS: [(&str, &[&str], &[&str]); 3] = [
 
 /// A record: T5 reads `inputs` and writes `targets`.
 #[derive(Serialize)]
-struct Record {
+struct InstructRecRecord {
     inputs: String,
     targets: String,
     kind: &'static str,
@@ -69,12 +69,12 @@ struct Record {
     form: &'static str,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     if context.token_texts(0).iter().any(|token| token.starts_with(SENTINEL)) {
         let help = "give the items another --token-format: T5 takes these tokens for blanks";
         return Err(Error::mismatch("tokens of the semantic IDs", "none of T5's sentinels", SENTINEL, help));
     }
-    let mut files = ByTask::new("", ".jsonl", Form::Lines);
+    let mut files = ByTask::new("", ".jsonl", FileFormat::Lines);
     context.each_target(|user, part, at| {
         for (kind, preferences, intentions) in KINDS {
             let mut draw = context.draw(kind, user, at);
@@ -95,11 +95,11 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
 /// A record of a kind, with its preference, intention and form drawn; none where the item has too few words for it.
 fn record(
     context: &Context<'_>,
-    user: &User<'_>,
-    (part, at): (Part, usize),
+    user: &UserHistory<'_>,
+    (part, at): (SplitPart, usize),
     (kind, preferences, intentions): (&'static str, &[&'static str], &[&'static str]),
-    draw: &mut Draw,
-) -> Option<Record> {
+    draw: &mut RecordRng,
+) -> Option<InstructRecRecord> {
     let preference = preferences[draw.gen_range(0..preferences.len())];
     let intention = intentions[draw.gen_range(0..intentions.len())];
     let form = [POINTWISE, PAIRWISE, MATCHING, BLANK, RERANKING][draw.gen_range(0..5)];
@@ -153,7 +153,7 @@ fn record(
         _ => example.output.clone(),
     };
     let name = |task: &'static str| task.split_once('-').map_or("none", |(_, name)| name);
-    Some(Record {
+    Some(InstructRecRecord {
         inputs: example.prompt(),
         targets,
         kind,

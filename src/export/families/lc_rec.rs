@@ -9,12 +9,12 @@ use super::tasks;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::output::{ByTask, FileId, Form, Output};
+use crate::export::output::{ByTask, ExportOutput, FileFormat, FileId};
 use crate::export::users::{Taste, taste};
 
 /// An item as `NAME.item.json` has it.
 #[derive(Serialize)]
-struct Item {
+struct LcRecItem {
     title: String,
     description: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -23,21 +23,21 @@ struct Item {
 
 /// A search as `NAME.user.json` has it.
 #[derive(Serialize)]
-struct Intention {
+struct LcRecIntention {
     item: Value,
     inters: Vec<Value>,
     querys: Vec<String>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     write_items(context, out)?;
-    let file = out.file(format!("{}.inter.json", context.settings.name), Role::Layout, Form::Object)?;
+    let file = out.file(format!("{}.inter.json", context.settings.name), Role::Layout, FileFormat::Object)?;
     for user in context.histories.users() {
         out.entry(file, "inter.json", user.id, &context.item_ids(user.rows))?;
     }
     write_users(context, out)?;
-    let mut alpaca = ByTask::new("instructions/", ".json", Form::Array);
-    let mut chat = ByTask::new("instructions/", ".chat.jsonl", Form::Lines);
+    let mut alpaca = ByTask::new("instructions/", ".json", FileFormat::Array);
+    let mut chat = ByTask::new("instructions/", ".chat.jsonl", FileFormat::Lines);
     tasks::each(context, out, &mut |out, task, role, example| {
         let file = alpaca.file(out, task, role)?;
         out.record(file, task, &example)?;
@@ -47,14 +47,14 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
 }
 
 /// `NAME.index.json` and `NAME.item.json`, which MiniOneRec reads too.
-pub(in crate::export) fn write_items(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write_items(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let name = &context.settings.name;
-    let index = out.file(format!("{name}.index.json"), Role::Items, Form::Object)?;
-    let items = out.file(format!("{name}.item.json"), Role::Items, Form::Object)?;
+    let index = out.file(format!("{name}.index.json"), Role::Items, FileFormat::Object)?;
+    let items = out.file(format!("{name}.item.json"), Role::Items, FileFormat::Object)?;
     for row in context.rows() {
         let id = context.table.item_ids.text(row);
         out.entry(index, "index.json", &id, &context.token_texts(row))?;
-        let item = Item {
+        let item = LcRecItem {
             title: context.title(row),
             description: context.texts.description(row).to_owned(),
             categories: context.texts.attributes(row).join(","),
@@ -65,10 +65,10 @@ pub(in crate::export) fn write_items(context: &Context<'_>, out: &mut Output) ->
 }
 
 /// `NAME.user.json`. Its parts follow one another, so users are walked over three times.
-fn write_users(context: &Context<'_>, out: &mut Output) -> Result<()> {
-    let file = out.file(format!("{}.user.json", context.settings.name), Role::Layout, Form::Text)?;
+fn write_users(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+    let file = out.file(format!("{}.user.json", context.settings.name), Role::Layout, FileFormat::Text)?;
     let item = |at: usize, rows: &[u32]| context.item_id(rows[at] as usize);
-    let intention = |rows: &[u32], search: &crate::export::users::Search| Intention {
+    let intention = |rows: &[u32], search: &crate::export::users::UserSearch| LcRecIntention {
         item: item(search.at, rows),
         inters: context.item_ids(&rows[..search.at]),
         querys: search.queries.clone(),
@@ -84,7 +84,7 @@ fn write_users(context: &Context<'_>, out: &mut Output) -> Result<()> {
 
 fn entries(
     context: &Context<'_>,
-    out: &mut Output,
+    out: &mut ExportOutput,
     file: FileId,
     value: impl Fn(&Taste, &[u32]) -> serde_json::Result<Value>,
 ) -> Result<()> {

@@ -1,11 +1,11 @@
 //! MiniOneRec (arXiv 2510.24431): the tables and lists that its `sft.py`, `rl.py` and `evaluate.py` read.
 
 use super::lc_rec;
-use crate::behaviour::Part;
+use crate::behaviour::SplitPart;
 use crate::error::{Error, Result};
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::output::{Form, Output};
+use crate::export::output::{ExportOutput, FileFormat};
 
 /// Tokens of an ID that its tasks of titles look at.
 const TOKENS: usize = 3;
@@ -13,7 +13,7 @@ const TOKENS: usize = 3;
 const COLUMNS: [&str; 7] =
     ["user_id", "history_item_title", "item_title", "history_item_id", "item_id", "history_item_sid", "item_sid"];
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let (name, levels) = (&context.settings.name, context.table.codes.ncols());
     if levels > TOKENS {
         context.progress.warn(&format!(
@@ -22,7 +22,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
         ));
     }
     lc_rec::write_items(context, out)?;
-    let file = out.file(format!("info/{name}.txt"), Role::Items, Form::Text)?;
+    let file = out.file(format!("info/{name}.txt"), Role::Items, FileFormat::Text)?;
     for row in context.rows() {
         let id = context.table.item_ids.text(row);
         if id.contains(['\t', '\n', '\r']) {
@@ -37,8 +37,8 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
         out.line(file, "info.txt", &format!("{}\t{}\t{id}", context.id(row), context.title(row)))?;
     }
     let mut files = Vec::new();
-    for part in Part::ALL {
-        let file = out.file(format!("{part}/{name}.csv"), part.into(), Form::Text)?;
+    for part in SplitPart::ALL {
+        let file = out.file(format!("{part}/{name}.csv"), part.into(), FileFormat::Text)?;
         out.line_again(file, &COLUMNS.join(","))?;
         files.push(file);
     }

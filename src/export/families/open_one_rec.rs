@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::behaviour::Part;
+use crate::behaviour::SplitPart;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
 use crate::export::draw::mixed;
-use crate::export::output::{FileId, Output};
-use crate::export::parquet::Columns;
+use crate::export::output::{ExportOutput, FileId};
+use crate::export::parquet::ParquetColumns;
 use crate::export::template::{Example, Task};
 
 pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/openonerec.toml");
@@ -22,8 +22,8 @@ pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: UNDERSTAND, given: &["item"], answer: &["title", "description", "attributes"] },
 ];
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
-    let columns = || Columns::new(&["source", "uuid", "messages", "metadata"], &[]);
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+    let columns = || ParquetColumns::new(&["source", "uuid", "messages", "metadata"], &[]);
     let file = out.table(format!("{UNDERSTAND}/train.parquet"), Role::Items, columns())?;
     for row in context.rows() {
         let (id, title, attributes) = (context.id(row), context.title(row), context.texts.attributes(row).join(", "));
@@ -34,7 +34,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
         write_rows(context, out, (file, UNDERSTAND), &examples, row as u64, &metadata)?;
     }
     let mut files = Vec::new();
-    for part in Part::ALL {
+    for part in SplitPart::ALL {
         files.push(out.table(format!("{NEXT}/{part}.parquet"), part.into(), columns())?);
     }
     context.each_target(|user, part, at| {
@@ -48,7 +48,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
 
 fn write_rows(
     context: &Context<'_>,
-    out: &mut Output,
+    out: &mut ExportOutput,
     (file, task): (FileId, &'static str),
     examples: &[Example],
     number: u64,
@@ -67,7 +67,7 @@ fn write_rows(
         messages.push(message("assistant", &example.output));
         let (messages, metadata) = (Value::from(messages).to_string(), metadata.to_string());
         let uuid = uuid(context.settings.seed, task, number << 8 ^ at as u64);
-        let add = |columns: &mut Columns| columns.push(&["catalex", &uuid, &messages, &metadata], &[]);
+        let add = |columns: &mut ParquetColumns| columns.push(&["catalex", &uuid, &messages, &metadata], &[]);
         out.row(
             file,
             task,

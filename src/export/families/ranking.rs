@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::chat::{Message, prompt};
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::draw::Draw;
-use crate::export::output::{FileId, Form, Output};
+use crate::export::draw::RecordRng;
+use crate::export::output::{ExportOutput, FileFormat, FileId};
 use crate::export::template::{Example, Task};
 
 pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/ranking.toml");
@@ -32,7 +32,7 @@ pub(in crate::export) const TASKS: &[Task] = &[
 
 /// A prompt with what is needed to read its answer.
 #[derive(Serialize)]
-struct Record<'a> {
+struct RankingPrompt<'a> {
     id: String,
     task: &'static str,
     user: &'a str,
@@ -45,20 +45,26 @@ struct Record<'a> {
     label: Option<bool>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let mut files = Vec::new();
     for task in [POINTWISE, PAIRWISE, LISTWISE, PROFILE] {
-        files.push(out.file(format!("{task}.jsonl"), Role::Test, Form::Lines)?);
+        files.push(out.file(format!("{task}.jsonl"), Role::Test, FileFormat::Lines)?);
     }
     for user in context.users() {
-        for at in user.targets(Part::Test) {
+        for at in user.targets(SplitPart::Test) {
             prompts(context, out, &files, &user, at)?;
         }
     }
     Ok(())
 }
 
-fn prompts(context: &Context<'_>, out: &mut Output, files: &[FileId], user: &User<'_>, at: usize) -> Result<()> {
+fn prompts(
+    context: &Context<'_>,
+    out: &mut ExportOutput,
+    files: &[FileId],
+    user: &UserHistory<'_>,
+    at: usize,
+) -> Result<()> {
     let rows = context.history(user, at);
     let attributes = context.frequent_attributes(rows, 5).join(", ");
     let history = numbered(rows.iter().map(|&row| context.item(row as usize)));
@@ -106,14 +112,14 @@ fn record<'a>(
     example: &'a Example,
     candidates: &'a [Candidate],
     target: Option<usize>,
-) -> Record<'a> {
+) -> RankingPrompt<'a> {
     let label = (task == POINTWISE).then_some(target.is_some());
-    Record { id, task, user, messages: prompt(example), candidates, target, label }
+    RankingPrompt { id, task, user, messages: prompt(example), candidates, target, label }
 }
 
 /// The item that came next among others, in an order drawn.
-fn candidates(context: &Context<'_>, user: &User<'_>, at: usize, n: usize, draw: &mut Draw) -> Vec<u32> {
-    let mut rows = context.others(user, n - 1, Part::Test, draw);
+fn candidates(context: &Context<'_>, user: &UserHistory<'_>, at: usize, n: usize, draw: &mut RecordRng) -> Vec<u32> {
+    let mut rows = context.others(user, n - 1, SplitPart::Test, draw);
     rows.push(user.rows[at]);
     rows.shuffle(draw);
     rows

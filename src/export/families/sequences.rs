@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use crate::behaviour::Part;
+use crate::behaviour::SplitPart;
 use crate::error::Result;
 use crate::export::context::Context;
-use crate::export::output::Output;
-use crate::export::parquet::Columns;
+use crate::export::output::ExportOutput;
+use crate::export::parquet::ParquetColumns;
 use crate::vocabulary::TokenIds;
 
 const SEQUENCE: &str = "sequence";
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let sizes = &context.table.metadata.codebook_sizes;
     let from_zero = TokenIds { first_id: 0, codebook_sizes: sizes.clone(), begin: None, end: None, vocabulary_size: 0 };
     let ids = context.tokens.unwrap_or(&from_zero);
@@ -25,14 +25,14 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
         rows.iter().flat_map(of_row).map(|id| id as i32).collect()
     };
     let mut files = Vec::new();
-    for part in Part::ALL {
-        let columns = Columns::new(&["user_id", "item_id"], &["input_ids", "labels"]);
+    for part in SplitPart::ALL {
+        let columns = ParquetColumns::new(&["user_id", "item_id"], &["input_ids", "labels"]);
         files.push(out.table(format!("{part}.parquet"), part.into(), columns)?);
     }
     context.each_target(|user, part, at| {
         let (input, labels) = (tokens(context.history(user, at)), tokens(&user.rows[at..=at]));
         let item = context.table.item_ids.text(user.rows[at] as usize);
-        let add = |columns: &mut Columns| columns.push(&[user.id, &item], &[&input, &labels]);
+        let add = |columns: &mut ParquetColumns| columns.push(&[user.id, &item], &[&input, &labels]);
         out.row(
             files[part as usize],
             SEQUENCE,

@@ -3,13 +3,13 @@
 
 use std::collections::BinaryHeap;
 
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
 use crate::export::draw::{mixed, place};
-use crate::export::output::{Form, Output};
+use crate::export::output::{ExportOutput, FileFormat};
 use crate::export::template::{Example, Task};
 
 pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/tallrec.toml");
@@ -30,10 +30,10 @@ struct Sample {
     kept: BinaryHeap<(u64, String)>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let mut files = Vec::new();
-    for part in Part::ALL {
-        files.push(out.file(format!("{part}.json"), part.into(), Form::Array)?);
+    for part in SplitPart::ALL {
+        files.push(out.file(format!("{part}.json"), part.into(), FileFormat::Array)?);
     }
     let sizes = &context.settings.few_shot;
     let mut sample = Sample { most: sizes.iter().copied().max().unwrap_or(0), kept: BinaryHeap::new() };
@@ -44,7 +44,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
                 continue;
             };
             out.record(files[part as usize], task, &example)?;
-            if part == Part::Train {
+            if part == SplitPart::Train {
                 sample.add(mixed(context.settings.seed, "few-shot", place(user, at) << 8 ^ number as u64), &example);
             }
         }
@@ -52,7 +52,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
     })?;
     let sampled: Vec<(u64, String)> = sample.kept.into_sorted_vec();
     for size in sizes {
-        let file = out.file(format!("train.{size}.json"), Role::Train, Form::Array)?;
+        let file = out.file(format!("train.{size}.json"), Role::Train, FileFormat::Array)?;
         for (_, record) in sampled.iter().take(*size) {
             let record: Box<serde_json::value::RawValue> =
                 serde_json::value::RawValue::from_string(record.clone()).unwrap_or_default();
@@ -63,7 +63,12 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
 }
 
 /// The records of an event: one, or, where events are all likes, one more of an item that the user never had.
-fn records(context: &Context<'_>, user: &User<'_>, part: Part, at: usize) -> Vec<(&'static str, Option<Example>)> {
+fn records(
+    context: &Context<'_>,
+    user: &UserHistory<'_>,
+    part: SplitPart,
+    at: usize,
+) -> Vec<(&'static str, Option<Example>)> {
     let settings = context.settings;
     let likes = |at: usize| settings.implicit || user.ratings[at] > settings.rating_threshold;
     let rows = |liked: bool| -> Vec<u32> {

@@ -1,10 +1,10 @@
 //! LC-Rec's six tasks (arXiv 2311.09049), under the names of its code.
 
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::error::Result;
 use crate::export::context::Context;
-use crate::export::output::Output;
+use crate::export::output::ExportOutput;
 use crate::export::template::{Example, Task};
 use crate::export::users::taste;
 use crate::export::{Role, Show};
@@ -36,10 +36,10 @@ pub(in crate::export) const TASKS: &[Task] = &[
 ];
 
 /// Takes an example of a task, and says which part it belongs to.
-type Take<'a> = &'a mut dyn FnMut(&mut Output, &'static str, Role, Example) -> Result<()>;
+type ExampleSink<'a> = &'a mut dyn FnMut(&mut ExportOutput, &'static str, Role, Example) -> Result<()>;
 
 /// Makes every example of the six tasks: those of items, then user by user.
-pub(in crate::export) fn each(context: &Context<'_>, out: &mut Output, take: Take<'_>) -> Result<()> {
+pub(in crate::export) fn each(context: &Context<'_>, out: &mut ExportOutput, take: ExampleSink<'_>) -> Result<()> {
     for row in context.rows() {
         let (id, title, attributes) = (context.id(row), context.title(row), context.texts.attributes(row).join(", "));
         let description = context.texts.description(row);
@@ -50,7 +50,7 @@ pub(in crate::export) fn each(context: &Context<'_>, out: &mut Output, take: Tak
         }
     }
     for user in context.users() {
-        for part in Part::ALL {
+        for part in SplitPart::ALL {
             for at in user.targets(part) {
                 events(context, out, &user, part, at, take)?;
             }
@@ -62,11 +62,11 @@ pub(in crate::export) fn each(context: &Context<'_>, out: &mut Output, take: Tak
 
 fn events(
     context: &Context<'_>,
-    out: &mut Output,
-    user: &User<'_>,
-    part: Part,
+    out: &mut ExportOutput,
+    user: &UserHistory<'_>,
+    part: SplitPart,
     at: usize,
-    take: Take<'_>,
+    take: ExampleSink<'_>,
 ) -> Result<()> {
     let row = user.rows[at] as usize;
     let rows = context.history(user, at);
@@ -86,7 +86,12 @@ fn events(
     Ok(())
 }
 
-fn searches(context: &Context<'_>, out: &mut Output, user: &User<'_>, take: Take<'_>) -> Result<()> {
+fn searches(
+    context: &Context<'_>,
+    out: &mut ExportOutput,
+    user: &UserHistory<'_>,
+    take: ExampleSink<'_>,
+) -> Result<()> {
     let Some(taste) = taste(context, user)? else {
         out.skip(SEARCH);
         out.skip(PREFERENCE);
@@ -94,7 +99,7 @@ fn searches(context: &Context<'_>, out: &mut Output, user: &User<'_>, take: Take
     };
     for (role, search) in [(Role::Train, &taste.train), (Role::Test, &taste.test)] {
         let mut draw = context.draw(SEARCH, user, search.at);
-        let pick = |texts: &[String], draw: &mut crate::export::draw::Draw| {
+        let pick = |texts: &[String], draw: &mut crate::export::draw::RecordRng| {
             texts[rand::Rng::gen_range(draw, 0..texts.len())].clone()
         };
         let (query, preference) = (pick(&search.queries, &mut draw), pick(&taste.preferences, &mut draw));
@@ -113,7 +118,13 @@ fn searches(context: &Context<'_>, out: &mut Output, user: &User<'_>, take: Take
     Ok(())
 }
 
-fn hand_on(out: &mut Output, task: &'static str, role: Role, examples: Vec<Example>, take: Take<'_>) -> Result<()> {
+fn hand_on(
+    out: &mut ExportOutput,
+    task: &'static str,
+    role: Role,
+    examples: Vec<Example>,
+    take: ExampleSink<'_>,
+) -> Result<()> {
     if examples.is_empty() {
         out.skip(task);
     }

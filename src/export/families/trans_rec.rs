@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::artifact::Overwrite;
-use crate::behaviour::Part;
-use crate::behaviour::User;
+use crate::behaviour::SplitPart;
+use crate::behaviour::UserHistory;
 use crate::constraint::{Document, FmIndex};
 use crate::error::Result;
 use crate::export::context::Context;
-use crate::export::draw::Draw;
-use crate::export::output::{FileId, Form, Output};
+use crate::export::draw::RecordRng;
+use crate::export::output::{ExportOutput, FileFormat, FileId};
 use crate::export::template::Task;
 use crate::export::{Role, Show};
 use crate::vocabulary::{FacetTokenizer, trans_rec};
@@ -47,8 +47,8 @@ struct Identifier {
     facets: [String; 4],
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Result<()> {
-    let documents = out.file("documents.jsonl", Role::Items, Form::Lines)?;
+pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+    let documents = out.file("documents.jsonl", Role::Items, FileFormat::Lines)?;
     for row in context.rows() {
         let identifier = Identifier {
             item_id: context.item_id(row),
@@ -60,8 +60,8 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut Output) -> Resul
     }
     write_index(context, out)?;
     let mut files = Vec::new();
-    for part in Part::ALL {
-        let mut side = |side: &str| out.file(format!("{part}.{side}"), part.into(), Form::Text);
+    for part in SplitPart::ALL {
+        let mut side = |side: &str| out.file(format!("{part}.{side}"), part.into(), FileFormat::Text);
         files.push((side("source")?, side("target")?));
     }
     context.each_target(|user, part, at| pairs(context, out, files[part as usize], user, at))
@@ -75,7 +75,7 @@ fn facets(context: &Context<'_>, row: usize) -> [String; 4] {
 }
 
 /// The FM-index of all documents, in the tokens of the language model.
-fn write_index(context: &Context<'_>, out: &mut Output) -> Result<()> {
+fn write_index(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let Some(folder) = &context.settings.tokenizer else { return Ok(()) };
     let tokenizer = FacetTokenizer::load(folder)?;
     let Some(path) = out.folder().map(|folder| folder.join("items.fm")) else { return Ok(()) };
@@ -94,7 +94,13 @@ fn write_index(context: &Context<'_>, out: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn pairs(context: &Context<'_>, out: &mut Output, files: (FileId, FileId), user: &User<'_>, at: usize) -> Result<()> {
+fn pairs(
+    context: &Context<'_>,
+    out: &mut ExportOutput,
+    files: (FileId, FileId),
+    user: &UserHistory<'_>,
+    at: usize,
+) -> Result<()> {
     let (rows, row) = (context.history(user, at), user.rows[at] as usize);
     for task in [NUMBER, TITLE, ATTRIBUTE, SEMANTIC_ID] {
         let mut draw = context.draw(task, user, at);
@@ -123,7 +129,7 @@ fn pairs(context: &Context<'_>, out: &mut Output, files: (FileId, FileId), user:
 }
 
 /// A history in the words of a facet.
-fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut Draw) -> String {
+fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut RecordRng) -> String {
     let words: Vec<String> = match task {
         NUMBER => rows.iter().map(u32::to_string).collect(),
         TITLE => return context.list_as(rows, Show::Titles),
@@ -140,7 +146,7 @@ fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut Draw) -> 
 }
 
 /// A piece of a title, from a word drawn.
-fn piece(title: &str, draw: &mut Draw) -> String {
+fn piece(title: &str, draw: &mut RecordRng) -> String {
     let words: Vec<&str> = title.split_whitespace().collect();
     let from = draw.gen_range(0..words.len().max(1));
     words.iter().skip(from).take(TITLE_WORDS).copied().collect::<Vec<_>>().join(" ")

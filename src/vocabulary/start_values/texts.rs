@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use tokenizers::Tokenizer;
 
-use super::matrix::Matrix;
+use super::matrix::EmbeddingMatrix;
 use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -84,7 +84,7 @@ impl ItemTokens {
     }
 
     /// Adds an item's weighted mean row to `sum`, times `sign`.
-    pub(super) fn add_vector(&self, row: usize, matrix: &Matrix, sum: &mut [f64]) {
+    pub(super) fn add_vector(&self, row: usize, matrix: &EmbeddingMatrix, sum: &mut [f64]) {
         let weight = |id: &u32| self.weights.get(id).copied().unwrap_or(1.0);
         let total: f32 = self.ids[row].iter().map(weight).sum();
         for id in &self.ids[row] {
