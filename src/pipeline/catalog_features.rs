@@ -196,7 +196,7 @@ fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
 
 impl FeaturesMade {
     #[cfg(feature = "encoders")]
-    fn of(written: crate::encoder::Written) -> Result<Self> {
+    fn of(written: crate::encoder::EncodedCatalog) -> Result<Self> {
         let bad = &written.bad_images;
         let lines: Vec<String> = bad
             .iter()

@@ -1,15 +1,14 @@
 //! From a token table and interactions to the files of a family of LLM recommenders.
 
-use std::path::Path;
-
 use super::sources;
-use super::spec::{ExportSettings, ExportSpec};
+use super::spec::{ExportOptions, ExportSpec};
 use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::behaviour::{Histories, HistorySplit};
 use crate::export::{
-    Export, Exported, Family, Histories, ItemColumns, ItemTexts, Settings, Show, Split, UserTexts, shipped_templates,
+    Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts, shipped_templates,
 };
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -84,10 +83,10 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
 }
 
 /// The export's configuration: the family's defaults where a setting is not given.
-fn resolved(spec: &ExportSpec, family: Family) -> Result<Settings> {
-    let (default, given) = (Settings::new(family), &spec.settings);
+fn resolved(spec: &ExportSpec, family: Family) -> Result<ExportSettings> {
+    let (default, given) = (ExportSettings::new(family), &spec.settings);
     let from_out = spec.output.out.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(Settings {
+    Ok(ExportSettings {
         family,
         name: given.name.clone().or(from_out).unwrap_or(default.name),
         split: split(given)?,
@@ -107,21 +106,21 @@ fn resolved(spec: &ExportSpec, family: Family) -> Result<Settings> {
     })
 }
 
-fn split(given: &ExportSettings) -> Result<Split> {
+fn split(given: &ExportOptions) -> Result<HistorySplit> {
     match given.split.as_deref().unwrap_or("leave-one-out").parse()? {
-        Split::Time { valid, test } => {
-            Ok(Split::Time { valid: given.valid_share.unwrap_or(valid), test: given.test_share.unwrap_or(test) })
+        HistorySplit::Time { valid, test } => {
+            Ok(HistorySplit::Time { valid: given.valid_share.unwrap_or(valid), test: given.test_share.unwrap_or(test) })
         }
         split if given.valid_share.or(given.test_share).is_none() => Ok(split),
-        split => {
+        _ => {
             let help = "pass --split time, or leave the shares out";
-            Err(Error::config("split", "time, where shares are given", split, help))
+            Err(Error::config("split", "time, where shares are given", "leave-one-out", help))
         }
     }
 }
 
 /// The texts of the items; empty ones without a catalog.
-fn texts(spec: &ExportSpec, table: &TokenTable, settings: &Settings) -> Result<ItemTexts> {
+fn texts(spec: &ExportSpec, table: &TokenTable, settings: &ExportSettings) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
         if settings.family.needs_titles(settings.show) {
             let help = "name the catalog that the items come from, and with --title its column of titles";
@@ -161,9 +160,4 @@ fn title_column(catalog: &CatalogSpec) -> Result<Vec<String>> {
     }
     let help = "name the column with --title";
     Err(Error::config("title", format!("a column {}", TITLE_NAMES.join(", ")), "none of them", help))
-}
-
-/// The name of the data set in files, and where the export is described.
-pub fn export_description(out: &Path) -> std::path::PathBuf {
-    out.join(crate::export::EXPORT_FILE)
 }
