@@ -6,9 +6,7 @@ use anyhow::Result;
 use catalex::behaviour::{Histories, HistorySplit};
 use catalex::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use catalex::error::Error;
-use catalex::export::{
-    EXPORT_FILE, Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts, shipped_templates,
-};
+use catalex::export::{EXPORT_FILE, Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
 use catalex::index::{Index, VOCABULARY};
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenTable;
@@ -157,7 +155,7 @@ struct PromptFlags {
 pub(super) fn run(args: ExportArgs, progress: &dyn Progress) -> Result<()> {
     let family: Family = args.family.parse()?;
     if args.show_templates {
-        return super::print(shipped_templates(family));
+        return super::print(family.shipped_templates());
     }
     let tokens = needed("TOKENS", &args.tokens, "a token table or an index, as the first argument")?;
     let interactions = needed("interactions", &args.interactions.interactions, "a file of what users did")?;
@@ -184,10 +182,11 @@ pub(super) fn run(args: ExportArgs, progress: &dyn Progress) -> Result<()> {
     })?;
     let histories = Histories::new(&read, &table.item_ids, settings.split, settings.min_interactions)?;
     drop(read);
-    let texts = args.texts(&table, &settings)?;
+    let texts = args.texts(&table, family, settings.show)?;
     let users = args.prompts.users.as_deref().map(UserTexts::read).transpose()?;
     let ids = token_ids(tokens, &args.prompts.vocabulary, &table, family)?;
     let export = Export {
+        family,
         table: &table,
         texts: &texts,
         histories: &histories,
@@ -208,10 +207,9 @@ fn needed<'a, T>(key: &str, given: &'a Option<T>, expected: &str) -> Result<&'a 
 
 impl ExportArgs {
     fn settings(&self, family: Family) -> Result<ExportSettings> {
-        let (default, prompts, flags) = (ExportSettings::new(family), &self.prompts, &self.interactions);
+        let (default, prompts, flags) = (family.default_settings(), &self.prompts, &self.interactions);
         let from_out = self.out.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         Ok(ExportSettings {
-            family,
             name: prompts.name.clone().or(from_out).unwrap_or(default.name),
             split: flags.split()?,
             min_interactions: flags.min_interactions,
@@ -231,11 +229,11 @@ impl ExportArgs {
     }
 
     /// What the catalog says of the items; without one, nothing.
-    fn texts(&self, table: &TokenTable, settings: &ExportSettings) -> Result<ItemTexts> {
+    fn texts(&self, table: &TokenTable, family: Family, show: Option<Show>) -> Result<ItemTexts> {
         let Some(path) = &self.catalog else {
-            if settings.family.needs_titles(settings.show) {
+            if family.needs_titles(show) {
                 let help = "name the catalog that the items come from, and with --title its column of titles";
-                let expected = format!("a catalog: {} shows titles", settings.family);
+                let expected = format!("a catalog: {} shows titles", family);
                 return Err(Error::config("catalog", expected, "none", help).into());
             }
             return Ok(ItemTexts::none(table.item_ids.len()));
