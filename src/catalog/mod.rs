@@ -14,6 +14,7 @@ mod join;
 mod jsonl;
 mod open;
 mod reader;
+mod spool;
 mod template;
 mod texts;
 
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub use interactions::{Event, InteractionSpec, Interactions};
 pub use join::{CatalogJoin, MissingItems};
 pub use reader::CatalogReader;
+pub use spool::{CatalogSpool, check_unique};
 pub use template::Template;
 pub use texts::TextSpec;
 
