@@ -45,7 +45,7 @@ pub(super) struct BuildArgs {
 pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::Error;
     use catalex::artifact::Overwrite;
-    use catalex::features::Features;
+    use catalex::features::{FeatureSource, Features};
     use catalex::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
     use catalex::quality::{Figures, Map, Report};
     use catalex::semantic_id::TokenTable;
@@ -104,7 +104,8 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     let folder = writer.path(VOCABULARY);
     costs.of("vocabulary", || vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress))?;
 
-    let figures = costs.of("measure", || Figures::of_table(&table, Some((model, &features)), progress))?;
+    let figures =
+        costs.of("measure", || Figures::of_table(&table, Some((model, &features as &dyn FeatureSource)), progress))?;
     let (cards, html) = costs.of("report", || -> Result<_> {
         let cards = super::cards::read(&table, &catalog, progress)?;
         let map = Map::of_items(&table, model, &features)?;
@@ -135,19 +136,19 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
 
 /// The fullest prefixes, each with some of its items.
 #[cfg(all(feature = "train", feature = "encoders"))]
-fn neighbours(table: &catalex::semantic_id::TokenTable, texts: &[String]) -> String {
+fn neighbours(table: &catalex::semantic_id::TokenTable, texts: &std::collections::BTreeMap<usize, String>) -> String {
     const PREFIXES: usize = 6;
     const MEMBERS: usize = 6;
     const LONGEST: usize = 80;
     let lookup = catalex::semantic_id::Lookup::new(table);
     let depth = (table.codes.ncols() - 1).clamp(1, 2);
-    let name = |row: usize| match texts.get(row).filter(|text| !text.is_empty()) {
+    let name = |row: usize| match texts.get(&row).filter(|text| !text.is_empty()) {
         Some(text) if text.chars().count() > LONGEST => text.chars().take(LONGEST).collect::<String>() + "…",
         Some(text) => text.clone(),
         None => table.item_ids.text(row),
     };
     let mut out = String::from("\nitems that share a prefix\n");
-    for (codes, _) in lookup.prefix_counts(depth).into_iter().take(PREFIXES) {
+    for (codes, _) in lookup.fullest_prefixes(depth, PREFIXES) {
         let members: Vec<String> = lookup.rows(&codes).iter().take(MEMBERS).map(|&row| name(row)).collect();
         out += &format!("  {}  {}\n", table.metadata.token_format.semantic_id(&codes), members.join(" | "));
     }

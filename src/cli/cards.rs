@@ -8,7 +8,7 @@ use catalex::catalog::{CatalogReader, CatalogSpec, TextSpec};
 use catalex::error::Error;
 use catalex::item_ids::ItemIds;
 use catalex::progress::Progress;
-use catalex::quality::Cards;
+use catalex::quality::{Cards, report_rows};
 use catalex::semantic_id::TokenTable;
 
 /// What a report calls a catalog: the file's name, or where that says nothing, its folder's.
@@ -26,7 +26,9 @@ pub(super) fn read(table: &TokenTable, spec: &CatalogSpec, progress: &dyn Progre
     let rows = Rows::of(&table.item_ids);
     // A folder of pictures has no columns to name.
     let with_pictures = !spec.images.is_empty() || spec.path.is_dir();
-    let mut cards = Cards { texts: texts(&rows, spec)?, pictures: None };
+    let mut texts = texts(&rows, spec)?;
+    let shown = report_rows(table).into_iter().map(|row| (row, std::mem::take(&mut texts[row])));
+    let mut cards = Cards { texts: shown.collect(), pictures: None };
     if with_pictures {
         cards.pictures = pictures(table, &rows, spec, progress)?;
     }

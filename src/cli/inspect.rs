@@ -11,7 +11,7 @@ use catalex::progress::Progress;
 use catalex::quality::{Cards, Figures, LabelFigures, LabelNeighbours, Map, Report};
 use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
 use catalex::tokenizer::{self, Tokenizer};
-use catalex::{Error, features::Features};
+use catalex::{Error, features::FeatureSource, features::Features};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ pub(super) fn run(args: InspectArgs, progress: &dyn Progress) -> Result<()> {
         }
         return show_model(&Tokenizer::load(&args.path)?, args.json);
     };
-    let source = subject.source.as_ref().map(|(model, features)| (model, features));
+    let source = subject.source.as_ref().map(|(model, features)| (model, features as &dyn FeatureSource));
     let mut figures = Figures::of_table(&subject.table, source, progress)?;
     let spec = args.catalog.spec();
     if let (Some(spec), Some(label)) = (&spec, &args.catalog.label) {
