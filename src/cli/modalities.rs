@@ -136,7 +136,7 @@ fn ids(catalog: &Path, id: Option<String>) -> Result<ItemIds> {
     let spec = CatalogSpec { path: catalog.to_path_buf(), id, ..CatalogSpec::default() };
     let mut ids = ItemIds::default();
     for batch in CatalogReader::open(&spec)? {
-        ids.append(batch?.item_ids)?;
+        ids.append(batch?.item_ids);
     }
     Ok(ids)
 }

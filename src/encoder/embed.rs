@@ -147,7 +147,7 @@ impl Encoders<'_> {
         let (mut texts, mut pictures) = (0, 0);
         for batch in CatalogReader::open(spec)? {
             let batch = batch?;
-            survey.ids.append(batch.item_ids)?;
+            survey.ids.append(batch.item_ids);
             texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             pictures += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
         }

@@ -126,7 +126,7 @@ impl<'a> CatalogFeatures<'a> {
         let spec = CatalogSpec { path: self.catalog.path.clone(), id: self.catalog.id.clone(), ..CatalogSpec::default() };
         let mut ids = ItemIds::default();
         for batch in CatalogReader::open(&spec)? {
-            ids.append(batch?.item_ids)?;
+            ids.append(batch?.item_ids);
         }
         Ok(ids)
     }

@@ -100,7 +100,7 @@ impl Encoder<'_> {
             let encoded = self.encoded(&block.features)?;
             errors.extend(self.model.latent_errors(encoded.latents.view(), encoded.codes.view())?);
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
-            ids.append(block.features.item_ids().clone())?;
+            ids.append(block.features.item_ids().clone());
             self.progress.advance(block.features.len() as u64);
         }
         self.progress.end();

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. Rooms of one floor do not know each other.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["error", "progress"],
     &["artifact", "candidate", "item_ids", "settings"],
+    &["table"],
     &["catalog", "features", "training"],
     &["tokenizer"],
     &["encoder", "behaviour", "semantic_id", "rqvae"],
@@ -29,11 +30,11 @@ const RESIDENTS: [(&str, &[&str]); 23] = [
     ("fast_image_resize", &["encoder"]),
     ("tokenizers", &["encoder", "vocabulary"]),
     ("safetensors", &["features", "tokenizer", "rqvae", "constraint", "vocabulary"]),
-    ("parquet", &["catalog", "features", "semantic_id", "export"]),
+    ("parquet", &["table", "features", "semantic_id", "export"]),
     ("npyz", &["features"]),
-    ("flate2", &["catalog", "quality"]),
-    ("zstd", &["catalog"]),
-    ("glob", &["catalog"]),
+    ("flate2", &["table", "quality"]),
+    ("zstd", &["table"]),
+    ("glob", &["table"]),
     ("htmlize", &["catalog"]),
     ("memmap2", &["constraint", "vocabulary"]),
     ("libsais", &["constraint"]),
