@@ -81,6 +81,7 @@ pub mod export;
 pub mod features;
 pub mod index;
 pub mod item_ids;
+pub mod pipeline;
 pub mod progress;
 pub mod quality;
 #[cfg(feature = "train")]

@@ -14,6 +14,7 @@ mod interactions;
 mod join;
 mod pictures;
 mod reader;
+mod spool;
 mod template;
 mod texts;
 
@@ -23,6 +24,7 @@ pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
 pub use reader::CatalogReader;
+pub use spool::{CatalogSpool, check_unique};
 pub use template::Template;
 pub use texts::TextSpec;
 

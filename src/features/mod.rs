@@ -9,6 +9,7 @@ mod file;
 mod memory;
 mod npy;
 mod ready;
+mod rows;
 mod safetensors;
 mod source;
 mod table;
@@ -24,6 +25,7 @@ use crate::item_ids::ItemIds;
 
 pub use file::FeatureFile;
 pub use ready::{Ready, ReadyVectors};
+pub use rows::ModalityRows;
 pub use source::{Block, Blocks, FeatureSource, gather};
 pub use write::FeatureWriter;
 

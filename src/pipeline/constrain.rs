@@ -7,7 +7,7 @@ use super::sources;
 use super::spec::ConstrainSpec;
 use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogSpec, TextSpec};
-use crate::constraint::{CONSTRAINT_FILE, Form, Forms, titles};
+use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
@@ -50,8 +50,8 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))
 }
 
-fn forms(names: &[String]) -> Result<Vec<Form>> {
-    let forms = names.iter().map(|name| name.parse::<Form>()).collect::<Result<Vec<_>>>()?;
+fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
+    let forms = names.iter().map(|name| name.parse::<ConstraintForm>()).collect::<Result<Vec<_>>>()?;
     if forms.is_empty() {
         return Err(Error::config("form", "at least one form", "none", "name it, such as --form trie"));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::spec::{EncodeSettings, Environment};
 use crate::catalog::CatalogSpec;
-use crate::encoder::{Device, Hub, ImageEncoder, Kind, Runtime, TextEncoder, TextOptions};
+use crate::encoder::{Device, Hub, ImageEncoder, EncoderKind, Runtime, TextEncoder, TextOptions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -31,12 +31,12 @@ pub(super) fn load(
     let runtime = Runtime::load(&environment.onnx_runtime, threads)?.on(device)?;
     let hub = &environment.hub;
     let text = settings.text_encoder.as_deref().map(|named| {
-        let folder = folder(named, Kind::Text, settings.onnx_file.as_deref(), hub, progress)?;
+        let folder = folder(named, EncoderKind::Text, settings.onnx_file.as_deref(), hub, progress)?;
         let chosen = TextOptions { onnx_file: settings.onnx_file.clone(), prompt: settings.prompt.clone() };
         TextEncoder::load(&folder, &chosen, &runtime)
     });
     let image = settings.image_encoder.as_deref().map(|named| {
-        let folder = folder(named, Kind::Image, settings.image_onnx_file.as_deref(), hub, progress)?;
+        let folder = folder(named, EncoderKind::Image, settings.image_onnx_file.as_deref(), hub, progress)?;
         ImageEncoder::load(&folder, settings.image_onnx_file.as_deref(), &runtime)
     });
     Ok(LoadedEncoders { text: text.transpose()?, image: image.transpose()? })
@@ -74,7 +74,7 @@ fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()>
 }
 
 /// The folder of an encoder: named itself, or by its name on the Hub if there is no such folder.
-fn folder(named: &Path, kind: Kind, onnx_file: Option<&str>, hub: &Hub, progress: &dyn Progress) -> Result<PathBuf> {
+fn folder(named: &Path, kind: EncoderKind, onnx_file: Option<&str>, hub: &Hub, progress: &dyn Progress) -> Result<PathBuf> {
     match named.to_str() {
         Some(name) if !named.exists() && Hub::is_name(name) => hub.folder(name, kind, onnx_file, progress),
         _ => Ok(named.to_path_buf()),

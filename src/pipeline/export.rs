@@ -1,30 +1,25 @@
 //! From a token table and interactions to the files of a family of LLM recommenders.
 
-use std::path::Path;
-
 use super::sources;
-use super::spec::{ExportSettings, ExportSpec};
+use super::spec::{ExportOptions, ExportSpec};
 use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::export::{
-    Export, Exported, Family, Histories, ItemColumns, ItemTexts, Settings, Show, Split, UserTexts, shipped_templates,
-};
+use crate::behaviour::{Histories, HistorySplit};
+use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
 
 /// Names under which the column of titles is found when none is given.
 const TITLE_NAMES: [&str; 3] = ["title", "name", "label"];
-/// Users with fewer events are left out.
-const MIN_INTERACTIONS: usize = 5;
 
 /// The templates of a family as TOML, to change them and to pass them as `templates`.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown family.
 pub fn family_templates(family: &str) -> Result<&'static str> {
-    Ok(shipped_templates(family.parse()?))
+    Ok(family.parse::<Family>()?.shipped_templates())
 }
 
 /// Writes items and histories in the form that a family of LLM recommenders reads. With `dry_run` nothing is written, and
@@ -61,7 +56,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
     })?;
     let histories = Histories::new(&read, &table.item_ids, settings.split, settings.min_interactions)?;
     drop(read);
-    let texts = texts(spec, &table, &settings)?;
+    let texts = texts(spec, &table, family, settings.show)?;
     let users = given.users.as_deref().map(UserTexts::read).transpose()?;
     let vocabulary = given.vocabulary.as_deref();
     let tokens = match vocabulary.is_some() || family == Family::Sequences {
@@ -69,6 +64,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         false => None,
     };
     let export = Export {
+        family,
         table: &table,
         texts: &texts,
         histories: &histories,
@@ -84,14 +80,13 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
 }
 
 /// The export's configuration: the family's defaults where a setting is not given.
-fn resolved(spec: &ExportSpec, family: Family) -> Result<Settings> {
-    let (default, given) = (Settings::new(family), &spec.settings);
+fn resolved(spec: &ExportSpec, family: Family) -> Result<ExportSettings> {
+    let (default, given) = (family.default_settings(), &spec.settings);
     let from_out = spec.output.out.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(Settings {
-        family,
+    Ok(ExportSettings {
         name: given.name.clone().or(from_out).unwrap_or(default.name),
         split: split(given)?,
-        min_interactions: given.min_interactions.unwrap_or(MIN_INTERACTIONS),
+        min_interactions: given.min_interactions.unwrap_or(default.min_interactions),
         history: given.history.unwrap_or(default.history),
         show: given.items.as_deref().map(str::parse::<Show>).transpose()?,
         prompts: given.prompts.unwrap_or(default.prompts),
@@ -107,25 +102,25 @@ fn resolved(spec: &ExportSpec, family: Family) -> Result<Settings> {
     })
 }
 
-fn split(given: &ExportSettings) -> Result<Split> {
+fn split(given: &ExportOptions) -> Result<HistorySplit> {
     match given.split.as_deref().unwrap_or("leave-one-out").parse()? {
-        Split::Time { valid, test } => {
-            Ok(Split::Time { valid: given.valid_share.unwrap_or(valid), test: given.test_share.unwrap_or(test) })
+        HistorySplit::Time { valid, test } => {
+            Ok(HistorySplit::Time { valid: given.valid_share.unwrap_or(valid), test: given.test_share.unwrap_or(test) })
         }
         split if given.valid_share.or(given.test_share).is_none() => Ok(split),
-        split => {
+        _ => {
             let help = "pass --split time, or leave the shares out";
-            Err(Error::config("split", "time, where shares are given", split, help))
+            Err(Error::config("split", "time, where shares are given", "leave-one-out", help))
         }
     }
 }
 
 /// The texts of the items; empty ones without a catalog.
-fn texts(spec: &ExportSpec, table: &TokenTable, settings: &Settings) -> Result<ItemTexts> {
+fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Show>) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
-        if settings.family.needs_titles(settings.show) {
+        if family.needs_titles(show) {
             let help = "name the catalog that the items come from, and with --title its column of titles";
-            let expected = format!("a catalog: {} shows titles", settings.family);
+            let expected = format!("a catalog: {family} shows titles");
             return Err(Error::config("catalog", expected, "none", help));
         }
         if let Some(column) = given_column(spec) {
@@ -161,9 +156,4 @@ fn title_column(catalog: &CatalogSpec) -> Result<Vec<String>> {
     }
     let help = "name the column with --title";
     Err(Error::config("title", format!("a column {}", TITLE_NAMES.join(", ")), "none of them", help))
-}
-
-/// The name of the data set in files, and where the export is described.
-pub fn export_description(out: &Path) -> std::path::PathBuf {
-    out.join(crate::export::EXPORT_FILE)
 }

@@ -1,9 +1,8 @@
 //! The number of threads of a function of the pipeline.
 
+use super::spec::ThreadSettings;
 use crate::error::{Error, Result};
-
-/// The most threads that can be asked for.
-const MAX_THREADS: usize = 4_096;
+use crate::settings::SettingGroup;
 
 /// Runs `work` on so many threads (all cores if not given), which it is told.
 ///
@@ -14,12 +13,9 @@ pub(super) fn with_threads<T: Send>(
     threads: Option<usize>,
     work: impl FnOnce(usize) -> Result<T> + Send,
 ) -> Result<T> {
+    ThreadSettings { threads }.check()?;
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = threads.unwrap_or(all);
-    if threads == 0 || threads > MAX_THREADS {
-        let expected = format!("a number from 1 to {MAX_THREADS}");
-        return Err(Error::config("threads", expected, threads, "leave it out for all cores"));
-    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::Unavailable {
         what: format!("{threads} threads"),
         reason: e.to_string(),

@@ -9,7 +9,7 @@ use crate::index::Index;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
-use crate::vocabulary::{Method, StartValues, VocabularyOptions, write_vocabulary};
+use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocabulary};
 
 /// Seed of the draws.
 const SEED: u64 = 42;
@@ -32,14 +32,14 @@ pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
 }
 
 impl LlmSettings {
-    fn method(&self) -> Result<Method> {
-        self.start_values.as_deref().map_or(Ok(Method::Structured), str::parse)
+    fn method(&self) -> Result<StartMethod> {
+        self.start_values.as_deref().map_or(Ok(StartMethod::Structured), str::parse)
     }
 }
 
 /// The model that gave the codes, where it is needed.
-fn model(spec: &VocabSpec, method: Method) -> Result<Option<Tokenizer>> {
-    if spec.llm.llm.is_none() || method != Method::Structured {
+fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
+    if spec.llm.llm.is_none() || method != StartMethod::Structured {
         return Ok(None);
     }
     match &spec.llm.model {
@@ -51,7 +51,7 @@ fn model(spec: &VocabSpec, method: Method) -> Result<Option<Tokenizer>> {
 
 fn start_values<'a>(
     settings: &LlmSettings,
-    method: Method,
+    method: StartMethod,
     vocabulary: &VocabularyOptions,
     model: Option<&'a Tokenizer>,
 ) -> Result<Option<StartValues<'a>>> {

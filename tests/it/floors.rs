@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 11] = [
     &["vocabulary", "quality", "index"],
     &["constraint"],
     &["export", "answers", "explore"],
+    &["pipeline"],
     &["cli"],
 ];
 
@@ -39,8 +40,8 @@ const RESIDENTS: [(&str, &[&str]); 23] = [
     ("memmap2", &["constraint", "vocabulary"]),
     ("libsais", &["constraint"]),
     ("base64", &["quality"]),
-    ("rmcp", &["cli"]),
-    ("tokio", &["cli"]),
+    ("rmcp", &["explore"]),
+    ("tokio", &["explore"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
 ];

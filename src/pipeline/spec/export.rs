@@ -9,7 +9,7 @@ use crate::settings::{Range, settings};
 
 settings! {
     /// Interactions, how they are split, and what prompts are made of.
-    pub struct ExportSettings {
+    pub struct ExportOptions {
         /// Interactions: a table with one row per event, or .txt with lines "user item item ...".
         interactions: PathBuf, "FILE";
         /// Column of the users.
@@ -76,7 +76,7 @@ pub struct ExportSpec {
     /// Columns of the catalog.
     pub columns: CatalogColumns,
     /// Interactions and prompts.
-    pub settings: ExportSettings,
+    pub settings: ExportOptions,
     /// Whether nothing is written, and the first records of each task are returned.
     pub dry_run: bool,
     /// The folder to write.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Overwrite;
+use crate::settings::{Range, settings};
 
 /// Where a result is written, and what happens to what is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,5 +68,13 @@ impl Default for Environment {
                 offline: true,
             },
         }
+    }
+}
+
+settings! {
+    /// On how many threads a function runs.
+    pub struct ThreadSettings {
+        /// Number of threads.
+        threads: usize, "N", default "all cores", range Range::Between(1.0, 4096.0);
     }
 }

@@ -1,11 +1,12 @@
-//! The tools of `catalex serve`, as the Model Context Protocol describes them. They read, and change nothing.
+//! A Model Context Protocol server with tools that search and look up items. All tools only read.
 
 use std::sync::{Arc, Mutex};
 
-use catalex::encoder::TextEncoder;
-use catalex::explore::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
-use catalex::features::TEXT;
-use catalex::progress::Silent;
+use crate::encoder::TextEncoder;
+use super::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
+use crate::features::TEXT;
+use crate::error::Error;
+use crate::progress::Silent;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
@@ -21,17 +22,11 @@ const FEW: usize = 10;
 
 /// The encoder of queries.
 #[derive(Debug)]
-pub(super) struct Searcher(Mutex<TextEncoder>);
+struct Searcher(Mutex<TextEncoder>);
 
-impl Searcher {
-    pub(super) fn new(encoder: TextEncoder) -> Self {
-        Searcher(Mutex::new(encoder))
-    }
-}
-
-/// The server.
+/// The server of an index.
 #[derive(Debug, Clone)]
-pub(super) struct Server {
+pub struct McpServer {
     explorer: Arc<Explorer>,
     searcher: Option<Arc<Searcher>>,
     tools: ToolRouter<Self>,
@@ -92,25 +87,36 @@ struct Items {
 
 // Outputs are spelled out: the macro reads schemas from their types' names.
 #[tool_router(router = tools)]
-impl Server {
-    pub(super) fn new(explorer: Explorer, searcher: Option<Searcher>) -> Self {
+impl McpServer {
+    /// A server of these items; without a text encoder it has no search by text.
+    pub fn new(explorer: Explorer, encoder: Option<TextEncoder>) -> Self {
         let mut tools = Self::tools();
-        if searcher.is_none() {
+        if encoder.is_none() {
             tools.remove_route("search_items");
         }
-        Server { explorer: Arc::new(explorer), searcher: searcher.map(Arc::new), tools }
+        let searcher = encoder.map(|encoder| Arc::new(Searcher(Mutex::new(encoder))));
+        McpServer { explorer: Arc::new(explorer), searcher, tools }
     }
 
-    /// Answers on stdin and stdout until the client goes.
-    pub(super) async fn serve(self) -> anyhow::Result<()> {
-        match ServiceExt::serve(self, rmcp::transport::stdio()).await {
-            // A client that goes before it has said anything is none.
-            Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-            started => {
-                started?.waiting().await?;
-                Ok(())
+    /// Answers on stdin and stdout until stdin ends.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for a connection that fails.
+    pub fn serve_stdio(self) -> Result<(), Error> {
+        let failed = |reason: String| Error::Unavailable {
+            what: "the connection on stdin and stdout".into(),
+            reason,
+            help: "start the server from a client of the Model Context Protocol".into(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|e| failed(e.to_string()))?.block_on(async {
+            match ServiceExt::serve(self, rmcp::transport::stdio()).await {
+                // A client that leaves before it has sent anything is no error.
+                Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+                Err(error) => Err(failed(error.to_string())),
+                Ok(running) => running.waiting().await.map(drop).map_err(|e| failed(e.to_string())),
             }
-        }
+        })
     }
 
     /// Find items of the catalog by what they are, described in words.
@@ -158,7 +164,7 @@ impl Server {
 }
 
 #[tool_handler(router = self.tools)]
-impl ServerHandler for Server {
+impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
         let about = format!(
             "A catalog of {} items. Each has a semantic ID, a short code of tokens from the general to the particular: items \
