@@ -215,7 +215,7 @@ impl Features {
                 whole = Some(part);
                 continue;
             };
-            item_ids.append(part.item_ids)?;
+            item_ids.append(part.item_ids);
             for (all, more) in modalities.iter_mut().zip(part.modalities) {
                 all.present.extend(more.present);
                 let of_one_length = |e| Error::mismatch("vectors", "of one length", e, "encode all items alike");

@@ -193,7 +193,7 @@ impl Gathered {
 
     fn append(&mut self, block: &Features, rows: impl Iterator<Item = usize>) -> Result<()> {
         let rows: Vec<usize> = rows.collect();
-        self.ids.append(block.item_ids().take(&rows))?;
+        self.ids.append(block.item_ids().take(&rows));
         for ((modality, values), present) in block.modalities().iter().zip(&mut self.values).zip(&mut self.present) {
             for &row in &rows {
                 values.extend(modality.vectors.row(row));

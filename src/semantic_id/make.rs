@@ -95,7 +95,7 @@ impl Encoder<'_> {
             let encoded = self.input.encode(&block.features)?;
             errors.extend(model.latent_errors(encoded.latents.view(), encoded.codes.view())?);
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
-            ids.append(block.features.item_ids().clone())?;
+            ids.append(block.features.item_ids().clone());
             self.progress.advance(block.features.len() as u64);
             Ok(())
         })?;
