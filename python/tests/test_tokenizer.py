@@ -260,7 +260,7 @@ def test_what_is_no_model_is_refused(shop: Shop, tmp_path: Path) -> None:
         catalex.Tokenizer.load(tmp_path)
     model = tmp_path / "model"
     shop.tokenizer.save(model)
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         shop.tokenizer.save(model)
     shop.tokenizer.save(model, force=True)
     config = json.loads((model / "config.json").read_text())

@@ -74,6 +74,6 @@ pub(super) const CASES: &[Case] = &[
         "export is there",
         "export @t.parquet --for sequences RATED --out @words.txt",
         1,
-        &["already there", "--force"],
+        &["already exists", "--force"],
     ),
 ];
