@@ -1,14 +1,14 @@
-//! Titles of a token table's items, from the catalog.
+//! Titles of a token table's items, read from the catalog.
 
 use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 
-/// The titles of a table's items by row: the text columns that `catalog` names, cleaned as everywhere, so without tabs
-/// and line breaks. Items that the table does not have are passed over.
+/// The titles of a table's items by row: the text columns of `catalog`, cleaned as usual, so without tabs and line breaks.
+/// Items that are not in the table are ignored.
 ///
 /// # Errors
-/// As [`CatalogReader`]; [`Error::Item`] for an item of the table that the catalog does not have.
+/// As [`CatalogReader`]; [`Error::Item`] for an item of the table that is not in the catalog.
 pub fn titles(catalog: &CatalogSpec, table: &TokenTable) -> Result<Vec<String>> {
     let row_of = table.item_ids.rows_by_text();
     let mut titles: Vec<Option<String>> = vec![None; table.item_ids.len()];
@@ -22,9 +22,9 @@ pub fn titles(catalog: &CatalogSpec, table: &TokenTable) -> Result<Vec<String>> 
     }
     let missing = |row: usize| Error::Item {
         item: table.item_ids.text(row),
-        expected: format!("a row of it in {}", catalog.path.display()),
+        expected: format!("a row in {}", catalog.path.display()),
         got: "none".into(),
-        help: "name the catalog that the table was made from, and with --id its column of ids".into(),
+        help: "pass the catalog that the table was made from, and with --id its id column".into(),
     };
     titles.into_iter().enumerate().map(|(row, title)| title.ok_or_else(|| missing(row))).collect()
 }
