@@ -144,7 +144,7 @@ mod tests {
             codebooks: vec![Array2::eye(2)],
         };
         let shapes = ["a", "b"].map(|name| ModalityShape { name: name.into(), dim: 2 });
-        let model = Tokenizer::new(shapes.into(), weights, serde_json::Value::Null).unwrap();
+        let model = Tokenizer::new(shapes.into(), weights, None).unwrap();
         let found = LabelNeighbours::measure(&model, &features, &labels, &Silent).unwrap();
         let share = |by: &str| found.shares.iter().find(|nearness| nearness.by == by).unwrap();
         assert_eq!((share("a").share, share("fused").share, share("a").items), (1.0, 1.0, 24));

@@ -18,7 +18,7 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
 use super::regression::{counts, fit};
-use super::valid_config::ValidTrainConfig;
+use super::valid_config::ValidQuantizerConfig;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer};
 
@@ -41,7 +41,7 @@ const PRIOR: f32 = 4.0;
 pub(super) fn refine(
     latents: ArrayView2<f32>,
     codebooks: Vec<Array2<f32>>,
-    config: &ValidTrainConfig,
+    config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
 ) -> Quantizer {
@@ -167,8 +167,8 @@ fn mean_square(rows: ArrayView2<f32>) -> f32 {
 mod tests {
     use super::*;
     use crate::progress::Silent;
-    use crate::rqvae::config::TrainConfig;
     use crate::tokenizer::Usage;
+    use crate::training::QuantizerConfig;
     use rand::SeedableRng;
 
     /// Few items a code, as in a catalog.
@@ -201,10 +201,10 @@ mod tests {
         books
     }
 
-    fn config(change: impl Fn(&mut TrainConfig)) -> ValidTrainConfig {
-        let mut config = TrainConfig { codebook_sizes: vec![SIZE; 3], ..TrainConfig::default() };
+    fn config(change: impl Fn(&mut QuantizerConfig)) -> ValidQuantizerConfig {
+        let mut config = QuantizerConfig { codebook_sizes: vec![SIZE; 3], ..QuantizerConfig::default() };
         change(&mut config);
-        config.validate(800, &[("text".into(), 24)]).unwrap()
+        ValidQuantizerConfig::new(config, 800, &[("text".into(), 24)]).unwrap()
     }
 
     fn error(points: &Array2<f32>, quantizer: &Quantizer) -> f32 {
@@ -212,7 +212,7 @@ mod tests {
         mean_square(rest.view()) / mean_square(points.view())
     }
 
-    fn refined(change: impl Fn(&mut TrainConfig)) -> Quantizer {
+    fn refined(change: impl Fn(&mut QuantizerConfig)) -> Quantizer {
         let points = points(800, 5);
         let mut rng = Xoshiro256Plus::seed_from_u64(9);
         refine(points.view(), start(&points, [SIZE; 3]), &config(change), &mut rng, &Silent)

@@ -15,7 +15,7 @@ const ROUNDS: usize = 4;
 const AHEAD: f32 = 0.05;
 
 /// The quantizer with every code used by some item of `latents (n, latent_dim)`, as far as there are items for it.
-pub(super) fn put_to_use(latents: ArrayView2<f32>, mut quantizer: Quantizer) -> Quantizer {
+pub(super) fn use_every_code(latents: ArrayView2<f32>, mut quantizer: Quantizer) -> Quantizer {
     for _ in 0..ROUNDS {
         let codes = quantizer.encode(latents);
         let Some(level) = (0..codes.ncols()).find(|&level| unused(&codes, level, &quantizer).next().is_some()) else {
@@ -83,6 +83,6 @@ mod tests {
         };
         let before = Quantizer::new(books.to_vec(), offsets);
         assert!(used(&before)[0] <= 3);
-        assert_eq!(used(&put_to_use(points.view(), before)), [6, 5]);
+        assert_eq!(used(&use_every_code(points.view(), before)), [6, 5]);
     }
 }
