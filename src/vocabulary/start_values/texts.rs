@@ -1,4 +1,4 @@
-//! The items' texts as the model's own tokens.
+//! The items' texts as token ids of the language model.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,21 +12,21 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 
-/// A token that makes this share of all tokens counts half. After Arora, Liang, Ma: "A Simple but Tough-to-Beat Baseline
-/// for Sentence Embeddings", ICLR 2017.
-const RARE: f32 = 1e-3;
+/// A token with this relative frequency has weight one half. After Arora, Liang and Ma: "A Simple but Tough-to-Beat
+/// Baseline for Sentence Embeddings", ICLR 2017.
+const HALF_WEIGHT_FREQUENCY: f32 = 1e-3;
 
-/// Each item's text in token ids, in the table's order, and what each token counts.
+/// The token ids of each item's text, in the order of the table, and the weights of the tokens.
 pub(super) struct ItemTokens {
     ids: Vec<Vec<u32>>,
     weights: HashMap<u32, f32>,
 }
 
 impl ItemTokens {
-    /// Reads the texts of the table's items and encodes them.
+    /// Reads and encodes the texts of the table's items.
     ///
     /// # Errors
-    /// As [`CatalogReader`]; [`Error::Mismatch`] where the catalog lacks items of the table, or no item has a text.
+    /// As [`CatalogReader`]; [`Error::Mismatch`] where the catalog lacks items of the table; [`Error::Data`] where no item has a text.
     pub(super) fn read(
         catalog: &CatalogSpec,
         table: &TokenTable,
@@ -41,18 +41,18 @@ impl ItemTokens {
         let mut encoder = Tokenizer::from_file(tokenizer).map_err(|e| unusable(e.to_string()))?;
         encoder.with_padding(None);
         encoder.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
-        let places = table.item_ids.rows_by_text();
-        let mut ids: Vec<Option<Vec<u32>>> = vec![None; places.len()];
-        progress.begin("read texts", Some(places.len() as u64), "items");
+        let row_of = table.item_ids.rows_by_text();
+        let mut ids: Vec<Option<Vec<u32>>> = vec![None; row_of.len()];
+        progress.begin("read texts", Some(row_of.len() as u64), "items");
         for batch in CatalogReader::open(catalog)? {
             let batch = batch?;
             let encoded: Vec<_> =
                 batch.texts.par_iter().map(|passages| encoder.encode(passages.join(". "), false)).collect();
             for (row, encoding) in encoded.into_iter().enumerate() {
-                let Some(&place) = places.get(&batch.item_ids.text(row)) else { continue };
+                let Some(&index) = row_of.get(&batch.item_ids.text(row)) else { continue };
                 let encoding = encoding.map_err(|e| unusable(e.to_string()))?;
-                // Ids that the matrix has no row for are words that the model never had.
-                ids[place] = Some(encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect());
+                // The old model has no rows for the new tokens.
+                ids[index] = Some(encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect());
                 progress.advance(1);
             }
         }
@@ -62,8 +62,8 @@ impl ItemTokens {
             return Err(Error::mismatch(
                 format!("items of the catalog {}", catalog.path.display()),
                 format!("all {} items of the token table", ids.len()),
-                format!("{there} of them, not {}", table.item_ids.text(row)),
-                "name the catalog that the table was made from, and its id column with --id",
+                format!("{there} of them, without {}", table.item_ids.text(row)),
+                "pass the catalog that the table was made from, and its id column with --id",
             ));
         }
         let ids: Vec<Vec<u32>> = ids.into_iter().flatten().collect();
@@ -72,7 +72,7 @@ impl ItemTokens {
                 "start values from the items' texts",
                 "items with a text",
                 format!("{} items without one", ids.len()),
-                "name the columns of text with --text, or ask for --start-values mean",
+                "pass the text columns with --text, or --start-values mean",
             ));
         }
         Ok(ItemTokens { weights: weights(&ids), ids })
@@ -83,7 +83,7 @@ impl ItemTokens {
         !self.ids[row].is_empty()
     }
 
-    /// Adds an item's weighted mean row to `sum`, times `sign`.
+    /// Adds the weighted mean of the embedding rows of an item's text to `sum`.
     pub(super) fn add_vector(&self, row: usize, matrix: &EmbeddingMatrix, sum: &mut [f64]) {
         let weight = |id: &u32| self.weights.get(id).copied().unwrap_or(1.0);
         let total: f32 = self.ids[row].iter().map(weight).sum();
@@ -94,10 +94,13 @@ impl ItemTokens {
     }
 }
 
-/// `RARE / (RARE + share)` of each token.
+/// `HALF_WEIGHT_FREQUENCY / (HALF_WEIGHT_FREQUENCY + share)` of each token.
 fn weights(ids: &[Vec<u32>]) -> HashMap<u32, f32> {
     let mut counts: HashMap<u32, u64> = HashMap::new();
     ids.iter().flatten().for_each(|&id| *counts.entry(id).or_default() += 1);
     let all: u64 = counts.values().sum();
-    counts.into_iter().map(|(id, count)| (id, RARE / (RARE + count as f32 / all as f32))).collect()
+    counts
+        .into_iter()
+        .map(|(id, count)| (id, HALF_WEIGHT_FREQUENCY / (HALF_WEIGHT_FREQUENCY + count as f32 / all as f32)))
+        .collect()
 }
