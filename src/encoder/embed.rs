@@ -1,11 +1,8 @@
-//! A catalog's features: every item through the encoders.
-
-use std::fmt;
-use std::str::FromStr;
+//! Encoding of a catalog's items into features.
 
 use ndarray::{Axis, s};
-use serde::{Deserialize, Serialize};
 
+use super::bad_image::{BadImage, OnBadImage};
 use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
 use crate::catalog::{CatalogReader, CatalogSpec, ItemBatch};
@@ -14,89 +11,47 @@ use crate::features::{Features, IMAGE, Modality, TEXT};
 use crate::item_ids::{IdFault, ItemIds};
 use crate::progress::Progress;
 
-/// What to do about a picture that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnBadImage {
-    /// Stop, naming the item.
-    #[default]
-    Error,
-    /// Go on as if it were not there. An item without any other picture, or text, is left out.
-    Missing,
-}
-
-impl FromStr for OnBadImage {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "error" => Ok(OnBadImage::Error),
-            "missing" => Ok(OnBadImage::Missing),
-            _ => Err(Error::config("on-bad-image", "error or missing", name, "leave it out to stop at the first")),
-        }
-    }
-}
-
-impl fmt::Display for OnBadImage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == OnBadImage::Error { "error" } else { "missing" })
-    }
-}
-
-/// A picture that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BadImage {
-    /// Its item.
-    pub item_id: String,
-    /// What was expected of it, and where.
-    pub expected: String,
-    /// What it is.
-    pub got: String,
-    /// Whether the item has nothing else and is not among the features.
-    pub left_out: bool,
-}
-
-/// What came of a catalog.
+/// The result of encoding a catalog.
 #[derive(Debug)]
 pub struct Embedded {
-    /// The items' vectors.
+    /// The features of the items.
     pub features: Features,
-    /// Texts that were longer than the encoder reads.
+    /// Number of texts that exceeded the encoder's maximum length.
     pub truncated_texts: usize,
-    /// Pictures that could not be read, in the order of the catalog.
+    /// Images that could not be read, in the order of the catalog.
     pub bad_images: Vec<BadImage>,
 }
 
-/// What makes the vectors of a catalog.
+/// The sources of a catalog's features.
 pub struct Encoders<'a> {
-    /// Of the items' texts.
+    /// Encoder of the texts.
     pub text: Option<&'a mut TextEncoder>,
-    /// Of their pictures.
+    /// Encoder of the images.
     pub image: Option<&'a mut ImageEncoder>,
-    /// Modalities that are ready, with a row an item of the catalog.
+    /// Precomputed modalities, with one row per item of the catalog.
     pub ready: Vec<Modality>,
-    /// What to do about pictures that cannot be read.
+    /// What to do about images that cannot be read.
     pub on_bad_image: OnBadImage,
 }
 
-/// What a first look at a catalog tells.
-pub(super) struct Survey {
+/// What the first pass over a catalog finds.
+pub(super) struct CatalogSurvey {
     pub(super) ids: ItemIds,
-    /// Passages and pictures to encode.
+    /// Number of passages and images to encode.
     pub(super) work: u64,
 }
 
-/// What came of some items; no features where none has anything.
+/// The result of encoding some items; without features where no item has any.
 pub(super) struct EncodedPart {
     pub(super) features: Option<Features>,
     pub(super) truncated_texts: usize,
     pub(super) bad_images: Vec<BadImage>,
 }
 
-/// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality; one with several
-/// passages or pictures has the mean of their vectors. Modalities that are `ready` join them.
+/// Encodes a catalog. An item without text or image lacks that modality; several passages or images are averaged. `ready`
+/// gives further, precomputed modalities.
 ///
-/// Ids are checked in a pass of their own first: a repeated one must not come to light after hours of encoding.
+/// A first pass checks the ids, so that a duplicate is reported before hours of encoding.
 ///
 /// # Errors
 /// As [`CatalogReader`], [`TextEncoder::encode`] and [`ImageEncoder::encode`]; [`Error::Data`] for a modality that no
@@ -111,10 +66,10 @@ pub fn embed(
 ) -> Result<Embedded> {
     let mut encoders = Encoders { text, image, ready, on_bad_image };
     let survey = encoders.survey(spec)?;
-    progress.begin("encode", Some(survey.work), "texts and pictures");
+    progress.begin("encode", Some(survey.work), "texts and images");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
-    for batch in CatalogReader::open(spec)?.in_parts(PART) {
-        let part = encoders.encode(batch?, &Inner(progress))?;
+    for batch in CatalogReader::open(spec)?.in_parts(PART_ITEMS) {
+        let part = encoders.encode(batch?, &StageProgress(progress))?;
         found.extend(part.features);
         truncated_texts += part.truncated_texts;
         bad_images.extend(part.bad_images);
@@ -130,20 +85,20 @@ pub fn embed(
 }
 
 /// Items that are encoded together.
-pub(super) const PART: usize = 8_192;
+pub(super) const PART_ITEMS: usize = 8_192;
 
 impl Encoders<'_> {
-    /// Names and lengths of the modalities that will be there.
+    /// Names and vector lengths of the resulting modalities.
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
         let text = self.text.iter().map(|encoder| (TEXT.to_owned(), encoder.dim()));
         let image = self.image.iter().map(|encoder| (IMAGE.to_owned(), encoder.dim()));
         text.chain(image).chain(self.ready.iter().map(|m| (m.name.clone(), m.dim()))).collect()
     }
 
-    /// A first pass, without the pictures' bytes being decoded: ids that repeat, and modalities that no item has, must not
-    /// come to light after hours of encoding.
-    pub(super) fn survey(&self, spec: &CatalogSpec) -> Result<Survey> {
-        let mut survey = Survey { ids: ItemIds::default(), work: 0 };
+    /// The first pass, which decodes no images: it finds duplicate ids, and modalities that no item has, before hours of
+    /// encoding.
+    pub(super) fn survey(&self, spec: &CatalogSpec) -> Result<CatalogSurvey> {
+        let mut survey = CatalogSurvey { ids: ItemIds::default(), work: 0 };
         let (mut texts, mut pictures) = (0, 0);
         for batch in CatalogReader::open(spec)? {
             let batch = batch?;
@@ -156,13 +111,13 @@ impl Encoders<'_> {
             return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
         }
         if self.image.is_some() && pictures == 0 {
-            return Err(nobody_has(IMAGE, "the picture column is empty; name another with --image"));
+            return Err(nobody_has(IMAGE, "the image column is empty; name another with --image"));
         }
         survey.work = if self.text.is_some() { texts } else { 0 } + if self.image.is_some() { pictures } else { 0 };
         Ok(survey)
     }
 
-    /// The vectors of some items.
+    /// Encodes some items.
     pub(super) fn encode(&mut self, batch: ItemBatch, progress: &dyn Progress) -> Result<EncodedPart> {
         let ItemBatch { first_row, item_ids, texts, images, .. } = batch;
         let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
@@ -182,12 +137,12 @@ impl Encoders<'_> {
             vectors: m.vectors.slice(s![rows.clone(), ..]).to_owned(),
             present: m.present[rows.clone()].to_vec(),
         }));
-        let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
+        let (item_ids, modalities) = drop_bare_items(item_ids, modalities, &mut bad_images);
         let features = if item_ids.is_empty() { None } else { Some(Features::new(item_ids, modalities)?) };
         Ok(EncodedPart { features, truncated_texts, bad_images })
     }
 
-    /// Checks that some picture could be read.
+    /// Checks that at least one image could be read.
     pub(super) fn check_found(&self, has: impl Fn(&str) -> bool, bad_images: &[BadImage]) -> Result<()> {
         match bad_images.first().filter(|_| self.image.is_some() && !has(IMAGE)) {
             Some(bad) => Err(no_picture(bad)),
@@ -203,11 +158,11 @@ fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
             path: spec.path.clone(),
             row: row as u64 + 1,
             column: spec.id.clone().unwrap_or_else(|| "id".into()),
-            expected: "an id not used before".into(),
+            expected: "a unique id".into(),
             got: format!("{id}, also in row {}", first + 1),
             help: "remove or rename one of the items".into(),
         }),
-        Err(_) => Err(Error::mismatch("item ids", "one an item", "nulls", "give every item an id")),
+        Err(_) => Err(Error::mismatch("item ids", "one per item", "nulls", "give every item an id")),
     }
 }
 
@@ -218,11 +173,11 @@ fn nobody_has(modality: &str, help: &str) -> Error {
 fn no_picture(bad: &BadImage) -> Error {
     let got = format!("none; of item {}, expected {}, got {}", bad.item_id, bad.expected, bad.got);
     let help = "check the paths: relative ones start from the catalog's folder";
-    Error::data(format!("modality {IMAGE}"), "at least one picture that can be read", got, help)
+    Error::data(format!("modality {IMAGE}"), "at least one image that can be read", got, help)
 }
 
-/// Removes the items that had nothing but pictures that cannot be read.
-fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
+/// Removes the items that have nothing but unreadable images.
+fn drop_bare_items(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
     let bare: std::collections::HashSet<String> =
         (0..ids.len()).filter(|&row| modalities.iter().all(|m| !m.present[row])).map(|row| ids.text(row)).collect();
     for bad in bad_images.iter_mut() {
@@ -242,10 +197,10 @@ fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage
     (ids.take(&kept), modalities.collect())
 }
 
-/// Progress within a stage that others began.
-pub(super) struct Inner<'a>(pub(super) &'a dyn Progress);
+/// Progress within a stage that the caller has started.
+pub(super) struct StageProgress<'a>(pub(super) &'a dyn Progress);
 
-impl Progress for Inner<'_> {
+impl Progress for StageProgress<'_> {
     fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
     fn advance(&self, n: u64) {
         self.0.advance(n);
