@@ -24,7 +24,7 @@ pub(crate) fn vocabulary_tokens(codebook_sizes: Vec<usize>, token_format: &str) 
 /// The options for a language model whose embeddings are extended.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct LlmOptions {
+pub(crate) struct LlmDict {
     llm: PathBuf,
     start_values: String,
     catalog: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub(crate) struct VocabularyDict {
     begin_token: Option<String>,
     end_token: Option<String>,
     pad_to_multiple_of: Option<u32>,
-    llm: Option<LlmOptions>,
+    llm: Option<LlmDict>,
 }
 
 /// Writes a vocabulary folder.

@@ -1,10 +1,13 @@
 //! The integration tests: one binary, because each links libtorch.
 
 mod bad_input;
+mod circles;
 mod floors;
 mod fm_index;
 mod frozen;
+mod names;
 mod recommender;
+mod sources;
 mod start_values;
 mod support;
 
