@@ -132,7 +132,10 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::samples;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
+    use std::sync::Arc;
 
     fn read(name: &str, content: &str) -> Result<Interactions> {
         let folder = tempfile::tempdir().unwrap();
@@ -177,6 +180,36 @@ mod tests {
         for other in [csv, dates, json] {
             assert_eq!(by_name(&other), by_name(&lines));
             assert_eq!(other.duplicates, 0);
+        }
+    }
+
+    #[test]
+    fn every_format_and_compression_gives_the_same_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |rows: std::ops::Range<i64>| {
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("user", Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("u{}", row % 2))))),
+                ("item", Arc::new(Int64Array::from_iter_values(rows.clone()))),
+                ("time", Arc::new(Int64Array::from_iter_values(rows.rev()))),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let mut paths = samples::binary_tables(folder.path(), &[part(0..4), part(4..6)]);
+        let times = [3, 2, 1, 0, 5, 4];
+        let event = |row: usize| format!("{{\"user\":\"u{}\",\"item\":{row},\"time\":{}}}\n", row % 2, times[row]);
+        let json: String = (0..6).map(event).collect();
+        paths.extend(samples::compressed(folder.path(), "a.jsonl", json.as_bytes()));
+        let csv: String = (0..6).map(|row| format!("u{},{row},{}\n", row % 2, times[row])).collect();
+        paths.extend(samples::compressed(folder.path(), "a.csv", format!("user,item,time\n{csv}").as_bytes()));
+        for path in paths {
+            let spec = InteractionSpec { path: path.clone(), ..InteractionSpec::default() };
+            let found = Interactions::read(&spec).unwrap();
+            assert!(found.timed, "{}", path.display());
+            assert_eq!(histories(&found), [["2", "0", "4"], ["3", "1", "5"]], "{}", path.display());
+        }
+        for path in samples::compressed(folder.path(), "a.txt", b"u0 2 0 4\nu1 3 1 5\n") {
+            let found = Interactions::read(&InteractionSpec { path, ..InteractionSpec::default() }).unwrap();
+            assert_eq!(histories(&found), [["2", "0", "4"], ["3", "1", "5"]]);
         }
     }
 

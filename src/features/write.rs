@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -45,7 +45,10 @@ impl FeatureWriter {
     /// # Errors
     /// [`Error::Io`]; [`Error::Mismatch`] for ids or vectors of another type or length.
     pub fn write(&mut self, features: &Features) -> Result<()> {
-        let ids = features.item_ids().to_arrow();
+        let ids = match (self.schema.field(0).data_type(), features.item_ids().clone()) {
+            (DataType::Utf8, ids) => ids.into_strings().to_arrow(),
+            (_, ids) => ids.to_arrow(),
+        };
         for from in (0..features.len()).step_by(ROWS_AT_ONCE) {
             let to = features.len().min(from + ROWS_AT_ONCE);
             let vectors = self.shapes.iter().map(|(name, dim)| {
