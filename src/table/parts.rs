@@ -90,11 +90,12 @@ impl TableParts {
 
     /// The row of the table that each part begins with.
     pub(crate) fn first_rows(&self) -> Vec<usize> {
-        let first = |next: &mut usize, part: &(usize, usize, usize)| {
-            *next += part.2;
-            Some(*next - part.2)
+        let mut next = 0;
+        let first = |part: &(usize, usize, usize)| {
+            next += part.2;
+            next - part.2
         };
-        self.parts.iter().scan(0, first).collect()
+        self.parts.iter().map(first).collect()
     }
 
     /// The file of a part, and the first row of the part within that file.
