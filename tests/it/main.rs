@@ -7,6 +7,7 @@ mod frozen;
 mod recommender;
 mod start_values;
 mod support;
+mod train_settings;
 
 #[cfg(feature = "encoders")]
 mod catalog;
