@@ -8,7 +8,7 @@
 //! | room | what it gives |
 //! |---|---|
 //! | [`catalog`] | [`CatalogReader`](catalog::CatalogReader): the items of a file, in batches |
-//! | [`behaviour`] | [`vectors`](behaviour::vectors): what users did with the items as vectors |
+//! | [`behaviour`] | [`vectors`](behaviour::vectors) and [`Histories`](behaviour::Histories): interactions as vectors, and split by user |
 //! | `encoder` | `embed`: text and pictures as vectors (feature `encoders`) |
 //! | [`features`] | [`Features`](features::Features): one vector an item and modality, and their files |
 //! | `rqvae` | `train`: from features to a frozen model (feature `train`) |
@@ -16,7 +16,9 @@
 //! | [`semantic_id`] | [`TokenTable`](semantic_id::TokenTable): an ID of its own for every item |
 //! | [`vocabulary`] | [`Vocabulary`](vocabulary::Vocabulary): all tokens, and their files for a language model |
 //! | [`constraint`] | [`Trie`](constraint::Trie): the IDs that items have, for decoders |
-//! | [`recommender`] | [`Export`](recommender::Export): items and histories as LLM recommenders read them |
+//! | [`export`] | [`Export`](export::Export): items and histories as training data for LLM recommenders |
+//! | [`answers`] | [`parse_answer`](answers::parse_answer): from the output of a language model back to items |
+//! | [`explore`] | [`Explorer`](explore::Explorer): searches in an index, for agents |
 //! | [`quality`] | [`Figures`](quality::Figures): what came of it |
 //! | [`index`] | [`Index`](index::Index): the folder that holds everything, with the hash of every file |
 //!
@@ -65,23 +67,28 @@
 //! where it happened, what was expected, what came, and what to do. `docs/formats.md` specifies the files.
 #![warn(missing_docs)]
 
+pub mod answers;
 pub mod artifact;
 pub mod behaviour;
+pub mod candidate;
 pub mod catalog;
 pub mod constraint;
 #[cfg(feature = "encoders")]
 pub mod encoder;
 pub mod error;
+pub mod explore;
+pub mod export;
 pub mod features;
 pub mod index;
 pub mod item_ids;
+pub mod pipeline;
 pub mod progress;
 pub mod quality;
-pub mod recommender;
 #[cfg(feature = "train")]
 pub mod rqvae;
 pub mod semantic_id;
 pub mod settings;
+mod table;
 pub mod tokenizer;
 pub mod training;
 pub mod vocabulary;

@@ -1,6 +1,6 @@
-//! The native half of the Python package `catalex`: what the frozen half of the crate offers, without libtorch.
+//! The native part of the Python package `catalex`: the features of the crate that need no libtorch.
 //!
-//! One file a class. Long work releases the interpreter; errors of the crate become those of `catalex.errors`.
+//! One file per class. Long work releases the interpreter lock. Errors of the crate become exceptions of `catalex.errors`.
 
 mod arrays;
 mod arrow_io;
@@ -26,17 +26,17 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<token_ids::TokenIds>()?;
-    module.add_class::<trie::Trie>()?;
-    module.add_class::<subset::Subset>()?;
-    module.add_class::<fm_index::FmIndex>()?;
-    module.add_class::<fm_index::Occurrences>()?;
-    module.add_class::<facets::FacetTokenizer>()?;
+    module.add_class::<token_ids::PyTokenIds>()?;
+    module.add_class::<trie::PyTrie>()?;
+    module.add_class::<subset::PySubset>()?;
+    module.add_class::<fm_index::PyFmIndex>()?;
+    module.add_class::<fm_index::PyOccurrences>()?;
+    module.add_class::<facets::PyFacetTokenizer>()?;
     module.add_function(wrap_pyfunction!(facets::trans_rec, module)?)?;
-    module.add_class::<decoder::Decoder>()?;
-    module.add_class::<features::Features>()?;
-    module.add_class::<tokenizer::Tokenizer>()?;
-    module.add_class::<token_table::TokenTable>()?;
+    module.add_class::<decoder::PyDecoder>()?;
+    module.add_class::<features::PyFeatures>()?;
+    module.add_class::<tokenizer::PyTokenizer>()?;
+    module.add_class::<token_table::PyTokenTable>()?;
     module.add_function(wrap_pyfunction!(tokenizer::semantic_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::parse_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::time_codes, module)?)?;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-/// Some of a trie's items; made by `Trie.subset`, and good for that trie alone.
+/// A subset of a trie's items, created by `Trie.subset`; valid for that trie only.
 #[pyclass(frozen, module = "catalex", name = "Subset")]
 #[derive(Debug)]
-pub(crate) struct Subset {
+pub(crate) struct PySubset {
     pub(crate) inner: catalex::constraint::Subset,
     pub(crate) trie: Arc<catalex::constraint::Trie>,
 }
 
 #[pymethods]
-impl Subset {
+impl PySubset {
     fn __len__(&self) -> usize {
         self.inner.len()
     }

@@ -7,16 +7,16 @@ use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
 
-/// The language model's token ids of the codes: consecutive, level by level.
+/// The token ids of the codes in a language model: consecutive, level by level.
 #[pyclass(frozen, eq, module = "catalex", name = "TokenIds")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TokenIds {
+pub(crate) struct PyTokenIds {
     pub(crate) inner: catalex::vocabulary::TokenIds,
 }
 
 #[pymethods]
-impl TokenIds {
-    /// Ids that are known without a vocabulary folder.
+impl PyTokenIds {
+    /// Token ids that are known without a vocabulary folder.
     #[new]
     #[pyo3(signature = (first_id, codebook_sizes, *, begin=None, end=None, vocabulary_size=None))]
     fn new(
@@ -34,25 +34,25 @@ impl TokenIds {
         };
         let size = vocabulary_size.map_or(Some(least), |size| (u64::from(size) >= least).then_some(u64::from(size)));
         match size.and_then(|size| u32::try_from(size).ok()) {
-            Some(vocabulary_size) if outside(begin) && outside(end) && !codebook_sizes.is_empty() => Ok(TokenIds {
+            Some(vocabulary_size) if outside(begin) && outside(end) && !codebook_sizes.is_empty() => Ok(PyTokenIds {
                 inner: catalex::vocabulary::TokenIds { first_id, codebook_sizes, begin, end, vocabulary_size },
             }),
             _ => Err(mismatch(
                 "token ids",
-                "codebooks, markers outside of their ids, and a vocabulary size above all ids",
+                "codebooks, markers outside the ids of codes, and a vocabulary size above all ids",
                 format!("first id {first_id}, codebooks of {codebook_sizes:?}, markers {begin:?} and {end:?}"),
                 "read them from the folder that `catalex vocab` wrote: TokenIds.read",
             )),
         }
     }
 
-    /// The ids of a folder that `catalex vocab --tokenizer` wrote.
+    /// Reads the token ids of a folder that `catalex vocab --tokenizer` wrote.
     #[staticmethod]
     fn read(folder: PathBuf) -> PyResult<Self> {
-        Ok(TokenIds { inner: catalex::vocabulary::TokenIds::read(&folder).map_err(to_py)? })
+        Ok(PyTokenIds { inner: catalex::vocabulary::TokenIds::read(&folder).map_err(to_py)? })
     }
 
-    /// Id of the first level's code 0.
+    /// Id of code 0 of the first level.
     #[getter]
     fn first_id(&self) -> u32 {
         self.inner.first_id
@@ -76,7 +76,7 @@ impl TokenIds {
         self.inner.end
     }
 
-    /// Ids from 0 to the highest in use.
+    /// The highest id in use plus one.
     #[getter]
     fn vocabulary_size(&self) -> u32 {
         self.inner.vocabulary_size
@@ -90,7 +90,7 @@ impl TokenIds {
         }
     }
 
-    /// Level and code of an id; none for other words.
+    /// Level and code of an id; `None` for other tokens.
     fn code_of(&self, id: u32) -> Option<(usize, u16)> {
         self.inner.code_of(id)
     }

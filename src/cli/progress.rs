@@ -6,9 +6,19 @@ use std::time::{Duration, Instant};
 
 use catalex::ErrorKind;
 use catalex::progress::Progress;
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::options::ProgressMode;
+/// How progress is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressMode {
+    /// A bar with rate and time left.
+    Bar,
+    /// One JSON object per line.
+    Json,
+    /// Nothing.
+    None,
+}
 
 /// The listener for a mode; without one, a bar on a terminal and warnings only elsewhere.
 pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
@@ -21,8 +31,8 @@ pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
     }
 }
 
-/// Says why the command failed: to a program, also who can mend it.
-pub(super) fn tell_error(mode: Option<ProgressMode>, message: &str, kind: Option<ErrorKind>) {
+/// Reports why the command failed; in JSON with the error category.
+pub(super) fn report_error(mode: Option<ProgressMode>, message: &str, kind: Option<ErrorKind>) {
     let line = if mode == Some(ProgressMode::Json) {
         let kind = match kind {
             Some(ErrorKind::Input) => "input",

@@ -8,30 +8,30 @@ use crate::error::{Error, Result};
 
 /// What an encoder reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EncoderKind {
     /// Texts.
     Text,
     /// Pictures.
     Image,
 }
 
-impl Kind {
+impl EncoderKind {
     /// The stem of this half of a model that has one for texts and one for pictures, as CLIP.
     pub(super) fn tower(self) -> &'static str {
-        if self == Kind::Text { "text_model" } else { "vision_model" }
+        if self == EncoderKind::Text { "text_model" } else { "vision_model" }
     }
 
     fn other_tower(self) -> &'static str {
-        if self == Kind::Text { Kind::Image.tower() } else { Kind::Text.tower() }
+        if self == EncoderKind::Text { EncoderKind::Image.tower() } else { EncoderKind::Text.tower() }
     }
 
     /// The flag that chooses among graphs.
     fn flag(self) -> &'static str {
-        if self == Kind::Text { "onnx-file" } else { "image-onnx-file" }
+        if self == EncoderKind::Text { "onnx-file" } else { "image-onnx-file" }
     }
 
     fn name(self) -> &'static str {
-        if self == Kind::Text { "a text encoder" } else { "an image encoder" }
+        if self == EncoderKind::Text { "a text encoder" } else { "an image encoder" }
     }
 }
 
@@ -39,7 +39,7 @@ impl Kind {
 ///
 /// # Errors
 /// [`Error::Missing`] where there is none, or not the chosen one; [`Error::Config`] where several could be meant.
-pub(super) fn graph(folder: &Path, kind: Kind, chosen: Option<&str>) -> Result<PathBuf> {
+pub(super) fn graph(folder: &Path, kind: EncoderKind, chosen: Option<&str>) -> Result<PathBuf> {
     let mut names = Vec::new();
     for (at, prefix) in [(folder.to_path_buf(), ""), (folder.join("onnx"), "onnx/")] {
         let Ok(entries) = std::fs::read_dir(&at) else { continue };
@@ -52,7 +52,7 @@ pub(super) fn graph(folder: &Path, kind: Kind, chosen: Option<&str>) -> Result<P
 }
 
 /// Chooses among the files of a folder by the rule of [`graph`]. `folder` names it in errors.
-pub(super) fn choose_graph(names: &[String], folder: &Path, kind: Kind, chosen: Option<&str>) -> Result<String> {
+pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, chosen: Option<&str>) -> Result<String> {
     let mut graphs: Vec<&String> = names.iter().filter(|name| name.ends_with(".onnx")).collect();
     graphs.sort();
     graphs.dedup();
@@ -107,7 +107,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 mod tests {
     use super::*;
 
-    fn choose(names: &[&str], kind: Kind, chosen: Option<&str>) -> Result<String> {
+    fn choose(names: &[&str], kind: EncoderKind, chosen: Option<&str>) -> Result<String> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         choose_graph(&names, Path::new("there"), kind, chosen)
     }
@@ -115,29 +115,30 @@ mod tests {
     #[test]
     fn the_plain_graph_is_the_default() {
         let names = ["onnx/model_int8.onnx", "onnx/model.onnx", "tokenizer.json"];
-        assert_eq!(choose(&names, Kind::Text, None).unwrap(), "onnx/model.onnx");
-        assert_eq!(choose(&names, Kind::Text, Some("model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
-        assert_eq!(choose(&names, Kind::Text, Some("onnx/model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
-        assert_eq!(choose(&["model_O4.onnx", "config.json"], Kind::Image, None).unwrap(), "model_O4.onnx");
-        assert_eq!(choose(&["model.onnx", "onnx/model.onnx"], Kind::Text, None).unwrap(), "model.onnx");
+        assert_eq!(choose(&names, EncoderKind::Text, None).unwrap(), "onnx/model.onnx");
+        assert_eq!(choose(&names, EncoderKind::Text, Some("model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
+        assert_eq!(choose(&names, EncoderKind::Text, Some("onnx/model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
+        assert_eq!(choose(&["model_O4.onnx", "config.json"], EncoderKind::Image, None).unwrap(), "model_O4.onnx");
+        assert_eq!(choose(&["model.onnx", "onnx/model.onnx"], EncoderKind::Text, None).unwrap(), "model.onnx");
     }
 
     #[test]
     fn each_kind_takes_its_tower() {
         let names = ["onnx/model.onnx", "onnx/text_model.onnx", "onnx/vision_model.onnx"];
-        assert_eq!(choose(&names, Kind::Text, None).unwrap(), "onnx/text_model.onnx");
-        assert_eq!(choose(&names, Kind::Image, None).unwrap(), "onnx/vision_model.onnx");
+        assert_eq!(choose(&names, EncoderKind::Text, None).unwrap(), "onnx/text_model.onnx");
+        assert_eq!(choose(&names, EncoderKind::Image, None).unwrap(), "onnx/vision_model.onnx");
         let small = ["text_model_quantized.onnx", "vision_model_quantized.onnx"];
-        assert_eq!(choose(&small, Kind::Image, None).unwrap(), "vision_model_quantized.onnx");
-        assert!(choose(&small[..1], Kind::Image, None).is_err());
+        assert_eq!(choose(&small, EncoderKind::Image, None).unwrap(), "vision_model_quantized.onnx");
+        assert!(choose(&small[..1], EncoderKind::Image, None).is_err());
     }
 
     #[test]
     fn what_is_not_clear_is_refused() {
-        let several = choose(&["onnx/model_b.onnx", "onnx/model_a.onnx"], Kind::Image, None).unwrap_err().to_string();
+        let several =
+            choose(&["onnx/model_b.onnx", "onnx/model_a.onnx"], EncoderKind::Image, None).unwrap_err().to_string();
         assert!(several.contains("onnx/model_a.onnx, onnx/model_b.onnx") && several.contains("--image-onnx-file"));
-        let absent = choose(&["model.onnx"], Kind::Text, Some("other.onnx")).unwrap_err().to_string();
+        let absent = choose(&["model.onnx"], EncoderKind::Text, Some("other.onnx")).unwrap_err().to_string();
         assert!(absent.contains("other.onnx") && absent.contains("has model.onnx"), "{absent}");
-        assert!(choose(&[], Kind::Text, None).unwrap_err().to_string().contains("onnx/model.onnx"));
+        assert!(choose(&[], EncoderKind::Text, None).unwrap_err().to_string().contains("onnx/model.onnx"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo};
 
-use super::folder::{Kind, choose_graph, graph};
+use super::folder::{EncoderKind, choose_graph, graph};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -38,7 +38,13 @@ impl Hub {
     /// # Errors
     /// [`Error::Unavailable`] where neither the cache nor the Hub has it; [`Error::Config`] and [`Error::Missing`] where
     /// the graph is not clear.
-    pub fn folder(&self, name: &str, kind: Kind, onnx_file: Option<&str>, progress: &dyn Progress) -> Result<PathBuf> {
+    pub fn folder(
+        &self,
+        name: &str,
+        kind: EncoderKind,
+        onnx_file: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf> {
         let cached = self.cached(name, kind);
         if let Some(folder) = &cached
             && graph(folder, kind, onnx_file).is_ok()
@@ -73,10 +79,10 @@ impl Hub {
     }
 
     /// The snapshot of a model that the cache has, if with the files that every encoder of its kind needs.
-    fn cached(&self, name: &str, kind: Kind) -> Option<PathBuf> {
+    fn cached(&self, name: &str, kind: EncoderKind) -> Option<PathBuf> {
         let settings = match kind {
-            Kind::Text => &["tokenizer.json"][..],
-            Kind::Image => &["preprocessor_config.json", "processor_config.json"],
+            EncoderKind::Text => &["tokenizer.json"][..],
+            EncoderKind::Image => &["preprocessor_config.json", "processor_config.json"],
         };
         let repo = Cache::new(self.cache.clone()).repo(Repo::model(name.to_owned()));
         settings.iter().find_map(|file| repo.get(file)).and_then(|path| path.parent().map(Path::to_path_buf))
@@ -86,7 +92,7 @@ impl Hub {
         &self,
         api: &Api,
         name: &str,
-        kind: Kind,
+        kind: EncoderKind,
         onnx_file: Option<&str>,
         progress: &dyn Progress,
         failed: &dyn Fn(ApiError) -> Error,
@@ -175,7 +181,7 @@ mod tests {
     fn the_cache_is_enough() {
         let folder = tempfile::tempdir().unwrap();
         let hub = Hub { cache: folder.path().to_owned(), endpoint: None, token: None, offline: true };
-        let says = |file| hub.folder("me/mine", Kind::Text, file, &Silent).unwrap_err().to_string();
+        let says = |file| hub.folder("me/mine", EncoderKind::Text, file, &Silent).unwrap_err().to_string();
         assert!(says(None).contains("the model me/mine is not available"));
         let snapshot = folder.path().join("models--me--mine/snapshots/abc");
         fs::create_dir_all(snapshot.join("onnx")).unwrap();
@@ -184,7 +190,7 @@ mod tests {
         fs::write(snapshot.join("tokenizer.json"), "{}").unwrap();
         assert!(says(None).contains("the graph of a text encoder"));
         fs::write(snapshot.join("onnx/model.onnx"), "").unwrap();
-        assert_eq!(hub.folder("me/mine", Kind::Text, None, &Silent).unwrap(), snapshot);
+        assert_eq!(hub.folder("me/mine", EncoderKind::Text, None, &Silent).unwrap(), snapshot);
         assert!(says(Some("model_O4.onnx")).contains("has onnx/model.onnx"));
     }
 }

@@ -8,9 +8,9 @@ use ort::value::TensorElementType;
 use rayon::prelude::*;
 
 use super::decode::{Fault, decode};
-use super::folder::{Kind, graph};
-use super::preprocess::{Layout, Preprocessor};
-use super::runtime::{Output, Runtime, choose_output, element, floats, run, shape};
+use super::folder::{EncoderKind, graph};
+use super::preprocess::{PixelLayout, Preprocessor};
+use super::runtime::{NetworkOutput, Runtime, choose_output, element, floats, run, shape};
 use crate::catalog::ImageSource;
 use crate::error::{Error, Result};
 
@@ -21,14 +21,14 @@ const BATCH: usize = 32;
 #[derive(Debug)]
 pub struct ImageEncoder {
     eye: Eye,
-    network: Network,
+    network: ImageNetwork,
 }
 
 /// Makes the network's input of pictures.
 #[derive(Debug)]
 struct Eye {
     preprocessor: Preprocessor,
-    layout: Layout,
+    layout: PixelLayout,
     /// Height and width of the network's input.
     size: (usize, usize),
     /// Pictures of a batch, where the graph fixes them.
@@ -36,12 +36,12 @@ struct Eye {
 }
 
 #[derive(Debug)]
-struct Network {
+struct ImageNetwork {
     path: PathBuf,
     session: Session,
     input: String,
     element: Option<TensorElementType>,
-    output: Output,
+    output: NetworkOutput,
 }
 
 /// A batch of pictures as the network reads it.
@@ -60,7 +60,7 @@ impl ImageEncoder {
     /// [`Error::Missing`] and [`Error::File`] name the file of the folder; [`Error::Config`] where it has several graphs
     /// and none is named.
     pub fn load(folder: &Path, onnx_file: Option<&str>, runtime: &Runtime) -> Result<Self> {
-        let path = graph(folder, Kind::Image, onnx_file)?;
+        let path = graph(folder, EncoderKind::Image, onnx_file)?;
         let preprocessor = Preprocessor::of_folder(folder)?;
         let session = runtime.session(&path)?;
         let four = session.inputs().iter().find(|input| shape(input).len() == 4);
@@ -72,10 +72,10 @@ impl ImageEncoder {
         let (name, element, wanted) = (input.name().to_owned(), element(input), shape(input));
         let declared = |at: usize| usize::try_from(wanted[at]).ok().filter(|&d| d > 0);
         let layout = match (declared(1), declared(3)) {
-            (Some(1..=2 | 4..) | None, Some(3)) => Layout::ChannelsLast,
-            _ => Layout::ChannelsFirst,
+            (Some(1..=2 | 4..) | None, Some(3)) => PixelLayout::ChannelsLast,
+            _ => PixelLayout::ChannelsFirst,
         };
-        let (channels, height, width) = if layout == Layout::ChannelsFirst { (1, 2, 3) } else { (3, 1, 2) };
+        let (channels, height, width) = if layout == PixelLayout::ChannelsFirst { (1, 2, 3) } else { (3, 1, 2) };
         let made = preprocessor.output_size().map(|(h, w)| (h as usize, w as usize));
         let Some(size) = made.or_else(|| Some((declared(height)?, declared(width)?))) else {
             let help = "export the model with a fixed size, or give preprocessor_config.json a crop_size";
@@ -90,7 +90,7 @@ impl ImageEncoder {
         let output = choose_output(&session, &path, &["image_embeds", "pooler_output"])?;
         let batch = declared(0);
         let eye = Eye { preprocessor, layout, size, batch };
-        Ok(ImageEncoder { eye, network: Network { path, session, input: name, element, output } })
+        Ok(ImageEncoder { eye, network: ImageNetwork { path, session, input: name, element, output } })
     }
 
     /// Length of the vectors.
@@ -156,14 +156,14 @@ impl Eye {
             })
             .collect();
         let shape = match self.layout {
-            Layout::ChannelsFirst => [n, 3, height, width],
-            Layout::ChannelsLast => [n, height, width, 3],
+            PixelLayout::ChannelsFirst => [n, 3, height, width],
+            PixelLayout::ChannelsLast => [n, height, width, 3],
         };
         Pixels { shape, values, faults }
     }
 }
 
-impl Network {
+impl ImageNetwork {
     /// Vectors `(pictures, dim)` of a batch of the shape, zeros for those that have a fault.
     fn vectors(&mut self, shape: [usize; 4], values: Vec<f32>, faults: &[Option<Fault>]) -> Result<Array2<f32>> {
         let (n, dim) = (shape[0], self.output.dim);

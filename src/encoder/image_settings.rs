@@ -76,7 +76,7 @@ const FOREIGN: [&str; 8] = [
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Config {
+struct PreprocessorConfig {
     image_processor_type: Option<String>,
     feature_extractor_type: Option<String>,
     do_resize: Option<bool>,
@@ -97,14 +97,14 @@ struct Config {
 
 #[derive(Deserialize)]
 struct ProcessorConfig {
-    image_processor: Config,
+    image_processor: PreprocessorConfig,
 }
 
 impl Preprocessor {
     /// Reads `preprocessor_config.json`, or the part of `processor_config.json` about pictures.
     pub(super) fn of_folder(folder: &Path) -> Result<Self> {
         let mut path = folder.join("preprocessor_config.json");
-        let mut config = read_json::<Config>(&path)?;
+        let mut config = read_json::<PreprocessorConfig>(&path)?;
         let joint = folder.join("processor_config.json");
         if config.is_none() && joint.is_file() {
             config = read_json::<ProcessorConfig>(&joint)?.map(|config| config.image_processor);
@@ -129,7 +129,7 @@ fn wrong(expected: impl Into<String>, got: impl ToString) -> Wrong {
     (expected.into(), got.to_string())
 }
 
-impl Config {
+impl PreprocessorConfig {
     fn steps(&self) -> std::result::Result<Preprocessor, Wrong> {
         self.refuse_others()?;
         let name = self.image_processor_type.as_deref().or(self.feature_extractor_type.as_deref()).unwrap_or_default();
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     fn steps(json: &str) -> std::result::Result<Preprocessor, Wrong> {
-        serde_json::from_str::<Config>(json).unwrap().steps()
+        serde_json::from_str::<PreprocessorConfig>(json).unwrap().steps()
     }
 
     fn filter(made: &Preprocessor) -> fir::ResizeAlg {

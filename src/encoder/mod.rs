@@ -23,10 +23,10 @@ mod thumbnails;
 
 pub use device::Device;
 pub use embed::{BadImage, Embedded, Encoders, OnBadImage, embed};
-pub use folder::Kind;
+pub use folder::EncoderKind;
 pub use hub::Hub;
 pub use image::ImageEncoder;
-pub use parts::{PartFolder, Written, embed_to};
+pub use parts::{EncodedCatalog, PartFolder, embed_to};
 pub use runtime::Runtime;
 pub use text::{TextEncoder, TextOptions};
 pub use thumbnails::{ACROSS, TILE, Thumbnail};

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::embed::{BadImage, Encoders, Inner, PART, Part};
+use super::embed::{BadImage, EncodedPart, Encoders, Inner, PART};
 use crate::artifact::{Overwrite, sha256_file, write_file};
-use crate::catalog::{CatalogReader, CatalogSpec};
+use crate::catalog::CatalogSpool;
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
 use crate::progress::Progress;
 
 /// What came of a catalog that was written to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct EncodedCatalog {
     /// Items that are in the file.
     pub items: usize,
     /// Name and length of each modality, and how many of the items lack it.
@@ -37,7 +37,7 @@ pub struct PartFolder {
 /// What is kept beside a part's features.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct PartRecord {
     rows: usize,
     /// Of the features; none where no item of the part has any.
     sha256: Option<String>,
@@ -54,16 +54,14 @@ struct Record {
 pub fn embed_to(
     out: &Path,
     overwrite: Overwrite,
-    spec: &CatalogSpec,
+    catalog: &CatalogSpool,
     mut encoders: Encoders,
     folder: &PartFolder,
     progress: &dyn Progress,
-) -> Result<Written> {
-    let survey = encoders.survey(spec)?;
-    progress.begin("encode", Some(survey.work), "texts and pictures");
+) -> Result<EncodedCatalog> {
+    progress.begin("encode", Some(encoders.work(catalog)?), "texts and pictures");
     let mut kept = Vec::new();
-    let parts = CatalogReader::open(spec)?.in_parts(folder.items.unwrap_or(PART));
-    for (number, batch) in parts.enumerate() {
+    for (number, batch) in catalog.parts(folder.items.unwrap_or(PART))?.enumerate() {
         let batch = batch?;
         let rows = batch.item_ids.len();
         let record = match folder.finished(number, rows, progress)? {
@@ -81,9 +79,9 @@ pub fn embed_to(
     }
     progress.end();
     let shapes = encoders.shapes();
-    let mut written = Written { items: 0, modalities: Vec::new(), truncated_texts: 0, bad_images: Vec::new() };
+    let mut written = EncodedCatalog { items: 0, modalities: Vec::new(), truncated_texts: 0, bad_images: Vec::new() };
     let mut lacking = vec![0; shapes.len()];
-    let mut writer = FeatureWriter::create(out, &survey.ids, shapes.clone(), overwrite)?;
+    let mut writer = FeatureWriter::create(out, catalog.ids(), shapes.clone(), overwrite)?;
     for (number, record) in kept.into_iter().enumerate() {
         written.truncated_texts += record.truncated_texts;
         written.bad_images.extend(record.bad_images);
@@ -118,14 +116,14 @@ impl PartFolder {
     }
 
     /// What is known of a part that is there and whole.
-    fn finished(&self, number: usize, rows: usize, progress: &dyn Progress) -> Result<Option<Record>> {
+    fn finished(&self, number: usize, rows: usize, progress: &dyn Progress) -> Result<Option<PartRecord>> {
         let (path, features) = (self.record(number), self.features(number));
         if !path.is_file() {
             return Ok(None);
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let record: Option<Record> = serde_json::from_slice(&bytes).ok();
-        let whole = |record: &Record| match &record.sha256 {
+        let record: Option<PartRecord> = serde_json::from_slice(&bytes).ok();
+        let whole = |record: &PartRecord| match &record.sha256 {
             Some(hash) => features.is_file() && sha256_file(&features).is_ok_and(|found| found == *hash),
             None => true,
         };
@@ -137,7 +135,7 @@ impl PartFolder {
     }
 
     /// Writes a part: first its features, then the record that says that they are there.
-    fn keep(&self, number: usize, rows: usize, part: Part) -> Result<Record> {
+    fn keep(&self, number: usize, rows: usize, part: EncodedPart) -> Result<PartRecord> {
         let path = self.features(number);
         let sha256 = match &part.features {
             Some(features) => {
@@ -147,7 +145,7 @@ impl PartFolder {
             None => None,
         };
         let (truncated_texts, bad_images) = (part.truncated_texts, part.bad_images);
-        let record = Record { rows, sha256, truncated_texts, bad_images };
+        let record = PartRecord { rows, sha256, truncated_texts, bad_images };
         let path = self.record(number);
         let text = serde_json::to_vec(&record)
             .map_err(|e| Error::artifact(&path, "a record that JSON can hold", e, "report this as a bug"))?;

@@ -25,7 +25,7 @@ pub(super) enum Size {
 
 /// How the numbers of a network's input lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum PixelLayout {
     /// `(3, height, width)`.
     ChannelsFirst,
     /// `(height, width, 3)`.
@@ -49,7 +49,7 @@ impl Preprocessor {
     pub(super) fn apply(
         &self,
         picture: RgbImage,
-        layout: Layout,
+        layout: PixelLayout,
         (height, width): (usize, usize),
         out: &mut [f32],
     ) -> std::result::Result<(), String> {
@@ -68,8 +68,8 @@ impl Preprocessor {
         for (at, pixel) in picture.pixels().enumerate() {
             for ((value, (factor, offset)), channel) in pixel.0.iter().zip(&self.channels).zip(self.order) {
                 let place = match layout {
-                    Layout::ChannelsFirst => channel * pixels + at,
-                    Layout::ChannelsLast => at * 3 + channel,
+                    PixelLayout::ChannelsFirst => channel * pixels + at,
+                    PixelLayout::ChannelsLast => at * 3 + channel,
                 };
                 out[place] = f32::from(*value) * factor + offset;
             }
@@ -163,8 +163,8 @@ mod tests {
             steps.apply(picture.clone(), layout, (1, 2), &mut out).unwrap();
             out
         };
-        assert_eq!(made([0, 1, 2], Layout::ChannelsFirst), [10.0, 11.0, 20.5, 20.5, 60.0, 60.0]);
-        assert_eq!(made([2, 1, 0], Layout::ChannelsFirst), [60.0, 60.0, 20.5, 20.5, 10.0, 11.0]);
-        assert_eq!(made([0, 1, 2], Layout::ChannelsLast), [10.0, 20.5, 60.0, 11.0, 20.5, 60.0]);
+        assert_eq!(made([0, 1, 2], PixelLayout::ChannelsFirst), [10.0, 11.0, 20.5, 20.5, 60.0, 60.0]);
+        assert_eq!(made([2, 1, 0], PixelLayout::ChannelsFirst), [60.0, 60.0, 20.5, 20.5, 10.0, 11.0]);
+        assert_eq!(made([0, 1, 2], PixelLayout::ChannelsLast), [10.0, 20.5, 60.0, 11.0, 20.5, 60.0]);
     }
 }

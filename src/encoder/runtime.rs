@@ -146,7 +146,7 @@ pub(super) fn floats(
 
 /// Which of a model's outputs holds what an item is encoded to.
 #[derive(Debug, Clone)]
-pub(super) struct Output {
+pub(super) struct NetworkOutput {
     pub(super) name: String,
     /// 3 for one vector a token; else one an item.
     pub(super) rank: usize,
@@ -159,7 +159,7 @@ const POOLED: [&str; 5] = ["sentence_embedding", "image_embeds", "text_embeds", 
 
 /// Chooses the output of a model: of the names in `preferred`, else the first of 2 or 3 dimensions. A pooled feature map
 /// `(items, dim, 1, 1)` counts as one of 2.
-pub(super) fn choose_output(session: &Session, path: &Path, preferred: &[&str]) -> Result<Output> {
+pub(super) fn choose_output(session: &Session, path: &Path, preferred: &[&str]) -> Result<NetworkOutput> {
     let outputs = session.outputs();
     let shape = |o: &Outlet| match shape(o)[..] {
         [items, dim, 1, 1] => vec![items, dim],
@@ -182,7 +182,7 @@ pub(super) fn choose_output(session: &Session, path: &Path, preferred: &[&str]) 
             "export the model with a fixed last dimension",
         ));
     };
-    Ok(Output { name: output.name().to_owned(), rank: shape.len(), dim })
+    Ok(NetworkOutput { name: output.name().to_owned(), rank: shape.len(), dim })
 }
 
 /// Runs a model and copies the chosen output: its shape and values.
@@ -190,7 +190,7 @@ pub(super) fn run(
     session: &mut Session,
     path: &Path,
     inputs: Vec<(String, SessionInputValue<'_>)>,
-    output: &Output,
+    output: &NetworkOutput,
 ) -> Result<(Vec<usize>, Vec<f32>)> {
     let failed = |e: String| {
         Error::file(path, "a model that runs on this input", e, "check that the model is an encoder of this kind")

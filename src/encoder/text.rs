@@ -6,9 +6,9 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use ort::session::Session;
 use tokenizers::{Encoding, NormalizerWrapper, Tokenizer, TruncationDirection, TruncationParams};
 
-use super::folder::{Kind, graph};
+use super::folder::{EncoderKind, graph};
 use super::pooling::Head;
-use super::runtime::{Output, Runtime, choose_output, run};
+use super::runtime::{NetworkOutput, Runtime, choose_output, run};
 use super::text_inputs::{TextBatch, TextInputs};
 use super::text_settings::{TextSettings, inside};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ pub struct TextOptions {
 #[derive(Debug)]
 pub struct TextEncoder {
     reader: Reader,
-    network: Network,
+    network: TextNetwork,
     truncated: usize,
 }
 
@@ -46,14 +46,14 @@ struct Reader {
 }
 
 #[derive(Debug)]
-struct Network {
+struct TextNetwork {
     path: PathBuf,
     settings: TextSettings,
     /// Tokens of the prompt that pooling leaves out.
     skip: usize,
     session: Session,
     inputs: TextInputs,
-    output: Output,
+    output: NetworkOutput,
     head: Head,
 }
 
@@ -76,7 +76,7 @@ impl TextEncoder {
                 help: "name the folder of an encoder, as it is exported for ONNX Runtime".into(),
             });
         }
-        let path = graph(folder, Kind::Text, options.onnx_file.as_deref())?;
+        let path = graph(folder, EncoderKind::Text, options.onnx_file.as_deref())?;
         let wrong = |e: tokenizers::Error| {
             let help = "take the file as the model's publisher wrote it";
             Error::file(&tokenizer_path, "a Hugging Face tokenizer", e, help)
@@ -85,7 +85,7 @@ impl TextEncoder {
         let mut settings = TextSettings::read(folder, &head.transformer, &tokenizer, options.prompt.as_deref())?;
         // The halves of CLIP and SigLIP pool in their own ways.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let pooled_inside = name.starts_with(Kind::Text.tower()) || settings.always_full;
+        let pooled_inside = name.starts_with(EncoderKind::Text.tower()) || settings.always_full;
         let session = runtime.session(&path)?;
         let inputs = TextInputs::of(&session, &path)?;
         if let Some(length) = inputs.length {
@@ -105,7 +105,7 @@ impl TextEncoder {
         let reader = Reader { tokenizer, prompt: settings.prompt.clone(), path: path.clone() };
         Ok(TextEncoder {
             reader,
-            network: Network { path, settings, skip, session, inputs, output, head },
+            network: TextNetwork { path, settings, skip, session, inputs, output, head },
             truncated: 0,
         })
     }
@@ -157,7 +157,7 @@ impl Reader {
     }
 }
 
-impl Network {
+impl TextNetwork {
     fn dim(&self) -> usize {
         if self.output.rank == 3 { self.output.dim * self.head.poolings.len() } else { self.output.dim }
     }

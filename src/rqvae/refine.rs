@@ -165,7 +165,7 @@ fn mean_square(rows: ArrayView2<f32>) -> f32 {
 mod tests {
     use super::*;
     use crate::progress::Silent;
-    use crate::tokenizer::Usage;
+    use crate::tokenizer::CodeUsage;
     use crate::training::QuantizerConfig;
     use rand::SeedableRng;
 
@@ -228,7 +228,7 @@ mod tests {
     fn balance_equalises_use_and_coherence_reduces_prefixes() {
         let points = points(800, 5);
         let perplexity = |quantizer: &Quantizer, level: usize| {
-            Usage::of_levels(quantizer.encode(points.view()).view(), &[SIZE; 3])[level].perplexity()
+            CodeUsage::of_levels(quantizer.encode(points.view()).view(), &[SIZE; 3])[level].perplexity()
         };
         let (plain, even) = (refined(|c| c.balance = 0.0), refined(|c| c.balance = 0.05));
         assert!(

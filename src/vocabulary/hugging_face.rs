@@ -10,10 +10,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::json_edit::{Entries, Place, append};
+use super::json_edit::{Entries, JsonPlace, append};
 use super::options::NewWords;
-use super::record::{RECORD, Record};
-use super::sentencepiece::{Kind, Piece};
+use super::record::{RECORD, TokenizerRecord};
+use super::sentencepiece::{PieceKind, SentencePiece};
 use super::source::{ADDED, CONFIG, DECODER, Source, TOKENIZER, load, unusable};
 use super::verify::verify;
 use super::{TokenIds, Vocabulary, VocabularyOptions};
@@ -88,7 +88,7 @@ pub(super) fn extend(
 ) -> Result<Extended> {
     let source = Source::read(source)?;
     let first_id = first_id(&source, new)?;
-    let wanted = Record::new(&table.metadata, new, first_id);
+    let wanted = TokenizerRecord::new(&table.metadata, new, first_id);
     let mut changed: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     match &source.record {
         Some(record) => {
@@ -98,7 +98,7 @@ pub(super) fn extend(
         None => {
             check_free(&source, new)?;
             if let Some(json) = &source.json {
-                let edited = append(&json.text, Place::Key("added_tokens"), &json_entries(&source, new, first_id));
+                let edited = append(&json.text, JsonPlace::Key("added_tokens"), &json_entries(&source, new, first_id));
                 changed.insert(TOKENIZER, edited.map_err(|e| unusable(&json.path, e))?.into_bytes());
             }
             edit_companions(&source, new, first_id, &mut changed)?;
@@ -112,7 +112,7 @@ pub(super) fn extend(
     if let (Some(model), Some((name, true)), None) = (&source.model, &model, &source.record) {
         let pieces = filling(&source, first_id)?
             .into_iter()
-            .chain(new.words.iter().map(|word| Piece { text: word.clone(), kind: Kind::UserDefined }));
+            .chain(new.words.iter().map(|word| SentencePiece { text: word.clone(), kind: PieceKind::UserDefined }));
         changed.insert(name, model.with(pieces));
     }
     copy(&source.folder, out, &changed)?;
@@ -226,12 +226,12 @@ fn edit_companions(
     // Loading a SentencePiece model alone, transformers finds in a text only what is listed here.
     if let Some(config) = source.config.as_ref().filter(|text| text.contains(DECODER) || source.json.is_none()) {
         let pairs = new.words.iter().zip(ids.clone()).map(|(word, id)| (id.to_string(), added_token(word).into()));
-        let edited = append(config, Place::Key(DECODER), &Entries::Object(pairs.collect()));
+        let edited = append(config, JsonPlace::Key(DECODER), &Entries::Object(pairs.collect()));
         changed.insert(CONFIG, edited.map_err(|e| unusable(&source.folder.join(CONFIG), e))?.into_bytes());
     }
     if let Some(added) = &source.added {
         let pairs = new.words.iter().zip(ids).map(|(word, id)| (word.clone(), json!(id)));
-        let edited = append(added, Place::Whole, &Entries::Object(pairs.collect()));
+        let edited = append(added, JsonPlace::Whole, &Entries::Object(pairs.collect()));
         changed.insert(ADDED, edited.map_err(|e| unusable(&source.folder.join(ADDED), e))?.into_bytes());
     }
     Ok(())
@@ -239,7 +239,7 @@ fn edit_companions(
 
 /// Pieces for the ids between the model's last and the first new one: words that the tokenizer keeps outside of its
 /// model, as T5 its `<extra_id_0>`. They are of kinds that are never found in a text, so that texts stay as they were.
-fn filling(source: &Source, first_id: u32) -> Result<Vec<Piece>> {
+fn filling(source: &Source, first_id: u32) -> Result<Vec<SentencePiece>> {
     let Some(model) = &source.model else { return Ok(vec![]) };
     let pieces = model.pieces.len() as u64;
     let gap = u64::from(first_id).saturating_sub(pieces);
@@ -254,8 +254,8 @@ fn filling(source: &Source, first_id: u32) -> Result<Vec<Piece>> {
     words.sort_unstable_by(|a, b| b.cmp(a));
     let by_id: HashMap<u64, &str> = words.into_iter().map(|(word, id)| (id, word)).collect();
     let fill = |id: u64| match by_id.get(&id).filter(|word| !known.contains(**word)) {
-        Some(word) => Piece { text: (*word).to_owned(), kind: Kind::Control },
-        None => Piece { text: format!("<catalex_unused_{id}>"), kind: Kind::Unused },
+        Some(word) => SentencePiece { text: (*word).to_owned(), kind: PieceKind::Control },
+        None => SentencePiece { text: format!("<catalex_unused_{id}>"), kind: PieceKind::Unused },
     };
     Ok((pieces..u64::from(first_id)).map(fill).collect())
 }

@@ -15,7 +15,7 @@ pub(super) enum Entries {
 
 /// The whole text as an object, or the value of one of its keys.
 #[derive(Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(super) enum JsonPlace<'a> {
     Whole,
     Key(&'a str),
 }
@@ -24,15 +24,15 @@ pub(super) enum Place<'a> {
 ///
 /// # Errors
 /// What is wrong with the text, as a sentence without a file's name.
-pub(super) fn append(text: &str, place: Place<'_>, entries: &Entries) -> Result<String, String> {
+pub(super) fn append(text: &str, place: JsonPlace<'_>, entries: &Entries) -> Result<String, String> {
     let whole: Object<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let is_list = matches!(entries, Entries::List(_));
     let (from, to, depth) = match place {
-        Place::Whole => {
+        JsonPlace::Whole => {
             let from = text.len() - text.trim_start().len();
             (from, text.trim_end().len(), 0)
         }
-        Place::Key(key) => match whole.0.iter().rev().find(|(name, _)| name == key) {
+        JsonPlace::Key(key) => match whole.0.iter().rev().find(|(name, _)| name == key) {
             Some((_, raw)) => {
                 let from = raw.get().as_ptr() as usize - text.as_ptr() as usize;
                 (from, from + raw.get().len(), 1)
@@ -42,14 +42,14 @@ pub(super) fn append(text: &str, place: Place<'_>, entries: &Entries) -> Result<
                     Entries::List(values) => Value::Array(values.clone()),
                     Entries::Object(pairs) => Value::Object(pairs.iter().cloned().collect()),
                 };
-                return append(text, Place::Whole, &Entries::Object(vec![(key.to_owned(), value)]));
+                return append(text, JsonPlace::Whole, &Entries::Object(vec![(key.to_owned(), value)]));
             }
         },
     };
     let container = &text[from..to];
     if container.starts_with('[') != is_list || container.starts_with('{') == is_list {
         let kind = if is_list { "a list" } else { "an object" };
-        let name = if let Place::Key(key) = place { key } else { "the file" };
+        let name = if let JsonPlace::Key(key) = place { key } else { "the file" };
         return Err(format!("{name} is not {kind}"));
     }
     let inside = container[1..container.len() - 1].trim_end();
@@ -134,12 +134,12 @@ mod tests {
             ("{}", "{\"a\":[{\"id\":1}]}"),
         ];
         for (text, expected) in cases {
-            assert_eq!(append(text, Place::Key("a"), &list).unwrap(), expected);
+            assert_eq!(append(text, JsonPlace::Key("a"), &list).unwrap(), expected);
         }
         let pair = Entries::Object(vec![("<é>".into(), json!(7))]);
-        assert_eq!(append("{\n  \"x\": 1\n}\n", Place::Whole, &pair).unwrap(), "{\n  \"x\": 1,\n  \"<é>\": 7\n}\n");
-        assert!(append("{\"a\": 3}", Place::Key("a"), &list).unwrap_err().contains("a is not a list"));
-        assert!(append("[1]", Place::Whole, &pair).is_err());
+        assert_eq!(append("{\n  \"x\": 1\n}\n", JsonPlace::Whole, &pair).unwrap(), "{\n  \"x\": 1,\n  \"<é>\": 7\n}\n");
+        assert!(append("{\"a\": 3}", JsonPlace::Key("a"), &list).unwrap_err().contains("a is not a list"));
+        assert!(append("[1]", JsonPlace::Whole, &pair).is_err());
     }
 
     proptest! {
@@ -149,7 +149,7 @@ mod tests {
                 keys.iter().map(|k| (k.clone(), json!([k, {"n": 1.50}]))).collect();
             whole.insert("added".into(), json!(["<x>", "]"]));
             let text = if pretty { serde_json::to_string_pretty(&whole) } else { serde_json::to_string(&whole) }.unwrap();
-            let new = append(&text, Place::Key("added"), &Entries::List(vec![json!("<y>")])).unwrap();
+            let new = append(&text, JsonPlace::Key("added"), &Entries::List(vec![json!("<y>")])).unwrap();
             whole["added"] = json!(["<x>", "]", "<y>"]);
             prop_assert_eq!(serde_json::from_str::<Value>(&new).unwrap(), Value::Object(whole));
             let common = text.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();

@@ -24,7 +24,7 @@ use std::path::Path;
 pub use facets::{FacetTokenizer, trans_rec};
 pub use hugging_face::check_options;
 pub use options::VocabularyOptions;
-pub use start_values::{Method, START_VALUES_FILE, StartValues};
+pub use start_values::{START_VALUES_FILE, StartMethod, StartValues};
 pub use token_ids::TokenIds;
 
 use crate::artifact::{AtomicDir, Overwrite};

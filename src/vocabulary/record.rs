@@ -17,7 +17,7 @@ pub(super) const RECORD: &str = "catalex.json";
 
 /// What the tokenizer was extended by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct TokenizerRecord {
     format_version: u32,
     model_hash: String,
     codebook_sizes: Vec<usize>,
@@ -27,9 +27,9 @@ pub(super) struct Record {
     pub(super) first_id: u32,
 }
 
-impl Record {
+impl TokenizerRecord {
     pub(super) fn new(metadata: &TableMetadata, new: &NewWords, first_id: u32) -> Self {
-        Record {
+        TokenizerRecord {
             format_version: FORMAT_VERSION,
             model_hash: metadata.model_hash.clone(),
             codebook_sizes: metadata.codebook_sizes.clone(),
@@ -41,13 +41,13 @@ impl Record {
     }
 
     /// The record of a folder that catalex has extended.
-    pub(super) fn find(folder: &Path) -> Result<Option<Record>> {
+    pub(super) fn find(folder: &Path) -> Result<Option<TokenizerRecord>> {
         let path = folder.join(RECORD);
         if !path.is_file() {
             return Ok(None);
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let record: Record = serde_json::from_slice(&bytes).map_err(|e| damaged(&path, e))?;
+        let record: TokenizerRecord = serde_json::from_slice(&bytes).map_err(|e| damaged(&path, e))?;
         if record.format_version != FORMAT_VERSION {
             return Err(damaged(&path, format!("format version {}", record.format_version)));
         }
@@ -62,9 +62,9 @@ impl Record {
     }
 
     /// Checks that the folder was extended by what it is to be extended by now.
-    pub(super) fn check(&self, folder: &Path, wanted: &Record) -> Result<()> {
+    pub(super) fn check(&self, folder: &Path, wanted: &TokenizerRecord) -> Result<()> {
         let marker = |token: &Option<String>| token.as_deref().unwrap_or("none").to_owned();
-        let figures = |r: &Record| {
+        let figures = |r: &TokenizerRecord| {
             [
                 ("the model with hash", r.model_hash.clone()),
                 ("codebooks of", format!("{:?}", r.codebook_sizes)),

@@ -14,7 +14,7 @@ pub(super) const NAMES: [&str; 4] = ["tokenizer.model", "spiece.model", "sentenc
 
 /// What a piece is, in the numbers of SentencePiece's own definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PieceKind {
     Normal = 1,
     Unknown = 2,
     /// Never found in a text and not shown when decoded.
@@ -28,36 +28,36 @@ pub(super) enum Kind {
 
 /// One word of the model.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Piece {
+pub(super) struct SentencePiece {
     pub(super) text: String,
-    pub(super) kind: Kind,
+    pub(super) kind: PieceKind,
 }
 
 /// A model file in memory.
-pub(super) struct Model {
+pub(super) struct SentencePieceModel {
     pub(super) path: PathBuf,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<SentencePiece>,
     bytes: Vec<u8>,
 }
 
-impl Model {
+impl SentencePieceModel {
     /// The model of a Hugging Face folder, where it has one.
-    pub(super) fn find(folder: &Path) -> Result<Option<Model>> {
+    pub(super) fn find(folder: &Path) -> Result<Option<SentencePieceModel>> {
         let found = NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-        found.map(|path| Model::read(&path)).transpose()
+        found.map(|path| SentencePieceModel::read(&path)).transpose()
     }
 
-    pub(super) fn read(path: &Path) -> Result<Model> {
+    pub(super) fn read(path: &Path) -> Result<SentencePieceModel> {
         let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let pieces = pieces(&bytes).ok_or_else(|| {
             let help = "copy it again from where the tokenizer comes from";
             Error::file(path, "a SentencePiece model", "bytes that are not one, or are cut short", help)
         })?;
-        Ok(Model { path: path.to_path_buf(), pieces, bytes })
+        Ok(SentencePieceModel { path: path.to_path_buf(), pieces, bytes })
     }
 
     /// The file's bytes with pieces appended.
-    pub(super) fn with(&self, new: impl Iterator<Item = Piece>) -> Vec<u8> {
+    pub(super) fn with(&self, new: impl Iterator<Item = SentencePiece>) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         for piece in new {
             let mut message = vec![1 << 3 | 2];
@@ -83,60 +83,60 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// All pieces of a model's bytes; `None` where they are not a model.
-fn pieces(bytes: &[u8]) -> Option<Vec<Piece>> {
+fn pieces(bytes: &[u8]) -> Option<Vec<SentencePiece>> {
     let mut pieces = Vec::new();
-    let mut fields = Fields(bytes);
+    let mut fields = ProtobufFields(bytes);
     while !fields.0.is_empty() {
-        if let (1, Field::Bytes(message)) = fields.next()? {
+        if let (1, ProtobufField::Bytes(message)) = fields.next()? {
             pieces.push(piece(message)?);
         }
     }
     // Every model has a piece for what it does not know.
-    pieces.iter().any(|piece| piece.kind == Kind::Unknown).then_some(pieces)
+    pieces.iter().any(|piece| piece.kind == PieceKind::Unknown).then_some(pieces)
 }
 
-fn piece(message: &[u8]) -> Option<Piece> {
-    let (mut text, mut kind) = (None, Kind::Normal);
-    let mut fields = Fields(message);
+fn piece(message: &[u8]) -> Option<SentencePiece> {
+    let (mut text, mut kind) = (None, PieceKind::Normal);
+    let mut fields = ProtobufFields(message);
     while !fields.0.is_empty() {
         match fields.next()? {
-            (1, Field::Bytes(bytes)) => text = Some(std::str::from_utf8(bytes).ok()?.to_owned()),
-            (3, Field::Number(number)) => {
+            (1, ProtobufField::Bytes(bytes)) => text = Some(std::str::from_utf8(bytes).ok()?.to_owned()),
+            (3, ProtobufField::Number(number)) => {
                 kind = match number {
-                    1 => Kind::Normal,
-                    2 => Kind::Unknown,
-                    3 => Kind::Control,
-                    4 => Kind::UserDefined,
-                    5 => Kind::Unused,
-                    6 => Kind::Byte,
+                    1 => PieceKind::Normal,
+                    2 => PieceKind::Unknown,
+                    3 => PieceKind::Control,
+                    4 => PieceKind::UserDefined,
+                    5 => PieceKind::Unused,
+                    6 => PieceKind::Byte,
                     _ => return None,
                 }
             }
             _ => {}
         }
     }
-    text.map(|text| Piece { text, kind })
+    text.map(|text| SentencePiece { text, kind })
 }
 
-enum Field<'a> {
+enum ProtobufField<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// The fields of a message, from the front; each step is `None` where the bytes are no message.
-struct Fields<'a>(&'a [u8]);
+struct ProtobufFields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
-    fn next(&mut self) -> Option<(u64, Field<'a>)> {
+impl<'a> ProtobufFields<'a> {
+    fn next(&mut self) -> Option<(u64, ProtobufField<'a>)> {
         let tag = self.varint()?;
         let field = match tag & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => Field::Bytes(self.take(8)?),
+            0 => ProtobufField::Number(self.varint()?),
+            1 => ProtobufField::Bytes(self.take(8)?),
             2 => {
                 let length = usize::try_from(self.varint()?).ok()?;
-                Field::Bytes(self.take(length)?)
+                ProtobufField::Bytes(self.take(length)?)
             }
-            5 => Field::Bytes(self.take(4)?),
+            5 => ProtobufField::Bytes(self.take(4)?),
             _ => return None,
         };
         (tag >> 3 != 0).then_some((tag >> 3, field))
@@ -164,10 +164,11 @@ impl<'a> Fields<'a> {
 /// A small model with the first pieces of Llama's, followed by a field 2 and one that nobody knows.
 #[cfg(test)]
 pub(super) fn small_model(words: &[&str]) -> Vec<u8> {
-    let empty = Model { path: PathBuf::new(), pieces: vec![], bytes: vec![] };
-    let meta = [("<unk>", Kind::Unknown), ("<s>", Kind::Control), ("</s>", Kind::Control)];
-    let words = words.iter().map(|word| (*word, Kind::Normal));
-    let mut bytes = empty.with(meta.into_iter().chain(words).map(|(text, kind)| Piece { text: text.into(), kind }));
+    let empty = SentencePieceModel { path: PathBuf::new(), pieces: vec![], bytes: vec![] };
+    let meta = [("<unk>", PieceKind::Unknown), ("<s>", PieceKind::Control), ("</s>", PieceKind::Control)];
+    let words = words.iter().map(|word| (*word, PieceKind::Normal));
+    let mut bytes =
+        empty.with(meta.into_iter().chain(words).map(|(text, kind)| SentencePiece { text: text.into(), kind }));
     bytes.extend([2 << 3 | 2, 2, 8, 1, 0xf2, 0x3f, 3, b'n', b'e', b'w']);
     bytes
 }
@@ -184,10 +185,10 @@ mod tests {
         let path = folder.path().join("spiece.model");
         let bytes = small_model(&["▁a", "b"]);
         fs::write(&path, &bytes).unwrap();
-        let model = Model::find(folder.path()).unwrap().unwrap();
+        let model = SentencePieceModel::find(folder.path()).unwrap().unwrap();
         assert_eq!(model.pieces.len(), 5);
-        assert_eq!(model.pieces[3], Piece { text: "▁a".into(), kind: Kind::Normal });
-        let new = Piece { text: "<é_1>".repeat(40), kind: Kind::UserDefined };
+        assert_eq!(model.pieces[3], SentencePiece { text: "▁a".into(), kind: PieceKind::Normal });
+        let new = SentencePiece { text: "<é_1>".repeat(40), kind: PieceKind::UserDefined };
         let longer = model.with([new.clone()].into_iter());
         assert!(longer.starts_with(&bytes));
         assert_eq!(pieces(&longer).unwrap(), [&model.pieces[..], &[new]].concat());

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
-use super::record::Record;
-use super::sentencepiece::{self, Kind};
+use super::record::TokenizerRecord;
+use super::sentencepiece::{self, PieceKind};
 use crate::error::{Error, Result};
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -38,14 +38,14 @@ const RENUMBERING: [&str; 12] = [
 pub(super) struct Source {
     pub(super) folder: PathBuf,
     pub(super) json: Option<JsonTokenizer>,
-    pub(super) model: Option<sentencepiece::Model>,
+    pub(super) model: Option<sentencepiece::SentencePieceModel>,
     /// Text of `tokenizer_config.json` and `added_tokens.json`.
     pub(super) config: Option<String>,
     pub(super) added: Option<String>,
     /// Tokens that these two name.
     listed: Vec<Listed>,
     /// By what catalex has extended it, if it has.
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<TokenizerRecord>,
     /// Rows of the model's embedding matrix, as its `config.json` says.
     pub(super) model_rows: Option<u64>,
 }
@@ -97,7 +97,7 @@ impl Source {
     /// Reads a folder.
     pub(super) fn read(folder: &Path) -> Result<Source> {
         let json = JsonTokenizer::find(folder)?;
-        let model = sentencepiece::Model::find(folder)?;
+        let model = sentencepiece::SentencePieceModel::find(folder)?;
         if json.is_none() && model.is_none() {
             return Err(Error::Missing {
                 path: folder.join(TOKENIZER),
@@ -111,7 +111,7 @@ impl Source {
         let (config, added) = (text(folder, CONFIG)?, text(folder, ADDED)?);
         let mut source = Source {
             listed: Vec::new(),
-            record: Record::find(folder)?,
+            record: TokenizerRecord::find(folder)?,
             model_rows: model_rows(folder)?,
             folder: folder.to_path_buf(),
             json,
@@ -161,7 +161,7 @@ impl Source {
     pub(super) fn extends_model(&self) -> bool {
         let Some(model) = &self.model else { return false };
         let Some(json) = &self.json else { return true };
-        let mut normal = model.pieces.iter().zip(0u64..).filter(|(piece, _)| piece.kind == Kind::Normal);
+        let mut normal = model.pieces.iter().zip(0u64..).filter(|(piece, _)| piece.kind == PieceKind::Normal);
         normal.all(|(piece, id)| json.words.get(&piece.text) == Some(&id))
     }
 

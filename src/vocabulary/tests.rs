@@ -196,9 +196,9 @@ fn both_files_of_a_tokenizer_get_the_same_ids() {
     home.put("spiece.model", &model);
     home.put("added_tokens.json", b"{\"<extra_id_0>\": 7}");
     let out = home.write("v", &home.hf(), |_| {}).unwrap().join("tokenizer");
-    let extended = sentencepiece::Model::read(&out.join("spiece.model")).unwrap();
+    let extended = sentencepiece::SentencePieceModel::read(&out.join("spiece.model")).unwrap();
     let pieces: Vec<_> = extended.pieces[6..].iter().map(|piece| (piece.text.as_str(), piece.kind)).collect();
-    use sentencepiece::Kind::{Control, UserDefined};
+    use sentencepiece::PieceKind::{Control, UserDefined};
     let ours = ["<a_0>", "<a_1>", "<b_0>", "<b_1>", "<b_2>"].map(|word| (word, UserDefined));
     assert_eq!(pieces, [&[("<extra_id_1>", Control), ("<extra_id_0>", Control)][..], &ours].concat());
     assert!(fs::read(out.join("spiece.model")).unwrap().starts_with(&model));
@@ -232,7 +232,7 @@ fn a_sentencepiece_model_alone_is_extended() {
     home.put("tokenizer.model", &model);
     home.put("added_tokens.json", b"{\"<pad>\": 7}");
     let out = home.write("v", &home.hf(), |_| {}).unwrap();
-    let extended = sentencepiece::Model::read(&out.join("tokenizer/tokenizer.model")).unwrap();
+    let extended = sentencepiece::SentencePieceModel::read(&out.join("tokenizer/tokenizer.model")).unwrap();
     let texts: Vec<&str> = extended.pieces[6..].iter().map(|piece| piece.text.as_str()).collect();
     assert_eq!(texts, ["<catalex_unused_6>", "<pad>", "<a_0>", "<a_1>", "<b_0>", "<b_1>", "<b_2>"]);
     let again = home.write("w", &out.join("tokenizer"), |_| {}).unwrap();

@@ -139,7 +139,7 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn templates_and_families_are_listed() {
     let shipped = succeeds(&["export", "--for", "lc-rec", "--show-templates"]);
-    assert_eq!(shipped, fs::read_to_string(root().join("src/recommender/templates/lc-rec.toml")).unwrap());
+    assert_eq!(shipped, fs::read_to_string(root().join("src/export/templates/lc-rec.toml")).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (table, mine) = (folder.path().join("tokens.parquet"), folder.path().join("mine.toml"));
     write_table(&table);

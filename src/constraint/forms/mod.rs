@@ -1,4 +1,4 @@
-//! The valid IDs in the forms that decoders read, as files.
+//! Files with the valid IDs, in the formats of several decoders.
 
 mod automaton;
 mod grammar;
@@ -25,14 +25,14 @@ use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// The file by which a folder of forms is known.
+/// The description of a folder of forms, which also identifies it.
 pub const CONSTRAINT_FILE: &str = "constraint.json";
 const FORMAT_VERSION: u32 = 1;
 
-/// A form in which decoders read the valid IDs.
+/// A file format for the valid IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// catalex's own trie, to be mapped into memory.
+pub enum ConstraintForm {
+    /// catalex's own trie, for memory mapping.
     Trie,
     /// The arrays of STATIC (arXiv 2602.22647).
     Static,
@@ -52,103 +52,109 @@ pub enum Form {
     MiniOneRec,
 }
 
-impl Form {
-    /// All of them.
-    pub const ALL: [Form; 9] = [
-        Form::Trie,
-        Form::Static,
-        Form::Llguidance,
-        Form::Xgrammar,
-        Form::Gbnf,
-        Form::Regex,
-        Form::Choices,
-        Form::Xllm,
-        Form::MiniOneRec,
+impl ConstraintForm {
+    /// All forms.
+    pub const ALL: [ConstraintForm; 9] = [
+        ConstraintForm::Trie,
+        ConstraintForm::Static,
+        ConstraintForm::Llguidance,
+        ConstraintForm::Xgrammar,
+        ConstraintForm::Gbnf,
+        ConstraintForm::Regex,
+        ConstraintForm::Choices,
+        ConstraintForm::Xllm,
+        ConstraintForm::MiniOneRec,
     ];
 
-    /// Name of its file.
+    /// The file name.
     pub fn file(self) -> &'static str {
         match self {
-            Form::Trie => "ids.trie",
-            Form::Static => "static.safetensors",
-            Form::Llguidance => "ids.lark",
-            Form::Xgrammar => "ids.ebnf",
-            Form::Gbnf => "ids.gbnf",
-            Form::Regex => "ids.regex",
-            Form::Choices => "choices.json",
-            Form::Xllm => "xllm.bin",
-            Form::MiniOneRec => "info.txt",
+            ConstraintForm::Trie => "ids.trie",
+            ConstraintForm::Static => "static.safetensors",
+            ConstraintForm::Llguidance => "ids.lark",
+            ConstraintForm::Xgrammar => "ids.ebnf",
+            ConstraintForm::Gbnf => "ids.gbnf",
+            ConstraintForm::Regex => "ids.regex",
+            ConstraintForm::Choices => "choices.json",
+            ConstraintForm::Xllm => "xllm.bin",
+            ConstraintForm::MiniOneRec => "info.txt",
         }
     }
 
-    /// Most items that it is written for; `docs/constrained-decoding.md` has the figures behind it.
-    pub fn most_items(self) -> Option<usize> {
+    /// Maximum number of items; `docs/constrained-decoding.md` has the measurements behind it.
+    pub fn max_items(self) -> Option<usize> {
         match self {
-            Form::Llguidance => Some(20_000),
-            Form::Xgrammar => Some(50_000),
-            Form::Gbnf => Some(200_000),
-            Form::Regex => Some(10_000),
-            Form::Choices => Some(1_000_000),
-            Form::Trie | Form::Static | Form::Xllm | Form::MiniOneRec => None,
+            ConstraintForm::Llguidance => Some(20_000),
+            ConstraintForm::Xgrammar => Some(50_000),
+            ConstraintForm::Gbnf => Some(200_000),
+            ConstraintForm::Regex => Some(10_000),
+            ConstraintForm::Choices => Some(1_000_000),
+            ConstraintForm::Trie | ConstraintForm::Static | ConstraintForm::Xllm | ConstraintForm::MiniOneRec => None,
         }
     }
 
     fn needs_token_ids(self) -> bool {
-        matches!(self, Form::Static | Form::Xllm)
+        matches!(self, ConstraintForm::Static | ConstraintForm::Xllm)
     }
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for ConstraintForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Form::Trie => "trie",
-            Form::Static => "static",
-            Form::Llguidance => "llguidance",
-            Form::Xgrammar => "xgrammar",
-            Form::Gbnf => "gbnf",
-            Form::Regex => "regex",
-            Form::Choices => "choices",
-            Form::Xllm => "xllm",
-            Form::MiniOneRec => "minionerec",
+            ConstraintForm::Trie => "trie",
+            ConstraintForm::Static => "static",
+            ConstraintForm::Llguidance => "llguidance",
+            ConstraintForm::Xgrammar => "xgrammar",
+            ConstraintForm::Gbnf => "gbnf",
+            ConstraintForm::Regex => "regex",
+            ConstraintForm::Choices => "choices",
+            ConstraintForm::Xllm => "xllm",
+            ConstraintForm::MiniOneRec => "minionerec",
         })
     }
 }
 
-impl FromStr for Form {
+impl FromStr for ConstraintForm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Form::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
-            let names: Vec<String> = Form::ALL.iter().map(Form::to_string).collect();
-            Error::config("form", format!("one of {}", names.join(", ")), name, "choose among them")
+        ConstraintForm::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
+            let names: Vec<String> = ConstraintForm::ALL.iter().map(ConstraintForm::to_string).collect();
+            Error::config("form", format!("one of {}", names.join(", ")), name, "choose one of them")
         })
     }
 }
 
-/// What forms are written from.
+/// The inputs of the forms.
 #[derive(Debug, Clone)]
 pub struct Forms<'a> {
     /// The items.
     pub table: &'a TokenTable,
-    /// The rows of those that may be said; all without.
+    /// The rows of the allowed items; `None` for all.
     pub rows: Option<&'a [u32]>,
-    /// The language model's token ids, as [`super::tokens_of`] reads them.
+    /// Token ids of the language model, see [`super::tokens_of`].
     pub tokens: Option<TokenIds>,
-    /// Titles by row, for forms that hold them.
+    /// Titles by row, for forms with titles.
     pub titles: Option<&'a [String]>,
-    /// Number of the language model's logits, where that is more than its tokenizer has ids.
+    /// Number of logits of the language model, where it exceeds the size of the tokenizer.
     pub logits: Option<usize>,
-    /// Levels of STATIC's dense tables.
+    /// Number of leading tokens that STATIC's dense tables cover.
     pub dense_depth: usize,
 }
 
 impl Forms<'_> {
-    /// Writes forms into a folder, with `constraint.json` that describes them.
+    /// Writes forms into a folder, with a description in `constraint.json`.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::Data`] where a form cannot be written: it needs token ids or titles and there are
-    /// none, or there are more items than it is good for. [`Error::Data`] for items with one ID. As [`AtomicDir`].
-    pub fn write(&self, target: &Path, forms: &[Form], overwrite: Overwrite, progress: &dyn Progress) -> Result<()> {
+    /// [`Error::Config`] or [`Error::Data`] where a form cannot be written: it needs token ids or titles that are missing,
+    /// or there are too many items. [`Error::Data`] for items with the same ID. As [`AtomicDir`].
+    pub fn write(
+        &self,
+        target: &Path,
+        forms: &[ConstraintForm],
+        overwrite: Overwrite,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let all: Vec<u32>;
         let rows = match self.rows {
             Some(rows) => rows,
@@ -183,37 +189,37 @@ impl Forms<'_> {
         folder.commit()
     }
 
-    /// Whether a form of so many items can be written.
-    fn check(&self, form: Form, items: usize) -> Result<()> {
+    /// Checks that a form can be written for this number of items.
+    fn check(&self, form: ConstraintForm, items: usize) -> Result<()> {
         if form.needs_token_ids() && self.tokens.is_none() {
             return Err(Error::config(
                 "vocabulary",
-                format!("a vocabulary with a tokenizer: the form {form} holds token ids"),
+                format!("a vocabulary with a tokenizer: the form {form} contains token ids"),
                 "none",
-                "name the folder that `catalex vocab --tokenizer` wrote, or leave this form out",
+                "pass the folder that `catalex vocab --tokenizer` wrote, or omit this form",
             ));
         }
-        if let Some(most) = form.most_items().filter(|&most| items > most) {
+        if let Some(most) = form.max_items().filter(|&most| items > most) {
             return Err(Error::data(
                 format!("form {form}"),
-                format!("at most {most} items: its readers take too long or too much memory with more"),
+                format!("at most {most} items: its readers need too much time or memory with more"),
                 items,
-                "use the form trie with catalex.LogitsProcessor, or static, which have no such limit; or fewer items \
-                 with --only",
+                "use the form trie with catalex.LogitsProcessor, or static, which have no such limit, or restrict the \
+                 items with --only",
             ));
         }
         match form {
-            Form::Xllm => items::check_xllm(self.table),
-            Form::MiniOneRec if self.titles.is_none() => {
-                let (expected, help) = ("titles for info.txt", "name --catalog and its column --title");
+            ConstraintForm::Xllm => items::check_xllm(self.table),
+            ConstraintForm::MiniOneRec if self.titles.is_none() => {
+                let (expected, help) = ("titles for info.txt", "pass --catalog and its column --title");
                 Err(Error::config("catalog", expected, "none", help))
             }
-            Form::MiniOneRec => items::check_minionerec(self.table),
+            ConstraintForm::MiniOneRec => items::check_minionerec(self.table),
             _ => Ok(()),
         }
     }
 
-    fn write_form(&self, form: Form, path: &Path, trie: &Trie, rows: &[u32]) -> Result<()> {
+    fn write_form(&self, form: ConstraintForm, path: &Path, trie: &Trie, rows: &[u32]) -> Result<()> {
         let (table, format) = (self.table, &self.table.metadata.token_format);
         let rows = rows.iter().map(|&row| row as usize);
         let grammar = |dialect: Dialect| {
@@ -221,26 +227,26 @@ impl Forms<'_> {
             let automaton = Automaton::new(trie);
             write_with(path, |out| grammar::write(out, &automaton, terminals, dialect))
         };
-        // `check` saw to what a form needs.
+        // `check` has made sure that a form has what it needs.
         let tokens = || self.tokens.as_ref().ok_or_else(|| Error::config("vocabulary", "token ids", "none", "name it"));
         match form {
-            Form::Trie => trie.save(path, Overwrite::Refuse),
-            Form::Static => {
+            ConstraintForm::Trie => trie.save(path, Overwrite::Refuse),
+            ConstraintForm::Static => {
                 let tokens = tokens()?;
                 let logits = self.logits.unwrap_or(tokens.vocabulary_size as usize);
                 let first: Vec<u32> = (0..trie.levels()).map(|level| tokens.first_of_level(level)).collect();
                 Transitions::new(trie, &first, logits, self.dense_depth)?.save(path, Overwrite::Refuse)
             }
-            Form::Llguidance => grammar(Dialect::Lark),
-            Form::Xgrammar => grammar(Dialect::Ebnf),
-            Form::Gbnf => grammar(Dialect::Gbnf),
-            Form::Regex => write_with(path, |out| regex::write_regex(out, &Automaton::new(trie), format)),
-            Form::Choices => write_with(path, |out| regex::write_choices(out, table, rows)),
-            Form::Xllm => {
+            ConstraintForm::Llguidance => grammar(Dialect::Lark),
+            ConstraintForm::Xgrammar => grammar(Dialect::Ebnf),
+            ConstraintForm::Gbnf => grammar(Dialect::Gbnf),
+            ConstraintForm::Regex => write_with(path, |out| regex::write_regex(out, &Automaton::new(trie), format)),
+            ConstraintForm::Choices => write_with(path, |out| regex::write_choices(out, table, rows)),
+            ConstraintForm::Xllm => {
                 let tokens = tokens()?;
                 write_with(path, |out| items::write_xllm(out, table, tokens, rows))
             }
-            Form::MiniOneRec => {
+            ConstraintForm::MiniOneRec => {
                 write_with(path, |out| items::write_minionerec(out, table, self.titles.unwrap_or_default(), rows))
             }
         }

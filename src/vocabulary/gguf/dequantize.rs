@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 /// A type of tensor whose numbers can be read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Format {
+pub(super) struct TensorFormat {
     pub(super) kind: u32,
     /// Numbers a block.
     pub(super) block: usize,
@@ -17,31 +17,36 @@ pub(super) const F32: u32 = 0;
 pub(super) const F16: u32 = 1;
 pub(super) const BF16: u32 = 30;
 
-const FORMATS: [Format; 13] = [
-    Format { kind: F32, block: 1, bytes: 4, read: |b, out| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]) },
-    Format { kind: F16, block: 1, bytes: 2, read: |b, out| out[0] = float16(b) },
-    Format { kind: 2, block: 32, bytes: 18, read: q4_0 },
-    Format { kind: 3, block: 32, bytes: 20, read: q4_1 },
-    Format { kind: 6, block: 32, bytes: 22, read: q5_0 },
-    Format { kind: 7, block: 32, bytes: 24, read: q5_1 },
-    Format { kind: 8, block: 32, bytes: 34, read: q8_0 },
-    Format { kind: 10, block: 256, bytes: 84, read: q2_k },
-    Format { kind: 11, block: 256, bytes: 110, read: q3_k },
-    Format { kind: 12, block: 256, bytes: 144, read: q4_k },
-    Format { kind: 13, block: 256, bytes: 176, read: q5_k },
-    Format { kind: 14, block: 256, bytes: 210, read: q6_k },
-    Format { kind: BF16, block: 1, bytes: 2, read: |b, out| out[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32() },
+const FORMATS: [TensorFormat; 13] = [
+    TensorFormat {
+        kind: F32,
+        block: 1,
+        bytes: 4,
+        read: |b, out| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+    },
+    TensorFormat { kind: F16, block: 1, bytes: 2, read: |b, out| out[0] = float16(b) },
+    TensorFormat { kind: 2, block: 32, bytes: 18, read: q4_0 },
+    TensorFormat { kind: 3, block: 32, bytes: 20, read: q4_1 },
+    TensorFormat { kind: 6, block: 32, bytes: 22, read: q5_0 },
+    TensorFormat { kind: 7, block: 32, bytes: 24, read: q5_1 },
+    TensorFormat { kind: 8, block: 32, bytes: 34, read: q8_0 },
+    TensorFormat { kind: 10, block: 256, bytes: 84, read: q2_k },
+    TensorFormat { kind: 11, block: 256, bytes: 110, read: q3_k },
+    TensorFormat { kind: 12, block: 256, bytes: 144, read: q4_k },
+    TensorFormat { kind: 13, block: 256, bytes: 176, read: q5_k },
+    TensorFormat { kind: 14, block: 256, bytes: 210, read: q6_k },
+    TensorFormat { kind: BF16, block: 1, bytes: 2, read: |b, out| out[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32() },
 ];
 
 /// Names of the formats that can be read, for messages.
 pub(super) const READABLE: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K";
 
 /// The format of a tensor type.
-pub(super) fn format(kind: u32) -> Option<Format> {
+pub(super) fn format(kind: u32) -> Option<TensorFormat> {
     FORMATS.into_iter().find(|format| format.kind == kind)
 }
 
-impl Format {
+impl TensorFormat {
     /// Bytes of so many numbers; `None` where they do not fill blocks.
     pub(super) fn length(&self, numbers: usize) -> Option<usize> {
         if numbers.is_multiple_of(self.block) { (numbers / self.block).checked_mul(self.bytes) } else { None }

@@ -8,7 +8,7 @@ use std::path::Path;
 use memmap2::Mmap;
 use ndarray::Array2;
 
-use super::dequantize::{BF16, F16, F32, Format, READABLE, format};
+use super::dequantize::{BF16, F16, F32, READABLE, TensorFormat, format};
 use super::read::{ARRAY, FLOAT32, Gguf, INT32, STRING, Tensor, UINT32, strings};
 use crate::error::{Error, Result};
 use crate::vocabulary::start_values::Number;
@@ -154,7 +154,7 @@ struct Grown<'a> {
     kind: u32,
     number: Number,
     /// The type it is read in, and its bytes.
-    format: Format,
+    format: TensorFormat,
     bytes: &'a [u8],
     first: usize,
     new: &'a Array2<f32>,

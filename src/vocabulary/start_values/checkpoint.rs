@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
-use super::matrix::{Matrix, Number};
+use super::matrix::{EmbeddingMatrix, Number};
 use crate::error::{Error, Result};
 
 /// Where the common architectures keep the rows of their input tokens.
@@ -76,11 +76,11 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    pub(super) fn input(&self) -> Result<Matrix<'_>> {
+    pub(super) fn input(&self) -> Result<EmbeddingMatrix<'_>> {
         self.matrix(&self.input)
     }
 
-    pub(super) fn output(&self) -> Result<Option<Matrix<'_>>> {
+    pub(super) fn output(&self) -> Result<Option<EmbeddingMatrix<'_>>> {
         self.output.as_deref().map(|name| self.matrix(name)).transpose()
     }
 
@@ -112,7 +112,7 @@ impl Checkpoint {
         self.shards.iter().find_map(|shard| Some((shard, shard.metadata.info(name)?)))
     }
 
-    fn matrix(&self, name: &str) -> Result<Matrix<'_>> {
+    fn matrix(&self, name: &str) -> Result<EmbeddingMatrix<'_>> {
         let (shard, info) = self.info(name).ok_or_else(|| self.no_tensor(name))?;
         let fault = |got: String| {
             let expected = format!("{name} as a matrix of float32, float16 or bfloat16");
@@ -128,7 +128,7 @@ impl Checkpoint {
         let &[rows, dim] = &info.shape[..] else { return Err(fault(format!("shape {:?}", info.shape))) };
         let (start, end) = info.data_offsets;
         let bytes = &shard.map[shard.data + start..shard.data + end];
-        Ok(Matrix { name: name.into(), number, rows, dim, bytes })
+        Ok(EmbeddingMatrix { name: name.into(), number, rows, dim, bytes })
     }
 
     fn find_input(&self, named: Option<&str>) -> Result<String> {

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::Additions;
-use super::matrix::Matrix;
+use super::matrix::EmbeddingMatrix;
 use super::symmetric::Eigen;
 use super::texts::ItemTokens;
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(super) struct Directions {
 
 /// Directions from texts, level by level as a residual quantizer works: a code's row is what the texts of its items have
 /// in common beyond what all items have, and beyond what the rows of their earlier codes say already.
-pub(super) fn of_texts(new: &Additions, tokens: &ItemTokens, matrix: &Matrix) -> Directions {
+pub(super) fn of_texts(new: &Additions, tokens: &ItemTokens, matrix: &EmbeddingMatrix) -> Directions {
     let (vocabulary, table) = (new.vocabulary, new.table);
     let mut rows = Array2::<f64>::zeros((vocabulary.len(), matrix.dim));
     let mut items = vec![0; vocabulary.len()];

@@ -5,7 +5,7 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::matrix::Matrix;
+use super::matrix::EmbeddingMatrix;
 use super::moments::{Moments, centred_blocks};
 
 /// transformers' `resize_token_embeddings(mean_resizing=True)` draws with this share of the covariance.
@@ -33,7 +33,13 @@ pub(super) fn seed_of(seed: u64, part: u64) -> u64 {
 
 /// `n` rows from the normal distribution with the old rows' mean and a billionth of their covariance: what
 /// transformers does. The draw is a random mixture of the old rows, so that the covariance itself is not needed.
-pub(super) fn like_hugging_face(matrix: &Matrix, old: usize, moments: &Moments, n: usize, seed: u64) -> Array2<f32> {
+pub(super) fn like_hugging_face(
+    matrix: &EmbeddingMatrix,
+    old: usize,
+    moments: &Moments,
+    n: usize,
+    seed: u64,
+) -> Array2<f32> {
     let mut rows = Array2::zeros((n, matrix.dim));
     centred_blocks(matrix, old, moments.mean.view(), |number, block| {
         rows += &normal(seed_of(seed, number as u64), n, block.nrows()).dot(&block);

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 use super::Additions;
 use super::directions::{Directions, of_level, to_norm_one};
 use super::draw::{normal, seed_of};
-use super::matrix::Matrix;
+use super::matrix::EmbeddingMatrix;
 use super::moments::{Moments, covariance_along};
 use super::symmetric::{Eigen, principal_basis};
 use crate::error::Result;
@@ -22,7 +22,7 @@ const LEVEL_SHARE: f32 = 0.15;
 pub(super) fn fit(
     directions: &Directions,
     new: &Additions,
-    matrix: &Matrix,
+    matrix: &EmbeddingMatrix,
     old: usize,
     moments: &Moments,
     seed: u64,

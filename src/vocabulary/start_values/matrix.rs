@@ -39,7 +39,7 @@ impl Number {
 
 /// `(rows, dim)` numbers, row by row.
 #[derive(Debug, Clone)]
-pub(super) struct Matrix<'a> {
+pub(super) struct EmbeddingMatrix<'a> {
     pub(super) name: String,
     pub(super) number: Number,
     pub(super) rows: usize,
@@ -47,7 +47,7 @@ pub(super) struct Matrix<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-impl Matrix<'_> {
+impl EmbeddingMatrix<'_> {
     /// The numbers of a row.
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = f32> {
         let width = self.dim * self.number.size();

@@ -3,10 +3,10 @@
 //! A model that is given a new token has to learn it from a row of numbers, and where that row starts decides how soon.
 //! Three ways to start are at hand:
 //!
-//! - [`Method::Mean`]: Hugging Face's draw, the mean of the old rows and a trace of their covariance. All new tokens start
+//! - [`StartMethod::Mean`]: Hugging Face's draw, the mean of the old rows and a trace of their covariance. All new tokens start
 //!   as one and the same word; the baseline.
-//! - [`Method::Grounded`]: a code's row from the texts of the items under it, in the model's own embeddings.
-//! - [`Method::Structured`]: that and the codebooks' geometry, so that near codes get near rows and codes that no item
+//! - [`StartMethod::Grounded`]: a code's row from the texts of the items under it, in the model's own embeddings.
+//! - [`StartMethod::Structured`]: that and the codebooks' geometry, so that near codes get near rows and codes that no item
 //!   has yet get sensible ones.
 //!
 //! The last two are fitted to the old rows: the same mean, spread and covariance.
@@ -38,12 +38,12 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use checkpoint::Checkpoint;
-use matrix::Matrix;
+use matrix::EmbeddingMatrix;
 use texts::ItemTokens;
 
 /// How new rows start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum StartMethod {
     /// As Hugging Face draws them.
     Mean,
     /// From the items' texts.
@@ -52,21 +52,21 @@ pub enum Method {
     Structured,
 }
 
-impl fmt::Display for Method {
+impl fmt::Display for StartMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Method::Mean => "mean",
-            Method::Grounded => "grounded",
-            Method::Structured => "structured",
+            StartMethod::Mean => "mean",
+            StartMethod::Grounded => "grounded",
+            StartMethod::Structured => "structured",
         })
     }
 }
 
-impl FromStr for Method {
+impl FromStr for StartMethod {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        [Method::Mean, Method::Grounded, Method::Structured]
+        [StartMethod::Mean, StartMethod::Grounded, StartMethod::Structured]
             .into_iter()
             .find(|method| method.to_string() == text)
             .ok_or_else(|| Error::config("start-values", "mean, grounded or structured", text, "choose one of them"))
@@ -81,10 +81,10 @@ pub struct StartValues<'a> {
     /// Tensor of the input rows, where it has an uncommon name.
     pub embedding_tensor: Option<String>,
     /// How new rows start.
-    pub method: Method,
-    /// The items' texts; [`Method::Mean`] does without.
+    pub method: StartMethod,
+    /// The items' texts; [`StartMethod::Mean`] does without.
     pub catalog: Option<CatalogSpec>,
-    /// Hash and codebooks of the model that gave the codes; only [`Method::Structured`] needs them.
+    /// Hash and codebooks of the model that gave the codes; only [`StartMethod::Structured`] needs them.
     pub codebooks: Option<(&'a str, &'a [Array2<f32>])>,
     /// Seed of every draw.
     pub seed: u64,
@@ -143,7 +143,7 @@ pub(super) fn write(
     let input = checkpoint.input()?;
     let old = check_rows(&input, first_id, &options.llm)?;
     let tokens = match (options.method, &options.catalog) {
-        (Method::Mean, _) => None,
+        (StartMethod::Mean, _) => None,
         (_, Some(catalog)) => Some(ItemTokens::read(catalog, table, &tokenizer.join("tokenizer.json"), old, progress)?),
         (method, None) => {
             let help = "name the catalog and its columns of text, or ask for --start-values mean";
@@ -156,7 +156,7 @@ pub(super) fn write(
         }
     };
     progress.begin("start values", None, "rows");
-    let make = |matrix: &Matrix, part: u64| {
+    let make = |matrix: &EmbeddingMatrix, part: u64| {
         let seed = draw::seed_of(options.seed, part);
         rows_of(matrix, old, new, tokens.as_ref(), options, seed)
     };
@@ -178,7 +178,7 @@ pub(super) fn write(
 
 /// New rows for one matrix, and the mean of its old ones.
 fn rows_of(
-    matrix: &Matrix,
+    matrix: &EmbeddingMatrix,
     old: usize,
     new: &Additions,
     tokens: Option<&ItemTokens>,
@@ -192,7 +192,7 @@ fn rows_of(
         return Ok((rows, mean));
     };
     let mut directions = directions::of_texts(new, tokens, matrix);
-    if let (Method::Structured, Some((_, codebooks))) = (options.method, options.codebooks) {
+    if let (StartMethod::Structured, Some((_, codebooks))) = (options.method, options.codebooks) {
         directions::with_geometry(&mut directions, new, codebooks)?;
     }
     Ok((fit::fit(&directions, new, matrix, old, &moments, seed)?, mean))
@@ -200,7 +200,7 @@ fn rows_of(
 
 /// The model that gave the codes, where it is needed, must be the table's.
 fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
-    if options.method != Method::Structured {
+    if options.method != StartMethod::Structured {
         return Ok(());
     }
     let Some((hash, _)) = options.codebooks else {
@@ -224,7 +224,7 @@ fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
 }
 
 /// How many old rows belong to words: a tokenizer has at most as many ids as its model has rows, and not far fewer.
-fn check_rows(matrix: &Matrix, first_id: u32, llm: &Path) -> Result<usize> {
+fn check_rows(matrix: &EmbeddingMatrix, first_id: u32, llm: &Path) -> Result<usize> {
     /// Rows by which models pad their matrices, the most that are known of.
     const MOST_PADDING: usize = 1_024;
     let ids = first_id as usize;

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::matrix::Matrix;
+use super::matrix::EmbeddingMatrix;
 
 /// Rows in memory at once.
 const BLOCK: usize = 4_096;
@@ -17,7 +17,7 @@ pub(super) struct Moments {
 
 /// Calls `each` with the rows before `n` of a matrix less `mean`, in blocks.
 pub(super) fn centred_blocks(
-    matrix: &Matrix,
+    matrix: &EmbeddingMatrix,
     n: usize,
     mean: ArrayView1<f32>,
     mut each: impl FnMut(usize, ArrayView2<f32>),
@@ -29,7 +29,7 @@ pub(super) fn centred_blocks(
 }
 
 /// Moments of the rows before `n`.
-pub(super) fn moments(matrix: &Matrix, n: usize) -> Moments {
+pub(super) fn moments(matrix: &EmbeddingMatrix, n: usize) -> Moments {
     let mut sum = Array1::<f64>::zeros(matrix.dim);
     let zero = Array1::zeros(matrix.dim);
     centred_blocks(matrix, n, zero.view(), |_, block| {
@@ -45,7 +45,7 @@ pub(super) fn moments(matrix: &Matrix, n: usize) -> Moments {
 
 /// Covariance of the rows before `n`, seen along the orthonormal columns of `basis (dim, r)`: `(r, r)`.
 pub(super) fn covariance_along(
-    matrix: &Matrix,
+    matrix: &EmbeddingMatrix,
     n: usize,
     mean: ArrayView1<f32>,
     basis: ArrayView2<f32>,
