@@ -125,7 +125,10 @@ mod tests {
             "--weight=text=1,image=0.25",
         ]);
         let settings = settings.unwrap();
-        assert_eq!((settings.recipe.as_deref(), settings.levels, settings.ridge), (Some("rq-kmeans"), Some(3), Some(0.5)));
+        assert_eq!(
+            (settings.recipe.as_deref(), settings.levels, settings.ridge),
+            (Some("rq-kmeans"), Some(3), Some(0.5))
+        );
         assert_eq!(settings.codebook_size, Some(vec![64, 32, 16]));
         assert_eq!(settings.weight, Some([("text".into(), 1.0), ("image".into(), 0.25)].into()));
         assert_eq!(settings.epochs, None);

@@ -149,7 +149,9 @@ fn both_forward_passes_agree_on_every_emoji() {
 
 /// Of a random half of the items one modality is hidden.
 fn an_item_keeps_its_first_code_without_a_modality(features: &Features) {
-    let model = rqvae::train(features, QuantizerConfig { epochs: 0, ..QuantizerConfig::default() }.into(), None, &Silent).unwrap();
+    let model =
+        rqvae::train(features, QuantizerConfig { epochs: 0, ..QuantizerConfig::default() }.into(), None, &Silent)
+            .unwrap();
     let model = model.tokenizer;
     let x = features.concatenated();
     let full = model.codes(x.view(), Some(features.presence().view())).unwrap();

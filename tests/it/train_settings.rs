@@ -59,5 +59,8 @@ fn the_documented_settings_are_the_declared_ones() {
         fs::write(&path, &page).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "docs/train-settings.md differs from the declaration: set CATALEX_UPDATE_DOCS=1 to write it");
+    assert!(
+        written == page,
+        "docs/train-settings.md differs from the declaration: set CATALEX_UPDATE_DOCS=1 to write it"
+    );
 }

@@ -65,13 +65,9 @@ fn both_forward_passes_complete_what_is_missing_alike() {
 #[test]
 fn gaps_are_learned_with_and_survive_a_file() {
     let features = gappy(1_500);
-    let config: TrainConfig = QuantizerConfig {
-        codebook_sizes: vec![20, 16, 16],
-        latent_dim: 24,
-        epochs: 3,
-        ..QuantizerConfig::default()
-    }
-    .into();
+    let config: TrainConfig =
+        QuantizerConfig { codebook_sizes: vec![20, 16, 16], latent_dim: 24, epochs: 3, ..QuantizerConfig::default() }
+            .into();
     let trained = rqvae::train(&features, config.clone(), None, &Silent).unwrap();
     assert!(trained.history.iter().all(|figures| figures.error.is_finite() && figures.error < 0.6));
     assert_eq!(trained.tokenizer, rqvae::train(&features, config, None, &Silent).unwrap().tokenizer, "twice");
