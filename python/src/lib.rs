@@ -15,6 +15,7 @@ mod subset;
 mod token_ids;
 mod token_table;
 mod tokenizer;
+mod training;
 mod trie;
 mod vocabulary;
 mod work;
@@ -39,6 +40,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(tokenizer::semantic_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::parse_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::time_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(training::train_settings, module)?)?;
     module.add_function(wrap_pyfunction!(arrow_io::write_arrow, module)?)?;
     module.add_function(wrap_pyfunction!(quality::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(quality::resolve, module)?)?;

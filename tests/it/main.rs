@@ -10,6 +10,7 @@ mod recommender;
 mod sources;
 mod start_values;
 mod support;
+mod train_settings;
 
 #[cfg(feature = "encoders")]
 mod catalog;

@@ -419,3 +419,6 @@ def write_arrow(data: object, path: _Path) -> None:
 
 def time_codes(model: Tokenizer, x: npt.NDArray[np.float32]) -> float:
     """Seconds that the crate itself takes for the codes of rows `(n, dim)`, for benchmarks."""
+
+def train_settings() -> list[dict[str, Any]]:
+    """The declared training settings: dicts with `name`, `kind`, `default`, `range`, `recipes` and `help`."""
