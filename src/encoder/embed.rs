@@ -3,15 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{Axis, s};
+use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
-use crate::catalog::{CatalogReader, CatalogSpec, ItemBatch};
+use crate::catalog::{CatalogSpec, CatalogSpool, ItemBatch};
 use crate::error::{Error, Result};
-use crate::features::{Features, IMAGE, Modality, TEXT};
-use crate::item_ids::{IdFault, ItemIds};
+use crate::features::{Features, IMAGE, Modality, ModalityRows, TEXT};
+use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
 /// What to do about a picture that cannot be read.
@@ -73,17 +73,10 @@ pub struct Encoders<'a> {
     pub text: Option<&'a mut TextEncoder>,
     /// Of their pictures.
     pub image: Option<&'a mut ImageEncoder>,
-    /// Modalities that are ready, with a row an item of the catalog.
-    pub ready: Vec<Modality>,
+    /// Ready modalities, with one row per item of the catalog.
+    pub ready: Vec<Box<dyn ModalityRows + 'a>>,
     /// What to do about pictures that cannot be read.
     pub on_bad_image: OnBadImage,
-}
-
-/// What a first look at a catalog tells.
-pub(super) struct Survey {
-    pub(super) ids: ItemIds,
-    /// Passages and pictures to encode.
-    pub(super) work: u64,
 }
 
 /// What came of some items; no features where none has anything.
@@ -93,13 +86,12 @@ pub(super) struct EncodedPart {
     pub(super) bad_images: Vec<BadImage>,
 }
 
-/// Runs the encoders over a catalog. An item without a text, or without a picture, lacks that modality; one with several
-/// passages or pictures has the mean of their vectors. Modalities that are `ready` join them.
-///
-/// Ids are checked in a pass of their own first: a repeated one must not come to light after hours of encoding.
+/// Runs the encoders over a catalog, with all vectors in memory; see [`embed_to`](super::embed_to) for files. An item
+/// without a text, or without an image, lacks that modality; the vectors of several passages or images are averaged. The
+/// modalities of `ready` are added.
 ///
 /// # Errors
-/// As [`CatalogReader`], [`TextEncoder::encode`] and [`ImageEncoder::encode`]; [`Error::Data`] for a modality that no
+/// As [`CatalogSpool::read`], [`TextEncoder::encode`] and [`ImageEncoder::encode`]; [`Error::Data`] for a modality that no
 /// item has.
 pub fn embed(
     spec: &CatalogSpec,
@@ -109,11 +101,12 @@ pub fn embed(
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
+    let ready = ready.into_iter().map(|modality| Box::new(modality) as Box<dyn ModalityRows>).collect();
     let mut encoders = Encoders { text, image, ready, on_bad_image };
-    let survey = encoders.survey(spec)?;
-    progress.begin("encode", Some(survey.work), "texts and pictures");
+    let catalog = CatalogSpool::read(spec, None)?;
+    progress.begin("encode", Some(encoders.work(&catalog)?), "texts and pictures");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
-    for batch in CatalogReader::open(spec)?.in_parts(PART) {
+    for batch in catalog.parts(PART)? {
         let part = encoders.encode(batch?, &Inner(progress))?;
         found.extend(part.features);
         truncated_texts += part.truncated_texts;
@@ -137,29 +130,22 @@ impl Encoders<'_> {
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
         let text = self.text.iter().map(|encoder| (TEXT.to_owned(), encoder.dim()));
         let image = self.image.iter().map(|encoder| (IMAGE.to_owned(), encoder.dim()));
-        text.chain(image).chain(self.ready.iter().map(|m| (m.name.clone(), m.dim()))).collect()
+        text.chain(image).chain(self.ready.iter().map(|m| (m.name().to_owned(), m.dim()))).collect()
     }
 
-    /// A first pass, without the pictures' bytes being decoded: ids that repeat, and modalities that no item has, must not
-    /// come to light after hours of encoding.
-    pub(super) fn survey(&self, spec: &CatalogSpec) -> Result<Survey> {
-        let mut survey = Survey { ids: ItemIds::default(), work: 0 };
-        let (mut texts, mut pictures) = (0, 0);
-        for batch in CatalogReader::open(spec)? {
-            let batch = batch?;
-            survey.ids.append(batch.item_ids)?;
-            texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
-            pictures += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
-        }
-        check_unique(spec, &survey.ids)?;
-        if self.text.is_some() && texts == 0 {
+    /// Number of passages and images to encode.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a modality that no item has.
+    pub(super) fn work(&self, catalog: &CatalogSpool) -> Result<u64> {
+        let (with_text, with_images) = (self.text.is_some(), self.image.is_some());
+        if with_text && catalog.texts() == 0 {
             return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
         }
-        if self.image.is_some() && pictures == 0 {
-            return Err(nobody_has(IMAGE, "the picture column is empty; name another with --image"));
+        if with_images && catalog.images() == 0 {
+            return Err(nobody_has(IMAGE, "the image columns are empty; name others with --image"));
         }
-        survey.work = if self.text.is_some() { texts } else { 0 } + if self.image.is_some() { pictures } else { 0 };
-        Ok(survey)
+        Ok(u64::from(with_text) * catalog.texts() + u64::from(with_images) * catalog.images())
     }
 
     /// The vectors of some items.
@@ -177,11 +163,9 @@ impl Encoders<'_> {
             bad_images = bad;
         }
         let rows = first_row as usize..first_row as usize + item_ids.len();
-        modalities.extend(self.ready.iter().map(|m| Modality {
-            name: m.name.clone(),
-            vectors: m.vectors.slice(s![rows.clone(), ..]).to_owned(),
-            present: m.present[rows.clone()].to_vec(),
-        }));
+        for ready in &mut self.ready {
+            modalities.push(ready.rows(rows.clone())?);
+        }
         let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
         let features = if item_ids.is_empty() { None } else { Some(Features::new(item_ids, modalities)?) };
         Ok(EncodedPart { features, truncated_texts, bad_images })
@@ -193,21 +177,6 @@ impl Encoders<'_> {
             Some(bad) => Err(no_picture(bad)),
             None => Ok(()),
         }
-    }
-}
-
-fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
-    match ids.check_unique() {
-        Ok(()) => Ok(()),
-        Err(IdFault::Duplicate(first, row, id)) => Err(Error::Row {
-            path: spec.path.clone(),
-            row: row as u64 + 1,
-            column: spec.id.clone().unwrap_or_else(|| "id".into()),
-            expected: "an id not used before".into(),
-            got: format!("{id}, also in row {}", first + 1),
-            help: "remove or rename one of the items".into(),
-        }),
-        Err(_) => Err(Error::mismatch("item ids", "one an item", "nulls", "give every item an id")),
     }
 }
 

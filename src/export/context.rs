@@ -1,24 +1,28 @@
-//! What families are written from.
+//! What the families write their records from.
 
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::draw::{RecordRng, draw, others, place};
-use super::form::Values;
-use super::template::{Example, ItemForms, Templates};
-use super::{Export, ExportSettings, ItemTexts, Show, UserTexts};
+use super::Export;
+use super::fillable_text::Values;
+use super::items::ItemTexts;
+use super::record_rng::{RecordRng, event_number, record_rng, sample_others};
+use super::settings::{ExportSettings, Show};
+use super::template::{Example, ItemTemplates, Templates};
+use super::user_texts::UserTexts;
 use crate::behaviour::{Histories, SplitPart, UserHistory};
+use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// Users and items that a dry run looks at.
-const DRY: usize = 200;
+/// Users and items that a dry run reads.
+const DRY_RUN_RECORDS: usize = 200;
 
-/// What an export is made of, with what follows from it.
+/// The inputs of an export, and values derived from them.
 pub(super) struct Context<'a> {
     pub(super) table: &'a TokenTable,
     pub(super) texts: &'a ItemTexts,
@@ -28,21 +32,28 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a ExportSettings,
     pub(super) progress: &'a dyn Progress,
     templates: Option<Templates>,
-    /// Rows of items that events for training are of, and all rows: what other candidates are drawn from.
+    /// How prompts name an item.
+    show: Show,
+    /// Rows of the items with training events: the pool of negatives before the test.
     trained: Vec<u32>,
+    /// All rows: the pool of negatives for the test.
     all: Vec<u32>,
-    dry: bool,
+    dry_run: bool,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(export: &Export<'a>, dry: bool, progress: &'a dyn Progress) -> Result<Self> {
+    /// `show` is the family's default for how prompts name an item.
+    pub(super) fn new(
+        export: &Export<'a>,
+        templates: Option<Templates>,
+        show: Show,
+        dry_run: bool,
+        progress: &'a dyn Progress,
+    ) -> Self {
         let settings = export.settings;
-        let (shipped, tasks) = settings.family.templates();
-        let templates =
-            if tasks.is_empty() { None } else { Some(Templates::load(shipped, tasks, settings.templates.as_deref())?) };
         let popularity = export.histories.popularity();
         let all: Vec<u32> = (0..).take(popularity.len()).collect();
-        Ok(Context {
+        Context {
             table: export.table,
             texts: export.texts,
             histories: export.histories,
@@ -51,25 +62,26 @@ impl<'a> Context<'a> {
             settings,
             progress,
             templates,
+            show: settings.show.unwrap_or(show),
             trained: all.iter().copied().filter(|&row| popularity[row as usize] > 0).collect(),
             all,
-            dry,
-        })
+            dry_run,
+        }
     }
 
-    /// The users that are written.
+    /// The users to write.
     pub(super) fn users(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
-        let (progress, most) = (self.progress, if self.dry { DRY } else { usize::MAX });
+        let (progress, most) = (self.progress, if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX });
         self.histories.users().take(most).inspect(move |_| progress.advance(1))
     }
 
-    /// The rows of the items that are written.
+    /// The rows of the items to write.
     pub(super) fn rows(&self) -> Range<usize> {
         let items = self.table.item_ids.len();
-        0..if self.dry { items.min(DRY) } else { items }
+        0..if self.dry_run { items.min(DRY_RUN_RECORDS) } else { items }
     }
 
-    /// An item's tokens, its markers among them.
+    /// An item's tokens, with the markers around them.
     pub(super) fn token_texts(&self, row: usize) -> Vec<String> {
         let (format, settings) = (&self.table.metadata.token_format, self.settings);
         let codes = self.table.codes.row(row);
@@ -78,7 +90,7 @@ impl<'a> Context<'a> {
         marker(&settings.begin_token).into_iter().chain(tokens).chain(marker(&settings.end_token)).collect()
     }
 
-    /// An item's own id, as JSON.
+    /// An item's catalog id, as JSON.
     pub(super) fn item_id(&self, row: usize) -> Value {
         match &self.table.item_ids {
             ItemIds::Integers(ids) => ids[row].into(),
@@ -86,12 +98,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Own ids of items, as JSON.
+    /// Catalog ids of items, as JSON.
     pub(super) fn item_ids(&self, rows: &[u32]) -> Vec<Value> {
         rows.iter().map(|&row| self.item_id(row as usize)).collect()
     }
 
-    /// Which part an event belongs to is the same for all families; this walks over what is to be predicted.
+    /// Calls `take` for every event that is to be predicted, with its part and its position in the history.
     pub(super) fn each_target(
         &self,
         mut take: impl FnMut(&UserHistory<'a>, SplitPart, usize) -> Result<()>,
@@ -104,13 +116,13 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// An item's semantic ID, between its markers.
+    /// An item's semantic ID, with the markers around it.
     pub(super) fn id(&self, row: usize) -> String {
         let settings = self.settings;
         format!("{}{}{}", settings.begin_token, self.table.semantic_id(row), settings.end_token)
     }
 
-    /// An item's title; its ID where it has none.
+    /// An item's title, or its semantic ID where it has none.
     pub(super) fn title(&self, row: usize) -> String {
         match self.texts.title(row) {
             "" => self.id(row),
@@ -118,74 +130,79 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// An item as prompts have it.
+    /// An item as prompts name it.
     pub(super) fn item(&self, row: usize) -> String {
-        self.shown(row, self.settings.shown())
+        self.shown(row, self.show)
     }
 
+    /// An item, named in a given way.
     pub(super) fn shown(&self, row: usize, show: Show) -> String {
-        let Some(ItemForms { titles, ids, both, .. }) = self.templates.as_ref().map(|templates| &templates.items)
+        let Some(ItemTemplates { titles, ids, both, .. }) = self.templates.as_ref().map(|templates| &templates.items)
         else {
             return self.id(row);
         };
-        let form = match show {
+        let template = match show {
             Show::Titles => titles,
             Show::Ids => ids,
             Show::Both => both,
         };
         let title = if show == Show::Ids { String::new() } else { self.title(row) };
-        form.fill(&[("title", &title), ("id", &self.id(row))])
+        template.fill(&[("title", &title), ("id", &self.id(row))])
     }
 
-    /// Items as prompts have them, one after the other.
+    /// Items as prompts name them, joined by the separator.
     pub(super) fn list(&self, rows: &[u32]) -> String {
-        self.list_as(rows, self.settings.shown())
+        self.list_as(rows, self.show)
     }
 
+    /// Items, named in a given way and joined by the separator.
     pub(super) fn list_as(&self, rows: &[u32], show: Show) -> String {
         let items: Vec<String> = rows.iter().map(|&row| self.shown(row as usize, show)).collect();
         items.join(self.separator())
     }
 
-    /// What stands between two items.
+    /// The separator between two items.
     pub(super) fn separator(&self) -> &str {
         self.templates.as_ref().map_or(", ", |templates| &templates.items.separator)
     }
 
-    /// What stands before a place of a user's history, as far as prompts go back.
+    /// The rows before an event of the history, at most as many as prompts show.
     pub(super) fn history<'u>(&self, user: &UserHistory<'u>, at: usize) -> &'u [u32] {
         &user.rows[user.before(at, self.settings.history)]
     }
 
-    /// The draws of a task for an event.
-    pub(super) fn draw(&self, task: &str, user: &UserHistory<'_>, at: usize) -> RecordRng {
-        draw(self.settings.seed, task, place(user, at))
+    /// The random number generator of a task for an event.
+    pub(super) fn rng(&self, task: &str, user: &UserHistory<'_>, at: usize) -> RecordRng {
+        record_rng(self.settings.seed, task, event_number(user, at))
     }
 
-    /// The draws of a task for an item.
-    pub(super) fn draw_item(&self, task: &str, row: usize) -> RecordRng {
-        draw(self.settings.seed, task, row as u64)
+    /// The random number generator of a task for an item.
+    pub(super) fn item_rng(&self, task: &str, row: usize) -> RecordRng {
+        record_rng(self.settings.seed, task, row as u64)
     }
 
-    /// Items that the user never had. Before the test they are items that training has: what is only tested on must not
-    /// be in a prompt before.
-    pub(super) fn others(&self, user: &UserHistory<'_>, n: usize, part: SplitPart, draw: &mut RecordRng) -> Vec<u32> {
-        others(if part == SplitPart::Test { &self.all } else { &self.trained }, user, n, draw)
+    /// Samples items without an event of the user. For training and validation the items have training events, so that
+    /// an item of the test alone is in no earlier prompt.
+    pub(super) fn others(&self, user: &UserHistory<'_>, n: usize, part: SplitPart, rng: &mut RecordRng) -> Vec<u32> {
+        sample_others(if part == SplitPart::Test { &self.all } else { &self.trained }, user, n, rng)
     }
 
-    /// Forms of a task, filled: as many as are asked for, and as can be.
-    pub(super) fn fill(&self, task: &str, values: &Values<'_>, draw: &mut RecordRng) -> Vec<Example> {
-        self.templates
-            .as_ref()
-            .map_or(Vec::new(), |templates| templates.fill(task, self.settings.prompts, values, draw))
+    /// Fills templates of a task: at most as many as the settings ask for, fewer where not enough can be filled.
+    pub(super) fn fill(&self, task: &str, values: &Values<'_>, rng: &mut RecordRng) -> Vec<Example> {
+        self.templates.as_ref().map_or(Vec::new(), |templates| templates.fill(task, self.settings.prompts, values, rng))
     }
 
-    /// One form of a task, filled, where there is one that can be.
-    pub(super) fn fill_one(&self, task: &str, values: &Values<'_>, draw: &mut RecordRng) -> Option<Example> {
-        self.templates.as_ref().and_then(|templates| templates.fill_one(task, values, draw))
+    /// Fills one template of a task; `None` where none can be filled.
+    pub(super) fn fill_one(&self, task: &str, values: &Values<'_>, rng: &mut RecordRng) -> Option<Example> {
+        self.templates.as_ref().and_then(|templates| templates.fill_one(task, values, rng))
     }
 
-    /// Attributes of items, the most frequent first, those of one count in the order in which they come.
+    /// An item as a candidate of a prompt.
+    pub(super) fn candidate(&self, row: usize) -> Candidate {
+        Candidate { item_id: self.table.item_ids.text(row), title: self.title(row), semantic_id: self.id(row) }
+    }
+
+    /// The most frequent attributes of items, the most frequent first, ties in order of appearance.
     pub(super) fn frequent_attributes(&self, rows: &[u32], most: usize) -> Vec<&'a str> {
         let mut counts: Vec<(&str, usize)> = Vec::new();
         for attribute in rows.iter().flat_map(|&row| self.texts.attributes(row as usize)) {

@@ -1,44 +1,45 @@
-//! What the catalog says of the items: titles, descriptions, attributes, by the rows of a token table.
+//! Titles, descriptions and attributes of the items, by row of a token table.
 
 use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// Which columns of the catalog hold what.
+/// The catalog columns that hold titles, descriptions and attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemColumns {
-    /// The title, joined by `": "`.
+    /// Columns of the title, joined by `": "`.
     pub title: Vec<String>,
-    /// The description, joined by spaces.
+    /// Columns of the description, joined by spaces.
     pub description: Vec<String>,
-    /// Attributes: every value, and every part of a list, is one.
+    /// Columns of attributes. Every value, and every element of a list, is one attribute.
     pub attributes: Vec<String>,
 }
 
-/// The texts of a token table's items. They are kept in one piece of memory: a catalog of millions fits.
+/// The texts of a token table's items, in one allocation so that catalogs of millions of items fit in memory.
 #[derive(Debug, Clone, Default)]
 pub struct ItemTexts {
     text: String,
-    /// By row: where title, description and attributes begin in `text`, and their end.
-    places: Vec<[usize; 4]>,
-    /// Ends of the single attributes in `text`, and where each row's begin among them.
+    /// Per row: the start of title, description and attributes in `text`, and the end of the last.
+    spans: Vec<[usize; 4]>,
+    /// The end of every attribute in `text`.
     attribute_ends: Vec<usize>,
+    /// Per row: the range of its attributes in `attribute_ends`.
     attributes: Vec<[usize; 2]>,
-    /// Items without a title.
+    /// Number of items without a title.
     pub untitled: usize,
 }
 
 impl ItemTexts {
-    /// Reads the texts of a table's items, batch by batch. Items that the table does not have are passed over.
+    /// Reads the texts of a table's items batch by batch. Items that are not in the table are ignored.
     ///
     /// # Errors
-    /// As [`CatalogReader`]; [`Error::Item`] for an item of the table that the catalog does not have.
+    /// As [`CatalogReader`]; [`Error::Item`] for an item of the table that is not in the catalog.
     pub fn read(catalog: &CatalogSpec, columns: &ItemColumns, item_ids: &ItemIds) -> Result<Self> {
         let fields = [&columns.title[..], &columns.description, &columns.attributes].concat();
         let spec = CatalogSpec { fields, ..catalog.clone() };
         let row_of = item_ids.rows_by_text();
         let mut found = ItemTexts {
-            places: vec![[usize::MAX; 4]; item_ids.len()],
+            spans: vec![[usize::MAX; 4]; item_ids.len()],
             attributes: vec![[0; 2]; item_ids.len()],
             ..ItemTexts::default()
         };
@@ -53,20 +54,20 @@ impl ItemTexts {
                 }
             }
         }
-        match found.places.iter().position(|places| places[0] == usize::MAX) {
+        match found.spans.iter().position(|span| span[0] == usize::MAX) {
             None => Ok(found),
             Some(row) => Err(Error::Item {
                 item: item_ids.text(row),
-                expected: format!("a row of it in {}", catalog.path.display()),
+                expected: format!("a row in {}", catalog.path.display()),
                 got: "none".into(),
-                help: "name the catalog that the token table was made from, and with --id its column of ids".into(),
+                help: "pass the catalog that the token table was made from, and with --id its id column".into(),
             }),
         }
     }
 
-    /// Texts of `items` items that are all empty: where there is no catalog.
+    /// Empty texts for `items` items, for exports without a catalog.
     pub fn none(items: usize) -> Self {
-        ItemTexts { places: vec![[0; 4]; items], attributes: vec![[0; 2]; items], untitled: items, ..Self::default() }
+        ItemTexts { spans: vec![[0; 4]; items], attributes: vec![[0; 2]; items], untitled: items, ..Self::default() }
     }
 
     fn add(&mut self, row: usize, title: &str, description: &str, attributes: &[Vec<String>]) {
@@ -80,26 +81,26 @@ impl ItemTexts {
             self.text += attribute;
             self.attribute_ends.push(self.text.len());
         }
-        self.places[row] = [begin, after_title, after_description, self.text.len()];
+        self.spans[row] = [begin, after_title, after_description, self.text.len()];
         self.attributes[row] = [first, self.attribute_ends.len()];
         self.untitled += usize::from(title.is_empty());
     }
 
-    /// An item's title; may be empty.
+    /// An item's title; possibly empty.
     pub fn title(&self, row: usize) -> &str {
-        let [begin, end, ..] = self.places[row];
+        let [begin, end, ..] = self.spans[row];
         &self.text[begin..end]
     }
 
-    /// An item's description; may be empty.
+    /// An item's description; possibly empty.
     pub fn description(&self, row: usize) -> &str {
-        let [_, begin, end, _] = self.places[row];
+        let [_, begin, end, _] = self.spans[row];
         &self.text[begin..end]
     }
 
-    /// An item's attributes, in the order of columns and lists.
+    /// An item's attributes, in the order of columns and list elements.
     pub fn attributes(&self, row: usize) -> Vec<&str> {
-        let ([first, last], mut begin) = (self.attributes[row], self.places[row][2]);
+        let ([first, last], mut begin) = (self.attributes[row], self.spans[row][2]);
         let mut attributes = Vec::with_capacity(last - first);
         for &end in &self.attribute_ends[first..last] {
             attributes.push(&self.text[begin..end]);

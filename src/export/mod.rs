@@ -9,115 +9,116 @@
 //! |---|---|
 //! | `families/` | one file per family: its records |
 //! | `templates/` | one TOML file per family: its prompts |
-//! | `family.rs` | the list of families, and the settings of an export |
-//! | `context.rs` | what a family is written from |
-//! | `items.rs`, `users.rs` | titles, descriptions, attributes; preferences and intentions |
-//! | `template.rs`, `form.rs` | parsing and filling of prompt templates |
-//! | `draw.rs` | independent random draws per record |
+//! | `settings.rs` | the settings of an export |
+//! | `context.rs` | what a family writes its records from |
+//! | `items.rs`, `user_texts.rs` | titles, descriptions, attributes; preferences and searches of users |
+//! | `user_preferences.rs`, `lc_rec_tasks.rs`, `chat.rs` | what several families share |
+//! | `template.rs`, `fillable_text.rs` | parsing and filling of prompt templates |
+//! | `record_rng.rs` | independent random numbers per record |
 //! | `output.rs`, `parquet.rs` | the output files, or the samples of a dry run |
 
+mod chat;
 mod context;
-mod draw;
 mod families;
-mod family;
-mod form;
+mod fillable_text;
 mod items;
+mod lc_rec_tasks;
 mod output;
 mod parquet;
+mod record_rng;
+mod settings;
 mod template;
-mod users;
+mod user_preferences;
+mod user_texts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
-pub use family::{ExportSettings, Family, Show};
+pub use families::Family;
 pub use items::{ItemColumns, ItemTexts};
 pub use output::{EXPORT_FILE, FileReport, Role, TaskReport};
+pub use settings::{ExportSettings, Show};
 pub use template::Example;
-pub use users::UserTexts;
+pub use user_texts::UserTexts;
 
 use crate::artifact::Overwrite;
 use crate::behaviour::{Histories, HistoryCounts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 use context::Context;
-use families::{
-    agents, big_rec, chat, instruct_rec, lc_rec, mini_one_rec, open_one_rec, ranking, sequences, tall_rec, trans_rec,
-};
 use output::ExportOutput;
+use template::Templates;
 
 const FORMAT_VERSION: u32 = 1;
 
-/// What an export is made of.
+/// The inputs of an export.
 #[derive(Debug, Clone, Copy)]
 pub struct Export<'a> {
+    /// The family to export for.
+    pub family: Family,
     /// The items and their semantic IDs.
     pub table: &'a TokenTable,
-    /// What the catalog says of them.
+    /// The texts of the items.
     pub texts: &'a ItemTexts,
-    /// What users did with them.
+    /// The histories of the users.
     pub histories: &'a Histories,
-    /// Preferences and intentions of users, where somebody wrote them down.
+    /// Preferences and searches of the users; derived from attributes where there are none.
     pub users: Option<&'a UserTexts>,
-    /// Ids of the tokens in a language model's tokenizer, for what holds ids; without them, code 0 has id 0.
+    /// Token ids of a language model's tokenizer, for files with token ids. Without them, code 0 has id 0.
     pub tokens: Option<&'a TokenIds>,
-    /// For whom, and how.
+    /// How to export.
     pub settings: &'a ExportSettings,
 }
 
-/// What was written, or would be.
+/// The description of an export; in a dry run, of what would be written.
 #[derive(Debug, Clone, Serialize)]
 pub struct Exported {
     /// Version of this description.
     pub format_version: u32,
     /// Whether nothing was written.
     pub dry_run: bool,
-    /// Hash of the model that gave the semantic IDs.
+    /// Hash of the model that assigned the semantic IDs.
     pub model_hash: String,
     /// Number of items.
     pub items: usize,
-    /// What of the interactions was used.
+    /// Statistics of the interactions.
     pub interactions: HistoryCounts,
-    /// For whom, and how.
-    pub settings: ExportSettings,
-    /// Records by task.
+    /// The family and the settings.
+    pub settings: FamilySettings,
+    /// Statistics per task.
     pub tasks: BTreeMap<String, TaskReport>,
     /// The files by name.
     pub files: BTreeMap<String, FileReport>,
 }
 
-impl Export<'_> {
-    /// Writes the family's files into a folder, or, without a target, shows the first records of each task for the
-    /// first users and items.
+/// A family and the settings of its export.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FamilySettings {
+    /// The family.
+    pub family: Family,
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: ExportSettings,
+}
+
+impl<'a> Export<'a> {
+    /// Writes the family's files into a folder. Without a target this is a dry run, which returns the first records of
+    /// each task.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for settings that do not fit the family or each other; [`crate::Error::File`] for
-    /// templates; [`crate::Error::Data`] where the family needs titles or ratings and there are none. As
+    /// [`Error::Config`] for settings that do not fit the family or each other; [`Error::File`] for templates;
+    /// [`Error::Data`] where the family needs titles or ratings and there are none. As
     /// [`crate::artifact::AtomicDir`].
     pub fn write(&self, target: Option<(&Path, Overwrite)>, progress: &dyn Progress) -> Result<Exported> {
-        self.settings.check(self)?;
-        let context = Context::new(self, target.is_none(), progress)?;
+        self.check()?;
+        let context = self.context(target.is_none(), progress)?;
         let mut output = ExportOutput::new(target)?;
         progress.begin("export", Some(self.histories.counted.users as u64), "users");
-        let write = match self.settings.family {
-            Family::LcRec => lc_rec::write,
-            Family::TallRec => tall_rec::write,
-            Family::InstructRec => instruct_rec::write,
-            Family::BigRec => big_rec::write,
-            Family::TransRec => trans_rec::write,
-            Family::Ranking => ranking::write,
-            Family::Agents => agents::write,
-            Family::MiniOneRec => mini_one_rec::write,
-            Family::OpenOneRec => open_one_rec::write,
-            Family::LlamaFactory => chat::write_llama_factory,
-            Family::Trl => chat::write_trl,
-            Family::Sequences => sequences::write,
-        };
-        write(&context, &mut output)?;
+        (self.family.spec().write)(&context, &mut output)?;
         progress.end();
         let (files, tasks) = output.finish()?;
         let exported = Exported {
@@ -126,16 +127,31 @@ impl Export<'_> {
             model_hash: self.table.metadata.model_hash.clone(),
             items: self.table.item_ids.len(),
             interactions: self.histories.counted.clone(),
-            settings: self.settings.clone(),
+            settings: FamilySettings { family: self.family, settings: self.settings.clone() },
             tasks,
             files,
         };
         output.commit(&exported)?;
         Ok(exported)
     }
-}
 
-/// The shipped templates of a family, as TOML; empty for families without prompts.
-pub fn shipped_templates(family: Family) -> &'static str {
-    family.templates().0
+    fn check(&self) -> Result<()> {
+        self.settings.check()?;
+        (self.family.spec().check)(self.settings, self.histories)?;
+        if self.family.needs_titles(self.settings.show) && self.texts.untitled == self.table.item_ids.len() {
+            let help = "name --catalog, and with --title its column";
+            return Err(Error::data(self.family.to_string(), "items with titles", "no title at all", help));
+        }
+        Ok(())
+    }
+
+    fn context(&self, dry_run: bool, progress: &'a dyn Progress) -> Result<Context<'a>> {
+        let spec = self.family.spec();
+        let replaced = self.settings.templates.as_deref();
+        let templates = match spec.tasks {
+            [] => None,
+            tasks => Some(Templates::load(spec.templates, tasks, replaced)?),
+        };
+        Ok(Context::new(self, templates, spec.show, dry_run, progress))
+    }
 }

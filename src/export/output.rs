@@ -1,4 +1,4 @@
-//! The files of a family, written record by record, or counted and sampled in a dry run.
+//! The output files of an export, written record by record. A dry run only counts records and keeps samples.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,24 +13,24 @@ use super::parquet::{ParquetColumns, ParquetFile};
 use crate::artifact::{AtomicDir, Overwrite, sha256_file};
 use crate::error::{Error, Result};
 
-/// The file by which an exported folder is known, and what is in it.
+/// The description of an export folder, which also identifies it.
 pub const EXPORT_FILE: &str = "export.json";
-/// Records of each task that a dry run shows.
+/// Records per task that a dry run shows.
 const SAMPLES: usize = 3;
 
-/// What a file is for.
+/// The purpose of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// To learn from.
+    /// Training data.
     Train,
-    /// To choose settings by.
+    /// Validation data.
     Valid,
-    /// To be tested on.
+    /// Test data.
     Test,
-    /// Items, without users; every item is in it.
+    /// Every item, without users.
     Items,
-    /// The family's own layout, which it splits itself or needs whole.
+    /// A file that is not split: the family splits it itself, or needs all of it.
     Layout,
 }
 
@@ -56,81 +56,82 @@ impl From<crate::behaviour::SplitPart> for Role {
     }
 }
 
-/// How records stand in a file.
+/// The format of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileFormat {
-    /// A JSON array, a record a line.
+    /// A JSON array, one record per line.
     Array,
-    /// A JSON object, an entry a line.
+    /// A JSON object, one entry per line.
     Object,
     /// JSON Lines.
     Lines,
-    /// Lines of text.
+    /// Plain lines of text.
     Text,
 }
 
-/// A file that records go to.
+/// A handle to an output file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileId(usize);
 
-/// What became of a task.
+/// Statistics of a task.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TaskReport {
     /// Records written.
     pub records: u64,
-    /// Things left out because no template's words could all be filled, or there were no candidates.
+    /// Examples skipped because no template could be filled or there were no candidates.
     pub skipped: u64,
-    /// The first records, in a dry run.
+    /// The first records; in a dry run only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Value>,
 }
 
-/// What is in a file.
+/// Description of a file.
 #[derive(Debug, Clone, Serialize)]
 pub struct FileReport {
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
-    /// Its records.
+    /// Number of records.
     pub records: u64,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
 }
 
-struct Opened {
+/// An output file while it is written.
+struct OpenFile {
     name: String,
     role: Role,
-    form: FileFormat,
+    format: FileFormat,
     records: u64,
     writer: Writer,
 }
 
 enum Writer {
-    /// A dry run.
+    /// Nothing is written: a dry run, or a file that others write.
     Nothing,
     Bytes(PathBuf, BufWriter<File>),
     Table(Box<ParquetFile>),
 }
 
-/// All files of an export.
+/// The files and statistics of an export.
 pub(super) struct ExportOutput {
     folder: Option<AtomicDir>,
-    files: Vec<Opened>,
+    files: Vec<OpenFile>,
     tasks: BTreeMap<String, TaskReport>,
 }
 
-/// Files of many tasks and roles, each begun when its first record comes.
+/// One file per task and role, created with its first record.
 pub(super) struct ByTask {
-    form: FileFormat,
-    /// What stands before and after `TASK.ROLE` in their names.
-    around: (&'static str, &'static str),
+    format: FileFormat,
+    /// Prefix and suffix of the file names, around `TASK.ROLE`.
+    affixes: (&'static str, &'static str),
     files: BTreeMap<(&'static str, Role), FileId>,
 }
 
 impl ByTask {
-    pub(super) fn new(before: &'static str, after: &'static str, form: FileFormat) -> Self {
-        ByTask { form, around: (before, after), files: BTreeMap::new() }
+    pub(super) fn new(before: &'static str, after: &'static str, format: FileFormat) -> Self {
+        ByTask { format, affixes: (before, after), files: BTreeMap::new() }
     }
 
     /// The file of a task and a role.
@@ -138,62 +139,83 @@ impl ByTask {
         if let Some(&file) = self.files.get(&(task, role)) {
             return Ok(file);
         }
-        let (before, after) = self.around;
-        let file = out.file(format!("{before}{task}.{role}{after}"), role, self.form)?;
+        let (before, after) = self.affixes;
+        let file = out.file(format!("{before}{task}.{role}{after}"), role, self.format)?;
         self.files.insert((task, role), file);
         Ok(file)
     }
 }
 
+/// One file each for training, validation and test.
+pub(super) struct SplitFiles([FileId; 3]);
+
+impl SplitFiles {
+    /// Creates the files under the names of their roles.
+    pub(super) fn create(out: &mut ExportOutput, name: impl Fn(Role) -> String, format: FileFormat) -> Result<Self> {
+        let mut file = |role: Role| out.file(name(role), role, format);
+        Ok(SplitFiles([file(Role::Train)?, file(Role::Valid)?, file(Role::Test)?]))
+    }
+
+    /// The file of a role; roles other than validation and test belong to training.
+    pub(super) fn of(&self, role: Role) -> FileId {
+        let [train, valid, test] = self.0;
+        match role {
+            Role::Test => test,
+            Role::Valid => valid,
+            _ => train,
+        }
+    }
+}
+
 impl ExportOutput {
-    /// Begins an export into `target`; a dry run has none.
+    /// Starts an export into `target`, or a dry run where there is none.
     pub(super) fn new(target: Option<(&Path, Overwrite)>) -> Result<Self> {
         let folder = target.map(|(path, overwrite)| AtomicDir::create(path, EXPORT_FILE, overwrite)).transpose()?;
         Ok(ExportOutput { folder, files: Vec::new(), tasks: BTreeMap::new() })
     }
 
-    /// Whether nothing is written.
+    /// Whether this is a dry run.
     pub(super) fn is_dry(&self) -> bool {
         self.folder.is_none()
     }
 
-    /// Where files are written meanwhile, for what writes itself.
+    /// The temporary folder, for code that writes a file itself; none in a dry run.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.folder.as_ref().map(AtomicDir::path)
     }
 
-    /// Begins a file; `name` may have folders.
-    pub(super) fn file(&mut self, name: impl Into<String>, role: Role, form: FileFormat) -> Result<FileId> {
+    /// Creates a file; `name` may contain folders.
+    pub(super) fn file(&mut self, name: impl Into<String>, role: Role, format: FileFormat) -> Result<FileId> {
         let name = name.into();
-        let writer = match self.place(&name)? {
+        let writer = match self.path_of(&name)? {
             None => Writer::Nothing,
             Some(path) => {
                 let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
                 Writer::Bytes(path, BufWriter::with_capacity(1 << 18, file))
             }
         };
-        self.files.push(Opened { name, role, form, records: 0, writer });
+        self.files.push(OpenFile { name, role, format, records: 0, writer });
         Ok(FileId(self.files.len() - 1))
     }
 
-    /// Begins a Parquet file.
+    /// Creates a Parquet file.
     pub(super) fn table(&mut self, name: impl Into<String>, role: Role, columns: ParquetColumns) -> Result<FileId> {
         let name = name.into();
-        let writer = match self.place(&name)? {
+        let writer = match self.path_of(&name)? {
             None => Writer::Nothing,
             Some(path) => Writer::Table(Box::new(ParquetFile::create(path, columns)?)),
         };
-        self.files.push(Opened { name, role, form: FileFormat::Text, records: 0, writer });
+        self.files.push(OpenFile { name, role, format: FileFormat::Text, records: 0, writer });
         Ok(FileId(self.files.len() - 1))
     }
 
-    /// Names a file that was written into [`ExportOutput::folder`] by others.
-    pub(super) fn foreign(&mut self, name: &str, role: Role, records: u64) {
+    /// Registers a file that was written into [`ExportOutput::folder`].
+    pub(super) fn register(&mut self, name: &str, role: Role, records: u64) {
         let writer = Writer::Nothing;
-        self.files.push(Opened { name: name.into(), role, form: FileFormat::Text, records, writer });
+        self.files.push(OpenFile { name: name.into(), role, format: FileFormat::Text, records, writer });
     }
 
-    fn place(&self, name: &str) -> Result<Option<PathBuf>> {
+    fn path_of(&self, name: &str) -> Result<Option<PathBuf>> {
         let Some(folder) = self.folder() else { return Ok(None) };
         let path = folder.join(name);
         if let Some(parent) = path.parent() {
@@ -202,26 +224,26 @@ impl ExportOutput {
         Ok(Some(path))
     }
 
-    /// Writes a record as JSON.
+    /// Writes a record as JSON and counts it.
     pub(super) fn record(&mut self, file: FileId, task: &str, record: &impl Serialize) -> Result<()> {
         self.sample(task, || serde_json::to_value(record).unwrap_or(Value::Null));
         self.again(file, record)
     }
 
-    /// Writes, in another form, a record that was counted already.
+    /// Writes a record that is already counted, for a second file with the same records.
     pub(super) fn again(&mut self, file: FileId, record: &impl Serialize) -> Result<()> {
-        self.write(file, |out, first, form| {
-            out.write_all(match (form, first) {
+        self.write(file, |out, first, format| {
+            out.write_all(match (format, first) {
                 (FileFormat::Array, true) => b"[\n",
                 (FileFormat::Array, false) => b",\n",
                 _ => b"",
             })?;
             serde_json::to_writer(&mut *out, record)?;
-            if form == FileFormat::Lines { out.write_all(b"\n") } else { Ok(()) }
+            if format == FileFormat::Lines { out.write_all(b"\n") } else { Ok(()) }
         })
     }
 
-    /// Writes an entry of a JSON object.
+    /// Writes an entry of a JSON object and counts it.
     pub(super) fn entry(&mut self, file: FileId, task: &str, key: &str, value: &impl Serialize) -> Result<()> {
         self.sample(task, || serde_json::json!({ key: value }));
         self.write(file, |out, first, _| {
@@ -232,18 +254,18 @@ impl ExportOutput {
         })
     }
 
-    /// Writes a line of text, which must have no line breaks in it.
+    /// Writes a line of text, which must not contain line breaks, and counts it.
     pub(super) fn line(&mut self, file: FileId, task: &str, line: &str) -> Result<()> {
         self.sample(task, || Value::String(line.to_owned()));
         self.line_again(file, line)
     }
 
-    /// Writes a line of text that belongs to what was counted already.
+    /// Writes a line of text that belongs to a record already counted.
     pub(super) fn line_again(&mut self, file: FileId, line: &str) -> Result<()> {
         self.write(file, |out, _, _| writeln!(out, "{line}"))
     }
 
-    /// Writes a row of a Parquet file. `sample` is what a dry run shows of it.
+    /// Writes a row of a Parquet file and counts it. `sample` gives what a dry run shows.
     pub(super) fn row(
         &mut self,
         file: FileId,
@@ -252,15 +274,15 @@ impl ExportOutput {
         sample: impl FnOnce() -> Value,
     ) -> Result<()> {
         self.sample(task, sample);
-        let opened = &mut self.files[file.0];
-        opened.records += 1;
-        if let Writer::Table(table) = &mut opened.writer {
+        let file = &mut self.files[file.0];
+        file.records += 1;
+        if let Writer::Table(table) = &mut file.writer {
             table.add(add)?;
         }
         Ok(())
     }
 
-    /// Says that something a task could have been made of was left out.
+    /// Counts a skipped example.
     pub(super) fn skip(&mut self, task: &str) {
         self.tasks.entry(task.to_owned()).or_default().skipped += 1;
     }
@@ -281,24 +303,24 @@ impl ExportOutput {
         file: FileId,
         write: impl FnOnce(&mut dyn Write, bool, FileFormat) -> std::io::Result<()>,
     ) -> Result<()> {
-        let opened = &mut self.files[file.0];
-        let first = opened.records == 0;
-        opened.records += 1;
-        match &mut opened.writer {
-            Writer::Bytes(path, out) => write(out, first, opened.form).map_err(|e| Error::io("write", path, e)),
+        let file = &mut self.files[file.0];
+        let first = file.records == 0;
+        file.records += 1;
+        match &mut file.writer {
+            Writer::Bytes(path, out) => write(out, first, file.format).map_err(|e| Error::io("write", path, e)),
             Writer::Nothing | Writer::Table(_) => Ok(()),
         }
     }
 
-    /// Ends all files, and says what is in them.
+    /// Closes all files and returns their descriptions.
     pub(super) fn finish(&mut self) -> Result<(BTreeMap<String, FileReport>, BTreeMap<String, TaskReport>)> {
         let mut files = BTreeMap::new();
-        for opened in std::mem::take(&mut self.files) {
-            match opened.writer {
+        for file in std::mem::take(&mut self.files) {
+            match file.writer {
                 Writer::Nothing => {}
                 Writer::Table(table) => table.finish()?,
                 Writer::Bytes(path, mut out) => {
-                    let end: &[u8] = match (opened.form, opened.records) {
+                    let end: &[u8] = match (file.format, file.records) {
                         (FileFormat::Array, 0) => b"[]\n",
                         (FileFormat::Array, _) => b"\n]\n",
                         (FileFormat::Object, 0) => b"{}\n",
@@ -309,17 +331,16 @@ impl ExportOutput {
                 }
             }
             if let Some(folder) = self.folder() {
-                let path = folder.join(&opened.name);
+                let path = folder.join(&file.name);
                 let bytes = path.metadata().map_err(|e| Error::io("read", &path, e))?.len();
-                let report =
-                    FileReport { role: opened.role, records: opened.records, bytes, sha256: sha256_file(&path)? };
-                files.insert(opened.name, report);
+                let report = FileReport { role: file.role, records: file.records, bytes, sha256: sha256_file(&path)? };
+                files.insert(file.name, report);
             }
         }
         Ok((files, std::mem::take(&mut self.tasks)))
     }
 
-    /// Writes what the folder says of itself, and puts it in its place.
+    /// Writes the description and moves the folder to its place.
     pub(super) fn commit(self, description: &impl Serialize) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         let path = folder.path().join(EXPORT_FILE);

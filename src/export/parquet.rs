@@ -1,4 +1,4 @@
-//! Parquet files of strings and lists of token ids, written in batches.
+//! Parquet files with columns of strings and of token id lists, written in batches.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -13,36 +13,36 @@ use parquet::file::properties::WriterProperties;
 
 use crate::error::{Error, Result};
 
-/// Rows of a batch.
+/// Rows per batch.
 const BATCH: usize = 8_192;
 
-/// A column that is being filled.
-pub(super) enum Column {
+/// A column of the current batch.
+pub(super) enum ParquetColumn {
     Text(StringBuilder),
     Tokens(ListBuilder<Int32Builder>),
 }
 
-/// The columns of a file, none null.
-pub(super) struct ParquetColumns(Vec<(&'static str, Column)>);
+/// The columns of a file, without null values.
+pub(super) struct ParquetColumns(Vec<(&'static str, ParquetColumn)>);
 
 impl ParquetColumns {
-    /// Columns of text, then columns of token ids.
+    /// Text columns, followed by token id columns.
     pub(super) fn new(texts: &[&'static str], tokens: &[&'static str]) -> Self {
-        let texts = texts.iter().map(|&name| (name, Column::Text(StringBuilder::new())));
+        let texts = texts.iter().map(|&name| (name, ParquetColumn::Text(StringBuilder::new())));
         let tokens = tokens.iter().map(|&name| {
             let builder = ListBuilder::new(Int32Builder::new()).with_field(token_field());
-            (name, Column::Tokens(builder))
+            (name, ParquetColumn::Tokens(builder))
         });
         ParquetColumns(texts.chain(tokens).collect())
     }
 
-    /// A row: a value for each column of text, then one for each of tokens.
+    /// Appends a row: the values of the text columns and those of the token id columns.
     pub(super) fn push(&mut self, texts: &[&str], tokens: &[&[i32]]) {
         let (mut texts, mut tokens) = (texts.iter(), tokens.iter());
         for (_, column) in &mut self.0 {
             match column {
-                Column::Text(builder) => builder.append_value(texts.next().unwrap_or(&"")),
-                Column::Tokens(builder) => {
+                ParquetColumn::Text(builder) => builder.append_value(texts.next().unwrap_or(&"")),
+                ParquetColumn::Tokens(builder) => {
                     builder.values().append_slice(tokens.next().unwrap_or(&&[][..]));
                     builder.append(true);
                 }
@@ -51,18 +51,18 @@ impl ParquetColumns {
     }
 
     fn schema(&self) -> SchemaRef {
-        let field = |(name, column): &(&'static str, Column)| match column {
-            Column::Text(_) => Field::new(*name, DataType::Utf8, false),
-            Column::Tokens(_) => Field::new(*name, DataType::List(token_field()), false),
+        let field = |(name, column): &(&'static str, ParquetColumn)| match column {
+            ParquetColumn::Text(_) => Field::new(*name, DataType::Utf8, false),
+            ParquetColumn::Tokens(_) => Field::new(*name, DataType::List(token_field()), false),
         };
         Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()))
     }
 
     fn take(&mut self) -> Vec<ArrayRef> {
-        let take = |(_, column): &mut (&'static str, Column)| -> ArrayRef {
+        let take = |(_, column): &mut (&'static str, ParquetColumn)| -> ArrayRef {
             match column {
-                Column::Text(builder) => Arc::new(builder.finish()),
-                Column::Tokens(builder) => Arc::new(builder.finish()),
+                ParquetColumn::Text(builder) => Arc::new(builder.finish()),
+                ParquetColumn::Tokens(builder) => Arc::new(builder.finish()),
             }
         };
         self.0.iter_mut().map(take).collect()
@@ -73,7 +73,7 @@ fn token_field() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Int32, false))
 }
 
-/// A Parquet file that is being written.
+/// A Parquet file while it is written.
 pub(super) struct ParquetFile {
     path: PathBuf,
     columns: ParquetColumns,

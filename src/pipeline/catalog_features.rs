@@ -6,9 +6,9 @@ use super::embed::ModalitySummary;
 use super::spec::EmbedSpec;
 use crate::artifact::Overwrite;
 use crate::behaviour;
-use crate::catalog::{CatalogReader, CatalogSpec, Interactions};
+use crate::catalog::{CatalogReader, CatalogSpec, CatalogSpool, Interactions, check_unique};
 use crate::error::{Error, Result};
-use crate::features::{BEHAVIOUR, FeatureSource, Features, IMAGE, Modality, ReadyVectors, TEXT};
+use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
 use crate::index::fingerprint;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
@@ -16,6 +16,9 @@ use crate::settings::SettingGroup;
 
 /// The folder of finished parts in that of an output that is being written.
 pub(super) const PARTS: &str = "parts";
+
+/// Items that are copied together.
+const BLOCK: usize = 8_192;
 
 /// What was written.
 pub(super) struct FeaturesMade {
@@ -84,58 +87,72 @@ impl<'a> CatalogFeatures<'a> {
         parts: &Path,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
-        let encode = &self.spec.encode;
-        let encoders = !self.catalog.text.is_empty()
-            || !self.catalog.images.is_empty()
-            || encode.text_encoder.is_some()
-            || encode.image_encoder.is_some();
-        let interactions = self.spec.behaviour.spec()?;
-        if self.embeddings.is_empty() && interactions.is_none() {
-            return self.encoded(Vec::new(), out, overwrite, parts, progress);
+        let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
+        if !self.has_encoders() {
+            if self.embeddings.is_empty() && self.spec.behaviour.interactions.is_none() {
+                let help = "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by \
+                            --embedding";
+                return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
+            }
+            let ids = self.ids()?;
+            self.open_ready(&ids, &mut ready, progress)?;
+            return write_ready(ids, ready, out, overwrite, progress);
         }
+        std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
+        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
         // Before the encoders: ids that do not match must not be found after hours of encoding.
-        let ids = self.ids()?;
-        let mut ready = Vec::new();
+        self.open_ready(catalog.ids(), &mut ready, progress)?;
+        self.encoded(&catalog, ready, out, overwrite, parts, progress)
+    }
+
+    fn has_encoders(&self) -> bool {
+        let encode = &self.spec.encode;
+        let columns = !self.catalog.text.is_empty() || !self.catalog.images.is_empty();
+        columns || encode.text_encoder.is_some() || encode.image_encoder.is_some()
+    }
+
+    /// Opens the ready vectors and makes those of behaviour.
+    fn open_ready(
+        &self,
+        ids: &ItemIds,
+        ready: &mut Vec<Box<dyn ModalityRows>>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         for embedding in &self.embeddings {
-            let read = embedding.read(&ids, encode.id.as_deref())?;
+            let read = embedding.read(ids, self.catalog.id.as_deref())?;
             if let (rows, Some(item)) = read.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!("{rows} rows of {path} have ids that the catalog does not have, such as {item:?}"));
             }
-            ready.push(read.modality);
+            ready.push(Box::new(read.modality));
         }
-        if let Some(interactions) = interactions {
+        if let Some(interactions) = self.spec.behaviour.spec()? {
             let config = self.spec.behaviour.config();
-            let (modality, usage) = behaviour::vectors(&Interactions::read(&interactions)?, &ids, &config, progress)?;
+            let (modality, usage) = behaviour::vectors(&Interactions::read(&interactions)?, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
-            ready.push(modality);
+            ready.push(Box::new(modality));
         }
-        if encoders {
-            drop(ids);
-            return self.encoded(ready, out, overwrite, parts, progress);
-        }
-        let features = Features::new(ids, ready)?;
-        features.write(out, overwrite)?;
-        Ok(FeaturesMade::of_features(&features))
+        Ok(())
     }
 
-    /// The ids of the catalog, which need not be unique yet.
+    /// The ids of the catalog.
     fn ids(&self) -> Result<ItemIds> {
-        let spec = CatalogSpec { path: self.catalog.path.clone(), id: self.catalog.id.clone(), ..CatalogSpec::default() };
         let mut ids = ItemIds::default();
-        for batch in CatalogReader::open(&spec)? {
-            ids.append(batch?.item_ids)?;
+        for batch in CatalogReader::open(&self.catalog)? {
+            ids.append(batch?.item_ids);
         }
+        check_unique(&self.catalog, &ids)?;
         Ok(ids)
     }
 
-    /// What the encoders make of the catalog, and the modalities that are ready.
+    /// What the encoders make of the catalog, and the ready modalities.
     #[cfg(feature = "encoders")]
     fn encoded(
         &self,
-        ready: Vec<Modality>,
+        catalog: &CatalogSpool,
+        ready: Vec<Box<dyn ModalityRows>>,
         out: &Path,
         overwrite: Overwrite,
         parts: &Path,
@@ -143,19 +160,19 @@ impl<'a> CatalogFeatures<'a> {
     ) -> Result<FeaturesMade> {
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
-        std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
         let encode = &self.spec.encode;
         let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
         let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };
-        FeaturesMade::of(embed_to(out, overwrite, &self.catalog, encoders, &folder, progress)?)
+        FeaturesMade::of(embed_to(out, overwrite, catalog, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
     fn encoded(
         &self,
-        _: Vec<Modality>,
+        _: &CatalogSpool,
+        _: Vec<Box<dyn ModalityRows>>,
         _: &Path,
         _: Overwrite,
         _: &Path,
@@ -163,6 +180,34 @@ impl<'a> CatalogFeatures<'a> {
     ) -> Result<FeaturesMade> {
         Err(super::not_built("encoding texts and images", "encoders"))
     }
+}
+
+/// Writes features that need no encoder, block by block.
+fn write_ready(
+    ids: ItemIds,
+    mut ready: Vec<Box<dyn ModalityRows>>,
+    out: &Path,
+    overwrite: Overwrite,
+    progress: &dyn Progress,
+) -> Result<FeaturesMade> {
+    let shapes: Vec<(String, usize)> = ready.iter().map(|rows| (rows.name().to_owned(), rows.dim())).collect();
+    let mut modalities: Vec<ModalitySummary> =
+        shapes.iter().map(|(name, dim)| ModalitySummary { name: name.clone(), dim: *dim, missing: 0 }).collect();
+    let mut writer = FeatureWriter::create(out, &ids, shapes, overwrite)?;
+    progress.begin("copy vectors", Some(ids.len() as u64), "items");
+    for from in (0..ids.len()).step_by(BLOCK) {
+        let rows = from..ids.len().min(from + BLOCK);
+        let block: Vec<Modality> = ready.iter_mut().map(|ready| ready.rows(rows.clone())).collect::<Result<_>>()?;
+        for (summary, modality) in modalities.iter_mut().zip(&block) {
+            summary.missing += modality.present.iter().filter(|&&present| !present).count();
+        }
+        let here: Vec<usize> = rows.collect();
+        writer.write(&Features::new(ids.take(&here), block)?)?;
+        progress.advance(here.len() as u64);
+    }
+    progress.end();
+    writer.commit()?;
+    Ok(FeaturesMade { items: ids.len(), modalities, truncated_texts: 0, bad_images: None })
 }
 
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
@@ -217,13 +262,5 @@ impl FeaturesMade {
             bad_images,
             modalities: written.modalities.into_iter().map(modality).collect(),
         })
-    }
-
-    /// Features without an encoder's part in them.
-    fn of_features(features: &Features) -> Self {
-        let missing = |m: &Modality| m.present.iter().filter(|&&present| !present).count();
-        let summary = |m: &Modality| ModalitySummary { name: m.name.clone(), dim: m.dim(), missing: missing(m) };
-        let modalities = features.modalities().iter().map(summary).collect();
-        FeaturesMade { items: features.rows(), modalities, truncated_texts: 0, bad_images: None }
     }
 }

@@ -7,23 +7,19 @@ use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::behaviour::{Histories, HistorySplit};
-use crate::export::{
-    Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts, shipped_templates,
-};
+use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
 
 /// Names under which the column of titles is found when none is given.
 const TITLE_NAMES: [&str; 3] = ["title", "name", "label"];
-/// Users with fewer events are left out.
-const MIN_INTERACTIONS: usize = 5;
 
 /// The templates of a family as TOML, to change them and to pass them as `templates`.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown family.
 pub fn family_templates(family: &str) -> Result<&'static str> {
-    Ok(shipped_templates(family.parse()?))
+    Ok(family.parse::<Family>()?.shipped_templates())
 }
 
 /// Writes items and histories in the form that a family of LLM recommenders reads. With `dry_run` nothing is written, and
@@ -60,7 +56,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
     })?;
     let histories = Histories::new(&read, &table.item_ids, settings.split, settings.min_interactions)?;
     drop(read);
-    let texts = texts(spec, &table, &settings)?;
+    let texts = texts(spec, &table, family, settings.show)?;
     let users = given.users.as_deref().map(UserTexts::read).transpose()?;
     let vocabulary = given.vocabulary.as_deref();
     let tokens = match vocabulary.is_some() || family == Family::Sequences {
@@ -68,6 +64,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         false => None,
     };
     let export = Export {
+        family,
         table: &table,
         texts: &texts,
         histories: &histories,
@@ -84,13 +81,12 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
 
 /// The export's configuration: the family's defaults where a setting is not given.
 fn resolved(spec: &ExportSpec, family: Family) -> Result<ExportSettings> {
-    let (default, given) = (ExportSettings::new(family), &spec.settings);
+    let (default, given) = (family.default_settings(), &spec.settings);
     let from_out = spec.output.out.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(ExportSettings {
-        family,
         name: given.name.clone().or(from_out).unwrap_or(default.name),
         split: split(given)?,
-        min_interactions: given.min_interactions.unwrap_or(MIN_INTERACTIONS),
+        min_interactions: given.min_interactions.unwrap_or(default.min_interactions),
         history: given.history.unwrap_or(default.history),
         show: given.items.as_deref().map(str::parse::<Show>).transpose()?,
         prompts: given.prompts.unwrap_or(default.prompts),
@@ -120,11 +116,11 @@ fn split(given: &ExportOptions) -> Result<HistorySplit> {
 }
 
 /// The texts of the items; empty ones without a catalog.
-fn texts(spec: &ExportSpec, table: &TokenTable, settings: &ExportSettings) -> Result<ItemTexts> {
+fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Show>) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
-        if settings.family.needs_titles(settings.show) {
+        if family.needs_titles(show) {
             let help = "name the catalog that the items come from, and with --title its column of titles";
-            let expected = format!("a catalog: {} shows titles", settings.family);
+            let expected = format!("a catalog: {family} shows titles");
             return Err(Error::config("catalog", expected, "none", help));
         }
         if let Some(column) = given_column(spec) {

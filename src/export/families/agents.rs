@@ -1,66 +1,71 @@
-//! Users for simulators (as RecAgent, arXiv 2306.02552, and Agent4Rec, arXiv 2310.10108): who they are by what they did up
-//! to the events that are held out, and pages of items to be shown. What they really did then is in a file of its own.
+//! Profiles for user simulators (such as RecAgent, arXiv 2306.02552, and Agent4Rec, arXiv 2310.10108), derived from the
+//! training events only, and pages of items to show. A separate file has what the users really did next.
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ranking::candidate;
-use crate::behaviour::SplitPart;
-use crate::behaviour::UserHistory;
+use super::{FamilySpec, TitleUse};
+use crate::behaviour::{SplitPart, UserHistory};
 use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::export::Role;
 use crate::export::context::Context;
 use crate::export::output::{ExportOutput, FileFormat};
+use crate::export::record_rng::RecordRng;
 use crate::export::template::Task;
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/agents.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/agents.toml"),
+    tasks: TASKS,
+    titles: TitleUse::UnlessIds,
+    ..FamilySpec::new("agents", write)
+};
 
 const PERSONA: &str = "persona";
 const PAGE: &str = "page";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+const TASKS: &[Task] = &[
     Task { name: PERSONA, given: &["attributes", "history", "events", "activity"], answer: &[] },
     Task { name: PAGE, given: &["candidates"], answer: &[] },
 ];
 
-/// Items of a page.
+/// Items per page.
 const PAGE_ITEMS: usize = 4;
-/// Attributes of a taste.
-const TASTE: usize = 10;
+/// Maximum number of attributes in a profile.
+const MAX_ATTRIBUTES: usize = 10;
 
 #[derive(Serialize)]
-struct Profile<'a> {
+struct UserProfile<'a> {
     user: &'a str,
-    /// Who the user is, as a system message.
+    /// A description of the user, as a system message.
     persona: String,
-    taste: Vec<Attribute<'a>>,
+    taste: Vec<TasteAttribute<'a>>,
     activity: Activity,
-    history: Vec<Had>,
+    history: Vec<HistoryEvent>,
     pages: Vec<Page>,
 }
 
 #[derive(Serialize)]
-struct Attribute<'a> {
+struct TasteAttribute<'a> {
     name: &'a str,
-    /// Share of the items of the history that have it.
+    /// Share of the history's items that have it.
     share: f64,
 }
 
 #[derive(Serialize)]
 struct Activity {
-    /// `low`, `medium` or `high`: a third of the users each.
+    /// `low`, `medium` or `high`, each about a third of the users.
     level: &'static str,
     events: usize,
-    /// Time from the first event to the last, where times are known.
+    /// Time between the first and the last event, where times are known.
     span: Option<f64>,
     /// Mean rating, where ratings are known.
     mean_rating: Option<f64>,
 }
 
 #[derive(Serialize)]
-struct Had {
+struct HistoryEvent {
     #[serde(flatten)]
     item: Candidate,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,26 +76,26 @@ struct Had {
 
 #[derive(Serialize)]
 struct Page {
-    /// What the user is shown, as a message.
+    /// The page as a user message.
     prompt: String,
     items: Vec<Candidate>,
 }
 
-/// What a user really did.
+/// What a user really did in the test part.
 #[derive(Serialize)]
 struct Truth<'a> {
     user: &'a str,
     item_ids: Vec<Value>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let profiles = out.file("profiles.jsonl", Role::Test, FileFormat::Lines)?;
     let truth = out.file("truth.jsonl", Role::Test, FileFormat::Lines)?;
     let mut lengths: Vec<usize> = context.histories.users().map(|user| user.part(SplitPart::Train).len()).collect();
     lengths.sort_unstable();
     let thirds = [1, 2].map(|third| lengths.get(third * lengths.len() / 3).copied().unwrap_or(0));
     for user in context.users() {
-        // Whoever did nothing for training, or nothing that is held out, has no profile.
+        // A profile needs training events, and test events to compare with.
         if user.part(SplitPart::Train).is_empty() || user.part(SplitPart::Test).is_empty() {
             out.skip("profiles");
             continue;
@@ -102,7 +107,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     Ok(())
 }
 
-fn profile<'a>(context: &Context<'a>, user: &UserHistory<'a>, thirds: [usize; 2]) -> Profile<'a> {
+fn profile<'a>(context: &Context<'a>, user: &UserHistory<'a>, thirds: [usize; 2]) -> UserProfile<'a> {
     let places = user.part(SplitPart::Train);
     let rows = &user.rows[places.clone()];
     let level = match rows.len() {
@@ -120,7 +125,7 @@ fn profile<'a>(context: &Context<'a>, user: &UserHistory<'a>, thirds: [usize; 2]
         mean_rating: rated.then(mean),
     };
     let taste = taste(context, rows);
-    let mut draw = context.draw("agents", user, 0);
+    let mut rng = context.rng("agents", user, 0);
     let shown = &rows[rows.len().saturating_sub(context.settings.history)..];
     let named: Vec<&str> = taste.iter().map(|attribute| attribute.name).collect();
     let values = [
@@ -129,39 +134,46 @@ fn profile<'a>(context: &Context<'a>, user: &UserHistory<'a>, thirds: [usize; 2]
         ("events", &rows.len().to_string()),
         ("activity", level),
     ];
-    let persona = context.fill_one(PERSONA, &values, &mut draw).map(|example| example.prompt()).unwrap_or_default();
-    let had = places.map(|at| Had {
-        item: candidate(context, user.rows[at] as usize),
+    let persona = context.fill_one(PERSONA, &values, &mut rng).map(|example| example.prompt()).unwrap_or_default();
+    let had = places.map(|at| HistoryEvent {
+        item: context.candidate(user.rows[at] as usize),
         rating: rated.then(|| user.ratings[at]),
         time: timed.then(|| user.times[at]),
     });
-    Profile { user: user.id, persona, taste, activity, history: had.collect(), pages: pages(context, user, &mut draw) }
+    UserProfile {
+        user: user.id,
+        persona,
+        taste,
+        activity,
+        history: had.collect(),
+        pages: pages(context, user, &mut rng),
+    }
 }
 
-fn taste<'a>(context: &Context<'a>, rows: &[u32]) -> Vec<Attribute<'a>> {
-    let names = context.frequent_attributes(rows, TASTE);
+fn taste<'a>(context: &Context<'a>, rows: &[u32]) -> Vec<TasteAttribute<'a>> {
+    let names = context.frequent_attributes(rows, MAX_ATTRIBUTES);
     let has = |name: &str| rows.iter().filter(|&&row| context.texts.attributes(row as usize).contains(&name)).count();
-    names.into_iter().map(|name| Attribute { name, share: has(name) as f64 / rows.len() as f64 }).collect()
+    names.into_iter().map(|name| TasteAttribute { name, share: has(name) as f64 / rows.len() as f64 }).collect()
 }
 
-/// Pages of what the user did next among what the user never had.
-fn pages(context: &Context<'_>, user: &UserHistory<'_>, draw: &mut crate::export::draw::RecordRng) -> Vec<Page> {
+/// Pages with the items of the user's test events among items without an event of the user.
+fn pages(context: &Context<'_>, user: &UserHistory<'_>, rng: &mut RecordRng) -> Vec<Page> {
     let all = context.settings.candidates;
     let mut rows: Vec<u32> = user.rows[user.part(SplitPart::Test)].to_vec();
     rows.sort_unstable();
     rows.dedup();
     rows.truncate((all / 2).max(1));
-    let others = context.others(user, all - rows.len(), SplitPart::Test, draw);
+    let others = context.others(user, all - rows.len(), SplitPart::Test, rng);
     rows.extend(others);
-    rows.shuffle(draw);
+    rows.shuffle(rng);
     let mut pages = Vec::new();
     for rows in rows.chunks(PAGE_ITEMS) {
         let listed: Vec<String> =
             rows.iter().enumerate().map(|(at, &row)| format!("{}. {}", at + 1, context.item(row as usize))).collect();
-        let example = context.fill_one(PAGE, &[("candidates", &listed.join("\n"))], draw);
+        let example = context.fill_one(PAGE, &[("candidates", &listed.join("\n"))], rng);
         pages.push(Page {
             prompt: example.map(|example| example.prompt()).unwrap_or_default(),
-            items: rows.iter().map(|&row| candidate(context, row as usize)).collect(),
+            items: rows.iter().map(|&row| context.candidate(row as usize)).collect(),
         });
     }
     pages

@@ -1,9 +1,10 @@
-//! BIGRec (Bao et al., arXiv 2308.08434): from what a user had to the title of what comes next. `items.jsonl` has what
-//! grounding such titles needs of the items: their names in the order of the token table, and how often each was had.
+//! BIGRec (Bao et al., arXiv 2308.08434): from a history to the title of the next item. `items.jsonl` is for grounding the
+//! generated titles: the items' titles in the order of the token table, and their popularity.
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::{FamilySpec, TitleUse};
 use crate::behaviour::SplitPart;
 use crate::error::Result;
 use crate::export::Role;
@@ -11,36 +12,41 @@ use crate::export::context::Context;
 use crate::export::output::{ExportOutput, FileFormat};
 use crate::export::template::Task;
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/bigrec.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/bigrec.toml"),
+    tasks: TASKS,
+    titles: TitleUse::UnlessIds,
+    ..FamilySpec::new("bigrec", write)
+};
 
 const RECOMMEND: &str = "recommend";
 
-pub(in crate::export) const TASKS: &[Task] = &[Task { name: RECOMMEND, given: &["history"], answer: &["item"] }];
+const TASKS: &[Task] = &[Task { name: RECOMMEND, given: &["history"], answer: &["item"] }];
 
-/// An item that a title can be grounded to.
+/// An item that a generated title can be grounded to.
 #[derive(Serialize)]
 struct BigRecItem {
     item_id: Value,
     title: String,
     semantic_id: String,
-    /// Events for training.
+    /// Number of training events.
     popularity: u32,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let mut files = Vec::new();
     for part in SplitPart::ALL {
         files.push(out.file(format!("{part}.json"), part.into(), FileFormat::Array)?);
     }
     let (settings, rated) = (context.settings, context.histories.rated);
     context.each_target(|user, part, at| {
-        // What the user did not like is not to be recommended, though it is part of the history.
+        // Disliked items stay in the history, but are no targets.
         if rated && !settings.implicit && user.ratings[at] <= settings.rating_threshold {
             return Ok(());
         }
         let (history, item) = (context.list(context.history(user, at)), context.item(user.rows[at] as usize));
         let values = [("history", &*history), ("item", &item)];
-        let examples = context.fill(RECOMMEND, &values, &mut context.draw(RECOMMEND, user, at));
+        let examples = context.fill(RECOMMEND, &values, &mut context.rng(RECOMMEND, user, at));
         if examples.is_empty() {
             out.skip(RECOMMEND);
         }

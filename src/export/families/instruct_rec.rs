@@ -1,5 +1,5 @@
-//! InstructRec (Zhang et al., arXiv 2305.07001): instructions put together from a preference, an intention and a form of
-//! task, for an encoder-decoder such as Flan-T5.
+//! InstructRec (Zhang et al., arXiv 2305.07001): instructions composed of a preference, an intention and a task form, for an
+//! encoder-decoder such as Flan-T5.
 //!
 //! | kind | preference | intention |
 //! |---|---|---|
@@ -7,22 +7,27 @@
 //! | product search | none | vague, specific |
 //! | personalised search | implicit, explicit | vague, specific |
 //!
-//! Each is asked pointwise, pairwise, by matching (any item) or by reranking. Some forms of matching have a blank: T5's
-//! first sentinel stands for it, and the target is what fills it, between that sentinel and the next.
+//! The task form is pointwise, pairwise, matching (any item) or reranking. Some matching templates have a blank, marked by
+//! T5's first sentinel; the target then is the text of the blank, between that sentinel and the next.
 
 use serde::Serialize;
 
-use crate::behaviour::SplitPart;
-use crate::behaviour::UserHistory;
+use super::{FamilySpec, TitleUse};
+use crate::behaviour::{SplitPart, UserHistory};
 use crate::error::{Error, Result};
 use crate::export::context::Context;
-use crate::export::draw::RecordRng;
 use crate::export::output::{ByTask, ExportOutput, FileFormat};
+use crate::export::record_rng::RecordRng;
 use crate::export::template::Task;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/instructrec.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/instructrec.toml"),
+    tasks: TASKS,
+    titles: TitleUse::UnlessIds,
+    ..FamilySpec::new("instructrec", write)
+};
 
 const IMPLICIT: &str = "preference-implicit";
 const EXPLICIT: &str = "preference-explicit";
@@ -34,7 +39,7 @@ const MATCHING: &str = "matching";
 const BLANK: &str = "matching-blank";
 const RERANKING: &str = "reranking";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+const TASKS: &[Task] = &[
     Task { name: IMPLICIT, given: &["history"], answer: &[] },
     Task { name: EXPLICIT, given: &["attributes"], answer: &[] },
     Task { name: VAGUE, given: &["attributes"], answer: &[] },
@@ -46,19 +51,19 @@ pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: RERANKING, given: &["context", "candidates"], answer: &["item"] },
 ];
 
-/// What T5's sentinels begin with. There are 100 of them.
+/// Prefix of T5's sentinel tokens.
 const SENTINEL: &str = "<extra_id_";
-/// Attributes of a preference.
-const PREFERRED: usize = 5;
+/// Maximum number of attributes in a preference.
+const MAX_ATTRIBUTES: usize = 5;
 
-/// Kinds of recommendation with their preferences and intentions; none is the empty name.
+/// Kinds of recommendation with their preferences and intentions; an empty name stands for none.
 const KINDS: [(&str, &[&str], &[&str]); 3] = [
     ("sequential", &[IMPLICIT, EXPLICIT], &[""]),
     ("product-search", &[""], &[VAGUE, SPECIFIC]),
     ("personalised-search", &[IMPLICIT, EXPLICIT], &[VAGUE, SPECIFIC]),
 ];
 
-/// A record: T5 reads `inputs` and writes `targets`.
+/// A record; T5 maps `inputs` to `targets`.
 #[derive(Serialize)]
 struct InstructRecRecord {
     inputs: String,
@@ -69,17 +74,17 @@ struct InstructRecRecord {
     form: &'static str,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     if context.token_texts(0).iter().any(|token| token.starts_with(SENTINEL)) {
-        let help = "give the items another --token-format: T5 takes these tokens for blanks";
+        let help = "choose another --token-format: T5 takes these tokens for blanks";
         return Err(Error::mismatch("tokens of the semantic IDs", "none of T5's sentinels", SENTINEL, help));
     }
     let mut files = ByTask::new("", ".jsonl", FileFormat::Lines);
     context.each_target(|user, part, at| {
         for (kind, preferences, intentions) in KINDS {
-            let mut draw = context.draw(kind, user, at);
+            let mut rng = context.rng(kind, user, at);
             for _ in 0..context.settings.prompts {
-                match record(context, user, (part, at), (kind, preferences, intentions), &mut draw) {
+                match record(context, user, (part, at), (kind, preferences, intentions), &mut rng) {
                     None => out.skip(kind),
                     Some(record) => {
                         let file = files.file(out, kind, part.into())?;
@@ -92,48 +97,48 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     })
 }
 
-/// A record of a kind, with its preference, intention and form drawn; none where the item has too few words for it.
+/// A record of a kind, with preference, intention and form drawn at random; `None` where the item's texts do not suffice.
 fn record(
     context: &Context<'_>,
     user: &UserHistory<'_>,
     (part, at): (SplitPart, usize),
     (kind, preferences, intentions): (&'static str, &[&'static str], &[&'static str]),
-    draw: &mut RecordRng,
+    rng: &mut RecordRng,
 ) -> Option<InstructRecRecord> {
-    let preference = preferences[draw.gen_range(0..preferences.len())];
-    let intention = intentions[draw.gen_range(0..intentions.len())];
-    let form = [POINTWISE, PAIRWISE, MATCHING, BLANK, RERANKING][draw.gen_range(0..5)];
+    let preference = preferences[rng.gen_range(0..preferences.len())];
+    let intention = intentions[rng.gen_range(0..intentions.len())];
+    let form = [POINTWISE, PAIRWISE, MATCHING, BLANK, RERANKING][rng.gen_range(0..5)];
     let row = user.rows[at];
     let mut said = Vec::new();
     if !preference.is_empty() {
         let rows = context.history(user, at);
-        let (history, attributes) = (context.list(rows), context.frequent_attributes(rows, PREFERRED).join(", "));
+        let (history, attributes) = (context.list(rows), context.frequent_attributes(rows, MAX_ATTRIBUTES).join(", "));
         let values = [("history", &*history), ("attributes", &attributes)];
-        said.push(context.fill_one(preference, &values, draw)?.instruction);
+        said.push(context.fill_one(preference, &values, rng)?.instruction);
     }
     if !intention.is_empty() {
         let attributes = context.texts.attributes(row as usize);
         let named = if intention == VAGUE {
-            attributes.choose(draw).copied().unwrap_or_default().to_owned()
+            attributes.choose(rng).copied().unwrap_or_default().to_owned()
         } else {
             attributes.join(", ")
         };
         let values = [("attributes", &*named), ("description", context.texts.description(row as usize))];
-        said.push(context.fill_one(intention, &values, draw)?.instruction);
+        said.push(context.fill_one(intention, &values, rng)?.instruction);
     }
     let others = match form {
         POINTWISE | PAIRWISE => 1,
         RERANKING => context.settings.candidates - 1,
         _ => 0,
     };
-    let mut candidates = context.others(user, others, part, draw);
+    let mut candidates = context.others(user, others, part, rng);
     if candidates.len() < others.min(1) {
         return None;
     }
-    let is_right = draw.gen_bool(0.5);
+    let is_right = rng.gen_bool(0.5);
     let asked = if form == POINTWISE && !is_right { candidates[0] } else { row };
     candidates.push(row);
-    candidates.shuffle(draw);
+    candidates.shuffle(rng);
     let item = |row: u32| plain(&context.item(row as usize));
     let (first, second) = (item(candidates[0]), item(candidates[candidates.len() - 1]));
     let listed: Vec<String> = candidates.iter().map(|&row| item(row)).collect();
@@ -147,7 +152,7 @@ fn record(
         ("blank", &blank),
         ("answer", if is_right { "Yes" } else { "No" }),
     ];
-    let example = context.fill_one(form, &values, draw)?;
+    let example = context.fill_one(form, &values, rng)?;
     let targets = match form {
         BLANK => format!("{blank} {} {SENTINEL}1>", example.output),
         _ => example.output.clone(),
@@ -163,7 +168,7 @@ fn record(
     })
 }
 
-/// Text that T5 takes for words only: a sentinel in a title would be a blank.
+/// Removes sentinel tokens, which T5 would take for a blank.
 fn plain(text: &str) -> String {
     if text.contains(SENTINEL) { text.replace(SENTINEL, "extra_id_") } else { text.to_owned() }
 }

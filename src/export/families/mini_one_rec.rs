@@ -1,5 +1,6 @@
-//! MiniOneRec (arXiv 2510.24431): the tables and lists that its `sft.py`, `rl.py` and `evaluate.py` read.
+//! MiniOneRec (arXiv 2510.24431): the files that its `sft.py`, `rl.py` and `evaluate.py` read.
 
+use super::FamilySpec;
 use super::lc_rec;
 use crate::behaviour::SplitPart;
 use crate::error::{Error, Result};
@@ -7,18 +8,20 @@ use crate::export::Role;
 use crate::export::context::Context;
 use crate::export::output::{ExportOutput, FileFormat};
 
-/// Tokens of an ID that its tasks of titles look at.
+pub(super) const FAMILY: FamilySpec = FamilySpec::new("minionerec", write);
+
+/// Tokens per ID that its title tasks read.
 const TOKENS: usize = 3;
 
 const COLUMNS: [&str; 7] =
     ["user_id", "history_item_title", "item_title", "history_item_id", "item_id", "history_item_sid", "item_sid"];
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let (name, levels) = (&context.settings.name, context.table.codes.ncols());
     if levels > TOKENS {
         context.progress.warn(&format!(
-            "MiniOneRec's tasks of titles read the first {TOKENS} tokens of an ID, and these have {levels}: train with \
-             --levels {TOKENS}, or items that differ in later tokens are one to them"
+            "MiniOneRec's title tasks read the first {TOKENS} tokens of an ID, and these IDs have {levels}: train with \
+             --levels {TOKENS}, or those tasks confuse items that differ in later tokens only"
         ));
     }
     lc_rec::write_items(context, out)?;
@@ -26,12 +29,11 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     for row in context.rows() {
         let id = context.table.item_ids.text(row);
         if id.contains(['\t', '\n', '\r']) {
-            let help = "choose other ids";
             return Err(Error::Item {
                 item: id.escape_debug().to_string(),
                 expected: "an id without tabs and line breaks, which separate the fields of info.txt".into(),
                 got: "one with them".into(),
-                help: help.into(),
+                help: "choose other ids".into(),
             });
         }
         out.line(file, "info.txt", &format!("{}\t{}\t{id}", context.id(row), context.title(row)))?;
@@ -44,7 +46,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     }
     context.each_target(|user, part, at| {
         let (rows, row) = (context.history(user, at), user.rows[at] as usize);
-        // JSON lists of strings and integers are Python's own, and its `eval` reads them.
+        // MiniOneRec parses the lists with Python's `eval`, which accepts JSON lists of strings and integers.
         let titles: Vec<String> = rows.iter().map(|&row| context.title(row as usize)).collect();
         let ids: Vec<String> = rows.iter().map(|&row| context.id(row as usize)).collect();
         let fields = [
@@ -60,7 +62,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     })
 }
 
-/// A field of CSV.
+/// Quotes a CSV field where needed.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))

@@ -1,35 +1,42 @@
-//! OpenOneRec: chats as its `data/onerec_data/sft` scripts write them, in Parquet, with JSON in their cells. Its IDs have
-//! three tokens between `<|sid_begin|>` and `<|sid_end|>`; see `docs/recommenders.md` for the token format.
+//! OpenOneRec: chats in the Parquet format of its `data/onerec_data/sft` scripts, with JSON cells. Its IDs have three tokens
+//! between `<|sid_begin|>` and `<|sid_end|>`; `docs/recommenders.md` gives the token format.
 
 use serde_json::{Value, json};
 
+use super::FamilySpec;
 use crate::behaviour::SplitPart;
 use crate::error::Result;
-use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::draw::mixed;
 use crate::export::output::{ExportOutput, FileId};
 use crate::export::parquet::ParquetColumns;
+use crate::export::record_rng::{event_number, hash};
 use crate::export::template::{Example, Task};
+use crate::export::{Role, Show};
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/openonerec.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/openonerec.toml"),
+    tasks: TASKS,
+    show: Show::Ids,
+    markers: ("<|sid_begin|>", "<|sid_end|>"),
+    ..FamilySpec::new("openonerec", write)
+};
 
 const NEXT: &str = "next-item";
 const UNDERSTAND: &str = "item-understand";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+const TASKS: &[Task] = &[
     Task { name: NEXT, given: &["history"], answer: &["item"] },
     Task { name: UNDERSTAND, given: &["item"], answer: &["title", "description", "attributes"] },
 ];
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let columns = || ParquetColumns::new(&["source", "uuid", "messages", "metadata"], &[]);
     let file = out.table(format!("{UNDERSTAND}/train.parquet"), Role::Items, columns())?;
     for row in context.rows() {
         let (id, title, attributes) = (context.id(row), context.title(row), context.texts.attributes(row).join(", "));
         let description = context.texts.description(row);
         let values = [("item", &*id), ("title", &title), ("description", description), ("attributes", &attributes)];
-        let examples = context.fill(UNDERSTAND, &values, &mut context.draw_item(UNDERSTAND, row));
+        let examples = context.fill(UNDERSTAND, &values, &mut context.item_rng(UNDERSTAND, row));
         let metadata = json!({"pid": context.item_id(row), "sid": id});
         write_rows(context, out, (file, UNDERSTAND), &examples, row as u64, &metadata)?;
     }
@@ -40,8 +47,8 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     context.each_target(|user, part, at| {
         let (history, item) = (context.list(context.history(user, at)), context.id(user.rows[at] as usize));
         let values = [("history", &*history), ("item", &item)];
-        let examples = context.fill(NEXT, &values, &mut context.draw(NEXT, user, at));
-        let number = crate::export::draw::place(user, at);
+        let examples = context.fill(NEXT, &values, &mut context.rng(NEXT, user, at));
+        let number = event_number(user, at);
         write_rows(context, out, (files[part as usize], NEXT), &examples, number, &json!({"uid": user.id}))
     })
 }
@@ -78,9 +85,9 @@ fn write_rows(
     Ok(())
 }
 
-/// A UUID of version 4's form, the same for the same record.
+/// A UUID in the format of version 4, derived from the record so that exports are reproducible.
 fn uuid(seed: u64, task: &str, number: u64) -> String {
-    let (high, low) = (mixed(seed, task, number), mixed(!seed, task, number));
+    let (high, low) = (hash(seed, task, number), hash(!seed, task, number));
     let (b, c) = (high >> 16 & 0xFFFF, 0x4000 | high & 0xFFF);
     let (d, e) = (0x8000 | low >> 48 & 0x3FFF, low & 0xFFFF_FFFF_FFFF);
     format!("{:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}", high >> 32)

@@ -1,51 +1,55 @@
-//! Ranking in context: prompts that ask a language model as it is to judge, to choose or to rank candidates, as Hou et al.
-//! do (arXiv 2305.08845), and prompts that ask it to describe a user first. `answers::parse_answer` reads what it says.
+//! Zero-shot ranking (Hou et al., arXiv 2305.08845): prompts that ask a language model to judge, choose or rank candidates,
+//! and prompts that ask it to describe the user first. [`parse_answer`](crate::answers::parse_answer) parses the answers.
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::chat::{Message, prompt};
-use crate::behaviour::SplitPart;
-use crate::behaviour::UserHistory;
+use super::{FamilySpec, TitleUse};
+use crate::behaviour::{SplitPart, UserHistory};
 use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::export::Role;
+use crate::export::chat::{Message, prompt};
 use crate::export::context::Context;
-use crate::export::draw::RecordRng;
 use crate::export::output::{ExportOutput, FileFormat, FileId};
+use crate::export::record_rng::RecordRng;
 use crate::export::template::{Example, Task};
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/ranking.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/ranking.toml"),
+    tasks: TASKS,
+    titles: TitleUse::UnlessIds,
+    ..FamilySpec::new("ranking", write)
+};
 
 const POINTWISE: &str = "pointwise";
 const PAIRWISE: &str = "pairwise";
 const LISTWISE: &str = "listwise";
 const PROFILE: &str = "profile";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+const TASKS: &[Task] = &[
     Task { name: POINTWISE, given: &["history", "item", "profile"], answer: &[] },
     Task { name: PAIRWISE, given: &["history", "candidates", "profile"], answer: &[] },
     Task { name: LISTWISE, given: &["history", "candidates", "count", "profile"], answer: &[] },
     Task { name: PROFILE, given: &["history", "attributes"], answer: &[] },
 ];
 
-/// A prompt with what is needed to read its answer.
+/// A prompt, with what is needed to parse its answer.
 #[derive(Serialize)]
 struct RankingPrompt<'a> {
     id: String,
     task: &'static str,
     user: &'a str,
     messages: Vec<Message<'a>>,
-    /// Numbered from 1 in the prompt; one for pointwise prompts, none for profiles.
+    /// Numbered from 1 in the prompt; one for a pointwise prompt, none for a profile.
     candidates: &'a [Candidate],
-    /// Number of the item that came next; null for profiles.
+    /// Number of the item that came next; null for a profile.
     target: Option<usize>,
-    /// For pointwise prompts, whether the candidate is the item that came next.
+    /// For a pointwise prompt: whether the candidate is the item that came next.
     label: Option<bool>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let mut files = Vec::new();
     for task in [POINTWISE, PAIRWISE, LISTWISE, PROFILE] {
         files.push(out.file(format!("{task}.jsonl"), Role::Test, FileFormat::Lines)?);
@@ -68,30 +72,30 @@ fn prompts(
     let rows = context.history(user, at);
     let attributes = context.frequent_attributes(rows, 5).join(", ");
     let history = numbered(rows.iter().map(|&row| context.item(row as usize)));
-    // {profile} is for templates of the user's own: what a model said to a profile prompt is put in its place later.
+    // {profile} is for custom templates: the caller later replaces it with the answer to the profile prompt.
     let base = [("history", &*history), ("attributes", &attributes), ("profile", "{profile}")];
     for (&file, task) in files.iter().zip([POINTWISE, PAIRWISE, LISTWISE, PROFILE]) {
-        let mut draw = context.draw(task, user, at);
+        let mut rng = context.rng(task, user, at);
         let n = match task {
             PROFILE => 0,
             PAIRWISE | POINTWISE => 2,
             _ => context.settings.candidates,
         };
-        let chosen = if n == 0 { Vec::new() } else { candidates(context, user, at, n, &mut draw) };
+        let chosen = if n == 0 { Vec::new() } else { candidates(context, user, at, n, &mut rng) };
         if n > 0 && chosen.len() < 2 {
             out.skip(task);
             continue;
         }
-        // Two pointwise prompts: of the item that came next, and of another.
+        // Two pointwise prompts: one with the item that came next, one with another item.
         let groups: Vec<&[u32]> = if task == POINTWISE { chosen.chunks(1).collect() } else { vec![&chosen] };
         for (number, group) in groups.into_iter().enumerate() {
-            let described: Vec<Candidate> = group.iter().map(|&row| candidate(context, row as usize)).collect();
+            let described: Vec<Candidate> = group.iter().map(|&row| context.candidate(row as usize)).collect();
             let listed = numbered(group.iter().map(|&row| context.item(row as usize)));
             let (item, count) = (group.first().map_or(String::new(), |&row| context.item(row as usize)), group.len());
             let count = count.to_string();
             let more = [("candidates", &*listed), ("item", &item), ("count", &count)];
             let values = [&base[..], &more].concat();
-            let examples = context.fill(task, &values, &mut draw);
+            let examples = context.fill(task, &values, &mut rng);
             if examples.is_empty() {
                 out.skip(task);
             }
@@ -117,21 +121,12 @@ fn record<'a>(
     RankingPrompt { id, task, user, messages: prompt(example), candidates, target, label }
 }
 
-/// The item that came next among others, in an order drawn.
-fn candidates(context: &Context<'_>, user: &UserHistory<'_>, at: usize, n: usize, draw: &mut RecordRng) -> Vec<u32> {
-    let mut rows = context.others(user, n - 1, SplitPart::Test, draw);
+/// The item that came next and `n - 1` other items, shuffled.
+fn candidates(context: &Context<'_>, user: &UserHistory<'_>, at: usize, n: usize, rng: &mut RecordRng) -> Vec<u32> {
+    let mut rows = context.others(user, n - 1, SplitPart::Test, rng);
     rows.push(user.rows[at]);
-    rows.shuffle(draw);
+    rows.shuffle(rng);
     rows
-}
-
-/// What is known of a candidate.
-pub(in crate::export) fn candidate(context: &Context<'_>, row: usize) -> Candidate {
-    let item_id = match context.item_id(row) {
-        Value::String(id) => id,
-        other => other.to_string(),
-    };
-    Candidate { item_id, title: context.title(row), semantic_id: context.id(row) }
 }
 
 fn numbered(items: impl Iterator<Item = String>) -> String {

@@ -1,7 +1,8 @@
-//! Sequences of token ids in Parquet, for models that are trained from scratch (as TIGER, arXiv 2305.05065, is).
+//! Sequences of token ids in Parquet, for models that are trained from scratch (such as TIGER, arXiv 2305.05065).
 
 use serde_json::json;
 
+use super::{FamilySpec, TitleUse};
 use crate::behaviour::SplitPart;
 use crate::error::Result;
 use crate::export::context::Context;
@@ -9,9 +10,11 @@ use crate::export::output::ExportOutput;
 use crate::export::parquet::ParquetColumns;
 use crate::vocabulary::TokenIds;
 
+pub(super) const FAMILY: FamilySpec = FamilySpec { titles: TitleUse::Never, ..FamilySpec::new("sequences", write) };
+
 const SEQUENCE: &str = "sequence";
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let sizes = &context.table.metadata.codebook_sizes;
     let from_zero = TokenIds { first_id: 0, codebook_sizes: sizes.clone(), begin: None, end: None, vocabulary_size: 0 };
     let ids = context.tokens.unwrap_or(&from_zero);

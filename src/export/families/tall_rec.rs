@@ -1,42 +1,57 @@
-//! TALLRec (Bao et al., RecSys 2023, arXiv 2305.00447): from what a user liked and disliked, whether the user will like
-//! one more item. Small samples to train on are nested: the first 16 of 64 are those of 16.
+//! TALLRec (Bao et al., RecSys 2023, arXiv 2305.00447): given liked and disliked items, will the user like another one?
+//! The few-shot samples are nested: the first 16 records of the sample of 64 are the sample of 16.
 
 use std::collections::BinaryHeap;
 
-use crate::behaviour::SplitPart;
-use crate::behaviour::UserHistory;
-use crate::error::Result;
+use super::{FamilySpec, TitleUse};
+use crate::behaviour::{Histories, SplitPart, UserHistory};
+use crate::error::{Error, Result};
 use crate::export::Role;
 use crate::export::context::Context;
-use crate::export::draw::{mixed, place};
 use crate::export::output::{ExportOutput, FileFormat};
+use crate::export::record_rng::{event_number, hash};
+use crate::export::settings::ExportSettings;
 use crate::export::template::{Example, Task};
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/tallrec.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/tallrec.toml"),
+    tasks: TASKS,
+    titles: TitleUse::UnlessIds,
+    check,
+    ..FamilySpec::new("tallrec", write)
+};
 
 const BOTH: &str = "liked-and-disliked";
 const LIKED: &str = "liked";
 const DISLIKED: &str = "disliked";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+const TASKS: &[Task] = &[
     Task { name: BOTH, given: &["liked", "disliked", "item"], answer: &["answer"] },
     Task { name: LIKED, given: &["liked", "item"], answer: &["answer"] },
     Task { name: DISLIKED, given: &["disliked", "item"], answer: &["answer"] },
 ];
 
-/// The samples' records, those with the least numbers.
-struct Sample {
-    most: usize,
+/// The few-shot sample: the records with the smallest hashes.
+struct FewShotSample {
+    size: usize,
     kept: BinaryHeap<(u64, String)>,
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn check(settings: &ExportSettings, histories: &Histories) -> Result<()> {
+    if histories.rated || settings.implicit {
+        return Ok(());
+    }
+    let help = "name --interactions-rating, or pass --implicit to take every event as a like and draw dislikes";
+    Err(Error::data("tallrec", "ratings, which say what users liked", "events without ratings", help))
+}
+
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let mut files = Vec::new();
     for part in SplitPart::ALL {
         files.push(out.file(format!("{part}.json"), part.into(), FileFormat::Array)?);
     }
     let sizes = &context.settings.few_shot;
-    let mut sample = Sample { most: sizes.iter().copied().max().unwrap_or(0), kept: BinaryHeap::new() };
+    let mut sample = FewShotSample { size: sizes.iter().copied().max().unwrap_or(0), kept: BinaryHeap::new() };
     context.each_target(|user, part, at| {
         for (number, (task, example)) in records(context, user, part, at).into_iter().enumerate() {
             let Some(example) = example else {
@@ -45,7 +60,10 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
             };
             out.record(files[part as usize], task, &example)?;
             if part == SplitPart::Train {
-                sample.add(mixed(context.settings.seed, "few-shot", place(user, at) << 8 ^ number as u64), &example);
+                sample.add(
+                    hash(context.settings.seed, "few-shot", event_number(user, at) << 8 ^ number as u64),
+                    &example,
+                );
             }
         }
         Ok(())
@@ -62,7 +80,7 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     Ok(())
 }
 
-/// The records of an event: one, or, where events are all likes, one more of an item that the user never had.
+/// The records of an event: one, and with implicit feedback a second one of an item without an event of the user.
 fn records(
     context: &Context<'_>,
     user: &UserHistory<'_>,
@@ -81,16 +99,16 @@ fn records(
         (false, true) => LIKED,
         _ => DISLIKED,
     };
-    let mut draw = context.draw("tallrec", user, at);
+    let mut rng = context.rng("tallrec", user, at);
     let mut asked = vec![(user.rows[at], likes(at))];
     if settings.implicit {
-        asked.extend(context.others(user, 1, part, &mut draw).into_iter().map(|row| (row, false)));
+        asked.extend(context.others(user, 1, part, &mut rng).into_iter().map(|row| (row, false)));
     }
     let mut found = Vec::new();
     for (row, answer) in asked {
         let (item, answer) = (context.item(row as usize), if answer { "Yes." } else { "No." });
         let values = [("liked", &*liked), ("disliked", &disliked), ("item", &item), ("answer", answer)];
-        let examples = context.fill(task, &values, &mut draw);
+        let examples = context.fill(task, &values, &mut rng);
         if examples.is_empty() {
             found.push((task, None));
         }
@@ -99,13 +117,13 @@ fn records(
     found
 }
 
-impl Sample {
-    fn add(&mut self, number: u64, example: &Example) {
-        if self.kept.len() == self.most && self.kept.peek().is_none_or(|(highest, _)| *highest <= number) {
+impl FewShotSample {
+    fn add(&mut self, hash: u64, example: &Example) {
+        if self.kept.len() == self.size && self.kept.peek().is_none_or(|(highest, _)| *highest <= hash) {
             return;
         }
-        self.kept.push((number, serde_json::json!(example).to_string()));
-        if self.kept.len() > self.most {
+        self.kept.push((hash, serde_json::json!(example).to_string()));
+        if self.kept.len() > self.size {
             self.kept.pop();
         }
     }

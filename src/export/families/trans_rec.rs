@@ -1,56 +1,60 @@
-//! TransRec (Lin et al., arXiv 2310.06491): an item is named by several facets. Each facet has pairs to learn from, a
-//! source and a target a line as fairseq reads them, and the identifiers of all items are the documents of the FM-index.
+//! TransRec (Lin et al., arXiv 2310.06491): several facets identify an item. Each facet has training pairs, as source and
+//! target lines for fairseq. The identifiers of all items are the documents of the FM-index.
 //!
-//! The facets are TransRec's number, attributes and title, and the semantic ID, which stands between the attributes and
-//! the title and needs no marks: its tokens occur nowhere else.
+//! The facets are TransRec's number, attributes and title, plus the semantic ID. The semantic ID stands between the
+//! attributes and the title and needs no delimiters, because its tokens occur nowhere else.
 
 use rand::Rng;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::FamilySpec;
 use crate::artifact::Overwrite;
-use crate::behaviour::SplitPart;
-use crate::behaviour::UserHistory;
+use crate::behaviour::{SplitPart, UserHistory};
 use crate::constraint::{Document, FmIndex};
 use crate::error::Result;
 use crate::export::context::Context;
-use crate::export::draw::RecordRng;
 use crate::export::output::{ExportOutput, FileFormat, FileId};
+use crate::export::record_rng::RecordRng;
 use crate::export::template::Task;
 use crate::export::{Role, Show};
 use crate::vocabulary::{FacetTokenizer, trans_rec};
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/transrec.toml");
+pub(super) const FAMILY: FamilySpec = FamilySpec {
+    templates: include_str!("../templates/transrec.toml"),
+    tasks: TASKS,
+    ..FamilySpec::new("transrec", write)
+};
 
 const NUMBER: &str = "number";
 const ATTRIBUTE: &str = "attribute";
 const SEMANTIC_ID: &str = "semantic-id";
 const TITLE: &str = "title";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+const TASKS: &[Task] = &[
     Task { name: NUMBER, given: &["history"], answer: &["item"] },
     Task { name: ATTRIBUTE, given: &["history"], answer: &["item"] },
     Task { name: SEMANTIC_ID, given: &["history"], answer: &["item"] },
     Task { name: TITLE, given: &["history"], answer: &["item"] },
 ];
 
-/// Words of a title that a target has at most.
-const TITLE_WORDS: usize = 10;
+/// Maximum number of title words in a target.
+const MAX_TITLE_WORDS: usize = 10;
 
-/// An item's identifier.
+/// The identifier of an item.
 #[derive(Serialize)]
-struct Identifier {
+struct ItemIdentifier {
     item_id: Value,
     number: usize,
     semantic_id: String,
-    /// What the FM-index has of it: number, attributes, semantic ID, title.
+    /// Number, attributes, semantic ID and title, as in the FM-index.
     facets: [String; 4],
 }
 
-pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
+fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let documents = out.file("documents.jsonl", Role::Items, FileFormat::Lines)?;
     for row in context.rows() {
-        let identifier = Identifier {
+        let identifier = ItemIdentifier {
             item_id: context.item_id(row),
             number: row,
             semantic_id: context.id(row),
@@ -67,14 +71,14 @@ pub(in crate::export) fn write(context: &Context<'_>, out: &mut ExportOutput) ->
     context.each_target(|user, part, at| pairs(context, out, files[part as usize], user, at))
 }
 
-/// An item's facets: joined they are its document.
+/// An item's facets, whose concatenation is its document.
 fn facets(context: &Context<'_>, row: usize) -> [String; 4] {
     let title = context.title(row);
     let [number, attributes, title] = trans_rec(&row.to_string(), &context.texts.attributes(row), &title);
     [number, attributes, context.id(row), title]
 }
 
-/// The FM-index of all documents, in the tokens of the language model.
+/// Writes the FM-index of all documents, over the tokens of the language model.
 fn write_index(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     let Some(folder) = &context.settings.tokenizer else { return Ok(()) };
     let tokenizer = FacetTokenizer::load(folder)?;
@@ -90,7 +94,7 @@ fn write_index(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     }
     let index = index?;
     index.save(&path, Overwrite::Refuse)?;
-    out.foreign("items.fm", Role::Items, index.len() as u64);
+    out.register("items.fm", Role::Items, index.len() as u64);
     Ok(())
 }
 
@@ -103,16 +107,16 @@ fn pairs(
 ) -> Result<()> {
     let (rows, row) = (context.history(user, at), user.rows[at] as usize);
     for task in [NUMBER, TITLE, ATTRIBUTE, SEMANTIC_ID] {
-        let mut draw = context.draw(task, user, at);
+        let mut rng = context.rng(task, user, at);
         let targets = match task {
             NUMBER => vec![format!("|| {row} ##")],
-            TITLE => vec![piece(&context.title(row), &mut draw)],
+            TITLE => vec![title_fragment(&context.title(row), &mut rng)],
             SEMANTIC_ID => vec![context.id(row)],
             _ => context.texts.attributes(row).iter().map(|attribute| format!("## {} @@", attribute.trim())).collect(),
         };
-        let history = history(context, task, rows, &mut draw);
+        let history = history(context, task, rows, &mut rng);
         for target in &targets {
-            let examples = context.fill(task, &[("history", &history), ("item", target)], &mut draw);
+            let examples = context.fill(task, &[("history", &history), ("item", target)], &mut rng);
             if examples.is_empty() {
                 out.skip(task);
             }
@@ -128,8 +132,8 @@ fn pairs(
     Ok(())
 }
 
-/// A history in the words of a facet.
-fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut RecordRng) -> String {
+/// A history, worded for a facet.
+fn history(context: &Context<'_>, task: &str, rows: &[u32], rng: &mut RecordRng) -> String {
     let words: Vec<String> = match task {
         NUMBER => rows.iter().map(u32::to_string).collect(),
         TITLE => return context.list_as(rows, Show::Titles),
@@ -137,7 +141,7 @@ fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut RecordRng
         _ => {
             let one = |&row: &u32| {
                 let attributes = context.texts.attributes(row as usize);
-                attributes.get(draw.gen_range(0..attributes.len().max(1))).map(|&attribute| attribute.to_owned())
+                attributes.get(rng.gen_range(0..attributes.len().max(1))).map(|&attribute| attribute.to_owned())
             };
             rows.iter().filter_map(one).collect()
         }
@@ -145,14 +149,14 @@ fn history(context: &Context<'_>, task: &str, rows: &[u32], draw: &mut RecordRng
     words.join(context.separator())
 }
 
-/// A piece of a title, from a word drawn.
-fn piece(title: &str, draw: &mut RecordRng) -> String {
+/// Consecutive words of a title, from a random word on.
+fn title_fragment(title: &str, rng: &mut RecordRng) -> String {
     let words: Vec<&str> = title.split_whitespace().collect();
-    let from = draw.gen_range(0..words.len().max(1));
-    words.iter().skip(from).take(TITLE_WORDS).copied().collect::<Vec<_>>().join(" ")
+    let from = rng.gen_range(0..words.len().max(1));
+    words.iter().skip(from).take(MAX_TITLE_WORDS).copied().collect::<Vec<_>>().join(" ")
 }
 
-/// Text as one line.
+/// Text on one line.
 fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

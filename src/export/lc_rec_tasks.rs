@@ -1,30 +1,29 @@
-//! LC-Rec's six tasks (arXiv 2311.09049), under the names of its code.
+//! The six tasks of LC-Rec (arXiv 2311.09049), under the names of its code. Other families train on them, too.
 
-use crate::behaviour::SplitPart;
-use crate::behaviour::UserHistory;
+use super::context::Context;
+use super::output::ExportOutput;
+use super::template::{Example, Task};
+use super::user_preferences::preferences;
+use super::{Role, Show};
+use crate::behaviour::{SplitPart, UserHistory};
 use crate::error::Result;
-use crate::export::context::Context;
-use crate::export::output::ExportOutput;
-use crate::export::template::{Example, Task};
-use crate::export::users::taste;
-use crate::export::{Role, Show};
 
-pub(in crate::export) const TEMPLATES: &str = include_str!("../templates/lc-rec.toml");
+pub(super) const TEMPLATES: &str = include_str!("templates/lc-rec.toml");
 
-/// Next item from IDs.
+/// The next item, from the IDs of a history.
 const SEQREC: &str = "seqrec";
-/// An item's ID from its text.
+/// An item's ID, from its text.
 const ITEM2INDEX: &str = "item2index";
-/// An item's text from its ID.
+/// An item's text, from its ID.
 const INDEX2ITEM: &str = "index2item";
-/// Asymmetric prediction: IDs to title or description, titles to ID.
+/// Asymmetric prediction: the next item's title or description from IDs, its ID from titles.
 const FUSION: &str = "fusionseqrec";
-/// An item by an intention.
+/// An item, from a search query.
 const SEARCH: &str = "itemsearch";
-/// A preference from a history.
+/// A preference, from a history.
 const PREFERENCE: &str = "preferenceobtain";
 
-pub(in crate::export) const TASKS: &[Task] = &[
+pub(super) const TASKS: &[Task] = &[
     Task { name: SEQREC, given: &["history"], answer: &["item"] },
     Task { name: ITEM2INDEX, given: &["title", "description", "attributes"], answer: &["item"] },
     Task { name: INDEX2ITEM, given: &["item"], answer: &["title", "description", "attributes"] },
@@ -35,27 +34,27 @@ pub(in crate::export) const TASKS: &[Task] = &[
     Task { name: "derived-query", given: &["attributes"], answer: &[] },
 ];
 
-/// Takes an example of a task, and says which part it belongs to.
+/// Receives every example, with its task and the role of its file.
 type ExampleSink<'a> = &'a mut dyn FnMut(&mut ExportOutput, &'static str, Role, Example) -> Result<()>;
 
-/// Makes every example of the six tasks: those of items, then user by user.
-pub(in crate::export) fn each(context: &Context<'_>, out: &mut ExportOutput, take: ExampleSink<'_>) -> Result<()> {
+/// Generates every example of the six tasks: first those of items, then user by user.
+pub(super) fn each(context: &Context<'_>, out: &mut ExportOutput, sink: ExampleSink<'_>) -> Result<()> {
     for row in context.rows() {
         let (id, title, attributes) = (context.id(row), context.title(row), context.texts.attributes(row).join(", "));
         let description = context.texts.description(row);
         let values = [("item", &*id), ("title", &title), ("description", description), ("attributes", &attributes)];
         for task in [ITEM2INDEX, INDEX2ITEM] {
-            let examples = context.fill(task, &values, &mut context.draw_item(task, row));
-            hand_on(out, task, Role::Train, examples, take)?;
+            let examples = context.fill(task, &values, &mut context.item_rng(task, row));
+            emit(out, task, Role::Train, examples, sink)?;
         }
     }
     for user in context.users() {
         for part in SplitPart::ALL {
             for at in user.targets(part) {
-                events(context, out, &user, part, at, take)?;
+                events(context, out, &user, part, at, sink)?;
             }
         }
-        searches(context, out, &user, take)?;
+        searches(context, out, &user, sink)?;
     }
     Ok(())
 }
@@ -66,7 +65,7 @@ fn events(
     user: &UserHistory<'_>,
     part: SplitPart,
     at: usize,
-    take: ExampleSink<'_>,
+    sink: ExampleSink<'_>,
 ) -> Result<()> {
     let row = user.rows[at] as usize;
     let rows = context.history(user, at);
@@ -80,8 +79,8 @@ fn events(
         ("description", context.texts.description(row)),
     ];
     for task in [SEQREC, FUSION] {
-        let examples = context.fill(task, &values, &mut context.draw(task, user, at));
-        hand_on(out, task, part.into(), examples, take)?;
+        let examples = context.fill(task, &values, &mut context.rng(task, user, at));
+        emit(out, task, part.into(), examples, sink)?;
     }
     Ok(())
 }
@@ -90,43 +89,43 @@ fn searches(
     context: &Context<'_>,
     out: &mut ExportOutput,
     user: &UserHistory<'_>,
-    take: ExampleSink<'_>,
+    sink: ExampleSink<'_>,
 ) -> Result<()> {
-    let Some(taste) = taste(context, user)? else {
+    let Some(found) = preferences(context, user)? else {
         out.skip(SEARCH);
         out.skip(PREFERENCE);
         return Ok(());
     };
-    for (role, search) in [(Role::Train, &taste.train), (Role::Test, &taste.test)] {
-        let mut draw = context.draw(SEARCH, user, search.at);
-        let pick = |texts: &[String], draw: &mut crate::export::draw::RecordRng| {
-            texts[rand::Rng::gen_range(draw, 0..texts.len())].clone()
+    for (role, search) in [(Role::Train, &found.train), (Role::Test, &found.test)] {
+        let mut rng = context.rng(SEARCH, user, search.at);
+        let pick = |texts: &[String], rng: &mut super::record_rng::RecordRng| {
+            texts[rand::Rng::gen_range(rng, 0..texts.len())].clone()
         };
-        let (query, preference) = (pick(&search.queries, &mut draw), pick(&taste.preferences, &mut draw));
+        let (query, preference) = (pick(&search.queries, &mut rng), pick(&found.preferences, &mut rng));
         let history = context.list(context.history(user, search.at));
         let item = context.id(user.rows[search.at] as usize);
         let values = [("query", &*query), ("preference", &preference), ("history", &history), ("item", &item)];
-        let examples = context.fill(SEARCH, &values, &mut draw);
-        hand_on(out, SEARCH, role, examples, take)?;
+        let examples = context.fill(SEARCH, &values, &mut rng);
+        emit(out, SEARCH, role, examples, sink)?;
     }
-    let mut draw = context.draw(PREFERENCE, user, taste.train.at);
-    let history = context.list(context.history(user, taste.train.at));
-    for preference in &taste.preferences {
+    let mut rng = context.rng(PREFERENCE, user, found.train.at);
+    let history = context.list(context.history(user, found.train.at));
+    for preference in &found.preferences {
         let values = [("history", &*history), ("preference", preference)];
-        hand_on(out, PREFERENCE, Role::Train, context.fill(PREFERENCE, &values, &mut draw), take)?;
+        emit(out, PREFERENCE, Role::Train, context.fill(PREFERENCE, &values, &mut rng), sink)?;
     }
     Ok(())
 }
 
-fn hand_on(
+fn emit(
     out: &mut ExportOutput,
     task: &'static str,
     role: Role,
     examples: Vec<Example>,
-    take: ExampleSink<'_>,
+    sink: ExampleSink<'_>,
 ) -> Result<()> {
     if examples.is_empty() {
         out.skip(task);
     }
-    examples.into_iter().try_for_each(|example| take(out, task, role, example))
+    examples.into_iter().try_for_each(|example| sink(out, task, role, example))
 }

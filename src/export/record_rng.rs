@@ -1,5 +1,5 @@
-//! Random draws that depend on what is drawn for, not on what was drawn before: a record is the same in a dry run, for
-//! some users or for all.
+//! Random number generators that depend on the seed and the record only, not on earlier draws. A record is therefore the
+//! same in a dry run, for some users or for all.
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -8,13 +8,13 @@ use crate::behaviour::UserHistory;
 
 pub(super) type RecordRng = Xoshiro256PlusPlus;
 
-/// The draws of one record: of a task, for the `number`-th thing.
-pub(super) fn draw(seed: u64, task: &str, number: u64) -> RecordRng {
-    RecordRng::seed_from_u64(mixed(seed, task, number))
+/// The generator of one record: of a task, for the `number`-th event or item.
+pub(super) fn record_rng(seed: u64, task: &str, number: u64) -> RecordRng {
+    RecordRng::seed_from_u64(hash(seed, task, number))
 }
 
-/// A number that looks random, the same for the same arguments.
-pub(super) fn mixed(seed: u64, task: &str, number: u64) -> u64 {
+/// A hash of the arguments.
+pub(super) fn hash(seed: u64, task: &str, number: u64) -> u64 {
     // FNV-1a over the task, then the last steps of SplitMix64.
     let name = task
         .bytes()
@@ -25,26 +25,26 @@ pub(super) fn mixed(seed: u64, task: &str, number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The number of a place in a user's history, for [`draw`].
-pub(super) fn place(user: &UserHistory<'_>, at: usize) -> u64 {
+/// The number of an event of a user's history, for [`record_rng`].
+pub(super) fn event_number(user: &UserHistory<'_>, at: usize) -> u64 {
     (user.number as u64) << 24 ^ at as u64
 }
 
-/// Up to `n` different rows of a pool, none of which the user ever had; fewer where there are not so many.
-pub(super) fn others(pool: &[u32], user: &UserHistory<'_>, n: usize, draw: &mut RecordRng) -> Vec<u32> {
+/// Samples up to `n` different rows of a pool, without those of the user's history.
+pub(super) fn sample_others(pool: &[u32], user: &UserHistory<'_>, n: usize, rng: &mut RecordRng) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::with_capacity(n);
     let fits = |found: &[u32], row: u32| !found.contains(&row) && !user.rows.contains(&row);
     for _ in 0..20 * n {
         if found.len() == n || pool.is_empty() {
             return found;
         }
-        let row = pool[draw.gen_range(0..pool.len())];
+        let row = pool[rng.gen_range(0..pool.len())];
         if fits(&found, row) {
             found.push(row);
         }
     }
-    // Hardly anything is left: take what is, from a random place on.
-    let from = draw.gen_range(0..pool.len().max(1));
+    // Few rows are left: scan the pool from a random position.
+    let from = rng.gen_range(0..pool.len().max(1));
     for &row in pool[from..].iter().chain(&pool[..from]) {
         if found.len() < n && fits(&found, row) {
             found.push(row);

@@ -1,37 +1,41 @@
-//! Text with words in braces to fill in; doubled braces are braces.
+//! Text with placeholders in braces, as in `{title}`. Doubled braces stand for literal ones.
 
-/// What words in braces stand for.
+/// Values of the placeholders, by name.
 pub(super) type Values<'a> = [(&'static str, &'a str)];
 
-/// Text with words to fill in.
+/// A text with placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FillableText(Vec<TextSegment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TextSegment {
-    Text(String),
-    Word(String),
+    Literal(String),
+    Placeholder(String),
 }
 
 impl FillableText {
-    /// The text with its words filled in; a word without a value is left out.
+    /// The text with its placeholders replaced. A placeholder without a value becomes the empty string.
     pub(super) fn fill(&self, values: &Values<'_>) -> String {
         let value = |word: &str| values.iter().find(|(name, _)| *name == word).map_or("", |(_, value)| value);
         let pieces = self.0.iter().map(|piece| match piece {
-            TextSegment::Text(text) => text.as_str(),
-            TextSegment::Word(word) => value(word),
+            TextSegment::Literal(text) => text.as_str(),
+            TextSegment::Placeholder(word) => value(word),
         });
         pieces.collect()
     }
 
-    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+    /// The names of the placeholders.
+    pub(super) fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
-            TextSegment::Word(word) => Some(word.as_str()),
-            TextSegment::Text(_) => None,
+            TextSegment::Placeholder(word) => Some(word.as_str()),
+            TextSegment::Literal(_) => None,
         })
     }
 
-    /// Reads a form; what is wrong with it is said in words.
+    /// Parses a text.
+    ///
+    /// # Errors
+    /// The reason, as a phrase.
     pub(super) fn parse(source: &str) -> Result<Self, String> {
         let (mut pieces, mut text) = (Vec::new(), String::new());
         let mut rest = source;
@@ -47,15 +51,15 @@ impl FillableText {
             } else {
                 let end = rest.find('}').ok_or("a { without its }; write {{ for a brace")?;
                 if !text.is_empty() {
-                    pieces.push(TextSegment::Text(std::mem::take(&mut text)));
+                    pieces.push(TextSegment::Literal(std::mem::take(&mut text)));
                 }
-                pieces.push(TextSegment::Word(rest[..end].trim().to_owned()));
+                pieces.push(TextSegment::Placeholder(rest[..end].trim().to_owned()));
                 rest = &rest[end + 1..];
             }
         }
         text += rest;
         if !text.is_empty() {
-            pieces.push(TextSegment::Text(text));
+            pieces.push(TextSegment::Literal(text));
         }
         Ok(FillableText(pieces))
     }
