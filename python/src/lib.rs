@@ -1,15 +1,18 @@
-//! The native half of the Python package `catalex`: what the frozen half of the crate offers, without libtorch.
+//! The native module of the Python package `catalex`: the parts of the crate that need no libtorch.
 //!
-//! One file a class. Long work releases the interpreter; errors of the crate become those of `catalex.errors`.
+//! One file per class. Long work releases the interpreter's lock; errors of the crate become those of `catalex.errors`.
 
 mod arrays;
 mod arrow_io;
+#[cfg(feature = "benchmarks")]
+mod benchmarks;
 mod decoder;
 mod errors;
 mod facets;
 mod features;
 mod fm_index;
 mod parts;
+mod pipeline;
 mod quality;
 mod subset;
 mod token_ids;
@@ -38,7 +41,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<token_table::PyTokenTable>()?;
     module.add_function(wrap_pyfunction!(tokenizer::semantic_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::parse_ids, module)?)?;
-    module.add_function(wrap_pyfunction!(tokenizer::time_codes, module)?)?;
     module.add_function(wrap_pyfunction!(arrow_io::write_arrow, module)?)?;
     module.add_function(wrap_pyfunction!(quality::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(quality::resolve, module)?)?;
@@ -46,5 +48,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parts::make_room, module)?)?;
     module.add_function(wrap_pyfunction!(parts::resolve_part, module)?)?;
     module.add_function(wrap_pyfunction!(vocabulary::vocabulary_tokens, module)?)?;
-    module.add_function(wrap_pyfunction!(vocabulary::write_vocabulary, module)?)
+    module.add_function(wrap_pyfunction!(pipeline::tokenize, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::vocab, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::constrain, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::export, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::family_templates, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::lookup, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::index_format_version, module)?)?;
+    #[cfg(feature = "benchmarks")]
+    module.add_function(wrap_pyfunction!(benchmarks::time_codes, module)?)?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Long work: on threads of this process, without the interpreter's lock, and given up at Ctrl-C.
+//! Long work: it runs on threads of this process, without the interpreter's lock, and stops at Ctrl-C.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -8,30 +8,30 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use catalex::progress::Progress;
+use catalex::progress::{Progress, ProgressEvents};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::errors::to_py;
 
-/// Rows that are worked on by the calling thread alone: a block of the tokenizer, which is not cut further.
+/// Maximum number of rows for the calling thread alone: one block of the tokenizer, which is not split further.
 const ONE_BLOCK: usize = 512;
-/// How long a chunk of rows should take, between two looks for Ctrl-C.
+/// Target time of a chunk of rows, between two checks for Ctrl-C.
 const CHUNK: Duration = Duration::from_millis(100);
-/// How often long work looks for Ctrl-C.
+/// Interval at which long work checks for Ctrl-C and passes on its progress.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long it is waited for work to stop, before it is left to itself.
+/// How long to wait for interrupted work to stop.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// The threads of this process. A fork has none of its parent's, so it gets its own.
+/// The thread pool of this process. A forked process has no threads of its parent, so it gets a new pool.
 fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
-    // Taken with the interpreter's lock held, which whoever forks holds too: a fork never finds it taken.
+    // Locked only while holding the interpreter's lock, which a fork needs too: no fork finds the mutex locked.
     static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
     let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
     let here = process::id();
     match &*pool {
         Some((owner, pool)) if *owner == here => return Ok(pool.clone()),
-        // Its threads are in another process, and dropping it would wait for them.
+        // Its threads are in the parent process, and dropping it would wait for them.
         Some((_, parents)) => std::mem::forget(parents.clone()),
         None => {}
     }
@@ -52,13 +52,13 @@ pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> catalex::Res
     pooled(py, work)?.map_err(to_py)
 }
 
-/// Runs work that cannot fail, and takes well under a second.
+/// Runs work that cannot fail and takes well under a second.
 pub(crate) fn pooled<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     let pool = pool(py)?;
     Ok(py.detach(|| pool.install(work)))
 }
 
-/// Runs work on `n` rows, chunk by chunk. Chunks begin where the tokenizer's blocks do.
+/// Runs work on `n` rows, chunk by chunk. Chunks begin at block boundaries of the tokenizer.
 pub(crate) fn by_rows(
     py: Python<'_>,
     n: usize,
@@ -86,25 +86,53 @@ pub(crate) fn by_rows(
     Ok(())
 }
 
-/// Runs work that owns what it needs. At Ctrl-C it is stopped at its next report of progress; where that is far, it is
-/// left to end by itself.
+/// Runs work that owns its input, on a thread of its own. Ctrl-C stops it at its next progress report; if that takes too
+/// long, the thread is left to end by itself.
 pub(crate) fn long<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    run(py, None, work)
+}
+
+/// As [`long`], and calls `listener` on this thread with each progress event as JSON text. An exception of the listener
+/// stops the work.
+pub(crate) fn long_with_events<T: Send + 'static>(
+    py: Python<'_>,
+    listener: &Bound<'_, PyAny>,
+    work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
+) -> PyResult<T> {
+    run(py, Some(listener), work)
+}
+
+fn run<T: Send + 'static>(
+    py: Python<'_>,
+    listener: Option<&Bound<'_, PyAny>>,
+    work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
+) -> PyResult<T> {
     let stop = Arc::new(AtomicBool::new(false));
     let (send, mut done) = channel();
-    let watch = Watch(stop.clone());
+    let (report, events) = channel::<serde_json::Value>();
+    let report = move |event| {
+        // The receiver is gone after an interrupt.
+        let _ = report.send(event);
+    };
+    let watch = Watch { stop: stop.clone(), events: listener.is_some().then(|| ProgressEvents::new(report)) };
     pool(py)?.spawn(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&watch)));
         // Nobody may be waiting any more.
         let _ = send.send(outcome);
     });
+    let pass_on = || match listener {
+        Some(listener) => events.try_iter().try_for_each(|event| listener.call1((event.to_string(),)).map(drop)),
+        None => Ok(()),
+    };
     loop {
         let waited;
         (waited, done) = py.detach(move || (done.recv_timeout(LOOK), done));
+        let heard = pass_on();
         match waited {
-            Ok(Ok(outcome)) => return outcome.map_err(to_py),
+            Ok(Ok(outcome)) => return heard.and_then(|()| outcome.map_err(to_py)),
             Ok(Err(panic)) => resume_unwind(panic),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(to_py(catalex::Error::Unavailable {
@@ -114,7 +142,7 @@ pub(crate) fn long<T: Send + 'static>(
                 }));
             }
             Err(RecvTimeoutError::Timeout) => {
-                if let Err(interrupt) = py.check_signals() {
+                if let Err(interrupt) = heard.and_then(|()| py.check_signals()) {
                     stop.store(true, Ordering::Relaxed);
                     let _ = py.detach(move || done.recv_timeout(GRACE).is_ok());
                     return Err(interrupt);
@@ -125,24 +153,56 @@ pub(crate) fn long<T: Send + 'static>(
 }
 
 /// Stops the work that reports to it by unwinding, which runs no panic hook and leaves no half-written file.
-struct Watch(Arc<AtomicBool>);
+struct Watch<F> {
+    stop: Arc<AtomicBool>,
+    /// Where progress goes; none if nobody listens.
+    events: Option<ProgressEvents<F>>,
+}
 
-impl Watch {
-    fn look(&self) {
-        if self.0.load(Ordering::Relaxed) {
+impl<F> Watch<F> {
+    fn stop_if_asked(&self) {
+        if self.stop.load(Ordering::Relaxed) {
             resume_unwind(Box::new("interrupted"));
         }
     }
 }
 
-impl Progress for Watch {
-    fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {
-        self.look();
+impl<F: Fn(serde_json::Value) + Send + Sync> Progress for Watch<F> {
+    fn begin(&self, stage: &str, total: Option<u64>, unit: &str) {
+        self.stop_if_asked();
+        if let Some(events) = &self.events {
+            events.begin(stage, total, unit);
+        }
     }
-    fn advance(&self, _n: u64) {
-        self.look();
+
+    fn advance(&self, n: u64) {
+        self.stop_if_asked();
+        if let Some(events) = &self.events {
+            events.advance(n);
+        }
     }
-    fn figure(&self, _name: &str, _value: f64) {}
-    fn end(&self) {}
-    fn warn(&self, _message: &str) {}
+
+    fn figure(&self, name: &str, value: f64) {
+        if let Some(events) = &self.events {
+            events.figure(name, value);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(events) = &self.events {
+            events.end();
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        if let Some(events) = &self.events {
+            events.warn(message);
+        }
+    }
+
+    fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
+        if let Some(events) = &self.events {
+            events.cost(part, seconds, peak_bytes);
+        }
+    }
 }
