@@ -1,4 +1,4 @@
-//! Progress of long work. The library never prints: it reports to the [`Progress`] that the caller passes in.
+//! Progress of long work. The library never prints; it reports to a [`Progress`] that the caller passes in.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 
 /// Receives the progress of long work. Stages follow one another and do not nest.
 pub trait Progress: Send + Sync {
-    /// A stage begins. `total` is the number of `unit`s ("items", "epochs"), if it is known.
+    /// A stage starts. `total` is its size in `unit`s ("items", "epochs"), where known.
     fn begin(&self, stage: &str, total: Option<u64>, unit: &str);
-    /// `n` more units are done.
+    /// `n` more units of the stage are done.
     fn advance(&self, n: u64);
-    /// A figure of the current stage to show beside the bar ("loss", 0.31).
+    /// A metric of the current stage, to show beside the progress bar ("loss", 0.31).
     fn figure(&self, name: &str, value: f64);
     /// The stage ends.
     fn end(&self);
-    /// A message that is no error but that the user should see.
+    /// A warning for the user.
     fn warn(&self, message: &str);
-    /// The cost of a part of the work: seconds, and the peak memory of the process, if it is known.
+    /// The cost of a part of the work: seconds, and the peak memory of the process during it, where known.
     fn cost(&self, _part: &str, _seconds: f64, _peak_bytes: Option<u64>) {}
 }
 

@@ -1,6 +1,6 @@
-//! The native module of the Python package `catalex`: the parts of the crate that need no libtorch.
+//! The native part of the Python package `catalex`: the features of the crate that need no libtorch.
 //!
-//! One file per class. Long work releases the interpreter's lock; errors of the crate become those of `catalex.errors`.
+//! One file per class. Long work releases the interpreter lock. Errors of the crate become exceptions of `catalex.errors`.
 
 mod arrays;
 mod arrow_io;

@@ -3,9 +3,9 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, BehaviourSettings, CatalogColumns, ConstrainSettings, ConstrainSpec, EncodeSettings, ExportOptions, ExportSpec,
-    InspectSpec, Inspected, LlmSettings, LookupSpec, ReportColumns, ThreadSettings, TokenSettings, TokenizeSpec,
-    VocabSpec, VocabularySettings,
+    self, BehaviourSettings, CatalogColumns, ConstrainSettings, ConstrainSpec, EncodeSettings, ExportOptions,
+    ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSpec, ReportColumns, ThreadSettings, TokenSettings,
+    TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenFormat;
@@ -131,9 +131,9 @@ fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
 fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
     // By way of a value: errors then do not name a line and a column of a text that the caller never saw.
     let value: std::result::Result<Value, _> = serde_json::from_str(text);
-    value.and_then(serde_json::from_value).map_err(|e| {
-        Error::config("arguments", "names and types of the job's settings", e, "see docs/python.md")
-    })
+    value
+        .and_then(serde_json::from_value)
+        .map_err(|e| Error::config("arguments", "names and types of the job's settings", e, "see docs/python.md"))
 }
 
 /// Reads a spec's token format by itself. Its own error says more than that of the whole spec.

@@ -1,4 +1,4 @@
-//! Long work: it runs on threads of this process, without the interpreter's lock, and stops at Ctrl-C.
+//! Long work on threads of this process, without the interpreter lock, interruptible by Ctrl-C.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,24 +14,24 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::errors::to_py;
 
-/// Maximum number of rows for the calling thread alone: one block of the tokenizer, which is not split further.
+/// Up to this many rows run on the calling thread: one block of the tokenizer, which is not split further.
 const ONE_BLOCK: usize = 512;
-/// Target time of a chunk of rows, between two checks for Ctrl-C.
+/// Target duration of a chunk of rows, between two checks for Ctrl-C.
 const CHUNK: Duration = Duration::from_millis(100);
-/// Interval at which long work checks for Ctrl-C and passes on its progress.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long to wait for interrupted work to stop.
+/// Interval between two checks for Ctrl-C, at which progress is passed on, too.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long to wait for interrupted work to stop before it is abandoned.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// The thread pool of this process. A forked process has no threads of its parent, so it gets a new pool.
+/// The thread pool of this process. A fork does not inherit threads, so it gets a pool of its own.
 fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
-    // Locked only while holding the interpreter's lock, which a fork needs too: no fork finds the mutex locked.
+    // Locked only while the interpreter lock is held, as a fork is: a fork never finds it locked.
     static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
     let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
     let here = process::id();
     match &*pool {
         Some((owner, pool)) if *owner == here => return Ok(pool.clone()),
-        // Its threads are in the parent process, and dropping it would wait for them.
+        // Dropping the parent's pool would wait for threads that do not exist here.
         Some((_, parents)) => std::mem::forget(parents.clone()),
         None => {}
     }
@@ -39,7 +39,7 @@ fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
         to_py(catalex::Error::Unavailable {
             what: "threads".into(),
             reason: e.to_string(),
-            help: "ask for fewer with RAYON_NUM_THREADS".into(),
+            help: "set fewer with RAYON_NUM_THREADS".into(),
         })
     })?;
     let made = Arc::new(made);
@@ -52,13 +52,13 @@ pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> catalex::Res
     pooled(py, work)?.map_err(to_py)
 }
 
-/// Runs work that cannot fail and takes well under a second.
+/// Runs infallible work that takes well under a second.
 pub(crate) fn pooled<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     let pool = pool(py)?;
     Ok(py.detach(|| pool.install(work)))
 }
 
-/// Runs work on `n` rows, chunk by chunk. Chunks begin at block boundaries of the tokenizer.
+/// Runs work on `n` rows in chunks that are aligned to the tokenizer's blocks.
 pub(crate) fn by_rows(
     py: Python<'_>,
     n: usize,
@@ -86,8 +86,7 @@ pub(crate) fn by_rows(
     Ok(())
 }
 
-/// Runs work that owns its input, on a thread of its own. Ctrl-C stops it at its next progress report; if that takes too
-/// long, the thread is left to end by itself.
+/// Runs work that owns its data. Ctrl-C stops it at its next report of progress; without one in time, it is abandoned.
 pub(crate) fn long<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
@@ -113,14 +112,11 @@ fn run<T: Send + 'static>(
     let stop = Arc::new(AtomicBool::new(false));
     let (send, mut done) = channel();
     let (report, events) = channel::<serde_json::Value>();
-    let report = move |event| {
-        // The receiver is gone after an interrupt.
-        let _ = report.send(event);
-    };
+    let report = move |event| drop(report.send(event));
     let watch = Watch { stop: stop.clone(), events: listener.is_some().then(|| ProgressEvents::new(report)) };
     pool(py)?.spawn(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&watch)));
-        // Nobody may be waiting any more.
+        // The receiver is gone after an interrupt.
         let _ = send.send(outcome);
     });
     let pass_on = || match listener {
@@ -129,7 +125,7 @@ fn run<T: Send + 'static>(
     };
     loop {
         let waited;
-        (waited, done) = py.detach(move || (done.recv_timeout(LOOK), done));
+        (waited, done) = py.detach(move || (done.recv_timeout(CHECK_INTERVAL), done));
         let heard = pass_on();
         match waited {
             Ok(Ok(outcome)) => return heard.and_then(|()| outcome.map_err(to_py)),

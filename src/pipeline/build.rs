@@ -88,8 +88,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
         let model = &trained.tokenizer;
         model.save(&writer.path(MODEL), Overwrite::Refuse)?;
-        let table =
-            costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
+        let table = costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
         let folder = writer.path(VOCABULARY);
         costs.of("vocabulary", || {
@@ -165,8 +164,8 @@ fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> 
 fn fullest_prefixes(table: &TokenTable) -> Vec<(Vec<u16>, Vec<usize>)> {
     let lookup = Lookup::new(table);
     let depth = (table.codes.ncols() - 1).clamp(1, 2);
-    let counts = lookup.prefix_counts(depth).into_iter().take(PREFIXES);
-    counts
+    let fullest = lookup.fullest_prefixes(depth, PREFIXES).into_iter();
+    fullest
         .map(|(codes, _)| {
             let rows = lookup.rows(&codes).iter().copied().take(MEMBERS).collect();
             (codes, rows)
