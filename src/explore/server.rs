@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
 use crate::encoder::TextEncoder;
-use crate::error::Error;
+use super::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
 use crate::features::TEXT;
+use crate::error::Error;
 use crate::progress::Silent;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
