@@ -40,7 +40,11 @@ def floats(x: Any, what: str, width: int | None = None) -> npt.NDArray[np.float3
             help = "stack the vectors into one matrix: numpy.stack(column), all of one length and none missing"
         raise refuse(what, wanted, f"dtype {array.dtype}", help)
     if array.ndim != 2:
-        help = "give one row per item; X.reshape(1, -1) makes a matrix of a vector" if array.ndim == 1 else "give one row per item"
+        help = (
+            "give one row per item; X.reshape(1, -1) makes a matrix of a vector"
+            if array.ndim == 1
+            else "give one row per item"
+        )
         raise refuse(what, wanted, f"shape {array.shape}", help)
     if width is not None and array.shape[1] != width:
         raise refuse(what, wanted, f"shape {array.shape}", "give the vectors that the model was trained on")

@@ -62,7 +62,7 @@ class Files(ExitStack):
         return str(path)
 
     def table(self, given: Any, what: str) -> str:
-        """A catalog or interactions: a path, or a table of any library that speaks Arrow."""
+        """A catalog or interactions: a path, or a table of any library that supports Arrow's PyCapsule protocol."""
         if isinstance(given, str | os.PathLike):
             return os.fsdecode(given)
         if not is_table(given):
@@ -112,7 +112,7 @@ def features_file(features: Any, folder: Path) -> Path:
 
 
 def is_table(data: Any) -> bool:
-    """Whether an object speaks Arrow's PyCapsule protocol."""
+    """Whether an object supports Arrow's PyCapsule protocol."""
     return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
 
 

@@ -1,4 +1,4 @@
-"""JSON files of catalex: read whole, and refused if they are damaged or of a version that this release does not know."""
+"""JSON files of catalex. Damaged files, and versions that this release does not know, are refused."""
 
 from __future__ import annotations
 

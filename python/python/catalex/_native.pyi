@@ -408,8 +408,8 @@ def write_arrow(data: object, path: _Path) -> None:
 def tokenize(spec: str, listener: Callable[[str], object]) -> str:
     """Assigns a semantic ID to every item of some features and writes the token table.
 
-    This and the other jobs take a spec of `catalex::pipeline` as JSON, call `listener` with each progress event as JSON,
-    and return a summary as JSON.
+    This and the other jobs take a spec of `catalex::pipeline` as JSON. They call `listener` with each progress event as
+    JSON, and return a summary as JSON.
     """
 
 def vocab(spec: str, listener: Callable[[str], object]) -> str:

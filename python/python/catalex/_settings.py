@@ -83,8 +83,8 @@ def _text(value: Any) -> str:
 
 
 def _switch(value: Any) -> bool:
-    # The booleans of numpy are others.
-    if value not in (True, False) or isinstance(value, int | float) and not isinstance(value, bool):
+    # numpy's booleans are accepted, 0 and 1 are not.
+    if value not in (True, False) or (isinstance(value, int | float) and not isinstance(value, bool)):
         raise TypeError
     return bool(value)
 

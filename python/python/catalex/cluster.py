@@ -7,8 +7,8 @@ the order of rows. Only these modules of the package need `pyarrow`.
 2. *make room*, if prefixes (all codes but the last) have more items than there are last-level codes: `MakeRoom` moves
    the surplus items. It needs the items of such prefixes and the number of items under each prefix. Items stay under
    their first code, so each first code is a group. If a first code has more items than codes, all items are one group.
-3. *resolve*: `ResolvePart` assigns the items of each prefix to last-level codes. Prefixes are distributed to buckets, so
-   that a call has thousands of items. All items of a prefix are in one bucket.
+3. *resolve*: `ResolvePart` assigns the items of each prefix to last-level codes. Prefixes are distributed to buckets,
+   so that a call has thousands of items. All items of a prefix are in one bucket.
 """
 
 from __future__ import annotations
@@ -188,7 +188,12 @@ class Encode:
             found = column.drop_null()
             lengths = pc.unique(pc.list_value_length(found)).to_pylist()
             if any(length != dim for length in lengths):
-                raise refuse(f"column {name!r}", f"vectors of {dim} numbers", f"of {lengths}", "embed all items with the same encoder")
+                raise refuse(
+                    f"column {name!r}",
+                    f"vectors of {dim} numbers",
+                    f"of {lengths}",
+                    "embed all items with the same encoder",
+                )
             vectors[there] = found.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
             matrices[name] = vectors
             present.append(there)
@@ -196,7 +201,7 @@ class Encode:
 
 
 class MakeRoom:
-    """Stage 2: from the items of a group's overfull prefixes, and the counts of its prefixes, to items with a `place`."""
+    """Stage 2: from a group's items under overfull prefixes, and its prefix counts, to items with a `place`."""
 
     def __init__(self, model: Tokenizer) -> None:
         self.model = model
@@ -302,7 +307,9 @@ def _item_ids(column: pa.ChunkedArray, name: str) -> pa.Array:
     ids = column.combine_chunks()
     kind = ids.type
     if ids.null_count:
-        raise refuse(f"column {name!r}", "an item id in each row", f"{ids.null_count} null", "drop these rows, or give them ids")
+        raise refuse(
+            f"column {name!r}", "an item id in each row", f"{ids.null_count} null", "drop these rows, or give them ids"
+        )
     if pa.types.is_integer(kind):
         return ids.cast(pa.int64())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):

@@ -28,8 +28,8 @@ class Features:
     * any object that supports Arrow's PyCapsule protocol, such as a table of pyarrow, a data frame of polars or pandas,
       or a relation of DuckDB: every column of float lists is a modality, with null for items that lack it.
 
-    `item_ids` are the ids of a matrix's rows, by default `0..n`; `id` is a table's column of ids, by default `item_id` or
-    `id`. `present (n, modalities)` is false where an item lacks a modality.
+    `item_ids` are the ids of a matrix's rows, by default `0..n`; `id` is a table's column of ids, by default `item_id`
+    or `id`. `present (n, modalities)` is false where an item lacks a modality.
     """
 
     __slots__ = ("_native",)

@@ -198,8 +198,9 @@ def export(
     """Writes items and histories in the format of a family of LLM recommenders, as `catalex export` does; returns its
     `export.json`.
 
-    `catalog` and `interactions` are paths or tables that speak Arrow. `family` is one of lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec,
-    llamafactory, trl and sequences. With `dry_run` nothing is written, and the first records of each task are returned.
+    `catalog` and `interactions` are paths, or tables that support Arrow's PyCapsule protocol. `family` is one of
+    lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory, trl and
+    sequences. With `dry_run` nothing is written, and the first records of each task are returned.
     """
     if dry_run and out is not None:
         raise ConfigError("setting dry_run: expected either dry_run or out, got both; leave one of them out")
@@ -289,9 +290,7 @@ def inspect(
     return found["model"] if "model" in found else Figures(found["figures"])
 
 
-def lookup(
-    tokens: Tokens, semantic_id: str | None = None, *, item: int | str | None = None
-) -> list[dict[str, Any]]:
+def lookup(tokens: Tokens, semantic_id: str | None = None, *, item: int | str | None = None) -> list[dict[str, Any]]:
     """The items of a semantic ID or of a prefix, or the semantic ID of an `item`, as `catalex lookup --json` does.
 
     Each is a dictionary with `item_id` as text, `semantic_id`, `codes` and `reassigned`. For many look-ups

@@ -35,8 +35,8 @@ def apply_start_values(model: PreTrainedModel, path: str | Path, *, pad_to_multi
     if first > old or rows["input_embeddings"].shape != (n, dim):
         raise InputError(
             f"{path}: expected start values for a model with {old} rows of {dim} numbers, got rows of "
-            f"{rows['input_embeddings'].shape[1]} numbers for ids from {first} on; name the start values that were made "
-            "for this model"
+            f"{rows['input_embeddings'].shape[1]} numbers for ids from {first} on; name the start values that were "
+            "made for this model"
         )
     if first + n > old or pad_to_multiple_of:
         total = max(first + n, old)

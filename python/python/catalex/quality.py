@@ -57,8 +57,8 @@ def resolve_collisions(
     """Makes the codes of items unique with minimum added distortion.
 
     `codes (n, levels)` are those of any residual quantizer, `latents (n, dim)` are the vectors that it quantized, and
-    `codebooks` is the model, or its codebooks `(size, dim)`, one per level. Ties go to the lower item id, or to the lower
-    row without `item_ids`.
+    `codebooks` is the model, or its codebooks `(size, dim)`, one per level. Ties go to the lower item id, or to the
+    lower row without `item_ids`.
     """
     if isinstance(codebooks, Tokenizer):
         model, books = codebooks._native, codebooks.codebooks

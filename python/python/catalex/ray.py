@@ -42,8 +42,8 @@ def tokenize(
 ) -> Dataset:
     """Assigns the quantizer's codes to each item. Items can get identical codes; `resolve` makes them unique.
 
-    Input and output columns are those of `catalex.spark.tokenize`. Actors hold the model. `concurrency` is their number,
-    or the minimum and the maximum; by default 1 to the number of the cluster's processors.
+    Input and output columns are those of `catalex.spark.tokenize`. Actors hold the model. `concurrency` is their
+    number, or the minimum and the maximum; by default 1 to the number of the cluster's processors.
     """
     ds, model = _dataset(ds), cluster.model_of(model)
     names = cluster.columns_of(features, model)

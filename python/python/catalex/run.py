@@ -61,7 +61,7 @@ def run(
     binary: str | os.PathLike[str] | None = None,
     progress: Progress = "auto",
 ) -> str:
-    """Runs the program, shows its progress, and returns its standard output. Raises its error as one of this package."""
+    """Runs the program, shows its progress, and returns its standard output. Its error becomes an exception."""
     program = find_binary(binary)
     command = [os.fspath(program), *[os.fspath(argument) for argument in arguments], "--progress", "json"]
     shown = listener(progress)
@@ -86,8 +86,8 @@ def run(
 
 
 def environment() -> dict[str, str]:
-    """The environment of this process, completed so that the program finds the libraries of installed packages: libtorch
-    of `torch`, and ONNX Runtime of `onnxruntime`.
+    """The environment for the program: that of this process, with the libraries of installed packages, which are
+    libtorch of `torch` and ONNX Runtime of `onnxruntime`.
 
     Variables that are set are not changed. The packages are located, not imported.
     """

@@ -42,8 +42,8 @@ def tokenize(
     modalities it names one column per modality, with the modality's name, null where an item lacks it. `id` names the
     column of item ids, integers or strings.
 
-    The result has columns `item_id`, `codes`, `residual_error` and `latent`, bytes that `resolve` needs. It is a lazy map
-    that keeps partitions.
+    The result has columns `item_id`, `codes`, `residual_error` and `latent`, bytes that `resolve` needs. It is a
+    lazy map that keeps partitions.
     """
     df, model = _frame(df), cluster.model_of(model)
     names = cluster.columns_of(features, model)

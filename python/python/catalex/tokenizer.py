@@ -87,9 +87,9 @@ class Tokenizer:
     def encode(self, X: Any, *, present: Any = None) -> npt.NDArray[np.uint16]:
         """Codes `(n, levels)` of rows `(n, dim)`, as the quantizer assigns them: items can get identical codes.
 
-        `X` is a matrix of float16, float32 or float64 with the modalities side by side, or a mapping from modality names
-        to matrices. float32 is not copied, whatever its layout. `present (n, modalities)` is false where an item lacks a
-        modality.
+        `X` is a matrix of float16, float32 or float64 with the modalities side by side, or a mapping from modality
+        names to matrices. float32 is not copied, whatever its layout. `present (n, modalities)` is false where an item
+        lacks a modality.
         """
         return self._native.encode(*self._rows(X, present))
 
@@ -150,7 +150,9 @@ class Tokenizer:
             floats(by_name[name], f"X[{name!r}]", dim)
             if len(by_name[name]) != len(matrices[0]):
                 got = f"{len(matrices[0])} and {len(by_name[name])}"
-                raise refuse("rows of X", "equally many in each modality", got, "give every item a row in each modality")
+                raise refuse(
+                    "rows of X", "equally many in each modality", got, "give every item a row in each modality"
+                )
         return np.concatenate([by_name[name] for name in shapes], axis=1)
 
     def __reduce__(self) -> tuple[Any, ...]:

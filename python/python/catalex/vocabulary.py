@@ -1,4 +1,4 @@
-"""The vocabulary of semantic IDs: all tokens that a language model has to learn."""
+"""The vocabulary of semantic IDs: all new tokens of a language model."""
 
 from __future__ import annotations
 
