@@ -44,7 +44,7 @@
 //!     offsets: Offsets::zero([2, 3]),
 //! };
 //! let text = ModalityShape { name: "text".into(), dim: 2 };
-//! let model = Tokenizer::new(vec![text], weights, serde_json::Value::Null)?;
+//! let model = Tokenizer::new(vec![text], weights, None)?;
 //!
 //! // `Features::read` reads a Parquet or `.npy` file.
 //! let ids = ItemIds::Strings(vec!["pen".into(), "pencil".into(), "lamp".into()]);
