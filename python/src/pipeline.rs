@@ -108,7 +108,7 @@ fn declaration(setting: &Setting) -> Value {
         SettingKind::Switch => "switch",
         SettingKind::Integers => "integers",
         SettingKind::Texts => "texts",
-        SettingKind::RepeatedTexts => "repeated-texts",
+        SettingKind::RepeatedTexts => "repeated texts",
         SettingKind::Weights => "weights",
     };
     json!({

@@ -123,7 +123,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "switch": ("True or False", _switch),
     "integers": ("whole numbers of at least 0", _integers),
     "texts": ("a text, or a list of texts", _texts),
-    "repeated-texts": ("a text, a list of texts, or a dictionary", _repeated_texts),
+    "repeated texts": ("a text, a list of texts, or a dictionary", _repeated_texts),
     "weights": ("a dictionary of numbers", _weights),
 }
 """What a value of each kind is, and how it becomes JSON."""
