@@ -1,6 +1,8 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod architecture;
 mod bad_input;
+mod docs;
 mod floors;
 mod fm_index;
 mod frozen;
