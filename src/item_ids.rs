@@ -8,8 +8,6 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 
-use crate::error::Error;
-
 /// The ids of a set of items, in row order. The type of the catalog's id column is kept to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemIds {
@@ -133,21 +131,31 @@ impl ItemIds {
         }
     }
 
-    /// Appends the ids of a further batch. Where there is none yet, ids become of the batch's type.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] when it is of the other type.
-    pub fn append(&mut self, batch: ItemIds) -> Result<(), Error> {
-        match (self, batch) {
+    /// Appends the ids of a further batch. If only one side has strings, the integers of the other become strings.
+    pub fn append(&mut self, batch: ItemIds) {
+        match (&mut *self, batch) {
             (ids, batch) if ids.is_empty() => *ids = batch,
+            (_, batch) if batch.is_empty() => {}
             (ItemIds::Integers(ids), ItemIds::Integers(more)) => ids.extend(more),
-            (ItemIds::Strings(ids), ItemIds::Strings(more)) => ids.extend(more),
-            (ids, batch) => {
-                let (expected, got) = (ids.data_type(), batch.data_type());
-                return Err(Error::mismatch("item ids", format!("{expected} throughout"), got, "write all ids alike"));
+            (ItemIds::Strings(ids), more) => {
+                if let ItemIds::Strings(more) = more.into_strings() {
+                    ids.extend(more);
+                }
+            }
+            (ItemIds::Integers(_), more) => {
+                *self = std::mem::take(self).into_strings();
+                self.append(more);
             }
         }
-        Ok(())
+    }
+
+    /// The ids as strings, integers in decimal.
+    #[must_use]
+    pub fn into_strings(self) -> Self {
+        match self {
+            ItemIds::Integers(ids) => ItemIds::Strings(ids.iter().map(i64::to_string).collect()),
+            strings => strings,
+        }
     }
 
     /// The row of each id, by the id as text: for what is matched with another file, whose ids may be of the other type.
@@ -188,13 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_of_the_type_of_the_first() {
-        let mut ids = ItemIds::default();
-        ids.append(ItemIds::Strings(vec!["a".into()])).unwrap();
-        ids.append(ItemIds::Strings(vec!["b".into()])).unwrap();
-        assert_eq!(ids, ItemIds::Strings(vec!["a".into(), "b".into()]));
-        let error = ids.append(ItemIds::Integers(vec![7])).unwrap_err().to_string();
-        assert!(error.contains("Utf8 throughout") && error.contains("Int64"), "{error}");
+    fn integers_become_strings_where_both_meet() {
+        let strings = |ids: &[&str]| ItemIds::Strings(ids.iter().map(|&id| id.to_owned()).collect());
+        let joined = |batches: [ItemIds; 3]| {
+            let mut ids = ItemIds::default();
+            batches.into_iter().for_each(|batch| ids.append(batch));
+            ids
+        };
+        let integers = || ItemIds::Integers(vec![7, -8]);
+        assert_eq!(joined([strings(&["a"]), strings(&["b"]), strings(&[])]), strings(&["a", "b"]));
+        assert_eq!(joined([integers(), ItemIds::default(), strings(&[])]), integers());
+        assert_eq!(joined([integers(), strings(&["a"]), integers()]), strings(&["7", "-8", "a", "7", "-8"]));
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub mod quality;
 pub mod rqvae;
 pub mod semantic_id;
 pub mod settings;
+mod table;
 pub mod tokenizer;
 pub mod training;
 pub mod vocabulary;

@@ -42,7 +42,7 @@ pub(super) fn in_parts(
 
 impl ItemBatch {
     fn append(&mut self, batch: ItemBatch) -> Result<()> {
-        self.item_ids.append(batch.item_ids)?;
+        self.item_ids.append(batch.item_ids);
         self.texts.extend(batch.texts);
         self.fields.extend(batch.fields);
         self.images.extend(batch.images);

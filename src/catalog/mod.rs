@@ -7,12 +7,12 @@
 mod batches;
 mod cells;
 mod clean;
+mod event_columns;
 mod events;
-mod files;
+mod interaction_spec;
 mod interactions;
 mod join;
-mod jsonl;
-mod open;
+mod pictures;
 mod reader;
 mod spool;
 mod template;
@@ -20,7 +20,8 @@ mod texts;
 
 use std::path::PathBuf;
 
-pub use interactions::{Event, InteractionSpec, Interactions};
+pub use interaction_spec::InteractionSpec;
+pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
 pub use reader::CatalogReader;
 pub use spool::{CatalogSpool, check_unique};

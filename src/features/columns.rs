@@ -21,13 +21,13 @@ pub(super) fn is_vector(data_type: &DataType) -> bool {
 }
 
 /// Where an error happened: the file, the column, and the rows read before this batch.
-pub(super) struct Place<'a> {
+pub(super) struct CellPlace<'a> {
     pub(super) path: &'a Path,
     pub(super) column: &'a str,
     pub(super) first_row: usize,
 }
 
-impl Place<'_> {
+impl CellPlace<'_> {
     fn row(&self, row: usize, expected: String, got: String) -> Error {
         Error::Row {
             path: self.path.to_path_buf(),
@@ -48,7 +48,7 @@ pub(super) fn first_length(column: &ArrayRef, path: &Path) -> Result<Option<usiz
 }
 
 /// A column's rows as a modality of vectors of length `dim`.
-pub(super) fn modality(column: &ArrayRef, dim: usize, place: &Place) -> Result<Modality> {
+pub(super) fn modality(column: &ArrayRef, dim: usize, place: &CellPlace) -> Result<Modality> {
     let lists = lists(column, place.path)?;
     let (offsets, numbers) = (lists.value_offsets(), lists.values().as_primitive::<Float32Type>());
     let mut vectors = Array2::zeros((lists.len(), dim));

@@ -15,6 +15,7 @@ mod source;
 mod table;
 mod write;
 
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2, Axis, s};
@@ -26,7 +27,7 @@ use crate::item_ids::ItemIds;
 pub use file::FeatureFile;
 pub use ready::{Ready, ReadyVectors};
 pub use rows::ModalityRows;
-pub use source::{Block, Blocks, FeatureSource, gather};
+pub use source::{Block, Blocks, FeatureSource, for_each_block, gather, gather_rows};
 pub use write::FeatureWriter;
 
 /// Name of the modality of the items' texts.
@@ -191,6 +192,17 @@ impl Features {
         Self::of_unchecked_ids(self.item_ids.take(rows), self.modalities.iter().map(modality).collect())
     }
 
+    /// The items of a range of rows. What was checked for all items holds for them.
+    pub(crate) fn slice(&self, rows: Range<usize>) -> Features {
+        let modality = |m: &Modality| Modality {
+            name: m.name.clone(),
+            vectors: m.vectors.slice(s![rows.clone(), ..]).to_owned(),
+            present: m.present[rows.clone()].to_vec(),
+        };
+        let modalities = self.modalities.iter().map(modality).collect();
+        Features { item_ids: self.item_ids.take(&rows.collect::<Vec<_>>()), modalities }
+    }
+
     /// The items of several features, one after the other.
     ///
     /// # Errors
@@ -203,7 +215,7 @@ impl Features {
                 whole = Some(part);
                 continue;
             };
-            item_ids.append(part.item_ids)?;
+            item_ids.append(part.item_ids);
             for (all, more) in modalities.iter_mut().zip(part.modalities) {
                 all.present.extend(more.present);
                 let of_one_length = |e| Error::mismatch("vectors", "of one length", e, "encode all items alike");

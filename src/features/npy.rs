@@ -30,7 +30,7 @@ pub(super) fn is_npy(path: &Path) -> Result<bool> {
 
 /// Where the numbers of a matrix lie in its file.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub(super) struct MatrixFile {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) order: Order,
@@ -43,7 +43,7 @@ pub(super) struct Matrix {
     pub(super) start: u64,
 }
 
-impl Matrix {
+impl MatrixFile {
     /// Reads the header.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
@@ -71,7 +71,7 @@ impl Matrix {
         if bytes.is_none_or(|bytes| length - start.min(length) < bytes) {
             return Err(damaged(path, format!("it ends before its {rows} x {columns} numbers do")));
         }
-        Ok(Matrix { rows, columns, order, width, brain: false, endianness, start })
+        Ok(MatrixFile { rows, columns, order, width, brain: false, endianness, start })
     }
 
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
@@ -197,7 +197,7 @@ mod tests {
         let shape = format!("({rows}, {columns})");
         for (order, values) in [("False", c), ("True", fortran)] {
             let file = file("<f4", order, &shape, &bytes(&values));
-            let matrix = Matrix::open(file.path()).unwrap();
+            let matrix = MatrixFile::open(file.path()).unwrap();
             assert_eq!(matrix.parts(), 2);
             let last = matrix.block(file.path(), 1).unwrap();
             assert_eq!((last.first_row, last.features.len()), (ROWS_AT_ONCE, 7));

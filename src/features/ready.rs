@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, s};
 
-use super::file::refuse_non_file;
-use super::table::Table;
-use super::{Modality, npy, safetensors};
+use super::Modality;
+use super::file::open_matrix;
+use super::npy::MatrixFile;
+use super::table::FeatureTable;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
@@ -40,17 +41,13 @@ impl ReadyVectors {
     /// Errors name file, column and row; [`Error::Mismatch`] for another number of rows, or where no id is the catalog's;
     /// [`Error::Row`] for an id that stands twice.
     pub fn read(&self, items: &ItemIds, id: Option<&str>) -> Result<Ready> {
-        refuse_non_file(&self.path)?;
-        if safetensors::is_safetensors(&self.path) {
-            self.matrix(safetensors::open(&self.path)?, items)
-        } else if npy::is_npy(&self.path)? {
-            self.matrix(npy::Matrix::open(&self.path)?, items)
-        } else {
-            self.table(items, id)
+        match open_matrix(&self.path)? {
+            Some(matrix) => self.matrix(matrix, items),
+            None => self.table(items, id),
         }
     }
 
-    fn matrix(&self, matrix: npy::Matrix, items: &ItemIds) -> Result<Ready> {
+    fn matrix(&self, matrix: MatrixFile, items: &ItemIds) -> Result<Ready> {
         if let Some(column) = &self.column {
             let got = format!("column {column} of {}", self.path.display());
             return Err(Error::config("embedding", "a file without a column", got, "a matrix has no columns"));
@@ -66,7 +63,7 @@ impl ReadyVectors {
     }
 
     fn table(&self, items: &ItemIds, id: Option<&str>) -> Result<Ready> {
-        let table = Table::open_columns(&self.path, self.column.as_deref(), id)?;
+        let table = FeatureTable::open_columns(&self.path, self.column.as_deref(), id)?;
         let [(_, dim)] = table.shapes[..] else {
             let columns: Vec<&str> = table.shapes.iter().map(|(name, _)| name.as_str()).collect();
             let (path, help) = (self.path.display(), "say which");
@@ -79,12 +76,12 @@ impl ReadyVectors {
         };
         let by_id = table.id.is_some();
         if !by_id {
-            self.check_rows(table.parts.iter().sum(), items)?;
+            self.check_rows(table.parts.rows(), items)?;
         }
         let places = if by_id { items.rows_by_text() } else { Default::default() };
         let (mut vectors, mut present) = (Array2::zeros((items.len(), dim)), vec![false; items.len()]);
         let (mut all, mut unknown): (ItemIds, (usize, Option<String>)) = Default::default();
-        for rows in table.rows(&self.path, (0..table.parts.len()).collect()) {
+        for rows in table.rows((0..table.parts.len()).collect()) {
             let (first_row, ids, modalities) = rows?;
             for (row, vector) in modalities[0].vectors.rows().into_iter().enumerate() {
                 let place = if by_id { places.get(&ids.text(row)).copied() } else { Some(first_row + row) };
@@ -100,10 +97,10 @@ impl ReadyVectors {
                     }
                 }
             }
-            all.append(ids)?;
+            all.append(ids);
         }
         if by_id && !all.is_empty() {
-            table.check_ids(&self.path, &all)?;
+            table.check_ids(&all)?;
             if unknown.0 == all.len() {
                 return Err(self.no_item(items, unknown));
             }

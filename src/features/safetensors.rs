@@ -8,7 +8,7 @@ use npyz::{Endianness, Order};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::npy::Matrix;
+use super::npy::MatrixFile;
 use crate::error::{Error, Result};
 
 const WANTED: &str = "a safetensors file with one matrix of F16, BF16, F32 or F64";
@@ -23,7 +23,7 @@ pub(super) fn is_safetensors(path: &Path) -> bool {
 }
 
 /// Reads the header; the numbers are read when they are asked for.
-pub(super) fn open(path: &Path) -> Result<Matrix> {
+pub(super) fn open(path: &Path) -> Result<MatrixFile> {
     let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
     let failed = |e| Error::io("read", path, e);
     let damaged = |reason: String| refuse(format!("a damaged file ({reason})"), "write it again");
@@ -59,7 +59,7 @@ pub(super) fn open(path: &Path) -> Result<Matrix> {
     if length < place(info.data_offsets.1) {
         return Err(damaged(format!("it ends before its {rows} x {columns} numbers do")));
     }
-    Ok(Matrix {
+    Ok(MatrixFile {
         rows,
         columns,
         order: Order::C,

@@ -141,7 +141,7 @@ impl<'a> CatalogFeatures<'a> {
     fn ids(&self) -> Result<ItemIds> {
         let mut ids = ItemIds::default();
         for batch in CatalogReader::open(&self.catalog)? {
-            ids.append(batch?.item_ids)?;
+            ids.append(batch?.item_ids);
         }
         check_unique(&self.catalog, &ids)?;
         Ok(ids)

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::progress::Silent;
     use crate::rqvae::config::TrainConfig;
-    use crate::tokenizer::Usage;
+    use crate::tokenizer::CodeUsage;
     use rand::SeedableRng;
 
     /// Few items a code, as in a catalog.
@@ -230,7 +230,7 @@ mod tests {
     fn balance_evens_out_and_coherence_gathers() {
         let points = points(800, 5);
         let perplexity = |quantizer: &Quantizer, level: usize| {
-            Usage::of_levels(quantizer.encode(points.view()).view(), &[SIZE; 3])[level].perplexity()
+            CodeUsage::of_levels(quantizer.encode(points.view()).view(), &[SIZE; 3])[level].perplexity()
         };
         let (plain, even) = (refined(|c| c.balance = 0.0), refined(|c| c.balance = 0.05));
         assert!(

@@ -66,7 +66,7 @@ fn placed(latents: ArrayView2<f32>, codes: &Array2<u16>, from: usize, quantizer:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokenizer::{Offsets, Usage};
+    use crate::tokenizer::{CodeUsage, Offsets};
     use ndarray::array;
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
         offsets.pairs = Some(Array2::from_shape_fn((6, 5), |(i, j)| (i * j) as f32));
         let used = |quantizer: &Quantizer| -> Vec<usize> {
             let codes = quantizer.encode(points.view());
-            Usage::of_levels(codes.view(), &[6, 5]).iter().map(|usage| usage.used()).collect()
+            CodeUsage::of_levels(codes.view(), &[6, 5]).iter().map(|usage| usage.used()).collect()
         };
         let before = Quantizer::new(books.to_vec(), offsets);
         assert!(used(&before)[0] <= 3);

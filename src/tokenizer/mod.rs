@@ -8,6 +8,7 @@
 
 mod completion;
 mod config;
+mod input;
 mod network;
 mod quantizer;
 mod rows;
@@ -23,12 +24,13 @@ pub use completion::Completion;
 pub use config::{
     Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, OLDEST_FORMAT_VERSION, check_codebook_sizes,
 };
+pub use input::ModelInput;
 pub use network::{Layer, Network};
 pub use quantizer::{Offsets, Quantizer};
 pub use sinkhorn::balanced;
 pub use standardization::Standardization;
 pub use storage::CONFIG_FILE;
-pub use usage::Usage;
+pub use usage::CodeUsage;
 
 use crate::error::{Error, Result};
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::markup::{escape, grouped, percent};
 use super::{charts, words};
-use crate::quality::Figures;
+use crate::quality::figures::Figures;
 use crate::semantic_id::TokenTable;
-use crate::tokenizer::Usage;
+use crate::tokenizer::CodeUsage;
 
 /// The headline figures.
 pub(super) fn headlines(figures: &Figures) -> String {
@@ -28,7 +28,7 @@ pub(super) fn headlines(figures: &Figures) -> String {
 /// A drawing and a sentence a level.
 pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
     let mut out = String::new();
-    let usage = Usage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
+    let usage = CodeUsage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
     for (level, usage) in usage.iter().enumerate() {
         let counts: Vec<usize> = usage.counts.iter().map(|&count| count as usize).collect();
         let most = counts.iter().copied().max().unwrap_or(0);
