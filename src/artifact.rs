@@ -10,7 +10,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
-/// Whether an output that is already there may be replaced.
+/// Whether an output that already exists may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
     /// No: an error.

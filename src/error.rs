@@ -1,91 +1,91 @@
 //! The one error type of the library.
 //!
-//! Every variant says *where* it happened (file, column, row, item, key), what was expected, what came, and ends
-//! with what to do about it. Variants are general enough to be shared by all rooms; [`Error::kind`] groups them for
-//! callers that translate errors (the command line's exit code, Python's exception tree).
+//! Every variant names the location (file, column, row, item or setting), the expected and the actual value, and what to
+//! do. All modules share the variants. [`Error::kind`] gives their category, for callers that translate errors (the exit
+//! code of the command line, Python's exception classes).
 
 use std::path::{Path, PathBuf};
 
 /// Result with the library's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Who can mend an error.
+/// Error category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The data is not what it should be.
+    /// Invalid input data.
     Input,
-    /// A setting is out of range or contradicts another.
+    /// A setting that is out of range or contradicts another.
     Config,
-    /// A model, table, index or vocabulary file of catalex is damaged or does not fit.
+    /// A damaged file of catalex: model, token table, index or vocabulary.
     Artifact,
-    /// The file system, a shared library, a device or memory.
+    /// The file system, a shared library, a device or the memory.
     Environment,
 }
 
-/// Everything that can go wrong in the library.
+/// An error of the library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused a file operation.
+    /// A file operation failed.
     #[error("cannot {action} {path}: {source}; {help}", path = .path.display())]
     Io {
-        /// What was tried: "read", "create", "rename", ...
+        /// The operation: "read", "create", "rename", ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What to do.
         help: &'static str,
-        /// The system's own reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 
-    /// A file or folder that must exist does not.
+    /// A required file or folder does not exist.
     #[error("{path} does not exist: expected {expected}; {help}", path = .path.display())]
     Missing {
-        /// The path that was looked for.
+        /// The path.
         path: PathBuf,
-        /// What should be there.
+        /// What it should contain.
         expected: String,
         /// What to do.
         help: String,
     },
 
-    /// An output is already there.
-    #[error("{path} is already there; choose another place or pass --force to replace it", path = .path.display())]
+    /// The output already exists.
+    #[error("{path} already exists; choose another path or pass --force to replace it", path = .path.display())]
     OutputExists {
         /// The output path.
         path: PathBuf,
     },
 
-    /// A whole file is not of the form it should be.
+    /// A file has an unexpected format.
     #[error("{path}: expected {expected}, got {got}; {help}", path = .path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// The form that was expected.
+        /// The expected format.
         expected: String,
-        /// What the file holds.
+        /// What the file contains.
         got: String,
         /// What to do.
         help: String,
     },
 
-    /// A column is absent or of the wrong type.
+    /// A column is missing or has the wrong type.
     #[error("{path}, column \"{column}\": expected {expected}, got {got}; {help}", path = .path.display())]
     Column {
         /// The table.
         path: PathBuf,
         /// The column's name.
         column: String,
-        /// What was expected of it.
+        /// The expected column.
         expected: String,
-        /// What it is.
+        /// The actual column.
         got: String,
         /// What to do.
         help: String,
     },
 
-    /// One row of a table is wrong. Rows count from 1, the header not counted.
+    /// A row of a table is invalid. Rows count from 1, without the header.
     #[error("{path}, row {row}, column \"{column}\": expected {expected}, got {got}; {help}", path = .path.display())]
     Row {
         /// The table.
@@ -94,22 +94,22 @@ pub enum Error {
         row: u64,
         /// The column's name.
         column: String,
-        /// What was expected there.
+        /// The expected value.
         expected: String,
-        /// What the cell holds.
+        /// The actual value.
         got: String,
         /// What to do.
         help: String,
     },
 
-    /// One item is wrong (its picture, its vector, its code).
+    /// An item is invalid (its image, its vector, its code).
     #[error("item {item}: expected {expected}, got {got}; {help}")]
     Item {
         /// The item's id, as text.
         item: String,
-        /// What was expected of it.
+        /// What was expected.
         expected: String,
-        /// What came.
+        /// What was found.
         got: String,
         /// What to do.
         help: String,
@@ -120,20 +120,20 @@ pub enum Error {
     Config {
         /// The setting's name as on the command line, without dashes.
         key: String,
-        /// The permitted values.
+        /// The allowed values.
         expected: String,
-        /// The value given.
+        /// The given value.
         got: String,
         /// What to do.
         help: String,
     },
 
-    /// Two things do not fit together (features and model, table and model, ids and rows).
+    /// Two inputs do not match (features and model, table and model, ids and rows).
     #[error("{what}: expected {expected}, got {got}; {help}")]
     Mismatch {
         /// What was compared.
         what: String,
-        /// What the one side asks for.
+        /// What the one side requires.
         expected: String,
         /// What the other side has.
         got: String,
@@ -141,38 +141,38 @@ pub enum Error {
         help: String,
     },
 
-    /// There is too little (or no) data to do what was asked.
+    /// There is too little data, or none.
     #[error("{what}: expected {expected}, got {got}; {help}")]
     Data {
-        /// What was being done.
+        /// What needs the data.
         what: String,
-        /// What it needs.
+        /// What is required.
         expected: String,
-        /// What there is.
+        /// What was found.
         got: String,
         /// What to do.
         help: String,
     },
 
-    /// A file written by catalex is damaged, or of a version this build does not read.
-    #[error("{path} is damaged or foreign: expected {expected}, got {got}; {help}", path = .path.display())]
+    /// A file of catalex is damaged, or has a version that this build does not read.
+    #[error("{path} is damaged or not a file of catalex: expected {expected}, got {got}; {help}", path = .path.display())]
     Artifact {
-        /// The artefact's file.
+        /// The file.
         path: PathBuf,
-        /// What the format asks for.
+        /// What the format requires.
         expected: String,
-        /// What the file holds.
+        /// What the file contains.
         got: String,
         /// What to do.
         help: String,
     },
 
-    /// Something this build or machine lacks (a shared library, a device, a feature of the crate).
+    /// A shared library, a device or a feature of the crate is missing.
     #[error("{what} is not available: {reason}; {help}")]
     Unavailable {
-        /// The thing.
+        /// What is missing.
         what: String,
-        /// Why.
+        /// The reason.
         reason: String,
         /// What to do.
         help: String,
@@ -180,7 +180,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Who can mend this error.
+    /// The category of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Io { .. } | Error::OutputExists { .. } | Error::Unavailable { .. } => ErrorKind::Environment,
@@ -196,7 +196,7 @@ impl Error {
         }
     }
 
-    /// An [`Error::Io`] whose advice follows from the system's reason.
+    /// An [`Error::Io`] with advice that depends on the error of the operating system.
     pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
         let help = match source.kind() {
@@ -204,8 +204,8 @@ impl Error {
             K::PermissionDenied => "check the permissions of the file and its folder",
             K::StorageFull | K::QuotaExceeded => "free some space and run the command again; nothing was replaced",
             K::IsADirectory => "name a file, not a folder",
-            K::NotADirectory => "a parent of this path is a file; choose another place",
-            K::ReadOnlyFilesystem => "choose a place that can be written",
+            K::NotADirectory => "a parent of this path is a file; choose another path",
+            K::ReadOnlyFilesystem => "choose a writable path",
             _ => "see the reason above",
         };
         Error::Io { action, path: path.to_path_buf(), help, source }

@@ -1,22 +1,22 @@
-//! How long work tells how far it is. The library never prints: it calls a [`Progress`] it was given.
+//! Progress of long work. The library never prints; it reports to a [`Progress`] that the caller passes in.
 
-/// A listener to long work. Stages follow one another and do not nest.
+/// Receives the progress of long work. Stages follow one another and do not nest.
 pub trait Progress: Send + Sync {
-    /// A stage begins; `total` counts `unit`s where it is known ("items", "epochs").
+    /// A stage starts. `total` is its size in `unit`s ("items", "epochs"), where known.
     fn begin(&self, stage: &str, total: Option<u64>, unit: &str);
-    /// `n` more units are done.
+    /// `n` more units of the stage are done.
     fn advance(&self, n: u64);
-    /// A figure of the running stage worth showing beside the bar ("loss", 0.31).
+    /// A metric of the current stage, to show beside the progress bar ("loss", 0.31).
     fn figure(&self, name: &str, value: f64);
-    /// The stage is over.
+    /// The stage ends.
     fn end(&self);
-    /// Something the user should know although it is no error.
+    /// A warning for the user.
     fn warn(&self, message: &str);
-    /// What a part of the work took: seconds, and the most memory the process held meanwhile, where that is known.
+    /// The cost of a part of the work: seconds, and the peak memory of the process during it, where known.
     fn cost(&self, _part: &str, _seconds: f64, _peak_bytes: Option<u64>) {}
 }
 
-/// Tells nobody.
+/// Ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

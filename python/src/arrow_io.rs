@@ -1,4 +1,4 @@
-//! Arrow's PyCapsule protocol: tables of any library in, and out to any.
+//! Exchange of tables with other libraries by Arrow's PyCapsule protocol.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -25,7 +25,7 @@ const STREAM: &CStr = c"arrow_array_stream";
 pub(crate) type ArrowBatches = (SchemaRef, Vec<RecordBatch>);
 
 fn refused(reason: impl ToString) -> PyErr {
-    mismatch("Arrow data", "a table", reason, "give a table, data frame or record batch")
+    mismatch("Arrow data", "a table", reason, "pass a table, data frame or record batch")
 }
 
 /// The batches of anything that has `__arrow_c_stream__` or `__arrow_c_array__`.
@@ -34,7 +34,7 @@ pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<ArrowBatches> {
         let capsule = data.call_method0("__arrow_c_stream__")?;
         let capsule = capsule.cast::<PyCapsule>()?;
         let pointer = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
-        // SAFETY: the capsule of this name holds a stream, which is moved out of it.
+        // SAFETY: a capsule with this name holds a stream, which is moved out of it.
         let reader = unsafe { RecordBatchStreamReader::from_raw(pointer.as_ptr()) }.map_err(refused)?;
         let read = data.py().detach(|| {
             let schema = arrow::array::RecordBatchReader::schema(&reader);
@@ -47,7 +47,7 @@ pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<ArrowBatches> {
         let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) = pair.extract()?;
         let schema = schema.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
         let array = array.pointer_checked(Some(ARRAY))?.cast::<FFI_ArrowArray>();
-        // SAFETY: the capsules of these names hold a schema and an array, which is moved out of it.
+        // SAFETY: capsules with these names hold a schema and an array, which is moved out of it.
         let (schema, mut data) = unsafe {
             let schema = schema.as_ref();
             let array = FFI_ArrowArray::from_raw(array.as_ptr());
@@ -56,7 +56,7 @@ pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<ArrowBatches> {
         data.align_buffers();
         let rows = StructArray::from(data);
         if rows.null_count() > 0 {
-            return Err(refused("rows that are null as a whole"));
+            return Err(refused("null rows"));
         }
         let (_, columns, _) = rows.into_parts();
         let schema = SchemaRef::from(schema);
@@ -66,7 +66,7 @@ pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<ArrowBatches> {
     Err(refused(data.get_type()))
 }
 
-/// Writes a table as an Arrow file, whose kinds of strings are those that catalogs have.
+/// Writes a table as an Arrow file, with string types that catalogs support.
 #[pyfunction]
 pub(crate) fn write_arrow(data: &Bound<'_, PyAny>, path: PathBuf) -> PyResult<()> {
     let (schema, batches) = batches(data)?;

@@ -1,8 +1,8 @@
-//! `catalex._native.Decoder`: what `catalex.LogitsProcessor` calls once a step.
+//! `catalex._native.Decoder`, which `catalex.LogitsProcessor` calls at every step.
 
 use std::sync::Arc;
 
-use catalex::constraint::{After, Decoding, LogitsMut, PartialAnswers, Rules, Start, Trie as Inner};
+use catalex::constraint::{After, Decoding, LogitsMut, PartialAnswers, Rules, Start, Trie};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
@@ -11,14 +11,18 @@ use crate::subset::PySubset;
 use crate::trie::{PyTrie, checked, without_tokens};
 use crate::work;
 
-/// What [`Decoder::allowed`] answers.
-type Allowed<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
+/// The result of [`PyDecoder::allowed`]: per row whether other tokens are allowed, and flat indices of allowed tokens.
+type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
 
-/// A trie and the rules for its IDs.
+/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset per prompt.
+#[derive(FromPyObject)]
+pub(crate) struct PyAnswers<'py>(PyReadonlyArray2<'py, i64>, usize, Option<Vec<Option<Py<PySubset>>>>);
+
+/// A trie with the rules for its IDs in answers.
 #[pyclass(frozen, module = "catalex._native", name = "Decoder")]
 #[derive(Debug)]
 pub(crate) struct PyDecoder {
-    trie: Arc<Inner>,
+    trie: Arc<Trie>,
     rules: Rules,
 }
 
@@ -27,7 +31,7 @@ impl PyDecoder {
     #[new]
     fn new(trie: &PyTrie, start: &str, after: &str, eos: Vec<u32>) -> PyResult<Self> {
         let unknown = |key: &str, expected: &str, got: &str| {
-            to_py(catalex::Error::config(key, expected, format!("{got:?}"), "choose among them"))
+            to_py(catalex::Error::config(key, expected, format!("{got:?}"), "choose one of them"))
         };
         let start = match start {
             "always" => Start::Always,
@@ -45,47 +49,36 @@ impl PyDecoder {
         Ok(decoder)
     }
 
-    /// Masks a matrix of scores (float32, float64, or 16-bit floats as int16) in place, or into `out`. `lowest` is minus
-    /// infinity for int16.
-    #[pyo3(signature = (said, prompt, subsets, scores, out=None, lowest=i16::MIN))]
-    #[allow(clippy::too_many_arguments, reason = "they are Python's")]
+    /// Masks a matrix of logits (float32, float64, or 16-bit floats as int16) in place, or into `out`. `lowest` is minus
+    /// infinity as int16.
+    #[pyo3(signature = (answers, scores, out=None, lowest=i16::MIN))]
     fn mask(
         &self,
         py: Python<'_>,
-        said: PyReadonlyArray2<'_, i64>,
-        prompt: usize,
-        subsets: Option<Vec<Option<Py<PySubset>>>>,
+        answers: PyAnswers<'_>,
         scores: &Bound<'_, PyAny>,
         out: Option<&Bound<'_, PyAny>>,
         lowest: i16,
     ) -> PyResult<()> {
         if let Ok(scores) = scores.cast::<PyArray2<f32>>() {
-            self.mask_of(py, &said, prompt, subsets, scores, out, f32::NEG_INFINITY)
+            self.mask_of(py, &answers, scores, out, f32::NEG_INFINITY)
         } else if let Ok(scores) = scores.cast::<PyArray2<f64>>() {
-            self.mask_of(py, &said, prompt, subsets, scores, out, f64::NEG_INFINITY)
+            self.mask_of(py, &answers, scores, out, f64::NEG_INFINITY)
         } else if let Ok(scores) = scores.cast::<PyArray2<i16>>() {
-            self.mask_of(py, &said, prompt, subsets, scores, out, lowest)
+            self.mask_of(py, &answers, scores, out, lowest)
         } else {
-            Err(mismatch("scores", "a matrix of floats", scores.get_type(), "give the model's logits (rows, tokens)"))
+            Err(mismatch("scores", "a matrix of floats", scores.get_type(), "pass the model's logits (rows, tokens)"))
         }
     }
 
-    /// For each row whether all words may come that are neither codes nor markers, and the places `row * logits + token`
-    /// of the others that may.
-    fn allowed<'py>(
-        &self,
-        py: Python<'py>,
-        said: PyReadonlyArray2<'_, i64>,
-        prompt: usize,
-        subsets: Option<Vec<Option<Py<PySubset>>>>,
-        logits: usize,
-    ) -> PyResult<Allowed<'py>> {
+    /// Per row whether all tokens other than codes and markers are allowed, and the flat indices `row * logits + token`
+    /// of the further allowed tokens.
+    fn allowed<'py>(&self, py: Python<'py>, answers: PyAnswers<'py>, logits: usize) -> PyResult<AllowedTokens<'py>> {
         let decoding = self.decoding()?;
-        let (rows, said) = (said.shape()[0], contiguous(&said)?);
-        let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;
-        let answers = PartialAnswers { said, rows, prompt, subsets: &subsets };
-        let (others, places) = work::short(py, || decoding.allowed(answers, logits))?;
-        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, places)))
+        let subsets = self.subsets(&answers)?;
+        let answers = answers.partial(&subsets)?;
+        let (others, indices) = work::short(py, || decoding.allowed(answers, logits))?;
+        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices)))
     }
 }
 
@@ -94,40 +87,31 @@ impl PyDecoder {
         Decoding::new(self.trie.by_tokens().ok_or_else(without_tokens)?, &self.rules).map_err(to_py)
     }
 
-    fn subsets<'s>(
-        &self,
-        subsets: &'s [Option<Py<PySubset>>],
-    ) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
-        subsets
-            .iter()
-            .map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose())
-            .collect()
+    fn subsets<'s>(&self, answers: &'s PyAnswers<'_>) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
+        let subsets = answers.2.as_deref().unwrap_or_default().iter();
+        subsets.map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose()).collect()
     }
 
-    #[allow(clippy::too_many_arguments, reason = "those of `mask`")]
     fn mask_of<T: Element + Copy + Send + Sync>(
         &self,
         py: Python<'_>,
-        said: &PyReadonlyArray2<'_, i64>,
-        prompt: usize,
-        subsets: Option<Vec<Option<Py<PySubset>>>>,
+        answers: &PyAnswers<'_>,
         scores: &Bound<'_, PyArray2<T>>,
         out: Option<&Bound<'_, PyAny>>,
         lowest: T,
     ) -> PyResult<()> {
         let decoding = self.decoding()?;
-        let rows = said.shape()[0];
+        let rows = answers.0.shape()[0];
         if scores.shape()[0] != rows {
-            let (expected, got) = (format!("{rows} rows, as of the tokens so far"), scores.shape()[0]);
-            return Err(mismatch("scores", &expected, got, "give both of one batch"));
+            let (expected, got) = (format!("{rows} rows, as many as the token ids"), scores.shape()[0]);
+            return Err(mismatch("scores", &expected, got, "pass logits and token ids of the same batch"));
         }
-        let said = contiguous(said)?;
-        let uneven = || mismatch("scores", "a contiguous matrix that can be written to", "another", "copy it first");
+        let uneven = || mismatch("scores", "a contiguous, writable matrix", "another", "copy it first");
         if !scores.is_c_contiguous() {
             return Err(uneven());
         }
-        let subsets = self.subsets(subsets.as_deref().unwrap_or_default())?;
-        let answers = PartialAnswers { said, rows, prompt, subsets: &subsets };
+        let subsets = self.subsets(answers)?;
+        let answers = answers.partial(&subsets)?;
         match out {
             None => {
                 let mut scores = scores.try_readwrite().map_err(|_| uneven())?;
@@ -148,7 +132,13 @@ impl PyDecoder {
     }
 }
 
-fn contiguous<'a>(said: &'a PyReadonlyArray2<'_, i64>) -> PyResult<&'a [i64]> {
-    let uneven = || mismatch("tokens so far", "a contiguous matrix", "another", "copy it first");
-    if said.is_c_contiguous() { said.as_slice().map_err(|_| uneven()) } else { Err(uneven()) }
+impl PyAnswers<'_> {
+    fn partial<'a>(&'a self, subsets: &'a [Option<&'a catalex::constraint::Subset>]) -> PyResult<PartialAnswers<'a>> {
+        let uneven = || mismatch("token ids", "a contiguous matrix", "another", "copy it first");
+        if !self.0.is_c_contiguous() {
+            return Err(uneven());
+        }
+        let tokens = self.0.as_slice().map_err(|_| uneven())?;
+        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets })
+    }
 }

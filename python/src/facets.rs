@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::errors::to_py;
 
-/// The tokenizer of a language model, for identifiers of several facets.
+/// The tokenizer of a language model, for identifiers with several facets.
 #[pyclass(frozen, module = "catalex", name = "FacetTokenizer")]
 #[derive(Debug)]
 pub(crate) struct PyFacetTokenizer {
@@ -22,18 +22,18 @@ impl PyFacetTokenizer {
         Ok(PyFacetTokenizer { inner: py.detach(|| Inner::load(&folder)).map_err(to_py)? })
     }
 
-    /// The id of a token, such as the one that ends a text.
+    /// The id of a token, such as the end-of-text token.
     fn token_id(&self, token: &str) -> Option<u32> {
         self.inner.token_id(token)
     }
 
-    /// The token ids of each facet, as parts of the one text they are joined to, without special tokens.
+    /// The token ids of each facet within the concatenated text, without special tokens.
     fn tokenize(&self, py: Python<'_>, facets: Vec<String>) -> PyResult<Vec<Vec<u32>>> {
         py.detach(|| self.inner.tokenize(&facets)).map_err(to_py)
     }
 }
 
-/// Number, attributes and title of an item as TransRec writes them, three facets.
+/// The facets number, attributes and title of an item, in TransRec's format.
 #[pyfunction]
 pub(crate) fn trans_rec(id: &str, attributes: Vec<String>, title: &str) -> [String; 3] {
     let attributes: Vec<&str> = attributes.iter().map(String::as_str).collect();

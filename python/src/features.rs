@@ -1,4 +1,4 @@
-//! `catalex._native.Features`: vectors of a file, of an Arrow table, or of numpy matrices.
+//! `catalex._native.Features`: vectors of a file, an Arrow table or numpy matrices.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ use crate::arrow_io;
 use crate::errors::{mismatch, to_py};
 use crate::work;
 
-/// Rows that are copied out of a matrix at once.
-const ROWS_AT_ONCE: usize = 8_192;
+/// Rows per block that is copied out of a matrix.
+const ROWS_PER_BLOCK: usize = 8_192;
 
 /// The vectors of a set of items.
 #[pyclass(frozen, module = "catalex._native", name = "Features")]
@@ -29,7 +29,7 @@ pub(crate) struct PyFeatures {
 
 #[pymethods]
 impl PyFeatures {
-    /// The features of a Parquet, Arrow or `.npy` file, or of an index; read when they are used.
+    /// The features of a Parquet, Arrow or `.npy` file, or of an index; read on use.
     #[staticmethod]
     fn of_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let file = work::short(py, || {
@@ -39,7 +39,7 @@ impl PyFeatures {
         Ok(PyFeatures { inner: Arc::new(file) })
     }
 
-    /// The features of anything that speaks Arrow's PyCapsule protocol; ids from the column `id`.
+    /// The features of an object with Arrow's PyCapsule protocol; ids from the column `id`.
     #[staticmethod]
     #[pyo3(signature = (data, id=None))]
     fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, id: Option<String>) -> PyResult<Self> {
@@ -48,7 +48,7 @@ impl PyFeatures {
         Ok(PyFeatures { inner: Arc::new(whole) })
     }
 
-    /// The rows of matrices of float32, one a modality. `present (n, modalities)` says which an item has.
+    /// The rows of float32 matrices, one per modality. `present (n, modalities)` marks the modalities that an item has.
     #[staticmethod]
     #[pyo3(signature = (names, matrices, item_ids=None, present=None))]
     fn of_matrices(
@@ -61,14 +61,14 @@ impl PyFeatures {
         let n = matrices.first().map_or(0, |matrix| matrix.view().nrows());
         if let Some(other) = matrices.iter().map(|matrix| matrix.view().nrows()).find(|&rows| rows != n) {
             let expected = format!("{n} rows, as in the first");
-            return Err(mismatch("rows of the modalities", &expected, other, "give every item a row in each"));
+            return Err(mismatch("rows of the modalities", &expected, other, "pass one row per item in each"));
         }
         if n == 0 || names.is_empty() {
             return Err(mismatch("features", "at least one item and one modality", "none", "check the input"));
         }
         let item_ids = item_ids.map_or_else(|| Ok(ItemIds::row_numbers(n)), ids)?;
         if item_ids.len() != n {
-            return Err(mismatch("item_ids", &format!("{n}, one a row"), item_ids.len(), "give every row its id"));
+            return Err(mismatch("item_ids", &format!("{n}, one per row"), item_ids.len(), "pass one id per row"));
         }
         unique(&item_ids).map_err(to_py)?;
         let present = present.map(|present| view(&present).to_owned());
@@ -78,29 +78,29 @@ impl PyFeatures {
                 "present",
                 &expected,
                 format!("{:?}", present.dim()),
-                "one flag an item and modality",
+                "pass one flag per item and modality",
             ));
         }
         let present = (0..names.len())
             .map(|m| present.as_ref().map_or_else(|| vec![true; n], |present| present.column(m).to_vec()))
             .collect();
-        Ok(PyFeatures { inner: Arc::new(Matrices { names, matrices, present, item_ids }) })
+        Ok(PyFeatures { inner: Arc::new(NumpyFeatures { names, matrices, present, item_ids }) })
     }
 
-    /// The same in memory.
+    /// The same features in memory.
     fn whole(&self, py: Python<'_>) -> PyResult<Self> {
         let source = self.inner.clone();
         let read = work::long(py, move |_| Ok(whole(&*source)?.into_owned()))?;
         Ok(PyFeatures { inner: Arc::new(read) })
     }
 
-    /// Name and length of the vectors of each modality.
+    /// Name and vector length of each modality.
     #[getter]
     fn shapes(&self) -> Vec<(String, usize)> {
         self.inner.shapes()
     }
 
-    /// The items' ids, in their order.
+    /// The ids of the items, in order.
     fn item_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let source = self.inner.clone();
         let ids = work::long(py, move |_| {
@@ -141,7 +141,7 @@ impl PyFeatures {
         self.inner.rows()
     }
 
-    /// Writes them as Parquet.
+    /// Writes the features as Parquet.
     #[pyo3(signature = (path, *, force=false))]
     fn write(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
         let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
@@ -150,7 +150,7 @@ impl PyFeatures {
     }
 }
 
-/// All of it in memory.
+/// The whole source in memory.
 pub(crate) fn whole(source: &dyn FeatureSource) -> catalex::Result<Cow<'_, Whole>> {
     if let Some(whole) = source.whole() {
         return Ok(Cow::Borrowed(whole));
@@ -159,7 +159,7 @@ pub(crate) fn whole(source: &dyn FeatureSource) -> catalex::Result<Cow<'_, Whole
     Whole::joined(parts).map(Cow::Owned)
 }
 
-/// Refuses ids that stand twice.
+/// Refuses duplicate ids.
 pub(crate) fn unique(ids: &ItemIds) -> catalex::Result<()> {
     let Err(fault) = ids.check_unique() else { return Ok(()) };
     let (item, got) = match fault {
@@ -167,10 +167,10 @@ pub(crate) fn unique(ids: &ItemIds) -> catalex::Result<()> {
         other => ("of these".into(), format!("{other:?}")),
     };
     let help = "remove or rename one of them".into();
-    Err(Error::Item { item, expected: "one row an item id".into(), got, help })
+    Err(Error::Item { item, expected: "one row per item id".into(), got, help })
 }
 
-/// Item ids of Python: an array of int64, or a list of strings.
+/// Item ids from Python: an array of int64 or a list of strings.
 pub(crate) fn ids(given: &Bound<'_, PyAny>) -> PyResult<ItemIds> {
     if let Ok(integers) = given.extract::<numpy::PyReadonlyArray1<'_, i64>>() {
         return Ok(ItemIds::Integers(integers.as_array().to_vec()));
@@ -179,7 +179,7 @@ pub(crate) fn ids(given: &Bound<'_, PyAny>) -> PyResult<ItemIds> {
     Ok(ItemIds::Strings(strings))
 }
 
-/// Ids as a list of Python's.
+/// Ids as a Python list.
 pub(crate) fn to_list<'py>(py: Python<'py>, ids: &ItemIds) -> PyResult<Bound<'py, PyAny>> {
     match ids {
         ItemIds::Integers(ids) => Ok(ids.into_pyobject(py)?.into_any()),
@@ -187,15 +187,15 @@ pub(crate) fn to_list<'py>(py: Python<'py>, ids: &ItemIds) -> PyResult<Bound<'py
     }
 }
 
-/// numpy's matrices, copied block by block.
-struct Matrices {
+/// numpy matrices, copied block by block.
+struct NumpyFeatures {
     names: Vec<String>,
     matrices: Vec<NumpyMatrix<f32>>,
     present: Vec<Vec<bool>>,
     item_ids: ItemIds,
 }
 
-impl FeatureSource for Matrices {
+impl FeatureSource for NumpyFeatures {
     fn shapes(&self) -> Vec<(String, usize)> {
         self.names.iter().zip(&self.matrices).map(|(name, matrix)| (name.clone(), matrix.view().ncols())).collect()
     }
@@ -205,12 +205,12 @@ impl FeatureSource for Matrices {
     }
 
     fn parts(&self) -> usize {
-        self.rows().div_ceil(ROWS_AT_ONCE)
+        self.rows().div_ceil(ROWS_PER_BLOCK)
     }
 
     fn blocks(&self, parts: Vec<usize>) -> catalex::Result<Blocks<'_>> {
         Ok(Box::new(parts.into_iter().map(|part| {
-            let (from, to) = (part * ROWS_AT_ONCE, self.rows().min((part + 1) * ROWS_AT_ONCE));
+            let (from, to) = (part * ROWS_PER_BLOCK, self.rows().min((part + 1) * ROWS_PER_BLOCK));
             let modality = |((name, matrix), present): ((&String, &NumpyMatrix<f32>), &Vec<bool>)| Modality {
                 name: name.clone(),
                 vectors: matrix.view().slice(s![from..to, ..]).to_owned(),
@@ -223,7 +223,7 @@ impl FeatureSource for Matrices {
     }
 
     fn check_ids(&self, _ids: &ItemIds) -> catalex::Result<()> {
-        // They were checked when they were given.
+        // Checked in `of_matrices`.
         Ok(())
     }
 }

@@ -11,17 +11,17 @@ use pyo3::prelude::*;
 use crate::errors::{mismatch, to_py};
 use crate::work;
 
-/// What follows the occurrences of a piece: tokens, how many occurrences each follows, and how many end an item.
+/// The continuations of a fragment: tokens, their counts, and the number of occurrences at the end of an item.
 type PyContinuations<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>, u32);
 
-/// All pieces of all items' identifiers.
+/// An index of all fragments of all items' identifiers.
 #[pyclass(frozen, module = "catalex", name = "FmIndex")]
 #[derive(Debug)]
 pub(crate) struct PyFmIndex {
     inner: Arc<Inner>,
 }
 
-/// The occurrences of a piece; good for the index that gave them alone.
+/// The occurrences of a fragment; valid only for the index that returned them.
 #[pyclass(frozen, module = "catalex", name = "Occurrences")]
 #[derive(Debug)]
 pub(crate) struct PyOccurrences {
@@ -31,14 +31,14 @@ pub(crate) struct PyOccurrences {
 
 #[pymethods]
 impl PyFmIndex {
-    /// The index of items, each a list of facets, each a list of token ids.
+    /// Builds the index of items; an item is a list of facets, a facet a list of token ids.
     #[staticmethod]
     fn from_documents(py: Python<'_>, documents: Vec<Vec<Vec<u32>>>) -> PyResult<Self> {
         let made = work::short(py, || Inner::new(documents.into_iter().map(|facets| Document { facets })));
         Ok(PyFmIndex { inner: Arc::new(made?) })
     }
 
-    /// Maps a file that `save` wrote into memory, and checks it.
+    /// Maps a file that `save` wrote into memory and verifies it.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         Ok(PyFmIndex { inner: Arc::new(py.detach(|| Inner::load(&path)).map_err(to_py)?) })
@@ -51,50 +51,50 @@ impl PyFmIndex {
         py.detach(|| self.inner.save(&path, overwrite)).map_err(to_py)
     }
 
-    /// Facets an item.
+    /// Number of facets per item.
     #[getter]
     fn facets(&self) -> usize {
         self.inner.facets()
     }
 
-    /// Bytes it takes.
+    /// Size in bytes.
     #[getter]
     fn nbytes(&self) -> usize {
         self.inner.size()
     }
 
-    /// The occurrences of a piece of any identifier.
+    /// The occurrences of a fragment in any identifier.
     fn range(&self, tokens: Vec<u32>) -> PyOccurrences {
         self.found(self.inner.range(&tokens))
     }
 
-    /// How often a piece occurs.
+    /// The number of occurrences of a fragment.
     fn count(&self, tokens: Vec<u32>) -> usize {
         self.inner.count(&tokens)
     }
 
-    /// Every place of every item.
+    /// Every position of every item.
     fn anywhere(&self) -> PyOccurrences {
         self.found(self.inner.anywhere())
     }
 
-    /// The beginning of every item.
+    /// The start of every item.
     fn beginnings(&self) -> PyOccurrences {
         self.found(self.inner.beginnings())
     }
 
-    /// The occurrences of the piece with one token more.
+    /// The occurrences of a fragment extended by one token.
     fn extend(&self, found: &PyOccurrences, token: u32) -> PyResult<PyOccurrences> {
         Ok(self.found(self.inner.extend(self.of_this(found)?, token)))
     }
 
-    /// The tokens that follow, in ascending order; how many occurrences each follows; how many end an item.
+    /// The following tokens, ascending; their counts; the number of occurrences at the end of an item.
     fn continuations<'py>(&self, py: Python<'py>, found: &PyOccurrences) -> PyResult<PyContinuations<'py>> {
         let next = self.inner.continuations(self.of_this(found)?);
         Ok((PyArray1::from_vec(py, next.tokens), PyArray1::from_vec(py, next.counts), next.ends))
     }
 
-    /// Item, facet and place in the facet at which the occurrences begin; at most `limit` of them.
+    /// Item, facet and offset in the facet of the occurrences; at most `limit` of them.
     #[pyo3(signature = (found, limit=None))]
     fn locate(
         &self,
@@ -103,11 +103,11 @@ impl PyFmIndex {
         limit: Option<usize>,
     ) -> PyResult<Vec<(usize, usize, usize)>> {
         let found = self.of_this(found)?;
-        let places = |limit| self.inner.locate(found).take(limit).map(|at| (at.item, at.facet, at.offset)).collect();
-        Ok(py.detach(|| places(limit.unwrap_or(usize::MAX))))
+        let positions = |limit| self.inner.locate(found).take(limit).map(|at| (at.item, at.facet, at.offset)).collect();
+        Ok(py.detach(|| positions(limit.unwrap_or(usize::MAX))))
     }
 
-    /// The items in which the piece occurs, in ascending order, each once.
+    /// The items that contain the fragment, ascending, without duplicates.
     fn items(&self, py: Python<'_>, found: &PyOccurrences) -> PyResult<Vec<usize>> {
         let found = self.of_this(found)?;
         Ok(py.detach(|| self.inner.items(found)))
@@ -116,7 +116,7 @@ impl PyFmIndex {
     /// The facets of an item as token ids.
     fn document(&self, item: usize) -> PyResult<Vec<Vec<u32>>> {
         let document = self.inner.document(item).ok_or_else(|| {
-            let help = "items are numbered in the order in which the index was given them";
+            let help = "items are numbered in the order of the documents";
             mismatch("item of an index", &format!("items below {}", self.inner.len()), item, help)
         })?;
         Ok(document.facets)
@@ -137,19 +137,19 @@ impl PyFmIndex {
         PyOccurrences { found, index: self.inner.clone() }
     }
 
-    /// The occurrences, where they are those of this index.
+    /// The occurrences, if this index returned them.
     fn of_this(&self, occurrences: &PyOccurrences) -> PyResult<Found> {
         if Arc::ptr_eq(&self.inner, &occurrences.index) {
             return Ok(occurrences.found);
         }
-        let help = "use them with the index that gave them";
+        let help = "use them with the index that returned them";
         Err(mismatch("occurrences", "those of this index", "those of another", help))
     }
 }
 
 #[pymethods]
 impl PyOccurrences {
-    /// Tokens of the piece.
+    /// Length of the fragment in tokens.
     #[getter]
     fn length(&self) -> usize {
         self.found.length()
@@ -160,6 +160,6 @@ impl PyOccurrences {
     }
 
     fn __repr__(&self) -> String {
-        format!("Occurrences({} of a piece of {} tokens)", self.found.count(), self.found.length())
+        format!("Occurrences({} of a fragment of {} tokens)", self.found.count(), self.found.length())
     }
 }

@@ -1,6 +1,6 @@
-//! The native half of the Python package `catalex`: what the frozen half of the crate offers, without libtorch.
+//! The native part of the Python package `catalex`: the features of the crate that need no libtorch.
 //!
-//! One file a class. Long work releases the interpreter; errors of the crate become those of `catalex.errors`.
+//! One file per class. Long work releases the interpreter lock. Errors of the crate become exceptions of `catalex.errors`.
 
 mod arrays;
 mod arrow_io;

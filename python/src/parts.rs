@@ -1,7 +1,7 @@
-//! `catalex._native.quantize`, `make_room` and `resolve_part`: a catalog in parts, for engines that run on a cluster.
+//! `catalex._native.quantize`, `make_room` and `resolve_part`: tokenization of a catalog in parts, for cluster engines.
 
-use catalex::Error;
 use catalex::semantic_id::{Part, Quantized, make_room as room, resolve_part as resolved};
+use catalex::{Error, ItemIds};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 
@@ -12,10 +12,20 @@ use crate::work;
 
 /// Codes, latents and squared errors.
 type QuantizedRows<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>);
-/// Codes, squared errors, and which rows moved.
+/// Codes, squared errors, and whether each row's code was changed.
 type ResolvedCodes<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<bool>>);
 
-/// Codes `(n, levels)` as the quantizer gives them, latents `(n, latent_dim)` and squared errors of features.
+/// Some items: latents `(n, latent_dim)`, codes `(n, levels)` and ids.
+#[derive(FromPyObject)]
+pub(crate) struct PyPart<'py>(Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<u16>>, Bound<'py, PyAny>);
+
+impl PyPart<'_> {
+    fn owned(&self) -> PyResult<(NumpyMatrix<f32>, NumpyMatrix<u16>, ItemIds)> {
+        Ok((NumpyMatrix::of(&self.0), NumpyMatrix::of(&self.1), ids(&self.2)?))
+    }
+}
+
+/// The quantizer's codes `(n, levels)`, latents `(n, latent_dim)` and squared errors of features.
 #[pyfunction]
 pub(crate) fn quantize<'py>(
     py: Python<'py>,
@@ -27,19 +37,17 @@ pub(crate) fn quantize<'py>(
     Ok((to_numpy(py, codes)?, to_numpy(py, latents)?, errors.into_pyarray(py)))
 }
 
-/// New codes for the items of overfull prefixes, of which `counts (p,)` are under each of `prefixes (p, levels - 1)`.
+/// New codes for the items of overfull prefixes; `counts (p,)` items are under each of `prefixes (p, levels - 1)`.
 #[pyfunction]
 pub(crate) fn make_room<'py>(
     py: Python<'py>,
     model: &PyTokenizer,
-    latents: &Bound<'py, PyArray2<f32>>,
-    codes: &Bound<'py, PyArray2<u16>>,
-    item_ids: &Bound<'py, PyAny>,
+    part: PyPart<'py>,
     prefixes: &Bound<'py, PyArray2<u16>>,
     counts: PyReadonlyArray1<'py, i64>,
 ) -> PyResult<Bound<'py, PyArray2<u16>>> {
-    let (latents, codes, prefixes) = (NumpyMatrix::of(latents), NumpyMatrix::of(codes), NumpyMatrix::of(prefixes));
-    let (item_ids, counts) = (ids(item_ids)?, counts.as_array().to_vec());
+    let (latents, codes, item_ids) = part.owned()?;
+    let (prefixes, counts) = (NumpyMatrix::of(prefixes), counts.as_array().to_vec());
     let model = model.inner.clone();
     let made = work::long(py, move |progress| {
         unique(&item_ids)?;
@@ -49,26 +57,24 @@ pub(crate) fn make_room<'py>(
     to_numpy(py, made)
 }
 
-/// Codes of their own for all items of some prefixes that are not overfull.
+/// Unique codes for all items of some prefixes that are not overfull.
 #[pyfunction]
 pub(crate) fn resolve_part<'py>(
     py: Python<'py>,
     model: &PyTokenizer,
-    latents: &Bound<'py, PyArray2<f32>>,
-    codes: &Bound<'py, PyArray2<u16>>,
+    part: PyPart<'py>,
     places: &Bound<'py, PyArray2<u16>>,
     errors: PyReadonlyArray1<'py, f32>,
-    item_ids: &Bound<'py, PyAny>,
 ) -> PyResult<ResolvedCodes<'py>> {
-    let (latents, codes, places) = (NumpyMatrix::of(latents), NumpyMatrix::of(codes), NumpyMatrix::of(places));
-    let (item_ids, errors) = (ids(item_ids)?, errors.as_array().to_vec());
+    let (latents, codes, item_ids) = part.owned()?;
+    let (places, errors) = (NumpyMatrix::of(places), errors.as_array().to_vec());
     let model = model.inner.clone();
     let (codes, errors, moved) = work::long(py, move |progress| {
         unique(&item_ids)?;
         let (codes, places) = (codes.view(), places.view());
         if codes.dim() != places.dim() {
             let (expected, got) = (format!("shape {:?}", codes.dim()), format!("shape {:?}", places.dim()));
-            return Err(Error::mismatch("places", expected, got, "give one an item"));
+            return Err(Error::mismatch("places", expected, got, "pass one per item"));
         }
         let part = Part { latents: latents.view(), codes, item_ids: &item_ids };
         resolved(part, places, &errors, model.quantizer(), progress)

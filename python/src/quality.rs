@@ -16,7 +16,7 @@ use crate::token_table::PyTokenTable;
 use crate::tokenizer::PyTokenizer;
 use crate::work;
 
-/// The figures of a table, as JSON.
+/// The measures of a table, as JSON.
 #[pyfunction]
 #[pyo3(signature = (table, model=None, features=None, labels=None, label="label"))]
 pub(crate) fn evaluate(
@@ -32,7 +32,7 @@ pub(crate) fn evaluate(
         (Some(model), Some(features)) => Some((model.inner.clone(), features.inner.clone())),
         (None, None) => None,
         _ => {
-            let help = "give both for the figures that compare codes with vectors, or neither";
+            let help = "pass both for the measures that compare codes with vectors, or neither";
             return Err(mismatch("features", "together with model", "one of the two", help));
         }
     };
@@ -46,10 +46,10 @@ pub(crate) fn evaluate(
     })
 }
 
-/// Codes, squared errors, which rows moved, and what it took as JSON.
-type Resolved<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<bool>>, String);
+/// Codes, squared errors, changed rows, and the report as JSON.
+type ResolvedTable<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<bool>>, String);
 
-/// Gives every row of codes `(n, levels)` its own, by the latents `(n, dim)` and codebooks that gave the codes.
+/// Makes codes `(n, levels)` unique, given their latents `(n, dim)` and codebooks.
 #[pyfunction]
 #[pyo3(signature = (latents, codes, codebooks, item_ids=None, model=None))]
 pub(crate) fn resolve<'py>(
@@ -59,7 +59,7 @@ pub(crate) fn resolve<'py>(
     codebooks: Vec<Bound<'py, PyArray2<f32>>>,
     item_ids: Option<&Bound<'py, PyAny>>,
     model: Option<&PyTokenizer>,
-) -> PyResult<Resolved<'py>> {
+) -> PyResult<ResolvedTable<'py>> {
     let (latents, codes) = (NumpyMatrix::of(latents), NumpyMatrix::of(codes));
     let n = codes.view().nrows();
     let item_ids = item_ids.map_or_else(|| Ok(ItemIds::row_numbers(n)), ids)?;
@@ -87,7 +87,7 @@ pub(crate) fn resolve<'py>(
     ))
 }
 
-/// What the library takes on trust from a model of its own.
+/// Checks what the library assumes of its own models.
 fn check(
     latents: &ndarray::ArrayView2<f32>,
     codes: &ndarray::ArrayView2<u16>,
@@ -98,7 +98,7 @@ fn check(
         if expected == got { Ok(()) } else { Err(Error::mismatch(what, expected, got, help)) }
     };
     let shape = |a: usize, b: usize| format!("shape ({a}, {b})");
-    let help = "give one codebook a level, and one latent an item";
+    let help = "pass one codebook per level and one latent per item";
     fits("codes", shape(codes.nrows(), books.len()), shape(codes.nrows(), codes.ncols()), help)?;
     for book in books {
         let wanted = shape(codes.nrows(), book.ncols());
@@ -111,13 +111,13 @@ fn check(
                 format!("codes of level {level}"),
                 expected,
                 code,
-                "name the codebooks that gave them",
+                "pass the codebooks of these codes",
             ));
         }
     }
     match latents.indexed_iter().find(|(_, v)| !v.is_finite()) {
         Some(((row, column), value)) => {
-            Err(Error::data(format!("latents[{row}, {column}]"), "finite numbers", value, "mend or drop the item"))
+            Err(Error::data(format!("latents[{row}, {column}]"), "finite numbers", value, "correct or drop the item"))
         }
         None => Ok(()),
     }

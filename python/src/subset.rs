@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-/// Some of a trie's items; made by `Trie.subset`, and good for that trie alone.
+/// A subset of a trie's items, created by `Trie.subset`; valid for that trie only.
 #[pyclass(frozen, module = "catalex", name = "Subset")]
 #[derive(Debug)]
 pub(crate) struct PySubset {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
 
-/// The language model's token ids of the codes: consecutive, level by level.
+/// The token ids of the codes in a language model: consecutive, level by level.
 #[pyclass(frozen, eq, module = "catalex", name = "TokenIds")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PyTokenIds {
@@ -16,7 +16,7 @@ pub(crate) struct PyTokenIds {
 
 #[pymethods]
 impl PyTokenIds {
-    /// Ids that are known without a vocabulary folder.
+    /// Token ids that are known without a vocabulary folder.
     #[new]
     #[pyo3(signature = (first_id, codebook_sizes, *, begin=None, end=None, vocabulary_size=None))]
     fn new(
@@ -39,20 +39,20 @@ impl PyTokenIds {
             }),
             _ => Err(mismatch(
                 "token ids",
-                "codebooks, markers outside of their ids, and a vocabulary size above all ids",
+                "codebooks, markers outside the ids of codes, and a vocabulary size above all ids",
                 format!("first id {first_id}, codebooks of {codebook_sizes:?}, markers {begin:?} and {end:?}"),
                 "read them from the folder that `catalex vocab` wrote: TokenIds.read",
             )),
         }
     }
 
-    /// The ids of a folder that `catalex vocab --tokenizer` wrote.
+    /// Reads the token ids of a folder that `catalex vocab --tokenizer` wrote.
     #[staticmethod]
     fn read(folder: PathBuf) -> PyResult<Self> {
         Ok(PyTokenIds { inner: catalex::vocabulary::TokenIds::read(&folder).map_err(to_py)? })
     }
 
-    /// Id of the first level's code 0.
+    /// Id of code 0 of the first level.
     #[getter]
     fn first_id(&self) -> u32 {
         self.inner.first_id
@@ -76,7 +76,7 @@ impl PyTokenIds {
         self.inner.end
     }
 
-    /// Ids from 0 to the highest in use.
+    /// The highest id in use plus one.
     #[getter]
     fn vocabulary_size(&self) -> u32 {
         self.inner.vocabulary_size
@@ -90,7 +90,7 @@ impl PyTokenIds {
         }
     }
 
-    /// Level and code of an id; none for other words.
+    /// Level and code of an id; `None` for other tokens.
     fn code_of(&self, id: u32) -> Option<(usize, u16)> {
         self.inner.code_of(id)
     }

@@ -18,14 +18,24 @@ use crate::errors::to_py;
 use crate::features;
 use crate::work;
 
+/// What a table of given codes says about them.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct MetadataDict {
+    codebook_sizes: Vec<usize>,
+    token_format: String,
+    collisions: String,
+    model_hash: String,
+}
+
 /// The semantic IDs of a catalog.
 #[pyclass(frozen, module = "catalex._native", name = "TokenTable")]
 #[derive(Debug)]
 pub(crate) struct PyTokenTable {
     pub(crate) inner: Arc<Inner>,
-    /// Rows by item id, made when they are first asked for.
+    /// Rows by item id, created on first use.
     row_of: OnceLock<HashMap<String, usize>>,
-    /// Rows in the order of their codes, likewise.
+    /// Rows sorted by code, created on first use.
     sorted: OnceLock<Vec<usize>>,
 }
 
@@ -37,7 +47,7 @@ impl PyTokenTable {
 
 #[pymethods]
 impl PyTokenTable {
-    /// Reads a table, or that of an index.
+    /// Reads a token table, or the one of an index.
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let table = work::short(py, || {
@@ -47,13 +57,13 @@ impl PyTokenTable {
         Ok(Self::new(table))
     }
 
-    /// The table of what `to_bytes` gave.
+    /// The table of the bytes that `to_bytes` returned.
     #[staticmethod]
     fn of_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
         work::short(py, || Inner::of_bytes(bytes.to_vec())).map(Self::new)
     }
 
-    /// The table of Arrow data like its own; what it says of itself is that of `like` where the data do not.
+    /// The table of Arrow data in the format of a token table. `like` gives the metadata where the schema lacks it.
     #[staticmethod]
     #[pyo3(signature = (data, like=None))]
     fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, like: Option<&PyTokenTable>) -> PyResult<Self> {
@@ -66,40 +76,36 @@ impl PyTokenTable {
         Ok(Self::new(table))
     }
 
-    /// The table of codes `(n, levels)`, checked.
+    /// A table of codes `(n, levels)`, checked.
     #[staticmethod]
-    #[pyo3(signature = (codes, codebook_sizes, item_ids, token_format, collisions, model_hash))]
     fn of_codes(
         py: Python<'_>,
         codes: PyReadonlyArray2<'_, u16>,
-        codebook_sizes: Vec<usize>,
         item_ids: Option<&Bound<'_, PyAny>>,
-        token_format: &str,
-        collisions: &str,
-        model_hash: String,
+        metadata: MetadataDict,
     ) -> PyResult<Self> {
         let codes = view(&codes).to_owned();
         let n = codes.nrows();
         let item_ids = item_ids.map_or_else(|| Ok(catalex::ItemIds::row_numbers(n)), features::ids)?;
         let metadata = TableMetadata {
-            model_hash,
-            codebook_sizes,
-            token_format: token_format.parse().map_err(to_py)?,
-            policy: collisions.parse().map_err(to_py)?,
+            model_hash: metadata.model_hash,
+            codebook_sizes: metadata.codebook_sizes,
+            token_format: metadata.token_format.parse().map_err(to_py)?,
+            policy: metadata.collisions.parse().map_err(to_py)?,
             collisions: None,
         };
         let table = Inner { item_ids, residual_error: vec![0.0; n], reassigned: vec![false; n], codes, metadata };
         let table = work::short(py, || {
             if table.codes.ncols() != table.metadata.codebook_sizes.len() {
                 let (expected, got) = (table.metadata.codebook_sizes.len(), table.codes.ncols());
-                return Err(Error::mismatch("levels of the codes", expected, got, "name the size of each level"));
+                return Err(Error::mismatch("levels of the codes", expected, got, "pass the size of each level"));
             }
             if table.item_ids.len() != n {
                 return Err(Error::mismatch(
                     "item_ids",
-                    format!("{n}, one a row"),
+                    format!("{n}, one per row"),
                     table.item_ids.len(),
-                    "name every row",
+                    "pass one id per row",
                 ));
             }
             let batch = table.to_batch()?;
@@ -139,13 +145,13 @@ impl PyTokenTable {
         py.detach(|| (0..self.inner.codes.nrows()).map(|row| self.inner.semantic_id(row)).collect())
     }
 
-    /// Squared distance of each item's latent from the sum of its codewords.
+    /// Squared distance between each item's latent and the sum of its codewords.
     #[getter]
     fn residual_error<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
         self.inner.residual_error.to_pyarray(py)
     }
 
-    /// Whether an item's code was changed to make it unique.
+    /// Whether the resolver changed an item's code.
     #[getter]
     fn reassigned<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<bool>> {
         self.inner.reassigned.to_pyarray(py)
@@ -157,25 +163,25 @@ impl PyTokenTable {
         self.inner.metadata.codebook_sizes.clone()
     }
 
-    /// Hash of the model that gave the codes.
+    /// Hash of the model that assigned the codes.
     #[getter]
     fn model_hash(&self) -> String {
         self.inner.metadata.model_hash.clone()
     }
 
-    /// How codes are written as tokens.
+    /// The format of tokens.
     #[getter]
     fn token_format(&self) -> String {
         self.inner.metadata.token_format.to_string()
     }
 
-    /// What became of items that the quantizer gave one code.
+    /// How ID collisions were resolved.
     #[getter]
     fn collisions(&self) -> String {
         self.inner.metadata.policy.to_string()
     }
 
-    /// What resolving collisions did, as JSON.
+    /// The report of the resolver, as JSON.
     #[getter]
     fn report_json(&self) -> Option<String> {
         self.inner.metadata.collisions.as_ref().map(|report| serde_json::json!(report).to_string())
@@ -189,7 +195,7 @@ impl PyTokenTable {
         Ok(self.inner.semantic_id(row))
     }
 
-    /// The row of an item, its id as text.
+    /// The row of an item, given its id as text.
     fn row(&self, py: Python<'_>, id: &str) -> PyResult<usize> {
         let ids = &self.inner.item_ids;
         let row_of = match self.row_of.get() {
@@ -201,19 +207,19 @@ impl PyTokenTable {
                 item: id.to_owned(),
                 expected: "an item of the token table".into(),
                 got: format!("none of its {} ids", ids.len()),
-                help: "check the id; it is the catalog's own".into(),
+                help: "check the id; it must be an id of the catalog".into(),
             })
         })
     }
 
-    /// The rows whose IDs begin with this text, in the order of their codes.
+    /// The rows whose IDs start with this text, sorted by code.
     fn rows_of_text<'py>(&self, py: Python<'py>, prefix: &str) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let metadata = &self.inner.metadata;
         let codes = metadata.token_format.parse(prefix, &metadata.codebook_sizes).map_err(to_py)?;
         self.rows_of_codes(py, codes)
     }
 
-    /// The rows whose codes begin with these, in the order of their codes.
+    /// The rows whose codes start with these, sorted by code.
     fn rows_of_codes<'py>(&self, py: Python<'py>, prefix: Vec<u16>) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let codes = &self.inner.codes;
         let sorted = match self.sorted.get() {
@@ -236,19 +242,19 @@ impl PyTokenTable {
         self.inner.codes.nrows()
     }
 
-    /// Arrow's stream of one batch.
+    /// The table as an Arrow stream of one batch.
     #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_stream__<'py>(
         &self,
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        // The protocol leaves it to the producer whether it can give another.
+        // The protocol allows the producer to ignore the requested schema.
         let _ = requested_schema;
         arrow_io::to_stream(py, work::short(py, || self.inner.to_batch())?)
     }
 
-    /// The rows as Arrow's struct array, with its schema.
+    /// The table as an Arrow struct array with its schema.
     #[pyo3(signature = (requested_schema=None))]
     fn __arrow_c_array__<'py>(
         &self,
@@ -259,7 +265,7 @@ impl PyTokenTable {
         arrow_io::to_array(py, work::short(py, || self.inner.to_batch())?)
     }
 
-    /// Arrow's schema.
+    /// The Arrow schema of the table.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         arrow_io::to_schema(py, &work::short(py, || self.inner.to_batch())?)
     }

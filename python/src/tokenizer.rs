@@ -19,7 +19,7 @@ use crate::features::PyFeatures;
 use crate::token_table::PyTokenTable;
 use crate::work;
 
-/// A trained model, ready to give codes to items.
+/// A trained model that assigns codes to items.
 #[pyclass(frozen, module = "catalex._native", name = "Tokenizer")]
 #[derive(Debug)]
 pub(crate) struct PyTokenizer {
@@ -28,7 +28,7 @@ pub(crate) struct PyTokenizer {
 
 #[pymethods]
 impl PyTokenizer {
-    /// Reads a model's folder, or that of an index.
+    /// Reads the folder of a model, or the one of an index.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let read = py.detach(|| {
@@ -42,7 +42,7 @@ impl PyTokenizer {
         Ok(PyTokenizer { inner: Arc::new(inner) })
     }
 
-    /// A model of what `to_bytes` gave.
+    /// A model of the bytes that `to_bytes` returned.
     #[staticmethod]
     fn of_bytes(config: &[u8], weights: &[u8]) -> PyResult<Self> {
         Ok(PyTokenizer { inner: Arc::new(Inner::of_bytes(config, weights).map_err(|e| model_error(&e))?) })
@@ -61,13 +61,13 @@ impl PyTokenizer {
         py.detach(|| self.inner.save(&path, overwrite)).map_err(to_py)
     }
 
-    /// Name and length of the vectors of each modality.
+    /// Name and vector length of each modality.
     #[getter]
     fn modalities(&self) -> Vec<(String, usize)> {
         self.inner.config().modalities.iter().map(|m| (m.name.clone(), m.dim)).collect()
     }
 
-    /// Length of a row of all modalities.
+    /// Total vector length over all modalities.
     #[getter]
     fn dim(&self) -> usize {
         self.inner.config().dim()
@@ -95,10 +95,10 @@ impl PyTokenizer {
     #[getter]
     fn config_json(&self) -> PyResult<String> {
         serde_json::to_string(self.inner.config())
-            .map_err(|e| to_py(Error::mismatch("config", "what JSON can hold", e, "please report this")))
+            .map_err(|e| to_py(Error::mismatch("config", "a JSON value", e, "please report this")))
     }
 
-    /// One codebook `(size, latent_dim)` a level.
+    /// One codebook `(size, latent_dim)` per level.
     #[getter]
     fn codebooks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyArray2<f32>>>> {
         self.inner.codebooks().iter().map(|book| to_numpy(py, book.clone())).collect()
@@ -142,7 +142,7 @@ impl PyTokenizer {
         to_numpy(py, latents)
     }
 
-    /// Rows `(n, dim)` that codes `(n, levels)` stand for.
+    /// Reconstructed rows `(n, dim)` of codes `(n, levels)`.
     fn decode<'py>(&self, py: Python<'py>, codes: PyReadonlyArray2<'py, u16>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let codes = view(&codes);
         let mut rows_of_codes = Array2::zeros((codes.nrows(), self.inner.config().dim()));
@@ -171,7 +171,7 @@ impl PyTokenizer {
     }
 }
 
-/// The error of a chunk, with the row and column in the whole where a number is not finite.
+/// The error of a chunk, with the row and column in the whole matrix of a number that is not finite.
 fn at_row(error: Error, x: ArrayView2<f32>) -> Error {
     match (&error, x.indexed_iter().find(|(_, v)| !v.is_finite())) {
         (Error::Data { .. }, Some(((row, column), value))) => Error::data(
@@ -184,7 +184,7 @@ fn at_row(error: Error, x: ArrayView2<f32>) -> Error {
     }
 }
 
-/// Codes as tokens: the semantic IDs of rows `(n, levels)`, or of prefixes.
+/// The semantic IDs of codes `(n, levels)`, or of prefixes.
 #[pyfunction]
 pub(crate) fn semantic_ids(
     py: Python<'_>,
@@ -196,7 +196,7 @@ pub(crate) fn semantic_ids(
     Ok(py.detach(|| codes.rows().into_iter().map(|row| format.semantic_id(&row.to_vec())).collect()))
 }
 
-/// The codes of semantic IDs, or of prefixes of one length, in codebooks of these sizes.
+/// The codes of semantic IDs, or of prefixes of equal length, for codebooks of these sizes.
 #[pyfunction]
 pub(crate) fn parse_ids<'py>(
     py: Python<'py>,
@@ -207,8 +207,9 @@ pub(crate) fn parse_ids<'py>(
     let format: TokenFormat = token_format.parse().map_err(to_py)?;
     let rows = ids.iter().map(|id| format.parse(id, &codebook_sizes)).collect::<Result<Vec<_>, _>>().map_err(to_py)?;
     let levels = rows.first().map_or(codebook_sizes.len(), Vec::len);
-    let uneven =
-        |e: &dyn std::fmt::Display| to_py(Error::mismatch("semantic IDs", "as many codes in each", e, "mend them"));
+    let uneven = |e: &dyn std::fmt::Display| {
+        to_py(Error::mismatch("semantic IDs", "the same number of codes in each", e, "correct them"))
+    };
     if let Some(other) = rows.iter().find(|row| row.len() != levels) {
         return Err(uneven(&format!("{levels} and {}", other.len())));
     }
@@ -216,7 +217,7 @@ pub(crate) fn parse_ids<'py>(
     to_numpy(py, codes)
 }
 
-/// Seconds that the crate itself takes for the codes of rows `(n, dim)`, for benchmarks.
+/// Seconds that the crate needs for the codes of rows `(n, dim)`, for benchmarks.
 #[pyfunction]
 pub(crate) fn time_codes(py: Python<'_>, model: &PyTokenizer, x: PyReadonlyArray2<'_, f32>) -> PyResult<f64> {
     let x = view(&x);

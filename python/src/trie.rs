@@ -23,15 +23,15 @@ use crate::work;
 #[derive(Debug)]
 pub(crate) struct PyTrie {
     pub(crate) inner: Arc<Inner>,
-    /// The items' own ids, where the trie was made from a token table.
+    /// Catalog ids of the items, for a trie of a token table.
     item_ids: Option<ItemIds>,
-    /// Rows by item id, made when they are first asked for.
+    /// Rows by item id, created on first use.
     row_of: OnceLock<HashMap<String, u32>>,
 }
 
 #[pymethods]
 impl PyTrie {
-    /// The trie of a token table, or of an index; with a vocabulary folder it knows token ids.
+    /// The trie of a token table or an index; with token ids, given a vocabulary folder.
     #[staticmethod]
     #[pyo3(signature = (path, vocabulary=None))]
     fn from_table(py: Python<'_>, path: PathBuf, vocabulary: Option<PathBuf>) -> PyResult<Self> {
@@ -55,7 +55,7 @@ impl PyTrie {
         let in_order: Vec<u16> = codes.as_array().iter().copied().collect();
         let made = work::short(py, || {
             let codes = Array2::from_shape_vec((items, levels), in_order)
-                .map_err(|e| catalex::Error::mismatch("codes", "a matrix", e, "give a contiguous array of uint16"))?;
+                .map_err(|e| catalex::Error::mismatch("codes", "a matrix", e, "pass a contiguous array of uint16"))?;
             let trie = Inner::new(codes.view())?;
             match tokens {
                 Some(tokens) => trie.with_tokens(tokens),
@@ -65,14 +65,14 @@ impl PyTrie {
         Ok(PyTrie::new(made?, None))
     }
 
-    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it.
+    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let trie = py.detach(|| Inner::load(&path)).map_err(to_py)?;
         Ok(PyTrie::new(trie, None))
     }
 
-    /// Writes it to a file.
+    /// Writes the trie to a file.
     #[pyo3(signature = (path, *, force=false))]
     fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
         let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
@@ -85,19 +85,19 @@ impl PyTrie {
         self.inner.levels()
     }
 
-    /// Bytes it takes.
+    /// Size in bytes.
     #[getter]
     fn nbytes(&self) -> usize {
         self.inner.size()
     }
 
-    /// The language model's token ids, where they are known.
+    /// The token ids of the language model, if known.
     #[getter]
     fn tokens(&self) -> Option<PyTokenIds> {
         self.inner.tokens().map(|inner| PyTokenIds { inner: inner.clone() })
     }
 
-    /// The codes that may follow these, in ascending order.
+    /// The codes that may follow these, ascending.
     #[pyo3(signature = (codes, subset=None))]
     fn allowed<'py>(
         &self,
@@ -114,7 +114,7 @@ impl PyTrie {
         Ok(PyArray1::from_vec(py, next))
     }
 
-    /// The token ids that may follow these, in ascending order.
+    /// The token ids that may follow these, ascending.
     #[pyo3(signature = (tokens, subset=None))]
     fn allowed_tokens<'py>(
         &self,
@@ -138,7 +138,7 @@ impl PyTrie {
         self.inner.rows_under(prefix).first().copied()
     }
 
-    /// The rows of the items whose IDs begin with these codes, in the order of their codes.
+    /// The rows of the items whose IDs start with these codes, sorted by code.
     fn rows<'py>(&self, py: Python<'py>, codes: Vec<u16>) -> Bound<'py, PyArray1<u32>> {
         let rows = self.inner.find(&codes).map(|prefix: Prefix| self.inner.rows_under(prefix).to_vec());
         PyArray1::from_vec(py, rows.unwrap_or_default())
@@ -153,14 +153,19 @@ impl PyTrie {
         self.contains(codes)
     }
 
-    /// The items of these rows, or of the rows where a mask is true; with `invert` all others.
+    /// The items of these rows, or of the rows where a mask is true; with `invert` all other items.
     #[pyo3(signature = (rows, *, invert=false))]
     fn subset(&self, py: Python<'_>, rows: &Bound<'_, PyAny>, invert: bool) -> PyResult<PySubset> {
         let most = self.inner.rows_under(Prefix::EMPTY).iter().max().map_or(0, |&row| row as usize + 1);
         let mut chosen = vec![false; most];
         if let Ok(mask) = rows.extract::<PyReadonlyArray1<'_, bool>>() {
             if mask.len() < most {
-                return Err(mismatch("mask of a subset", &format!("{most} rows"), mask.len(), "give one value a row"));
+                return Err(mismatch(
+                    "mask of a subset",
+                    &format!("{most} rows"),
+                    mask.len(),
+                    "pass one value per row",
+                ));
             }
             chosen.iter_mut().zip(mask.as_array()).for_each(|(chosen, &here)| *chosen = here);
         } else {
@@ -198,7 +203,7 @@ impl PyTrie {
                     item: id.clone(),
                     expected: "an item of the token table".into(),
                     got: "none".into(),
-                    help: "check the id; it is the catalog's own".into(),
+                    help: "check the id; it must be an id of the catalog".into(),
                 })
             })?;
             chosen[*row as usize] = true;
@@ -206,7 +211,7 @@ impl PyTrie {
         self.chosen(py, &chosen, invert)
     }
 
-    /// The items' own ids by row, for tries of a token table.
+    /// Catalog ids of the items by row, for a trie of a token table.
     #[getter]
     fn item_ids<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(match &self.item_ids {
@@ -246,17 +251,17 @@ impl PyTrie {
     }
 }
 
-/// A subset, where it is one of this trie.
+/// A subset, if it belongs to this trie.
 pub(crate) fn checked<'s>(trie: &Arc<Inner>, subset: &'s PySubset) -> PyResult<&'s catalex::constraint::Subset> {
     if Arc::ptr_eq(trie, &subset.trie) {
         return Ok(&subset.inner);
     }
-    let help = "make it with the subset method of the trie that it is used with";
+    let help = "create it with the subset method of the same trie";
     Err(mismatch("subset", "one of this trie", "one of another trie", help))
 }
 
-/// The error of a trie that knows codes alone.
+/// The error for a trie without token ids.
 pub(crate) fn without_tokens() -> PyErr {
-    let help = "name its vocabulary: Trie.from_table(path, vocabulary), or give from_codes the TokenIds";
-    mismatch("trie", "the language model's token ids", "a trie without them", help)
+    let help = "pass its vocabulary: Trie.from_table(path, vocabulary), or TokenIds to from_codes";
+    mismatch("trie", "token ids of a language model", "a trie without them", help)
 }

@@ -21,10 +21,10 @@ pub(crate) fn vocabulary_tokens(codebook_sizes: Vec<usize>, token_format: &str) 
     Ok(Vocabulary::new(&codebook_sizes, format).tokens().collect())
 }
 
-/// What is to be written for a language model of its own.
+/// The options for a language model whose embeddings are extended.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct Llm {
+pub(crate) struct LlmOptions {
     llm: PathBuf,
     start_values: String,
     catalog: Option<PathBuf>,
@@ -36,22 +36,28 @@ pub(crate) struct Llm {
     gguf: Option<PathBuf>,
 }
 
-/// Writes a vocabulary folder.
-#[pyfunction]
-#[pyo3(signature = (table, folder, tokenizer, begin_token, end_token, pad_to_multiple_of, llm, model, force))]
-#[allow(clippy::too_many_arguments, reason = "those of `catalex vocab`")]
-pub(crate) fn write_vocabulary(
-    py: Python<'_>,
-    table: &PyTokenTable,
-    folder: PathBuf,
+/// The options of a vocabulary folder.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct VocabularyDict {
     tokenizer: Option<PathBuf>,
     begin_token: Option<String>,
     end_token: Option<String>,
     pad_to_multiple_of: Option<u32>,
-    llm: Option<Llm>,
+    llm: Option<LlmOptions>,
+}
+
+/// Writes a vocabulary folder.
+#[pyfunction]
+pub(crate) fn write_vocabulary(
+    py: Python<'_>,
+    table: &PyTokenTable,
+    folder: PathBuf,
+    options: VocabularyDict,
     model: Option<&PyTokenizer>,
     force: bool,
 ) -> PyResult<()> {
+    let VocabularyDict { tokenizer, begin_token, end_token, pad_to_multiple_of, llm } = options;
     let (table, model) = (table.inner.clone(), model.map(|model| model.inner.clone()));
     let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
     let method = llm.as_ref().map(|llm| llm.start_values.parse::<StartMethod>()).transpose().map_err(to_py)?;

@@ -1,4 +1,4 @@
-//! Long work: on threads of this process, without the interpreter's lock, and given up at Ctrl-C.
+//! Long work on threads of this process, without the interpreter lock, interruptible by Ctrl-C.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,24 +14,24 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::errors::to_py;
 
-/// Rows that are worked on by the calling thread alone: a block of the tokenizer, which is not cut further.
+/// Up to this many rows run on the calling thread: one block of the tokenizer, which is not split further.
 const ONE_BLOCK: usize = 512;
-/// How long a chunk of rows should take, between two looks for Ctrl-C.
+/// Target duration of a chunk of rows, between two checks for Ctrl-C.
 const CHUNK: Duration = Duration::from_millis(100);
-/// How often long work looks for Ctrl-C.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long it is waited for work to stop, before it is left to itself.
+/// Interval between two checks for Ctrl-C.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long to wait for interrupted work to stop before it is abandoned.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// The threads of this process. A fork has none of its parent's, so it gets its own.
+/// The thread pool of this process. A fork does not inherit threads, so it gets a pool of its own.
 fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
-    // Taken with the interpreter's lock held, which whoever forks holds too: a fork never finds it taken.
+    // Locked only while the interpreter lock is held, as a fork is: a fork never finds it locked.
     static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
     let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
     let here = process::id();
     match &*pool {
         Some((owner, pool)) if *owner == here => return Ok(pool.clone()),
-        // Its threads are in another process, and dropping it would wait for them.
+        // Dropping the parent's pool would wait for threads that do not exist here.
         Some((_, parents)) => std::mem::forget(parents.clone()),
         None => {}
     }
@@ -39,7 +39,7 @@ fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
         to_py(catalex::Error::Unavailable {
             what: "threads".into(),
             reason: e.to_string(),
-            help: "ask for fewer with RAYON_NUM_THREADS".into(),
+            help: "set fewer with RAYON_NUM_THREADS".into(),
         })
     })?;
     let made = Arc::new(made);
@@ -52,13 +52,13 @@ pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> catalex::Res
     pooled(py, work)?.map_err(to_py)
 }
 
-/// Runs work that cannot fail, and takes well under a second.
+/// Runs infallible work that takes well under a second.
 pub(crate) fn pooled<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     let pool = pool(py)?;
     Ok(py.detach(|| pool.install(work)))
 }
 
-/// Runs work on `n` rows, chunk by chunk. Chunks begin where the tokenizer's blocks do.
+/// Runs work on `n` rows in chunks that are aligned to the tokenizer's blocks.
 pub(crate) fn by_rows(
     py: Python<'_>,
     n: usize,
@@ -86,30 +86,29 @@ pub(crate) fn by_rows(
     Ok(())
 }
 
-/// Runs work that owns what it needs. At Ctrl-C it is stopped at its next report of progress; where that is far, it is
-/// left to end by itself.
+/// Runs work that owns its data. Ctrl-C stops it at its next report of progress; without one in time, it is abandoned.
 pub(crate) fn long<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
 ) -> PyResult<T> {
     let stop = Arc::new(AtomicBool::new(false));
     let (send, mut done) = channel();
-    let watch = Watch(stop.clone());
+    let watch = InterruptWatch(stop.clone());
     pool(py)?.spawn(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&watch)));
-        // Nobody may be waiting any more.
+        // The receiver is gone after an interrupt.
         let _ = send.send(outcome);
     });
     loop {
         let waited;
-        (waited, done) = py.detach(move || (done.recv_timeout(LOOK), done));
+        (waited, done) = py.detach(move || (done.recv_timeout(CHECK_INTERVAL), done));
         match waited {
             Ok(Ok(outcome)) => return outcome.map_err(to_py),
             Ok(Err(panic)) => resume_unwind(panic),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(to_py(catalex::Error::Unavailable {
-                    what: "the answer of a thread".into(),
-                    reason: "it ended without one".into(),
+                    what: "the result of a thread".into(),
+                    reason: "it ended without a result".into(),
                     help: "please report this".into(),
                 }));
             }
@@ -124,23 +123,23 @@ pub(crate) fn long<T: Send + 'static>(
     }
 }
 
-/// Stops the work that reports to it by unwinding, which runs no panic hook and leaves no half-written file.
-struct Watch(Arc<AtomicBool>);
+/// Stops the work that reports to it by unwinding. This runs no panic hook and leaves no partial file.
+struct InterruptWatch(Arc<AtomicBool>);
 
-impl Watch {
-    fn look(&self) {
+impl InterruptWatch {
+    fn check(&self) {
         if self.0.load(Ordering::Relaxed) {
             resume_unwind(Box::new("interrupted"));
         }
     }
 }
 
-impl Progress for Watch {
+impl Progress for InterruptWatch {
     fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {
-        self.look();
+        self.check();
     }
     fn advance(&self, _n: u64) {
-        self.look();
+        self.check();
     }
     fn figure(&self, _name: &str, _value: f64) {}
     fn end(&self) {}

@@ -290,7 +290,7 @@ def test_settings_that_do_not_fit() -> None:
         catalex.LogitsProcessor(catalex.Trie.from_codes(random_codes(9, SIZES)))
     said = np.full((6, 2), 5)
     scores = np.zeros((6, VOCABULARY), np.float32)
-    with pytest.raises(catalex.InputError, match="one subset, or None, a prompt"):
+    with pytest.raises(catalex.InputError, match="per prompt of the batch"):
         catalex.LogitsProcessor(trie, subsets=[None] * 4)(said, scores)
     with pytest.raises(catalex.InputError, match="resize_token_embeddings"):
         catalex.LogitsProcessor(trie)(said, scores[:, : CODES - 1].copy())

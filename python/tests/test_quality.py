@@ -135,7 +135,7 @@ def test_the_vocabulary_is_that_of_the_command_line(shop: Shop, tmp_path: Path) 
 def test_wrong_vocabularies_are_refused(shop: Shop, tmp_path: Path) -> None:
     vocabulary = catalex.Vocabulary(shop.folder / "tokens.parquet")
     vocabulary.write(tmp_path / "v")
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         vocabulary.write(tmp_path / "v")
     vocabulary.write(tmp_path / "v", force=True)
     with pytest.raises(catalex.ConfigError, match="pad-to-multiple-of"):

@@ -177,7 +177,7 @@ def test_the_programs_errors_are_raised(features: Any, settings: Any, error: typ
 
 
 def test_output_that_is_there_is_not_replaced(shop: Shop) -> None:
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.train(shop.vectors, out=shop.folder / "model", **SMALL)
 
 

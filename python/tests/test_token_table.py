@@ -75,7 +75,7 @@ def test_it_is_copied_pickled_and_written(shop: Shop, tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     shop.table.write(path)
     assert path.read_bytes() == (shop.folder / "tokens.parquet").read_bytes()
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         shop.table.write(path)
     shop.table.write(path, force=True)
     others = [copy.copy(shop.table), copy.deepcopy(shop.table), pickle.loads(pickle.dumps(shop.table))]
@@ -183,7 +183,7 @@ def test_features_are_written_and_say_what_they_are(shop: Shop, tmp_path: Path) 
     assert (len(features), features.modalities) == (ITEMS, {"text": DIM, "image": 5})
     assert repr(features) == "Features(1500 items; text 24, image 5)"
     features.write(tmp_path / "f.parquet")
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         features.write(tmp_path / "f.parquet")
     read = pq.read_table(tmp_path / "f.parquet")
     np.testing.assert_array_equal(np.stack(read["image"].to_numpy()), shop.vectors[:, :5])

@@ -91,7 +91,7 @@ def test_codes_and_ids_are_the_command_lines(shop: Shop) -> None:
     assert shop.tokenizer.semantic_ids(table.codes[:2, :1], token_format="[{index}:{code}]")[0].startswith("[0:")
     np.testing.assert_array_equal(shop.tokenizer.parse_ids(table.semantic_ids), table.codes)
     assert shop.tokenizer.parse_ids(["<a_3><b_1>"]).tolist() == [[3, 1]]
-    with pytest.raises(catalex.InputError, match="as many codes in each, got 1 and 2"):
+    with pytest.raises(catalex.InputError, match="the same number of codes in each, got 1 and 2"):
         shop.tokenizer.parse_ids(["<a_3>", "<a_3><b_1>"])
     # Row by row as in one go.
     np.testing.assert_array_equal(
@@ -227,7 +227,7 @@ def test_wrong_codes_are_refused(shop: Shop, given: Any, says: str) -> None:
             rf"present: expected booleans of shape \({ITEMS}, 1\)",
         ),
         ({"present": np.ones((ITEMS, 1))}, catalex.InputError, "got float64 of shape"),
-        ({"item_ids": [1, 2]}, catalex.InputError, "item_ids: expected 1500, one a row, got 2"),
+        ({"item_ids": [1, 2]}, catalex.InputError, "item_ids: expected 1500, one per row, got 2"),
         ({"item_ids": [7] * ITEMS}, catalex.InputError, "rows 1 and 2"),
         ({"item_ids": np.zeros((ITEMS, 2), int)}, catalex.InputError, "give a list"),
         ({"item_ids": [1.5] * ITEMS}, catalex.InputError, r"item_ids\[0\]: expected integers or strings"),
@@ -260,7 +260,7 @@ def test_what_is_no_model_is_refused(shop: Shop, tmp_path: Path) -> None:
         catalex.Tokenizer.load(tmp_path)
     model = tmp_path / "model"
     shop.tokenizer.save(model)
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         shop.tokenizer.save(model)
     shop.tokenizer.save(model, force=True)
     config = json.loads((model / "config.json").read_text())

@@ -105,7 +105,7 @@ def test_errors_say_what_to_do(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(IndexError, match="no code 8 at level 0"):
         catalex.TokenIds(5, [8, 16]).id(0, 8)
     trie.save(tmp_path / "t.trie")
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         trie.save(tmp_path / "t.trie")
     trie.save(tmp_path / "t.trie", force=True)
     # All are errors of catalex, and those that Python programs expect.
@@ -129,5 +129,5 @@ def test_damaged_files_are_refused(folder: Path, tmp_path: Path) -> None:
     for content in (whole[:-1], whole[:100], b"", bytes(flipped), (folder / "t.parquet").read_bytes()):
         path.unlink()
         path.write_bytes(content)
-        with pytest.raises(catalex.ArtifactError, match="damaged or foreign"):
+        with pytest.raises(catalex.ArtifactError, match="damaged or not a file of catalex"):
             catalex.Trie.load(path)

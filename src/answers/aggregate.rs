@@ -1,45 +1,45 @@
 //! From generated identifiers of several facets to items: TransRec's aggregated grounding (Lin et al., arXiv 2310.06491).
 //!
-//! A language model that is held by an FM-index says pieces of identifiers: of a title, an attribute, a number, a semantic
-//! ID. Many items may have a piece, and many pieces may be of one item. A piece `d` with probability `p(d)` counts by how
-//! much likelier it is than chance, as in SEAL (Bevilacqua et al., arXiv 2204.10628), where `q(d)` is its share of all
-//! places of the index:
+//! A language model that decodes under an FM-index generates fragments of identifiers: of a title, an attribute, a number
+//! or a semantic ID. Many items may contain a fragment, and one item may contain many fragments. The weight of a fragment
+//! `d` with probability `p(d)` compares it with chance, as in SEAL (Bevilacqua et al., arXiv 2204.10628); `q(d)` is its
+//! share of all positions of the index:
 //!
 //! ```text
 //! w(d) = max(0, log p(d) (1 - q(d)) / (q(d) (1 - p(d))))
-//! score(i) = sum over facets f with a piece of i:  b_f + sum over these pieces d:  w(d)^gamma * cover(d, i)
+//! score(i) = sum over facets f with a fragment of i:  b_f + sum over these fragments d:  w(d)^gamma * cover(d, i)
 //! ```
 //!
-//! `cover` is the share of the piece's tokens that no better piece of the same facet and item has said already, so that a
-//! title does not win by being said in ten overlapping pieces. `gamma` stresses the best pieces, `b_f` a facet.
+//! `cover` is the share of the fragment's tokens that no better fragment of the same facet and item contains, so that ten
+//! overlapping fragments of a title do not count ten times. `gamma` emphasizes the best fragments, the bias `b_f` a facet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::constraint::FmIndex;
 use crate::error::{Error, Result};
 
-/// Occurrences of a piece that are looked at: a piece that occurs more often says nothing.
-const MOST_PLACES: usize = 100_000;
-/// Probabilities are kept this far from 0 and 1, whose odds have no logarithm.
-const SURE: f64 = 1e-12;
+/// Maximum number of occurrences that are read per fragment; a more frequent one carries no information.
+const MAX_OCCURRENCES: usize = 100_000;
+/// Probabilities are clamped this far from 0 and 1, so that their log odds are finite.
+const MIN_PROBABILITY: f64 = 1e-12;
 
-/// A generated piece of an identifier.
+/// A generated fragment of an identifier.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IdentifierFragment {
-    /// The facet that was asked for.
+    /// The facet that the prompt asked for.
     pub facet: usize,
     /// Its token ids.
     pub tokens: Vec<u32>,
-    /// Logarithm of its probability.
+    /// Natural logarithm of its probability.
     pub log_probability: f64,
 }
 
-/// How pieces count.
+/// How fragments are weighted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregation {
-    /// Power of a piece's weight.
+    /// Exponent of a fragment's weight.
     pub gamma: f64,
-    /// Added once for each facet of which an item has a piece; a number a facet, zero for those without one.
+    /// Bias per facet, added once for each facet with a fragment of the item; missing values are 0.
     pub facet_bias: Vec<f64>,
 }
 
@@ -50,41 +50,45 @@ impl Default for Aggregation {
 }
 
 impl Aggregation {
-    /// The items that have pieces in the facets these are of, with their scores, the best first, of equally good ones the
-    /// lowest row.
+    /// The items that contain fragments, with their scores, the best first; ties by row.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a facet that the index does not have, or a probability above 1.
-    pub fn rank(&self, index: &FmIndex, pieces: &[IdentifierFragment]) -> Result<Vec<(usize, f64)>> {
-        let places = index.count(&[]) as f64;
-        let mut weighed: Vec<(f64, &IdentifierFragment)> = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            if piece.facet >= index.facets() {
+    /// [`Error::Mismatch`] for a facet that is not in the index, or a probability above 1.
+    pub fn rank(&self, index: &FmIndex, fragments: &[IdentifierFragment]) -> Result<Vec<(usize, f64)>> {
+        let positions = index.count(&[]) as f64;
+        let mut weighted: Vec<(f64, &IdentifierFragment)> = Vec::with_capacity(fragments.len());
+        for fragment in fragments {
+            if fragment.facet >= index.facets() {
                 let expected = format!("a facet below {}", index.facets());
-                return Err(Error::mismatch("piece", expected, piece.facet, "take the index that it was made with"));
+                return Err(Error::mismatch(
+                    "fragment",
+                    expected,
+                    fragment.facet,
+                    "use the index that constrained its decoding",
+                ));
             }
-            if piece.log_probability.is_nan() || piece.log_probability > 0.0 {
-                let help = "give natural logarithms of probabilities, as generate's sequence scores are";
-                return Err(Error::mismatch("piece", "a score of at most 0", piece.log_probability, help));
+            if fragment.log_probability.is_nan() || fragment.log_probability > 0.0 {
+                let help = "give natural logarithms of probabilities, such as the sequence scores of generate()";
+                return Err(Error::mismatch("fragment", "a score of at most 0", fragment.log_probability, help));
             }
-            if piece.tokens.is_empty() {
+            if fragment.tokens.is_empty() {
                 continue;
             }
-            let q = index.count(&piece.tokens) as f64 / places;
-            weighed.push((weight(piece.log_probability.exp(), q), piece));
+            let q = index.count(&fragment.tokens) as f64 / positions;
+            weighted.push((weight(fragment.log_probability.exp(), q), fragment));
         }
-        // The best first; the order of equals does not depend on where they stood.
-        weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.tokens.cmp(&b.1.tokens)));
+        // The best first; ties do not depend on the order of the input.
+        weighted.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.tokens.cmp(&b.1.tokens)));
         let mut covered: BTreeMap<(usize, usize), (f64, BTreeSet<u32>)> = BTreeMap::new();
-        for (weight, piece) in weighed.into_iter().filter(|(weight, _)| *weight > 0.0) {
-            let found = index.locate(index.range(&piece.tokens)).take(MOST_PLACES);
-            let items: BTreeSet<usize> = found.filter(|at| at.facet == piece.facet).map(|at| at.item).collect();
-            let tokens: BTreeSet<u32> = piece.tokens.iter().copied().collect();
+        for (weight, fragment) in weighted.into_iter().filter(|(weight, _)| *weight > 0.0) {
+            let found = index.locate(index.range(&fragment.tokens)).take(MAX_OCCURRENCES);
+            let items: BTreeSet<usize> = found.filter(|at| at.facet == fragment.facet).map(|at| at.item).collect();
+            let tokens: BTreeSet<u32> = fragment.tokens.iter().copied().collect();
             for item in items {
-                let (score, said) = covered.entry((item, piece.facet)).or_default();
-                let new = tokens.difference(said).count();
+                let (score, covered_tokens) = covered.entry((item, fragment.facet)).or_default();
+                let new = tokens.difference(covered_tokens).count();
                 *score += weight.powf(self.gamma) * new as f64 / tokens.len() as f64;
-                said.extend(&tokens);
+                covered_tokens.extend(&tokens);
             }
         }
         let mut scores: BTreeMap<usize, f64> = BTreeMap::new();
@@ -97,10 +101,10 @@ impl Aggregation {
     }
 }
 
-/// How much likelier a piece is than by chance, in logarithms of odds; nothing where it is not.
+/// The log odds ratio of a fragment's probability and chance; 0 where it is not positive.
 fn weight(p: f64, q: f64) -> f64 {
     let odds = |x: f64| {
-        let x = x.clamp(SURE, 1.0 - SURE);
+        let x = x.clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
         (x / (1.0 - x)).ln()
     };
     if q > 0.0 { (odds(p) - odds(q)).max(0.0) } else { 0.0 }
@@ -118,22 +122,22 @@ mod tests {
         FmIndex::new(titles.iter().enumerate().map(document)).unwrap()
     }
 
-    fn piece(facet: usize, tokens: &[u32], probability: f64) -> IdentifierFragment {
+    fn fragment(facet: usize, tokens: &[u32], probability: f64) -> IdentifierFragment {
         IdentifierFragment { facet, tokens: tokens.to_vec(), log_probability: probability.ln() }
     }
 
     #[test]
-    fn scores_are_those_of_the_formula() {
+    fn scores_follow_the_formula() {
         let index = index();
-        let pieces = [piece(1, &[10, 11], 0.5), piece(1, &[11, 12], 0.4), piece(0, &[2], 0.9)];
+        let fragments = [fragment(1, &[10, 11], 0.5), fragment(1, &[11, 12], 0.4), fragment(0, &[2], 0.9)];
         let aggregation = Aggregation { gamma: 2.0, facet_bias: vec![0.25] };
-        let ranked = aggregation.rank(&index, &pieces).unwrap();
-        let places = index.count(&[]) as f64;
+        let ranked = aggregation.rank(&index, &fragments).unwrap();
+        let positions = index.count(&[]) as f64;
         let w = |p: f64, count: f64| {
-            let q = count / places;
+            let q = count / positions;
             (p * (1.0 - q) / (q * (1.0 - p))).ln().max(0.0)
         };
-        // Item 0 has both pieces of a title; the second adds a word that the first has not.
+        // Item 0 has both fragments of a title; the second adds one word.
         let first = w(0.5, 2.0).powi(2);
         let second = w(0.4, 1.0).powi(2);
         // The rarer one counts more, although it is less likely.
@@ -146,24 +150,26 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_counts_in_its_own_facet_and_once() {
+    fn a_fragment_counts_once_and_in_its_own_facet_only() {
         let index = index();
-        let title = Aggregation::default().rank(&index, &[piece(1, &[14, 15], 0.5)]).unwrap();
+        let title = Aggregation::default().rank(&index, &[fragment(1, &[14, 15], 0.5)]).unwrap();
         assert_eq!(title.iter().map(|(item, _)| *item).collect::<Vec<_>>(), [2]);
-        assert!(Aggregation::default().rank(&index, &[piece(0, &[14, 15], 0.5)]).unwrap().is_empty());
-        let twice = Aggregation::default().rank(&index, &[piece(1, &[14, 15], 0.5), piece(1, &[14, 15], 0.5)]).unwrap();
+        assert!(Aggregation::default().rank(&index, &[fragment(0, &[14, 15], 0.5)]).unwrap().is_empty());
+        let twice =
+            Aggregation::default().rank(&index, &[fragment(1, &[14, 15], 0.5), fragment(1, &[14, 15], 0.5)]).unwrap();
         assert_eq!(twice, title);
-        // What no item has, what is less likely than by chance, and nothing at all say nothing.
-        let nothing = [piece(1, &[99], 0.5), piece(1, &[14], 1e-6), piece(1, &[], 0.5)];
+        // A fragment of no item, one less likely than chance, and an empty one contribute nothing.
+        let nothing = [fragment(1, &[99], 0.5), fragment(1, &[14], 1e-6), fragment(1, &[], 0.5)];
         assert!(Aggregation::default().rank(&index, &nothing).unwrap().is_empty());
     }
 
     #[test]
-    fn pieces_that_cannot_be_are_refused() {
+    fn invalid_fragments_are_refused() {
         let index = index();
-        let says = |piece: IdentifierFragment| Aggregation::default().rank(&index, &[piece]).unwrap_err().to_string();
-        assert!(says(piece(2, &[1], 0.5)).contains("below 2"));
-        assert!(says(piece(1, &[1], 1.5)).contains("at most 0"));
-        assert!(says(piece(1, &[1], f64::NAN)).contains("at most 0"));
+        let says =
+            |fragment: IdentifierFragment| Aggregation::default().rank(&index, &[fragment]).unwrap_err().to_string();
+        assert!(says(fragment(2, &[1], 0.5)).contains("below 2"));
+        assert!(says(fragment(1, &[1], 1.5)).contains("at most 0"));
+        assert!(says(fragment(1, &[1], f64::NAN)).contains("at most 0"));
     }
 }

@@ -1,14 +1,14 @@
-//! Reading what a language model says to a prompt with candidates: IDs, titles or numbers, one a line or all in one, with
-//! whatever it says besides.
+//! Parsing of a language model's answer to a prompt with candidates. The answer names them by semantic ID, title or number,
+//! one per line or several in one line, possibly with other text around.
 
 use serde::Serialize;
 
 use crate::candidate::Candidate;
 
-/// What an answer says.
+/// The content of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParsedAnswer {
-    /// Places of the candidates, from 0, the best first, each once.
+    /// Candidates by index from 0, the best first, each once.
     pub ranking: Vec<usize>,
     /// Mentions by semantic ID.
     pub by_id: usize,
@@ -16,20 +16,20 @@ pub struct ParsedAnswer {
     pub by_title: usize,
     /// Mentions by number.
     pub by_number: usize,
-    /// Candidates that were named again.
+    /// Repeated mentions.
     pub repeated: usize,
-    /// Lines that name no candidate: other items, numbers that are none's, and words besides.
+    /// Lines that name no candidate: other items, numbers out of range, other text.
     pub malformed: usize,
 }
 
-/// Sums over many answers.
+/// Statistics over many answers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct AnswerStatistics {
-    /// Answers read.
+    /// Number of answers.
     pub answers: usize,
-    /// Those that rank every candidate.
+    /// Answers that rank every candidate.
     pub complete: usize,
-    /// Those that name none.
+    /// Answers that name no candidate.
     pub empty: usize,
     /// Mentions by semantic ID.
     pub by_id: usize,
@@ -37,20 +37,20 @@ pub struct AnswerStatistics {
     pub by_title: usize,
     /// Mentions by number.
     pub by_number: usize,
-    /// Candidates that were named again.
+    /// Repeated mentions.
     pub repeated: usize,
     /// Lines that name no candidate.
     pub malformed: usize,
     /// Answers whose target is known.
     pub judged: usize,
-    /// How many of these have it first.
+    /// Answers that rank the target first.
     pub first: usize,
-    /// Sum of `1 / log2(1 + rank)` of the target, 0 where it is not named.
+    /// Sum of the targets' gains `1 / log2(1 + rank)`; 0 where the target is not named.
     pub gain: f64,
 }
 
 impl AnswerStatistics {
-    /// Adds an answer. `target` is the place of the right candidate, from 0.
+    /// Adds an answer. `target` is the index of the right candidate, from 0.
     pub fn add(&mut self, parsed: &ParsedAnswer, candidates: usize, target: Option<usize>) {
         self.answers += 1;
         self.complete += usize::from(parsed.ranking.len() == candidates);
@@ -68,7 +68,7 @@ impl AnswerStatistics {
         }
     }
 
-    /// Mean NDCG of the judged answers, whose one right candidate counts 1 when it is first.
+    /// Mean NDCG of the answers with a known target.
     pub fn ndcg(&self) -> f64 {
         if self.judged == 0 { 0.0 } else { self.gain / self.judged as f64 }
     }
@@ -82,11 +82,11 @@ enum NamedBy {
     Number,
 }
 
-/// Reads an answer.
+/// Parses an answer.
 ///
-/// Of several lines each names one candidate, the first it mentions; one line alone may name many. A candidate is named
-/// by its semantic ID, by its title, whatever its case, or, where a line has neither, by its number: the line is a number,
-/// as `3`, `[3]` or `Candidate 3`, or a row of them.
+/// In an answer of several lines, each line names one candidate, the first that it mentions; a single line may name
+/// several. A line mentions candidates by semantic ID or by title (ignoring case). A line with neither may consist of
+/// numbers, such as `3`, `[3]`, `Candidate 3` or `3, 1, 2`.
 pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> ParsedAnswer {
     let lines: Vec<&str> = answer.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut parsed = ParsedAnswer::default();
@@ -118,8 +118,7 @@ pub fn parse_answer(answer: &str, candidates: &[Candidate]) -> ParsedAnswer {
     parsed
 }
 
-/// Candidates that a line mentions by ID or title, in the order of the line. Where one title is inside another, the
-/// longer counts.
+/// The candidates that a line mentions by semantic ID or title, in order. Of overlapping titles the longer one counts.
 fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usize, NamedBy)> {
     let lower = line.to_lowercase();
     let mut found: Vec<(usize, usize, usize, NamedBy)> = Vec::new();
@@ -133,7 +132,7 @@ fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usi
                 let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
                 !touches(lower[..at].chars().next_back()) && !touches(lower[at + title.len()..].chars().next())
             };
-            // A title that is a number is one only where nothing else is in the line: else it numbers the line.
+            // A title of digits is ambiguous with a line number: it never matches as a title.
             let is_number = title.chars().all(|c| c.is_ascii_digit());
             if !is_number {
                 let matches = lower.match_indices(title.as_str()).filter(whole);
@@ -153,7 +152,7 @@ fn mentions(line: &str, candidates: &[Candidate], titles: &[String]) -> Vec<(usi
     named
 }
 
-/// Candidates that a line names by number. A line such as `2. 7` ranks number 7 second.
+/// The candidates that a line names by number. The line `2. 7` names number 7.
 fn numbers(line: &str, candidates: usize) -> Vec<(usize, NamedBy)> {
     let is_between = |c: char| c.is_whitespace() || ",;>|[]()#*\"'`".contains(c);
     let mut words: Vec<&str> = line.split(is_between).filter(|word| !word.is_empty()).collect();
@@ -166,7 +165,7 @@ fn numbers(line: &str, candidates: usize) -> Vec<(usize, NamedBy)> {
         let word = word.trim_end_matches(['.', ':', '=']);
         match word.parse::<usize>() {
             Ok(number) if (1..=candidates).contains(&number) => found.push((number - 1, NamedBy::Number)),
-            // A number of no candidate, or a sentence: what numbers say in it is anyone's guess.
+            // A number out of range or a sentence: its numbers are ambiguous.
             Ok(_) => return Vec::new(),
             Err(_) if ["candidate", "item", "option", "no"].contains(&&*word.to_lowercase()) || word == "-" => {}
             Err(_) => return Vec::new(),
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_every_kind_are_read() {
+    fn ids_titles_and_numbers_are_parsed() {
         assert_eq!(ranking("1. Heat\n2. Toy Story 2\n3. toy story\n"), [2, 1, 0]);
         assert_eq!(ranking("<a_2><b_1>\n<a_0><b_1>"), [2, 0]);
         assert_eq!(ranking("<a_2><b_1>, <a_0><b_1> > <a_4><b_1>"), [2, 0, 4]);
@@ -206,12 +205,12 @@ mod tests {
         assert_eq!(ranking("Candidate 4"), [3]);
         assert_eq!(ranking("Heat, Toy Story and Toy Story 2"), [2, 0, 1]);
         assert_eq!(ranking("- It's a \"wonderful\" life, 1946\n- Heat"), [4, 2]);
-        // Of several lines each names one item, whatever the reason mentions.
+        // In several lines, each names one item, whatever else it mentions.
         assert_eq!(ranking("1. Heat, because you liked Toy Story\n2. Toy Story"), [2, 0]);
     }
 
     #[test]
-    fn what_is_no_candidate_is_counted() {
+    fn malformed_and_repeated_lines_are_counted() {
         let parsed = parse_answer("Here is my ranking:\nHeat\n17\nReheated\nHeat\n2", &candidates());
         assert_eq!(parsed.ranking, [2, 1]);
         assert_eq!((parsed.malformed, parsed.repeated, parsed.by_title, parsed.by_number), (3, 1, 2, 1));
@@ -225,7 +224,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read(answer in "(\\PC|\n|[0-9]|Heat|<a_1><b_1>){0,40}") {
+        fn any_text_is_parsed(answer in "(\\PC|\n|[0-9]|Heat|<a_1><b_1>){0,40}") {
             let parsed = parse_answer(&answer, &candidates());
             let mut once = parsed.ranking.clone();
             once.sort_unstable();
@@ -235,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn a_ranking_said_plainly_is_read_back(order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(), form in 0..4) {
+        fn every_plain_format_of_a_ranking_is_parsed(order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(), form in 0..4) {
             let say = |(rank, &place): (usize, &usize)| {
                 let candidate = &candidates()[place];
                 match form {

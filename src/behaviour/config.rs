@@ -1,27 +1,27 @@
-//! Settings.
+//! Settings of the behaviour vectors.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How behaviour becomes vectors.
+/// How interactions become item vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BehaviourConfig {
-    /// Numbers of a vector.
+    /// Length of the vectors.
     pub dim: usize,
-    /// How many events apart two items of a session may stand. Next to each other they count `window` times, at that
-    /// distance once.
+    /// Maximum distance of two events of a session that form a pair. A pair of neighbours counts `window` times, a pair at
+    /// the maximum distance once.
     pub window: usize,
-    /// Power to which an item's count is raised where it is an item's company: 1 takes counts as they are.
+    /// Context-distribution smoothing exponent, as in word2vec; 1 disables the smoothing.
     pub popularity_damping: f64,
-    /// How many times as often as by chance a pair must be seen to count.
+    /// Shift of the mutual information: a pair must be this many times as frequent as by chance.
     pub shift: f64,
-    /// Time without an event after which another session begins, in the unit of the times; none for one a user.
+    /// Gap between events that starts a new session, in the unit of the times; `None` for one session per user.
     pub session_gap: Option<f64>,
-    /// The last events of every user that are left out.
+    /// Number of last events per user that are ignored.
     pub hold_out_last: usize,
-    /// Seed of the factorisation.
+    /// Seed of the factorization.
     pub seed: u64,
 }
 
@@ -40,13 +40,13 @@ impl Default for BehaviourConfig {
 }
 
 impl BehaviourConfig {
-    /// Checks every setting.
+    /// Checks the range of every setting.
     ///
     /// # Errors
-    /// [`Error::Config`] names the first that is out of range.
+    /// [`Error::Config`] for the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, got: String| {
-            Err(Error::config(key, expected, got, "leave it out for the default"))
+            Err(Error::config(key, expected, got, "omit it to use the default"))
         };
         if !(1..=4_096).contains(&self.dim) {
             return wrong("behaviour-dim", "a number from 1 to 4096", self.dim.to_string());
@@ -58,7 +58,7 @@ impl BehaviourConfig {
             return wrong("popularity-damping", "a number from 0 to 1", self.popularity_damping.to_string());
         }
         if !(self.shift >= 1.0 && self.shift.is_finite()) {
-            return wrong("behaviour-shift", "a number from 1 on", self.shift.to_string());
+            return wrong("behaviour-shift", "a number of at least 1", self.shift.to_string());
         }
         match self.session_gap {
             Some(gap) if !(gap > 0.0 && gap.is_finite()) => wrong("session-gap", "a positive number", gap.to_string()),

@@ -1,4 +1,5 @@
-//! The largest eigenvectors of a sparse symmetric matrix, by random projection (Halko, Martinsson and Tropp, 2011).
+//! The leading eigenvectors of a sparse symmetric matrix, by randomized subspace iteration (Halko, Martinsson and Tropp,
+//! 2011).
 
 use linfa_linalg::eigh::Eigh;
 use ndarray::{Array1, Array2, Axis, s};
@@ -8,21 +9,20 @@ use rayon::prelude::*;
 
 use crate::progress::Progress;
 
-/// Multiplications by the matrix that turn the random space to the largest eigenvectors.
+/// Number of subspace iterations.
 const ITERATIONS: usize = 10;
 
-/// A sparse symmetric matrix, row by row.
+/// A sparse symmetric matrix in compressed row format.
 #[derive(Debug)]
 pub(super) struct SparseMatrix {
-    /// Where each row begins, and the last ends.
+    /// Start of each row in `cells`, and the end of the last.
     begins: Vec<usize>,
-    /// Column and value of each cell.
+    /// Column and value of each nonzero cell.
     cells: Vec<(u32, f32)>,
 }
 
 impl SparseMatrix {
-    /// The matrix of `n` rows with these cells, which are given once, in the order of rows and columns, and their mirror
-    /// images.
+    /// The matrix of `n` rows with these cells and their mirror images. Each cell is given once, sorted by row and column.
     pub(super) fn symmetric(n: usize, cells: &[(u32, u32, f32)]) -> Self {
         let mut begins = vec![0; n + 1];
         for &(one, other, _) in cells {
@@ -45,7 +45,7 @@ impl SparseMatrix {
         self.begins.len() - 1
     }
 
-    /// The product with `x (n, k)`. A row's sum is one thread's, in the order of its cells.
+    /// The product with `x (n, k)`. One thread sums a row in the order of its cells, so the result is deterministic.
     fn times(&self, x: &Array2<f64>) -> Array2<f64> {
         let mut product = Array2::zeros(x.raw_dim());
         product.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut sum)| {
@@ -57,12 +57,12 @@ impl SparseMatrix {
     }
 }
 
-/// Vectors `(n, at most dim)` whose products with one another are the matrix as nearly as may be: the eigenvectors of
-/// the largest positive eigenvalues, times the square roots of those.
-pub(super) fn factorise(matrix: &SparseMatrix, dim: usize, seed: u64, progress: &dyn Progress) -> Array2<f64> {
-    progress.begin("factorise", Some(ITERATIONS as u64), "iterations");
+/// Vectors `(n, at most dim)` whose dot products approximate the matrix best: the eigenvectors of the largest positive
+/// eigenvalues, times the square roots of these eigenvalues.
+pub(super) fn factorize(matrix: &SparseMatrix, dim: usize, seed: u64, progress: &dyn Progress) -> Array2<f64> {
+    progress.begin("factorize", Some(ITERATIONS as u64), "iterations");
     let n = matrix.rows();
-    // Negative eigenvalues take room, too.
+    // Oversampling; negative eigenvalues take up dimensions, too.
     let width = n.min(2 * dim + 32);
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
     let mut space = Array2::from_shape_simple_fn((n, width), || rng.gen_range(-1.0..1.0));
@@ -78,7 +78,7 @@ pub(super) fn factorise(matrix: &SparseMatrix, dim: usize, seed: u64, progress: 
     order.truncate(dim);
     let mut vectors = space.dot(&turn.select(Axis(1), &order));
     for (mut column, &at) in vectors.columns_mut().into_iter().zip(&order) {
-        // An eigenvector's sign means nothing: the largest number is positive.
+        // The sign of an eigenvector is arbitrary: make the component of largest magnitude positive.
         let sign = column.iter().fold(0.0f64, |most, &v| if v.abs() > most.abs() { v } else { most }).signum();
         column *= sign * values[at].sqrt();
     }
@@ -86,7 +86,7 @@ pub(super) fn factorise(matrix: &SparseMatrix, dim: usize, seed: u64, progress: 
     vectors
 }
 
-/// An orthonormal basis of the columns' space. Twice, because the first is as exact as the square of the columns only.
+/// An orthonormal basis of the column space. Two passes, because one loses half of the digits.
 fn orthonormal(mut columns: Array2<f64>) -> Array2<f64> {
     for _ in 0..2 {
         let (values, turn) = eigen(&columns.t().dot(&columns));
@@ -101,10 +101,10 @@ fn orthonormal(mut columns: Array2<f64>) -> Array2<f64> {
     columns
 }
 
-/// Eigenvalues and eigenvectors, as columns, of a small matrix that is symmetric but for rounding.
+/// Eigenvalues and eigenvectors (as columns) of a small matrix that is symmetric up to rounding.
 fn eigen(matrix: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let even = (matrix + &matrix.t()) / 2.0;
-    // Only a matrix that is not square is refused.
+    // `eigh` fails only for a matrix that is not square.
     even.eigh().unwrap_or_else(|_| (Array1::zeros(0), even.slice(s![.., ..0]).to_owned()))
 }
 
@@ -114,8 +114,8 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn the_factors_give_the_matrix_back() {
-        // Rank 3 and positive: the products of vectors with one another.
+    fn the_factors_reproduce_the_positive_part_of_the_matrix() {
+        // A Gram matrix of rank 3.
         let mut rng = Xoshiro256Plus::seed_from_u64(3);
         let vectors = Array2::from_shape_simple_fn((40, 3), || rng.gen_range(0.0..1.0f64));
         let mut whole = vectors.dot(&vectors.t());
@@ -125,13 +125,13 @@ mod tests {
             .collect();
         whole.diag_mut().fill(0.0);
         let matrix = SparseMatrix::symmetric(40, &cells);
-        let found = factorise(&matrix, 40, 1, &Silent);
+        let found = factorize(&matrix, 40, 1, &Silent);
         // All positive eigenvalues.
         let (values, turn) = eigen(&whole);
         let expected = turn.dot(&Array2::from_diag(&values.mapv(|v| v.max(0.0)))).dot(&turn.t());
         let difference = (found.dot(&found.t()) - expected).mapv(f64::abs);
         assert!(difference.iter().copied().fold(0.0, f64::max) < 1e-5);
-        let short = factorise(&matrix, 2, 1, &Silent);
+        let short = factorize(&matrix, 2, 1, &Silent);
         assert_eq!(short.ncols(), 2);
         let difference = (&short - &found.slice(s![.., ..2])).mapv(f64::abs);
         assert!(difference.iter().copied().fold(0.0, f64::max) < 1e-3);

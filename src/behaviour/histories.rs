@@ -1,4 +1,4 @@
-//! The users' histories over the rows of a token table, cut into what is for training, for validation and for testing.
+//! The users' histories over the rows of a token table, split into training, validation and test.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,30 +10,30 @@ use crate::catalog::Interactions;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// What of the interactions was used, and what was not.
+/// Which interactions the histories cover.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct HistoryCounts {
     /// Users with a history.
     pub users: usize,
-    /// Their events.
+    /// Events in these histories.
     pub events: usize,
-    /// Events by part.
+    /// Events of the training part.
     pub train: usize,
-    /// See `train`.
+    /// Events of the validation part.
     pub valid: usize,
-    /// See `train`.
+    /// Events of the test part.
     pub test: usize,
-    /// Users left out because their histories are too short.
+    /// Users dropped because their histories are too short.
     pub short_users: usize,
-    /// Events of theirs.
+    /// Events of these users.
     pub short_events: usize,
-    /// Events left out because the token table does not have their items.
+    /// Events dropped because their items are not in the token table.
     pub unknown_events: usize,
-    /// Such items.
+    /// Number of such items.
     pub unknown_items: usize,
-    /// One of them.
+    /// One of these items.
     pub unknown_item: Option<String>,
-    /// Rows left out because they repeat another.
+    /// Duplicate rows that were dropped.
     pub duplicates: u64,
 }
 
@@ -42,57 +42,57 @@ impl fmt::Display for HistoryCounts {
         write!(f, "{} users with {} events", self.users, self.events)?;
         if let Some(item) = &self.unknown_item {
             let (events, items) = (self.unknown_events, self.unknown_items);
-            write!(f, "; left out {events} events of {items} items that are not in the token table, such as {item:?}")?;
+            write!(f, "; dropped {events} events of {items} items that are not in the token table, such as {item:?}")?;
         }
         if self.short_users > 0 {
-            write!(f, "; left out {} users with too few events ({} events)", self.short_users, self.short_events)?;
+            write!(f, "; dropped {} users with too few events ({} events)", self.short_users, self.short_events)?;
         }
         if self.duplicates > 0 {
-            write!(f, "; left out {} repeated rows", self.duplicates)?;
+            write!(f, "; dropped {} duplicate rows", self.duplicates)?;
         }
         Ok(())
     }
 }
 
-/// The histories of all users that have long enough ones, in the order in which users first appear.
+/// The histories of all users with enough events, in the order in which the users first appear.
 #[derive(Debug, Clone)]
 pub struct Histories {
     users: Vec<String>,
-    /// Where each user's events begin, and the end of all.
+    /// Start of each user's events, and the end of the last.
     begins: Vec<usize>,
     rows: Vec<u32>,
     times: Vec<f64>,
     ratings: Vec<f32>,
-    /// Events of each user that are for training, and for training or validation.
+    /// Per user: the end of the training part and the end of the validation part.
     ends: Vec<[u32; 2]>,
-    /// Events for training, by the row of their item.
+    /// Training events per row of the token table.
     popularity: Vec<u32>,
     /// Whether times are known.
     pub timed: bool,
     /// Whether ratings are known.
     pub rated: bool,
-    /// What was left out.
+    /// Statistics.
     pub counted: HistoryCounts,
 }
 
 /// One user's history.
 #[derive(Debug, Clone, Copy)]
 pub struct UserHistory<'a> {
-    /// Place among the users, from 0.
+    /// Number of the user, from 0.
     pub number: usize,
     /// The user's id.
     pub id: &'a str,
     /// Rows of the items in the token table, the oldest event first.
     pub rows: &'a [u32],
-    /// When each was.
+    /// Time of each event.
     pub times: &'a [f64],
-    /// How each was rated.
+    /// Rating of each event.
     pub ratings: &'a [f32],
     ends: [u32; 2],
 }
 
 impl UserHistory<'_> {
-    /// Places of a part's events in the history.
+    /// Positions of a part's events in the history.
     pub fn part(&self, part: SplitPart) -> Range<usize> {
         let [train, valid] = self.ends.map(|end| end as usize);
         match part {
@@ -102,25 +102,25 @@ impl UserHistory<'_> {
         }
     }
 
-    /// Places of a part's events that something stands before: what is to be predicted.
+    /// Positions of a part's prediction targets: its events that have an event before them.
     pub fn targets(&self, part: SplitPart) -> Range<usize> {
         let places = self.part(part);
         places.start.max(1)..places.end.max(1)
     }
 
-    /// Places of the `most` events before one.
+    /// Positions of the last `most` events before a position.
     pub fn before(&self, place: usize, most: usize) -> Range<usize> {
         place.saturating_sub(most)..place
     }
 }
 
 impl Histories {
-    /// Takes the events of a table's items, leaves out users with fewer than `least` of them, and cuts the rest.
+    /// Keeps the events of a table's items, drops users with fewer than `least` of them, and splits the rest.
     ///
     /// # Errors
-    /// [`Error::Config`] where `least` is too small for the split, shares are not shares, or there are no times to
-    /// split by; [`Error::Mismatch`] where the table has none of the items; [`Error::Data`] where no user or no event
-    /// for training is left.
+    /// [`Error::Config`] where `least` is too small for the split, the shares are invalid, or a split by time lacks
+    /// times; [`Error::Mismatch`] where the table has none of the items; [`Error::Data`] where no user or no training
+    /// event is left.
     pub fn new(interactions: &Interactions, item_ids: &ItemIds, split: HistorySplit, least: usize) -> Result<Self> {
         split.check(interactions, least)?;
         let row_of = item_ids.rows_by_text();
@@ -130,7 +130,7 @@ impl Histories {
             let what = format!("items of {}", interactions.path.display());
             let expected = format!("ids of the token table, such as {:?}", item_ids.text(0));
             let got = format!("{} others, such as {:?}", known.len(), interactions.items.first().map_or("", |i| i));
-            let help = "name the column of the items, or the token table that was made of their catalog";
+            let help = "name the item column, or the token table of the same catalog";
             return Err(Error::mismatch(what, expected, got, help));
         }
         let mut found = Histories {
@@ -176,19 +176,19 @@ impl Histories {
         found.counted.unknown_items = unknown.iter().filter(|&&unknown| unknown).count();
         found.counted.unknown_item =
             unknown.iter().position(|&unknown| unknown).map(|item| interactions.items[item].clone());
-        found.cut(split);
+        found.split(split);
         found.count(least)?;
         Ok(found)
     }
 
-    fn cut(&mut self, split: HistorySplit) {
+    fn split(&mut self, split: HistorySplit) {
         let lengths = self.begins.windows(2).map(|ends| (ends[1] - ends[0]) as u32);
         self.ends = match split {
             HistorySplit::LeaveOneOut => lengths.map(|length| [length - 2, length - 1]).collect(),
             HistorySplit::Time { valid, test } => {
                 let mut times = self.times.clone();
                 times.sort_unstable_by(f64::total_cmp);
-                // The time from which on events are of the part; events of one time go together.
+                // The start time of a part; events of equal time stay together.
                 let from = |share: f64| {
                     let events = (share * times.len() as f64) as usize;
                     times.len().checked_sub(events.max(1)).map_or(f64::NEG_INFINITY, |place| times[place])
@@ -218,8 +218,8 @@ impl Histories {
             return Err(Error::data("histories", format!("a user with {least} events"), got, help));
         }
         if train == 0 {
-            let help = "give smaller shares to validation and test";
-            return Err(Error::data("histories", "events for training", "none", help));
+            let help = "choose smaller shares for validation and test";
+            return Err(Error::data("histories", "training events", "none", help));
         }
         self.popularity = popularity;
         Ok(())
@@ -230,7 +230,7 @@ impl Histories {
         (0..self.users.len()).map(|number| self.user(number))
     }
 
-    /// A user by its place.
+    /// A user by number.
     pub fn user(&self, number: usize) -> UserHistory<'_> {
         let events = self.begins[number]..self.begins[number + 1];
         UserHistory {
@@ -243,7 +243,7 @@ impl Histories {
         }
     }
 
-    /// Events for training of each row of the token table.
+    /// Training events per row of the token table.
     pub fn popularity(&self) -> &[u32] {
         &self.popularity
     }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_two_are_left_out_and_what_is_left_out_is_counted() {
+    fn the_last_two_events_are_held_out_and_dropped_events_are_counted() {
         let read = interactions(&[&[(1, 1.0), (9, 2.0), (2, 3.0), (3, 4.0)], &[(1, 1.0), (2, 2.0)]]);
         let found = Histories::new(&read, &ItemIds::row_numbers(5), HistorySplit::LeaveOneOut, 3).unwrap();
         let user = found.user(0);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_one_time_are_not_parted() {
+    fn events_of_equal_time_stay_together() {
         let read = interactions(&[&[(0, 1.0), (1, 2.0), (2, 5.0)], &[(3, 2.0), (4, 5.0), (1, 5.0)]]);
         let split = HistorySplit::Time { valid: 0.2, test: 0.17 };
         let found = Histories::new(&read, &ItemIds::row_numbers(5), split, 2).unwrap();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_cut_is_refused() {
+    fn invalid_splits_are_refused() {
         let mut read = interactions(&[&[(0, 1.0), (1, 2.0), (2, 5.0)]]);
         let says = |read: &Interactions, split, least| {
             Histories::new(read, &ItemIds::row_numbers(5), split, least).unwrap_err().to_string()
@@ -300,7 +300,7 @@ mod tests {
         assert!(says(&read, HistorySplit::LeaveOneOut, 4).contains("a user with 4 events"));
         assert!(says(&read, HistorySplit::Time { valid: 0.5, test: 0.5 }, 3).contains("valid-share"));
         let at_once = interactions(&[&[(0, 1.0), (1, 1.0), (2, 1.0)]]);
-        assert!(says(&at_once, HistorySplit::Time { valid: 0.1, test: 0.1 }, 3).contains("for training"));
+        assert!(says(&at_once, HistorySplit::Time { valid: 0.1, test: 0.1 }, 3).contains("training events"));
         read.timed = false;
         assert!(says(&read, HistorySplit::Time { valid: 0.1, test: 0.1 }, 3).contains("without times"));
         read.items = vec!["x".into(); 10];

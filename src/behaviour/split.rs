@@ -1,4 +1,4 @@
-//! How histories are cut into what is for training, for validation and for testing.
+//! How histories are split into training, validation and test.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Interactions;
 use crate::error::{Error, Result};
 
-/// How histories are cut.
+/// How histories are split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HistorySplit {
-    /// The last event of every user is for testing, the last but one for validation.
+    /// The last event of every user is the test, the one before it the validation.
     LeaveOneOut,
-    /// The latest events of all users together: these shares of them, rounded down. Events of one time stay together,
-    /// on the later side.
+    /// The latest events over all users: these shares, rounded down. Events of equal time stay together, in the later
+    /// part.
     Time {
         /// Share for validation.
         valid: f64,
@@ -36,20 +36,20 @@ impl FromStr for HistorySplit {
     }
 }
 
-/// A part of the split.
+/// A part of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitPart {
-    /// What models learn from.
+    /// Training.
     Train,
-    /// What settings are chosen by.
+    /// Validation.
     Valid,
-    /// What nothing may have seen before.
+    /// Test.
     Test,
 }
 
 impl SplitPart {
-    /// All parts, in the order of time.
+    /// All parts, in order of time.
     pub const ALL: [SplitPart; 3] = [SplitPart::Train, SplitPart::Valid, SplitPart::Test];
 }
 
@@ -64,14 +64,14 @@ impl fmt::Display for SplitPart {
 }
 
 impl HistorySplit {
-    /// Checks that these interactions can be cut so, when users have `least` events or more.
+    /// Checks that interactions can be split like this when every user has at least `least` events.
     pub(super) fn check(self, interactions: &Interactions, least: usize) -> Result<()> {
         let needed = match self {
             HistorySplit::LeaveOneOut => 3,
             HistorySplit::Time { .. } => 2,
         };
         if least < needed {
-            let help = "an event to learn from, and one for each part that is held out";
+            let help = "every user needs a training event, and an event per held-out part";
             return Err(Error::config("min-interactions", format!("{needed} or more for this split"), least, help));
         }
         if let HistorySplit::Time { valid, test } = self {

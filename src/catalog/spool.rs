@@ -56,7 +56,7 @@ impl CatalogSpool {
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
             spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             spool.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
-            spool.ids.append(batch.item_ids)?;
+            spool.ids.append(batch.item_ids);
         }
         let mut buffer = writer.into_inner().map_err(failed)?;
         buffer.flush().map_err(|e| Error::io("write", place, e))?;

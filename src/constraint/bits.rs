@@ -1,6 +1,6 @@
-//! Bits with rank and select.
+//! Bit vectors with rank and select.
 
-/// Words that one entry of the directory counts.
+/// Words per entry of the directory.
 const BLOCK_WORDS: usize = 8;
 
 /// Number of directory entries for `len` bits.
@@ -8,7 +8,7 @@ pub(super) fn directory_len(len: usize) -> usize {
     len.div_ceil(64).div_ceil(BLOCK_WORDS) + 1
 }
 
-/// The directory of `words`: ones before each block of 512 bits, and all ones at the end.
+/// The directory of `words`: the number of ones before each block of 512 bits, and in total at the end.
 pub(super) fn directory(words: &[u64]) -> Vec<u32> {
     let mut ones = 0;
     let mut directory = vec![0];
@@ -19,7 +19,7 @@ pub(super) fn directory(words: &[u64]) -> Vec<u32> {
     directory
 }
 
-/// A sequence of bits with its directory; at most `u32::MAX` of them.
+/// A bit vector with its directory; at most `u32::MAX` bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bits<'a> {
     pub(super) words: &'a [u64],
@@ -37,7 +37,7 @@ impl Bits<'_> {
         self.words[at / 64] >> (at % 64) & 1 == 1
     }
 
-    /// Ones before position `at`.
+    /// Number of ones before position `at`.
     pub(super) fn rank(self, at: usize) -> usize {
         let (word, bit) = (at / 64, at % 64);
         let block = word / BLOCK_WORDS;
@@ -46,7 +46,7 @@ impl Bits<'_> {
         (self.directory[block] + whole + part) as usize
     }
 
-    /// Position of the one with `n` ones before it; none where there are not so many.
+    /// Position of the one with `n` ones before it, if there are that many.
     pub(super) fn select(self, n: usize) -> Option<usize> {
         if n >= self.ones() {
             return None;
@@ -63,7 +63,7 @@ impl Bits<'_> {
         None
     }
 
-    /// Position of the first one at `from` or after it.
+    /// Position of the first one at or after `from`.
     pub(super) fn next_one(self, from: usize) -> Option<usize> {
         let start = from / 64;
         let first = self.words.get(start)? & (u64::MAX << (from % 64));
@@ -75,7 +75,7 @@ impl Bits<'_> {
     }
 }
 
-/// Place of the one of `word` with `n` ones below it.
+/// Index of the bit of `word` that is one and has `n` ones below it.
 fn nth_one(mut word: u64, n: u32) -> u32 {
     for _ in 0..n {
         word &= word - 1;
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rank_and_select_are_counting(bits in prop::collection::vec(prop::bool::weighted(0.2), 1..3_000)) {
+        fn rank_and_select_match_a_linear_scan(bits in prop::collection::vec(prop::bool::weighted(0.2), 1..3_000)) {
             let mut words = vec![0u64; bits.len().div_ceil(64)];
             bits.iter().enumerate().filter(|(_, bit)| **bit).for_each(|(at, _)| words[at / 64] |= 1 << (at % 64));
             let directory = directory(&words);

@@ -1,37 +1,37 @@
-//! What a language model may say next, wherever in its answer it is.
+//! The tokens that a language model may generate next, at any position of its answer.
 //!
-//! Nothing is remembered between steps: where in an ID an answer stands is read from its last tokens. Beams may thus
-//! be reordered, dropped and copied at will, and an answer may hold any number of IDs and any text between them.
+//! Decoding is stateless: the last tokens of an answer determine the position inside an ID. Beams can therefore be
+//! reordered, dropped and copied, and an answer can contain any number of IDs and text between them.
 
 use super::subset::Subset;
 use super::tokens::TokenTrie;
 use super::trie::Prefix;
 use crate::error::{Error, Result};
 
-/// What may be said where no ID has begun.
+/// What an answer may start with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// The answer begins with an ID.
+    /// The answer starts with an ID.
     Always,
-    /// Anything; IDs that begin are real.
+    /// Any token; a started ID must be a valid one.
     Free,
 }
 
-/// What may follow a whole ID.
+/// What may follow a complete ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// Anything; IDs that begin are real.
+    /// Any token; a started ID must be a valid one.
     Any,
     /// The end of the answer.
     Eos,
-    /// Another ID, or the end of the answer where its token is known.
+    /// Another ID, or the end of the answer if `eos` is given.
     Id,
 }
 
-/// How IDs stand in answers.
+/// The format of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// What the answer begins with.
+    /// What the answer starts with.
     pub start: Start,
     /// What follows an ID.
     pub after: After,
@@ -39,31 +39,31 @@ pub struct Rules {
     pub eos: Vec<u32>,
 }
 
-/// The tokens that may come next.
+/// The tokens that are allowed next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Next {
-    /// Whether all tokens that are neither codes nor markers may.
+    /// Whether all tokens other than codes and markers are allowed.
     pub others: bool,
-    /// Those that may as well.
+    /// Further allowed tokens.
     pub tokens: Vec<u32>,
 }
 
-/// Where an answer stands.
+/// The position of an answer relative to IDs.
 #[derive(Debug, PartialEq, Eq)]
 enum AnswerState {
-    /// In an ID that some item has, or none.
+    /// Inside an ID; `None` for a prefix of no item.
     Inside(Option<Prefix>),
-    /// After all codes of an ID, before the marker that ends it.
+    /// After all codes of an ID, before its end marker.
     Unclosed,
-    /// After a whole ID.
+    /// After a complete ID.
     Ended,
     /// At the first token.
     Beginning,
-    /// In text.
+    /// In other text.
     Outside,
 }
 
-/// A trie and the rules for its IDs.
+/// A trie with the rules for its IDs in answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoding<'a> {
     trie: TokenTrie<'a>,
@@ -71,13 +71,13 @@ pub struct Decoding<'a> {
 }
 
 impl<'a> Decoding<'a> {
-    /// Answers under these rules.
+    /// Constrains answers to a trie by these rules.
     ///
     /// # Errors
-    /// [`Error::Config`] where an ID is to end the answer and no token that ends it is named.
+    /// [`Error::Config`] where an ID must end the answer and `eos` is empty.
     pub fn new(trie: TokenTrie<'a>, rules: &'a Rules) -> Result<Self> {
         if rules.after == After::Eos && rules.eos.is_empty() {
-            let help = "name the end-of-text token of the language model";
+            let help = "pass the end-of-text token of the language model";
             return Err(Error::config("after", "eos together with an eos_token_id", "no eos_token_id", help));
         }
         Ok(Decoding { trie, rules })
@@ -93,13 +93,13 @@ impl<'a> Decoding<'a> {
         &self.rules.eos
     }
 
-    /// What may follow the tokens `said`, the first `prompt` of which are not the model's. An ID that the prompt leaves
-    /// open is gone on with; one that it has whole is nothing that follows. Where no item fits, there is nothing to say.
-    pub fn next(&self, said: &[i64], prompt: usize, subset: Option<&Subset>, next: &mut Next) {
+    /// The tokens that are allowed after `tokens`, the first `prompt` of which are the prompt. An unfinished ID in the
+    /// prompt is completed; a finished one is ignored. No token is allowed inside an ID that no item has.
+    pub fn next(&self, tokens: &[i64], prompt: usize, subset: Option<&Subset>, next: &mut Next) {
         next.tokens.clear();
         next.others = false;
         let ids = self.trie.tokens();
-        match self.place(said, prompt) {
+        match self.state(tokens, prompt) {
             AnswerState::Inside(Some(prefix)) => self.extend(prefix, subset, next),
             AnswerState::Inside(None) => {}
             AnswerState::Unclosed => next.tokens.extend(ids.end),
@@ -117,7 +117,7 @@ impl<'a> Decoding<'a> {
         }
     }
 
-    /// The tokens with which an ID begins.
+    /// Allows the tokens that start an ID.
     fn begin(&self, subset: Option<&Subset>, next: &mut Next) {
         match self.trie.tokens().begin {
             None => self.extend(Prefix::EMPTY, subset, next),
@@ -126,7 +126,7 @@ impl<'a> Decoding<'a> {
         }
     }
 
-    /// The tokens with which a prefix goes on.
+    /// Allows the tokens that continue a prefix.
     fn extend(&self, prefix: Prefix, subset: Option<&Subset>, next: &mut Next) {
         match subset {
             None => next.tokens.extend(self.trie.allowed(prefix)),
@@ -134,23 +134,24 @@ impl<'a> Decoding<'a> {
         }
     }
 
-    fn place(&self, said: &[i64], prompt: usize) -> AnswerState {
+    /// The position after `tokens`.
+    fn state(&self, tokens: &[i64], prompt: usize) -> AnswerState {
         let ids = self.trie.tokens();
-        let elsewhere = if said.len() > prompt { AnswerState::Outside } else { AnswerState::Beginning };
-        let Some(last) = said.last().and_then(|&token| u32::try_from(token).ok()) else { return elsewhere };
+        let elsewhere = if tokens.len() > prompt { AnswerState::Outside } else { AnswerState::Beginning };
+        let Some(last) = tokens.last().and_then(|&token| u32::try_from(token).ok()) else { return elsewhere };
         if ids.begin == Some(last) {
             return AnswerState::Inside(Some(Prefix::EMPTY));
         }
         if ids.end == Some(last) {
-            return if said.len() > prompt { AnswerState::Ended } else { AnswerState::Beginning };
+            return if tokens.len() > prompt { AnswerState::Ended } else { AnswerState::Beginning };
         }
-        // The last tokens must be codes of the first level, the second, and so on.
+        // The last tokens must be codes of the first level, the second level, and so on.
         let Some((level, _)) = ids.code_of(last) else { return elsewhere };
-        let Some(first) = said.len().checked_sub(level + 1) else { return elsewhere };
+        let Some(first) = tokens.len().checked_sub(level + 1) else { return elsewhere };
         let mut prefix = Some(Prefix::EMPTY);
-        for (depth, &token) in said[first..].iter().enumerate() {
+        for (depth, &token) in tokens[first..].iter().enumerate() {
             match u32::try_from(token).ok().and_then(|token| ids.code_of(token)) {
-                Some((of, code)) if of == depth => {
+                Some((level, code)) if level == depth => {
                     prefix = prefix.and_then(|prefix| self.trie.trie().child(prefix, code));
                 }
                 _ => return elsewhere,
@@ -159,7 +160,7 @@ impl<'a> Decoding<'a> {
         if level + 1 < self.trie.trie().levels() {
             return AnswerState::Inside(prefix);
         }
-        match (said.len() > prompt, ids.end) {
+        match (tokens.len() > prompt, ids.end) {
             (false, _) => AnswerState::Beginning,
             (true, Some(_)) => AnswerState::Unclosed,
             (true, None) => AnswerState::Ended,
@@ -187,20 +188,20 @@ mod tests {
         Trie::new(array![[1u16, 2], [1, 7], [9, 0]].view()).unwrap().with_tokens(tokens).unwrap()
     }
 
-    fn next(markers: bool, start: Start, after: After, said: &[i64], prompt: usize) -> (bool, Vec<u32>) {
+    fn next(markers: bool, start: Start, after: After, tokens: &[i64], prompt: usize) -> (bool, Vec<u32>) {
         let (trie, rules) = (trie(markers), Rules { start, after, eos: vec![EOS] });
         let mut next = Next::default();
-        Decoding::new(trie.by_tokens().unwrap(), &rules).unwrap().next(said, prompt, None, &mut next);
+        Decoding::new(trie.by_tokens().unwrap(), &rules).unwrap().next(tokens, prompt, None, &mut next);
         (next.others, next.tokens)
     }
 
     #[test]
-    fn an_id_goes_on_and_is_followed_by_what_the_rules_say() {
-        let of = |after, said: &[i64]| next(false, Start::Always, after, said, 2);
+    fn ids_are_completed_and_followed_by_what_the_rules_allow() {
+        let of = |after, tokens: &[i64]| next(false, Start::Always, after, tokens, 2);
         for after in [After::Any, After::Eos, After::Id] {
             assert_eq!(of(after, &[5, 6]), (false, vec![101, 109]));
             assert_eq!(of(after, &[5, 6, 101]), (false, vec![112, 117]));
-            // No item has it.
+            // A prefix of no item.
             assert_eq!(of(after, &[5, 6, 102]), (false, vec![]));
         }
         let whole = [5, 6, 101, 117];
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn markers_enclose_ids() {
-        let of = |after, said: &[i64]| next(true, Start::Always, after, said, 1);
+        let of = |after, tokens: &[i64]| next(true, Start::Always, after, tokens, 1);
         assert_eq!(of(After::Eos, &[5]), (false, vec![130]));
         assert_eq!(of(After::Eos, &[5, 130]), (false, vec![101, 109]));
         assert_eq!(of(After::Eos, &[5, 130, 101, 112]), (false, vec![131]));
@@ -223,32 +224,32 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_may_end_anywhere() {
-        let always = |said: &[i64]| next(false, Start::Always, After::Eos, said, said.len());
-        let free = |said: &[i64]| next(false, Start::Free, After::Eos, said, said.len());
-        // With nothing, with a whole ID, with a code that no ID begins with, with half an ID.
+    fn prompts_may_end_at_any_position() {
+        let always = |tokens: &[i64]| next(false, Start::Always, After::Eos, tokens, tokens.len());
+        let free = |tokens: &[i64]| next(false, Start::Free, After::Eos, tokens, tokens.len());
+        // Empty, with a complete ID, with a code of the second level only.
         for prompt in [&[][..], &[101, 112], &[112]] {
             assert_eq!(always(prompt), (false, vec![101, 109]));
             assert_eq!(free(prompt), (true, vec![101, 109]));
         }
         assert_eq!(free(&[5, 109]), (false, vec![110]));
-        let marked = |said: &[i64]| next(true, Start::Free, After::Eos, said, said.len());
+        let marked = |tokens: &[i64]| next(true, Start::Free, After::Eos, tokens, tokens.len());
         assert_eq!(marked(&[5]), (true, vec![130]));
         assert_eq!(marked(&[5, 130]), (false, vec![101, 109]));
         assert_eq!(marked(&[130, 101, 112, 131]), (true, vec![130]));
-        // Padding of negative ids is text like any other.
+        // Negative padding ids count as other text.
         assert_eq!(free(&[-100, -1]), (true, vec![101, 109]));
     }
 
     #[test]
-    fn a_subset_holds_everywhere() {
+    fn subsets_apply_at_every_position() {
         let trie = trie(true);
         let rules = Rules { start: Start::Free, after: After::Any, eos: vec![] };
         let decoding = Decoding::new(trie.by_tokens().unwrap(), &rules).unwrap();
         let (some, none) = (trie.subset(|row| row == 1), trie.subset(|_| false));
-        let of = |said: &[i64], subset| {
+        let of = |tokens: &[i64], subset| {
             let mut next = Next::default();
-            decoding.next(said, 1, Some(subset), &mut next);
+            decoding.next(tokens, 1, Some(subset), &mut next);
             (next.others, next.tokens)
         };
         assert_eq!(of(&[5], &some), (true, vec![130]));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_needs_its_token() {
+    fn ending_after_an_id_requires_an_eos_token() {
         let rules = Rules { start: Start::Free, after: After::Eos, eos: vec![] };
         let error = Decoding::new(trie(false).by_tokens().unwrap(), &rules).unwrap_err().to_string();
         assert!(error.contains("eos_token_id"), "{error}");

@@ -1,4 +1,4 @@
-//! A structure of arrays as a file, and a trie as one.
+//! Memory-mapped files of arrays, and the file of a trie.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,16 +10,17 @@ use super::layout::{Buffer, FORMAT_VERSION, HEADER, MAGIC, TOKENS, TrieLayout};
 use super::trie::Trie;
 use crate::artifact::{AtomicFile, Overwrite, sha256};
 use crate::error::{Error, Result};
+use crate::tokenizer::MAX_LEVELS;
 use crate::vocabulary::TokenIds;
 
-/// Bytes of the checksum at the end: SHA-256 of all before it, in hexadecimal.
+/// Length of the checksum at the end of a file: SHA-256 of all bytes before it, in hexadecimal.
 const CHECKSUM: usize = 64;
 
-/// A kind of file: what it begins with, and how errors speak of it.
+/// A binary file format: its header, and its name in errors.
 pub(super) struct BinaryFormat {
     pub(super) magic: u64,
     pub(super) version: u64,
-    /// Numbers of 8 bytes before the arrays.
+    /// Length of the header in 8-byte numbers.
     pub(super) header: usize,
     pub(super) name: &'static str,
     pub(super) help: &'static str,
@@ -30,7 +31,7 @@ const TRIE: BinaryFormat = BinaryFormat {
     version: FORMAT_VERSION,
     header: HEADER,
     name: "a trie of semantic IDs",
-    help: "write the trie again from its token table",
+    help: "create the trie again from its token table",
 };
 
 impl BinaryFormat {
@@ -38,7 +39,7 @@ impl BinaryFormat {
         Error::artifact(path, expected, got, self.help)
     }
 
-    /// Writes the memory of a structure to a file, which is whole or not there.
+    /// Writes the memory of a structure to a file, atomically.
     pub(super) fn save(body: &[u8], path: &Path, overwrite: Overwrite) -> Result<()> {
         let mut file = AtomicFile::create(path, overwrite)?;
         file.write_all(body)
@@ -47,15 +48,19 @@ impl BinaryFormat {
         file.commit()
     }
 
-    /// Maps a file of this kind, and checks its mark, version and checksum.
+    /// Maps a file and checks its magic number, version and checksum.
     pub(super) fn map(&self, path: &Path) -> Result<Mmap> {
         let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-        // SAFETY: a mapped file must not change under the map. Files of catalex appear by a rename and are replaced,
-        // never written to, and what is read from the map is checked against its checksum first.
+        // SAFETY: a mapped file must not change while it is mapped. catalex replaces files by renaming and never writes
+        // to an existing one, and the checksum is verified before anything else is read.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", path, e))?;
         if map.len() < self.header * 8 + CHECKSUM || number(&map, 0) != self.magic {
-            return Err(self.wrong(path, self.name, format!("a file of {} bytes without its mark", map.len())));
+            return Err(self.wrong(
+                path,
+                self.name,
+                format!("a file of {} bytes with another magic number", map.len()),
+            ));
         }
         if number(&map, 1) != self.version {
             let got = format!("version {}", number(&map, 1));
@@ -63,12 +68,12 @@ impl BinaryFormat {
         }
         let body = &map[..map.len() - CHECKSUM];
         if sha256(body).as_bytes() != &map[body.len()..] {
-            return Err(self.wrong(path, "a file as it was written", "another checksum: it is damaged or cut off"));
+            return Err(self.wrong(path, "a matching checksum", "another checksum: the file is damaged or truncated"));
         }
         Ok(map)
     }
 
-    /// Checks that a mapped file is as long as its header says.
+    /// Checks the length of a mapped file against its header.
     pub(super) fn check_length(&self, path: &Path, map: &Mmap, end: usize) -> Result<()> {
         let expected = end.saturating_add(CHECKSUM);
         if expected == map.len() {
@@ -78,32 +83,32 @@ impl BinaryFormat {
     }
 }
 
-/// A number of the header.
+/// The number at an index of the header.
 pub(super) fn number(map: &[u8], at: usize) -> u64 {
     let bytes = map.get(at * 8..at * 8 + 8).and_then(|bytes| bytes.try_into().ok());
     bytes.map_or(0, u64::from_ne_bytes)
 }
 
 impl Trie {
-    /// Writes it to a file, which is whole or not there.
+    /// Writes the trie to a file, atomically.
     ///
     /// # Errors
     /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
     pub fn save(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        // Token ids may have been given to a trie that is there already, so its memory's header does not have them.
+        // `with_tokens` does not update the header in memory, so the token ids are written here.
         let mut bytes = self.buffer.bytes()[..self.layout.end].to_vec();
         bytes[TOKENS * 8..HEADER * 8].copy_from_slice(bytemuck::cast_slice(&token_numbers(self.tokens.as_ref())));
         BinaryFormat::save(&bytes, path, overwrite)
     }
 
-    /// Maps a file into memory and checks it: pages are shared by all processes that use the file, and nothing is
-    /// copied. The file must not be changed in place while it is mapped; catalex replaces files, and never does.
+    /// Maps a file into memory and verifies it. Processes share the pages, and nothing is copied. The file must not be
+    /// modified in place while it is mapped; catalex itself only replaces files.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read; [`Error::Artifact`] for another format, another version, or damage.
+    /// [`Error::Io`] where it cannot be read; [`Error::Artifact`] for another format or version and for a damaged file.
     pub fn load(path: &Path) -> Result<Self> {
         let map = TRIE.map(path)?;
-        let levels = number(&map, 2).min(8) as usize;
+        let levels = number(&map, 2).min(MAX_LEVELS as u64) as usize;
         let nodes: Vec<usize> = (0..levels).map(|level| number(&map, 3 + level) as usize).collect();
         let layout = TrieLayout::new(&nodes);
         TRIE.check_length(path, &map, layout.end)?;
@@ -112,7 +117,7 @@ impl Trie {
     }
 }
 
-/// What the header says of token ids.
+/// The token ids as header numbers; all zero without token ids.
 fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
     let mut numbers = [0; HEADER - TOKENS];
     if let Some(tokens) = tokens {
@@ -125,7 +130,7 @@ fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
     numbers
 }
 
-/// The reverse; the numbers are as they were written, for the checksum was right.
+/// The token ids of a header. The checksum guarantees that the numbers are as written.
 fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> Option<TokenIds> {
     let id = |at: usize| number(at).checked_sub(1).map(|id| id as u32);
     Some(TokenIds {
@@ -144,7 +149,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn a_mapped_trie_answers_like_the_saved_one() {
+    fn a_mapped_trie_equals_the_saved_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trie");
         let trie = Trie::new(array![[1u16, 2, 3], [1, 2, 4], [9, 0, 0]].view()).unwrap();
@@ -158,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn token_ids_are_saved_along() {
+    fn token_ids_are_saved_with_the_trie() {
         let folder = tempfile::tempdir().unwrap();
         let (path, again) = (folder.path().join("trie"), folder.path().join("again"));
         let tokens = TokenIds {
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_and_every_cut_is_noticed() {
+    fn every_modified_byte_and_every_truncation_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trie");
         Trie::new(array![[1u16, 2], [1, 3]].view()).unwrap().save(&path, Overwrite::Refuse).unwrap();

@@ -1,4 +1,4 @@
-//! One piece of memory that holds arrays, its own or a mapped file's, and where a trie's arrays stand in it.
+//! Arrays in one block of memory, owned or mapped from a file, and the positions of a trie's arrays in it.
 
 use std::marker::PhantomData;
 
@@ -6,19 +6,21 @@ use bytemuck::Pod;
 use memmap2::Mmap;
 
 use super::bits::directory_len;
+use crate::tokenizer::MAX_LEVELS;
 
-/// What a file begins with; read as a number, so that a machine of the other byte order refuses it.
+/// Magic number of the file. It is read as a number, so that a machine with another byte order refuses the file.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"CATALEXT");
 /// Version of the file format.
 pub(super) const FORMAT_VERSION: u64 = 1;
-/// Numbers of 8 bytes before the arrays: magic, version, levels, nodes of up to 8 levels, then from [`TOKENS`] on what
-/// is known of token ids, all zero where nothing is.
-pub(super) const HEADER: usize = 24;
-/// Place in the header of the first token id plus one, the markers' ids plus one, the vocabulary's size, and the sizes
-/// of up to 8 codebooks.
-pub(super) const TOKENS: usize = 11;
+/// Length of the header in 8-byte numbers: magic number, version, number of levels, nodes per level (up to
+/// [`MAX_LEVELS`]), then from [`TOKENS`] on the token ids, all zero without them, and padding.
+pub(super) const HEADER: usize = (TOKENS + 4 + MAX_LEVELS).next_multiple_of(8);
+/// Index in the header of the token ids: the first id plus one, the markers' ids plus one, the size of the vocabulary, and
+/// the sizes of up to [`MAX_LEVELS`] codebooks.
+pub(super) const TOKENS: usize = 3 + MAX_LEVELS;
+const _: () = assert!(HEADER == 24 && TOKENS == 11, "another number of levels changes the file format");
 
-/// A section: `len` numbers of type `T` from byte `start`, which is a multiple of 8.
+/// An array of `len` numbers of type `T` from byte `start`, which is a multiple of 8.
 #[derive(Debug, Clone)]
 pub(super) struct Section<T> {
     start: usize,
@@ -26,29 +28,29 @@ pub(super) struct Section<T> {
     of: PhantomData<T>,
 }
 
-/// The sections of a level.
+/// The arrays of a level.
 #[derive(Debug, Clone)]
 pub(super) struct LevelLayout {
     /// Code of each node.
     pub(super) codes: Section<u16>,
-    /// Whether each node is its parent's first child; nothing at the first level.
+    /// A bit per node: whether it is the first child of its parent; empty at the first level.
     pub(super) words: Section<u64>,
     /// The directory of those bits.
     pub(super) directory: Section<u32>,
 }
 
-/// All sections.
+/// The arrays of a trie.
 #[derive(Debug, Clone)]
 pub(super) struct TrieLayout {
     pub(super) levels: Vec<LevelLayout>,
     /// Row of each leaf.
     pub(super) rows: Section<u32>,
-    /// Bytes in all.
+    /// Total size in bytes.
     pub(super) end: usize,
 }
 
 impl TrieLayout {
-    /// The layout of so many nodes a level.
+    /// The layout for these numbers of nodes per level.
     pub(super) fn new(nodes: &[usize]) -> Self {
         let mut end = HEADER * 8;
         let levels = nodes
@@ -66,21 +68,21 @@ impl TrieLayout {
         TrieLayout { levels, rows: section(nodes.last().copied().unwrap_or(0), &mut end), end }
     }
 
-    /// The numbers before the arrays.
+    /// The header without the token ids.
     pub(super) fn header(&self) -> impl Iterator<Item = u64> {
         let nodes = self.levels.iter().map(|level| level.codes.len as u64);
         [MAGIC, FORMAT_VERSION, self.levels.len() as u64].into_iter().chain(nodes)
     }
 }
 
-/// The section of `len` numbers that begins at `end`, which it moves behind them.
+/// Reserves an array of `len` numbers at `end` and advances `end`.
 pub(super) fn section<T>(len: usize, end: &mut usize) -> Section<T> {
     let start = *end;
     *end += (len * size_of::<T>()).next_multiple_of(8);
     Section { start, len, of: PhantomData }
 }
 
-/// The memory of a structure: its own, or a file's.
+/// The memory of a structure.
 #[derive(Debug)]
 pub(super) enum Buffer {
     Owned(Vec<u64>),
@@ -88,7 +90,7 @@ pub(super) enum Buffer {
 }
 
 impl Buffer {
-    /// Memory of `end` bytes that begins with a header.
+    /// Zeroed memory of `end` bytes with a header at the start.
     pub(super) fn zeroed(end: usize, header: impl Iterator<Item = u64>) -> Self {
         let mut numbers = vec![0u64; end / 8];
         numbers.iter_mut().zip(header).for_each(|(number, value)| *number = value);
@@ -102,12 +104,12 @@ impl Buffer {
         }
     }
 
-    /// The numbers of a section. Sections begin at multiples of 8 bytes, and so do both kinds of memory.
+    /// The numbers of an array. Arrays and both kinds of memory are aligned to 8 bytes.
     pub(super) fn read<T: Pod>(&self, section: &Section<T>) -> &[T] {
         bytemuck::cast_slice(&self.bytes()[section.start..section.start + section.len * size_of::<T>()])
     }
 
-    /// Fills a section of own memory.
+    /// Fills an array of owned memory.
     pub(super) fn write<T: Pod>(&mut self, section: &Section<T>, values: &[T]) {
         if let Buffer::Owned(numbers) = self {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(numbers);

@@ -1,4 +1,4 @@
-//! Scores of tokens that may not come next, put out of the question.
+//! Masking of the logits of tokens that are not allowed next.
 
 use rayon::prelude::*;
 
@@ -6,26 +6,26 @@ use super::decoding::{Decoding, Next};
 use super::subset::Subset;
 use crate::error::{Error, Result};
 
-/// Answers being written: one a row.
+/// A batch of unfinished answers, one per row.
 #[derive(Debug, Clone, Copy)]
 pub struct PartialAnswers<'a> {
-    /// `(rows, length)`: the tokens so far, prompts among them.
-    pub said: &'a [i64],
-    /// Number of rows; those of one user stand together.
+    /// The tokens so far `(rows, length)`, prompts included.
+    pub tokens: &'a [i64],
+    /// Number of rows; the rows (beams) of a prompt are adjacent.
     pub rows: usize,
-    /// Length of the prompts.
+    /// Length of the prompts in tokens.
     pub prompt: usize,
-    /// The items that may be said, one a user: as many rows each. All items to all users where there is none.
+    /// The allowed items, one subset per prompt. Empty to allow all items for all prompts.
     pub subsets: &'a [Option<&'a Subset>],
 }
 
 impl<'a> PartialAnswers<'a> {
     fn length(&self) -> usize {
-        self.said.len() / self.rows.max(1)
+        self.tokens.len() / self.rows.max(1)
     }
 
     fn row(&self, row: usize) -> &'a [i64] {
-        &self.said[row * self.length()..(row + 1) * self.length()]
+        &self.tokens[row * self.length()..(row + 1) * self.length()]
     }
 
     fn subset(&self, row: usize) -> Option<&'a Subset> {
@@ -33,36 +33,41 @@ impl<'a> PartialAnswers<'a> {
     }
 
     fn check(&self) -> Result<()> {
-        let (rows, users) = (self.rows, self.subsets.len());
-        if rows == 0 || !self.said.len().is_multiple_of(rows) {
-            let got = format!("{} for {rows} rows", self.said.len());
-            return Err(Error::mismatch("tokens so far", "equally many a row", got, "give a matrix of rows"));
+        let (rows, prompts) = (self.rows, self.subsets.len());
+        if rows == 0 || !self.tokens.len().is_multiple_of(rows) {
+            let got = format!("{} for {rows} rows", self.tokens.len());
+            return Err(Error::mismatch("tokens so far", "the same number per row", got, "pass a matrix"));
         }
-        if users > 0 && !rows.is_multiple_of(users) {
+        if prompts > 0 && !rows.is_multiple_of(prompts) {
             let expected = format!("a number that divides the {rows} rows (batch x beams)");
-            return Err(Error::mismatch("subsets", expected, users, "give one subset, or None, a prompt of the batch"));
+            return Err(Error::mismatch(
+                "subsets",
+                expected,
+                prompts,
+                "pass one subset (or None) per prompt of the batch",
+            ));
         }
         Ok(())
     }
 }
 
-/// Where scores come from and go to.
+/// The logits to mask.
 #[derive(Debug)]
 pub enum LogitsMut<'a, T> {
-    /// They are changed in place.
+    /// Masked in place.
     InPlace(&'a mut [T]),
-    /// They are written to memory of the same shape, whatever that holds.
+    /// Masked while they are copied from the first to the second slice, of the same shape.
     Copied(&'a [T], &'a mut [T]),
 }
 
 impl Decoding<'_> {
-    /// Masks `(rows, logits)` scores: `lowest`, minus infinity, for every token that may not come next. Rows are done in
-    /// parallel.
+    /// Masks logits `(rows, logits)`: sets `lowest` (minus infinity) for every token that is not allowed next. Rows are
+    /// processed in parallel.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where shapes do not fit, or the model has fewer logits than the vocabulary has ids;
-    /// [`Error::Data`] where nothing may be said at the first token: a prompt ends in the middle of an ID that no item
-    /// has, or a subset is empty.
+    /// [`Error::Mismatch`] where shapes do not match, or the model has fewer logits than the vocabulary has ids;
+    /// [`Error::Data`] where no first token is allowed: a prompt ends inside an ID that no item has, or a subset is
+    /// empty.
     pub fn mask<T: Copy + Send + Sync>(&self, answers: PartialAnswers, scores: LogitsMut<T>, lowest: T) -> Result<()> {
         answers.check()?;
         let cells = match &scores {
@@ -78,7 +83,7 @@ impl Decoding<'_> {
             (!next.others && next.tokens.is_empty()).then_some(row)
         };
         let state = || (Next::default(), Vec::new());
-        let silent: Option<usize> = match scores {
+        let dead_end: Option<usize> = match scores {
             LogitsMut::InPlace(scores) => scores[..rows * logits]
                 .par_chunks_mut(logits)
                 .enumerate()
@@ -93,11 +98,11 @@ impl Decoding<'_> {
                 .filter_map(|row| row)
                 .min(),
         };
-        self.check_silent(&answers, silent)
+        self.check_dead_end(&answers, dead_end)
     }
 
-    /// What [`Decoding::mask`] leaves, as a list: for each row whether all tokens that are neither codes nor markers may
-    /// come, and the places `row * logits + token` of the others that may. For scores on another device.
+    /// The tokens that [`Decoding::mask`] leaves, for logits on another device: per row whether all tokens other than
+    /// codes and markers are allowed, and the flat indices `row * logits + token` of the further allowed tokens.
     ///
     /// # Errors
     /// As [`Decoding::mask`].
@@ -112,15 +117,15 @@ impl Decoding<'_> {
                 next
             })
             .collect();
-        self.check_silent(&answers, of_rows.iter().position(|next| !next.others && next.tokens.is_empty()))?;
-        let places = of_rows
+        self.check_dead_end(&answers, of_rows.iter().position(|next| !next.others && next.tokens.is_empty()))?;
+        let indices = of_rows
             .iter()
             .enumerate()
             .flat_map(|(row, next)| next.tokens.iter().map(move |&token| (row * logits) as i64 + i64::from(token)));
-        Ok((of_rows.iter().map(|next| next.others).collect(), places.collect()))
+        Ok((of_rows.iter().map(|next| next.others).collect(), indices.collect()))
     }
 
-    /// One row.
+    /// Masks one row.
     fn apply<T: Copy>(&self, next: &Next, from: Option<&[T]>, to: &mut [T], lowest: T, kept: &mut Vec<T>) {
         kept.clear();
         let source = from.unwrap_or(to);
@@ -143,24 +148,24 @@ impl Decoding<'_> {
         let highest = self.eos().iter().copied().max().map_or(0, |eos| eos + 1).max(ids.vocabulary_size);
         if logits < highest as usize {
             return Err(Error::mismatch(
-                "scores of the language model",
-                format!("at least {highest} a row, one for each token id in use"),
+                "logits of the language model",
+                format!("at least {highest} per row, one for each token id in use"),
                 logits,
-                "grow the model's embeddings to its extended tokenizer: resize_token_embeddings",
+                "resize the model's embeddings to its extended tokenizer: resize_token_embeddings",
             ));
         }
         Ok(())
     }
 
-    /// Later on only beams of no probability have nothing to say.
-    fn check_silent(&self, answers: &PartialAnswers, silent: Option<usize>) -> Result<()> {
-        match silent.filter(|_| answers.length() == answers.prompt) {
+    /// Refuses a row without an allowed first token. Later, only beams of probability zero have no allowed token.
+    fn check_dead_end(&self, answers: &PartialAnswers, dead_end: Option<usize>) -> Result<()> {
+        match dead_end.filter(|_| answers.length() == answers.prompt) {
             None => Ok(()),
             Some(row) => Err(Error::data(
                 format!("row {row} of the batch"),
-                "a token that leads to an item",
+                "an allowed token",
                 "none: its prompt ends inside an ID that no item has, or its subset is empty",
-                "end the prompt elsewhere, or give a subset with items",
+                "change the end of the prompt, or pass a subset with items",
             )),
         }
     }

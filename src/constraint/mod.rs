@@ -1,11 +1,10 @@
-//! Only real items: the trie of valid semantic IDs, and what decoders make of it.
+//! Constrained decoding: a language model generates only semantic IDs that items have.
 //!
-//! A language model that may say any token sequence will say IDs that no item has. At each step of an ID the decoder is
-//! told which codes can still lead to an item: [`Trie::allowed`], in well under a microsecond, whatever the size of the
-//! catalog. [`Subset`] narrows that down to some items (in stock, of a category, not yet seen) without a new trie.
-//! [`Decoding`] says it of whole answers over the language model's own token ids, and masks their scores. [`Forms`]
-//! writes the IDs as other decoders read them. [`FmIndex`] is the same for identifiers of several facets, from any place
-//! inside them.
+//! Without constraints a language model generates IDs of no item. [`Trie::allowed`] gives the codes that can still lead to
+//! an item, in well under a microsecond for a catalog of any size. A [`Subset`] restricts the trie to some items (in stock,
+//! of a category, not yet seen) without a new trie. [`Decoding`] applies the trie to whole answers over the language
+//! model's token ids and masks logits. [`Forms`] writes the IDs in the formats of other decoders. [`FmIndex`] constrains
+//! identifiers of several facets, which may be generated from any position on.
 
 mod bits;
 mod decoding;

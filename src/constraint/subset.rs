@@ -1,10 +1,10 @@
-//! Some of a trie's items.
+//! Subsets of a trie's items.
 
 use super::bits::{Bits, directory};
 use rayon::prelude::*;
 
-/// Some of a trie's items: what is in stock, of a category, or new to a user. Made by [`super::Trie::subset`], a bit an
-/// item; the trie stays as it is.
+/// A subset of a trie's items, such as those in stock, of a category or new to a user. [`super::Trie::subset`] creates it;
+/// it takes one bit per item and leaves the trie unchanged.
 #[derive(Debug, Clone)]
 pub struct Subset {
     words: Vec<u64>,
@@ -12,7 +12,7 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// The leaves for whose row `belongs` holds.
+    /// The leaves whose row satisfies `belongs`.
     pub(super) fn new(rows: &[u32], belongs: impl Fn(usize) -> bool + Sync) -> Self {
         let words: Vec<u64> = rows
             .par_chunks(64)
@@ -29,12 +29,12 @@ impl Subset {
         self.bits().ones()
     }
 
-    /// Whether there is none.
+    /// Whether the subset is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether one of these leaves belongs to it.
+    /// Whether the subset contains one of these leaves.
     pub(super) fn any(&self, leaves: std::ops::Range<usize>) -> bool {
         let bits = self.bits();
         bits.rank(leaves.start) < bits.rank(leaves.end)

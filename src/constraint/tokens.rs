@@ -1,4 +1,4 @@
-//! The trie over the language model's own token ids.
+//! The trie over the token ids of a language model.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::{TokenIds, VOCABULARY_FILE};
 
-/// A trie with codes as the language model's token ids.
+/// A trie whose codes are token ids of a language model.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenTrie<'a> {
     trie: &'a Trie,
@@ -17,7 +17,7 @@ pub struct TokenTrie<'a> {
 }
 
 impl Trie {
-    /// The trie over token ids; none where it was made without them, see [`Trie::with_tokens`].
+    /// The trie over token ids; `None` for a trie without [`Trie::with_tokens`].
     pub fn by_tokens(&self) -> Option<TokenTrie<'_>> {
         self.tokens.as_ref().map(|tokens| TokenTrie { trie: self, tokens })
     }
@@ -34,12 +34,12 @@ impl<'a> TokenTrie<'a> {
         self.trie
     }
 
-    /// The prefix of these tokens; none where no item has it.
+    /// The prefix of these tokens; `None` where no item has it.
     pub fn find(self, tokens: &[u32]) -> Option<Prefix> {
         tokens.iter().try_fold(Prefix::EMPTY, |prefix, &token| self.child(prefix, token))
     }
 
-    /// The prefix with one token more; none where no item has it.
+    /// A prefix extended by one token; `None` where no item has it.
     pub fn child(self, prefix: Prefix, token: u32) -> Option<Prefix> {
         match self.tokens.code_of(token)? {
             (level, code) if level == prefix.depth() => self.trie.child(prefix, code),
@@ -47,35 +47,35 @@ impl<'a> TokenTrie<'a> {
         }
     }
 
-    /// The tokens that may come next, in ascending order; none after a whole ID.
+    /// The tokens that are allowed next, ascending; none after a complete ID.
     pub fn allowed(self, prefix: Prefix) -> impl Iterator<Item = u32> + 'a {
         let first = self.tokens.first_of_level(prefix.depth());
         self.trie.allowed(prefix).iter().map(move |&code| first + u32::from(code))
     }
 
-    /// The tokens that may come next and lead to an item of the subset.
+    /// The tokens that are allowed next and lead to an item of the subset.
     pub fn allowed_in(self, prefix: Prefix, subset: &'a Subset) -> impl Iterator<Item = u32> + 'a {
         let first = self.tokens.first_of_level(prefix.depth());
         self.trie.allowed_in(prefix, subset).map(move |code| first + u32::from(code))
     }
 }
 
-/// The token ids of a table's codes, from the vocabulary folder that was written for it.
+/// Reads the token ids of a table's codes from its vocabulary folder.
 ///
 /// # Errors
-/// As [`TokenIds::read`]; [`Error::Mismatch`] where the vocabulary is another table's: other codebooks, another model,
-/// another form of tokens.
+/// As [`TokenIds::read`]; [`Error::Mismatch`] for the vocabulary of another table: other codebooks, another model or
+/// another token format.
 pub fn tokens_of(table: &TokenTable, vocabulary: &Path) -> Result<TokenIds> {
     let tokens = TokenIds::read(vocabulary)?;
     let path = vocabulary.join(VOCABULARY_FILE);
     let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
     let description: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::artifact(&path, "a vocabulary", e, "write it again with `catalex vocab`"))?;
+        .map_err(|e| Error::artifact(&path, "a vocabulary", e, "create it again with `catalex vocab`"))?;
     let of_table = &table.metadata;
     let text = |key: &str| description[key].as_str().unwrap_or_default().to_owned();
     let compared = [
         ("codebooks", format!("{:?}", of_table.codebook_sizes), format!("{:?}", tokens.codebook_sizes)),
-        ("form of tokens", of_table.token_format.to_string(), text("token_format")),
+        ("token format", of_table.token_format.to_string(), text("token_format")),
         ("model hash", of_table.model_hash.clone(), text("model_hash")),
     ];
     match compared.into_iter().find(|(_, of_table, of_vocabulary)| of_table != of_vocabulary) {
@@ -84,7 +84,7 @@ pub fn tokens_of(table: &TokenTable, vocabulary: &Path) -> Result<TokenIds> {
             format!("token table and vocabulary {}, {what}", vocabulary.display()),
             of_table,
             of_vocabulary,
-            "name the vocabulary that `catalex vocab` wrote for this table",
+            "pass the vocabulary that `catalex vocab` wrote for this table",
         )),
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         let second = trie.subset(|row| row == 1);
         assert_eq!(by_tokens.allowed_in(prefix, &second).collect::<Vec<_>>(), [117]);
         assert_eq!(by_tokens.find(&[101, 117]).unwrap().depth(), 2);
-        // A token of the wrong level, another word, a prefix without items.
+        // A token of another level, a token of no code, a prefix without items.
         for wrong in [&[112][..], &[3], &[101, 109], &[102]] {
             assert_eq!(by_tokens.find(wrong), None, "{wrong:?}");
         }

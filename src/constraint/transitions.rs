@@ -1,4 +1,4 @@
-//! The trie as the arrays of STATIC (arXiv 2602.22647): a sparse matrix of transitions for accelerators.
+//! The trie as the arrays of STATIC (arXiv 2602.22647): a sparse transition matrix for accelerators.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,47 +9,47 @@ use super::trie::Trie;
 use crate::artifact::{Overwrite, write_file};
 use crate::error::{Error, Result};
 
-/// Cells of the dense tables above which they are refused.
-const LARGEST_TABLE: usize = 1 << 28;
+/// Maximum number of cells of the dense tables.
+const MAX_TABLE_CELLS: usize = 1 << 28;
 
-/// Transitions between prefixes, as `build_static_index` of STATIC's code lays them out.
+/// Transitions between prefixes, in the layout of `build_static_index` of STATIC's code.
 ///
-/// State 0 is the end, states 1 to `vocabulary` are the prefixes of one token (token + 1), and the longer prefixes
-/// follow, depth by depth in the order of their tokens.
+/// State 0 is the end. States 1 to `vocabulary` are the prefixes of one token (token + 1). The longer prefixes follow by
+/// length, in the order of their tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transitions {
     /// Number of tokens.
     pub vocabulary: usize,
-    /// How many first tokens of an ID the dense tables cover: 1 or 2.
+    /// Number of leading tokens that the dense tables cover: 1 or 2.
     pub dense_depth: usize,
     /// `(transitions + vocabulary, 2)`: token and next state; the last `vocabulary` rows are padding.
     pub packed_csr: Vec<[i32; 2]>,
-    /// `(states + 2,)`: where a state's transitions begin, those of the padding last.
+    /// `(states + 2,)`: the start of each state's transitions; the padding comes last.
     pub indptr: Vec<i32>,
-    /// Most children of a prefix, depth by depth.
+    /// Maximum number of children of a prefix, per level.
     pub max_branches: Vec<i32>,
-    /// `(vocabulary,)`: whether an ID can begin with a token.
+    /// `(vocabulary,)`: whether an ID can start with a token.
     pub start_mask: Vec<bool>,
-    /// `vocabulary` to the power of `dense_depth`: whether an ID can begin with these tokens.
+    /// `vocabulary` to the power of `dense_depth`: whether an ID can start with these tokens.
     pub dense_mask: Vec<bool>,
-    /// The same shape: the state they lead to, 0 where they do not.
+    /// The same shape: the state after these tokens; 0 where there is none.
     pub dense_states: Vec<i32>,
 }
 
 impl Transitions {
-    /// The transitions of a trie of two levels or more. The token of a code is `first_tokens[level] + code`, and all
-    /// are below `vocabulary`.
+    /// The transitions of a trie with at least two levels. The token of a code is `first_tokens[level] + code` and must be
+    /// below `vocabulary`.
     ///
     /// # Errors
-    /// [`Error::Config`] for tokens out of range, and for dense tables of no or of excessive size.
+    /// [`Error::Config`] for tokens out of range and for an invalid size of the dense tables.
     pub fn new(trie: &Trie, first_tokens: &[u32], vocabulary: usize, dense_depth: usize) -> Result<Self> {
         let levels = trie.levels();
         let cells = u32::try_from(dense_depth).ok().and_then(|depth| vocabulary.checked_pow(depth));
-        let Some(cells) = cells.filter(|&cells| (1..levels).contains(&dense_depth.max(1)) && cells <= LARGEST_TABLE)
+        let Some(cells) = cells.filter(|&cells| (1..levels).contains(&dense_depth.max(1)) && cells <= MAX_TABLE_CELLS)
         else {
             return Err(Error::config(
                 "dense-depth",
-                format!("1, or 2 for few tokens, and less than {levels} levels"),
+                format!("1, or 2 for a small vocabulary, and less than {levels} levels"),
                 format!("{dense_depth} with {vocabulary} tokens"),
                 "use 1 for the vocabulary of a whole language model",
             ));
@@ -64,17 +64,17 @@ impl Transitions {
                     Error::config("vocabulary", format!("a token below {vocabulary} for each code"), got, "raise it")
                 })
         };
-        // State of the first prefix of each depth from 2 on; the whole IDs are all state 0.
+        // The first state of each prefix length from 2 on; complete IDs are state 0.
         let mut first_states = vec![vocabulary + 1];
         for level in 1..levels {
             first_states.push(first_states[level - 1] + trie.codes(level).len());
         }
         let states = first_states[levels - 2];
-        let state = |level: usize, place: usize| -> Result<i32> {
+        let state = |level: usize, index: usize| -> Result<i32> {
             match level {
-                0 => Ok(token(0, trie.codes(0)[place])? + 1),
+                0 => Ok(token(0, trie.codes(0)[index])? + 1),
                 _ if level + 1 == levels => Ok(0),
-                _ => Ok((first_states[level - 1] + place) as i32),
+                _ => Ok((first_states[level - 1] + index) as i32),
             }
         };
 
@@ -83,28 +83,28 @@ impl Transitions {
         let mut max_branches = vec![trie.codes(0).len() as i32];
         let mut start_mask = vec![false; vocabulary];
         let (mut dense_mask, mut dense_states) = (vec![false; cells], vec![0; cells]);
-        for (place, &code) in trie.codes(0).iter().enumerate() {
+        for (index, &code) in trie.codes(0).iter().enumerate() {
             let at = token(0, code)? as usize;
             start_mask[at] = true;
             if dense_depth == 1 {
-                (dense_mask[at], dense_states[at]) = (true, state(0, place)?);
+                (dense_mask[at], dense_states[at]) = (true, state(0, index)?);
             }
         }
         for level in 1..levels {
             let mut most = 0;
-            let mut place = 0;
+            let mut index = 0;
             for parent in 0..trie.codes(level - 1).len() {
                 let children = trie.children(level, parent);
                 counts[state(level - 1, parent)? as usize + 1] = children.len() as i32;
                 most = most.max(children.len() as i32);
                 for &code in children {
-                    let (token_here, next) = (token(level, code)?, state(level, place)?);
+                    let (token_here, next) = (token(level, code)?, state(level, index)?);
                     packed_csr.push([token_here, next]);
                     if level == 1 && dense_depth == 2 {
                         let at = token(0, trie.codes(0)[parent])? as usize * vocabulary + token_here as usize;
                         (dense_mask[at], dense_states[at]) = (true, next);
                     }
-                    place += 1;
+                    index += 1;
                 }
             }
             max_branches.push(most);
@@ -148,7 +148,7 @@ impl Transitions {
             ("dense_states", Dtype::I32, dense, bytemuck::cast_slice(&self.dense_states)),
         ];
         let wrong = |e: safetensors::SafeTensorError| {
-            let help = "this is a fault of catalex; please report it";
+            let help = "this is a bug of catalex; please report it";
             Error::mismatch("transitions", "arrays of their shapes", e.to_string(), help)
         };
         let views = views
@@ -170,8 +170,8 @@ mod tests {
     use ndarray::Array2;
     use std::collections::BTreeSet;
 
-    /// Every token sequence that the arrays let through, as the decoding loop of STATIC walks them.
-    fn said(arrays: &Transitions, levels: usize) -> BTreeSet<Vec<i32>> {
+    /// Every token sequence that the arrays accept, by the decoding loop of STATIC.
+    fn accepted(arrays: &Transitions, levels: usize) -> BTreeSet<Vec<i32>> {
         let mut open: Vec<(Vec<i32>, i32)> = Vec::new();
         for first in (0..arrays.vocabulary).filter(|&token| arrays.start_mask[token]) {
             open.push((vec![first as i32], first as i32 + 1));
@@ -187,9 +187,9 @@ mod tests {
                         }
                     }
                 } else {
-                    let stretch = arrays.indptr[state as usize] as usize..arrays.indptr[state as usize + 1] as usize;
-                    assert!(stretch.len() <= arrays.max_branches[level] as usize);
-                    for [token, state] in &arrays.packed_csr[stretch] {
+                    let range = arrays.indptr[state as usize] as usize..arrays.indptr[state as usize + 1] as usize;
+                    assert!(range.len() <= arrays.max_branches[level] as usize);
+                    for [token, state] in &arrays.packed_csr[range] {
                         next.push(([&tokens[..], &[*token]].concat(), *state));
                     }
                 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_arrays_let_through_the_ids_and_nothing_else() {
+    fn the_arrays_accept_exactly_the_ids() {
         let codes = Array2::from_shape_fn((60, 4), |(i, l)| [i % 5, i % 7, i % 3, i / 15][l] as u16);
         let trie = Trie::new(codes.view()).unwrap();
         let first = [0u32, 8, 16, 24];
@@ -209,7 +209,7 @@ mod tests {
             codes.rows().into_iter().map(|row| (0..4).map(|l| first[l] as i32 + i32::from(row[l])).collect()).collect();
         for depth in [1, 2] {
             let arrays = Transitions::new(&trie, &first, 32, depth).unwrap();
-            assert_eq!(said(&arrays, 4), ids, "dense depth {depth}");
+            assert_eq!(accepted(&arrays, 4), ids, "dense depth {depth}");
             assert_eq!(arrays.indptr.last(), Some(&(arrays.packed_csr.len() as i32)));
         }
         assert!(Transitions::new(&trie, &first, 20, 1).unwrap_err().to_string().contains("token below 20"));

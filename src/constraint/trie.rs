@@ -7,33 +7,34 @@ use super::bits::{Bits, directory};
 use super::layout::{Buffer, TrieLayout};
 use super::subset::Subset;
 use crate::error::{Error, Result};
+use crate::tokenizer::MAX_LEVELS;
 use crate::vocabulary::TokenIds;
 
-/// Every valid semantic ID, prefix by prefix; immutable, and one piece of memory that can be a mapped file.
+/// All valid semantic IDs as a trie: immutable, in one block of memory, which can be a mapped file.
 ///
-/// Nodes stand level by level in the order of their codes, so the children of a node are one stretch of the next level,
-/// and the codes that may follow a prefix are a slice. Where a stretch begins is a bit: an item takes 2 bytes a level
-/// of its own and 4 for its row, at most 12 in all at 4 levels.
+/// The nodes of a level are sorted by their codes, so the children of a node are a contiguous range of the next level,
+/// and the codes that may follow a prefix are a slice. One bit per node marks the start of such a range. An item takes 2
+/// bytes per level that it does not share and 4 bytes for its row: at most 12 bytes with 4 levels.
 #[derive(Debug)]
 pub struct Trie {
     pub(super) buffer: Buffer,
     pub(super) layout: TrieLayout,
-    /// The language model's token ids of the codes, where they are known.
+    /// Token ids of the codes in a language model, if known.
     pub(super) tokens: Option<TokenIds>,
 }
 
-/// A prefix that at least one item has.
+/// A prefix of at least one item's ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefix {
     /// Number of codes.
     depth: usize,
-    /// Place among the prefixes of that depth.
-    place: usize,
+    /// Index among the prefixes of this length.
+    index: usize,
 }
 
 impl Prefix {
-    /// The prefix of no codes, which all items have.
-    pub const EMPTY: Prefix = Prefix { depth: 0, place: 0 };
+    /// The empty prefix, which all items share.
+    pub const EMPTY: Prefix = Prefix { depth: 0, index: 0 };
 
     /// Number of codes.
     pub fn depth(self) -> usize {
@@ -45,49 +46,49 @@ impl Trie {
     /// The trie of the rows of `codes (n, levels)`.
     ///
     /// # Errors
-    /// [`Error::Data`] for no rows, more than `u32::MAX`, more than 8 levels, or rows that are equal.
+    /// [`Error::Data`] for no rows, more than `u32::MAX` rows, more than [`MAX_LEVELS`] levels, or equal rows.
     pub fn new(codes: ArrayView2<u16>) -> Result<Self> {
         let rows: Vec<u32> = (0..u32::try_from(codes.nrows()).unwrap_or(0)).collect();
         Trie::of_rows(codes, &rows)
     }
 
-    /// The trie of some rows of `codes (n, levels)`, each below `n` and named once. They keep their numbers.
+    /// The trie of some rows of `codes (n, levels)`, without duplicates. Rows keep their numbers.
     ///
     /// # Errors
     /// As [`Trie::new`].
     pub fn of_rows(codes: ArrayView2<u16>, rows: &[u32]) -> Result<Self> {
         let (n, levels) = (rows.len(), codes.ncols());
-        if n == 0 || u32::try_from(codes.nrows()).is_err() || !(1..=8).contains(&levels) {
+        if n == 0 || u32::try_from(codes.nrows()).is_err() || !(1..=MAX_LEVELS).contains(&levels) {
             return Err(Error::data(
                 "trie of semantic IDs",
-                format!("1 to {} items of 1 to 8 codes", u32::MAX),
+                format!("1 to {} items of 1 to {MAX_LEVELS} codes", u32::MAX),
                 format!("{n} items of {levels} codes"),
-                "give the codes of a token table",
+                "pass the codes of a token table",
             ));
         }
         let rows = if levels <= 4 { sorted::<u64>(codes, rows) } else { sorted::<u128>(codes, rows) };
         let code = |leaf: usize, level: usize| codes[[rows[leaf] as usize, level]];
-        // The depth at which each leaf parts from the one before it; the first parts from the empty prefix.
-        let mut parts = vec![0u8; n];
-        parts.par_iter_mut().enumerate().skip(1).for_each(|(leaf, part)| {
-            *part = (0..levels).find(|&l| code(leaf, l) != code(leaf - 1, l)).unwrap_or(levels) as u8;
+        // The length of the prefix that each leaf shares with the one before it; 0 for the first.
+        let mut shared = vec![0u8; n];
+        shared.par_iter_mut().enumerate().skip(1).for_each(|(leaf, shared)| {
+            *shared = (0..levels).find(|&l| code(leaf, l) != code(leaf - 1, l)).unwrap_or(levels) as u8;
         });
-        if let Some(leaf) = parts.iter().position(|&part| usize::from(part) == levels) {
+        if let Some(leaf) = shared.iter().position(|&shared| usize::from(shared) == levels) {
             return Err(Error::data(
                 "trie of semantic IDs",
-                "IDs that differ",
-                format!("one ID at rows {} and {} of the table", rows[leaf - 1] + 1, rows[leaf] + 1),
+                "distinct IDs",
+                format!("the same ID at rows {} and {} of the table", rows[leaf - 1] + 1, rows[leaf] + 1),
                 "resolve collisions first: tokenize without --collisions keep",
             ));
         }
         let nodes: Vec<usize> =
-            (0..levels).map(|level| parts.iter().filter(|&&part| usize::from(part) <= level).count()).collect();
+            (0..levels).map(|level| shared.iter().filter(|&&part| usize::from(part) <= level).count()).collect();
         let layout = TrieLayout::new(&nodes);
         let mut buffer = Buffer::zeroed(layout.end, layout.header());
         for (level, (sections, &nodes)) in layout.levels.iter().zip(&nodes).enumerate() {
             let (mut level_codes, mut words) = (Vec::with_capacity(nodes), vec![0u64; nodes.div_ceil(64)]);
-            for (leaf, &part) in parts.iter().enumerate().filter(|(_, part)| usize::from(**part) <= level) {
-                if usize::from(part) < level {
+            for (leaf, &shared) in shared.iter().enumerate().filter(|(_, shared)| usize::from(**shared) <= level) {
+                if usize::from(shared) < level {
                     words[level_codes.len() / 64] |= 1 << (level_codes.len() % 64);
                 }
                 level_codes.push(code(leaf, level));
@@ -102,10 +103,10 @@ impl Trie {
         Ok(Trie { buffer, layout, tokens: None })
     }
 
-    /// The trie with the language model's token ids of its codes, which [`Trie::save`] writes along.
+    /// Adds the token ids of the codes in a language model; [`Trie::save`] includes them.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the token ids are those of another number of levels, or a code has none.
+    /// [`Error::Mismatch`] where the token ids have another number of levels, or a code has no token id.
     pub fn with_tokens(mut self, tokens: TokenIds) -> Result<Self> {
         let highest: Vec<usize> = (0..self.levels())
             .map(|level| self.codes(level).iter().max().map_or(0, |&code| usize::from(code)))
@@ -114,16 +115,16 @@ impl Trie {
         if sizes.len() != highest.len() || sizes.iter().zip(&highest).any(|(&size, &code)| code >= size) {
             return Err(Error::mismatch(
                 "trie and vocabulary",
-                format!("codebooks that hold the codes up to {highest:?}"),
+                format!("codebooks with codes up to {highest:?}"),
                 format!("codebooks of {sizes:?}"),
-                "name the vocabulary that was written for this token table",
+                "pass the vocabulary of this token table",
             ));
         }
         self.tokens = Some(tokens);
         Ok(self)
     }
 
-    /// The language model's token ids of the codes, where they are known.
+    /// Token ids of the codes in a language model, if known.
     pub fn tokens(&self) -> Option<&TokenIds> {
         self.tokens.as_ref()
     }
@@ -133,7 +134,7 @@ impl Trie {
         self.rows().len()
     }
 
-    /// Whether there is no item; there always is one.
+    /// Always `false`.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -143,62 +144,62 @@ impl Trie {
         self.layout.levels.len()
     }
 
-    /// Bytes it takes in memory; a file has 64 more, its checksum.
+    /// Size in memory in bytes; the file has a checksum of 64 bytes in addition.
     pub fn size(&self) -> usize {
         self.layout.end
     }
 
-    /// The prefix of these codes; none where no item has it.
+    /// The prefix of these codes; `None` where no item has it.
     pub fn find(&self, codes: &[u16]) -> Option<Prefix> {
         codes.iter().try_fold(Prefix::EMPTY, |prefix, &code| self.child(prefix, code))
     }
 
-    /// The prefix with one code more; none where no item has it.
+    /// A prefix extended by one code; `None` where no item has it.
     pub fn child(&self, prefix: Prefix, code: u16) -> Option<Prefix> {
-        let stretch = self.stretch(prefix);
-        let at = self.codes(prefix.depth).get(stretch.clone())?.binary_search(&code).ok()?;
-        Some(Prefix { depth: prefix.depth + 1, place: stretch.start + at })
+        let range = self.child_range(prefix);
+        let at = self.codes(prefix.depth).get(range.clone())?.binary_search(&code).ok()?;
+        Some(Prefix { depth: prefix.depth + 1, index: range.start + at })
     }
 
-    /// The codes that may come next, in ascending order; none after a whole ID.
+    /// The codes that are allowed next, ascending; none after a complete ID.
     pub fn allowed(&self, prefix: Prefix) -> &[u16] {
-        self.codes(prefix.depth).get(self.stretch(prefix)).unwrap_or_default()
+        self.codes(prefix.depth).get(self.child_range(prefix)).unwrap_or_default()
     }
 
-    /// The codes that may come next and lead to an item of the subset.
+    /// The codes that are allowed next and lead to an item of the subset.
     pub fn allowed_in<'a>(&'a self, prefix: Prefix, subset: &'a Subset) -> impl Iterator<Item = u16> + 'a {
-        let stretch = self.stretch(prefix);
+        let range = self.child_range(prefix);
         let depth = prefix.depth + 1;
-        let codes = self.codes(prefix.depth).get(stretch.clone()).unwrap_or_default();
-        let mut from = if codes.is_empty() { 0 } else { self.first_leaf(depth, stretch.start) };
+        let codes = self.codes(prefix.depth).get(range.clone()).unwrap_or_default();
+        let mut from = if codes.is_empty() { 0 } else { self.first_leaf(depth, range.start) };
         codes.iter().enumerate().filter_map(move |(at, &code)| {
-            let to = self.first_leaf(depth, stretch.start + at + 1);
+            let to = self.first_leaf(depth, range.start + at + 1);
             (subset.any(std::mem::replace(&mut from, to)..to)).then_some(code)
         })
     }
 
-    /// The rows of the token table whose IDs begin with the prefix, in the order of their codes.
+    /// The rows of the token table whose IDs start with the prefix, in the order of their codes.
     pub fn rows_under(&self, prefix: Prefix) -> &[u32] {
         if prefix.depth == 0 {
             return self.rows();
         }
-        let (from, to) = (self.first_leaf(prefix.depth, prefix.place), self.first_leaf(prefix.depth, prefix.place + 1));
+        let (from, to) = (self.first_leaf(prefix.depth, prefix.index), self.first_leaf(prefix.depth, prefix.index + 1));
         self.rows().get(from..to).unwrap_or_default()
     }
 
-    /// The items for whose row `belongs` holds, as a filter for [`Trie::allowed_in`].
+    /// The items whose row satisfies `belongs`, as a filter for [`Trie::allowed_in`].
     pub fn subset(&self, belongs: impl Fn(usize) -> bool + Sync) -> Subset {
         Subset::new(self.rows(), belongs)
     }
 
-    /// The codes of all prefixes of `level + 1` codes, their last ones, in the order of the prefixes.
+    /// The last codes of all prefixes of `level + 1` codes, in the order of the prefixes.
     pub(super) fn codes(&self, level: usize) -> &[u16] {
         self.layout.levels.get(level).map_or(&[], |layout| self.buffer.read(&layout.codes))
     }
 
-    /// The codes of `level` that follow the prefix at a place of the level before.
-    pub(super) fn children(&self, level: usize, place: usize) -> &[u16] {
-        self.allowed(Prefix { depth: level, place })
+    /// The codes of `level` that follow the prefix at an index of the level before.
+    pub(super) fn children(&self, level: usize, index: usize) -> &[u16] {
+        self.allowed(Prefix { depth: level, index })
     }
 
     /// Row of each leaf.
@@ -206,53 +207,53 @@ impl Trie {
         self.buffer.read(&self.layout.rows)
     }
 
-    /// A bit for each node of a level below the first: whether it is its parent's first child.
+    /// A bit per node of a level below the first: whether it is the first child of its parent.
     fn firsts(&self, level: usize) -> Bits<'_> {
         let layout = &self.layout.levels[level];
         Bits { words: self.buffer.read(&layout.words), directory: self.buffer.read(&layout.directory) }
     }
 
-    /// The places of a prefix's children among the nodes of the next level.
-    fn stretch(&self, prefix: Prefix) -> std::ops::Range<usize> {
+    /// The indices of a prefix's children among the nodes of the next level.
+    fn child_range(&self, prefix: Prefix) -> std::ops::Range<usize> {
         match prefix.depth {
             0 => 0..self.codes(0).len(),
             depth if depth < self.levels() => {
                 let firsts = self.firsts(depth);
                 let end = self.codes(depth).len();
-                let from = firsts.select(prefix.place).unwrap_or(end);
+                let from = firsts.select(prefix.index).unwrap_or(end);
                 from..firsts.next_one(from + 1).unwrap_or(end)
             }
             _ => 0..0,
         }
     }
 
-    /// The first leaf under the prefix at a place of a depth; behind the last place, the number of leaves.
-    fn first_leaf(&self, depth: usize, place: usize) -> usize {
+    /// The first leaf under the prefix at an index of a depth; for the index after the last, the number of leaves.
+    fn first_leaf(&self, depth: usize, index: usize) -> usize {
         (depth..self.levels())
-            .try_fold(place, |place, level| self.firsts(level).select(place))
+            .try_fold(index, |index, level| self.firsts(level).select(index))
             .unwrap_or_else(|| self.len())
     }
 }
 
-/// A sort key of packed codes.
-trait Key: Copy + Ord + Send + Sync {
+/// A sort key: packed codes.
+trait CodeKey: Copy + Ord + Send + Sync {
     fn pack(codes: ndarray::ArrayView1<u16>) -> Self;
 }
 
-impl Key for u64 {
+impl CodeKey for u64 {
     fn pack(codes: ndarray::ArrayView1<u16>) -> Self {
         codes.iter().fold(0, |key, &code| key << 16 | u64::from(code))
     }
 }
 
-impl Key for u128 {
+impl CodeKey for u128 {
     fn pack(codes: ndarray::ArrayView1<u16>) -> Self {
         codes.iter().fold(0, |key, &code| key << 16 | u128::from(code))
     }
 }
 
 /// Row numbers in the order of their codes.
-fn sorted<K: Key>(codes: ArrayView2<u16>, rows: &[u32]) -> Vec<u32> {
+fn sorted<K: CodeKey>(codes: ArrayView2<u16>, rows: &[u32]) -> Vec<u32> {
     let mut keyed: Vec<(K, u32)> = rows.par_iter().map(|&row| (K::pack(codes.row(row as usize)), row)).collect();
     keyed.par_sort_unstable();
     keyed.into_iter().map(|(_, row)| row).collect()
@@ -279,8 +280,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_answers_as_a_list_would((levels, ids) in table(), odd in any::<bool>()) {
-            // Not in the order of their codes.
+        fn the_trie_agrees_with_a_list_of_ids((levels, ids) in table(), odd in any::<bool>()) {
+            // Unsorted.
             let mut rows: Vec<Vec<u16>> = ids.iter().cloned().collect();
             let middle = rows.len() / 2;
             rows.rotate_left(middle);
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_ids_are_refused_by_their_rows() {
+    fn equal_ids_are_refused_with_their_rows() {
         let error = Trie::new(ndarray::array![[1u16, 2], [3, 4], [1, 2]].view()).unwrap_err().to_string();
         assert!(error.contains("rows 1 and 3"), "{error}");
         assert!(Trie::new(Array2::<u16>::zeros((0, 4)).view()).is_err());
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn some_rows_keep_their_numbers() {
+    fn a_trie_of_some_rows_keeps_the_row_numbers() {
         let codes = ndarray::array![[1u16, 2], [3, 4], [1, 2], [0, 9]];
         let trie = Trie::of_rows(codes.view(), &[3, 2]).unwrap();
         assert_eq!(trie.rows_under(Prefix::EMPTY), [3, 2]);
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn twelve_bytes_an_item_are_enough() {
+    fn an_item_takes_at_most_twelve_bytes() {
         // The worst case at 4 levels: after the first, no two items share a prefix.
         let codes = Array2::from_shape_fn((40_000, 4), |(i, l)| [0, i, i * 7 % 40_009, i * 11 % 40_009][l] as u16);
         let trie = Trie::new(codes.view()).unwrap();

@@ -1,63 +1,22 @@
-//! An index as a tool of an agent: items by text, by likeness, by ID, and what stands under a prefix.
-//!
-//! Every answer is bounded: at most [`MAX_RESULTS`] items, whose texts are cut. Nothing is changed.
+//! Queries on an index: items by id or semantic ID, similar items, nearest items, and the items under a prefix.
 
 use std::collections::HashMap;
 
-use ndarray::{ArrayView1, Axis};
-use rayon::prelude::*;
-use serde::Serialize;
-
+use super::results::{FoundItem, PrefixContents, SearchHit};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
 use crate::semantic_id::{Lookup, TokenTable};
+use ndarray::{ArrayView1, Axis};
+use rayon::prelude::*;
 
-/// Most items of an answer.
+/// Maximum number of items per result.
 pub const MAX_RESULTS: usize = 50;
-/// Most characters of an item's text.
-const MOST_TEXT: usize = 300;
-/// Most branches under a prefix.
-const MOST_BRANCHES: usize = 256;
+/// Maximum length of an item's text in characters.
+const MAX_TEXT: usize = 300;
+/// Maximum number of listed child prefixes.
+const MAX_CHILDREN: usize = 256;
 
-/// An item and what is known of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
-pub struct FoundItem {
-    /// Its id in the catalog.
-    pub item_id: String,
-    /// Its semantic ID.
-    pub semantic_id: String,
-    /// Its text, where there is a catalog, cut after 300 characters.
-    pub text: Option<String>,
-}
-
-/// An item, and how like the wanted one it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
-pub struct SearchHit {
-    /// The item.
-    #[serde(flatten)]
-    pub item: FoundItem,
-    /// Tokens that its ID begins with like the wanted one's; of a search by text there are none.
-    pub shared_tokens: Option<usize>,
-    /// Cosine of the vectors, the mean over the modalities that both have; nothing where there is none, or no vectors.
-    pub cosine: Option<f32>,
-}
-
-/// What stands under a prefix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
-pub struct PrefixContents {
-    /// Items under the prefix.
-    pub items: usize,
-    /// The prefixes that are one token longer, with the number of their items, the fullest first; 256 at most. None
-    /// under a whole ID.
-    pub branches: Vec<(String, usize)>,
-    /// The first of the items, in the order of their IDs.
-    pub examples: Vec<FoundItem>,
-}
-
-/// A token table with what else an index knows of its items.
+/// A token table, with the texts and vectors of its items.
 #[derive(Debug)]
 pub struct Explorer {
     lookup: Lookup<TokenTable>,
@@ -67,17 +26,17 @@ pub struct Explorer {
 }
 
 impl Explorer {
-    /// Of a table, texts by row (empty where there are none), and features.
+    /// An explorer of a table, its texts by row (empty without a catalog) and its features.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the features are of other items than the table.
+    /// [`Error::Mismatch`] where the features and the table have different items.
     pub fn new(table: TokenTable, texts: Vec<String>, features: Option<Features>) -> Result<Self> {
         if let Some(features) = &features
             && *features.item_ids() != table.item_ids
         {
             let help = "name the features that the table was made from";
             let got = format!("{} others", features.len());
-            return Err(Error::mismatch("features", "the items of the token table, in its order", got, help));
+            return Err(Error::mismatch("features", "the items of the token table, in the same order", got, help));
         }
         let rows = table.item_ids.rows_by_text();
         Ok(Explorer { lookup: Lookup::new(table), rows, texts, features })
@@ -88,12 +47,12 @@ impl Explorer {
         self.lookup.table().codes.nrows()
     }
 
-    /// Whether there is no item; there always is one.
+    /// Always `false`.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The item of an id of the catalog.
+    /// The item with a catalog id.
     ///
     /// # Errors
     /// [`Error::Item`] where there is none.
@@ -101,31 +60,31 @@ impl Explorer {
         Ok(self.found(self.row(id)?))
     }
 
-    /// The items of a semantic ID; more than one only where collisions were kept.
+    /// The items with a semantic ID; more than one only where collisions were kept.
     ///
     /// # Errors
-    /// [`Error::Data`] where the text is no semantic ID, is only the beginning of one, or is that of no item.
+    /// [`Error::Data`] where the text is no semantic ID, only a prefix of one, or the ID of no item.
     pub fn by_semantic_id(&self, text: &str) -> Result<Vec<FoundItem>> {
         let metadata = &self.lookup.table().metadata;
         let codes = metadata.token_format.parse(text, &metadata.codebook_sizes)?;
         let levels = metadata.codebook_sizes.len();
         if codes.len() < levels {
             let got = format!("{} of {text}", codes.len());
-            let help = "expand the prefix to see what stands under it";
+            let help = "expand the prefix to list the items under it";
             return Err(Error::data("semantic ID", format!("all {levels} tokens"), got, help));
         }
         let rows = self.lookup.rows(&codes);
         if rows.is_empty() {
-            let help = "expand a shorter prefix to see which IDs there are";
+            let help = "expand a shorter prefix to list existing IDs";
             return Err(Error::data("semantic ID", "one that an item has", text, help));
         }
         Ok(rows.iter().take(MAX_RESULTS).map(|&row| self.found(row)).collect())
     }
 
-    /// What stands under the first tokens of an ID; nothing of it for all items.
+    /// The items whose IDs start with a prefix; the empty prefix covers all items.
     ///
     /// # Errors
-    /// [`Error::Data`] where the text is no beginning of an ID.
+    /// [`Error::Data`] where the text is no prefix of an ID.
     pub fn expand(&self, prefix: &str, limit: usize) -> Result<PrefixContents> {
         let table = self.lookup.table();
         let metadata = &table.metadata;
@@ -140,20 +99,20 @@ impl Explorer {
             }
         }
         branches.sort_by_key(|&(_, items)| std::cmp::Reverse(items));
-        branches.truncate(MOST_BRANCHES);
+        branches.truncate(MAX_CHILDREN);
         let examples = rows.iter().take(limit.min(MAX_RESULTS)).map(|&row| self.found(row)).collect();
         Ok(PrefixContents { items: rows.len(), branches, examples })
     }
 
-    /// The items most like one: those that share the longest prefix with its ID, of these the ones with the nearest
-    /// vectors; the item itself is left out.
+    /// The items most similar to one, without the item itself: ordered by the length of the common ID prefix, then by the
+    /// similarity of the vectors.
     ///
     /// # Errors
     /// As [`Explorer::item`].
     pub fn similar(&self, id: &str, limit: usize) -> Result<Vec<SearchHit>> {
         let wanted = self.row(id)?;
         let codes = &self.lookup.table().codes;
-        // The shortest stretch of the sorted table that has enough items; all others share less.
+        // The longest common prefix with enough items; all other items share less.
         let mut rows = self.lookup.rows(&[]);
         for depth in (0..=codes.ncols()).rev() {
             rows = self.lookup.rows(&codes.row(wanted).to_vec()[..depth]);
@@ -173,7 +132,7 @@ impl Explorer {
         Ok(hits.into_iter().map(hit).collect())
     }
 
-    /// The items whose vectors of this modality are nearest to a vector by cosine.
+    /// The items whose vectors of a modality are nearest to a vector, by cosine.
     ///
     /// # Errors
     /// [`Error::Mismatch`] without features, without that modality, or for a vector of another length.
@@ -202,7 +161,7 @@ impl Explorer {
             item: id.to_owned(),
             expected: "an item of the index".into(),
             got: format!("none of its {} ids", self.len()),
-            help: "take ids from answers of other tools; they are the catalog's own".into(),
+            help: "use catalog ids, as other tools return them".into(),
         })
     }
 
@@ -216,7 +175,7 @@ impl Explorer {
         }
     }
 
-    /// The mean over the modalities that both items have.
+    /// The mean cosine over the modalities that both items have.
     fn cosine(&self, a: usize, b: usize) -> Option<f32> {
         let both = |m: &&Modality| m.present[a] && m.present[b];
         let cosines: Vec<f32> = self
@@ -230,20 +189,20 @@ impl Explorer {
     }
 }
 
-/// The greater cosine first, none last.
+/// Orders larger cosines first, `None` last.
 fn nearer(a: Option<f32>, b: Option<f32>) -> std::cmp::Ordering {
     let of = |cosine: Option<f32>| cosine.unwrap_or(f32::NEG_INFINITY);
     of(b).total_cmp(&of(a))
 }
 
-/// None for vectors without a direction.
+/// The cosine of two vectors; `None` where one is zero.
 fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> Option<f32> {
     let lengths = (a.dot(&a) * b.dot(&b)).sqrt();
     (lengths > 0.0).then(|| a.dot(&b) / lengths)
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MOST_TEXT) {
+    match text.char_indices().nth(MAX_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -259,7 +218,7 @@ mod tests {
 
     const ITEMS: usize = 60;
 
-    /// Codes and vectors that look random; every fifth item has no text.
+    /// Pseudorandom codes and vectors; every fifth item has no text vector.
     fn explorer() -> Explorer {
         let code = |row: usize, level: usize| ((row * 7 + level * row * row * 3) % 4) as u16;
         let table = TokenTable {
@@ -293,7 +252,7 @@ mod tests {
         let codes = explorer.lookup.table().codes.clone();
         for wanted in 0..ITEMS {
             let shared = |row: usize| (0..3).take_while(|&level| codes[(row, level)] == codes[(wanted, level)]).count();
-            // All pairs by brute force.
+            // By brute force.
             let mut all: Vec<usize> = (0..ITEMS).filter(|&row| row != wanted).collect();
             all.sort_by(|&a, &b| {
                 let cosines = nearer(explorer.cosine(a, wanted), explorer.cosine(b, wanted));
@@ -307,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_compared_by_their_cosines() {
+    fn nearest_items_are_ordered_by_cosine() {
         let explorer = explorer();
         let hits = explorer.nearest("text", array![1.0, 2.0].view(), 100).unwrap();
         assert_eq!(hits.len(), ITEMS - ITEMS / 5);
@@ -319,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_open_into_longer_ones() {
+    fn child_prefixes_partition_the_items() {
         let explorer = explorer();
         let all = explorer.expand("", 5).unwrap();
         assert_eq!((all.items, all.examples.len()), (ITEMS, 5));
@@ -337,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn items_are_found_by_both_their_ids() {
+    fn items_are_found_by_catalog_id_and_by_semantic_id() {
         let explorer = explorer();
         let found = explorer.item("item-3").unwrap();
-        assert_eq!(found.text.as_ref().map(|text| text.chars().count()), Some(MOST_TEXT + 1));
+        assert_eq!(found.text.as_ref().map(|text| text.chars().count()), Some(MAX_TEXT + 1));
         assert!(explorer.by_semantic_id(&found.semantic_id).unwrap().contains(&found));
         assert!(explorer.item("item-60").unwrap_err().to_string().contains("item-60"));
         assert!(explorer.by_semantic_id("<a_1>").unwrap_err().to_string().contains("all 3 tokens"));

@@ -9,6 +9,7 @@ mod file;
 mod memory;
 mod npy;
 mod ready;
+mod ready_rows;
 mod rows;
 mod safetensors;
 mod source;
@@ -26,6 +27,7 @@ use crate::item_ids::ItemIds;
 
 pub use file::FeatureFile;
 pub use ready::{Ready, ReadyVectors};
+pub use ready_rows::ReadyRows;
 pub use rows::ModalityRows;
 pub use source::{Block, Blocks, FeatureSource, for_each_block, gather, gather_rows};
 pub use write::FeatureWriter;

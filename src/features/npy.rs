@@ -101,6 +101,14 @@ impl MatrixFile {
         Ok(Block { first_row: rows.start, features: Cow::Owned(features) })
     }
 
+    /// The vectors of some rows, which may hold numbers that are not finite.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a file that ends too early.
+    pub(super) fn vectors(&self, path: &Path, rows: Range<usize>) -> Result<Array2<f32>> {
+        self.read(path, rows).map_err(|e| damaged(path, e))
+    }
+
     fn read(&self, path: &Path, rows: Range<usize>) -> std::io::Result<Array2<f32>> {
         let mut file = File::open(path)?;
         let mut numbers = |first: usize, count: usize| {

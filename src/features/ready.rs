@@ -3,11 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, s};
-
-use super::Modality;
 use super::file::open_matrix;
 use super::npy::MatrixFile;
+use super::ready_rows::{PlacedVectors, ReadyRows};
 use super::table::FeatureTable;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
@@ -23,27 +21,30 @@ pub struct ReadyVectors {
     pub column: Option<String>,
 }
 
-/// What was read.
-#[derive(Debug, Clone, PartialEq)]
+/// Ready vectors that were matched with a catalog.
+#[derive(Debug)]
 pub struct Ready {
-    /// A row an item of the catalog.
-    pub modality: Modality,
+    /// The vectors, one row per item of the catalog.
+    pub rows: ReadyRows,
     /// Rows of items that the catalog does not have, and one of these.
     pub unknown: (usize, Option<String>),
 }
 
 impl ReadyVectors {
-    /// The vectors of a catalog's items. A table with ids, in the column `id` or else in `item_id` or `id`, is matched by
-    /// these as text: items without a row, or with null, lack the modality, rows of other items are counted. A matrix, and
-    /// a table without ids, must have a row an item, in the catalog's order.
+    /// Matches the vectors with the items of a catalog. A table with ids, in the column `id` or else in `item_id` or `id`,
+    /// is joined by these as text: items without a row, or with null, lack the modality; rows of other items are counted.
+    /// A matrix, and a table without ids, must have one row per item, in the catalog's order.
+    ///
+    /// A table's vectors are copied into the catalog's order, in a temporary file in `folder`; a matrix stays where it is.
+    /// In memory are the ids and one block.
     ///
     /// # Errors
     /// Errors name file, column and row; [`Error::Mismatch`] for another number of rows, or where no id is the catalog's;
-    /// [`Error::Row`] for an id that stands twice.
-    pub fn read(&self, items: &ItemIds, id: Option<&str>) -> Result<Ready> {
+    /// [`Error::Row`] for an id that stands twice; [`Error::Io`].
+    pub fn open(&self, items: &ItemIds, id: Option<&str>, folder: &Path) -> Result<Ready> {
         match open_matrix(&self.path)? {
             Some(matrix) => self.matrix(matrix, items),
-            None => self.table(items, id),
+            None => self.table(items, id, folder),
         }
     }
 
@@ -53,20 +54,14 @@ impl ReadyVectors {
             return Err(Error::config("embedding", "a file without a column", got, "a matrix has no columns"));
         }
         self.check_rows(matrix.rows, items)?;
-        let mut vectors = Array2::zeros((items.len(), matrix.shapes()[0].1));
-        for part in 0..matrix.parts() {
-            let block = matrix.block(&self.path, part)?;
-            let rows = block.first_row..block.first_row + block.features.len();
-            vectors.slice_mut(s![rows, ..]).assign(&block.features.modalities()[0].vectors);
-        }
-        Ok(self.ready(vectors, vec![true; items.len()], (0, None)))
+        Ok(Ready { rows: ReadyRows::of_matrix(&self.name, &self.path, matrix), unknown: (0, None) })
     }
 
-    fn table(&self, items: &ItemIds, id: Option<&str>) -> Result<Ready> {
+    fn table(&self, items: &ItemIds, id: Option<&str>, folder: &Path) -> Result<Ready> {
         let table = FeatureTable::open_columns(&self.path, self.column.as_deref(), id)?;
         let [(_, dim)] = table.shapes[..] else {
             let columns: Vec<&str> = table.shapes.iter().map(|(name, _)| name.as_str()).collect();
-            let (path, help) = (self.path.display(), "say which");
+            let (path, help) = (self.path.display(), "name one of them");
             return Err(Error::config(
                 "embedding",
                 format!("{}={path}:COLUMN", self.name),
@@ -78,25 +73,21 @@ impl ReadyVectors {
         if !by_id {
             self.check_rows(table.parts.rows(), items)?;
         }
-        let places = if by_id { items.rows_by_text() } else { Default::default() };
-        let (mut vectors, mut present) = (Array2::zeros((items.len(), dim)), vec![false; items.len()]);
+        let by_text = if by_id { items.rows_by_text() } else { Default::default() };
+        let mut placed = PlacedVectors::new(items.len(), dim, folder)?;
         let (mut all, mut unknown): (ItemIds, (usize, Option<String>)) = Default::default();
         for rows in table.rows((0..table.parts.len()).collect()) {
             let (first_row, ids, modalities) = rows?;
-            for (row, vector) in modalities[0].vectors.rows().into_iter().enumerate() {
-                let place = if by_id { places.get(&ids.text(row)).copied() } else { Some(first_row + row) };
-                match place {
-                    Some(place) if modalities[0].present[row] => {
-                        vectors.row_mut(place).assign(&vector);
-                        present[place] = true;
-                    }
-                    Some(_) => {}
-                    None => {
-                        unknown.0 += 1;
-                        unknown.1.get_or_insert_with(|| ids.text(row));
-                    }
+            let mut places = Vec::with_capacity(ids.len());
+            for (row, &present) in modalities[0].present.iter().enumerate() {
+                let place = if by_id { by_text.get(&ids.text(row)).copied() } else { Some(first_row + row) };
+                if place.is_none() {
+                    unknown.0 += 1;
+                    unknown.1.get_or_insert_with(|| ids.text(row));
                 }
+                places.push(place.filter(|_| present));
             }
+            placed.write(modalities[0].vectors.view(), &places)?;
             all.append(ids);
         }
         if by_id && !all.is_empty() {
@@ -105,15 +96,11 @@ impl ReadyVectors {
                 return Err(self.no_item(items, unknown));
             }
         }
-        if !present.contains(&true) {
+        if !placed.present.contains(&true) {
             let help = "check how the table was written";
             return Err(Error::file(&self.path, "a vector of an item of the catalog", "nulls only", help));
         }
-        Ok(self.ready(vectors, present, unknown))
-    }
-
-    fn ready(&self, vectors: Array2<f32>, present: Vec<bool>, unknown: (usize, Option<String>)) -> Ready {
-        Ready { modality: Modality { name: self.name.clone(), vectors, present }, unknown }
+        Ok(Ready { rows: ReadyRows::of_placed(&self.name, placed), unknown })
     }
 
     fn check_rows(&self, rows: usize, items: &ItemIds) -> Result<()> {
@@ -169,7 +156,7 @@ impl std::str::FromStr for ReadyVectors {
 mod tests {
     use super::*;
     use crate::artifact::Overwrite;
-    use crate::features::Features;
+    use crate::features::{Features, Modality, ModalityRows};
     use ndarray::array;
 
     fn vectors(path: &Path, column: Option<&str>) -> ReadyVectors {
@@ -205,11 +192,14 @@ mod tests {
         let features = Features::new(ItemIds::Integers(vec![9, 8, 7]), modalities).unwrap();
         features.write(&path, Overwrite::Refuse).unwrap();
         let items = ItemIds::Strings(["7", "8", "5"].map(str::to_owned).into());
-        let ready = vectors(&path, Some("a")).read(&items, None).unwrap();
-        assert_eq!(ready.modality.present, [true, false, false]);
-        assert_eq!(ready.modality.vectors, array![[5.0, 6.0], [0.0, 0.0], [0.0, 0.0]]);
-        assert_eq!((ready.modality.name.as_str(), ready.unknown), ("llama", (1, Some("9".into()))));
-        let fails = |column, items: &ItemIds| vectors(&path, column).read(items, None).unwrap_err().to_string();
+        let mut ready = vectors(&path, Some("a")).open(&items, None, folder.path()).unwrap();
+        let read = ready.rows.rows(0..3).unwrap();
+        assert_eq!(read.present, [true, false, false]);
+        assert_eq!(read.vectors, array![[5.0, 6.0], [0.0, 0.0], [0.0, 0.0]]);
+        assert_eq!((read.name.as_str(), ready.unknown), ("llama", (1, Some("9".into()))));
+        let fails = |column, items: &ItemIds| {
+            vectors(&path, column).open(items, None, folder.path()).unwrap_err().to_string()
+        };
         assert!(fails(None, &items).contains("the vector columns a, b"));
         assert!(fails(Some("c"), &items).contains("name one of: a, b"));
         assert!(fails(Some("a"), &ItemIds::row_numbers(3)).contains("3 others, such as \"9\""));

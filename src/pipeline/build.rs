@@ -165,8 +165,8 @@ fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> 
 fn fullest_prefixes(table: &TokenTable) -> Vec<(Vec<u16>, Vec<usize>)> {
     let lookup = Lookup::new(table);
     let depth = (table.codes.ncols() - 1).clamp(1, 2);
-    let counts = lookup.prefix_counts(depth).into_iter().take(PREFIXES);
-    counts
+    let fullest = lookup.fullest_prefixes(depth, PREFIXES).into_iter();
+    fullest
         .map(|(codes, _)| {
             let rows = lookup.rows(&codes).iter().copied().take(MEMBERS).collect();
             (codes, rows)

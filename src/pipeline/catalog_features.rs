@@ -87,6 +87,7 @@ impl<'a> CatalogFeatures<'a> {
         parts: &Path,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
+        std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
         let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
         if !self.has_encoders() {
             if self.embeddings.is_empty() && self.spec.behaviour.interactions.is_none() {
@@ -95,13 +96,12 @@ impl<'a> CatalogFeatures<'a> {
                 return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
             }
             let ids = self.ids()?;
-            self.open_ready(&ids, &mut ready, progress)?;
+            self.open_ready(&ids, &mut ready, parts, progress)?;
             return write_ready(ids, ready, out, overwrite, progress);
         }
-        std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
         let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
         // Before the encoders: ids that do not match must not be found after hours of encoding.
-        self.open_ready(catalog.ids(), &mut ready, progress)?;
+        self.open_ready(catalog.ids(), &mut ready, parts, progress)?;
         self.encoded(&catalog, ready, out, overwrite, parts, progress)
     }
 
@@ -116,15 +116,16 @@ impl<'a> CatalogFeatures<'a> {
         &self,
         ids: &ItemIds,
         ready: &mut Vec<Box<dyn ModalityRows>>,
+        folder: &Path,
         progress: &dyn Progress,
     ) -> Result<()> {
         for embedding in &self.embeddings {
-            let read = embedding.read(ids, self.catalog.id.as_deref())?;
-            if let (rows, Some(item)) = read.unknown {
+            let opened = embedding.open(ids, self.catalog.id.as_deref(), folder)?;
+            if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!("{rows} rows of {path} have ids that the catalog does not have, such as {item:?}"));
             }
-            ready.push(Box::new(read.modality));
+            ready.push(Box::new(opened.rows));
         }
         if let Some(interactions) = self.spec.behaviour.spec()? {
             let config = self.spec.behaviour.config();

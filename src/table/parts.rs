@@ -96,7 +96,13 @@ impl TableParts {
     /// The row of the table that each part begins with.
     pub(crate) fn first_rows(&self) -> Vec<usize> {
         let mut next = 0;
-        self.parts.iter().map(|part| std::mem::replace(&mut next, next + part.2)).collect()
+        self.parts
+            .iter()
+            .map(|part| {
+                next += part.2;
+                next - part.2
+            })
+            .collect()
     }
 
     /// The file of a part, and the first row of the part within that file.

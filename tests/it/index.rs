@@ -82,7 +82,7 @@ fn an_index_is_whole_and_repeats_to_the_byte() {
     assert!(figures["reconstruction"]["after_resolution"].as_f64().unwrap() < 0.6);
     let (code, message) = outcome(&catalex(&build(&catalog, &a)).output().unwrap());
     assert_eq!(code, 1);
-    assert!(message.contains("already there"), "{message}");
+    assert!(message.contains("already exists"), "{message}");
     // A changed file is noticed.
     fs::write(a.join("tokens.parquet"), "x").unwrap();
     let (code, message) = outcome(&catalex(&["inspect", &a.to_string_lossy()]).output().unwrap());

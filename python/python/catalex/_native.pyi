@@ -161,6 +161,9 @@ class FmIndex:
         """The facets of an item as token ids."""
     def __len__(self) -> int: ...
 
+# Token ids so far `(rows, length)`, length of the prompts, and one subset per prompt.
+_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None]
+
 @final
 class Decoder:
     """A trie and the rules for its IDs; what `LogitsProcessor` calls once a step."""
@@ -174,9 +177,7 @@ class Decoder:
     ) -> Decoder: ...
     def mask(
         self,
-        said: npt.NDArray[np.int64],
-        prompt: int,
-        subsets: Sequence[Subset | None] | None,
+        answers: _Answers,
         scores: npt.NDArray[Any],
         out: npt.NDArray[Any] | None = None,
         lowest: int = ...,
@@ -187,9 +188,7 @@ class Decoder:
         """
     def allowed(
         self,
-        said: npt.NDArray[np.int64],
-        prompt: int,
-        subsets: Sequence[Subset | None] | None,
+        answers: _Answers,
         logits: int,
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
         """What `mask` leaves, as a list.
@@ -295,13 +294,13 @@ class TokenTable:
     @staticmethod
     def of_codes(
         codes: npt.NDArray[np.uint16],
-        codebook_sizes: Sequence[int],
         item_ids: _Ids | None,
-        token_format: str,
-        collisions: str,
-        model_hash: str,
+        metadata: dict[str, Any],
     ) -> TokenTable:
-        """The table of codes `(n, levels)`, checked."""
+        """A table of codes `(n, levels)`, checked.
+
+        `metadata` has `codebook_sizes`, `token_format`, `collisions` and `model_hash`.
+        """
     def to_bytes(self) -> bytes:
         """The table as Parquet in memory."""
     def write(self, path: _Path, *, force: bool = False) -> None:
@@ -381,11 +380,12 @@ def quantize(
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Codes `(n, levels)` as the quantizer gives them, latents `(n, latent_dim)` and squared errors of features."""
 
+# Latents `(n, latent_dim)`, codes `(n, levels)` and item ids of some items.
+_Part = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16], _Ids]
+
 def make_room(
     model: Tokenizer,
-    latents: npt.NDArray[np.float32],
-    codes: npt.NDArray[np.uint16],
-    item_ids: _Ids,
+    part: _Part,
     prefixes: npt.NDArray[np.uint16],
     counts: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.uint16]:
@@ -393,11 +393,9 @@ def make_room(
 
 def resolve_part(
     model: Tokenizer,
-    latents: npt.NDArray[np.float32],
-    codes: npt.NDArray[np.uint16],
+    part: _Part,
     places: npt.NDArray[np.uint16],
     errors: npt.NDArray[np.float32],
-    item_ids: _Ids,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved."""
 
@@ -407,15 +405,14 @@ def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[
 def write_vocabulary(
     table: TokenTable,
     folder: _Path,
-    tokenizer: _Path | None,
-    begin_token: str | None,
-    end_token: str | None,
-    pad_to_multiple_of: int | None,
-    llm: dict[str, Any] | None,
+    options: dict[str, Any],
     model: Tokenizer | None,
     force: bool,
 ) -> None:
-    """Writes a vocabulary folder."""
+    """Writes a vocabulary folder.
+
+    `options` has `tokenizer`, `begin_token`, `end_token`, `pad_to_multiple_of` and `llm`.
+    """
 
 def write_arrow(data: object, path: _Path) -> None:
     """Writes a table as an Arrow file, whose kinds of strings are those that catalogs have."""

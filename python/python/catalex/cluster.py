@@ -212,7 +212,7 @@ class MakeRoom:
             numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
             given = as_matrix(items[CODES], levels)
             latents = _latents(items[LATENT], self.model.latent_dim)
-            places = _native.make_room(self.model._native, latents, given, _ids(items[ITEM]), prefixes, numbers)
+            places = _native.make_room(self.model._native, (latents, given, _ids(items[ITEM])), prefixes, numbers)
         columns = {**{name: items[name] for name in (ITEM, CODES, ERROR, LATENT)}, PLACE: lists_of(places)}
         return pa.table(columns)
 
@@ -232,7 +232,7 @@ class ResolvePart:
         errors = np.ascontiguousarray(items[ERROR].to_numpy(), np.float32)
         latents = _latents(items[LATENT], self.model.latent_dim)
         found, errors, moved = _native.resolve_part(
-            self.model._native, latents, codes, places, errors, _ids(items[ITEM])
+            self.model._native, (latents, codes, _ids(items[ITEM])), places, errors
         )
         texts = _native.semantic_ids(found, self.token_format)
         columns = [items[ITEM], lists_of(found), pa.array(texts), pa.array(errors), pa.array(moved)]

@@ -101,10 +101,10 @@ class LogitsProcessor:
         self, said: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any], lowest: int
     ) -> npt.NDArray[Any]:
         if self._in_place and scores.flags.c_contiguous and scores.flags.writeable:
-            self._decoder.mask(said, prompt, self._subsets, scores, None, lowest)
+            self._decoder.mask((said, prompt, self._subsets), scores, None, lowest)
             return scores
         masked = np.empty(scores.shape, scores.dtype)
-        self._decoder.mask(said, prompt, self._subsets, np.ascontiguousarray(scores), masked, lowest)
+        self._decoder.mask((said, prompt, self._subsets), np.ascontiguousarray(scores), masked, lowest)
         return masked
 
     def _on_torch(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
@@ -120,7 +120,7 @@ class LogitsProcessor:
             return (tensor.view(torch.int16) if kind in LOWEST else tensor).numpy()
 
         out = None if self._in_place else bits(masked)
-        self._decoder.mask(said, prompt, self._subsets, bits(scores), out, LOWEST.get(kind, 0))
+        self._decoder.mask((said, prompt, self._subsets), bits(scores), out, LOWEST.get(kind, 0))
         return masked
 
     def _on_device(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
@@ -129,7 +129,7 @@ class LogitsProcessor:
 
         tokens = self._trie.tokens
         assert tokens is not None
-        free, places = self._decoder.allowed(said, prompt, self._subsets, scores.shape[1])
+        free, places = self._decoder.allowed((said, prompt, self._subsets), scores.shape[1])
         at = torch.from_numpy(places).to(scores.device)
         free_rows = torch.from_numpy(np.flatnonzero(free)).to(scores.device)
         masked = torch.full_like(scores, float("-inf"))

@@ -67,7 +67,13 @@ class TokenTable:
         sizes = [int(size) for size in codebook_sizes]
         ids = None if item_ids is None else as_item_ids(item_ids)
         given = as_codes(codes, "codes")
-        return TokenTable(_native.TokenTable.of_codes(given, sizes, ids, token_format, collisions, model_hash))
+        metadata = {
+            "codebook_sizes": sizes,
+            "token_format": token_format,
+            "collisions": collisions,
+            "model_hash": model_hash,
+        }
+        return TokenTable(_native.TokenTable.of_codes(given, ids, metadata))
 
     @property
     def item_ids(self) -> list[int] | list[str]:

@@ -92,11 +92,13 @@ class Vocabulary:
         _native.write_vocabulary(
             self.table._native,
             out,
-            tokenizer,
-            begin_token,
-            end_token,
-            pad_to_multiple_of,
-            options,
+            {
+                "tokenizer": tokenizer,
+                "begin_token": begin_token,
+                "end_token": end_token,
+                "pad_to_multiple_of": pad_to_multiple_of,
+                "llm": options,
+            },
             None if loaded is None else loaded._native,
             force,
         )

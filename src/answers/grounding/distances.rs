@@ -1,14 +1,14 @@
-//! Squared distances of some answers to all items: `|x|^2 + |y|^2 - 2 x y`, the products as one matrix product a block.
+//! Squared distances of answers to all items, as `|x|^2 + |y|^2 - 2 x y` with blocked matrix products.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
-/// Items whose products with a chunk's answers are made at once: the block stays in the cache.
-const ITEMS_AT_ONCE: usize = 1_024;
-/// Most distances that a thread holds: 128 MB.
-const MOST_HELD: usize = 1 << 25;
-/// Most answers of a chunk; more make no product quicker.
-const MOST_ANSWERS: usize = 256;
+/// Items per block, so that a block stays in the cache.
+const ITEMS_PER_BLOCK: usize = 1_024;
+/// Maximum number of distances in memory per thread (128 MB).
+const MAX_DISTANCES: usize = 1 << 25;
+/// Maximum number of answers per chunk; more do not speed up the product.
+const MAX_ANSWERS: usize = 256;
 
 /// The items' vectors and squared lengths.
 #[derive(Debug)]
@@ -27,17 +27,17 @@ impl<'a> Distances<'a> {
         self.vectors.nrows()
     }
 
-    /// Answers that a thread compares at once.
-    pub(super) fn answers_at_once(&self) -> usize {
-        (MOST_HELD / self.items()).clamp(1, MOST_ANSWERS)
+    /// Answers per chunk.
+    pub(super) fn answers_per_chunk(&self) -> usize {
+        (MAX_DISTANCES / self.items()).clamp(1, MAX_ANSWERS)
     }
 
-    /// Squared distances `(answers, items)`, good to single precision's rounding of the squared lengths.
+    /// Squared distances `(answers, items)`, in single precision.
     pub(super) fn squares(&self, answers: ArrayView2<f32>) -> Array2<f32> {
         let mut out = Array2::zeros((answers.nrows(), self.items()));
         let own: Vec<f32> = answers.rows().into_iter().map(|row| square(row) as f32).collect();
-        for from in (0..self.items()).step_by(ITEMS_AT_ONCE) {
-            let to = self.items().min(from + ITEMS_AT_ONCE);
+        for from in (0..self.items()).step_by(ITEMS_PER_BLOCK) {
+            let to = self.items().min(from + ITEMS_PER_BLOCK);
             let mut block = out.slice_mut(s![.., from..to]);
             general_mat_mul(-2.0, &answers, &self.vectors.slice(s![from..to, ..]).t(), 0.0, &mut block);
             for (mut row, own) in block.axis_iter_mut(Axis(0)).zip(&own) {

@@ -1,21 +1,20 @@
-//! From what a language model said to items: BIGRec's grounding (Bao et al., arXiv 2308.08434).
+//! Grounding of generated titles to items, as in BIGRec (Bao et al., arXiv 2308.08434).
 //!
-//! A model that was tuned to answer with titles says some that no item has. The vector of what it said is compared with
-//! the vectors of all items, by Euclidean distance `d`. Where something else is known of the items, such as how popular
-//! they are, a weight `w >= 0` draws the ones with more of it nearer:
+//! A model that is tuned to generate titles also generates titles of no item. The embedding of the generated text is
+//! therefore compared with the embeddings of all items, by Euclidean distance `d`. Optional weights `w >= 0`, such as the
+//! items' popularity, favour some items:
 //!
 //! ```text
 //! score(g, i) = (d(g, i) - min_j d(g, j)) / (max_j d(g, j) - min_j d(g, j)) * (1 + w_i)^(-gamma)
 //! ```
 //!
-//! the lower the better. `gamma` is chosen on answers whose item is known ([`Grounding::search`]), for each measure by
-//! itself.
+//! Lower scores are better. [`Grounding::search`] chooses `gamma` on answers with known items, separately per measure.
 //!
-//! | file | its job |
+//! | file | content |
 //! |---|---|
-//! | `distances.rs` | distances of some answers to all items, as a blocked matrix product |
-//! | `nearest.rs` | the best of a row, and their distances once more, in double precision |
-//! | `search.rs` | measures, and the gamma that is best by each |
+//! | `distances.rs` | distances of answers to all items, as a blocked matrix product |
+//! | `nearest.rs` | the best items of an answer, with distances recomputed in double precision |
+//! | `search.rs` | ranking measures, and the search for the best gamma per measure |
 
 mod distances;
 mod nearest;
@@ -30,34 +29,34 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use distances::Distances;
 
-/// What else is known of the items.
+/// Weights that favour some items.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GroundingWeights {
-    /// A number an item, the same for all answers: popularity.
+    /// One weight per item for all answers, such as popularity.
     Items(Vec<f32>),
-    /// A number an answer and item `(answers, items)`: another recommender's scores.
+    /// One weight per answer and item `(answers, items)`, such as another recommender's scores.
     Answers(Array2<f32>),
 }
 
-/// An item, and how near an answer it is.
+/// An item that an answer is grounded to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroundedItem {
     /// Row of the item.
     pub item: usize,
     /// Euclidean distance.
     pub distance: f64,
-    /// What it is ranked by, see the module.
+    /// The score that it is ranked by; lower is better.
     pub score: f64,
 }
 
-/// The vectors of all items, to find those that answers mean.
+/// Grounds answers to the nearest items.
 #[derive(Debug)]
 pub struct Grounding<'a> {
     distances: Distances<'a>,
 }
 
 impl<'a> Grounding<'a> {
-    /// Of the items' vectors `(items, dim)`.
+    /// A grounding to items with these vectors `(items, dim)`.
     ///
     /// # Errors
     /// [`Error::Mismatch`] without items.
@@ -74,15 +73,15 @@ impl<'a> Grounding<'a> {
         self.distances.items()
     }
 
-    /// Whether there is no item; there always is one.
+    /// Always `false`.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The `top` best items of each answer `(answers, dim)`, of equally good ones the lowest row.
+    /// The `top` best items of each answer `(answers, dim)`; ties by row.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where vectors or weights do not fit the items.
+    /// [`Error::Mismatch`] where vectors or weights do not match the items.
     pub fn rank(
         &self,
         answers: ArrayView2<f32>,
@@ -96,7 +95,7 @@ impl<'a> Grounding<'a> {
             GroundingWeights::Items(weights) => Some(weights.iter().map(|&w| factor(w, gamma)).collect::<Vec<f32>>()),
             GroundingWeights::Answers(_) => None,
         });
-        let chunk = self.distances.answers_at_once();
+        let chunk = self.distances.answers_per_chunk();
         let chunks = answers.axis_chunks_iter(Axis(0), chunk).into_par_iter().enumerate();
         let found = chunks.map(|(at, some)| {
             let squares = self.distances.squares(some);
@@ -123,13 +122,13 @@ impl<'a> Grounding<'a> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Whether vectors and weights fit the items.
+    /// Checks the shapes of vectors and weights.
     fn check(&self, answers: ArrayView2<f32>, weights: Option<&GroundingWeights>) -> Result<()> {
         let items = self.distances.vectors;
         if answers.ncols() != items.ncols() {
-            let expected = format!("{} numbers each, as the items' have", items.ncols());
-            let help = "make both with the same model";
-            return Err(Error::mismatch("answers' vectors", expected, format!("{}", answers.ncols()), help));
+            let expected = format!("vectors of length {}, as the items' vectors", items.ncols());
+            let help = "embed answers and items with the same model";
+            return Err(Error::mismatch("answers' vectors", expected, answers.ncols(), help));
         }
         let (expected, got, negative) = match weights {
             None => return Ok(()),
@@ -142,23 +141,23 @@ impl<'a> Grounding<'a> {
             }
         };
         if expected != got {
-            let help = "give one number an item, or one an answer and item";
+            let help = "give one weight per item, or one per answer and item";
             return Err(Error::mismatch("weights", format!("{expected:?} numbers"), format!("{got:?}"), help));
         }
         if negative {
-            let help = "shift them, or scale them to between 0 and 1";
-            return Err(Error::mismatch("weights", "finite numbers of 0 and more", "others among them", help));
+            let help = "shift them, or scale them to the range 0 to 1";
+            return Err(Error::mismatch("weights", "finite numbers of at least 0", "negative or infinite ones", help));
         }
         Ok(())
     }
 }
 
-/// What a weight multiplies a normalised distance by.
+/// The factor of a normalized distance.
 fn factor(weight: f32, gamma: f64) -> f32 {
     (1.0 + f64::from(weight)).powf(-gamma) as f32
 }
 
-/// Popularity from counts, as BIGRec scales it: from 0 for the least to 1 for the most.
+/// Popularity weights from counts, scaled linearly from 0 to 1 as in BIGRec.
 pub fn popularity(counts: &[u64]) -> GroundingWeights {
     let (least, most) = (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
     let range = (most - least).max(1) as f64;

@@ -5,10 +5,10 @@ use ndarray::ArrayView1;
 use super::GroundedItem;
 use super::distances::Distances;
 
-/// Candidates beyond those that are wanted: what single precision may have put in the wrong order is among them.
+/// Additional candidates that are recomputed in double precision, because single precision may misorder them.
 const SPARE: usize = 16;
 
-/// The `top` best, by squared distances that single precision gave, with each item's factor.
+/// The `top` best items, given squared distances in single precision and a factor per item.
 pub(super) fn best(
     distances: &Distances,
     answer: ArrayView1<f32>,
@@ -16,7 +16,7 @@ pub(super) fn best(
     factors: Option<&[f32]>,
     top: usize,
 ) -> Vec<GroundedItem> {
-    // The scale is that of the exact nearest and farthest.
+    // Scores are normalized by the exact smallest and largest distance.
     let nearest = lowest(squares.iter().copied(), SPARE);
     let farthest = lowest(squares.iter().map(|square| -square), SPARE);
     let exact = |(_, item): &(f32, usize)| distances.exact(answer, *item);
@@ -26,7 +26,7 @@ pub(super) fn best(
         None => lowest(squares.iter().copied(), top + SPARE),
         Some(factors) => {
             let least = least as f32;
-            // The range is the same for all items, so ranking does without it.
+            // The range is the same for all items and does not change the order.
             let scores = squares.iter().zip(factors).map(|(square, factor)| (square.sqrt() - least).max(0.0) * factor);
             lowest(scores, top + SPARE)
         }
@@ -45,14 +45,14 @@ pub(super) fn best(
     found
 }
 
-/// The `k` lowest values with their places, in no order; of equal ones the first.
+/// The `k` lowest values with their indices, unordered; of equal values the first.
 fn lowest(values: impl Iterator<Item = f32>, k: usize) -> Vec<(f32, usize)> {
-    // The highest of the kept ones is what has to be beaten; it stands on top of a heap.
-    let mut heap: std::collections::BinaryHeap<Ordered> = std::collections::BinaryHeap::with_capacity(k + 1);
+    // A max-heap of the kept values: a new value must be below its top.
+    let mut heap: std::collections::BinaryHeap<OrderedDistance> = std::collections::BinaryHeap::with_capacity(k + 1);
     let mut bar = f32::INFINITY;
-    for (place, value) in values.enumerate() {
+    for (index, value) in values.enumerate() {
         if value < bar || heap.len() < k {
-            heap.push(Ordered(value, place));
+            heap.push(OrderedDistance(value, index));
             if heap.len() > k {
                 heap.pop();
             }
@@ -61,21 +61,21 @@ fn lowest(values: impl Iterator<Item = f32>, k: usize) -> Vec<(f32, usize)> {
             }
         }
     }
-    heap.into_iter().map(|Ordered(value, place)| (value, place)).collect()
+    heap.into_iter().map(|OrderedDistance(value, index)| (value, index)).collect()
 }
 
 #[derive(PartialEq)]
-struct Ordered(f32, usize);
+struct OrderedDistance(f32, usize);
 
-impl Eq for Ordered {}
+impl Eq for OrderedDistance {}
 
-impl Ord for Ordered {
+impl Ord for OrderedDistance {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0).then(self.1.cmp(&other.1))
     }
 }
 
-impl PartialOrd for Ordered {
+impl PartialOrd for OrderedDistance {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }

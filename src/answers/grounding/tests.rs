@@ -10,7 +10,7 @@ fn matrix(rows: usize, dim: usize, seed: u64) -> Array2<f32> {
     Array2::from_shape_simple_fn((rows, dim), || rng.gen_range(-1.0..1.0))
 }
 
-/// All scores of the formula, in double precision.
+/// All scores by the formula, in double precision.
 fn by_hand(
     items: &Array2<f32>,
     answer: ndarray::ArrayView1<f32>,
@@ -28,7 +28,7 @@ fn by_hand(
 
 proptest! {
     #[test]
-    fn lists_are_those_of_the_formula(seed in 0u64..1_000, items in 2usize..1_500, gamma in 0.0..20.0f64) {
+    fn rankings_follow_the_formula(seed in 0u64..1_000, items in 2usize..1_500, gamma in 0.0..20.0f64) {
         let (vectors, answers) = (matrix(items, 5, seed), matrix(7, 5, seed + 1));
         let weights = matrix(7, items, seed + 2).mapv(f32::abs);
         let grounding = Grounding::new(vectors.view()).unwrap();
@@ -57,7 +57,7 @@ proptest! {
 }
 
 #[test]
-fn answers_that_are_items_ground_in_themselves() {
+fn the_vector_of_an_item_is_grounded_to_that_item() {
     let items = matrix(3_000, 16, 3);
     let grounding = Grounding::new(items.view()).unwrap();
     let found = grounding.rank(items.slice(ndarray::s![500..1_100, ..]), None, 3, &Silent).unwrap();
@@ -69,7 +69,7 @@ fn answers_that_are_items_ground_in_themselves() {
 }
 
 #[test]
-fn equally_near_items_stand_by_row_and_no_range_is_no_error() {
+fn ties_are_ordered_by_row_and_equal_distances_are_no_error() {
     let items = array![[1.0f32, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]];
     let grounding = Grounding::new(items.view()).unwrap();
     let found = grounding.rank(array![[0.0f32, 0.0]].view(), None, 9, &Silent).unwrap();
@@ -78,8 +78,8 @@ fn equally_near_items_stand_by_row_and_no_range_is_no_error() {
 }
 
 #[test]
-fn the_right_gamma_is_found() {
-    // Two items are equally near; the popular one is always meant, though the other is a little nearer.
+fn the_search_finds_the_best_gamma() {
+    // The popular item is always the target, though another one is a little nearer.
     let items = array![[1.0f32, 0.0], [0.0, 1.02], [-5.0, -5.0]];
     let answers = array![[0.01f32, 0.0], [0.015, 0.0]];
     let grounding = Grounding::new(items.view()).unwrap();
@@ -89,7 +89,7 @@ fn the_right_gamma_is_found() {
     let plain = grounding.measure(answers.view(), None, &targets, &Silent).unwrap();
     assert_eq!((plain[0].measure.as_str(), plain[0].value), ("Recall@1", 0.0));
     let chosen = grounding.search(answers.view(), &weights, &targets, &Silent).unwrap();
-    // Nearest has a normalised distance of zero, which no weight beats: it stays the first.
+    // The nearest item has a normalized distance of zero, so no weight can move another one before it.
     assert_eq!((chosen.measured[0].value, chosen.measured[2].value), (0.0, 1.0));
     let ndcg = &chosen.measured[3];
     assert_eq!((ndcg.measure.as_str(), ndcg.gamma), ("NDCG@3", 0.0));
@@ -98,7 +98,7 @@ fn the_right_gamma_is_found() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn mismatched_inputs_are_refused() {
     let items = matrix(4, 3, 0);
     let grounding = Grounding::new(items.view()).unwrap();
     let says = |weights: GroundingWeights| {
@@ -107,10 +107,10 @@ fn what_does_not_fit_is_refused() {
     };
     assert!(says(GroundingWeights::Items(vec![1.0; 3])).contains("[4]"));
     assert!(says(GroundingWeights::Answers(Array2::zeros((3, 4)))).contains("[2, 4]"));
-    assert!(says(GroundingWeights::Items(vec![-1.0, 0.0, 0.0, 0.0])).contains("0 and more"));
+    assert!(says(GroundingWeights::Items(vec![-1.0, 0.0, 0.0, 0.0])).contains("at least 0"));
     assert!(says(GroundingWeights::Items(vec![f32::NAN, 0.0, 0.0, 0.0])).contains("finite"));
     let wide = matrix(2, 4, 1);
-    assert!(grounding.rank(wide.view(), None, 1, &Silent).unwrap_err().to_string().contains("3 numbers"));
+    assert!(grounding.rank(wide.view(), None, 1, &Silent).unwrap_err().to_string().contains("length 3"));
     assert!(grounding.measure(items.view(), None, &[0], &Silent).unwrap_err().to_string().contains("4 items"));
     assert!(Grounding::new(Array2::zeros((0, 3)).view()).is_err());
 }

@@ -1,16 +1,16 @@
-//! An FM-index as a file.
+//! The file of an FM-index.
 
 use std::path::Path;
 
 use super::FmIndex;
-use super::layout::{FmLayout, KIND, Shape};
+use super::layout::{FORMAT, FmLayout, FmShape};
 use crate::artifact::Overwrite;
 use crate::constraint::file::BinaryFormat;
 use crate::constraint::layout::Buffer;
 use crate::error::Result;
 
 impl FmIndex {
-    /// Writes it to a file, which is whole or not there.
+    /// Writes the index to a file, atomically.
     ///
     /// # Errors
     /// As [`crate::artifact::AtomicFile`].
@@ -18,16 +18,16 @@ impl FmIndex {
         BinaryFormat::save(&self.buffer.bytes()[..self.layout.end], path, overwrite)
     }
 
-    /// Maps a file into memory and checks it: pages are shared by all processes that use the file, and nothing is
-    /// copied. The file must not be changed in place while it is mapped; catalex replaces files, and never does.
+    /// Maps a file into memory and verifies it. Processes share the pages, and nothing is copied. The file must not be
+    /// modified in place while it is mapped; catalex itself only replaces files.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] when it cannot be read; [`crate::Error::Artifact`] for another format, another version, or
-    /// damage.
+    /// [`crate::Error::Io`] where it cannot be read; [`crate::Error::Artifact`] for another format or version and for a
+    /// damaged file.
     pub fn load(path: &Path) -> Result<Self> {
-        let map = KIND.map(path)?;
-        let layout = FmLayout::new(Shape::of_header(&map));
-        KIND.check_length(path, &map, layout.end)?;
+        let map = FORMAT.map(path)?;
+        let layout = FmLayout::new(FmShape::of_header(&map));
+        FORMAT.check_length(path, &map, layout.end)?;
         Ok(FmIndex { buffer: Buffer::Mapped(map), layout })
     }
 }

@@ -1,43 +1,42 @@
-//! Where the arrays of an FM-index stand in its memory.
+//! The arrays of an FM-index in memory.
 
+use super::wavelet::{WaveletBlock, level_blocks, levels};
 use crate::constraint::bits::directory_len;
 use crate::constraint::file::{BinaryFormat, number};
 use crate::constraint::layout::{Section, section};
 
-use super::wavelet::{WaveletBlock, level_blocks, levels};
-
-/// Numbers of 8 bytes before the arrays: magic, version, the shape, one to spare.
+/// Length of the header in 8-byte numbers: magic number, version, the shape, and one reserved.
 const HEADER: usize = 8;
 
-/// The kind of file.
-pub(super) const KIND: BinaryFormat = BinaryFormat {
+/// The file format.
+pub(super) const FORMAT: BinaryFormat = BinaryFormat {
     magic: u64::from_le_bytes(*b"CATALEXF"),
     version: 1,
     header: HEADER,
     name: "an FM-index of identifiers",
-    help: "write the FM-index again from its items",
+    help: "create the FM-index again from its items",
 };
 
-/// The numbers from which all lengths follow.
+/// The sizes that determine all lengths.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct FmShape {
     /// Rows of the index: tokens and items.
     pub(super) rows: usize,
     pub(super) items: usize,
-    /// Facets an item.
+    /// Facets per item.
     pub(super) facets: usize,
-    /// Distinct tokens, and one for the end of an item.
+    /// Number of distinct tokens, plus one for the end of an item.
     pub(super) symbols: usize,
-    /// Rows whose place is written down.
+    /// Number of rows with a sampled position.
     pub(super) samples: usize,
 }
 
-impl Shape {
-    /// As a file's header has it; sizes that no index has are cut to ones that cannot overflow.
+impl FmShape {
+    /// The sizes in a file's header, clamped so that invalid ones cannot overflow.
     pub(super) fn of_header(map: &[u8]) -> Self {
         let size = |at, most: usize| number(map, at).min(most as u64) as usize;
         let rows = size(2, i32::MAX as usize);
-        Shape {
+        FmShape {
             rows,
             items: size(3, rows),
             facets: size(4, rows),
@@ -47,33 +46,33 @@ impl Shape {
     }
 }
 
-/// All sections.
+/// The arrays of an FM-index.
 #[derive(Debug)]
 pub(super) struct FmLayout {
-    pub(super) shape: Shape,
-    /// Token of each symbol but the first, ascending.
+    pub(super) shape: FmShape,
+    /// The token of each symbol except the first, ascending.
     pub(super) tokens: Section<u32>,
-    /// The row at which each symbol's rows begin, and behind the last.
+    /// The first row of each symbol, and the end of the last.
     pub(super) first_rows: Section<u32>,
-    /// Where each symbol stands below the wavelet matrix.
+    /// The index of each symbol's first occurrence below the wavelet matrix.
     pub(super) leaves: Section<u32>,
-    /// The wavelet matrix of what follows each row's pattern.
+    /// The wavelet matrix of the symbols that follow the rows' patterns.
     pub(super) wavelet: Section<WaveletBlock>,
-    /// Whether the place of a row is written down.
+    /// A bit per row: whether its text position is sampled.
     pub(super) sampled_words: Section<u64>,
     pub(super) sampled_directory: Section<u32>,
-    /// Those places: tokens before them.
+    /// The sampled positions.
     pub(super) samples: Section<u32>,
-    /// Tokens before each facet of each item, and in all.
-    pub(super) facet_begins: Section<u32>,
-    /// The row of each item's beginning.
+    /// Number of tokens before each facet of each item, and in total.
+    pub(super) facet_starts: Section<u32>,
+    /// The row of each item's first token.
     pub(super) item_rows: Section<u32>,
-    /// Bytes in all.
+    /// Total size in bytes.
     pub(super) end: usize,
 }
 
 impl FmLayout {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(super) fn new(shape: FmShape) -> Self {
         let mut end = HEADER * 8;
         let levels = levels(shape.symbols);
         FmLayout {
@@ -85,15 +84,17 @@ impl FmLayout {
             sampled_words: section(shape.rows.div_ceil(64), &mut end),
             sampled_directory: section(directory_len(shape.rows), &mut end),
             samples: section(shape.samples, &mut end),
-            facet_begins: section(shape.items.saturating_mul(shape.facets).min(u32::MAX as usize) + 1, &mut end),
+            facet_starts: section(shape.items.saturating_mul(shape.facets).min(u32::MAX as usize) + 1, &mut end),
             item_rows: section(shape.items, &mut end),
             end,
         }
     }
 
-    /// The numbers before the arrays.
+    /// The header.
     pub(super) fn header(&self) -> impl Iterator<Item = u64> {
-        let Shape { rows, items, facets, symbols, samples } = self.shape;
-        [KIND.magic, KIND.version].into_iter().chain([rows, items, facets, symbols, samples].map(|size| size as u64))
+        let FmShape { rows, items, facets, symbols, samples } = self.shape;
+        [FORMAT.magic, FORMAT.version]
+            .into_iter()
+            .chain([rows, items, facets, symbols, samples].map(|size| size as u64))
     }
 }

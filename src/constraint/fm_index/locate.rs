@@ -1,37 +1,37 @@
-//! From matches to items, and an item's tokens.
+//! From matches to items, and extraction of documents.
 
 use super::{Document, FmIndex, Occurrences};
 
-/// Where an occurrence begins.
+/// The start of an occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FmPosition {
-    /// Number of the item, in the order in which the index was given them.
+    /// Number of the item, in the order of the documents.
     pub item: usize,
     /// Number of the facet.
     pub facet: usize,
-    /// Tokens of that facet before it.
+    /// Offset in the facet, in tokens.
     pub offset: usize,
 }
 
 impl FmIndex {
-    /// Where the occurrences of a pattern begin, in the order of what stands before them, from right to left. Each takes
-    /// some microseconds: `take` some of them where there are many.
+    /// The positions of the occurrences of a pattern, sorted by the text before them, read from right to left. Each takes
+    /// some microseconds, so `take` only as many as needed.
     pub fn locate(&self, found: Occurrences) -> impl ExactSizeIterator<Item = FmPosition> + '_ {
-        self.rows(found).map(move |row| self.place(row, found.length as usize))
+        self.rows(found).map(move |row| self.position(row, found.length as usize))
     }
 
-    /// The items in which a pattern occurs, in ascending order, each once.
+    /// The items that contain a pattern, ascending, without duplicates.
     pub fn items(&self, found: Occurrences) -> Vec<usize> {
-        let mut items: Vec<usize> = self.locate(found).map(|place| place.item).collect();
+        let mut items: Vec<usize> = self.locate(found).map(|position| position.item).collect();
         items.sort_unstable();
         items.dedup();
         items
     }
 
-    /// The identifier of an item; none where there are not so many items.
+    /// The document of an item; `None` for an item number out of range.
     pub fn document(&self, item: usize) -> Option<Document> {
         let facets = self.facets();
-        let begins = self.facet_begins().get(item * facets..=(item + 1) * facets)?;
+        let begins = self.facet_starts().get(item * facets..=(item + 1) * facets)?;
         let mut row = *self.buffer.read(&self.layout.item_rows).get(item)? as usize;
         let wavelet = self.wavelet();
         let mut next = || {
@@ -43,16 +43,16 @@ impl FmIndex {
         Some(Document { facets: begins.windows(2).map(facet).collect() })
     }
 
-    /// Tokens before each facet of each item, and in all.
-    fn facet_begins(&self) -> &[u32] {
-        self.buffer.read(&self.layout.facet_begins)
+    /// Number of tokens before each facet of each item, and in total.
+    fn facet_starts(&self) -> &[u32] {
+        self.buffer.read(&self.layout.facet_starts)
     }
 
-    /// Where the pattern of a row begins, if it is `length` tokens long.
-    fn place(&self, mut row: usize, length: usize) -> FmPosition {
+    /// The position of the pattern of a row, given its length in tokens.
+    fn position(&self, mut row: usize, length: usize) -> FmPosition {
         let (wavelet, sampled) = (self.wavelet(), self.sampled());
-        let at_beginning = row < self.len();
-        // Towards the end of the item: each step appends the token that follows.
+        let at_start = row < self.len();
+        // Each step appends the following token, until a sampled position.
         let mut steps = 0;
         while !sampled.get(row) {
             let (symbol, leaf) = wavelet.access(row);
@@ -61,9 +61,9 @@ impl FmIndex {
         }
         let samples = self.buffer.read(&self.layout.samples);
         let end = samples[sampled.rank(row)] as usize - steps;
-        let begins = self.facet_begins();
-        // Where the pattern is empty, the token before it tells the item, if it has one.
-        let inside = if at_beginning { end } else { end - 1 };
+        let begins = self.facet_starts();
+        // For an empty pattern, the token before it determines the item, if there is one.
+        let inside = if at_start { end } else { end - 1 };
         let item = (begins.partition_point(|&begin| begin as usize <= inside) - 1) / self.facets();
         let begin = end.saturating_sub(length);
         let own = &begins[item * self.facets()..(item + 1) * self.facets()];

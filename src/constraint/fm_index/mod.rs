@@ -1,17 +1,17 @@
-//! An FM-index of identifiers: what may be said next at any place inside one, and which items are meant.
+//! An FM-index of identifiers: the tokens that may follow any fragment of an identifier, and the items that contain it.
 //!
-//! TransRec (arXiv 2310.06491) lets a language model name an item by any piece of any of its *facets* (number, title,
-//! attributes, semantic ID), not from the first token on as a trie asks for. The index is that of Ferragina and Manzini
-//! (2000) over the token ids of all items, each item's read backwards: appending a token to what has been said is then
-//! one step of the backward search, and the tokens that may follow are what stands before the matches.
+//! In TransRec (arXiv 2310.06491) a language model identifies an item by any fragment of any of its *facets* (number, title,
+//! attributes, semantic ID), while a trie requires generation from the first token on. The index (Ferragina and Manzini,
+//! 2000) is built over the token ids of all items, each item reversed. Appending a token to a fragment is then one step of
+//! backward search, and the tokens that may follow are those before the matches.
 //!
-//! | file | its job |
+//! | file | content |
 //! |---|---|
-//! | `build.rs` | from documents to the arrays |
-//! | `search.rs` | patterns, and what follows them |
-//! | `locate.rs` | from matches to items, and an item's tokens |
-//! | `wavelet.rs` | rank over a large alphabet |
-//! | `layout.rs`, `file.rs` | the arrays' places in memory, and the file |
+//! | `build.rs` | construction from documents |
+//! | `search.rs` | search for patterns and their continuations |
+//! | `locate.rs` | from matches to items; extraction of documents |
+//! | `wavelet.rs` | wavelet matrix: rank over a large alphabet |
+//! | `layout.rs`, `file.rs` | the arrays in memory, and the file |
 
 mod build;
 mod file;
@@ -31,32 +31,32 @@ use wavelet::{Wavelet, levels};
 use super::bits::Bits;
 use super::layout::Buffer;
 
-/// An item's identifier: the token ids of its facets, in an order that is the same for all items.
+/// An item's identifier: the token ids of its facets, in the same order for all items.
 ///
-/// The facets of an item are joined: a pattern may run from one into the next, and tokens of theirs that mark their
-/// beginning or end belong to them. A facet may be empty, an item may not.
+/// The facets are concatenated, so a pattern may span two of them; delimiter tokens belong to their facet. A facet may be
+/// empty, but not the whole document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Document {
-    /// Token ids of each facet.
+    /// Token ids per facet.
     pub facets: Vec<Vec<u32>>,
 }
 
-/// An index of all pieces of all identifiers; immutable, and one piece of memory that can be a mapped file.
+/// An index of all fragments of all identifiers: immutable, in one block of memory, which can be a mapped file.
 ///
 /// ```
-/// use catalex::constraint::{Document, FmIndex, Place};
+/// use catalex::constraint::{Document, FmIndex, FmPosition};
 ///
-/// // Two items of two facets: a number, and a title that token 9 ends.
+/// // Two items with two facets: a number, and a title that ends with token 9.
 /// let items = [[vec![1], vec![5, 6, 7, 9]], [vec![2], vec![6, 7, 8, 9]]];
 /// let index = FmIndex::new(items.map(|facets| Document { facets: facets.into() }))?;
 ///
-/// let said = index.range(&[6, 7]);
-/// assert_eq!(said.count(), 2);
-/// let next = index.continuations(said);
+/// let fragment = index.range(&[6, 7]);
+/// assert_eq!(fragment.count(), 2);
+/// let next = index.continuations(fragment);
 /// assert_eq!((next.tokens, next.counts), (vec![8, 9], vec![1, 1]));
 ///
-/// let said = index.extend(said, 8);
-/// assert_eq!(index.locate(said).collect::<Vec<_>>(), [Place { item: 1, facet: 1, offset: 0 }]);
+/// let fragment = index.extend(fragment, 8);
+/// assert_eq!(index.locate(fragment).collect::<Vec<_>>(), [FmPosition { item: 1, facet: 1, offset: 0 }]);
 /// # Ok::<(), catalex::Error>(())
 /// ```
 #[derive(Debug)]
@@ -71,27 +71,27 @@ impl FmIndex {
         self.layout.shape.items
     }
 
-    /// Whether there is no item; there always is one.
+    /// Always `false`.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number of facets an item.
+    /// Number of facets per item.
     pub fn facets(&self) -> usize {
         self.layout.shape.facets
     }
 
-    /// The tokens that occur, in ascending order.
+    /// The distinct tokens, ascending.
     pub fn tokens(&self) -> &[u32] {
         self.buffer.read(&self.layout.tokens)
     }
 
-    /// Bytes it takes in memory; a file has 64 more, its checksum.
+    /// Size in memory in bytes; the file has a checksum of 64 bytes in addition.
     pub fn size(&self) -> usize {
         self.layout.end
     }
 
-    /// What follows each row's pattern.
+    /// The symbol that follows the pattern of each row.
     fn wavelet(&self) -> Wavelet<'_> {
         Wavelet {
             blocks: self.buffer.read(&self.layout.wavelet),
@@ -100,7 +100,7 @@ impl FmIndex {
         }
     }
 
-    /// Whether the place of a row is written down.
+    /// A bit per row: whether its text position is sampled.
     fn sampled(&self) -> Bits<'_> {
         Bits {
             words: self.buffer.read(&self.layout.sampled_words),
@@ -108,7 +108,7 @@ impl FmIndex {
         }
     }
 
-    /// The row whose pattern is one token longer, where that token stands at `leaf` below the wavelet matrix.
+    /// The row of the pattern extended by a symbol that is at index `leaf` below the wavelet matrix (LF mapping).
     fn row_of_leaf(&self, symbol: usize, leaf: usize) -> usize {
         let first = self.buffer.read(&self.layout.first_rows)[symbol] as usize;
         first + leaf - self.buffer.read(&self.layout.leaves)[symbol] as usize

@@ -1,4 +1,4 @@
-//! The index against looking through the documents one by one.
+//! The index against a linear search through the documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ fn documents() -> impl Strategy<Value = Vec<Document>> {
     })
 }
 
-/// Every place at which a pattern occurs, found by looking.
-fn places(documents: &[Document], pattern: &[u32]) -> Vec<FmPosition> {
+/// Every position of a pattern, by linear search.
+fn positions(documents: &[Document], pattern: &[u32]) -> Vec<FmPosition> {
     let mut found = Vec::new();
     for (item, document) in documents.iter().enumerate() {
         let joined = document.facets.concat();
@@ -35,7 +35,7 @@ fn places(documents: &[Document], pattern: &[u32]) -> Vec<FmPosition> {
     found
 }
 
-/// What follows it there, and how often nothing does.
+/// The continuations of a pattern, by linear search.
 fn next(documents: &[Document], pattern: &[u32]) -> FragmentContinuations {
     let (mut counts, mut ends) = (BTreeMap::new(), 0);
     for document in documents {
@@ -52,27 +52,27 @@ fn next(documents: &[Document], pattern: &[u32]) -> FragmentContinuations {
 
 fn check(index: &FmIndex, documents: &[Document], pattern: &[u32], found: Occurrences) {
     assert_eq!(found, index.range(pattern));
-    let expected = places(documents, pattern);
+    let expected = positions(documents, pattern);
     assert_eq!(index.count(pattern), expected.len(), "{pattern:?}");
     assert_eq!((found.count(), found.length()), (expected.len(), pattern.len()), "{pattern:?}");
     let mut located: Vec<FmPosition> = index.locate(found).collect();
     located.sort_unstable();
     assert_eq!(located, expected, "{pattern:?}");
-    let items: BTreeSet<usize> = expected.iter().map(|place| place.item).collect();
+    let items: BTreeSet<usize> = expected.iter().map(|position| position.item).collect();
     assert_eq!(index.items(found), items.into_iter().collect::<Vec<_>>());
     assert_eq!(index.continuations(found), next(documents, pattern), "{pattern:?}");
 }
 
 proptest! {
     #[test]
-    fn it_answers_as_looking_would(documents in documents(), strange in prop::collection::vec(0u32..9, 1..4)) {
+    fn the_index_agrees_with_a_linear_search(documents in documents(), strange in prop::collection::vec(0u32..9, 1..4)) {
         let index = FmIndex::new(documents.clone()).unwrap();
         prop_assert_eq!((index.len(), index.facets()), (documents.len(), documents[0].facets.len()));
         check(&index, &documents, &[], index.anywhere());
         check(&index, &documents, &strange, index.range(&strange));
         for (item, document) in documents.iter().enumerate() {
             prop_assert_eq!(index.document(item), Some(document.clone()));
-            // All pieces that begin at one place, token by token, and one that is no piece of it.
+            // All fragments from one position, extended token by token, and extensions by another token.
             let joined = document.facets.concat();
             let from = item * 3 % joined.len();
             let mut found = index.anywhere();
@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn from_their_beginnings_it_is_a_trie(documents in documents()) {
+    fn from_the_start_of_items_the_index_is_a_trie(documents in documents()) {
         let index = FmIndex::new(documents.clone()).unwrap();
         let all: Vec<Vec<u32>> = documents.iter().map(|document| document.facets.concat()).collect();
         prop_assert_eq!(index.items(index.beginnings()), (0..all.len()).collect::<Vec<_>>());
@@ -97,7 +97,7 @@ proptest! {
                 let expected: BTreeSet<u32> = same.clone().filter_map(|other| other.get(to).copied()).collect();
                 prop_assert_eq!(found.count(), same.count());
                 prop_assert_eq!(index.continuations(found).tokens, expected.into_iter().collect::<Vec<_>>());
-                prop_assert!(index.locate(found).all(|place| place.offset == 0));
+                prop_assert!(index.locate(found).all(|position| position.offset == 0));
                 if let Some(&token) = identifier.get(to) {
                     found = index.extend(found, token);
                 }
@@ -115,7 +115,7 @@ fn titles() -> Vec<Document> {
 }
 
 #[test]
-fn a_mapped_index_answers_like_the_saved_one() {
+fn a_mapped_index_equals_the_saved_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.fm");
     let index = FmIndex::new(titles()).unwrap();
@@ -129,7 +129,7 @@ fn a_mapped_index_answers_like_the_saved_one() {
 }
 
 #[test]
-fn every_flipped_byte_and_every_cut_is_noticed() {
+fn every_modified_byte_and_every_truncation_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.fm");
     let items = [[vec![1], vec![5, 6]], [vec![2], vec![6, 6, 8]]].map(|facets| Document { facets: facets.into() });
@@ -153,21 +153,21 @@ fn every_flipped_byte_and_every_cut_is_noticed() {
 }
 
 #[test]
-fn documents_that_cannot_be_indexed_are_refused_by_their_number() {
+fn invalid_documents_are_refused_with_their_number() {
     let index = |facets: Vec<Vec<Vec<u32>>>| {
         FmIndex::new(facets.into_iter().map(|facets| Document { facets })).unwrap_err().to_string()
     };
-    assert!(index(vec![]).contains("expected one item at least"));
+    assert!(index(vec![]).contains("expected at least one item"));
     assert!(
         index(vec![vec![vec![1], vec![]], vec![vec![1]]])
-            .contains("expected 2 facets an item, as the first has, got 1 at item 2")
+            .contains("expected 2 facets per item, as in the first, got 1 at item 2")
     );
     assert!(index(vec![vec![vec![1]], vec![vec![]]]).contains("none at item 2"));
     assert!(index(vec![vec![]]).contains("none at item 1"));
 }
 
 #[test]
-fn occurrences_of_another_index_do_no_harm() {
+fn occurrences_of_another_index_do_not_panic() {
     let small = FmIndex::new([Document { facets: vec![vec![1_001]] }]).unwrap();
     let large = FmIndex::new(titles()).unwrap();
     for found in [large.anywhere(), large.range(&[1_000]), large.range(&[1_000; 40])] {
@@ -179,7 +179,7 @@ fn occurrences_of_another_index_do_no_harm() {
 }
 
 #[test]
-fn a_whole_vocabulary_may_occur() {
+fn a_vocabulary_of_300_000_tokens_is_indexed() {
     let items: Vec<Document> =
         (0..50_000u32).map(|item| Document { facets: vec![(0..6).map(|at| item * 6 + at).collect()] }).collect();
     let index = FmIndex::new(items).unwrap();

@@ -1,21 +1,21 @@
 //! A wavelet matrix (Claude, Navarro and Ordóñez, 2015): a sequence of numbers with rank, over any alphabet.
 //!
-//! Level by level, from the highest bit of the numbers to the lowest, it holds that bit of each, and orders the numbers
-//! for the next level by it: zeros before ones, else as they stood. So the path of a number down the levels narrows a
-//! range of positions to the occurrences of that number, in one rank a level at each end of the range.
+//! Each level stores one bit of every number, from the highest bit to the lowest. The numbers of the next level are sorted
+//! stably by that bit. Descending the levels along the bits of a number narrows a range of positions to the occurrences of
+//! that number, with one rank operation per level and end of the range.
 
 use std::ops::Range;
 
-/// A line of the processor's cache: counts, then seven words of bits. The low half of the counts is where the block's
-/// first one would go on the next level: behind all zeros of its level, and the ones before it. Above stand, in 9 bits
-/// each, the ones in the block's first two, four and six words.
+/// A cache line: a word of counts, then seven words of bits. The low half of the counts is the position on the next level
+/// of the block's first one: the number of zeros of the level plus the number of ones before the block. The high half
+/// has, in 9 bits each, the number of ones in the block's first two, four and six words.
 pub(super) type WaveletBlock = [u64; 8];
-/// Bits of a block.
+/// Bits per block.
 const BITS: usize = 7 * 64;
-/// Bits of a count inside a block.
+/// Width of a count inside a block in bits.
 const COUNT: usize = 9;
 
-/// A wavelet matrix, in memory of its owner.
+/// A wavelet matrix in borrowed memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wavelet<'a> {
     /// The blocks of all levels.
@@ -25,17 +25,17 @@ pub(super) struct Wavelet<'a> {
     pub(super) levels: usize,
 }
 
-/// Levels that numbers below `symbols` need.
+/// The number of levels for numbers below `symbols`.
 pub(super) fn levels(symbols: usize) -> usize {
     (usize::BITS - symbols.saturating_sub(1).leading_zeros()).max(1) as usize
 }
 
-/// Blocks of a level of `len` bits: for every position up to `len` itself.
+/// The number of blocks of a level of `len` bits, so that position `len` has a block, too.
 pub(super) fn level_blocks(len: usize) -> usize {
     len / BITS + 1
 }
 
-/// The blocks of all levels for a sequence of less than 2^32 numbers.
+/// Builds the blocks of all levels for a sequence of fewer than 2^32 numbers.
 pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> Vec<WaveletBlock> {
     let level_blocks = level_blocks(sequence.len());
     let mut all = Vec::with_capacity(levels * level_blocks);
@@ -78,12 +78,12 @@ fn bit_of(number: u32, level: usize, levels: usize) -> bool {
 
 /// One level.
 #[derive(Clone, Copy)]
-struct Level<'a> {
+struct WaveletLevel<'a> {
     blocks: &'a [WaveletBlock],
 }
 
-impl Level<'_> {
-    /// Where a one at this position goes on the next level. Without a branch: which way it would go is anyone's guess.
+impl WaveletLevel<'_> {
+    /// The position on the next level of a one at this position. Branch-free, because the branches are unpredictable.
     fn one(self, at: usize) -> usize {
         let block = &self.blocks[at / BITS];
         let word = at % BITS / 64;
@@ -93,7 +93,7 @@ impl Level<'_> {
         block[0] as u32 as usize + inside + (odd.count_ones() + part.count_ones()) as usize
     }
 
-    /// Where a zero at this position goes, if a one would go to `one`: as far as there are zeros before it.
+    /// The position on the next level of a zero at this position, given that of a one.
     fn zero(self, at: usize, one: usize) -> usize {
         at + self.blocks[0][0] as u32 as usize - one
     }
@@ -104,13 +104,13 @@ impl Level<'_> {
 }
 
 impl<'a> Wavelet<'a> {
-    fn level(self, level: usize) -> Level<'a> {
+    fn level(self, level: usize) -> WaveletLevel<'a> {
         let blocks = level_blocks(self.len);
-        Level { blocks: &self.blocks[level * blocks..(level + 1) * blocks] }
+        WaveletLevel { blocks: &self.blocks[level * blocks..(level + 1) * blocks] }
     }
 
-    /// Where the occurrences of `number` in a range of positions stand below the last level. All occurrences of a
-    /// number stand together there, in their order.
+    /// The range below the last level of the occurrences of `number` in a range of positions. All occurrences of a number
+    /// are adjacent there, in order.
     pub(super) fn descend(self, number: u32, range: Range<usize>) -> Range<usize> {
         (0..self.levels).fold(range, |range, at| {
             let level = self.level(at);
@@ -123,7 +123,7 @@ impl<'a> Wavelet<'a> {
         })
     }
 
-    /// The number at a position, and where it stands below the last level.
+    /// The number at a position, and its index below the last level.
     pub(super) fn access(self, at: usize) -> (u32, usize) {
         (0..self.levels).map(|level| self.level(level)).fold((0, at), |(number, at), level| {
             let one = level.one(at);
@@ -131,7 +131,7 @@ impl<'a> Wavelet<'a> {
         })
     }
 
-    /// The numbers in a range of positions, each once, in ascending order, and how often each is there.
+    /// The distinct numbers in a range of positions, ascending, with their counts.
     pub(super) fn distinct(self, range: Range<usize>, mut found: impl FnMut(u32, usize)) {
         self.distinct_from(0, 0, range, &mut found);
     }
@@ -159,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_answers_as_the_sequence_would(
+        fn the_matrix_agrees_with_the_sequence(
             sequence in prop::collection::vec(prop_oneof![0u32..4, 0u32..300_000], 1..1_500),
             ends in prop::array::uniform2(any::<prop::sample::Index>()),
         ) {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_hold_all_symbols() {
+    fn the_levels_hold_all_symbols() {
         assert_eq!([1, 2, 3, 4, 5, 256, 257].map(levels), [1, 1, 2, 2, 3, 8, 9]);
     }
 }

@@ -1,35 +1,34 @@
-//! The IDs as a minimal automaton: what grammars and regular expressions are written from.
+//! The IDs as a minimal automaton, the source of grammars and regular expressions.
 
 use std::collections::HashMap;
 
 use crate::constraint::Trie;
 
-/// Codes after which the same codes may follow.
+/// Codes that lead to the same state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Alternative {
-    /// In ascending order.
+    /// Ascending.
     pub(super) codes: Vec<u16>,
-    /// The state of the next level that they lead to; 0 after the last level, where there is none.
+    /// The state of the next level; 0 after the last level.
     pub(super) next: usize,
 }
 
-/// What may follow a prefix.
+/// A state: the alternatives that may follow a prefix.
 pub(super) type AutomatonState = Vec<Alternative>;
 
-/// A trie whose equal branches are one: prefixes after which the same codes may follow, to the end of the ID, are one
-/// state. Its first level has one state, the beginning.
+/// A minimized trie: all prefixes with the same continuations share one state. The first level has one state, the start.
 #[derive(Debug)]
 pub(super) struct Automaton {
-    /// Level by level.
+    /// States per level.
     pub(super) states: Vec<Vec<AutomatonState>>,
 }
 
 impl Automaton {
-    /// The automaton of a trie. States stand in the order in which their first prefix does.
+    /// The automaton of a trie. The states of a level are ordered by their first prefix.
     pub(super) fn new(trie: &Trie) -> Self {
         let levels = trie.levels();
         let mut states: Vec<Vec<AutomatonState>> = vec![Vec::new(); levels];
-        // The state that each prefix of one code more leads to.
+        // The state of each prefix of the next length.
         let mut after = vec![0; trie.codes(levels - 1).len()];
         for level in (0..levels).rev() {
             let mut known: HashMap<AutomatonState, usize> = HashMap::new();
@@ -38,14 +37,14 @@ impl Automaton {
             let mut child = 0;
             for parent in 0..parents {
                 let codes = trie.children(level, parent);
-                let state = gathered(codes, &after[child..child + codes.len()]);
+                let state = grouped(codes, &after[child..child + codes.len()]);
                 child += codes.len();
                 let of_level = &mut states[level];
-                let place = *known.entry(state).or_insert_with_key(|state| {
+                let index = *known.entry(state).or_insert_with_key(|state| {
                     of_level.push(state.clone());
                     of_level.len() - 1
                 });
-                leads_to.push(place);
+                leads_to.push(index);
             }
             after = leads_to;
         }
@@ -53,13 +52,13 @@ impl Automaton {
     }
 }
 
-/// The codes by what they lead to, in the order of the first code of each.
-fn gathered(codes: &[u16], after: &[usize]) -> AutomatonState {
+/// Groups codes by the state they lead to, in the order of first appearance.
+fn grouped(codes: &[u16], after: &[usize]) -> AutomatonState {
     let mut state = AutomatonState::new();
-    let mut place_of: HashMap<usize, usize> = HashMap::new();
+    let mut index_of: HashMap<usize, usize> = HashMap::new();
     for (&code, &next) in codes.iter().zip(after) {
-        let place = *place_of.entry(next).or_insert(state.len());
-        match state.get_mut(place) {
+        let index = *index_of.entry(next).or_insert(state.len());
+        match state.get_mut(index) {
             Some(alternative) => alternative.codes.push(code),
             None => state.push(Alternative { codes: vec![code], next }),
         }
@@ -74,13 +73,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn said(automaton: &Automaton, level: usize, state: usize) -> BTreeSet<Vec<u16>> {
+    fn accepted(automaton: &Automaton, level: usize, state: usize) -> BTreeSet<Vec<u16>> {
         let Some(states) = automaton.states.get(level) else { return BTreeSet::from([vec![]]) };
         let mut all = BTreeSet::new();
         for alternative in &states[state] {
-            for rest in said(automaton, level + 1, alternative.next) {
+            for rest in accepted(automaton, level + 1, alternative.next) {
                 for &code in &alternative.codes {
-                    assert!(all.insert([&[code][..], &rest].concat()), "said twice");
+                    assert!(all.insert([&[code][..], &rest].concat()), "accepted twice");
                 }
             }
         }
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_branches_are_one_state() {
+    fn equal_branches_share_a_state() {
         let codes = array![[0u16, 1, 5], [0, 2, 5], [3, 1, 5], [3, 2, 5], [4, 1, 6]];
         let automaton = Automaton::new(&Trie::new(codes.view()).unwrap());
         let alternative = |codes: &[u16], next| Alternative { codes: codes.to_vec(), next };
@@ -99,11 +98,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_the_ids_and_nothing_else(ids in prop::collection::btree_set(prop::collection::vec(0u16..4, 3), 1..50)) {
+        fn the_automaton_accepts_exactly_the_ids(ids in prop::collection::btree_set(prop::collection::vec(0u16..4, 3), 1..50)) {
             let rows: Vec<&Vec<u16>> = ids.iter().collect();
             let codes = Array2::from_shape_fn((rows.len(), 3), |(i, l)| rows[i][l]);
             let automaton = Automaton::new(&Trie::new(codes.view()).unwrap());
-            prop_assert_eq!(said(&automaton, 0, 0), ids);
+            prop_assert_eq!(accepted(&automaton, 0, 0), ids);
             for states in &automaton.states {
                 prop_assert_eq!(states.iter().collect::<std::collections::HashSet<_>>().len(), states.len());
             }

@@ -1,7 +1,6 @@
-//! Grammars: llguidance's Lark, xgrammar's EBNF, llama.cpp's GBNF.
+//! Grammars: Lark for llguidance, EBNF for xgrammar, GBNF for llama.cpp.
 //!
-//! A rule is a state of the automaton. A terminal is a set of tokens, by their ids where those are known and else by
-//! their text.
+//! A rule is a state of the automaton. A terminal is a set of tokens, given by id if the ids are known, else by text.
 
 use std::io::{self, Write};
 
@@ -9,10 +8,10 @@ use super::automaton::{Alternative, Automaton};
 use crate::semantic_id::TokenFormat;
 use crate::vocabulary::TokenIds;
 
-/// States with no more codes than this and one alternative are written where they are used.
-const INLINE: usize = 4;
+/// States with one alternative and at most this many codes are inlined.
+const MAX_INLINE_CODES: usize = 4;
 
-/// Which grammar is written.
+/// The grammar format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// llguidance's variant of Lark.
@@ -23,16 +22,16 @@ pub(super) enum Dialect {
     Gbnf,
 }
 
-/// What a token is written as.
+/// How tokens are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Terminals<'a> {
-    /// Its id in the language model's vocabulary.
+    /// By id in the language model's vocabulary.
     Ids(&'a TokenIds),
-    /// Its text.
+    /// By text.
     Texts(&'a TokenFormat),
 }
 
-/// Writes a grammar of the automaton's IDs, one rule a line.
+/// Writes a grammar of the automaton's IDs, one rule per line.
 pub(super) fn write(
     out: &mut dyn Write,
     automaton: &Automaton,
@@ -47,11 +46,11 @@ pub(super) fn write(
     let (begin, end) = grammar.markers();
     writeln!(out, "{start}{is} {begin}r0-0{end}")?;
     for (level, states) in automaton.states.iter().enumerate() {
-        for (place, state) in states.iter().enumerate() {
+        for (index, state) in states.iter().enumerate() {
             if level > 0 && is_inline(state) {
                 continue;
             }
-            write!(out, "{}{is} ", name(level, place))?;
+            write!(out, "{}{is} ", name(level, index))?;
             for (at, alternative) in state.iter().enumerate() {
                 let bar = if at == 0 { "" } else { " | " };
                 write!(out, "{bar}{}", grammar.sequence(level, alternative))?;
@@ -69,7 +68,7 @@ struct Grammar<'a> {
 }
 
 impl Grammar<'_> {
-    /// The codes of an alternative, and what follows them.
+    /// The codes of an alternative and their continuation.
     fn sequence(&self, level: usize, alternative: &Alternative) -> String {
         let terminal = self.terminal(level, &alternative.codes);
         match self.automaton.states.get(level + 1).map(|states| &states[alternative.next]) {
@@ -87,8 +86,8 @@ impl Grammar<'_> {
         }
     }
 
-    /// A token by its text. llguidance takes added tokens in angle brackets for special ones, which no literal matches,
-    /// and knows them by name.
+    /// A token by its text. llguidance treats added tokens in angle brackets as special tokens, which literals do not match
+    /// and which are referred to by name.
     fn text(&self, token: &str) -> String {
         let inside = token.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or_default();
         let is_name = !inside.is_empty() && !inside.starts_with('[') && !inside.contains(['<', '>']);
@@ -103,7 +102,7 @@ impl Grammar<'_> {
         }
     }
 
-    /// What stands before and after an ID.
+    /// The markers before and after an ID.
     fn markers(&self) -> (String, String) {
         let Terminals::Ids(ids) = self.terminals else { return Default::default() };
         let marker = |id: Option<u32>| id.map(|id| self.token_ids(&[id])).unwrap_or_default();
@@ -118,11 +117,11 @@ impl Grammar<'_> {
 }
 
 fn is_inline(state: &[Alternative]) -> bool {
-    matches!(state, [alternative] if alternative.codes.len() <= INLINE)
+    matches!(state, [alternative] if alternative.codes.len() <= MAX_INLINE_CODES)
 }
 
-fn name(level: usize, place: usize) -> String {
-    format!("r{level}-{place}")
+fn name(level: usize, index: usize) -> String {
+    format!("r{level}-{index}")
 }
 
 fn one_of(parts: impl Iterator<Item = String>) -> String {
@@ -132,20 +131,20 @@ fn one_of(parts: impl Iterator<Item = String>) -> String {
 
 /// Ascending ids as `3,5-9`.
 fn ranges(ids: &[u32]) -> String {
-    let stretches = ids.chunk_by(|a, b| a + 1 == *b).map(|stretch| match stretch {
+    let runs = ids.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
         [first, .., last] => format!("{first}-{last}"),
-        _ => stretch[0].to_string(),
+        _ => run[0].to_string(),
     });
-    stretches.collect::<Vec<_>>().join(",")
+    runs.collect::<Vec<_>>().join(",")
 }
 
-/// A text as a literal.
+/// A text as a string literal.
 fn quoted(text: &str) -> String {
     let mut literal = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => literal.extend(['\\', c]),
-            // All three read `\u` with four digits.
+            // All three formats support `\u` with four digits.
             c if c.is_control() => literal += &format!("\\u{:04x}", u32::from(c)),
             c => literal.push(c),
         }
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn each_dialect_has_its_tokens() {
+    fn every_dialect_writes_tokens_in_its_own_syntax() {
         assert_eq!(
             grammar(Dialect::Lark, true, true),
             "start: <[130]> r0-0 <[131]>\nr0-0: <[100]> r1-0 | <[103]> <[111]> <[125]>\n\
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn llguidance_knows_tokens_in_angle_brackets_by_name() {
+    fn llguidance_gets_tokens_in_angle_brackets_by_name() {
         let automaton = Automaton::new(&Trie::new(array![[0u16], [3]].view()).unwrap());
         for (format, expected) in [("<{level}_{code}>", "(<a_0> | <a_3>)"), ("{level}-{code}", "(\"a-0\" | \"a-3\")")] {
             let mut out = Vec::new();

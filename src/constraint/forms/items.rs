@@ -1,4 +1,4 @@
-//! Item lists of serving engines and recommenders: xLLM's item dictionary, MiniOneRec's `info.txt`.
+//! Item lists for serving engines and recommenders: the item dictionary of xLLM, `info.txt` of MiniOneRec.
 
 use std::io::{self, Write};
 
@@ -7,25 +7,25 @@ use crate::item_ids::ItemIds;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// Tokens of an ID that xLLM's dictionary has room for.
+/// Tokens per ID in xLLM's dictionary.
 const XLLM_TOKENS: usize = 3;
-/// Most bytes of an item's id in xLLM's extended dictionary.
-const XLLM_ID_BYTES: usize = 1 << 20;
+/// Maximum length in bytes of an item id in xLLM's extended dictionary.
+const MAX_XLLM_ID_BYTES: usize = 1 << 20;
 
-/// Checks that a table fits xLLM's dictionary.
+/// Checks that xLLM's dictionary can hold a table.
 pub(super) fn check_xllm(table: &TokenTable) -> Result<()> {
     let levels = table.codes.ncols();
     if levels != XLLM_TOKENS {
-        let help = "train with --levels 3 for xLLM, or leave this form out";
+        let help = "train with --levels 3 for xLLM, or omit this form";
         return Err(Error::data("xLLM's item dictionary", "IDs of 3 tokens", format!("IDs of {levels}"), help));
     }
     Ok(())
 }
 
-/// Writes xLLM's item dictionary (`RecVocabDict`): a record an item without anything between, little-endian.
+/// Writes xLLM's item dictionary (`RecVocabDict`): one packed little-endian record per item.
 ///
-/// An integer id gives its `int64` and three `int32` token ids. A string id gives the extended record: the `int64` row,
-/// the id behind its `uint32` length, an empty type behind its own, and the token ids.
+/// The record of an integer id is the id as `int64` and three `int32` token ids. A string id has an extended record: the
+/// row as `int64`, the id with a `uint32` length prefix, an empty type with its length prefix, and the token ids.
 pub(super) fn write_xllm(
     out: &mut dyn Write,
     table: &TokenTable,
@@ -37,8 +37,9 @@ pub(super) fn write_xllm(
             ItemIds::Integers(items) => out.write_all(&items[row].to_le_bytes())?,
             ItemIds::Strings(items) => {
                 let item = items[row].as_bytes();
-                if item.len() > XLLM_ID_BYTES {
-                    let reason = format!("the id of row {} has {} bytes, xLLM reads 1 MiB", row + 1, item.len());
+                if item.len() > MAX_XLLM_ID_BYTES {
+                    let reason =
+                        format!("the id of row {} has {} bytes, xLLM reads at most 1 MiB", row + 1, item.len());
                     return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
                 }
                 out.write_all(&(row as i64).to_le_bytes())?;
@@ -48,15 +49,15 @@ pub(super) fn write_xllm(
             }
         }
         for (level, &code) in table.codes.row(row).iter().enumerate() {
-            // Ids of a vocabulary are far below 2^31.
+            // Vocabularies are far smaller than 2^31 tokens.
             out.write_all(&(ids.id(level, code) as i32).to_le_bytes())?;
         }
     }
     Ok(())
 }
 
-/// Writes MiniOneRec's `info.txt`: semantic ID, title and item id, an item a line, tabs between. `titles` are by row
-/// and hold neither tabs nor line breaks.
+/// Writes MiniOneRec's `info.txt`: one line per item with semantic ID, title and item id, separated by tabs. `titles` are
+/// by row, without tabs and line breaks.
 pub(super) fn write_minionerec(
     out: &mut dyn Write,
     table: &TokenTable,
@@ -69,7 +70,7 @@ pub(super) fn write_minionerec(
     Ok(())
 }
 
-/// Checks that item ids do not break the lines of `info.txt`.
+/// Checks that item ids contain no separators of `info.txt`.
 pub(super) fn check_minionerec(table: &TokenTable) -> Result<()> {
     let ItemIds::Strings(items) = &table.item_ids else { return Ok(()) };
     match items.iter().find(|item| item.contains(['\t', '\n', '\r'])) {
@@ -78,7 +79,7 @@ pub(super) fn check_minionerec(table: &TokenTable) -> Result<()> {
             item: item.escape_debug().to_string(),
             expected: "an id without tabs and line breaks, which separate the fields of info.txt".into(),
             got: "one with them".into(),
-            help: "choose other ids, or leave the form minionerec out".into(),
+            help: "choose other ids, or omit the form minionerec".into(),
         }),
     }
 }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn xllms_records_are_packed() {
+    fn xllm_records_are_packed() {
         let mut expected = Vec::new();
         for (item, tokens) in [(-1i64, [100i32, 103, 104]), (7, [101, 102, 106])] {
             expected.extend(item.to_le_bytes());
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn info_is_a_line_an_item() {
+    fn info_has_a_line_per_item() {
         let table = table(ItemIds::Strings(vec!["x".into(), "y".into()]));
         let mut out = Vec::new();
         write_minionerec(&mut out, &table, &["A pen".into(), String::new()], 0..2).unwrap();
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn tables_that_a_form_cannot_hold_are_refused() {
         let tabbed = table(ItemIds::Strings(vec!["x".into(), "a\tb".into()]));
         assert!(check_minionerec(&tabbed).unwrap_err().to_string().contains(r"a\tb"));
         let mut four = table(ItemIds::row_numbers(2));

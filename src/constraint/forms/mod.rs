@@ -1,4 +1,4 @@
-//! The valid IDs in the forms that decoders read, as files.
+//! Files with the valid IDs, in the formats of several decoders.
 
 mod automaton;
 mod grammar;
@@ -25,14 +25,14 @@ use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// The file by which a folder of forms is known.
+/// The description of a folder of forms, which also identifies it.
 pub const CONSTRAINT_FILE: &str = "constraint.json";
 const FORMAT_VERSION: u32 = 1;
 
-/// A form in which decoders read the valid IDs.
+/// A file format for the valid IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConstraintForm {
-    /// catalex's own trie, to be mapped into memory.
+    /// catalex's own trie, for memory mapping.
     Trie,
     /// The arrays of STATIC (arXiv 2602.22647).
     Static,
@@ -53,7 +53,7 @@ pub enum ConstraintForm {
 }
 
 impl ConstraintForm {
-    /// All of them.
+    /// All forms.
     pub const ALL: [ConstraintForm; 9] = [
         ConstraintForm::Trie,
         ConstraintForm::Static,
@@ -66,7 +66,7 @@ impl ConstraintForm {
         ConstraintForm::MiniOneRec,
     ];
 
-    /// Name of its file.
+    /// The file name.
     pub fn file(self) -> &'static str {
         match self {
             ConstraintForm::Trie => "ids.trie",
@@ -81,8 +81,8 @@ impl ConstraintForm {
         }
     }
 
-    /// Most items that it is written for; `docs/constrained-decoding.md` has the figures behind it.
-    pub fn most_items(self) -> Option<usize> {
+    /// Maximum number of items; `docs/constrained-decoding.md` has the measurements behind it.
+    pub fn max_items(self) -> Option<usize> {
         match self {
             ConstraintForm::Llguidance => Some(20_000),
             ConstraintForm::Xgrammar => Some(50_000),
@@ -120,34 +120,34 @@ impl FromStr for ConstraintForm {
     fn from_str(name: &str) -> Result<Self> {
         ConstraintForm::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
             let names: Vec<String> = ConstraintForm::ALL.iter().map(ConstraintForm::to_string).collect();
-            Error::config("form", format!("one of {}", names.join(", ")), name, "choose among them")
+            Error::config("form", format!("one of {}", names.join(", ")), name, "choose one of them")
         })
     }
 }
 
-/// What forms are written from.
+/// The inputs of the forms.
 #[derive(Debug, Clone)]
 pub struct Forms<'a> {
     /// The items.
     pub table: &'a TokenTable,
-    /// The rows of those that may be said; all without.
+    /// The rows of the allowed items; `None` for all.
     pub rows: Option<&'a [u32]>,
-    /// The language model's token ids, as [`super::tokens_of`] reads them.
+    /// Token ids of the language model, see [`super::tokens_of`].
     pub tokens: Option<TokenIds>,
-    /// Titles by row, for forms that hold them.
+    /// Titles by row, for forms with titles.
     pub titles: Option<&'a [String]>,
-    /// Number of the language model's logits, where that is more than its tokenizer has ids.
+    /// Number of logits of the language model, where it exceeds the size of the tokenizer.
     pub logits: Option<usize>,
-    /// Levels of STATIC's dense tables.
+    /// Number of leading tokens that STATIC's dense tables cover.
     pub dense_depth: usize,
 }
 
 impl Forms<'_> {
-    /// Writes forms into a folder, with `constraint.json` that describes them.
+    /// Writes forms into a folder, with a description in `constraint.json`.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::Data`] where a form cannot be written: it needs token ids or titles and there are
-    /// none, or there are more items than it is good for. [`Error::Data`] for items with one ID. As [`AtomicDir`].
+    /// [`Error::Config`] or [`Error::Data`] where a form cannot be written: it needs token ids or titles that are missing,
+    /// or there are too many items. [`Error::Data`] for items with the same ID. As [`AtomicDir`].
     pub fn write(
         &self,
         target: &Path,
@@ -189,29 +189,29 @@ impl Forms<'_> {
         folder.commit()
     }
 
-    /// Whether a form of so many items can be written.
+    /// Checks that a form can be written for this number of items.
     fn check(&self, form: ConstraintForm, items: usize) -> Result<()> {
         if form.needs_token_ids() && self.tokens.is_none() {
             return Err(Error::config(
                 "vocabulary",
-                format!("a vocabulary with a tokenizer: the form {form} holds token ids"),
+                format!("a vocabulary with a tokenizer: the form {form} contains token ids"),
                 "none",
-                "name the folder that `catalex vocab --tokenizer` wrote, or leave this form out",
+                "pass the folder that `catalex vocab --tokenizer` wrote, or omit this form",
             ));
         }
-        if let Some(most) = form.most_items().filter(|&most| items > most) {
+        if let Some(most) = form.max_items().filter(|&most| items > most) {
             return Err(Error::data(
                 format!("form {form}"),
-                format!("at most {most} items: its readers take too long or too much memory with more"),
+                format!("at most {most} items: its readers need too much time or memory with more"),
                 items,
-                "use the form trie with catalex.LogitsProcessor, or static, which have no such limit; or fewer items \
-                 with --only",
+                "use the form trie with catalex.LogitsProcessor, or static, which have no such limit, or restrict the \
+                 items with --only",
             ));
         }
         match form {
             ConstraintForm::Xllm => items::check_xllm(self.table),
             ConstraintForm::MiniOneRec if self.titles.is_none() => {
-                let (expected, help) = ("titles for info.txt", "name --catalog and its column --title");
+                let (expected, help) = ("titles for info.txt", "pass --catalog and its column --title");
                 Err(Error::config("catalog", expected, "none", help))
             }
             ConstraintForm::MiniOneRec => items::check_minionerec(self.table),
@@ -227,7 +227,7 @@ impl Forms<'_> {
             let automaton = Automaton::new(trie);
             write_with(path, |out| grammar::write(out, &automaton, terminals, dialect))
         };
-        // `check` saw to what a form needs.
+        // `check` has made sure that a form has what it needs.
         let tokens = || self.tokens.as_ref().ok_or_else(|| Error::config("vocabulary", "token ids", "none", "name it"));
         match form {
             ConstraintForm::Trie => trie.save(path, Overwrite::Refuse),

@@ -1,12 +1,12 @@
-//! A regular expression of the IDs, and the list of them.
+//! A regular expression for the IDs, and the list of all IDs.
 
 use std::io::{self, Write};
 
 use super::automaton::Automaton;
 use crate::semantic_id::{TokenFormat, TokenTable};
 
-/// Writes one regular expression that matches the IDs and nothing else, without anchors: what shares a prefix stands
-/// in one group, `<a_1>(?:<b_2><c_3>|<b_4>(?:<c_5>|<c_6>))`.
+/// Writes a regular expression that matches exactly the IDs, without anchors. IDs with a common prefix share a group:
+/// `<a_1>(?:<b_2><c_3>|<b_4>(?:<c_5>|<c_6>))`.
 pub(super) fn write_regex(out: &mut dyn Write, automaton: &Automaton, format: &TokenFormat) -> io::Result<()> {
     write_state(out, automaton, format, 0, 0)
 }
@@ -16,10 +16,10 @@ fn write_state(
     automaton: &Automaton,
     format: &TokenFormat,
     level: usize,
-    place: usize,
+    index: usize,
 ) -> io::Result<()> {
     let Some(states) = automaton.states.get(level) else { return Ok(()) };
-    let state = &states[place];
+    let state = &states[index];
     let grouped = state.len() > 1;
     write!(out, "{}", if grouped { "(?:" } else { "" })?;
     for (at, alternative) in state.iter().enumerate() {
@@ -29,7 +29,7 @@ fn write_state(
     write!(out, "{}", if grouped { ")" } else { "" })
 }
 
-/// An expression of these codes' tokens: what tokens of a level begin and end with is written once.
+/// An expression for the tokens of these codes. The common head and tail of a level's tokens are written once.
 fn one_of(format: &TokenFormat, level: usize, codes: &[u16]) -> String {
     let (zero, one) = (format.token(level, 0), format.token(level, 1));
     let common = |a: &mut dyn Iterator<Item = char>, b: &mut dyn Iterator<Item = char>| -> Vec<char> {
@@ -43,7 +43,7 @@ fn one_of(format: &TokenFormat, level: usize, codes: &[u16]) -> String {
     escaped(&head) + &numbers + &escaped(&tail)
 }
 
-/// A text with what regular expressions give a meaning escaped.
+/// Escapes the special characters of regular expressions.
 fn escaped(text: &[char]) -> String {
     let mut escaped = String::new();
     for &c in text {
@@ -55,7 +55,7 @@ fn escaped(text: &[char]) -> String {
     escaped
 }
 
-/// Writes the IDs of these rows as a JSON array of strings, one a line.
+/// Writes the IDs of these rows as a JSON array of strings, one per line.
 pub(super) fn write_choices(
     out: &mut dyn Write,
     table: &TokenTable,
@@ -74,7 +74,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn what_is_common_is_written_once() {
+    fn common_prefixes_are_written_once() {
         let codes = array![[0u16, 1, 5], [0, 1, 6], [0, 1, 16], [0, 2, 5], [3, 1, 5]];
         let automaton = Automaton::new(&Trie::new(codes.view()).unwrap());
         let mut out = Vec::new();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_taken_as_they_are() {
+    fn special_characters_are_escaped() {
         let one = |format: &str, codes: &[u16]| one_of(&format.parse().unwrap(), 1, codes);
         assert_eq!(one("<|{level}.{code}|>", &[7]), r"<\|b\.7\|>");
         assert_eq!(one("é{code}-{index}é", &[1, 11]), "é(?:1|11)-1é");

@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
     Case("features are a folder", "tokenize @folder --model @model --out @o", 1, &["folder", "file"]),
     Case("empty features", "tokenize @empty --model @model --out @o", 1, &["empty file"]),
     Case("no features", "tokenize @nope.npy --model @model --out @o", 1, &["nope.npy does not exist"]),
-    Case("out exists", "tokenize @x.npy --model @model --out @words.txt", 1, &["already there", "--force"]),
+    Case("out exists", "tokenize @x.npy --model @model --out @words.txt", 1, &["already exists", "--force"]),
     Case(
         "out under a file",
         "tokenize @x.npy --model @model --out @words.txt/o",
@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         "no token ids",
         "constrain @t.parquet --form trie,static --out @o",
         2,
-        &["static holds token ids", "--tokenizer"],
+        &["static contains token ids", "--tokenizer"],
     ),
     Case(
         "a folder without vocabulary",

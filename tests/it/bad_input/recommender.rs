@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         "a word that is not filled",
         "EXPORT bigrec RATED --templates @histroy.toml",
         1,
-        &["histroy.toml", "{histroy}", "{history} only", "form 1 of recommend", "--show-templates"],
+        &["histroy.toml", "{histroy}", "{history} only", "template 1 of recommend", "--show-templates"],
     ),
     Case("a task that is none", "EXPORT bigrec RATED --templates @no-task.toml", 1, &["recomend", "recommend"]),
     Case("templates that are words", "EXPORT bigrec RATED --templates @words.txt", 1, &["words.txt", "TOML"]),
@@ -74,6 +74,6 @@ pub(super) const CASES: &[Case] = &[
         "export is there",
         "export @t.parquet --for sequences RATED --out @words.txt",
         1,
-        &["already there", "--force"],
+        &["already exists", "--force"],
     ),
 ];

@@ -93,7 +93,7 @@ pub(super) const CASES: &[Case] = &[
     Case("bad record", "vocab @t.parquet --out @o --tokenizer @bad-record", 1, &["catalex.json", "damaged"]),
     Case("cut SentencePiece", "vocab @t.parquet --out @o --tokenizer @cut-model", 1, &["spiece.model", "cut short"]),
     Case("other ids than places", "vocab @t.parquet --out @o --tokenizer @xlm-r", 1, &["XLMRobertaTokenizer"]),
-    Case("vocabulary exists", "vocab @t.parquet --out @words.txt --tokenizer @hf", 1, &["already there", "--force"]),
+    Case("vocabulary exists", "vocab @t.parquet --out @words.txt --tokenizer @hf", 1, &["already exists", "--force"]),
     Case("empty marker", "vocab @t.parquet --out @o --begin-token=", 2, &["begin-token", "empty"]),
     Case("marker is a code", "vocab @t.parquet --out @o --end-token <a_1>", 2, &["end-token", "<a_1>"]),
     Case("padding without ids", "vocab @t.parquet --out @o --pad-to-multiple-of 64", 2, &["together with --tokenizer"]),

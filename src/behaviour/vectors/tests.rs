@@ -1,4 +1,4 @@
-//! The room as a whole: the formula by hand, what must not matter, and what must be found.
+//! The vectors as a whole: against the formula, with any number of threads, and on planted groups.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use ndarray::ArrayView1;
 use super::*;
 use crate::progress::Silent;
 
-/// Histories of items that are their own names; users and times are numbers.
+/// Interactions whose item ids are the item numbers.
 fn histories(histories: &[Vec<u32>]) -> Interactions {
     let items = histories.iter().flatten().max().map_or(0, |&most| most + 1);
     let event = |(at, &item): (usize, &u32)| Event { item, time: at as f64, rating: 0.0 };
@@ -23,7 +23,7 @@ fn made(interactions: &Interactions, items: usize, config: &BehaviourConfig) -> 
     vectors(interactions, &ItemIds::row_numbers(items), config, &Silent).unwrap()
 }
 
-/// Users who stay among the items that leave the same rest when divided by `groups`.
+/// Histories in which every user stays within one group: the items with the same remainder modulo `groups`.
 fn grouped(users: u32, events: u32, items: u32, groups: u32) -> Vec<Vec<u32>> {
     let mut state = 9u32;
     let mut draw = move |below: u32| {
@@ -34,7 +34,7 @@ fn grouped(users: u32, events: u32, items: u32, groups: u32) -> Vec<Vec<u32>> {
     (0..users).map(&mut history).collect()
 }
 
-/// Share of items whose nearest other item is of their group.
+/// Share of items whose nearest other item is in the same group.
 fn purity(modality: &Modality, groups: usize, of: usize) -> f64 {
     let vector = |row: usize| modality.vectors.row(row);
     let near = |row: usize| {
@@ -49,8 +49,8 @@ fn purity(modality: &Modality, groups: usize, of: usize) -> f64 {
 }
 
 #[test]
-fn products_of_vectors_are_the_information_of_pairs() {
-    // All eigenvalues are kept; against the formula at the head of the room, written out.
+fn dot_products_approximate_the_mutual_information() {
+    // With all eigenvalues, against the formula of the module.
     let lists = grouped(30, 6, 12, 2);
     let config = BehaviourConfig { window: 3, popularity_damping: 0.5, shift: 1.5, ..BehaviourConfig::default() };
     let mut pairs: HashMap<(u32, u32), f64> = HashMap::new();
@@ -74,7 +74,7 @@ fn products_of_vectors_are_the_information_of_pairs() {
         pairs.get(&(i, j)).map_or(0.0, pmi).max(0.0)
     });
     let (modality, _) = made(&histories(&lists), 12, &config);
-    // What the positive eigenvalues say; lengths are gone.
+    // The positive part of the matrix, with rows scaled to length 1.
     let values = linfa_linalg::eigh::Eigh::eigh(&m).unwrap();
     let root = values.1.dot(&Array2::from_diag(&values.0.mapv(|v| v.max(0.0)))).dot(&values.1.t());
     for i in 0..12 {
@@ -87,7 +87,7 @@ fn products_of_vectors_are_the_information_of_pairs() {
 }
 
 #[test]
-fn items_used_together_are_near_whatever_the_threads() {
+fn cooccurring_items_are_similar_for_any_number_of_threads() {
     let interactions = histories(&grouped(400, 12, 200, 5));
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let config = BehaviourConfig::default();
@@ -104,7 +104,7 @@ fn items_used_together_are_near_whatever_the_threads() {
 }
 
 #[test]
-fn what_is_held_out_cannot_be_seen() {
+fn held_out_events_do_not_change_the_vectors() {
     let mut lists = grouped(60, 8, 40, 4);
     let config = BehaviourConfig { hold_out_last: 2, ..BehaviourConfig::default() };
     let (before, usage) = made(&histories(&lists), 40, &config);
@@ -117,7 +117,7 @@ fn what_is_held_out_cannot_be_seen() {
 }
 
 #[test]
-fn sessions_part_items() {
+fn session_gaps_separate_items() {
     let mut interactions = histories(&[vec![0, 1, 2, 3], vec![0, 1], vec![2, 3]]);
     interactions.histories[0][2].time = 100.0;
     interactions.histories[0][3].time = 101.0;
@@ -128,7 +128,7 @@ fn sessions_part_items() {
 }
 
 #[test]
-fn what_is_left_out_is_told() {
+fn ignored_events_are_reported() {
     let mut interactions = histories(&[vec![0, 1, 2], vec![1, 1], vec![2, 0, 2]]);
     interactions.items[2] = "gone".into();
     interactions.duplicates = 4;
@@ -136,8 +136,8 @@ fn what_is_left_out_is_told() {
     assert_eq!(modality.present, [true, true, false]);
     assert_eq!(
         usage.to_string(),
-        "behaviour: 2 of 3 items have a vector, from 5 events; left out 3 events of 1 items that are not in the \
-         catalog, such as \"gone\"; left out 4 repeated rows; 2 users have no two items and say nothing"
+        "behaviour: 2 of 3 items have a vector, from 5 events; ignored 3 events of 1 items that are not in the \
+         catalog, such as \"gone\"; dropped 4 duplicate rows; 2 users have no pair of items"
     );
     interactions.items = vec!["x".into(), "y".into(), "z".into()];
     let error = vectors(&interactions, &ItemIds::row_numbers(3), &BehaviourConfig::default(), &Silent).unwrap_err();
@@ -145,11 +145,11 @@ fn what_is_left_out_is_told() {
 }
 
 #[test]
-fn a_million_events_are_counted_in_bounded_memory() {
+fn memory_is_bounded_by_the_number_of_pairs() {
     let interactions = histories(&grouped(20_000, 50, 4_000, 20));
     let rows: Vec<Option<u32>> = (0..4_000).map(Some).collect();
     let counts = count(&interactions, &rows, &BehaviourConfig::default(), &mut InteractionUsage::default(), &Silent);
-    // 20 groups of 200 items: no more pairs than these, however many times each was seen.
+    // 20 groups of 200 items bound the number of pairs, whatever the number of events.
     assert_eq!(counts.items().len(), 4_000);
     assert!(counts.held() <= 20 * 200 * 199 / 2);
     let config = BehaviourConfig { dim: 32, ..BehaviourConfig::default() };
