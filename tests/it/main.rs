@@ -3,9 +3,11 @@
 mod architecture;
 mod bad_input;
 mod docs;
+mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
+mod old_index;
 mod recommender;
 mod start_values;
 mod support;
@@ -16,6 +18,8 @@ mod catalog;
 mod embed;
 #[cfg(feature = "encoders")]
 mod encoder;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod emoji;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
 #[cfg(feature = "train")]
