@@ -75,7 +75,7 @@
 //!     offsets: Offsets::zero([2, 3]),
 //! };
 //! let text = ModalityShape { name: "text".into(), dim: 2 };
-//! let model = Tokenizer::new(vec![text], weights, serde_json::Value::Null)?;
+//! let model = Tokenizer::new(vec![text], weights, None)?;
 //!
 //! let ids = ItemIds::Strings(vec!["pen".into(), "pencil".into(), "lamp".into()]);
 //! let vectors = array![[0.1, 0.0], [0.0, 0.4], [10.0, 0.9]];

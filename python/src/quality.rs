@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::arrays::{NumpyMatrix, to_numpy};
 use crate::errors::mismatch;
-use crate::features::{PyFeatures, ids, unique, whole};
+use crate::features::{PyFeatures, ids, unique};
 use crate::token_table::PyTokenTable;
 use crate::tokenizer::PyTokenizer;
 use crate::work;

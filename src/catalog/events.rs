@@ -41,7 +41,8 @@ fn is_lines(path: &Path) -> Result<bool> {
         None if base_extension(path).is_some_and(|extension| extension == LINES_EXTENSION) => Ok(true),
         // The numbers of a table with an unknown extension would be taken for items.
         None => {
-            let help = "give it the extension of its format: .parquet, .arrow, .arrows, .csv, .tsv, .jsonl, or .txt for lines";
+            let help =
+                "give it the extension of its format: .parquet, .arrow, .arrows, .csv, .tsv, .jsonl, or .txt for lines";
             Err(Error::file(path, "a table of events, or lines \"user item item ...\"", "an unknown format", help))
         }
     }
@@ -66,7 +67,8 @@ fn read_lines(path: &Path, visit: VisitEvent<'_>) -> Result<EventValues> {
 }
 
 fn read_table(spec: &InteractionSpec, visit: VisitEvent<'_>) -> Result<EventValues> {
-    let expected = "interactions: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or text with a line a user";
+    let expected =
+        "interactions: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or text with a line a user";
     let mut requests = vec![
         ColumnRequest::named_or(spec.user.as_deref(), &USER_NAMES),
         ColumnRequest::named_or(spec.item.as_deref(), &ITEM_NAMES),
@@ -81,7 +83,9 @@ fn read_table(spec: &InteractionSpec, visit: VisitEvent<'_>) -> Result<EventValu
         let batch = batch?;
         let column = |at: usize| {
             let column = batch.columns.get(at).and_then(Option::as_ref);
-            column.map(|(name, values)| (EventColumn { file: &batch.file, column: name, first_row: batch.first_row }, values))
+            column.map(|(name, values)| {
+                (EventColumn { file: &batch.file, column: name, first_row: batch.first_row }, values)
+            })
         };
         let (Some(users), Some(items)) = (column(0), column(1)) else { return Ok(()) };
         let (users, items) = (ids(&users.0, users.1)?, ids(&items.0, items.1)?);

@@ -7,9 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::error::{Error, Result};
-use crate::table::{
-    TABLE_EXTENSIONS, TableFiles, damaged, find_tables, has_table_extension, tables_of, visible_files,
-};
+use crate::table::{TABLE_EXTENSIONS, TableFiles, damaged, find_tables, has_table_extension, tables_of, visible_files};
 
 /// The columns that a folder of pictures is read as.
 pub(super) const PICTURE_ID: &str = "item_id";
@@ -60,10 +58,8 @@ fn is_picture(file: &Path) -> bool {
 
 /// The pictures of a folder as a table. The id is the file's name without its extension.
 pub(super) fn picture_table(folder: &Path, files: &[PathBuf]) -> Result<RecordBatch> {
-    let schema = Schema::new(vec![
-        Field::new(PICTURE_ID, DataType::Utf8, false),
-        Field::new(PICTURE, DataType::Utf8, false),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new(PICTURE_ID, DataType::Utf8, false), Field::new(PICTURE, DataType::Utf8, false)]);
     let text = |part: fn(&Path) -> Option<&std::ffi::OsStr>| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(files.iter().map(|f| part(f).unwrap_or_default().to_string_lossy())))
     };
@@ -82,7 +78,9 @@ mod tests {
         let says = || find_catalog(folder.path()).unwrap_err().to_string();
         assert!(says().contains("none of these"));
         fs::write(folder.path().join("a.csv.gz"), "id\n1\n").unwrap();
-        assert!(matches!(find_catalog(folder.path()).unwrap(), CatalogFiles::Tables(tables) if tables.files.len() == 1));
+        assert!(
+            matches!(find_catalog(folder.path()).unwrap(), CatalogFiles::Tables(tables) if tables.files.len() == 1)
+        );
         fs::write(folder.path().join("B.PNG"), "x").unwrap();
         assert!(says().contains("1 pictures and 1 tables"));
         fs::remove_file(folder.path().join("a.csv.gz")).unwrap();

@@ -68,7 +68,11 @@ impl CatalogReader {
         let item_ids = self.ids(&batch)?;
         let (texts, fields) = (self.spec.text.columns().len(), self.spec.fields.len());
         let values = |range: std::ops::Range<usize>| {
-            batch.columns[range].iter().flatten().map(|(_, column)| self.field(&batch, column)).collect::<Result<Vec<_>>>()
+            batch.columns[range]
+                .iter()
+                .flatten()
+                .map(|(_, column)| self.field(&batch, column))
+                .collect::<Result<Vec<_>>>()
         };
         let text_fields: Vec<Vec<Vec<String>>> = values(1..1 + texts)?;
         let mut separate: Vec<Vec<Vec<String>>> = values(1 + texts..1 + texts + fields)?;

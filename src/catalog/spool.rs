@@ -8,9 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, AsArray, BooleanBuilder, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch,
-};
+use arrow::array::{Array, AsArray, BooleanBuilder, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -84,9 +82,8 @@ impl CatalogSpool {
     /// # Errors
     /// [`Error::Io`] for the temporary file.
     pub fn parts(&self, items: usize) -> Result<impl Iterator<Item = Result<ItemBatch>> + '_> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::io("read", Path::new(UNNAMED), std::io::Error::other(e.to_string()))
-        };
+        let failed =
+            |e: &dyn std::fmt::Display| Error::io("read", Path::new(UNNAMED), std::io::Error::other(e.to_string()));
         let mut file = self.file.try_clone().map_err(|e| failed(&e))?;
         file.rewind().map_err(|e| failed(&e))?;
         let reader = StreamReader::try_new(BufReader::new(file), None).map_err(|e| failed(&e))?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{ThreadSettings, BehaviourSettings, EncodeSettings, TokenSettings, VocabularySettings};
+use catalex::pipeline::{BehaviourSettings, EncodeSettings, ThreadSettings, TokenSettings, VocabularySettings};
 use catalex::progress::Progress;
 use catalex::training::TrainSettings;
 use clap::Args;
@@ -70,7 +70,11 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
 #[cfg(all(feature = "train", feature = "encoders"))]
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 80;
-    if text.chars().count() > LONGEST { text.chars().take(LONGEST).collect::<String>() + "…" } else { text.to_owned() }
+    if text.chars().count() > LONGEST {
+        text.chars().take(LONGEST).collect::<String>() + "…"
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(not(all(feature = "train", feature = "encoders")))]

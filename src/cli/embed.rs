@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{ThreadSettings, BehaviourSettings, EmbedSpec, EmbedSummary, EncodeSettings, Output, embed};
+use catalex::pipeline::{BehaviourSettings, EmbedSpec, EmbedSummary, EncodeSettings, Output, ThreadSettings, embed};
 use catalex::progress::Progress;
 use clap::Args;
 

@@ -34,7 +34,8 @@ mod variables {
             return PathBuf::from(path);
         }
         let cache = set("CATALEX_CACHE").map(PathBuf::from).or_else(|| cache_home().map(|cache| cache.join("catalex")));
-        let fetched = cache.map(|cache| cache.join("onnxruntime-1.32.0/libonnxruntime.so")).filter(|path| path.is_file());
+        let fetched =
+            cache.map(|cache| cache.join("onnxruntime-1.32.0/libonnxruntime.so")).filter(|path| path.is_file());
         fetched.unwrap_or_else(|| PathBuf::from("libonnxruntime.so"))
     }
 

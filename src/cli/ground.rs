@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{ThreadSettings, GroundSettings, GroundSpec, ground};
+use catalex::pipeline::{GroundSettings, GroundSpec, ThreadSettings, ground};
 use catalex::progress::Progress;
 use clap::Args;
 

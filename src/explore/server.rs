@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::encoder::TextEncoder;
 use super::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
-use crate::features::TEXT;
+use crate::encoder::TextEncoder;
 use crate::error::Error;
+use crate::features::TEXT;
 use crate::progress::Silent;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;

@@ -197,9 +197,8 @@ mod tests {
         assert_eq!(read.present, [true, false, false]);
         assert_eq!(read.vectors, array![[5.0, 6.0], [0.0, 0.0], [0.0, 0.0]]);
         assert_eq!((read.name.as_str(), ready.unknown), ("llama", (1, Some("9".into()))));
-        let fails = |column, items: &ItemIds| {
-            vectors(&path, column).open(items, None, folder.path()).unwrap_err().to_string()
-        };
+        let fails =
+            |column, items: &ItemIds| vectors(&path, column).open(items, None, folder.path()).unwrap_err().to_string();
         assert!(fails(None, &items).contains("the vector columns a, b"));
         assert!(fails(Some("c"), &items).contains("name one of: a, b"));
         assert!(fails(Some("a"), &ItemIds::row_numbers(3)).contains("3 others, such as \"9\""));

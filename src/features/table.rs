@@ -137,7 +137,13 @@ impl FeatureTable {
             IdFault::Duplicate(first, row, id) => {
                 let ((first_file, first), (file, row)) = (self.parts.file_of_row(first), self.parts.file_of_row(row));
                 let of_file = if first_file == file { String::new() } else { format!(" of {}", first_file.display()) };
-                id_row_error(file, column, row, "an id not used before", format!("{id}, also in row {}{of_file}", first + 1))
+                id_row_error(
+                    file,
+                    column,
+                    row,
+                    "an id not used before",
+                    format!("{id}, also in row {}{of_file}", first + 1),
+                )
             }
             other => id_error(&self.path, column, 0, other),
         })

@@ -88,8 +88,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
         let model = &trained.tokenizer;
         model.save(&writer.path(MODEL), Overwrite::Refuse)?;
-        let table =
-            costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
+        let table = costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
         let folder = writer.path(VOCABULARY);
         costs.of("vocabulary", || {

@@ -123,7 +123,8 @@ impl<'a> CatalogFeatures<'a> {
             let opened = embedding.open(ids, self.catalog.id.as_deref(), folder)?;
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
-                progress.warn(&format!("{rows} rows of {path} have ids that the catalog does not have, such as {item:?}"));
+                progress
+                    .warn(&format!("{rows} rows of {path} have ids that the catalog does not have, such as {item:?}"));
             }
             ready.push(Box::new(opened.rows));
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::spec::{EncodeSettings, Environment};
 use crate::catalog::CatalogSpec;
-use crate::encoder::{Device, Hub, ImageEncoder, EncoderKind, Runtime, TextEncoder, TextOptions};
+use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -74,7 +74,13 @@ fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()>
 }
 
 /// The folder of an encoder: named itself, or by its name on the Hub if there is no such folder.
-fn folder(named: &Path, kind: EncoderKind, onnx_file: Option<&str>, hub: &Hub, progress: &dyn Progress) -> Result<PathBuf> {
+fn folder(
+    named: &Path,
+    kind: EncoderKind,
+    onnx_file: Option<&str>,
+    hub: &Hub,
+    progress: &dyn Progress,
+) -> Result<PathBuf> {
     match named.to_str() {
         Some(name) if !named.exists() && Hub::is_name(name) => hub.folder(name, kind, onnx_file, progress),
         _ => Ok(named.to_path_buf()),

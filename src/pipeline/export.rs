@@ -3,11 +3,11 @@
 use super::sources;
 use super::spec::{ExportOptions, ExportSpec};
 use crate::artifact::refuse_existing;
+use crate::behaviour::{Histories, HistorySplit};
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
-use crate::behaviour::{Histories, HistorySplit};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
+use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
 
@@ -33,9 +33,10 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
     let family: Family = spec.family.parse()?;
     let settings = resolved(spec, family)?;
     let given = &spec.settings;
-    let interactions = given.interactions.clone().ok_or_else(|| {
-        Error::config("interactions", "a file of interactions", "none", "see `catalex help export`")
-    })?;
+    let interactions = given
+        .interactions
+        .clone()
+        .ok_or_else(|| Error::config("interactions", "a file of interactions", "none", "see `catalex help export`"))?;
     let has_out = !spec.output.out.as_os_str().is_empty();
     let target = match (spec.dry_run, has_out) {
         (true, _) => None,

@@ -154,8 +154,7 @@ impl GroundSpec {
         let catalog = settings.catalog_spec(&self.answers)?;
         let mut loaded = super::encoders::load(&settings, &catalog, &self.environment, threads, progress)?;
         let on_bad_image = crate::encoder::OnBadImage::Error;
-        let embedded =
-            crate::encoder::embed(&catalog, loaded.text.as_mut(), None, Vec::new(), on_bad_image, progress)?;
+        let embedded = crate::encoder::embed(&catalog, loaded.text.as_mut(), None, Vec::new(), on_bad_image, progress)?;
         Ok(embedded.features)
     }
 

@@ -118,8 +118,7 @@ impl Thumbnails {
 
         let first = |&(at, row): &(usize, usize)| Some((self.place[row]?, batch.images[at].first()?));
         let there: Vec<_> = pairs.iter().filter_map(first).collect();
-        let made: Vec<_> =
-            there.par_iter().map(|&(at, source)| (at, crate::encoder::Thumbnail::of(source))).collect();
+        let made: Vec<_> = there.par_iter().map(|&(at, source)| (at, crate::encoder::Thumbnail::of(source))).collect();
         self.unreadable += made.iter().filter(|(_, tile)| tile.is_none()).count();
         progress.advance(made.len() as u64);
         made.into_iter().for_each(|(at, tile)| self.tiles[at] = tile);

@@ -9,10 +9,7 @@ use crate::settings::SettingGroup;
 /// # Errors
 /// [`Error::Config`] for a number out of range; [`Error::Unavailable`] where the system refuses the threads; those of
 /// `work`.
-pub(super) fn with_threads<T: Send>(
-    threads: Option<usize>,
-    work: impl FnOnce(usize) -> Result<T> + Send,
-) -> Result<T> {
+pub(super) fn with_threads<T: Send>(threads: Option<usize>, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
     ThreadSettings { threads }.check()?;
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = threads.unwrap_or(all);

@@ -7,7 +7,8 @@ use super::{sources, threads};
 use crate::artifact::refuse_existing;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::rqvae::{self, Checkpoints, EpochFigures};
+use crate::rqvae::{self, Checkpoints};
+use crate::training::EpochFigures;
 
 /// What [`train`] wrote.
 #[derive(Debug, Clone, PartialEq)]

@@ -64,11 +64,8 @@ mod tests {
             codebooks,
         };
         let shapes = ["a", "b"].into_iter().zip(dims).map(|(name, dim)| ModalityShape { name: name.into(), dim });
-        Tokenizer::new(shapes.collect(), weights, TRAINING).unwrap()
+        Tokenizer::new(shapes.collect(), weights, None).unwrap()
     }
-
-    /// What the test model says of its training.
-    const TRAINING: serde_json::Value = serde_json::Value::Null;
 
     #[test]
     fn a_file_of_many_blocks_gives_what_memory_gives() {

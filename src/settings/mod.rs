@@ -51,6 +51,13 @@ impl Setting {
         self.field.replace('_', "-")
     }
 
+    /// The default where a preset of this name is chosen: of `15; fast 3`, that of `fast` is `3`, any other's is `15`.
+    pub fn default_of(&self, preset: &str) -> &'static str {
+        let mut values = self.default.split("; ");
+        let named = |value: &'static str| value.strip_prefix(preset)?.strip_prefix(' ');
+        values.clone().find_map(named).or(values.next()).unwrap_or_default()
+    }
+
     /// What the setting does.
     pub fn help(&self) -> &'static str {
         self.help.trim_start()

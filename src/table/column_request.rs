@@ -24,7 +24,8 @@ impl ColumnRequest {
 
     /// A column that must be there: under the name that was given, otherwise under one of the usual names.
     pub(crate) fn named_or(name: Option<&str>, usual: &[&str]) -> Self {
-        let names = name.map_or_else(|| usual.iter().map(|&name| name.to_owned()).collect(), |name| vec![name.to_owned()]);
+        let names =
+            name.map_or_else(|| usual.iter().map(|&name| name.to_owned()).collect(), |name| vec![name.to_owned()]);
         ColumnRequest { names, required: true }
     }
 

@@ -86,7 +86,12 @@ pub(super) fn open_next(plan: &Arc<JsonPlan>, file: &Path) -> Result<OpenTable> 
 }
 
 impl JsonPlan {
-    fn table(self: &Arc<Self>, file: &Path, mut lines: JsonLineReader, first: Option<Vec<JsonRow>>) -> Result<OpenTable> {
+    fn table(
+        self: &Arc<Self>,
+        file: &Path,
+        mut lines: JsonLineReader,
+        first: Option<Vec<JsonRow>>,
+    ) -> Result<OpenTable> {
         let first = match first {
             Some(rows) => rows,
             None => lines.rows(&self.names)?,
@@ -95,7 +100,8 @@ impl JsonPlan {
         drop(first);
         let types = {
             let schema = next.as_ref().map(RecordBatch::schema).unwrap_or_else(|| Arc::new(Schema::empty()));
-            let of = |name: &String| schema.field_with_name(name).map_or(DataType::Null, |field| field.data_type().clone());
+            let of =
+                |name: &String| schema.field_with_name(name).map_or(DataType::Null, |field| field.data_type().clone());
             self.columns.iter().map(|column| column.as_ref().map(of)).collect()
         };
         let (plan, path) = (self.clone(), file.to_path_buf());

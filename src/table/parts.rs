@@ -209,7 +209,8 @@ fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<
     let mut rows = Vec::new();
     for batch in stream.flat_map(|batch| slices(batch, part_rows)) {
         let batch = batch.map_err(|e| damaged(&path, e))?;
-        let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+        let columns =
+            batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
         let columns = columns.collect::<std::result::Result<_, _>>().map_err(|e| damaged(&path, e))?;
         writer.write(&RecordBatch::try_new(schema.clone(), columns).map_err(unpack)?).map_err(unpack)?;
         rows.push(batch.num_rows());

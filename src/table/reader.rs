@@ -83,7 +83,11 @@ impl TableReader {
     /// Name and type of each requested column in the current file. Types of JSON Lines are those of the first batch;
     /// later batches may have others.
     pub(crate) fn columns(&self) -> impl Iterator<Item = Option<(&str, &DataType)>> {
-        self.table.columns.iter().zip(&self.table.types).map(|(name, data_type)| name.as_deref().zip(data_type.as_ref()))
+        self.table
+            .columns
+            .iter()
+            .zip(&self.table.types)
+            .map(|(name, data_type)| name.as_deref().zip(data_type.as_ref()))
     }
 
     fn next_record_batch(&mut self) -> Option<Result<RecordBatch>> {

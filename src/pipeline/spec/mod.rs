@@ -7,9 +7,9 @@ mod export;
 mod index;
 mod inspect;
 mod interactions;
+mod language_model;
 mod output;
 mod tokens;
-mod language_model;
 
 pub use catalog::{CatalogColumns, Embeddings, EncodeSettings};
 pub use decoding::{ConstrainSettings, ConstrainSpec};

@@ -25,6 +25,7 @@ pub use rows::report_rows;
 use super::figures::Figures;
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
+use crate::training::TrainingRecord;
 use markup::{count, escape, fill, grouped};
 
 /// Most bytes of a report.
@@ -56,8 +57,8 @@ pub struct Report<'a> {
     pub figures: &'a Figures,
     /// What the items are, as people see them.
     pub cards: &'a Cards,
-    /// What the model's config says of its training.
-    pub training: Option<&'a serde_json::Value>,
+    /// The record of the model's training; without it the report has no training curves.
+    pub training: Option<&'a TrainingRecord>,
     /// The items as points.
     pub map: Option<&'a Map>,
 }
