@@ -1,11 +1,18 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod architecture;
 mod bad_input;
 mod circles;
 mod floors;
 mod fm_index;
 mod frozen;
 mod names;
+mod docs;
+mod examples;
+mod floors;
+mod fm_index;
+mod frozen;
+mod old_index;
 mod recommender;
 mod sources;
 mod start_values;
@@ -18,6 +25,8 @@ mod catalog;
 mod embed;
 #[cfg(feature = "encoders")]
 mod encoder;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod emoji;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
 #[cfg(feature = "train")]
