@@ -3,16 +3,12 @@
 mod architecture;
 mod bad_input;
 mod circles;
-mod floors;
-mod fm_index;
-mod frozen;
-mod names;
 mod docs;
 mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
-mod old_index;
+mod names;
 mod recommender;
 mod sources;
 mod start_values;
@@ -25,8 +21,6 @@ mod catalog;
 mod embed;
 #[cfg(feature = "encoders")]
 mod encoder;
-#[cfg(all(feature = "train", feature = "encoders"))]
-mod emoji;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
 #[cfg(feature = "train")]
