@@ -1,7 +1,7 @@
 //! `catalex._native.quantize`, `make_room` and `resolve_part`: a catalog in parts, for engines that run on a cluster.
 
 use catalex::Error;
-use catalex::semantic_id::{Part, Quantized, make_room as room, resolve_part as resolved};
+use catalex::semantic_id::{CatalogPart, QuantizedItems, make_room as room, resolve_part as resolved};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 
@@ -19,7 +19,8 @@ type Moved<'py> = (Bound<'py, PyArray2<u16>>, Bound<'py, PyArray1<f32>>, Bound<'
 #[pyfunction]
 pub(crate) fn quantize<'py>(py: Python<'py>, model: &Tokenizer, features: &Features) -> PyResult<Rows<'py>> {
     let (model, source) = (model.inner.clone(), features.inner.clone());
-    let Quantized { codes, latents, errors, .. } = work::long(py, move |_| Quantized::of(&*whole(&*source)?, &model))?;
+    let QuantizedItems { codes, latents, errors, .. } =
+        work::long(py, move |_| QuantizedItems::of(&*whole(&*source)?, &model))?;
     Ok((to_numpy(py, codes)?, to_numpy(py, latents)?, errors.into_pyarray(py)))
 }
 
@@ -39,7 +40,7 @@ pub(crate) fn make_room<'py>(
     let model = model.inner.clone();
     let made = work::long(py, move |progress| {
         unique(&item_ids)?;
-        let part = Part { latents: latents.view(), codes: codes.view(), item_ids: &item_ids };
+        let part = CatalogPart { latents: latents.view(), codes: codes.view(), item_ids: &item_ids };
         room(part, prefixes.view(), &counts, model.quantizer(), progress)
     })?;
     to_numpy(py, made)
@@ -66,7 +67,7 @@ pub(crate) fn resolve_part<'py>(
             let (expected, got) = (format!("shape {:?}", codes.dim()), format!("shape {:?}", places.dim()));
             return Err(Error::mismatch("places", expected, got, "give one an item"));
         }
-        let part = Part { latents: latents.view(), codes, item_ids: &item_ids };
+        let part = CatalogPart { latents: latents.view(), codes, item_ids: &item_ids };
         resolved(part, places, &errors, model.quantizer(), progress)
     })?;
     Ok((to_numpy(py, codes)?, errors.into_pyarray(py), moved.into_pyarray(py)))
