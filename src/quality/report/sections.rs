@@ -1,4 +1,4 @@
-//! The parts of the page that need no script.
+//! The static sections of the page.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub(super) fn headlines(figures: &Figures) -> String {
     out
 }
 
-/// A drawing and a sentence a level.
+/// A chart and a sentence per level.
 pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
     let mut out = String::new();
     let usage = CodeUsage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
@@ -34,7 +34,7 @@ pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
         let most = counts.iter().copied().max().unwrap_or(0);
         let fullest = counts.iter().position(|&count| count == most).unwrap_or(0);
         let token = |code: usize| table.metadata.token_format.token(level, code as u16);
-        let label = format!("Items of each code of level {level}, the fullest first");
+        let label = format!("Items per code of level {level}, in descending order");
         let _ = write!(
             out,
             "<article><h3>Level {level} <small>{} to {}</small></h3>{}<p>{}</p></article>",
@@ -47,21 +47,21 @@ pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
     out
 }
 
-/// What each depth of the hierarchy tells.
+/// The table of figures by prefix length.
 pub(super) fn depths(figures: &Figures) -> String {
     let (neighbours, labels) = (&figures.neighbours, &figures.labels);
     let mut out = String::from(
         "<table><thead><tr><th scope=\"col\">Codes</th><th scope=\"col\">Prefixes</th>\
-         <th scope=\"col\">Items in each, on average</th>",
+         <th scope=\"col\">Items per prefix</th>",
     );
     if neighbours.is_some() {
-        out += "<th scope=\"col\" class=\"wide\">Neighbours that share them</th>";
+        out += "<th scope=\"col\" class=\"wide\">Neighbours with the same prefix</th>";
     }
     if let Some(labels) = labels {
         let name = escape(&labels.label);
         let _ = write!(
             out,
-            "<th scope=\"col\" class=\"wide\">Items with the commonest <q>{name}</q> of their prefix</th>\
+            "<th scope=\"col\" class=\"wide\">Items with the most frequent <q>{name}</q> of their prefix (purity)</th>\
              <th scope=\"col\">Mutual information with <q>{name}</q></th>"
         );
     }
@@ -69,7 +69,7 @@ pub(super) fn depths(figures: &Figures) -> String {
     let share = |share: f64| format!("<td>{}{}</td>", charts::bar(share), percent(share));
     for (at, &prefixes) in figures.distinct_prefixes.iter().enumerate() {
         let mean = figures.items as f64 / prefixes.max(1) as f64;
-        let codes = if at == 0 { "the first".to_owned() } else { format!("first {}", at + 1) };
+        let codes = if at == 0 { "first".to_owned() } else { format!("first {}", at + 1) };
         let _ = write!(out, "<tr><th scope=\"row\">{codes}</th><td>{}</td><td>{mean:.1}</td>", grouped(prefixes));
         if let Some(neighbours) = neighbours {
             out += &share(neighbours.share_by_depth.get(at).copied().unwrap_or(0.0));
@@ -84,9 +84,8 @@ pub(super) fn depths(figures: &Figures) -> String {
     if let Some(labels) = labels {
         let _ = write!(
             out,
-            "<p class=\"note\">{} items have one of {} values of <q>{}</q>; the commonest has {} of them. Mutual \
-             information is normalised: 0 where prefix and value have nothing to do with each other, 1 where each gives \
-             the other.</p>",
+            "<p class=\"note\">{} items have one of {} values of <q>{}</q>; the most frequent value has {} of them. Mutual \
+             information is normalised: 0 if prefix and value are independent, 1 if each determines the other.</p>",
             grouped(labels.labelled),
             grouped(labels.labels),
             escape(&labels.label),
@@ -96,10 +95,10 @@ pub(super) fn depths(figures: &Figures) -> String {
     out
 }
 
-/// What became of items with one code.
+/// The section on ID collisions.
 pub(super) fn collisions(figures: &Figures) -> String {
     let Some(report) = &figures.collisions else {
-        return "<p>The table does not say what became of items with one code.</p>".into();
+        return "<p>The token table has no record of the collision resolution.</p>".into();
     };
     let told: String = words::collisions(report, figures.collision_policy)
         .iter()
@@ -107,15 +106,15 @@ pub(super) fn collisions(figures: &Figures) -> String {
         .collect();
     let mut rows = vec![
         ("Items", grouped(report.items)),
-        ("Different codes before", grouped(report.distinct_before)),
+        ("Distinct IDs before", grouped(report.distinct_before)),
         ("Items moved", grouped(report.moved)),
         ("of these, to another prefix", grouped(report.moved_to_other_prefix)),
-        ("Most items on one code", grouped(report.largest_group)),
+        ("Largest collision", grouped(report.largest_group)),
         ("Exact duplicates", grouped(report.exact_duplicates)),
     ];
     if let Some(r) = figures.reconstruction {
-        rows.push(("Relative error before", format!("{:.4}", r.before_resolution)));
-        rows.push(("Relative error after", format!("{:.4}", r.after_resolution)));
+        rows.push(("Relative error before resolution", format!("{:.4}", r.before_resolution)));
+        rows.push(("Relative error after resolution", format!("{:.4}", r.after_resolution)));
     }
     let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
     for (name, value) in rows {
@@ -124,12 +123,12 @@ pub(super) fn collisions(figures: &Figures) -> String {
     out + "</tbody></table></div>"
 }
 
-/// Curves of the training, from what the model's config keeps of it; nothing where it keeps none.
+/// Training curves from the record in the model's config; empty if it has none.
 pub(super) fn training(training: &Value) -> String {
     let Some(history) = training["history"].as_array() else { return String::new() };
     let kept = training["best_epoch"].as_f64();
     let held_out = training["held_out"].as_u64().unwrap_or(0) > 0;
-    let error = if held_out { "Error on held-out items" } else { "Error on the items" };
+    let error = if held_out { "Error on held-out items" } else { "Error on training items" };
     let mut out = String::new();
     for (key, name) in [("error", error), ("loss", "Loss")] {
         let values: Vec<(f64, f64)> =
@@ -142,13 +141,13 @@ pub(super) fn training(training: &Value) -> String {
         return out;
     }
     let mut told = match kept {
-        Some(epoch) => format!("The state after epoch {epoch} was kept (the mark): the best on "),
-        None => "What was kept is the best state on ".into(),
+        Some(epoch) => format!("The state after epoch {epoch} was kept (marked): it has the lowest error on "),
+        None => "The state with the lowest error was kept, measured on ".into(),
     };
-    told += if held_out { "items that training did not see." } else { "the items trained on." };
+    told += if held_out { "held-out items." } else { "the training items." };
     format!(
         "<section id=\"training\" aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\
-         <p>{told} The error is what the codes lose, as a share of all that tells items apart.</p>\
+         <p>{told} The error is the relative reconstruction error of the codes.</p>\
          <div class=\"curves\">{out}</div></section>"
     )
 }
@@ -159,7 +158,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn curves_are_drawn_of_what_there_is() {
+    fn curves_are_drawn_for_recorded_metrics() {
         let epoch = |epoch, loss: Option<f64>| json!({"epoch": epoch, "loss": loss, "error": 0.5});
         let history = json!([epoch(0, None), epoch(1, Some(0.4)), epoch(2, Some(0.3))]);
         let html = training(&json!({"history": history, "best_epoch": 1, "held_out": 7}));
