@@ -1,10 +1,16 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod architecture;
 mod bad_input;
+mod circles;
+mod docs;
+mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
+mod names;
 mod recommender;
+mod sources;
 mod start_values;
 mod support;
 mod train_settings;
