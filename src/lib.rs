@@ -8,7 +8,7 @@
 //! | room | what it gives |
 //! |---|---|
 //! | [`catalog`] | [`CatalogReader`](catalog::CatalogReader): the items of a file, in batches |
-//! | [`behaviour`] | [`vectors`](behaviour::vectors) and [`Histories`](behaviour::Histories): interactions as vectors, and split by user |
+//! | [`behaviour`] | [`vectors`](behaviour::vectors()) and [`Histories`](behaviour::Histories): interactions as vectors, and split by user |
 //! | `encoder` | `embed`: text and pictures as vectors (feature `encoders`) |
 //! | [`features`] | [`Features`](features::Features): one vector an item and modality, and their files |
 //! | `rqvae` | `train`: from features to a frozen model (feature `train`) |
