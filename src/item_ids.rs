@@ -1,4 +1,4 @@
-//! The items' own names: one integer or string a row, unique and not null.
+//! Item ids: one integer or string per row, unique and not null.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -8,9 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 
-use crate::error::Error;
-
-/// The ids of a set of items, in row order. The type of the catalog's id column is kept to the end.
+/// The ids of a set of items, in row order. They keep the type of the catalog's id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemIds {
     /// An integer id column.
@@ -26,27 +24,27 @@ impl Default for ItemIds {
     }
 }
 
-/// Two rows with the same id, or a row without one.
+/// What is wrong with an id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFault {
     /// 0-based row whose id is null.
     Null(usize),
     /// Two 0-based rows with one id.
     Duplicate(usize, usize, String),
-    /// The column is of another type.
+    /// The column has another type.
     Type(DataType),
 }
 
 impl ItemIds {
-    /// Ids `0..n`, for matrices that carry none.
+    /// Ids `0..n`, for matrices without ids.
     pub fn row_numbers(n: usize) -> Self {
         ItemIds::Integers((0..n as i64).collect())
     }
 
-    /// Ids from any integer or string column of at most 64 signed bits.
+    /// Ids from an integer or string column. Integers must fit 64 signed bits.
     ///
     /// # Errors
-    /// [`IdFault::Null`] with the first null row, [`IdFault::Type`] for any other type of column.
+    /// [`IdFault::Null`] with the first null row; [`IdFault::Type`] for a column of another type.
     pub fn from_arrow(column: &dyn Array) -> Result<Self, IdFault> {
         use DataType as T;
         let target = match column.data_type() {
@@ -93,7 +91,7 @@ impl ItemIds {
         }
     }
 
-    /// Whether there is no item.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -106,7 +104,7 @@ impl ItemIds {
         }
     }
 
-    /// The order of two rows by id: the rule that breaks every tie between items.
+    /// Compares two rows by id. Ties between items are broken by this order.
     pub fn compare(&self, a: usize, b: usize) -> Ordering {
         match self {
             ItemIds::Integers(ids) => ids[a].cmp(&ids[b]),
@@ -125,7 +123,7 @@ impl ItemIds {
         }
     }
 
-    /// The ids of some rows, in the order in which the rows are named.
+    /// The ids of the given rows, in their order.
     pub fn take(&self, rows: &[usize]) -> Self {
         match self {
             ItemIds::Integers(ids) => ItemIds::Integers(rows.iter().map(|&r| ids[r]).collect()),
@@ -133,29 +131,39 @@ impl ItemIds {
         }
     }
 
-    /// Appends the ids of a further batch. Where there is none yet, ids become of the batch's type.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] when it is of the other type.
-    pub fn append(&mut self, batch: ItemIds) -> Result<(), Error> {
-        match (self, batch) {
+    /// Appends the ids of a further batch. If only one side has strings, the integers of the other become strings.
+    pub fn append(&mut self, batch: ItemIds) {
+        match (&mut *self, batch) {
             (ids, batch) if ids.is_empty() => *ids = batch,
+            (_, batch) if batch.is_empty() => {}
             (ItemIds::Integers(ids), ItemIds::Integers(more)) => ids.extend(more),
-            (ItemIds::Strings(ids), ItemIds::Strings(more)) => ids.extend(more),
-            (ids, batch) => {
-                let (expected, got) = (ids.data_type(), batch.data_type());
-                return Err(Error::mismatch("item ids", format!("{expected} throughout"), got, "write all ids alike"));
+            (ItemIds::Strings(ids), more) => {
+                if let ItemIds::Strings(more) = more.into_strings() {
+                    ids.extend(more);
+                }
+            }
+            (ItemIds::Integers(_), more) => {
+                *self = std::mem::take(self).into_strings();
+                self.append(more);
             }
         }
-        Ok(())
     }
 
-    /// The row of each id, by the id as text: for what is matched with another file, whose ids may be of the other type.
+    /// The ids as strings, integers in decimal.
+    #[must_use]
+    pub fn into_strings(self) -> Self {
+        match self {
+            ItemIds::Integers(ids) => ItemIds::Strings(ids.iter().map(i64::to_string).collect()),
+            strings => strings,
+        }
+    }
+
+    /// The row of each id, by the id as text. For joins with another file, whose ids may have the other type.
     pub fn rows_by_text(&self) -> HashMap<String, usize> {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
     }
 
-    /// Checks that no id stands twice.
+    /// Checks that ids are unique.
     ///
     /// # Errors
     /// [`IdFault::Duplicate`] with the first row that repeats an id, and the row it repeats.
@@ -188,13 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_of_the_type_of_the_first() {
-        let mut ids = ItemIds::default();
-        ids.append(ItemIds::Strings(vec!["a".into()])).unwrap();
-        ids.append(ItemIds::Strings(vec!["b".into()])).unwrap();
-        assert_eq!(ids, ItemIds::Strings(vec!["a".into(), "b".into()]));
-        let error = ids.append(ItemIds::Integers(vec![7])).unwrap_err().to_string();
-        assert!(error.contains("Utf8 throughout") && error.contains("Int64"), "{error}");
+    fn integers_become_strings_where_both_meet() {
+        let strings = |ids: &[&str]| ItemIds::Strings(ids.iter().map(|&id| id.to_owned()).collect());
+        let joined = |batches: [ItemIds; 3]| {
+            let mut ids = ItemIds::default();
+            batches.into_iter().for_each(|batch| ids.append(batch));
+            ids
+        };
+        let integers = || ItemIds::Integers(vec![7, -8]);
+        assert_eq!(joined([strings(&["a"]), strings(&["b"]), strings(&[])]), strings(&["a", "b"]));
+        assert_eq!(joined([integers(), ItemIds::default(), strings(&[])]), integers());
+        assert_eq!(joined([integers(), strings(&["a"]), integers()]), strings(&["7", "-8", "a", "7", "-8"]));
     }
 
     #[test]

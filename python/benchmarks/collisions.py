@@ -95,13 +95,13 @@ def table(catalex: Path, data: Data, flags: list[str]) -> None:
         tables["greedy"] = (greedy(model, latents, before), time.perf_counter() - began)
         error = errors(model, latents, before).sum()
         print(f"\n### {data.name}: {len(raw):,} items\n")
-        head = "way", "items without an ID of their own", "items moved", "added distortion", "recall by prefix"
+        head = "method", "duplicates", "items moved", "added distortion", "recall by prefix"
         print("| " + " | ".join([*head, "levels", "time"]) + " |")
         print("|---|---|---|---|---|---|---|")
         names = {
             "keep": "none: the quantizer's codes (`--collisions keep`)",
             "resolve": "**matching within prefixes (`--collisions resolve`)**",
-            "greedy": "the nearest free code, item by item",
+            "greedy": "nearest free code, item by item",
             "lc-rec": "LC-Rec's 20 rounds of Sinkhorn (`--collisions lc-rec`)",
             "suffix": "TIGER's suffix (`--collisions suffix`)",
         }

@@ -74,10 +74,10 @@ def row(data: Data, name: str, peer: Peer, seed: int) -> list[str]:
 
 
 def table(data: Data, peers: dict[str, Peer], seed: int) -> None:
-    label = ["agreement with labels, depth 1 2 3"] if data.labels is not None else []
-    head = ["quantizer", "error trained / held out", "duplicates trained / all", "new items not alone"]
-    head += ["perplexity a level", "codes used a level"]
-    head += ["recall by prefix all / held out", "recall by decoded vector all / held out", *label, "time"]
+    label = ["NMI with labels, depth 1 2 3"] if data.labels is not None else []
+    head = ["quantizer", "error in-sample / held-out", "duplicates in-sample / all", "new items colliding"]
+    head += ["perplexity per level", "codes used per level"]
+    head += ["recall by prefix all / held-out", "recall by decoded vector all / held-out", *label, "time"]
     print(f"\n### {data.name}: {len(data.vectors):,} x {data.vectors.shape[1]:,}\n")
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)
     for name, peer in peers.items():

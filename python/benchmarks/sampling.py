@@ -48,8 +48,8 @@ def table(binary: Path, data: Data) -> None:
     queries = np.sort(rng.choice(data.held_out, min(QUERIES, len(data.held_out)), False))
     truth = neighbours(data.vectors, queries)
     print(f"\n### {data.name}: {len(data.vectors):,} items, {len(data.held_out):,} of them never trained on\n")
-    head = "trained on", "relative error", "duplicates", "recall by prefix"
-    print("| " + " | ".join([*head, "first codes in use", "last codes in use"]) + " |")
+    head = "training items", "relative error", "duplicates", "recall by prefix"
+    print("| " + " | ".join([*head, "perplexity of first codes", "perplexity of last codes"]) + " |")
     print("|---|---|---|---|---|---|")
     for items in [*(n for n in SAMPLES if n < len(order)), len(order)]:
         print(row(binary, data, items, order, truth), flush=True)

@@ -1,5 +1,6 @@
 //! `catalex._native.evaluate` and `catalex._native.resolve`.
 
+use catalex::features::FeatureSource;
 use catalex::progress::Progress;
 use catalex::quality::{Figures, LabelFigures};
 use catalex::semantic_id::resolve as resolved;
@@ -10,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::arrays::{NumpyMatrix, to_numpy};
 use crate::errors::mismatch;
-use crate::features::{PyFeatures, ids, unique, whole};
+use crate::features::{PyFeatures, ids, unique};
 use crate::token_table::PyTokenTable;
 use crate::tokenizer::PyTokenizer;
 use crate::work;
@@ -36,8 +37,7 @@ pub(crate) fn evaluate(
         }
     };
     work::long(py, move |progress: &dyn Progress| {
-        let read = source.as_ref().map(|(model, source)| Ok::<_, Error>((model, whole(&**source)?))).transpose()?;
-        let source = read.as_ref().map(|(model, features)| (&***model, &**features));
+        let source = source.as_ref().map(|(model, features)| (&**model, &**features as &dyn FeatureSource));
         let mut figures = Figures::of_table(&table, source, progress)?;
         if let Some(labels) = labels {
             figures.labels = Some(LabelFigures::measure(&table, &label, &labels)?);

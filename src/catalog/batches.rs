@@ -1,40 +1,48 @@
-//! Batches of a size of one's own, whatever the row groups of the files are.
+//! Batches of a chosen size, whatever the row groups of the files are.
 
 use super::{CatalogReader, ItemBatch};
 use crate::error::Result;
 
 impl CatalogReader {
-    /// The rest of the catalog in batches of so many items, but for the last.
+    /// The rest of the catalog in batches of `items`; the last may be shorter.
     ///
     /// # Errors
-    /// Those of the reader, and [`Error::Mismatch`](crate::Error::Mismatch) where files have ids of two types.
-    pub fn in_parts(mut self, items: usize) -> impl Iterator<Item = Result<ItemBatch>> {
-        let mut left: Option<ItemBatch> = None;
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(batch) = left.take_if(|batch| batch.item_ids.len() >= items) {
-                    let (part, rest) = batch.split(items);
-                    left = rest;
-                    return Some(Ok(part));
-                }
-                match (self.next(), &mut left) {
-                    (None, _) => return left.take().filter(|batch| !batch.item_ids.is_empty()).map(Ok),
-                    (Some(Err(e)), _) => return Some(Err(e)),
-                    (Some(Ok(batch)), None) => left = Some(batch),
-                    (Some(Ok(batch)), Some(left)) => {
-                        if let Err(e) = left.append(batch) {
-                            return Some(Err(e));
-                        }
+    /// Those of the reader.
+    pub fn in_parts(self, items: usize) -> impl Iterator<Item = Result<ItemBatch>> {
+        in_parts(self, items)
+    }
+}
+
+/// Batches of `items`, whatever the sizes of the given ones; the last may be shorter.
+pub(super) fn in_parts(
+    mut batches: impl Iterator<Item = Result<ItemBatch>>,
+    items: usize,
+) -> impl Iterator<Item = Result<ItemBatch>> {
+    let mut left: Option<ItemBatch> = None;
+    std::iter::from_fn(move || {
+        loop {
+            if let Some(batch) = left.take_if(|batch| batch.item_ids.len() >= items) {
+                let (part, rest) = batch.split(items);
+                left = rest;
+                return Some(Ok(part));
+            }
+            match (batches.next(), &mut left) {
+                (None, _) => return left.take().filter(|batch| !batch.item_ids.is_empty()).map(Ok),
+                (Some(Err(e)), _) => return Some(Err(e)),
+                (Some(Ok(batch)), None) => left = Some(batch),
+                (Some(Ok(batch)), Some(left)) => {
+                    if let Err(e) = left.append(batch) {
+                        return Some(Err(e));
                     }
                 }
             }
-        })
-    }
+        }
+    })
 }
 
 impl ItemBatch {
     fn append(&mut self, batch: ItemBatch) -> Result<()> {
-        self.item_ids.append(batch.item_ids)?;
+        self.item_ids.append(batch.item_ids);
         self.texts.extend(batch.texts);
         self.fields.extend(batch.fields);
         self.images.extend(batch.images);

@@ -1,131 +1,113 @@
 //! Streaming a catalog's items.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 
 use super::clean::clean;
-use super::files::{Files, Form, find};
-use super::open::{BATCH, PICTURE, PICTURE_ID, Table, json_lines, open, pictures};
+use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
 use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
+use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
 
 /// Names under which the id column is found when none is given.
 const ID_NAMES: [&str; 2] = ["item_id", "id"];
 
-/// An iterator of a catalog's items, in batches of at most 4,096.
+/// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
+///
+/// Ids of JSON Lines, and of files with different types, may turn from integers to strings in a later batch. They never
+/// turn back, and [`ItemIds::append`] joins both as strings.
 pub struct CatalogReader {
     spec: CatalogSpec,
-    /// The part being read.
-    table: Table,
-    /// The column of the ids, in that part.
-    id: String,
-    /// Parts that come later.
-    later: std::vec::IntoIter<PathBuf>,
-    form: Form,
-    /// Rows of the parts before, and of this one so far.
-    rows_before: u64,
+    table: TableReader,
+    /// Items so far.
     rows_read: u64,
-    /// Rest of an Arrow batch that was longer than ours.
-    pending: Option<RecordBatch>,
+    /// Whether an earlier batch had string ids.
+    ids_are_strings: bool,
     done: bool,
 }
 
+/// What a requested column is read as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ColumnRole {
+    Id,
+    Text,
+    Image,
+}
+
 impl CatalogReader {
-    /// Opens a catalog and checks the columns that were asked for. Of several parts, the later ones are checked when
-    /// they are come to.
+    /// Opens a catalog and checks the columns of its first file. Those of later files are checked when they are reached.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::File`] for the file; [`Error::Column`] for a column that is not there or is
-    /// not of a type that can be read.
+    /// [`Error::Missing`] and [`Error::File`] for the file; [`Error::Column`] for a column that is absent or has a type
+    /// that cannot be read.
     pub fn open(spec: &CatalogSpec) -> Result<Self> {
         let mut spec = spec.clone();
-        let (table, form, later) = match find(&spec.path)? {
-            Files::Pictures(files) => {
+        let table = match find_catalog(&spec.path)? {
+            CatalogFiles::Pictures(files) => {
                 spec.id = Some(PICTURE_ID.to_owned());
                 spec.images = vec![PICTURE.to_owned()];
-                // The form is that of parts to come, and there are none.
-                (pictures(&spec.path, &files)?, Form::Csv, Vec::new())
+                TableReader::in_memory(&spec.path, picture_table(&spec.path, &files)?, requests(&spec))?
             }
-            Files::Tables(Form::JsonLines, files) => (json_lines(&spec.path, &files)?, Form::JsonLines, Vec::new()),
-            Files::Tables(form, mut files) => {
-                let later = files.split_off(1);
-                (open(form, &files[0])?, form, later)
-            }
+            CatalogFiles::Tables(files) => TableReader::open(&spec.path, files, requests(&spec))?,
         };
-        let id = check(&spec, &table)?;
-        let later = later.into_iter();
-        Ok(CatalogReader { spec, table, id, later, form, rows_before: 0, rows_read: 0, pending: None, done: false })
-    }
-
-    fn next_arrow_batch(&mut self) -> Option<Result<RecordBatch>> {
-        loop {
-            let batch = match self.pending.take() {
-                Some(batch) => batch,
-                None => match self.table.batches.next() {
-                    Some(Ok(batch)) => batch,
-                    Some(Err(e)) => return Some(Err(self.unreadable(&e))),
-                    None => match self.next_part()? {
-                        Ok(()) => continue,
-                        Err(e) => return Some(Err(e)),
-                    },
-                },
-            };
-            if batch.num_rows() > BATCH {
-                self.pending = Some(batch.slice(BATCH, batch.num_rows() - BATCH));
-                return Some(Ok(batch.slice(0, BATCH)));
-            }
-            if batch.num_rows() > 0 {
-                return Some(Ok(batch));
+        for (role, column) in roles(&spec).into_iter().zip(table.columns()) {
+            if let Some((name, data_type)) = column {
+                check(table.file(), role, name, data_type)?;
             }
         }
+        Ok(CatalogReader { spec, table, rows_read: 0, ids_are_strings: false, done: false })
     }
 
-    fn next_part(&mut self) -> Option<Result<()>> {
-        let part = self.later.next()?;
-        let opened = open(self.form, &part).and_then(|table| Ok((check(&self.spec, &table)?, table)));
-        Some(opened.map(|(id, table)| {
-            self.rows_before += self.rows_read;
-            self.rows_read = 0;
-            (self.id, self.table) = (id, table);
-        }))
-    }
-
-    fn unreadable(&self, error: &arrow::error::ArrowError) -> Error {
-        let got = format!("a damaged part after row {} ({error})", self.rows_read);
-        Error::file(&self.table.path, "a readable table", got, "mend that row, or write the file again")
-    }
-
-    fn items(&self, batch: &RecordBatch) -> Result<ItemBatch> {
-        let column = |name: &str| -> Result<&ArrayRef> {
-            batch.column_by_name(name).ok_or_else(|| no_such_column(&self.table.path, name, &batch.schema()))
+    fn items(&mut self, batch: TableBatch) -> Result<ItemBatch> {
+        for (role, column) in roles(&self.spec).into_iter().zip(&batch.columns) {
+            if let Some((name, column)) = column {
+                check(&batch.file, role, name, column.data_type())?;
+            }
+        }
+        let item_ids = self.ids(&batch)?;
+        let (texts, fields) = (self.spec.text.columns().len(), self.spec.fields.len());
+        let values = |range: std::ops::Range<usize>| {
+            batch.columns[range]
+                .iter()
+                .flatten()
+                .map(|(_, column)| self.field(&batch, column))
+                .collect::<Result<Vec<_>>>()
         };
-        let item_ids = ItemIds::from_arrow(column(&self.id)?).map_err(|fault| self.id_error(fault))?;
-        let fields = self.spec.text.columns().into_iter().map(|name| self.field(column(name)?));
-        let fields: Vec<Vec<Vec<String>>> = fields.collect::<Result<_>>()?;
-        let wanted = self.spec.fields.iter().map(|name| self.field(column(name)?));
-        let mut wanted: Vec<Vec<Vec<String>>> = wanted.collect::<Result<_>>()?;
-        let mut parts = |row: usize| wanted.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
+        let text_fields: Vec<Vec<Vec<String>>> = values(1..1 + texts)?;
+        let mut separate: Vec<Vec<Vec<String>>> = values(1 + texts..1 + texts + fields)?;
         let passages = |row: usize| {
-            let of_row: Vec<&[String]> = fields.iter().map(|field| field[row].as_slice()).collect();
+            let of_row: Vec<&[String]> = text_fields.iter().map(|field| field[row].as_slice()).collect();
             self.spec.text.passages(&of_row)
         };
-        let mut images: Vec<Vec<ImageSource>> = vec![Vec::new(); batch.num_rows()];
-        for name in &self.spec.images {
-            let more = cells::images(column(name)?, &self.table.folder).map_err(|e| self.unreadable(&e))?;
+        let mut images: Vec<Vec<ImageSource>> = vec![Vec::new(); batch.rows];
+        for (_, column) in batch.columns[1 + texts + fields..].iter().flatten() {
+            let more = cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
-        let first_row = self.rows_before + self.rows_read;
-        let texts = (0..batch.num_rows()).map(passages).collect();
-        let fields = (0..batch.num_rows()).map(&mut parts).collect();
+        let texts = (0..batch.rows).map(passages).collect();
+        let mut parts = |row: usize| separate.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
+        let fields = (0..batch.rows).map(&mut parts).collect();
+        let first_row = self.rows_read;
+        self.rows_read += batch.rows as u64;
         Ok(ItemBatch { first_row, item_ids, texts, fields, images })
     }
 
+    fn ids(&mut self, batch: &TableBatch) -> Result<ItemIds> {
+        let Some(Some((name, column))) = batch.columns.first() else {
+            return Err(damaged(&batch.file, "a batch without ids"));
+        };
+        let ids = ItemIds::from_arrow(column).map_err(|fault| id_error(batch, name, fault))?;
+        let ids = if self.ids_are_strings { ids.into_strings() } else { ids };
+        self.ids_are_strings = matches!(ids, ItemIds::Strings(_));
+        Ok(ids)
+    }
+
     /// The parts of a column's cells, cleaned, without empty ones.
-    fn field(&self, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
-        let mut cells = cells::texts(column).map_err(|e| self.unreadable(&e))?;
+    fn field(&self, batch: &TableBatch, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
+        let mut cells = cells::texts(column).map_err(|e| damaged(&batch.file, e))?;
         for parts in &mut cells {
             if !self.spec.raw_text {
                 parts.iter_mut().for_each(|part| *part = clean(part));
@@ -133,23 +115,6 @@ impl CatalogReader {
             parts.retain(|part| !part.trim().is_empty());
         }
         Ok(cells)
-    }
-
-    fn id_error(&self, fault: IdFault) -> Error {
-        match fault {
-            IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
-                path: self.table.path.clone(),
-                row: self.rows_read + row as u64 + 1,
-                column: self.id.clone(),
-                expected: "an item id".into(),
-                got: "null".into(),
-                help: "give every item an id".into(),
-            },
-            IdFault::Type(found) => {
-                let help = "name another column with --id";
-                column_error(&self.table.path, &self.id, "integers or strings", found.to_string(), help)
-            }
-        }
     }
 }
 
@@ -160,68 +125,70 @@ impl Iterator for CatalogReader {
         if self.done {
             return None;
         }
-        let Some(batch) = self.next_arrow_batch() else {
+        let Some(batch) = self.table.next() else {
             self.done = true;
-            // An empty catalog is an error once, at its end.
-            return (self.rows_before + self.rows_read == 0).then(|| {
+            // An empty catalog is reported once, at its end.
+            return (self.rows_read == 0).then(|| {
                 let got = "a table without rows";
                 Err(Error::file(&self.spec.path, "a catalog with items", got, "check how it was written"))
             });
         };
-        let items = batch.and_then(|batch| self.items(&batch));
-        match &items {
-            Ok(items) => self.rows_read += items.item_ids.len() as u64,
-            Err(_) => self.done = true,
-        }
+        let items = batch.and_then(|batch| self.items(batch));
+        self.done = items.is_err();
         Some(items)
     }
 }
 
-/// Checks a part's columns, and finds that of the ids.
-fn check(spec: &CatalogSpec, table: &Table) -> Result<String> {
-    let (path, schema) = (&table.path, &table.schema);
-    let id = id_column(spec, table)?;
-    let fits = |name: &str, expected: &str, fits: fn(&DataType) -> bool| match schema.field_with_name(name) {
-        Ok(field) if fits(field.data_type()) => Ok(()),
-        Ok(field) => Err(column_error(path, name, expected, field.data_type().to_string(), "name another column")),
-        Err(_) => Err(no_such_column(path, name, schema)),
+/// The columns to read: id, texts, fields, images. [`roles`] has the same order.
+fn requests(spec: &CatalogSpec) -> Vec<ColumnRequest> {
+    let id = ColumnRequest::named_or(spec.id.as_deref(), &ID_NAMES);
+    let fields = spec.fields.iter().chain(&spec.images).map(String::as_str);
+    let others = spec.text.columns().into_iter().chain(fields).map(ColumnRequest::required);
+    std::iter::once(id).chain(others).collect()
+}
+
+fn roles(spec: &CatalogSpec) -> Vec<ColumnRole> {
+    let texts = vec![ColumnRole::Text; spec.text.columns().len() + spec.fields.len()];
+    [vec![ColumnRole::Id], texts, vec![ColumnRole::Image; spec.images.len()]].concat()
+}
+
+/// Checks the type of a column. That of ids is checked when they are read.
+fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
+    let (fits, expected) = match role {
+        ColumnRole::Id => return Ok(()),
+        ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
+        ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
     };
-    for name in spec.text.columns().into_iter().chain(spec.fields.iter().map(String::as_str)) {
-        fits(name, cells::TEXT_TYPES, cells::is_text)?;
-    }
-    for name in &spec.images {
-        fits(name, cells::IMAGE_TYPES, cells::is_image)?;
-    }
-    Ok(id)
+    if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
 }
 
-fn id_column(spec: &CatalogSpec, table: &Table) -> Result<String> {
-    let wanted: Vec<&str> = spec.id.as_deref().map_or(ID_NAMES.to_vec(), |id| vec![id]);
-    if let Some(name) = wanted.iter().find(|name| table.schema.field_with_name(name).is_ok()) {
-        return Ok((*name).to_owned());
+fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
+    match fault {
+        IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
+            path: batch.file.to_path_buf(),
+            row: batch.first_row + row as u64 + 1,
+            column: column.to_owned(),
+            expected: "an item id".into(),
+            got: "null".into(),
+            help: "give every item an id".into(),
+        },
+        IdFault::Type(found) => {
+            type_error(&batch.file, column, "integers or strings", &found, "choose another column with --id")
+        }
     }
-    Err(no_such_column(&table.path, spec.id.as_deref().unwrap_or("id"), &table.schema))
 }
 
-fn no_such_column(path: &Path, name: &str, schema: &SchemaRef) -> Error {
-    let there: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    column_error(
-        path,
-        name,
-        &format!("one of: {}", there.join(", ")),
-        "no such column".into(),
-        "name one that is there",
-    )
-}
-
-fn column_error(path: &Path, column: &str, expected: &str, got: String, help: &str) -> Error {
-    Error::Column { path: path.to_path_buf(), column: column.into(), expected: expected.into(), got, help: help.into() }
+fn type_error(file: &Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
+    let (path, column, got) = (file.to_path_buf(), column.to_owned(), got.to_string());
+    Error::Column { path, column, expected: expected.into(), got, help: help.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::TextSpec;
+    use crate::table::samples;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
 
     fn spec(path: &Path, text: &[&str]) -> CatalogSpec {
@@ -253,6 +220,63 @@ mod tests {
         let items = read(&fields).unwrap();
         assert_eq!(items[0].fields, [vec![vec!["x"], vec!["A, bold"]], vec![vec![], vec![]]]);
         assert_eq!(items[0].texts, [vec![""; 0], vec![]]);
+    }
+
+    #[test]
+    fn every_format_and_compression_gives_the_same_items() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |rows: std::ops::Range<i64>| {
+            let title = StringArray::from_iter_values(rows.clone().map(|row| format!("pen {row}")));
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("unused", std::sync::Arc::new(title.clone())),
+                ("id", std::sync::Arc::new(Int64Array::from_iter_values(rows))),
+                ("title", std::sync::Arc::new(title)),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let mut paths = samples::binary_tables(folder.path(), &[part(0..4), part(4..6)]);
+        let json: String = (0..6).map(|row| format!("{{\"title\":\"pen {row}\",\"id\":{row}}}\n")).collect();
+        paths.extend(samples::compressed(folder.path(), "a.jsonl", json.as_bytes()));
+        let items = |path: &Path| -> (ItemIds, Vec<Vec<String>>) {
+            let batches: Result<Vec<ItemBatch>> =
+                CatalogReader::open(&spec(path, &["title"])).unwrap().in_parts(9).collect();
+            let batch = batches.unwrap().remove(0);
+            (batch.item_ids, batch.texts)
+        };
+        for path in &paths {
+            let texts: Vec<Vec<String>> = (0..6).map(|row| vec![format!("pen {row}")]).collect();
+            assert_eq!(items(path), (ItemIds::Integers((0..6).collect()), texts), "{}", path.display());
+        }
+        let csv: String = (0..6).map(|row| format!("{row},pen {row}\n")).collect();
+        for path in samples::compressed(folder.path(), "a.csv", format!("id,title\n{csv}").as_bytes()) {
+            assert_eq!(items(&path).0, ItemIds::Strings((0..6).map(|row| row.to_string()).collect()));
+        }
+    }
+
+    #[test]
+    fn ids_are_integers_only_if_all_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |id: &str| format!("{{\"id\":{id}}}\n");
+        let numbers: String = (0..5_000).map(|id| line(&id.to_string())).collect();
+        let ids = |content: String| {
+            let path = folder.path().join("a.jsonl");
+            fs::write(&path, content).unwrap();
+            CatalogReader::open(&spec(&path, &[])).unwrap().in_parts(20_000).next().unwrap().unwrap().item_ids
+        };
+        assert_eq!(ids(numbers.clone()), ItemIds::Integers((0..5_000).collect()));
+        let strings = ItemIds::Strings((0..5_000).map(|id| id.to_string()).chain(["x".into()]).collect());
+        assert_eq!(ids(numbers.clone() + &line("\"x\"")), strings);
+        // Once strings, always strings.
+        fs::write(folder.path().join("a.jsonl"), line("\"x\"") + &numbers).unwrap();
+        let batches = read(&spec(&folder.path().join("a.jsonl"), &[])).unwrap();
+        assert!(batches.iter().all(|batch| matches!(batch.item_ids, ItemIds::Strings(_))) && batches.len() == 2);
+        // The same for the files of a folder.
+        let files = folder.path().join("files");
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("a.jsonl"), line("7")).unwrap();
+        fs::write(files.join("b.jsonl"), line("\"8a\"")).unwrap();
+        let all = CatalogReader::open(&spec(&files, &[])).unwrap().in_parts(9).next().unwrap().unwrap();
+        assert_eq!(all.item_ids, ItemIds::Strings(vec!["7".into(), "8a".into()]));
     }
 
     #[test]
@@ -300,7 +324,7 @@ mod tests {
         assert!(says("e.csv", "", &["t"]).contains("empty file"));
         assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of these"));
         assert!(says("g.jsonl", "{\"id\": 1\n", &[]).contains("object in line 1"));
-        assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object a line"));
+        assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object per line"));
         assert!(says("i.parquet", "no parquet", &[]).contains("damaged"));
         assert!(says("j.txt", "x", &[]).contains(".parquet"));
     }

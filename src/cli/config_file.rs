@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use catalex::error::{Error, Result};
+use catalex::settings::SettingGroup;
 use clap::Args;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use super::flags::Flags;
 
 /// Names the file.
 #[derive(Debug, Clone, Args)]
@@ -41,17 +42,14 @@ fn not_toml(path: &Path, reason: &str) -> Error {
 }
 
 impl Settings {
-    /// A group of options: what the command line gave, and the file's values for the rest.
-    pub(super) fn fill<T: Serialize + DeserializeOwned + Default>(&mut self, flags: T) -> Result<T> {
-        let as_map = |options: &T| match serde_json::to_value(options) {
-            Ok(Value::Object(map)) => map,
-            _ => Map::new(),
-        };
-        let mut merged = Map::new();
-        for (key, flag) in as_map(&flags) {
-            let from_file = self.left.remove(&key);
-            let value = if flag.is_null() { from_file.unwrap_or(Value::Null) } else { flag };
-            merged.insert(key.clone(), value);
+    /// Completes a group of settings: values of the command line win over those of the file.
+    pub(super) fn fill<T: SettingGroup>(&mut self, Flags(given): Flags<T>) -> Result<T> {
+        let Ok(Value::Object(mut merged)) = serde_json::to_value(&given) else { return Ok(given) };
+        for setting in T::SETTINGS {
+            let key = setting.flag();
+            if let Some(value) = self.left.remove(&key) {
+                merged.entry(key.clone()).or_insert(value);
+            }
             self.known.push(key);
         }
         serde_json::from_value(Value::Object(merged))

@@ -4,181 +4,68 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::artifact::{self, Overwrite};
-use catalex::catalog::{CatalogSpec, TextSpec};
-use catalex::index::{FEATURES, Index, MODEL, TOKENS};
+use catalex::pipeline::{Collisions, Figures, InspectSpec, Inspected, ModelConfig, ReportColumns, inspect};
 use catalex::progress::Progress;
-use catalex::quality::{Cards, Figures, LabelFigures, LabelNeighbours, Map, Report};
-use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
-use catalex::tokenizer::{self, Tokenizer};
-use catalex::{Error, features::Features};
 use clap::Args;
+
+use super::config_file::ConfigFile;
+use super::flags::Flags;
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
     /// A model's folder, a token table, or an index.
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// The features, for the figures that need them.
+    /// Features, for the figures that need them.
     #[arg(long, value_name = "FEATURES")]
     features: Option<PathBuf>,
-    /// The model of a token table, for its reconstruction error.
+    /// Model of a token table, for its reconstruction error.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Write the report too: one HTML file that opens offline.
+    /// Also write the report: one HTML file that opens offline.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Replace a report that is there.
+    /// Replace an existing report.
     #[arg(long, requires = "report")]
     force: bool,
     #[command(flatten)]
-    catalog: CatalogArgs,
-}
-
-/// What to read of the items themselves.
-#[derive(Debug, Args)]
-struct CatalogArgs {
-    /// The catalog the items come from, for the report's texts and pictures and for labels.
-    #[arg(long, value_name = "CATALOG")]
-    catalog: Option<PathBuf>,
-    /// Column of the item ids [default: item_id or id]
-    #[arg(long, value_name = "COLUMN", requires = "catalog")]
-    id: Option<String>,
-    /// Columns of text that the report shows.
-    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires_all = ["catalog", "report"])]
-    text: Vec<String>,
-    /// Columns of pictures, of which the report shows the first of each item.
-    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires_all = ["catalog", "report"])]
-    image: Vec<String>,
-    /// Column of labels, a category or a brand, that prefixes are compared with.
-    #[arg(long, value_name = "COLUMN", requires = "catalog")]
-    label: Option<String>,
-}
-
-impl CatalogArgs {
-    fn spec(&self) -> Option<CatalogSpec> {
-        let (id, text, images) = (self.id.clone(), TextSpec::Joined(self.text.clone()), self.image.clone());
-        self.catalog.clone().map(|path| CatalogSpec { path, id, text, images, ..CatalogSpec::default() })
-    }
-}
-
-/// What is inspected: a table, and what it was made from where that is at hand.
-struct Subject {
-    table: TokenTable,
-    source: Option<(Tokenizer, Features)>,
+    columns: Flags<ReportColumns>,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 pub(super) fn run(args: InspectArgs, progress: &dyn Progress) -> Result<()> {
-    if let Some(report) = &args.report {
-        artifact::refuse_existing(report, args.overwrite())?;
-    }
-    let Some(subject) = subject(&args, progress)? else {
-        if args.report.is_some() || args.catalog.catalog.is_some() {
-            let help = "give --features too: a model alone has no items";
-            return Err(Error::config("features", "a file of features", "none", help).into());
-        }
-        return show_model(&Tokenizer::load(&args.path)?, args.json);
-    };
-    let source = subject.source.as_ref().map(|(model, features)| (model, features));
-    let mut figures = Figures::of_table(&subject.table, source, progress)?;
-    let spec = args.catalog.spec();
-    if let (Some(spec), Some(label)) = (&spec, &args.catalog.label) {
-        let labels = super::cards::labels(&subject.table, spec, label)?;
-        let mut measured = LabelFigures::measure(&subject.table, label, &labels)?;
-        if let Some((model, features)) = source {
-            measured.neighbours = Some(LabelNeighbours::measure(model, features, &labels, progress)?);
-        }
-        figures.labels = Some(measured);
-    }
-    if let Some(path) = &args.report {
-        let cards = match &spec {
-            Some(spec) => super::cards::read(&subject.table, spec, progress)?,
-            None => Cards::default(),
-        };
-        let map = source.map(|(model, features)| Map::of_items(&subject.table, model, features)).transpose()?;
-        let title = args.title();
-        let training = source.map(|(model, _)| &model.config().training);
-        let report = Report {
-            title: &title,
-            table: &subject.table,
-            figures: &figures,
-            cards: &cards,
-            training,
-            map: map.as_ref(),
-        };
-        artifact::write_file(path, report.html()?.as_bytes(), args.overwrite())?;
-    }
-    progress.end();
-    show(&figures, args.json)
-}
-
-impl InspectArgs {
-    fn overwrite(&self) -> Overwrite {
-        if self.force { Overwrite::Replace } else { Overwrite::Refuse }
-    }
-
-    /// The catalog's name, or that of what is inspected.
-    fn title(&self) -> String {
-        super::cards::title(self.catalog.catalog.as_deref().unwrap_or(&self.path))
+    let mut file = args.config.read()?;
+    let columns = file.fill(args.columns)?;
+    file.finish()?;
+    let (path, features, model, report, force) = (args.path, args.features, args.model, args.report, args.force);
+    match inspect(&InspectSpec { path, features, model, columns, report, force }, progress)? {
+        Inspected::Model(config, hash) => show_model(&config, &hash, args.json),
+        Inspected::Table(figures) => show(&figures, args.json),
     }
 }
 
-/// The table at a path, with its model and features; none for a model without features.
-fn subject(args: &InspectArgs, progress: &dyn Progress) -> Result<Option<Subject>> {
-    let path = &args.path;
-    let features =
-        args.features.as_deref().map(|path| anyhow::Ok(super::sources::features(path)?.read()?)).transpose()?;
-    if Index::is_index(path) {
-        let index = Index::open(path)?;
-        let model = Tokenizer::load(&index.path(MODEL))?;
-        let table = TokenTable::read(&index.path(TOKENS))?;
-        let features = features.map_or_else(|| Features::read(&index.path(FEATURES)), Ok)?;
-        return Ok(Some(Subject { table, source: Some((model, features)) }));
-    }
-    if path.join(tokenizer::CONFIG_FILE).is_file() {
-        let Some(features) = features else { return Ok(None) };
-        let model = Tokenizer::load(path)?;
-        let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, progress)?;
-        return Ok(Some(Subject { table, source: Some((model, features)) }));
-    }
-    if path.is_dir() {
-        let help = "name the folder that `catalex train` or `catalex build` wrote, or a token table";
-        return Err(Error::file(path, "a model's folder or an index", "another folder", help).into());
-    }
-    let table = TokenTable::read(path)?;
-    let source = match (args.model.as_deref().map(super::sources::model).transpose()?, features) {
-        (Some(model), Some(features)) => Some((model, features)),
-        (None, None) => None,
-        _ => {
-            let help = "give both for the figures that compare codes with vectors, or neither";
-            return Err(Error::config("features", "together with --model", "one of the two", help).into());
-        }
-    };
-    Ok(Some(Subject { table, source }))
-}
-
-fn show_model(model: &Tokenizer, json: bool) -> Result<()> {
+fn show_model(config: &ModelConfig, hash: &str, json: bool) -> Result<()> {
     if json {
-        return super::print_json(model.config());
+        return super::print_json(config);
     }
-    let config = model.config();
     let modalities: Vec<String> = config.modalities.iter().map(|m| format!("{} ({})", m.name, m.dim)).collect();
-    let training = &config.training;
     let mut out = String::new();
     writeln!(out, "levels            {}", config.levels())?;
     writeln!(out, "codebook sizes    {}", join(&config.codebook_sizes))?;
     writeln!(out, "latent dimension  {}", config.latent_dim)?;
     writeln!(out, "hidden widths     {}", join(&config.hidden))?;
     writeln!(out, "modalities        {}", modalities.join(", "))?;
-    writeln!(out, "model hash        {}", model.hash())?;
-    writeln!(out, "trained on        {} items, {} of them held out", training["items"], training["held_out"])?;
-    let best = training["best_epoch"].as_u64().unwrap_or(0) as usize;
-    if let Some(error) = training["history"][best]["error"].as_f64() {
-        let on = if training["held_out"].as_u64() == Some(0) { "training" } else { "held-out" };
-        writeln!(out, "relative error    {error:.4} on {on} items, epoch {best}")?;
+    writeln!(out, "model hash        {hash}")?;
+    if let Some(training) = &config.training {
+        writeln!(out, "trained on        {} items, {} of them held out", training.items, training.held_out)?;
+        if let Some(best) = training.history.get(training.best_epoch) {
+            let on = if training.held_out == 0 { "training" } else { "held-out" };
+            writeln!(out, "relative error    {:.4} on {on} items, epoch {}", best.error, training.best_epoch)?;
+        }
     }
     writeln!(out, "\nGive --features for the figures of its codes.")?;
     super::print(&out)

@@ -2,33 +2,26 @@
 
 mod aggregate;
 mod answers;
-mod behaviour;
 mod build;
-mod cards;
 #[cfg_attr(
-    not(any(feature = "train", feature = "encoders")),
-    allow(dead_code, reason = "all verbs with settings are off")
+    not(all(feature = "train", feature = "encoders")),
+    allow(dead_code, reason = "some verbs with settings are off")
 )]
 mod config_file;
 mod constrain;
-#[cfg(all(feature = "train", feature = "encoders"))]
-mod costs;
 mod embed;
-#[cfg(feature = "encoders")]
-mod encoders;
+mod environment;
 mod export;
+mod flags;
 mod ground;
 mod inspect;
 mod lookup;
-mod modalities;
-mod options;
+mod output;
 mod progress;
 mod serve;
-mod sources;
 mod tokenize;
 mod train;
 mod vocab;
-mod vocab_llm;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,49 +29,49 @@ use std::process::ExitCode;
 use catalex::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use options::ProgressMode;
+use progress::ProgressMode;
 
 #[derive(Debug, Parser)]
 #[command(name = "catalex", version, about, max_term_width = 110, propagate_version = false)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// How progress is told on stderr; by default a bar on a terminal and nothing elsewhere.
+    /// How progress is reported on stderr; by default a bar on a terminal and nothing elsewhere.
     #[arg(long, global = true, value_enum, value_name = "HOW")]
     progress: Option<ProgressMode>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make an index of a catalog: encode, train, tokenize and write the vocabulary, all in one go.
+    /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
-    /// Run the text and image encoders over a catalog.
+    /// Encode the texts and images of a catalog.
     Embed(Box<embed::EmbedArgs>),
     /// Train the RQ-VAE on features.
-    Train(Box<train::TrainCommand>),
+    Train(Box<train::TrainArgs>),
     /// Give every item of the features a unique semantic ID.
     Tokenize(tokenize::TokenizeArgs),
-    /// Write the files by which a language model learns the new tokens.
+    /// Write the files that add the tokens to a language model.
     Vocab(Box<vocab::VocabArgs>),
-    /// Write the valid IDs in the forms that decoders read, so that a language model can only say real items.
+    /// Write the valid IDs for constrained decoding, so that a language model can only generate IDs of real items.
     Constrain(Box<constrain::ConstrainArgs>),
     /// Write items and histories in the form that a family of LLM recommenders reads.
     Export(Box<export::ExportArgs>),
-    /// Read what a language model said to prompts of `export --for ranking`.
+    /// Parse answers to prompts of `export --for ranking`.
     Answers(answers::AnswersArgs),
-    /// Find the items that a language model's answers mean, by the nearest vectors.
+    /// Match a language model's answers to items by the nearest vectors (BIGRec).
     Ground(Box<ground::GroundArgs>),
-    /// Rank the items of which a language model generated pieces of identifiers, of several facets.
+    /// Rank items from generated identifier fragments (TransRec).
     Aggregate(Box<aggregate::AggregateArgs>),
-    /// Print the figures of a model, a token table or an index.
+    /// Measure a model, a token table or an index.
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
-    /// Serve an index to agents, as a Model Context Protocol server: search, likeness, IDs and prefixes.
+    /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
 }
 
-/// Parses the command line, runs the verb and says how it went.
+/// Parses the command line, runs the verb and sets the exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let progress = progress::listener(cli.progress);
@@ -103,7 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let kind = error.downcast_ref::<catalex::Error>().map(catalex::Error::kind);
-            progress::tell_error(cli.progress, &format!("{error:#}"), kind);
+            progress::report_error(cli.progress, &format!("{error:#}"), kind);
             ExitCode::from(if kind == Some(ErrorKind::Config) { 2 } else { 1 })
         }
     }

@@ -3,47 +3,49 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use catalex::pipeline::ThreadSettings;
 use catalex::progress::Progress;
+use catalex::training::TrainSettings;
 use clap::Args;
 
 use super::config_file::ConfigFile;
-use super::options::{CheckpointOptions, Output, ThreadOptions, TrainOptions};
+use super::flags::Flags;
+use super::output::{CheckpointFlags, OutputFlags};
 
 #[derive(Debug, Args)]
-pub(super) struct TrainCommand {
-    /// Parquet or Arrow table with vector columns, or a 2-D .npy matrix.
+pub(super) struct TrainArgs {
+    /// Table with vector columns, a 2-D .npy or safetensors matrix, or an index.
     #[arg(value_name = "FEATURES")]
     features: PathBuf,
     #[command(flatten)]
-    output: Output,
+    output: OutputFlags,
     #[command(flatten)]
-    train: TrainOptions,
+    train: Flags<TrainSettings>,
     #[command(flatten)]
-    threads: ThreadOptions,
+    threads: Flags<ThreadSettings>,
     #[command(flatten)]
-    checkpoints: CheckpointOptions,
+    checkpoints: CheckpointFlags,
     #[command(flatten)]
     config: ConfigFile,
 }
 
 #[cfg(feature = "train")]
-pub(super) fn run(args: TrainCommand, progress: &dyn Progress) -> Result<()> {
+pub(super) fn run(args: TrainArgs, progress: &dyn Progress) -> Result<()> {
+    use catalex::pipeline::{TrainSpec, train};
+
     let mut settings = args.config.read()?;
-    let train = settings.fill(args.train)?;
-    let threads = settings.fill(args.threads)?;
+    let spec = TrainSpec {
+        features: args.features,
+        train: settings.fill(args.train)?,
+        threads: settings.fill(args.threads)?.threads,
+        output: args.checkpoints.with(args.output),
+    };
     settings.finish()?;
-    let (out, overwrite) = (&args.output.out, args.output.overwrite());
-    catalex::artifact::refuse_existing(out, overwrite)?;
-    let config = train.config()?;
-    threads.apply()?;
-    let features = super::sources::features(&args.features)?;
-    let checkpoints = args.checkpoints.at(out, args.output.force)?;
-    let trained = catalex::rqvae::train(&features, config, Some(&checkpoints), progress)?;
-    trained.tokenizer.save(out, overwrite)?;
-    Ok(checkpoints.remove()?)
+    train(&spec, progress)?;
+    Ok(())
 }
 
 #[cfg(not(feature = "train"))]
-pub(super) fn run(_args: TrainCommand, _progress: &dyn Progress) -> Result<()> {
+pub(super) fn run(_args: TrainArgs, _progress: &dyn Progress) -> Result<()> {
     Err(super::not_built("catalex train", "train"))
 }

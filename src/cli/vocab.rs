@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use catalex::pipeline::{LlmSettings, VocabSpec, VocabularySettings, vocab};
 use catalex::progress::Progress;
-use catalex::vocabulary::write_vocabulary;
 use clap::Args;
 
-use super::options::{Output, VocabularyFlags};
-use super::vocab_llm::LlmOptions;
+use super::config_file::ConfigFile;
+use super::flags::Flags;
+use super::output::OutputFlags;
 
 #[derive(Debug, Args)]
 pub(super) struct VocabArgs {
@@ -16,19 +17,23 @@ pub(super) struct VocabArgs {
     #[arg(value_name = "TOKENS")]
     tokens: PathBuf,
     #[command(flatten)]
-    output: Output,
+    output: OutputFlags,
     #[command(flatten)]
-    vocabulary: VocabularyFlags,
+    vocabulary: Flags<VocabularySettings>,
     #[command(flatten)]
-    llm: LlmOptions,
+    llm: Flags<LlmSettings>,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 pub(super) fn run(args: VocabArgs, progress: &dyn Progress) -> Result<()> {
-    let (out, overwrite) = (&args.output.out, args.output.overwrite());
-    catalex::artifact::refuse_existing(out, overwrite)?;
-    let table = super::sources::token_table(&args.tokens)?;
-    let mut options = args.vocabulary.options();
-    let model = args.llm.model(&args.tokens)?;
-    options.start_values = args.llm.start_values(&options, model.as_ref())?;
-    Ok(write_vocabulary(out, &table, &options, overwrite, progress)?)
+    let mut settings = args.config.read()?;
+    let spec = VocabSpec {
+        tokens: args.tokens,
+        vocabulary: settings.fill(args.vocabulary)?,
+        llm: settings.fill(args.llm)?,
+        output: args.output.output(),
+    };
+    settings.finish()?;
+    Ok(vocab(&spec, progress)?)
 }

@@ -1,14 +1,14 @@
 //! Encoding of a catalog's items into features.
 
-use ndarray::{Axis, s};
+use ndarray::Axis;
 
 use super::bad_image::{BadImage, OnBadImage};
 use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
-use crate::catalog::{CatalogReader, CatalogSpec, ItemBatch};
+use crate::catalog::{CatalogSpec, CatalogSpool, ItemBatch};
 use crate::error::{Error, Result};
-use crate::features::{Features, IMAGE, Modality, TEXT};
-use crate::item_ids::{IdFault, ItemIds};
+use crate::features::{Features, IMAGE, Modality, ModalityRows, TEXT};
+use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
 /// The result of encoding a catalog.
@@ -28,17 +28,10 @@ pub struct Encoders<'a> {
     pub text: Option<&'a mut TextEncoder>,
     /// Encoder of the images.
     pub image: Option<&'a mut ImageEncoder>,
-    /// Precomputed modalities, with one row per item of the catalog.
-    pub ready: Vec<Modality>,
+    /// Ready modalities, with one row per item of the catalog.
+    pub ready: Vec<Box<dyn ModalityRows + 'a>>,
     /// What to do about images that cannot be read.
     pub on_bad_image: OnBadImage,
-}
-
-/// What the first pass over a catalog finds.
-pub(super) struct CatalogSurvey {
-    pub(super) ids: ItemIds,
-    /// Number of passages and images to encode.
-    pub(super) work: u64,
 }
 
 /// The result of encoding some items; without features where no item has any.
@@ -48,13 +41,12 @@ pub(super) struct EncodedPart {
     pub(super) bad_images: Vec<BadImage>,
 }
 
-/// Encodes a catalog. An item without text or image lacks that modality; several passages or images are averaged. `ready`
-/// gives further, precomputed modalities.
-///
-/// A first pass checks the ids, so that a duplicate is reported before hours of encoding.
+/// Runs the encoders over a catalog, with all vectors in memory; see [`embed_to`](super::embed_to) for files. An item
+/// without a text, or without an image, lacks that modality; the vectors of several passages or images are averaged. The
+/// modalities of `ready` are added.
 ///
 /// # Errors
-/// As [`CatalogReader`], [`TextEncoder::encode`] and [`ImageEncoder::encode`]; [`Error::Data`] for a modality that no
+/// As [`CatalogSpool::read`], [`TextEncoder::encode`] and [`ImageEncoder::encode`]; [`Error::Data`] for a modality that no
 /// item has.
 pub fn embed(
     spec: &CatalogSpec,
@@ -64,11 +56,12 @@ pub fn embed(
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<Embedded> {
+    let ready = ready.into_iter().map(|modality| Box::new(modality) as Box<dyn ModalityRows>).collect();
     let mut encoders = Encoders { text, image, ready, on_bad_image };
-    let survey = encoders.survey(spec)?;
-    progress.begin("encode", Some(survey.work), "texts and images");
+    let catalog = CatalogSpool::read(spec, None)?;
+    progress.begin("encode", Some(encoders.work(&catalog)?), "texts and images");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
-    for batch in CatalogReader::open(spec)?.in_parts(PART_ITEMS) {
+    for batch in catalog.parts(PART_ITEMS)? {
         let part = encoders.encode(batch?, &StageProgress(progress))?;
         found.extend(part.features);
         truncated_texts += part.truncated_texts;
@@ -92,29 +85,22 @@ impl Encoders<'_> {
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
         let text = self.text.iter().map(|encoder| (TEXT.to_owned(), encoder.dim()));
         let image = self.image.iter().map(|encoder| (IMAGE.to_owned(), encoder.dim()));
-        text.chain(image).chain(self.ready.iter().map(|m| (m.name.clone(), m.dim()))).collect()
+        text.chain(image).chain(self.ready.iter().map(|m| (m.name().to_owned(), m.dim()))).collect()
     }
 
-    /// The first pass, which decodes no images: it finds duplicate ids, and modalities that no item has, before hours of
-    /// encoding.
-    pub(super) fn survey(&self, spec: &CatalogSpec) -> Result<CatalogSurvey> {
-        let mut survey = CatalogSurvey { ids: ItemIds::default(), work: 0 };
-        let (mut texts, mut pictures) = (0, 0);
-        for batch in CatalogReader::open(spec)? {
-            let batch = batch?;
-            survey.ids.append(batch.item_ids)?;
-            texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
-            pictures += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
-        }
-        check_unique(spec, &survey.ids)?;
-        if self.text.is_some() && texts == 0 {
+    /// Number of passages and images to encode.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a modality that no item has.
+    pub(super) fn work(&self, catalog: &CatalogSpool) -> Result<u64> {
+        let (with_text, with_images) = (self.text.is_some(), self.image.is_some());
+        if with_text && catalog.texts() == 0 {
             return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
         }
-        if self.image.is_some() && pictures == 0 {
-            return Err(nobody_has(IMAGE, "the image column is empty; name another with --image"));
+        if with_images && catalog.images() == 0 {
+            return Err(nobody_has(IMAGE, "the image columns are empty; name others with --image"));
         }
-        survey.work = if self.text.is_some() { texts } else { 0 } + if self.image.is_some() { pictures } else { 0 };
-        Ok(survey)
+        Ok(u64::from(with_text) * catalog.texts() + u64::from(with_images) * catalog.images())
     }
 
     /// Encodes some items.
@@ -132,11 +118,9 @@ impl Encoders<'_> {
             bad_images = bad;
         }
         let rows = first_row as usize..first_row as usize + item_ids.len();
-        modalities.extend(self.ready.iter().map(|m| Modality {
-            name: m.name.clone(),
-            vectors: m.vectors.slice(s![rows.clone(), ..]).to_owned(),
-            present: m.present[rows.clone()].to_vec(),
-        }));
+        for ready in &mut self.ready {
+            modalities.push(ready.rows(rows.clone())?);
+        }
         let (item_ids, modalities) = drop_bare_items(item_ids, modalities, &mut bad_images);
         let features = if item_ids.is_empty() { None } else { Some(Features::new(item_ids, modalities)?) };
         Ok(EncodedPart { features, truncated_texts, bad_images })
@@ -148,21 +132,6 @@ impl Encoders<'_> {
             Some(bad) => Err(no_picture(bad)),
             None => Ok(()),
         }
-    }
-}
-
-fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
-    match ids.check_unique() {
-        Ok(()) => Ok(()),
-        Err(IdFault::Duplicate(first, row, id)) => Err(Error::Row {
-            path: spec.path.clone(),
-            row: row as u64 + 1,
-            column: spec.id.clone().unwrap_or_else(|| "id".into()),
-            expected: "a unique id".into(),
-            got: format!("{id}, also in row {}", first + 1),
-            help: "remove or rename one of the items".into(),
-        }),
-        Err(_) => Err(Error::mismatch("item ids", "one per item", "nulls", "give every item an id")),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bad_image::BadImage;
 use super::embed::{EncodedPart, Encoders, PART_ITEMS, StageProgress};
 use crate::artifact::{Overwrite, sha256_file, write_file};
-use crate::catalog::{CatalogReader, CatalogSpec};
+use crate::catalog::CatalogSpool;
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
 use crate::progress::Progress;
@@ -55,16 +55,14 @@ struct PartRecord {
 pub fn embed_to(
     out: &Path,
     overwrite: Overwrite,
-    spec: &CatalogSpec,
+    catalog: &CatalogSpool,
     mut encoders: Encoders,
     folder: &PartFolder,
     progress: &dyn Progress,
 ) -> Result<EncodedCatalog> {
-    let survey = encoders.survey(spec)?;
-    progress.begin("encode", Some(survey.work), "texts and images");
+    progress.begin("encode", Some(encoders.work(catalog)?), "texts and images");
     let mut kept = Vec::new();
-    let parts = CatalogReader::open(spec)?.in_parts(folder.items.unwrap_or(PART_ITEMS));
-    for (number, batch) in parts.enumerate() {
+    for (number, batch) in catalog.parts(folder.items.unwrap_or(PART_ITEMS))?.enumerate() {
         let batch = batch?;
         let rows = batch.item_ids.len();
         let record = match folder.finished(number, rows, progress)? {
@@ -84,7 +82,7 @@ pub fn embed_to(
     let shapes = encoders.shapes();
     let mut written = EncodedCatalog { items: 0, modalities: Vec::new(), truncated_texts: 0, bad_images: Vec::new() };
     let mut lacking = vec![0; shapes.len()];
-    let mut writer = FeatureWriter::create(out, &survey.ids, shapes.clone(), overwrite)?;
+    let mut writer = FeatureWriter::create(out, catalog.ids(), shapes.clone(), overwrite)?;
     for (number, record) in kept.into_iter().enumerate() {
         written.truncated_texts += record.truncated_texts;
         written.bad_images.extend(record.bad_images);

@@ -1,8 +1,9 @@
 //! Titles, descriptions and attributes of the items, by row of a token table.
 
-use crate::catalog::{CatalogReader, CatalogSpec};
-use crate::error::{Error, Result};
+use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
+use crate::error::Result;
 use crate::item_ids::ItemIds;
+use crate::progress::Silent;
 
 /// The catalog columns that hold titles, descriptions and attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,39 +31,28 @@ pub struct ItemTexts {
 }
 
 impl ItemTexts {
-    /// Reads the texts of a table's items batch by batch. Items that are not in the table are ignored.
+    /// Reads the texts of a table's items batch by batch.
     ///
     /// # Errors
-    /// As [`CatalogReader`]; [`Error::Item`] for an item of the table that is not in the catalog.
+    /// As [`CatalogJoin::read`]: every item of the table must be in the catalog.
     pub fn read(catalog: &CatalogSpec, columns: &ItemColumns, item_ids: &ItemIds) -> Result<Self> {
         let fields = [&columns.title[..], &columns.description, &columns.attributes].concat();
         let spec = CatalogSpec { fields, ..catalog.clone() };
-        let row_of = item_ids.rows_by_text();
         let mut found = ItemTexts {
-            spans: vec![[usize::MAX; 4]; item_ids.len()],
+            spans: vec![[0; 4]; item_ids.len()],
             attributes: vec![[0; 2]; item_ids.len()],
             ..ItemTexts::default()
         };
         let (titles, descriptions) = (columns.title.len(), columns.description.len());
-        for batch in CatalogReader::open(&spec)? {
-            let batch = batch?;
-            for (at, fields) in batch.fields.iter().enumerate() {
-                if let Some(&row) = row_of.get(&batch.item_ids.text(at)) {
-                    let (title, rest) = fields.split_at(titles);
-                    let (description, attributes) = rest.split_at(descriptions);
-                    found.add(row, &joined(title, ": "), &joined(description, " "), attributes);
-                }
+        CatalogJoin::new(item_ids).read(&spec, MissingItems::Refuse, &Silent, |batch, pairs| {
+            for &(at, row) in pairs {
+                let (title, rest) = batch.fields[at].split_at(titles);
+                let (description, attributes) = rest.split_at(descriptions);
+                found.add(row, &joined(title, ": "), &joined(description, " "), attributes);
             }
-        }
-        match found.spans.iter().position(|span| span[0] == usize::MAX) {
-            None => Ok(found),
-            Some(row) => Err(Error::Item {
-                item: item_ids.text(row),
-                expected: format!("a row in {}", catalog.path.display()),
-                got: "none".into(),
-                help: "pass the catalog that the token table was made from, and with --id its id column".into(),
-            }),
-        }
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Empty texts for `items` items, for exports without a catalog.
@@ -143,6 +133,6 @@ mod tests {
         assert_eq!((texts.title(1), texts.description(1)), ("Pen", "Pen"));
         assert_eq!((texts.attributes(0), texts.attributes(1)), (vec![], vec!["blue", "ink", "office"]));
         let more = ItemIds::Strings(names(&["a", "c"]));
-        assert!(ItemTexts::read(&catalog, &columns, &more).unwrap_err().to_string().contains("item c"));
+        assert!(ItemTexts::read(&catalog, &columns, &more).unwrap_err().to_string().contains("such as \"c\""));
     }
 }

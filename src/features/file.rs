@@ -5,101 +5,98 @@ use std::path::{Path, PathBuf};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
+use super::npy::{self, MatrixFile};
 use super::source::{Blocks, FeatureSource, gather};
-use super::{Features, npy, safetensors, table};
-use crate::error::{Error, Result};
+use super::table::FeatureTable;
+use super::{Features, safetensors};
+use crate::error::Result;
 use crate::item_ids::ItemIds;
 
-/// A `.npy` or safetensors matrix, or a Parquet or Arrow IPC table with vector columns. What it says of itself has been checked;
-/// the vectors are checked as they are read.
+/// A `.npy` or safetensors matrix, or a Parquet or Arrow IPC table with vector columns, in one file or several. Header and
+/// columns have been checked; vectors are checked as they are read.
 #[derive(Debug)]
 pub struct FeatureFile {
     path: PathBuf,
-    form: Form,
+    content: FeatureContent,
 }
 
 #[derive(Debug)]
-enum Form {
-    Matrix(npy::Matrix),
-    Table(table::Table),
+enum FeatureContent {
+    Matrix(MatrixFile),
+    Table(FeatureTable),
 }
 
 impl FeatureFile {
-    /// Opens a file, by content.
+    /// Opens a file, by content; or a folder or a pattern of tables.
     ///
     /// # Errors
-    /// Says what is wrong with the file: its type, its columns, or that there is none.
+    /// [`Error::Missing`](crate::Error::Missing) for nothing there; [`Error::File`](crate::Error::File) for a file that holds no vectors, or is damaged;
+    /// [`Error::Column`](crate::Error::Column) for files with different columns.
     pub fn open(path: &Path) -> Result<Self> {
-        refuse_non_file(path)?;
-        let form = if safetensors::is_safetensors(path) {
-            Form::Matrix(safetensors::open(path)?)
-        } else if npy::is_npy(path)? {
-            Form::Matrix(npy::Matrix::open(path)?)
-        } else {
-            Form::Table(table::Table::open(path)?)
+        let content = match open_matrix(path)? {
+            Some(matrix) => FeatureContent::Matrix(matrix),
+            None => FeatureContent::Table(FeatureTable::open(path)?),
         };
-        Ok(FeatureFile { path: path.to_path_buf(), form })
+        Ok(FeatureFile { path: path.to_path_buf(), content })
     }
 
-    /// All of it in memory.
+    /// Reads everything into memory.
     ///
     /// # Errors
     /// Errors name file, column and row.
     pub fn read(&self) -> Result<Features> {
-        // Nothing is drawn by lot where all are wanted.
+        // The seed does not matter: without a limit, all rows are taken and none are drawn.
         Ok(gather(self, usize::MAX, &mut Xoshiro256Plus::seed_from_u64(0))?.0.into_owned())
     }
 }
 
 impl FeatureSource for FeatureFile {
     fn shapes(&self) -> Vec<(String, usize)> {
-        match &self.form {
-            Form::Matrix(matrix) => matrix.shapes(),
-            Form::Table(table) => table.shapes.clone(),
+        match &self.content {
+            FeatureContent::Matrix(matrix) => matrix.shapes(),
+            FeatureContent::Table(table) => table.shapes.clone(),
         }
     }
 
     fn rows(&self) -> usize {
-        match &self.form {
-            Form::Matrix(matrix) => matrix.rows,
-            Form::Table(table) => table.parts.iter().sum(),
+        match &self.content {
+            FeatureContent::Matrix(matrix) => matrix.rows,
+            FeatureContent::Table(table) => table.parts.rows(),
         }
     }
 
     fn parts(&self) -> usize {
-        match &self.form {
-            Form::Matrix(matrix) => matrix.parts(),
-            Form::Table(table) => table.parts.len(),
+        match &self.content {
+            FeatureContent::Matrix(matrix) => matrix.parts(),
+            FeatureContent::Table(table) => table.parts.len(),
         }
     }
 
     fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
-        match &self.form {
-            Form::Matrix(matrix) => Ok(Box::new(parts.into_iter().map(move |part| matrix.block(&self.path, part)))),
-            Form::Table(table) => table.blocks(&self.path, parts),
+        match &self.content {
+            FeatureContent::Matrix(matrix) => {
+                Ok(Box::new(parts.into_iter().map(move |part| matrix.block(&self.path, part))))
+            }
+            FeatureContent::Table(table) => table.blocks(parts),
         }
     }
 
     fn check_ids(&self, ids: &ItemIds) -> Result<()> {
-        match &self.form {
-            // The rows' numbers.
-            Form::Matrix(_) => Ok(()),
-            Form::Table(table) => table.check_ids(&self.path, ids),
+        match &self.content {
+            // Ids are row numbers.
+            FeatureContent::Matrix(_) => Ok(()),
+            FeatureContent::Table(table) => table.check_ids(ids),
         }
     }
 }
 
-/// Says clearly that a path is no file before a reader stumbles over it.
-pub(super) fn refuse_non_file(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Err(Error::Missing {
-            path: path.to_path_buf(),
-            expected: "features: a Parquet or Arrow table, or a .npy or safetensors matrix".into(),
-            help: "check the path; `catalex embed` makes features from a catalog".into(),
-        });
+/// Opens a `.npy` or safetensors matrix; none for a path that may be a table.
+pub(super) fn open_matrix(path: &Path) -> Result<Option<MatrixFile>> {
+    if !path.is_file() {
+        return Ok(None);
     }
-    if path.is_dir() {
-        return Err(Error::file(path, "a file with features", "a folder", "name the file inside it"));
+    if safetensors::is_safetensors(path) {
+        return safetensors::open(path).map(Some);
     }
-    Ok(())
+    npy::is_npy(path)?.then(|| MatrixFile::open(path)).transpose()
 }

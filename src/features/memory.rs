@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
-use super::columns::{self, Place};
+use super::columns::{self, CellPlace};
 use super::{FOREIGN_IDS, Features, ID, table};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
@@ -44,7 +44,7 @@ impl Features {
             let Some(column) = batch.column_by_name(&name) else { continue };
             // A column of nothing but nulls drops out.
             if let Some(dim) = columns::first_length(column, path)? {
-                modalities.push(columns::modality(column, dim, &Place { path, column: &name, first_row: 0 })?);
+                modalities.push(columns::modality(column, dim, &CellPlace { path, column: &name, first_row: 0 })?);
             }
         }
         Self::of_unchecked_ids(ids, modalities)

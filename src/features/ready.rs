@@ -1,75 +1,67 @@
-//! Vectors that were made elsewhere, as a modality of a catalog's items.
+//! Vectors made by another program, as a modality of a catalog's items.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, s};
-
-use super::file::refuse_non_file;
-use super::table::Table;
-use super::{Modality, npy, safetensors};
+use super::file::open_matrix;
+use super::npy::MatrixFile;
+use super::ready_rows::{PlacedVectors, ReadyRows};
+use super::table::FeatureTable;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// Where they are.
+/// The location of ready vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyVectors {
-    /// Name of the modality they become.
+    /// Name of their modality.
     pub name: String,
-    /// A `.npy` or safetensors matrix, or a Parquet or Arrow table.
+    /// A `.npy` or safetensors matrix, or a Parquet or Arrow table in one file or several.
     pub path: PathBuf,
-    /// The table's column of vectors; without one, there must be one only.
+    /// The table's vector column; required if there are several.
     pub column: Option<String>,
 }
 
-/// What was read.
-#[derive(Debug, Clone, PartialEq)]
+/// Ready vectors that were matched with a catalog.
+#[derive(Debug)]
 pub struct Ready {
-    /// A row an item of the catalog.
-    pub modality: Modality,
+    /// The vectors, one row per item of the catalog.
+    pub rows: ReadyRows,
     /// Rows of items that the catalog does not have, and one of these.
     pub unknown: (usize, Option<String>),
 }
 
 impl ReadyVectors {
-    /// The vectors of a catalog's items. A table with ids, in the column `id` or else in `item_id` or `id`, is matched by
-    /// these as text: items without a row, or with null, lack the modality, rows of other items are counted. A matrix, and
-    /// a table without ids, must have a row an item, in the catalog's order.
+    /// Matches the vectors with the items of a catalog. A table with ids, in the column `id` or else in `item_id` or `id`,
+    /// is joined by these as text: items without a row, or with null, lack the modality; rows of other items are counted.
+    /// A matrix, and a table without ids, must have one row per item, in the catalog's order.
+    ///
+    /// A table's vectors are copied into the catalog's order, in a temporary file in `folder`; a matrix stays where it is.
+    /// In memory are the ids and one block.
     ///
     /// # Errors
     /// Errors name file, column and row; [`Error::Mismatch`] for another number of rows, or where no id is the catalog's;
-    /// [`Error::Row`] for an id that stands twice.
-    pub fn read(&self, items: &ItemIds, id: Option<&str>) -> Result<Ready> {
-        refuse_non_file(&self.path)?;
-        if safetensors::is_safetensors(&self.path) {
-            self.matrix(safetensors::open(&self.path)?, items)
-        } else if npy::is_npy(&self.path)? {
-            self.matrix(npy::Matrix::open(&self.path)?, items)
-        } else {
-            self.table(items, id)
+    /// [`Error::Row`] for a repeated id; [`Error::Io`].
+    pub fn open(&self, items: &ItemIds, id: Option<&str>, folder: &Path) -> Result<Ready> {
+        match open_matrix(&self.path)? {
+            Some(matrix) => self.matrix(matrix, items),
+            None => self.table(items, id, folder),
         }
     }
 
-    fn matrix(&self, matrix: npy::Matrix, items: &ItemIds) -> Result<Ready> {
+    fn matrix(&self, matrix: MatrixFile, items: &ItemIds) -> Result<Ready> {
         if let Some(column) = &self.column {
             let got = format!("column {column} of {}", self.path.display());
             return Err(Error::config("embedding", "a file without a column", got, "a matrix has no columns"));
         }
         self.check_rows(matrix.rows, items)?;
-        let mut vectors = Array2::zeros((items.len(), matrix.shapes()[0].1));
-        for part in 0..matrix.parts() {
-            let block = matrix.block(&self.path, part)?;
-            let rows = block.first_row..block.first_row + block.features.len();
-            vectors.slice_mut(s![rows, ..]).assign(&block.features.modalities()[0].vectors);
-        }
-        Ok(self.ready(vectors, vec![true; items.len()], (0, None)))
+        Ok(Ready { rows: ReadyRows::of_matrix(&self.name, &self.path, matrix), unknown: (0, None) })
     }
 
-    fn table(&self, items: &ItemIds, id: Option<&str>) -> Result<Ready> {
-        let table = Table::open_columns(&self.path, self.column.as_deref(), id)?;
+    fn table(&self, items: &ItemIds, id: Option<&str>, folder: &Path) -> Result<Ready> {
+        let table = FeatureTable::open_columns(&self.path, self.column.as_deref(), id)?;
         let [(_, dim)] = table.shapes[..] else {
             let columns: Vec<&str> = table.shapes.iter().map(|(name, _)| name.as_str()).collect();
-            let (path, help) = (self.path.display(), "say which");
+            let (path, help) = (self.path.display(), "name one of them");
             return Err(Error::config(
                 "embedding",
                 format!("{}={path}:COLUMN", self.name),
@@ -79,44 +71,36 @@ impl ReadyVectors {
         };
         let by_id = table.id.is_some();
         if !by_id {
-            self.check_rows(table.parts.iter().sum(), items)?;
+            self.check_rows(table.parts.rows(), items)?;
         }
-        let places = if by_id { items.rows_by_text() } else { Default::default() };
-        let (mut vectors, mut present) = (Array2::zeros((items.len(), dim)), vec![false; items.len()]);
+        let by_text = if by_id { items.rows_by_text() } else { Default::default() };
+        let mut placed = PlacedVectors::new(items.len(), dim, folder)?;
         let (mut all, mut unknown): (ItemIds, (usize, Option<String>)) = Default::default();
-        for rows in table.rows(&self.path, (0..table.parts.len()).collect()) {
+        for rows in table.rows((0..table.parts.len()).collect()) {
             let (first_row, ids, modalities) = rows?;
-            for (row, vector) in modalities[0].vectors.rows().into_iter().enumerate() {
-                let place = if by_id { places.get(&ids.text(row)).copied() } else { Some(first_row + row) };
-                match place {
-                    Some(place) if modalities[0].present[row] => {
-                        vectors.row_mut(place).assign(&vector);
-                        present[place] = true;
-                    }
-                    Some(_) => {}
-                    None => {
-                        unknown.0 += 1;
-                        unknown.1.get_or_insert_with(|| ids.text(row));
-                    }
+            let mut places = Vec::with_capacity(ids.len());
+            for (row, &present) in modalities[0].present.iter().enumerate() {
+                let place = if by_id { by_text.get(&ids.text(row)).copied() } else { Some(first_row + row) };
+                if place.is_none() {
+                    unknown.0 += 1;
+                    unknown.1.get_or_insert_with(|| ids.text(row));
                 }
+                places.push(place.filter(|_| present));
             }
-            all.append(ids)?;
+            placed.write(modalities[0].vectors.view(), &places)?;
+            all.append(ids);
         }
         if by_id && !all.is_empty() {
-            table.check_ids(&self.path, &all)?;
+            table.check_ids(&all)?;
             if unknown.0 == all.len() {
                 return Err(self.no_item(items, unknown));
             }
         }
-        if !present.contains(&true) {
+        if !placed.present.contains(&true) {
             let help = "check how the table was written";
             return Err(Error::file(&self.path, "a vector of an item of the catalog", "nulls only", help));
         }
-        Ok(self.ready(vectors, present, unknown))
-    }
-
-    fn ready(&self, vectors: Array2<f32>, present: Vec<bool>, unknown: (usize, Option<String>)) -> Ready {
-        Ready { modality: Modality { name: self.name.clone(), vectors, present }, unknown }
+        Ok(Ready { rows: ReadyRows::of_placed(&self.name, placed), unknown })
     }
 
     fn check_rows(&self, rows: usize, items: &ItemIds) -> Result<()> {
@@ -124,7 +108,7 @@ impl ReadyVectors {
             return Ok(());
         }
         let expected = format!("{}, one for each item of the catalog in its order", items.len());
-        let help = "make the vectors of this catalog, or write a Parquet table with their item ids";
+        let help = "make vectors for this catalog, or write them as a Parquet table with item ids";
         Err(Error::mismatch(format!("rows of {}", self.path.display()), expected, rows, help))
     }
 
@@ -134,7 +118,7 @@ impl ReadyVectors {
             format!("item ids of {}", self.path.display()),
             format!("ids of the catalog, such as {catalogs:?}"),
             format!("{rows} others, such as {:?}", item.unwrap_or_default()),
-            "name the catalog's column of ids with --id, or write the table with the catalog's ids",
+            "name the catalog's id column with --id, or write the table with the catalog's ids",
         )
     }
 }
@@ -149,15 +133,15 @@ impl fmt::Display for ReadyVectors {
 impl std::str::FromStr for ReadyVectors {
     type Err = Error;
 
-    /// Reads `NAME=FILE` or `NAME=FILE:COLUMN`. A file whose own name has a colon is taken as it is, if it is there.
+    /// Parses `NAME=FILE` or `NAME=FILE:COLUMN`. If a file with the whole name exists, the colon belongs to its name.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |help: &str| Error::config("embedding", "NAME=FILE or NAME=FILE:COLUMN", text, help);
         let Some((name, file)) = text.split_once('=').filter(|(name, file)| !(name.is_empty() || file.is_empty()))
         else {
-            return Err(wrong("give the modality a name, as llama=vectors.npy"));
+            return Err(wrong("give the modality a name, such as llama=vectors.npy"));
         };
         if name == super::ID {
-            return Err(wrong("choose another name: that is the column of the ids"));
+            return Err(wrong("choose another name; this is the name of the id column"));
         }
         let whole = Path::new(file);
         let (path, column) = match file.rsplit_once(':') {
@@ -172,7 +156,7 @@ impl std::str::FromStr for ReadyVectors {
 mod tests {
     use super::*;
     use crate::artifact::Overwrite;
-    use crate::features::Features;
+    use crate::features::{Features, Modality, ModalityRows};
     use ndarray::array;
 
     fn vectors(path: &Path, column: Option<&str>) -> ReadyVectors {
@@ -208,11 +192,13 @@ mod tests {
         let features = Features::new(ItemIds::Integers(vec![9, 8, 7]), modalities).unwrap();
         features.write(&path, Overwrite::Refuse).unwrap();
         let items = ItemIds::Strings(["7", "8", "5"].map(str::to_owned).into());
-        let ready = vectors(&path, Some("a")).read(&items, None).unwrap();
-        assert_eq!(ready.modality.present, [true, false, false]);
-        assert_eq!(ready.modality.vectors, array![[5.0, 6.0], [0.0, 0.0], [0.0, 0.0]]);
-        assert_eq!((ready.modality.name.as_str(), ready.unknown), ("llama", (1, Some("9".into()))));
-        let fails = |column, items: &ItemIds| vectors(&path, column).read(items, None).unwrap_err().to_string();
+        let mut ready = vectors(&path, Some("a")).open(&items, None, folder.path()).unwrap();
+        let read = ready.rows.rows(0..3).unwrap();
+        assert_eq!(read.present, [true, false, false]);
+        assert_eq!(read.vectors, array![[5.0, 6.0], [0.0, 0.0], [0.0, 0.0]]);
+        assert_eq!((read.name.as_str(), ready.unknown), ("llama", (1, Some("9".into()))));
+        let fails =
+            |column, items: &ItemIds| vectors(&path, column).open(items, None, folder.path()).unwrap_err().to_string();
         assert!(fails(None, &items).contains("the vector columns a, b"));
         assert!(fails(Some("c"), &items).contains("name one of: a, b"));
         assert!(fails(Some("a"), &ItemIds::row_numbers(3)).contains("3 others, such as \"9\""));

@@ -1,4 +1,4 @@
-//! Features block by block, so that no more of them than a block need be in memory.
+//! Features block by block, so that only a block needs to be in memory.
 
 use std::borrow::Cow;
 
@@ -8,34 +8,34 @@ use super::{Features, Modality};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
-/// Rows of a block, where a source can choose.
+/// Rows per block, where the source can choose.
 pub(super) const ROWS_AT_ONCE: usize = 8_192;
 
-/// Some items that follow each other.
+/// Consecutive items of a source.
 #[derive(Debug)]
 pub struct Block<'a> {
-    /// Row of its first item in the source.
+    /// Row of the first item in the source.
     pub first_row: usize,
-    /// Their vectors. That ids are unique is checked within the whole source only, by [`FeatureSource::check_ids`].
+    /// The items' ids and vectors. [`FeatureSource::check_ids`] checks that ids are unique in the whole source.
     pub features: Cow<'a, Features>,
 }
 
-/// Blocks, one after the other.
+/// An iterator over blocks.
 pub type Blocks<'a> = Box<dyn Iterator<Item = Result<Block<'a>>> + 'a>;
 
-/// Where features come from: memory, or a file that may be larger. It can be read any number of times, and gives the
-/// same each time.
+/// A source of features: memory, or a file that may be larger than memory. It can be read any number of times and
+/// returns the same items each time.
 pub trait FeatureSource: Sync {
-    /// Name and length of the vectors of each modality.
+    /// Name and vector length of each modality.
     fn shapes(&self) -> Vec<(String, usize)>;
 
     /// Number of items.
     fn rows(&self) -> usize;
 
-    /// Number of parts that can be read on their own; at least 1.
+    /// Number of parts that can be read independently; at least 1.
     fn parts(&self) -> usize;
 
-    /// The blocks of these parts, in the order asked for.
+    /// The blocks of these parts, in the given order.
     ///
     /// # Errors
     /// Errors name file, column and row.
@@ -49,7 +49,7 @@ pub trait FeatureSource: Sync {
         self.blocks((0..self.parts()).collect())
     }
 
-    /// All of it, where it is in memory.
+    /// All items, if the source holds them in memory.
     fn whole(&self) -> Option<&Features> {
         None
     }
@@ -57,10 +57,12 @@ pub trait FeatureSource: Sync {
     /// Checks the ids of all items.
     ///
     /// # Errors
-    /// Says where an id stands twice.
+    /// Names an id that occurs twice.
     fn check_ids(&self, ids: &ItemIds) -> Result<()>;
 }
 
+/// In memory, a part is a block of at most 8,192 items: as many as a row group of a file that catalex writes, so that
+/// both give the same blocks.
 impl FeatureSource for Features {
     fn shapes(&self) -> Vec<(String, usize)> {
         self.modalities().iter().map(|m| (m.name.clone(), m.dim())).collect()
@@ -71,11 +73,16 @@ impl FeatureSource for Features {
     }
 
     fn parts(&self) -> usize {
-        1
+        self.len().div_ceil(ROWS_AT_ONCE)
     }
 
     fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
-        Ok(Box::new(parts.into_iter().map(|_| Ok(Block { first_row: 0, features: Cow::Borrowed(self) }))))
+        Ok(Box::new(parts.into_iter().map(|part| {
+            let rows = part * ROWS_AT_ONCE..self.len().min((part + 1) * ROWS_AT_ONCE);
+            let first_row = rows.start;
+            let features = if rows.len() == self.len() { Cow::Borrowed(self) } else { Cow::Owned(self.slice(rows)) };
+            Ok(Block { first_row, features })
+        })))
     }
 
     fn whole(&self) -> Option<&Features> {
@@ -87,7 +94,32 @@ impl FeatureSource for Features {
     }
 }
 
-/// An id that stands twice where there is no file to name.
+/// Calls `work` with all blocks in row order. A second thread reads the next block meanwhile, unless the source is in
+/// memory: at most two blocks exist at a time.
+///
+/// # Errors
+/// As [`FeatureSource::blocks`], and the errors of `work`.
+pub fn for_each_block(source: &dyn FeatureSource, mut work: impl FnMut(&Block) -> Result<()>) -> Result<()> {
+    if source.whole().is_some() {
+        return source.all()?.try_for_each(|block| work(&block?));
+    }
+    std::thread::scope(|scope| {
+        // Without a buffer: the reader waits with one block until the one before is taken.
+        let (send, receive) = std::sync::mpsc::sync_channel(0);
+        scope.spawn(move || {
+            let blocks = source.all().unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
+            for block in blocks {
+                // The receiver is gone after an error of `work`.
+                if send.send(block).is_err() {
+                    return;
+                }
+            }
+        });
+        receive.into_iter().try_for_each(|block| work(&block?))
+    })
+}
+
+/// The error for a duplicate id in memory, where there is no file to name.
 pub(super) fn duplicate_item(fault: IdFault) -> Error {
     let (item, got) = match fault {
         IdFault::Duplicate(first, row, id) => (id, format!("rows {} and {}", first + 1, row + 1)),
@@ -97,7 +129,7 @@ pub(super) fn duplicate_item(fault: IdFault) -> Error {
     Error::Item { item, expected: "one row an item id".into(), got, help: "remove or rename one of them".into() }
 }
 
-/// All items of a source, or `most` of them drawn by lot where there are more; in row order, with their rows.
+/// All items of a source, or a random sample of `most` items if there are more; in row order, with their rows.
 ///
 /// # Errors
 /// As [`FeatureSource::blocks`] and [`FeatureSource::check_ids`].
@@ -117,21 +149,29 @@ pub fn gather<'a>(
     if let Some(whole) = source.whole().filter(|_| n <= most) {
         return Ok((Cow::Borrowed(whole), rows));
     }
-    let mut gathered = Gathered::new(&source.shapes(), rows.len());
-    let mut wanted = rows.as_slice();
-    for block in source.all()? {
-        let block = block?;
-        let end = block.first_row + block.features.len();
-        let (here, later) = wanted.split_at(wanted.partition_point(|&row| row < end));
-        gathered.append(&block.features, here.iter().map(|row| row - block.first_row))?;
-        wanted = later;
-    }
-    let features = gathered.finish()?;
+    let features = gather_rows(source, &rows)?;
     source.check_ids(features.item_ids())?;
     Ok((Cow::Owned(features), rows))
 }
 
-/// Items being copied out of blocks.
+/// The items of some rows, which are in ascending order and occur once. Only these are in memory, and a block.
+///
+/// # Errors
+/// As [`FeatureSource::blocks`]; [`Error::Data`] for no rows.
+pub fn gather_rows(source: &dyn FeatureSource, rows: &[usize]) -> Result<Features> {
+    let mut gathered = Gathered::new(&source.shapes(), rows.len());
+    let mut wanted = rows;
+    for_each_block(source, |block| {
+        let end = block.first_row + block.features.len();
+        let (here, later) = wanted.split_at(wanted.partition_point(|&row| row < end));
+        gathered.append(&block.features, here.iter().map(|row| row - block.first_row))?;
+        wanted = later;
+        Ok(())
+    })?;
+    gathered.finish()
+}
+
+/// Items copied out of blocks.
 struct Gathered {
     ids: ItemIds,
     names: Vec<String>,
@@ -153,7 +193,7 @@ impl Gathered {
 
     fn append(&mut self, block: &Features, rows: impl Iterator<Item = usize>) -> Result<()> {
         let rows: Vec<usize> = rows.collect();
-        self.ids.append(block.item_ids().take(&rows))?;
+        self.ids.append(block.item_ids().take(&rows));
         for ((modality, values), present) in block.modalities().iter().zip(&mut self.values).zip(&mut self.present) {
             for &row in &rows {
                 values.extend(modality.vectors.row(row));
@@ -171,5 +211,63 @@ impl Gathered {
             Ok(Modality { name, vectors, present })
         });
         Features::of_unchecked_ids(self.ids, modalities.collect::<Result<_>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::Overwrite;
+    use crate::features::FeatureFile;
+    use ndarray::Array2;
+
+    fn features(n: usize) -> Features {
+        let vectors = Array2::from_shape_fn((n, 3), |(i, j)| (i * 3 + j) as f32);
+        let text = Modality { name: "text".into(), vectors, present: vec![true; n] };
+        let image = Modality {
+            name: "image".into(),
+            vectors: Array2::ones((n, 2)),
+            present: (0..n).map(|i| i % 3 > 0).collect(),
+        };
+        let ids = ItemIds::Strings((0..n).map(|i| format!("i{i}")).collect());
+        Features::new(ids, vec![image, text]).unwrap()
+    }
+
+    #[test]
+    fn blocks_in_memory_are_those_of_the_file() {
+        let features = features(20_000);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        features.write(&path, Overwrite::Refuse).unwrap();
+        let file = FeatureFile::open(&path).unwrap();
+        assert_eq!((features.parts(), file.parts()), (3, 3));
+        for (a, b) in features.blocks(vec![2, 0, 1]).unwrap().zip(file.blocks(vec![2, 0, 1]).unwrap()) {
+            let (a, b) = (a.unwrap(), b.unwrap());
+            assert_eq!((a.first_row, a.features.into_owned()), (b.first_row, b.features.into_owned()));
+        }
+        let mut rows = 0;
+        for_each_block(&file, |block| {
+            assert_eq!(block.first_row, rows);
+            assert_eq!(*block.features, features.slice(rows..rows + block.features.len()));
+            rows += block.features.len();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(rows, 20_000);
+    }
+
+    #[test]
+    fn errors_end_the_pass() {
+        let features = features(20_000);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        features.write(&path, Overwrite::Refuse).unwrap();
+        let file = FeatureFile::open(&path).unwrap();
+        let refuse = |_: &Block| Err(Error::data("a block", "nothing", "something", "stop"));
+        for source in [&file as &dyn FeatureSource, &features] {
+            assert!(for_each_block(source, refuse).unwrap_err().to_string().contains("a block"));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(for_each_block(&file, |_| Ok(())).unwrap_err().to_string().contains("x.parquet"));
     }
 }

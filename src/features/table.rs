@@ -1,94 +1,78 @@
 //! Tables with vector columns: Parquet and Arrow IPC.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufReader, Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
-use arrow::ipc::reader::FileReader;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use arrow::datatypes::{Schema, SchemaRef};
 
-use super::columns::{self, Place};
+use super::columns::{self, CellPlace};
 use super::source::{Block, Blocks, ROWS_AT_ONCE};
 use super::{FOREIGN_IDS, FORMAT_VERSION, Features, ID, Modality, VERSION_KEY};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
+use crate::table::{TableFiles, TableFormat, TableParts, damaged, find_tables, list_columns};
 
-/// What is known of a table before its vectors are read.
+/// What a path of features should be, for error messages.
+pub(super) const EXPECTED: &str =
+    "features: a Parquet or Arrow table, a folder or a pattern of these, or a .npy or safetensors matrix";
+
+/// A table with vector columns, opened. Its vectors are read block by block.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct FeatureTable {
+    path: PathBuf,
     /// Name and length of the vectors of each modality.
     pub(super) shapes: Vec<(String, usize)>,
-    /// Rows of each part: a row group of Parquet, a record batch of Arrow.
-    pub(super) parts: Vec<usize>,
-    /// The column of the ids; none where they are the rows' numbers.
+    /// The id column; none if ids are row numbers.
     pub(super) id: Option<String>,
-    /// Places of the columns that are read.
-    read: Vec<usize>,
-    format: Format,
+    /// Row groups of Parquet, record batches of Arrow.
+    pub(super) parts: TableParts,
 }
 
-/// The container.
-#[derive(Debug, Clone)]
-enum Format {
-    Parquet(ArrowReaderMetadata),
-    Arrow,
+/// Consecutive rows: number of the first, ids and vectors.
+type FeatureRows<'a> = Box<dyn Iterator<Item = Result<(usize, ItemIds, Vec<Modality>)>> + 'a>;
+
+/// The columns to read. All files of a table must have them.
+struct VectorColumns {
+    vectors: Vec<String>,
+    id: Option<String>,
 }
 
-/// Rows that follow each other: the first one's number, their ids and vectors.
-type Rows<'a> = Box<dyn Iterator<Item = Result<(usize, ItemIds, Vec<Modality>)>> + 'a>;
-type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
-
-impl Table {
-    /// Opens a table for all its vectors.
+impl FeatureTable {
+    /// Opens a table for all its vector columns.
     pub(super) fn open(path: &Path) -> Result<Self> {
         Self::open_columns(path, None, None)
     }
 
-    /// Opens a table for one column of vectors, or all, with ids in the column `id`, if there is one, else as usual.
+    /// Opens a table for one vector column, or for all. Ids are taken from the column `id` if there is one, otherwise from
+    /// one of the usual names.
     pub(super) fn open_columns(path: &Path, only: Option<&str>, id: Option<&str>) -> Result<Self> {
-        let (format, schema, parts) = probe(path)?;
-        // Foreign tables have no version; catalex's own of another one may mean something else.
-        if let Some(version) = schema.metadata().get(VERSION_KEY).filter(|version| *version != FORMAT_VERSION) {
-            let expected = format!("format version {FORMAT_VERSION}");
-            return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
-        }
-        let vectors = vectors(path, &schema)?;
-        let vectors = match only {
-            Some(column) if vectors.iter().any(|name| name == column) => vec![column.to_owned()],
-            Some(column) => {
-                return Err(Error::Column {
-                    path: path.to_path_buf(),
-                    column: column.to_owned(),
-                    expected: "a column of float lists".into(),
-                    got: columns_of(&schema),
-                    help: format!("name one of: {}", vectors.join(", ")),
-                });
-            }
-            None => vectors,
-        };
-        if parts.iter().sum::<usize>() == 0 {
+        let mut selected: Option<VectorColumns> = None;
+        let parts = TableParts::open(path, find_features(path)?, ROWS_AT_ONCE, |file, schema| {
+            check_version(file, schema)?;
+            let found = VectorColumns { vectors: select_vectors(file, schema, only)?, id: find_id(schema, id) };
+            let first = selected.get_or_insert(found);
+            check_same_columns(file, schema, first, find_id(schema, id))?;
+            Ok(first.vectors.iter().chain(&first.id).cloned().collect())
+        })?;
+        if parts.rows() == 0 {
             return Err(Error::file(path, "at least one item", "an empty table", "check how it was written"));
         }
-        let id = id.into_iter().chain([ID]).chain(FOREIGN_IDS).find(|name| schema.field_with_name(name).is_ok());
-        let read = vectors.iter().map(String::as_str).chain(id).filter_map(|name| schema.index_of(name).ok()).collect();
-        let mut table = Table { shapes: Vec::new(), parts, id: id.map(str::to_owned), read, format };
-        table.shapes = table.measure(path, vectors)?;
+        let VectorColumns { vectors, id } = selected.unwrap_or(VectorColumns { vectors: Vec::new(), id: None });
+        let mut table = FeatureTable { path: path.to_path_buf(), shapes: Vec::new(), id, parts };
+        table.shapes = table.measure(vectors)?;
         Ok(table)
     }
 
-    /// Lengths of the vectors: those of each column's first that is not null. Columns of nothing but nulls drop out.
-    fn measure(&self, path: &Path, names: Vec<String>) -> Result<Vec<(String, usize)>> {
+    /// Length of each column's first vector that is not null. Columns of nulls are dropped.
+    fn measure(&self, names: Vec<String>) -> Result<Vec<(String, usize)>> {
         let mut dims: Vec<Option<usize>> = vec![None; names.len()];
         for part in 0..self.parts.len() {
-            for batch in self.batches(path, part)? {
-                let batch = batch.map_err(|e| damaged(path, e))?;
+            let (file, _) = self.parts.file_of_part(part);
+            for batch in self.parts.batches(part, ROWS_AT_ONCE)? {
+                let batch = batch?;
                 for (name, dim) in names.iter().zip(&mut dims).filter(|(_, dim)| dim.is_none()) {
-                    *dim = columns::first_length(named(&batch, name, path)?, path)?;
+                    *dim = columns::first_length(named(&batch, name, file)?, file)?;
                 }
                 if dims.iter().all(Option::is_some) {
                     return Ok(names.into_iter().zip(dims.into_iter().flatten()).collect());
@@ -97,34 +81,38 @@ impl Table {
         }
         let found: Vec<_> = names.into_iter().zip(dims).filter_map(|(name, dim)| Some((name, dim?))).collect();
         if found.is_empty() {
-            return Err(Error::file(path, "at least one vector", "nulls only", "check how it was written"));
+            return Err(Error::file(&self.path, "at least one vector", "nulls only", "check how it was written"));
         }
         Ok(found)
     }
 
     /// The blocks of these parts, in this order.
-    pub(super) fn blocks<'a>(&'a self, path: &'a Path, parts: Vec<usize>) -> Result<Blocks<'a>> {
-        let blocks = self.rows(path, parts).map(|rows| {
+    pub(super) fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
+        let blocks = self.rows(parts).map(|rows| {
             let (first_row, ids, modalities) = rows?;
             Ok(Block { first_row, features: Cow::Owned(Features::of_unchecked_ids(ids, modalities)?) })
         });
         Ok(Box::new(blocks))
     }
 
-    /// Rows of these parts, in this order, some of which may have no vector at all: the first one's number, ids, vectors.
-    pub(super) fn rows<'a>(&'a self, path: &'a Path, parts: Vec<usize>) -> Rows<'a> {
-        let starts: Vec<usize> = (0..self.parts.len()).map(|part| self.parts[..part].iter().sum()).collect();
+    /// The rows of these parts, in this order. Unlike in [`FeatureTable::blocks`], a row may have no vector at all.
+    pub(super) fn rows(&self, parts: Vec<usize>) -> FeatureRows<'_> {
+        let first_rows = self.parts.first_rows();
         let blocks = parts.into_iter().flat_map(move |part| {
-            let mut row = starts[part];
-            let (batches, failure) = match self.batches(path, part) {
+            let (mut row, (file, mut row_in_file)) = (first_rows[part], self.parts.file_of_part(part));
+            let (batches, failure) = match self.parts.batches(part, ROWS_AT_ONCE) {
                 Ok(batches) => (Some(batches), None),
                 Err(error) => (None, Some(Err(error))),
             };
             let blocks = batches.into_iter().flatten().map(move |batch| {
-                let batch = batch.map_err(|e| damaged(path, e))?;
+                let batch = batch?;
+                let (ids, modalities) = self.columns(file, &batch, row_in_file)?;
+                let ids = ids.unwrap_or_else(|| {
+                    ItemIds::Integers((row..row + batch.num_rows()).map(|row| row as i64).collect())
+                });
                 let first_row = row;
                 row += batch.num_rows();
-                let (ids, modalities) = self.columns(path, &batch, first_row)?;
+                row_in_file += batch.num_rows();
                 Ok((first_row, ids, modalities))
             });
             blocks.chain(failure)
@@ -132,75 +120,108 @@ impl Table {
         Box::new(blocks)
     }
 
-    fn columns(&self, path: &Path, batch: &RecordBatch, first_row: usize) -> Result<(ItemIds, Vec<Modality>)> {
-        let ids = match &self.id {
-            Some(column) => ItemIds::from_arrow(named(batch, column, path)?)
-                .map_err(|fault| id_error(path, column, first_row, fault))?,
-            None => ItemIds::Integers((first_row..first_row + batch.num_rows()).map(|row| row as i64).collect()),
-        };
+    fn columns(&self, path: &Path, batch: &RecordBatch, first_row: usize) -> Result<(Option<ItemIds>, Vec<Modality>)> {
+        let ids = self.id.as_ref().map(|column| {
+            ItemIds::from_arrow(named(batch, column, path)?).map_err(|fault| id_error(path, column, first_row, fault))
+        });
         let modality = |(name, dim): &(String, usize)| {
-            columns::modality(named(batch, name, path)?, *dim, &Place { path, column: name, first_row })
+            columns::modality(named(batch, name, path)?, *dim, &CellPlace { path, column: name, first_row })
         };
-        Ok((ids, self.shapes.iter().map(modality).collect::<Result<_>>()?))
+        Ok((ids.transpose()?, self.shapes.iter().map(modality).collect::<Result<_>>()?))
     }
 
-    pub(super) fn check_ids(&self, path: &Path, ids: &ItemIds) -> Result<()> {
+    /// Checks that the ids of all rows are unique.
+    pub(super) fn check_ids(&self, ids: &ItemIds) -> Result<()> {
         let column = self.id.as_deref().unwrap_or(ID);
-        ids.check_unique().map_err(|fault| id_error(path, column, 0, fault))
-    }
-
-    fn batches(&self, path: &Path, part: usize) -> Result<Batches> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-        match &self.format {
-            Format::Parquet(metadata) => {
-                let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
-                let read = ProjectionMask::roots(builder.parquet_schema(), self.read.iter().copied());
-                let builder = builder.with_projection(read).with_row_groups(vec![part]);
-                let reader = builder.with_batch_size(ROWS_AT_ONCE).build();
-                Ok(Box::new(reader.map_err(|e| damaged(path, e))?))
+        ids.check_unique().map_err(|fault| match fault {
+            IdFault::Duplicate(first, row, id) => {
+                let ((first_file, first), (file, row)) = (self.parts.file_of_row(first), self.parts.file_of_row(row));
+                let of_file = if first_file == file { String::new() } else { format!(" of {}", first_file.display()) };
+                id_row_error(
+                    file,
+                    column,
+                    row,
+                    "an id not used before",
+                    format!("{id}, also in row {}{of_file}", first + 1),
+                )
             }
-            Format::Arrow => {
-                let mut reader = FileReader::try_new(BufReader::new(file), None).map_err(|e| damaged(path, e))?;
-                reader.set_index(part).map_err(|e| damaged(path, e))?;
-                // A record batch may be of any size; its slices share its memory.
-                let slices = reader.take(1).flat_map(|batch| match batch {
-                    Ok(batch) => (0..batch.num_rows())
-                        .step_by(ROWS_AT_ONCE)
-                        .map(|from| Ok(batch.slice(from, ROWS_AT_ONCE.min(batch.num_rows() - from))))
-                        .collect(),
-                    Err(error) => vec![Err(error)],
-                });
-                Ok(Box::new(slices))
-            }
-        }
+            other => id_error(&self.path, column, 0, other),
+        })
     }
 }
 
-/// A table's container, columns, and rows a part.
-fn probe(path: &Path) -> Result<(Format, SchemaRef, Vec<usize>)> {
-    let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-    let mut magic = [0; 6];
-    let read = file.read(&mut magic).map_err(|e| Error::io("read", path, e))?;
-    file.rewind().map_err(|e| Error::io("read", path, e))?;
-    if magic == *b"ARROW1" {
-        let reader = FileReader::try_new(BufReader::new(file), None).map_err(|e| damaged(path, e))?;
-        let schema = reader.schema();
-        let parts = reader.map(|batch| batch.map(|batch| batch.num_rows()));
-        return Ok((
-            Format::Arrow,
-            schema,
-            parts.collect::<std::result::Result<_, _>>().map_err(|e| damaged(path, e))?,
-        ));
+/// The files of a table of features; CSV and JSON Lines are refused.
+fn find_features(path: &Path) -> Result<TableFiles> {
+    let not_features = |got: String| {
+        let help = "features are read from Parquet, Arrow IPC, .npy and .safetensors; `catalex embed` makes them from a catalog";
+        Error::file(path, "a Parquet, Arrow or .npy file", got, help)
+    };
+    let found = if path.is_file() {
+        let format = TableFormat::detect(path)?.ok_or_else(|| not_features("an unknown format".into()))?;
+        TableFiles { format, files: vec![path.to_path_buf()] }
+    } else {
+        find_tables(path, EXPECTED)?
+    };
+    match found.format {
+        TableFormat::Parquet | TableFormat::ArrowFile | TableFormat::ArrowStream => Ok(found),
+        other => Err(not_features(format!("a {other} table"))),
     }
-    if &magic[..4] != b"PAR1" {
-        let got = if read == 0 { "an empty file" } else { "something else" };
-        let help = "features are read from .parquet, .arrow and .npy; a catalog goes through `catalex embed` first";
-        return Err(Error::file(path, "a Parquet, Arrow or .npy file", got, help));
+}
+
+/// Foreign tables have no version. In a table of catalex with another version, columns may mean something else.
+fn check_version(file: &Path, schema: &Schema) -> Result<()> {
+    match schema.metadata().get(VERSION_KEY) {
+        Some(version) if version != FORMAT_VERSION => {
+            let expected = format!("format version {FORMAT_VERSION}");
+            Err(Error::artifact(file, expected, version, "read it with the catalex that wrote it"))
+        }
+        _ => Ok(()),
     }
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(path, e))?;
-    let parts = metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
-    let schema = metadata.schema().clone();
-    Ok((Format::Parquet(metadata), schema, parts))
+}
+
+fn find_id(schema: &Schema, id: Option<&str>) -> Option<String> {
+    let mut names = id.into_iter().chain([ID]).chain(FOREIGN_IDS);
+    names.find(|name| schema.field_with_name(name).is_ok()).map(str::to_owned)
+}
+
+fn select_vectors(file: &Path, schema: &SchemaRef, only: Option<&str>) -> Result<Vec<String>> {
+    let vectors = vectors(file, schema)?;
+    match only {
+        None => Ok(vectors),
+        Some(column) if vectors.iter().any(|name| name == column) => Ok(vec![column.to_owned()]),
+        Some(column) => Err(Error::Column {
+            path: file.to_path_buf(),
+            column: column.to_owned(),
+            expected: "a column of float lists".into(),
+            got: columns_of(schema),
+            help: format!("name one of: {}", list_columns(&vectors)),
+        }),
+    }
+}
+
+/// Checks that a further file has the columns of the first.
+fn check_same_columns(file: &Path, schema: &Schema, first: &VectorColumns, id: Option<String>) -> Result<()> {
+    let error = |column: &str, expected: &str, got: String| Error::Column {
+        path: file.to_path_buf(),
+        column: column.to_owned(),
+        expected: expected.into(),
+        got,
+        help: "write all files of the table with the same columns".into(),
+    };
+    for name in &first.vectors {
+        let found = schema.field_with_name(name).map(|field| field.data_type()).ok();
+        if !found.is_some_and(columns::is_vector) {
+            let got = found.map_or("no such column".into(), ToString::to_string);
+            return Err(error(name, "a column of float lists, as in the first file", got));
+        }
+    }
+    match (&first.id, id) {
+        (None, Some(id)) => Err(error(&id, "no id column, as in the first file", "one".into())),
+        (Some(id), found) if found.as_ref() != Some(id) => {
+            Err(error(id, "the ids, as in the first file", found.unwrap_or_else(|| "no such column".into())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The columns that hold vectors; at least one.
@@ -214,34 +235,21 @@ pub(super) fn vectors(path: &Path, schema: &SchemaRef) -> Result<Vec<String>> {
     Ok(vectors)
 }
 
-/// The columns that are there, in words.
+/// The existing columns with their types, for error messages.
 fn columns_of(schema: &SchemaRef) -> String {
-    let columns = schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect::<Vec<_>>();
-    format!("columns {}", columns.join(", "))
+    format!("columns {}", list_columns(schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type()))))
 }
 
 fn named<'a>(batch: &'a RecordBatch, name: &str, path: &Path) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| damaged(path, format!("a batch without column {name}")))
 }
 
-fn damaged(path: &Path, reason: impl ToString) -> Error {
-    let got = format!("a damaged file ({})", reason.to_string());
-    Error::file(path, "a readable table", got, "write or copy it again")
-}
-
 pub(super) fn id_error(path: &Path, column: &str, first_row: usize, fault: IdFault) -> Error {
-    let row = |row: usize, expected: &str, got: String| Error::Row {
-        path: path.to_path_buf(),
-        row: (first_row + row) as u64 + 1,
-        column: column.to_owned(),
-        expected: expected.into(),
-        got,
-        help: "ids must be there and be unique; mend the table".into(),
-    };
     match fault {
-        IdFault::Null(at) => row(at, "an item id", "null".into()),
+        IdFault::Null(at) => id_row_error(path, column, first_row + at, "an item id", "null".into()),
         IdFault::Duplicate(first, at, id) => {
-            row(at, "an id not used before", format!("{id}, also in row {}", first + 1))
+            let got = format!("{id}, also in row {}", first + 1);
+            id_row_error(path, column, first_row + at, "an id not used before", got)
         }
         IdFault::Type(data_type) => Error::Column {
             path: path.to_path_buf(),
@@ -253,16 +261,28 @@ pub(super) fn id_error(path: &Path, column: &str, first_row: usize, fault: IdFau
     }
 }
 
+fn id_row_error(path: &Path, column: &str, row: usize, expected: &str, got: String) -> Error {
+    Error::Row {
+        path: path.to_path_buf(),
+        row: row as u64 + 1,
+        column: column.to_owned(),
+        expected: expected.into(),
+        got,
+        help: "give every row an id of its own".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::artifact::Overwrite;
     use crate::features::{FeatureFile, FeatureSource};
-    use arrow::datatypes::Schema;
+    use arrow::array::StringArray;
     use ndarray::Array2;
     use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::KeyValue;
     use parquet::file::properties::WriterProperties;
+    use std::fs::File;
     use std::sync::Arc;
 
     fn features() -> Features {
@@ -315,6 +335,48 @@ mod tests {
             }
             assert_eq!(expected, 20_000 + parts[0], "the last part and then the first");
         }
+    }
+
+    #[test]
+    fn every_format_and_compression_gives_the_same_features() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |rows: std::ops::Range<i64>| {
+            let vectors =
+                Array2::from_shape_fn((rows.clone().count(), 3), |(i, j)| rows.start as f32 + i as f32 + j as f32);
+            let image = Modality { name: "image".into(), present: vec![true; vectors.nrows()], vectors };
+            let ids = StringArray::from_iter_values(rows.clone().map(|row| format!("i{row}")));
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("item_id", Arc::new(ids)),
+                ("image", Arc::new(columns::to_arrow(&image, 0, image.vectors.nrows()))),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let ids = ItemIds::Strings((0..30).map(|row| format!("i{row}")).collect());
+        for path in crate::table::samples::binary_tables(folder.path(), &[part(0..20), part(20..30)]) {
+            let read = Features::read(&path).unwrap();
+            assert_eq!(read.item_ids(), &ids, "{}", path.display());
+            assert_eq!(read.modalities()[0].vectors.row(29).to_vec(), [29.0, 30.0, 31.0]);
+        }
+    }
+
+    #[test]
+    fn files_of_one_table_are_checked_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, ids: [i64; 2], column: &str| {
+            let modality = Modality { name: column.into(), vectors: Array2::ones((2, 3)), present: vec![true; 2] };
+            let features = Features::new(ItemIds::Integers(ids.to_vec()), vec![modality]).unwrap();
+            features.write(&folder.path().join(name), Overwrite::Replace).unwrap();
+        };
+        let says = || Features::read(folder.path()).unwrap_err().to_string();
+        write("a.parquet", [1, 2], "text");
+        write("b.parquet", [3, 4], "text");
+        assert_eq!(Features::read(folder.path()).unwrap().item_ids(), &ItemIds::Integers(vec![1, 2, 3, 4]));
+        write("b.parquet", [3, 2], "text");
+        assert!(says().contains("b.parquet, row 2") && says().contains("2, also in row 2 of "), "{}", says());
+        write("b.parquet", [3, 4], "image");
+        assert!(says().contains("b.parquet, column \"text\""), "{}", says());
+        std::fs::write(folder.path().join("b.parquet"), "PAR1").unwrap();
+        assert!(says().contains("b.parquet") && says().contains("damaged"), "{}", says());
     }
 
     #[test]

@@ -1,16 +1,19 @@
-//! The figures of a token table, with the model and the features where they are at hand.
+//! The figures of a token table; with its model and features, also those that compare codes with vectors.
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::ArrayView2;
 use serde::Serialize;
 
-use super::{LabelFigures, NeighbourFigures};
-use crate::error::{Error, Result};
-use crate::features::Features;
+use super::labels::LabelFigures;
+use super::neighbours::unit_vectors;
+use super::recall::NeighbourFigures;
+use super::reconstruction::{Reconstruction, ReconstructionSums};
+use crate::error::Result;
+use crate::features::{Block, FeatureSource, Modality, for_each_block};
 use crate::progress::Progress;
 use crate::semantic_id::{CollisionReport, Collisions, Lookup, TokenTable};
-use crate::tokenizer::{Tokenizer, Usage};
+use crate::tokenizer::{CodeUsage, Tokenizer};
 
-/// Crowded prefixes that are listed a depth.
+/// Crowded prefixes listed per depth.
 const LISTED: usize = 5;
 
 /// Usage of one level's codebook.
@@ -20,17 +23,17 @@ pub struct LevelFigures {
     pub level: usize,
     /// Size of the codebook.
     pub codes: usize,
-    /// Codes that some item has.
+    /// Codes that at least one item has.
     pub used: usize,
-    /// Exponential of the entropy of the codes, from 1 to the codebook's size.
+    /// Perplexity: the exponential of the entropy of the code distribution, from 1 to the codebook size.
     pub perplexity: f64,
-    /// `perplexity / codes`: the share of the codebook that is put to use, 1 when all codes are used alike.
+    /// `perplexity / codes`: 1 if all codes are used equally often.
     pub effective_share: f64,
-    /// 0 when all codes are used alike, near 1 when one code takes all.
+    /// Gini coefficient: 0 if all codes are used equally often, near 1 if one code has all items.
     pub gini: f64,
 }
 
-/// A prefix that many items share.
+/// A prefix shared by many items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CrowdedPrefix {
     /// Number of codes in it.
@@ -39,15 +42,6 @@ pub struct CrowdedPrefix {
     pub prefix: String,
     /// Items under it.
     pub items: usize,
-}
-
-/// Relative reconstruction error `|x - x'|^2 / |x - mean|^2` over all items, in standardised units.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Reconstruction {
-    /// With the codes the quantizer gives.
-    pub before_resolution: f64,
-    /// With the unique codes of the table.
-    pub after_resolution: f64,
 }
 
 /// All that `catalex inspect` prints of a token table.
@@ -59,48 +53,49 @@ pub struct Figures {
     pub levels: usize,
     /// Codes per level.
     pub codebook_sizes: Vec<usize>,
-    /// Hash of the model that gave the codes.
+    /// Hash of the model that assigned the codes.
     pub model_hash: String,
-    /// Distinct full codes; equal to the items where IDs are unique.
+    /// Distinct semantic IDs; equal to `items` if IDs are unique.
     pub distinct_ids: usize,
-    /// What became of items that the quantizer gave one code.
+    /// How ID collisions were resolved.
     pub collision_policy: Collisions,
-    /// What resolving collisions did.
+    /// Outcome of the collision resolution.
     pub collisions: Option<CollisionReport>,
-    /// One entry a level.
+    /// One entry per level.
     pub usage: Vec<LevelFigures>,
-    /// Codes that some item has, over all levels, as a share of all codes: rows of an embedding table that are met.
+    /// Fraction of the codes of all levels that at least one item has: the rows of an embedding table that are used.
     pub hit_rate: f64,
-    /// Distinct prefixes of each depth, from 1 to the number of levels.
+    /// Distinct prefixes per depth, from 1 to the number of levels.
     pub distinct_prefixes: Vec<usize>,
-    /// The most crowded prefixes of each depth but the last.
+    /// The prefixes with most items, per depth except the last.
     pub crowded: Vec<CrowdedPrefix>,
-    /// Where model and features are at hand.
+    /// If model and features are given.
     pub reconstruction: Option<Reconstruction>,
-    /// Where features are at hand.
+    /// If model and features are given.
     pub neighbours: Option<NeighbourFigures>,
-    /// Where a label was named.
+    /// If a label is given.
     pub labels: Option<LabelFigures>,
 }
 
 impl Figures {
-    /// Figures of a table; with `source`, of the reconstruction and of neighbours too. A label's are the caller's to
-    /// add, by [`LabelFigures::measure`].
+    /// Figures of a table. With `source`, the model and the features that the table was made from, reconstruction and
+    /// neighbours are measured too, in two passes over the features. [`LabelFigures::measure`] gives those of a label.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] when the features or the model are not the table's.
+    /// [`Error::Mismatch`](crate::Error::Mismatch) if the model or the features are not the table's; as
+    /// [`FeatureSource::blocks`].
     pub fn of_table(
         table: &TokenTable,
-        source: Option<(&Tokenizer, &Features)>,
+        source: Option<(&Tokenizer, &dyn FeatureSource)>,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let lookup = Lookup::new(table);
         let levels = table.codes.ncols();
-        let distinct_prefixes: Vec<usize> = (1..=levels).map(|depth| lookup.prefix_counts(depth).len()).collect();
+        let distinct_prefixes: Vec<usize> = (1..=levels).map(|depth| lookup.distinct_prefixes(depth)).collect();
         let crowded = (1..levels)
             .flat_map(|depth| {
-                let counts = lookup.prefix_counts(depth).into_iter().take(LISTED);
-                counts.map(move |(codes, items)| (depth, codes, items))
+                let fullest = lookup.fullest_prefixes(depth, LISTED).into_iter();
+                fullest.map(move |(codes, items)| (depth, codes, items))
             })
             .map(|(depth, codes, items)| CrowdedPrefix {
                 depth,
@@ -110,8 +105,10 @@ impl Figures {
             .collect();
         let usage = usage(table.codes.view(), &table.metadata.codebook_sizes);
         let (used, codes) = usage.iter().fold((0, 0), |(used, codes), level| (used + level.used, codes + level.codes));
-        // First the check that all of them belong together.
-        let reconstruction = source.map(|(model, features)| reconstruction(table, model, features)).transpose()?;
+        let compared =
+            source.map(|(model, features)| compare(table, &lookup, model, features, progress)).transpose()?;
+        let (reconstruction, neighbours) =
+            compared.map_or((None, None), |(reconstruction, neighbours)| (Some(reconstruction), neighbours));
         Ok(Figures {
             items: table.item_ids.len(),
             levels,
@@ -125,15 +122,53 @@ impl Figures {
             distinct_prefixes,
             crowded,
             reconstruction,
-            neighbours: source.and_then(|(_, f)| NeighbourFigures::measure(table, &lookup, f, progress)),
+            neighbours,
             labels: None,
         })
     }
 }
 
+/// The figures that compare codes with features. The first pass sums up reconstruction errors and collects the queries
+/// of the neighbour search; the second compares all items with the queries.
+fn compare(
+    table: &TokenTable,
+    lookup: &Lookup<&TokenTable>,
+    model: &Tokenizer,
+    features: &dyn FeatureSource,
+    progress: &dyn Progress,
+) -> Result<(Reconstruction, Option<NeighbourFigures>)> {
+    let rows = |block: &Block| block.first_row..block.first_row + block.features.len();
+    let mut sums = ReconstructionSums::new(table, model, features)?;
+    let mut search = NeighbourFigures::search(features);
+    progress.begin("measure reconstruction", Some(features.rows() as u64), "items");
+    for_each_block(features, |block| {
+        sums.add(block)?;
+        if let Some(search) = &mut search {
+            let rows = rows(block);
+            let queries: Vec<usize> = search.queries_in(rows.clone()).iter().map(|row| row - rows.start).collect();
+            let modalities: Vec<&Modality> = block.features.modalities().iter().collect();
+            search.set_queries(rows, unit_vectors(&modalities, &queries).view());
+        }
+        progress.advance(block.features.len() as u64);
+        Ok(())
+    })?;
+    progress.end();
+    let Some(mut search) = search else { return Ok((sums.finish(), None)) };
+    progress.begin("compare neighbours", Some(features.rows() as u64), "items");
+    for_each_block(features, |block| {
+        let modalities: Vec<&Modality> = block.features.modalities().iter().collect();
+        let rows: Vec<usize> = rows(block).collect();
+        search.compare(&rows, |places| unit_vectors(&modalities, &places.collect::<Vec<_>>()));
+        progress.advance(rows.len() as u64);
+        Ok(())
+    })?;
+    progress.end();
+    Ok((sums.finish(), Some(NeighbourFigures::of_search(table, lookup, search))))
+}
+
 /// Usage of every level.
 fn usage(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<LevelFigures> {
-    Usage::of_levels(codes, sizes)
+    CodeUsage::of_levels(codes, sizes)
         .into_iter()
         .enumerate()
         .map(|(level, usage)| LevelFigures {
@@ -145,46 +180,6 @@ fn usage(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<LevelFigures> {
             gini: usage.gini(),
         })
         .collect()
-}
-
-fn reconstruction(table: &TokenTable, model: &Tokenizer, features: &Features) -> Result<Reconstruction> {
-    if model.hash() != table.metadata.model_hash {
-        let help = "name the model that gave the table its codes";
-        return Err(Error::mismatch("model of the token table", &table.metadata.model_hash, model.hash(), help));
-    }
-    if features.item_ids() != &table.item_ids {
-        return Err(Error::mismatch(
-            "items of the features",
-            format!("the {} items of the token table, in its order", table.item_ids.len()),
-            format!("{} others", features.len()),
-            "name the features that the table was made from",
-        ));
-    }
-    let (x, present) = (features.concatenated(), features.presence());
-    let raw = model.encode(x.view(), Some(present.view()))?.codes;
-    let standardized = model.standardization().apply_with_gaps(x.view(), Some(present.view()));
-    let spread = squares(&standardized);
-    let error = |codes: ArrayView2<u16>| -> Result<f64> {
-        let mut left = model.decode_standardized(codes)? - &standardized;
-        clear_gaps(&mut left, present.view(), &features.dims());
-        Ok(squares(&left) / spread)
-    };
-    Ok(Reconstruction { before_resolution: error(raw.view())?, after_resolution: error(table.quantized())? })
-}
-
-/// Nothing can be said of how well a vector is met that is not there.
-fn clear_gaps(left: &mut Array2<f32>, present: ArrayView2<bool>, dims: &[usize]) {
-    let mut start = 0;
-    for (m, &dim) in dims.iter().enumerate() {
-        for (mut row, _) in left.rows_mut().into_iter().zip(present.column(m)).filter(|(_, has)| !**has) {
-            row.slice_mut(s![start..start + dim]).fill(0.0);
-        }
-        start += dim;
-    }
-}
-
-fn squares(x: &Array2<f32>) -> f64 {
-    x.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
 }
 
 #[cfg(test)]

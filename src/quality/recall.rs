@@ -5,55 +5,54 @@ use rand::seq::index::sample;
 use rand_xoshiro::Xoshiro256Plus;
 use serde::Serialize;
 
-use super::neighbours::nearest;
-use crate::features::Features;
-use crate::progress::Progress;
+use super::neighbours::NeighbourSearch;
+use crate::features::FeatureSource;
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Neighbours of an item that are looked for.
+/// Neighbours per item.
 const NEIGHBOURS: usize = 10;
-/// Most items whose neighbours are looked for; of more, this many are drawn.
-const MOST_QUERIES: usize = 5_000;
-/// Multiplications that the search may cost; larger catalogs get fewer queries, but never fewer than the least.
-const MOST_WORK: usize = 400_000_000_000;
-const LEAST_QUERIES: usize = 500;
-/// Seed of the draw: figures of one table are comparable with figures of another over the same items.
+/// Most items whose neighbours are searched; of a larger catalog, a random sample.
+const MAX_QUERIES: usize = 5_000;
+/// Limit on the multiplications of the search: larger catalogs get fewer queries, down to [`MIN_QUERIES`].
+const MAX_PRODUCTS: usize = 400_000_000_000;
+const MIN_QUERIES: usize = 500;
+/// Seed of the sample: figures of different tables over the same items are comparable.
 const SEED: u64 = 42;
 
 /// How well prefixes keep neighbours together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NeighbourFigures {
-    /// Cosine neighbours of each item that were looked for.
+    /// Cosine neighbours per item.
     pub neighbours: usize,
-    /// Items whose neighbours were looked for, among all items.
+    /// Number of items whose neighbours were searched among all items.
     pub queries: usize,
-    /// Share of an item's neighbours that are among as many items with the longest common prefix. Where ties leave it
-    /// open which items those are, the mean over all choices.
+    /// Recall@k: fraction of an item's `k` neighbours among the `k` items that share the longest prefix with it. The
+    /// mean over all choices where ties leave several.
     pub recall: f64,
-    /// What [`NeighbourFigures::recall`] would be for random IDs.
+    /// The expected recall of random IDs.
     pub recall_by_chance: f64,
-    /// Share of an item's neighbours that have its first code, its first two codes, and so on.
+    /// Fraction of an item's neighbours that share its first code, its first two codes, and so on.
     pub share_by_depth: Vec<f64>,
 }
 
 impl NeighbourFigures {
-    /// Compares prefixes with the features' neighbours; none for fewer than two items. The features' items must be
-    /// the table's.
-    pub(super) fn measure(
-        table: &TokenTable,
-        lookup: &Lookup<&TokenTable>,
-        features: &Features,
-        progress: &dyn Progress,
-    ) -> Option<Self> {
-        let n = features.len();
+    /// The search for the neighbours of sampled items; none for fewer than two items.
+    pub(super) fn search(features: &dyn FeatureSource) -> Option<NeighbourSearch> {
+        let n = features.rows();
         let k = NEIGHBOURS.min(n.checked_sub(1).filter(|&others| others > 0)?);
-        let affordable = MOST_WORK / n.saturating_mul(features.dims().iter().sum::<usize>()).max(1);
-        let count = affordable.clamp(LEAST_QUERIES, MOST_QUERIES).min(n);
+        let dim = features.shapes().iter().map(|(_, dim)| dim).sum();
+        let affordable = MAX_PRODUCTS / n.saturating_mul(dim).max(1);
+        let count = affordable.clamp(MIN_QUERIES, MAX_QUERIES).min(n);
         let mut queries = sample(&mut Xoshiro256Plus::seed_from_u64(SEED), n, count).into_vec();
         queries.sort_unstable();
-        let neighbours = nearest(features, &queries, k, progress);
-        let counts = queries.iter().zip(&neighbours).map(|(&query, found)| shared(table, lookup, query, found));
-        Some(Self::of_counts(counts, k, n))
+        Some(NeighbourSearch::new(queries, dim, k))
+    }
+
+    /// Compares prefixes with the neighbours that a finished search found among the table's items.
+    pub(super) fn of_search(table: &TokenTable, lookup: &Lookup<&TokenTable>, search: NeighbourSearch) -> Self {
+        let n = table.item_ids.len();
+        let counts = search.finish().map(|(query, found)| shared(table, lookup, query, &found));
+        Self::of_counts(counts, NEIGHBOURS.min(n.saturating_sub(1)), n)
     }
 
     fn of_counts(counts: impl Iterator<Item = Shared>, k: usize, n: usize) -> Self {
@@ -79,7 +78,7 @@ impl NeighbourFigures {
     }
 }
 
-/// How many items, and how many neighbours, have exactly so many first codes in common with an item.
+/// Number of items and of neighbours by the length of the prefix that they share with an item.
 #[derive(Debug, PartialEq)]
 struct Shared {
     items: Vec<usize>,
@@ -98,8 +97,8 @@ fn shared(table: &TokenTable, lookup: &Lookup<&TokenTable>, query: usize, found:
 }
 
 impl Shared {
-    /// Neighbours among the `k` items of the longest common prefix. Of items equally far down only some may fit: then
-    /// each neighbour among them is one of those with equal chance.
+    /// Expected number of neighbours among the `k` items with the longest common prefix. If only some of the items with
+    /// equally long prefixes fit, each of them is among the `k` with equal probability.
     fn expected_hits(&self, k: usize) -> f64 {
         let (mut left, mut hits) = (k, 0.0);
         for (&items, &neighbours) in self.items.iter().zip(&self.neighbours).rev() {

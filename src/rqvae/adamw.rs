@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov and Hutter, 2019).
 //!
-//! Written here because libtorch's optimizer, as tch wraps it, neither gives out its moments nor takes them back, and
-//! both are needed: codewords that are placed anew must forget their old moments, and a checkpoint keeps them.
+//! The optimizers that tch wraps give no access to their moments. Two things need it: revived codewords must start without
+//! moments, and checkpoints store and restore them.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -11,29 +11,29 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// One trained tensor with its moments.
+/// A trained tensor with its moments.
 #[derive(Debug)]
-struct Slot {
+struct AdamWSlot {
     tensor: Tensor,
     first: Tensor,
     second: Tensor,
     weight_decay: f64,
-    /// What this tensor's learning rate is multiplied with.
+    /// Factor on the learning rate of this tensor.
     pace: f64,
 }
 
 /// The optimizer of a set of tensors.
 #[derive(Debug, Default)]
 pub(super) struct AdamW {
-    slots: Vec<Slot>,
+    slots: Vec<AdamWSlot>,
     steps: i32,
 }
 
 impl AdamW {
-    /// Adds a tensor that requires gradients. Its steps are `pace` times the learning rate: Adam's steps have one size
-    /// whatever a tensor's scale, so a tensor of small numbers needs small steps.
+    /// Adds a tensor that requires gradients, with `pace` as the factor on its learning rate. Adam's steps do not depend on
+    /// the scale of a tensor, so a tensor of small numbers needs a smaller learning rate.
     pub(super) fn add(&mut self, tensor: &Tensor, weight_decay: f64, pace: f64) {
-        self.slots.push(Slot {
+        self.slots.push(AdamWSlot {
             tensor: tensor.shallow_clone(),
             first: tensor.zeros_like(),
             second: tensor.zeros_like(),
@@ -42,20 +42,20 @@ impl AdamW {
         });
     }
 
-    /// Steps along the gradient of `loss`.
+    /// One step of gradient descent on `loss`.
     pub(super) fn step(&mut self, loss: &Tensor, learning_rate: f64) {
         self.step_clipped(loss, learning_rate, f64::INFINITY);
     }
 
-    /// Steps along the gradient of `loss`, whose length over all tensors is first cut to `longest`.
-    pub(super) fn step_clipped(&mut self, loss: &Tensor, learning_rate: f64, longest: f64) {
+    /// One step on `loss` with gradients clipped to the norm `max_norm` over all tensors.
+    pub(super) fn step_clipped(&mut self, loss: &Tensor, learning_rate: f64, max_norm: f64) {
         let tensors: Vec<_> = self.slots.iter().map(|slot| &slot.tensor).collect();
         let mut gradients = Tensor::run_backward(&[loss], &tensors, false, false);
-        if longest.is_finite() {
+        if max_norm.is_finite() {
             let squares = gradients.iter().map(|g| g.square().sum(Kind::Double).double_value(&[]));
-            let length = squares.sum::<f64>().sqrt();
-            if length > longest {
-                gradients.iter_mut().for_each(|g| *g = &*g * (longest / (length + 1e-6)));
+            let norm = squares.sum::<f64>().sqrt();
+            if norm > max_norm {
+                gradients.iter_mut().for_each(|g| *g = &*g * (max_norm / (norm + 1e-6)));
             }
         }
         self.steps += 1;
@@ -73,7 +73,7 @@ impl AdamW {
         });
     }
 
-    /// Number of steps, and both moments of every tensor, by name.
+    /// The number of steps, and both moments of every tensor by name.
     pub(super) fn state(&self) -> (i32, Vec<(String, &Tensor)>) {
         let slots = self.slots.iter().enumerate();
         let moments =
@@ -81,10 +81,10 @@ impl AdamW {
         (self.steps, moments.collect())
     }
 
-    /// Puts an [`AdamW::state`] back.
+    /// Restores an [`AdamW::state`].
     ///
     /// # Errors
-    /// Those of `saved`, which finds a tensor by name.
+    /// Those of `saved`, which returns a tensor by name.
     pub(super) fn restore(&mut self, steps: i32, saved: impl Fn(&str) -> Result<Tensor>) -> Result<()> {
         self.steps = steps;
         for (i, slot) in self.slots.iter_mut().enumerate() {
@@ -96,7 +96,7 @@ impl AdamW {
         Ok(())
     }
 
-    /// Forgets the moments of the named rows of a tensor added before.
+    /// Resets the moments of some rows of a tensor.
     pub(super) fn forget_rows(&mut self, tensor: &Tensor, rows: &Tensor) {
         for slot in self.slots.iter_mut().filter(|slot| slot.tensor.data_ptr() == tensor.data_ptr()) {
             let _ = slot.first.index_fill_(0, rows, 0.0);
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_minimum_of_a_bowl() {
+    fn finds_the_minimum_of_a_quadratic_function() {
         let x = Tensor::from_slice(&[3.0f32, -2.0]).set_requires_grad(true);
         let mut optimizer = AdamW::default();
         optimizer.add(&x, 0.0, 1.0);

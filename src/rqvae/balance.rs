@@ -1,23 +1,23 @@
-//! Even use of codes, by offsets on their distances.
+//! Balance: offsets on the distances to the codewords that equalise how often codes are used.
 
 use ndarray::{Array1, Array2, Zip};
 
 use super::regression::counts;
 use crate::tokenizer::Offsets;
 
-/// What a code counts beyond its items, as a share of an even one: an unused code is not pulled without end.
+/// Added to the count of every code, as a fraction of the mean count, so that the offset of an unused code stays bounded.
 const FLOOR: f32 = 0.2;
-/// How far from even (as a logarithm) is even enough: what moves a code costs distortion.
+/// Deviations from the mean count below this (as a logarithm) are left alone, because moving items increases the error.
 const TOLERANCE: f32 = 0.4;
-/// A loss of entropy, in nats, that is more than the codewords' own movement.
+/// A decrease of the entropy, in nats, above what the movement of the codewords alone causes.
 const LOSS: f32 = 0.05;
 
-/// Moves offsets, step by step, until codes are used about evenly.
+/// Changes offsets step by step until codes are used about equally often.
 #[derive(Debug)]
 pub(super) struct Balance {
-    /// How fast, a level.
+    /// Step size of each level.
     strengths: Vec<f32>,
-    /// Highest entropy of the use of codes so far, a level.
+    /// Highest entropy of the counts of each level so far.
     entropies: Vec<f32>,
 }
 
@@ -26,11 +26,11 @@ impl Balance {
         Balance { strengths: vec![strength; levels], entropies: vec![0.0; levels] }
     }
 
-    /// Raises the offsets of codes that are used more than evenly and lowers those of the others, by `strength * spread`
-    /// times how uneven they are.
+    /// Raises the offsets of overused codes and lowers those of underused codes, by `strength * spread` times the logarithm
+    /// of their count relative to the mean.
     ///
-    /// Where many points lie equally far from several codewords, a small offset moves all of them at once and use gets
-    /// less even: a level that lost entropy goes back half of the way, and on at half the pace.
+    /// Where many points are equally far from several codewords, a small change of an offset moves all of them at once, and
+    /// use becomes less even. A level whose entropy decreased goes halfway back to zero and continues with half the step.
     pub(super) fn step(&mut self, codes: &Array2<u16>, spread: &[f32], offsets: &mut Offsets) {
         for (level, (offsets, column)) in offsets.codes.iter_mut().zip(codes.columns()).enumerate() {
             let even = column.len() as f32 / offsets.len() as f32;
@@ -53,7 +53,7 @@ impl Balance {
     }
 }
 
-/// Entropy of a distribution given by counts, in nats.
+/// Entropy of a distribution that is given by counts, in nats.
 fn entropy(counts: &Array1<f32>) -> f32 {
     let total = counts.sum();
     counts.iter().filter(|&&count| count > 0.0).map(|count| -count / total * (count / total).ln()).sum()
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn full_codes_become_dearer_and_empty_ones_cheaper() {
+    fn overused_codes_get_higher_offsets_than_underused_ones() {
         let (_, offsets) = offsets_after(&[&[0, 0, 0, 0, 0, 1, 1, 1, 2]]);
         assert!(offsets[0] > offsets[1] && offsets[1] > offsets[2], "{offsets}");
         let (_, even) = offsets_after(&[&[0, 0, 0, 1, 1, 1, 2, 2, 2]]);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_made_use_less_even_is_half_undone() {
+    fn a_step_that_made_use_less_even_is_half_reverted() {
         let (first, second) = (&[0u16, 0, 0, 0, 1, 2][..], &[0u16, 1, 1, 1, 1, 1][..]);
         let (_, before) = offsets_after(&[first]);
         let (balance, after) = offsets_after(&[first, second]);

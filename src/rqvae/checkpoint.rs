@@ -1,4 +1,4 @@
-//! The state of a training on disk, so that one that was killed goes on where it was, to the same result.
+//! Checkpoints: the state of a training on disk, from which an interrupted training resumes to the same result.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -14,23 +14,23 @@ use tch::Tensor;
 use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 
-/// Keys of the file's metadata.
+/// Keys in the metadata of the file.
 const TRAINING: &str = "catalex.training";
 const STATE: &str = "catalex.state";
 
-/// Where and how often a training saves its state.
+/// Where and how often a training saves checkpoints.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
-    /// The file.
+    /// The checkpoint file.
     pub path: PathBuf,
-    /// At the end of an epoch, if as much time has passed since it was last saved or since the beginning.
+    /// Minimum time between checkpoints. They are saved at the end of an epoch.
     pub every: Duration,
-    /// Whether to go on from the file, if it is there.
+    /// Whether to resume from the file, if it exists.
     pub resume: bool,
 }
 
 impl Checkpoints {
-    /// Removes the file; to be called when the model is safe.
+    /// Removes the file. Call this once the model is saved.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -42,15 +42,15 @@ impl Checkpoints {
     }
 }
 
-/// Saves the state of one training from time to time.
+/// Saves the checkpoints of one training.
 pub(super) struct Keeper<'a> {
     checkpoints: Option<&'a Checkpoints>,
-    /// What the training is of: settings and features.
+    /// The fingerprint of the settings and features.
     training: String,
     last: Instant,
 }
 
-/// A state that was saved.
+/// A checkpoint that was read.
 pub(super) struct Saved {
     path: PathBuf,
     tensors: HashMap<String, Tensor>,
@@ -58,20 +58,20 @@ pub(super) struct Saved {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins; gives the state to go on from, if there is one. `training` tells this training from others.
+    /// Starts, and returns the checkpoint to resume from, if there is one. `training` is the [`fingerprint`].
     ///
     /// # Errors
-    /// [`Error::Artifact`] for a checkpoint that is damaged or of another training; [`Error::File`] for one that is
-    /// there unasked.
+    /// [`Error::Artifact`] for a checkpoint that is damaged or of another training; [`Error::File`] for one that exists
+    /// although the training is not to be resumed.
     pub(super) fn begin(checkpoints: Option<&'a Checkpoints>, training: String) -> Result<(Self, Option<Saved>)> {
         let saved = match checkpoints {
             Some(checkpoints) if checkpoints.path.exists() => {
                 if !checkpoints.resume {
                     return Err(Error::file(
                         &checkpoints.path,
-                        "no file there",
-                        "the checkpoint of a training that did not end",
-                        "go on from it with --resume, or start anew with --force",
+                        "no file",
+                        "the checkpoint of an interrupted training",
+                        "resume it with --resume, or start over with --force",
                     ));
                 }
                 Some(Saved::read(&checkpoints.path, &training)?)
@@ -81,7 +81,7 @@ impl<'a> Keeper<'a> {
         Ok((Keeper { checkpoints, training, last: Instant::now() }, saved))
     }
 
-    /// Saves the state, if it is time to.
+    /// Saves a checkpoint, if the last one is old enough.
     ///
     /// # Errors
     /// As [`AtomicFile`].
@@ -92,7 +92,9 @@ impl<'a> Keeper<'a> {
     ) -> Result<()> {
         let Some(checkpoints) = self.checkpoints.filter(|c| self.last.elapsed() >= c.every) else { return Ok(()) };
         let path = &checkpoints.path;
-        let fault = |e: &dyn std::fmt::Display| Error::artifact(path, "tensors of floats", e, "report this as a bug");
+        let fault = |e: &dyn std::fmt::Display| {
+            Error::artifact(path, "tensors of floats", e, "this is a bug; please report it")
+        };
         let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (name, tensor) in tensors() {
             let flat = tensor.detach().to_device(tch::Device::Cpu).contiguous().view(-1);
@@ -117,17 +119,17 @@ impl<'a> Keeper<'a> {
 
 impl Saved {
     fn read(path: &Path, training: &str) -> Result<Self> {
-        const ANEW: &str = "start anew with --force";
-        let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a checkpoint", e, ANEW);
+        const START_OVER: &str = "start over with --force";
+        let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a checkpoint", e, START_OVER);
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
         let of = |key: &str| header.metadata().as_ref().and_then(|pairs| pairs.get(key)).cloned();
         let (Some(of_training), Some(state)) = (of(TRAINING), of(STATE)) else {
-            return Err(damaged(&"a file without a state"));
+            return Err(damaged(&"a file without the state of a training"));
         };
         if of_training != training {
-            let help = "give the settings and the features it was started with, or start anew with --force";
-            return Err(Error::artifact(path, "a checkpoint of this training", "one of another", help));
+            let help = "resume with the same settings, features and release of catalex, or start over with --force";
+            return Err(Error::artifact(path, "a checkpoint of this training", "one of another training", help));
         }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
         let tensors = tensors.tensors().into_iter().map(|(name, view)| {
@@ -139,31 +141,31 @@ impl Saved {
         Ok(Saved { path: path.to_path_buf(), tensors: tensors.collect(), state })
     }
 
-    /// The state beside the tensors.
+    /// The part of the checkpoint that is no tensor.
     ///
     /// # Errors
     /// [`Error::Artifact`].
     pub(super) fn state<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.state)
-            .map_err(|e| Error::artifact(&self.path, "the state of a training", e, "start anew with --force"))
+            .map_err(|e| Error::artifact(&self.path, "the state of a training", e, "start over with --force"))
     }
 
-    /// A tensor.
+    /// A tensor by name.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for one that is not there.
+    /// [`Error::Artifact`] for a missing tensor.
     pub(super) fn tensor(&self, name: &str) -> Result<Tensor> {
         self.optional(name)
-            .ok_or_else(|| Error::artifact(&self.path, format!("tensor {name}"), "none", "start anew with --force"))
+            .ok_or_else(|| Error::artifact(&self.path, format!("tensor {name}"), "none", "start over with --force"))
     }
 
-    /// A tensor that may not be there.
+    /// A tensor that may be missing.
     pub(super) fn optional(&self, name: &str) -> Option<Tensor> {
         self.tensors.get(name).map(Tensor::shallow_clone)
     }
 }
 
-/// What tells a training from others: settings, and the hash of its features.
+/// Identifies a training by its version, settings and features.
 pub(super) fn fingerprint(config: &impl Serialize, features: &str, items: usize) -> String {
     let version = env!("CARGO_PKG_VERSION");
     serde_json::json!({"catalex": version, "config": config, "features": features, "items": items}).to_string()

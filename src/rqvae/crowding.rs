@@ -1,43 +1,43 @@
-//! Codewords for codes that are too full.
+//! Splitting of overfull codes.
 //!
-//! Where clusters lie equally far apart, as in many dimensions they do, k-means is as content with one cluster for each
-//! of most codes and all others under one as with an even share for each: the sum of squares is the same. IDs are not:
-//! most items would begin with one code. Such a code is cut into even pieces along the directions in which its points
-//! differ most, and the codewords of the emptiest codes are placed there. At the first level that is done until use is
-//! about even, which costs no error worth the name: offsets have less to even out after, and a prefix says more.
+//! In many dimensions clusters are about equally far apart. Then k-means may end with one cluster per code for most codes
+//! and all other clusters under a single code: the sum of squares is the same as for an even assignment. For IDs it is not
+//! the same, as most items would start with that code. An overfull code is therefore split into equal pieces along the
+//! directions of largest variance, and the codewords of the emptiest codes move to the pieces. At the first level codes are
+//! split until use is about even. This hardly increases the error, leaves less for the offsets to balance, and makes
+//! prefixes more informative.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::regression::members;
 
-/// What is too full, in even shares.
+/// When a code is overfull. Limits are multiples of the mean number of points per code.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Crowding {
-    /// A code with more is cut.
+    /// Codes with more points are split.
     crowded: f32,
-    /// What a piece may hold.
+    /// Maximum number of points of a piece.
     piece: f32,
-    /// A code with less gives its codeword away.
+    /// Codes with fewer points give their codeword to a piece.
     spare: f32,
 }
 
 impl Crowding {
-    /// About even use, for the first level: a code that many items begin with tells little of each.
+    /// About even use, for the first level: a first code that many items share says little about them.
     pub(super) const EVEN: Crowding = Crowding { crowded: 1.8, piece: 1.8, spare: 0.35 };
-    /// Only what is far too much. Catalogs stay below it by themselves.
+    /// Extreme cases only. Ordinary catalogs stay below these limits.
     pub(super) const FAR: Crowding = Crowding { crowded: 40.0, piece: 2.0, spare: 1.0 };
 }
 
-/// Steps of the power iteration: the direction need not be exact.
+/// Steps of the power iteration. The direction need not be exact.
 const POWER_STEPS: usize = 4;
 
-/// Places codewords of the emptiest codes in those that `codes (n, 1)` crowd. Returns whether there was any.
+/// Splits the overfull codes of `codes (n, 1)`, with the codewords of the emptiest codes. Returns whether any was split.
 pub(super) fn split(points: ArrayView2<f32>, codes: &Array2<u16>, book: &mut Array2<f32>, limits: Crowding) -> bool {
     let even = points.nrows() as f32 / book.nrows() as f32;
     let members = members(codes.column(0), book.nrows());
     let mut order: Vec<usize> = (0..book.nrows()).collect();
     order.sort_by_key(|&code| members[code].len());
-    // The others keep theirs.
     let mut spare = order.iter().copied().filter(|&code| (members[code].len() as f32) < limits.spare * even);
     let mut any = false;
     for &code in order.iter().rev().take_while(|&&code| members[code].len() as f32 > limits.crowded * even) {
@@ -68,7 +68,7 @@ fn mean(points: ArrayView2<f32>, rows: &[usize]) -> Array1<f32> {
     sum / rows.len().max(1) as f32
 }
 
-/// The rows below and above the median along the direction of their largest variance, by power iteration.
+/// Splits rows at the median along the direction of largest variance, which is found by power iteration.
 fn halves(points: ArrayView2<f32>, rows: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let centred = points.select(Axis(0), rows) - &mean(points, rows);
     let furthest = centred.rows().into_iter().max_by(|a, b| a.dot(a).total_cmp(&b.dot(b)));
@@ -91,12 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowded_code_is_cut_and_the_emptiest_give_way() {
-        // 60 points on a line under the first code; the others have one each.
+    fn an_overfull_code_is_split_with_the_codewords_of_the_emptiest() {
+        // 60 points on a line have the first code, one point each of the others.
         let points = Array2::from_shape_fn((63, 2), |(i, d)| if d == 0 { i as f32 } else { 0.0 });
         let codes = Array2::from_shape_fn((63, 1), |(i, _)| i.saturating_sub(59) as u16);
         let mut book = ndarray::array![[29.5f32, 0.0], [60.0, 0.0], [61.0, 0.0], [62.0, 0.0]];
-        // An even share is under 16, of which 60 is not 40 times as many.
+        // The mean is 15.75, and 60 is not 40 times as many.
         assert!(!split(points.view(), &codes, &mut book, Crowding::FAR));
         let mut book = ndarray::concatenate![Axis(0), book, Array2::from_elem((96, 2), 1e3f32)];
         assert!(split(points.view(), &codes, &mut book, Crowding::FAR));
@@ -110,8 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn even_use_asks_for_more_than_not_too_uneven() {
-        // 12 points under the first of four codes, 4 under the second, none under the others.
+    fn the_first_level_is_split_more_than_the_others() {
+        // 12 points have the first of four codes, 4 the second, none the others.
         let points = Array2::from_shape_fn((16, 1), |(i, _)| i as f32);
         let codes = Array2::from_shape_fn((16, 1), |(i, _)| u16::from(i >= 12));
         let book = ndarray::array![[5.5f32], [13.5], [90.0], [91.0]];

@@ -1,119 +1,76 @@
-//! What training sees: items in memory, all or drawn by lot, and where there are more, a way to pass over all of them.
+//! The training data: the items in memory (all, or a random sample) and, of a larger catalog, a way to pass over all items.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, Axis};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
-use tch::{Device, Tensor};
+use tch::Device;
 
-use super::init::{array, tensor};
+use super::items::{TrainingBatch, TrainingItems, spread};
 use super::relations;
-use super::valid_config::ValidTrainConfig;
+use super::tensors::{array, tensor};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, gather};
 use crate::tokenizer::Standardization;
 
-/// Numbers that a window of shuffled rows holds, 256 MB: rows of a file mix within it.
+/// Numbers per window, 256 MB. The rows of a file are shuffled within a window.
 const WINDOW: usize = 1 << 26;
 
-/// Standardised items.
-#[derive(Debug)]
-pub(super) struct Items {
-    /// `(n, dim)`; where a modality is missing, what stands for it.
-    pub(super) x: Tensor,
-    /// 1 where a number is the item's own, 0 where it stands for a missing one, `(n, dim)`; none where all are there.
-    there: Option<Tensor>,
+/// How features are read for training.
+#[derive(Debug, Clone)]
+pub(super) struct DataSettings {
+    /// Maximum number of items in memory.
+    pub(super) sample_items: usize,
+    /// Number of items that are held out of training.
+    pub(super) held_out: usize,
+    /// Weight of each modality in the standardisation; `None` takes the features as they are.
+    pub(super) weights: Option<Vec<f32>>,
+    /// Number of common axes, at least, by which missing modalities are predicted; `None` leaves them at their mean.
+    pub(super) completion: Option<usize>,
+    /// Fraction of the items of a batch of which one modality is replaced by its prediction.
+    pub(super) dropout: f64,
 }
 
-/// Some items of a pass.
-pub(super) struct Batch {
-    pub(super) items: Items,
-    /// What the projection is shown of them, `(n, dim)`: some modalities are hidden, and completed.
-    pub(super) seen: Tensor,
-}
-
-impl Items {
-    fn new(x: &Array2<f32>, present: ArrayView2<bool>, dims: &[usize], device: Device) -> Self {
-        let there = present.iter().any(|&has| !has).then(|| tensor(&spread(present, dims)).to_device(device));
-        Items { x: tensor(x).to_device(device), there }
-    }
-
-    /// Of numbers about the items `(n, dim)` those that are about what they have, the others zero.
-    pub(super) fn there(&self, numbers: Tensor) -> Tensor {
-        match &self.there {
-            Some(there) => numbers * there,
-            None => numbers,
-        }
-    }
-
-    fn select(&self, rows: &[i64]) -> Self {
-        let rows = Tensor::from_slice(rows).to_device(self.x.device());
-        let select = |t: &Tensor| t.index_select(0, &rows);
-        Items { x: select(&self.x), there: self.there.as_ref().map(select) }
-    }
-
-    /// Some of them after the other.
-    pub(super) fn blocks(&self, rows: i64) -> impl Iterator<Item = Items> {
-        let n = self.x.size()[0];
-        (0..n).step_by(rows as usize).map(move |from| {
-            let some = |t: &Tensor| t.narrow(0, from, rows.min(n - from));
-            Items { x: some(&self.x), there: self.there.as_ref().map(some) }
-        })
-    }
-}
-
-/// A flag an item and modality, for each of the modality's numbers.
-fn spread(present: ArrayView2<bool>, dims: &[usize]) -> Array2<f32> {
-    let modality: Vec<usize> = dims.iter().enumerate().flat_map(|(m, &dim)| vec![m; dim]).collect();
-    Array2::from_shape_fn((present.nrows(), modality.len()), |(row, at)| f32::from(present[[row, modality[at]]]))
-}
-
-/// What training sees.
+/// The data that training reads.
 pub(super) struct TrainingData<'a> {
     pub(super) standardization: Standardization,
-    /// How much of what others say is added to each modality.
-    pub(super) agreements: Vec<f64>,
-    /// Items in memory, in row order.
-    pub(super) training: Items,
-    /// Those kept out of training, if any.
-    pub(super) validation: Option<Items>,
-    /// Share of the items that lose a modality in a batch.
+    /// The training items in memory, in row order.
+    pub(super) training: TrainingItems,
+    /// The items that are held out of training, if any.
+    pub(super) validation: Option<TrainingItems>,
+    /// See [`DataSettings::dropout`]; 0 where modalities cannot be predicted.
     dropout: f64,
-    /// SHA-256 of the items in memory before the cut into training and validation.
+    /// SHA-256 of the items in memory, held-out ones included.
     pub(super) hash: Option<String>,
-    /// All items, where those in memory are a part of them.
-    stream: Option<Stream<'a>>,
+    /// All items, where only a sample is in memory.
+    stream: Option<ItemStream<'a>>,
 }
 
-struct Stream<'a> {
+struct ItemStream<'a> {
     source: &'a dyn FeatureSource,
-    /// Rows kept out of training, sorted.
+    /// Rows that are held out of training, sorted.
     held_out: Vec<usize>,
 }
 
 impl<'a> TrainingData<'a> {
-    /// Reads and standardises. `hashed` asks for [`TrainingData::hash`].
+    /// Reads and standardises the features. `hashed` asks for [`TrainingData::hash`].
     ///
     /// # Errors
-    /// As [`FeatureSource::blocks`]; [`Error::Data`] for features without any spread.
+    /// As [`FeatureSource::blocks`]; [`Error::Data`] for features without variance.
     pub(super) fn read(
         source: &'a dyn FeatureSource,
-        config: &ValidTrainConfig,
+        settings: &DataSettings,
         rng: &mut Xoshiro256Plus,
         device: Device,
         hashed: bool,
     ) -> Result<Self> {
-        let shapes = source.shapes();
-        let weights = config.weights_of(shapes.iter().map(|(name, _)| name.as_str()))?;
-        let agreements = config.agreements(shapes.iter().map(|(name, _)| name.as_str()));
-        let dims: Vec<usize> = shapes.iter().map(|&(_, dim)| dim).collect();
-        let (features, rows) = gather(source, config.sample_items, rng)?;
+        let dims: Vec<usize> = source.shapes().iter().map(|&(_, dim)| dim).collect();
+        let (features, rows) = gather(source, settings.sample_items, rng)?;
         let (x, present) = (features.concatenated(), features.presence());
         drop(features);
-        let mut standardization = if config.standardize {
-            Standardization::measure(x.view(), present.view(), &dims, &weights)
-        } else {
-            Standardization::none(&dims)
+        let mut standardization = match &settings.weights {
+            Some(weights) => Standardization::measure(x.view(), present.view(), &dims, weights),
+            None => Standardization::none(&dims),
         };
         if standardization.is_flat() || x.rows().into_iter().all(|row| row == x.row(0)) {
             return Err(Error::data(
@@ -125,30 +82,34 @@ impl<'a> TrainingData<'a> {
         }
         let mut x = standardization.apply_with_gaps(x.view(), Some(present.view()));
         let hash = hashed.then(|| crate::artifact::sha256(bytemuck::cast_slice(x.as_slice().unwrap_or_default())));
-        if config.complete && dims.len() > 1 {
+        if let Some(axes) = settings.completion.filter(|_| dims.len() > 1) {
             let full: Vec<usize> = (0..rows.len()).filter(|&row| present.row(row).iter().all(|&has| has)).collect();
             let of_full = x.select(Axis(0), &full);
-            standardization.completion = relations::completion(&of_full, &dims, config.latent_dim)?;
+            standardization.completion = relations::completion(&of_full, &dims, axes)?;
         }
         if let Some(completion) = &standardization.completion {
             completion.fill(&mut x, present.view())?;
         }
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.shuffle(rng);
-        let (held_out, training) = order.split_at(config.held_out());
+        let (held_out, training) = order.split_at(settings.held_out);
         let stream = (rows.len() < source.rows()).then(|| {
             let mut held_out: Vec<usize> = held_out.iter().map(|&at| rows[at]).collect();
             held_out.sort_unstable();
-            Stream { source, held_out }
+            ItemStream { source, held_out }
         });
         let mut training = training.to_vec();
         training.sort_unstable();
-        let of =
-            |rows: &[usize]| Items::new(&x.select(Axis(0), rows), present.select(Axis(0), rows).view(), &dims, device);
-        let validation = (!held_out.is_empty()).then(|| of(held_out));
-        let training = if validation.is_some() { of(&training) } else { Items::new(&x, present.view(), &dims, device) };
-        let dropout = if standardization.completion.is_some() { config.modality_dropout } else { 0.0 };
-        Ok(TrainingData { standardization, agreements, training, validation, dropout, hash, stream })
+        let items = |rows: &[usize]| {
+            TrainingItems::new(&x.select(Axis(0), rows), present.select(Axis(0), rows).view(), &dims, device)
+        };
+        let validation = (!held_out.is_empty()).then(|| items(held_out));
+        let training = match validation {
+            Some(_) => items(&training),
+            None => TrainingItems::new(&x, present.view(), &dims, device),
+        };
+        let dropout = if standardization.completion.is_some() { settings.dropout } else { 0.0 };
+        Ok(TrainingData { standardization, training, validation, dropout, hash, stream })
     }
 
     /// Number of items that [`TrainingData::each_batch`] passes over.
@@ -159,40 +120,39 @@ impl<'a> TrainingData<'a> {
         }
     }
 
-    /// One pass over all training items in batches, in a fresh order: any where they are in memory; those of a file
-    /// part by part in any order, mixed within a window.
+    /// One pass over all training items in batches. Items in memory come in random order; those of a file part by part,
+    /// parts in random order and rows shuffled within a window.
     pub(super) fn each_batch(
         &self,
         batch_size: usize,
         rng: &mut Xoshiro256Plus,
-        mut work: impl FnMut(Batch) -> Result<()>,
+        mut work: impl FnMut(TrainingBatch) -> Result<()>,
     ) -> Result<()> {
-        let mut shuffled = |items: &Items, rng: &mut Xoshiro256Plus| {
+        let mut shuffled = |items: &TrainingItems, rng: &mut Xoshiro256Plus| {
             let mut order: Vec<i64> = (0..items.x.size()[0]).collect();
             order.shuffle(rng);
-            order.chunks(batch_size).try_for_each(|rows| work(self.batch(items.select(rows), rng)?))
+            order.chunks(batch_size).try_for_each(|rows| work(self.batch(&items.select(rows), rng)?))
         };
         let Some(stream) = &self.stream else { return shuffled(&self.training, rng) };
         stream.each_window(&self.standardization, rng, |(window, present), rng| {
-            // Windows are as large as memory allows for: they stay where they are, batches move.
-            let window = Items::new(&window, present.view(), &self.standardization.dims, Device::Cpu);
+            // A window may be too large for the device: only batches go there.
+            let window = TrainingItems::new(&window, present.view(), &self.standardization.dims, Device::Cpu);
             shuffled(&window, rng)
         })
     }
 
-    /// A batch of items, some of which lose a modality.
-    fn batch(&self, items: Items, rng: &mut Xoshiro256Plus) -> Result<Batch> {
+    /// A batch on the device, with some modalities replaced by predictions.
+    fn batch(&self, items: &TrainingItems, rng: &mut Xoshiro256Plus) -> Result<TrainingBatch> {
         let device = self.training.x.device();
-        let there = items.there.map(|there| there.to_device(device));
-        let items = Items { x: items.x.to_device(device), there };
+        let items = items.to_device(device);
         let Some(completion) = self.standardization.completion.as_ref().filter(|_| self.dropout > 0.0) else {
             let seen = items.x.shallow_clone();
-            return Ok(Batch { items, seen });
+            return Ok(TrainingBatch { items, seen });
         };
-        let own = items.there.as_ref().map(array).transpose()?;
+        let known = items.known.as_ref().map(array).transpose()?;
         let (mut seen, columns) = (array(&items.x)?, completion.columns());
         let mut present = Array2::from_shape_fn((seen.nrows(), columns.len()), |(row, m)| {
-            own.as_ref().is_none_or(|own| own[[row, columns[m].start]] > 0.0)
+            known.as_ref().is_none_or(|known| known[[row, columns[m].start]] > 0.0)
         });
         let mut changed = Vec::new();
         for row in 0..seen.nrows() {
@@ -209,12 +169,12 @@ impl<'a> TrainingData<'a> {
         for (row, hidden) in changed.into_iter().zip(hidden.rows()) {
             seen.row_mut(row).assign(&hidden);
         }
-        Ok(Batch { items, seen: tensor(&seen).to_device(device) })
+        Ok(TrainingBatch { items, seen: tensor(&seen).to_device(device) })
     }
 }
 
-impl Stream<'_> {
-    /// The standardised training items, some at a time, parts in a fresh order.
+impl ItemStream<'_> {
+    /// The standardised training items and which modalities they have, one window after the other.
     fn each_window(
         &self,
         standardization: &Standardization,
@@ -229,7 +189,7 @@ impl Stream<'_> {
         let modalities = standardization.dims.len();
         let mut flags: Vec<bool> = Vec::new();
         let shaped = |values: Vec<f32>, flags: Vec<bool>| {
-            let fault = |e| Error::mismatch("a window of items", "whole rows", e, "please report this");
+            let fault = |e| Error::mismatch("a window of items", "whole rows", e, "this is a bug; please report it");
             let n = values.len() / dim;
             let present = Array2::from_shape_vec((n, modalities), flags).map_err(fault)?;
             Ok::<_, Error>((Array2::from_shape_vec((n, dim), values).map_err(fault)?, present))
@@ -258,11 +218,11 @@ mod tests {
     use super::*;
     use crate::features::{FeatureFile, Modality};
     use crate::item_ids::ItemIds;
-    use crate::rqvae::TrainConfig;
     use rand::SeedableRng;
+    use tch::Tensor;
 
     #[test]
-    fn a_pass_over_a_file_meets_every_training_item_once() {
+    fn a_pass_over_a_file_has_every_training_item_once() {
         let n = 10_000;
         let vectors = Array2::from_shape_fn((n, 2), |(row, j)| if j == 0 { row as f32 } else { 1.0 });
         let modality = Modality { name: "text".into(), vectors, present: vec![true; n] };
@@ -271,10 +231,15 @@ mod tests {
         let path = folder.path().join("x.parquet");
         features.write(&path, crate::artifact::Overwrite::Refuse).unwrap();
         let file = FeatureFile::open(&path).unwrap();
-        let config =
-            TrainConfig { sample_items: 2_000, ..TrainConfig::default() }.validate(n, &[("text".into(), 2)]).unwrap();
+        let settings = DataSettings {
+            sample_items: 2_000,
+            held_out: 100,
+            weights: Some(vec![1.0]),
+            completion: None,
+            dropout: 0.0,
+        };
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
-        let data = TrainingData::read(&file, &config, &mut rng, Device::Cpu, false).unwrap();
+        let data = TrainingData::read(&file, &settings, &mut rng, Device::Cpu, false).unwrap();
         assert_eq!((data.training.x.size()[0], data.validation.as_ref().unwrap().x.size()[0]), (1_900, 100));
         let standardization = &data.standardization;
         let row = |value: f32| (value / standardization.scale[0] + standardization.mean[0]).round() as usize;

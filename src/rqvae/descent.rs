@@ -1,4 +1,4 @@
-//! Gradient descent from a refined start: projection, codebooks and inverse projection together.
+//! Gradient descent on projection, codebooks and inverse projection together, from the initialised model.
 
 use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
@@ -8,33 +8,34 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::adamw::AdamW;
 use super::checkpoint::{Keeper, Saved};
 use super::data::TrainingData;
-use super::model::Model;
-use super::trainer::{EpochFigures, Outcome};
-use super::valid_config::ValidTrainConfig;
-use crate::error::{Error, Result};
+use super::model::RqVae;
+use super::outcome::TrainingOutcome;
+use super::tensors::integers;
+use crate::error::Result;
 use crate::progress::Progress;
+use crate::training::{EpochFigures, QuantizerConfig};
 
-/// An epoch's state is kept where its error is below this share of the best before: a smaller gain does not pay for a
-/// network that every item passes through from then on.
-const WORTH: f64 = 0.999;
+/// The state after an epoch becomes the best if its error is below this fraction of the best error before. A smaller gain
+/// is not worth the perceptron that every item would have to pass through.
+const IMPROVEMENT: f64 = 0.999;
 
-/// A training in progress.
+/// A gradient descent in progress.
 pub(super) struct Descent<'a> {
-    model: Model,
+    model: RqVae,
     optimizer: AdamW,
     data: &'a TrainingData<'a>,
     /// Mean squared length of the training items.
     variance: f64,
-    config: &'a ValidTrainConfig,
+    config: &'a QuantizerConfig,
     rng: Xoshiro256Plus,
     history: Vec<EpochFigures>,
     best: (usize, Vec<Tensor>),
     keeper: Keeper<'a>,
 }
 
-/// What a checkpoint holds beside tensors.
+/// The part of a checkpoint that is no tensor.
 #[derive(Serialize, Deserialize)]
-struct State {
+struct DescentState {
     rng: Xoshiro256Plus,
     steps: i32,
     history: Vec<EpochFigures>,
@@ -42,20 +43,20 @@ struct State {
 }
 
 impl<'a> Descent<'a> {
-    /// Begins at a model.
+    /// Starts with a model.
     pub(super) fn new(
-        model: Model,
+        model: RqVae,
         data: &'a TrainingData<'a>,
-        config: &'a ValidTrainConfig,
+        config: &'a QuantizerConfig,
         rng: Xoshiro256Plus,
         keeper: Keeper<'a>,
     ) -> Self {
         let mut optimizer = AdamW::default();
         let variance = mean_square(&data.training.x);
-        // Latents have a mean square of 1 a dimension, features one of variance / dim.
+        // Latents have a mean square of 1 per dimension, features one of variance / dim.
         let feature_scale = (variance / data.training.x.size()[1] as f64).sqrt();
         for (net, output_scale) in [(&model.projection, 1.0), (&model.inverse, feature_scale)] {
-            // The linear path starts as the principal axes, which are no accident: they do not decay.
+            // The linear path starts as the principal axes, which weight decay would only distort.
             net.skip.iter().for_each(|skip| optimizer.add(skip, 0.0, output_scale));
             for (at, layer) in net.layers.iter().enumerate() {
                 let pace = if at + 1 == net.layers.len() { output_scale } else { 1.0 };
@@ -63,19 +64,19 @@ impl<'a> Descent<'a> {
                 optimizer.add(&layer.bias, 0.0, pace);
             }
         }
-        for book in &model.codebooks.books {
+        for book in &model.quantizer.books {
             optimizer.add(book, 0.0, 1.0);
         }
         let best = (0, model.snapshot());
         Descent { model, optimizer, data, variance, config, rng, history: Vec::new(), best, keeper }
     }
 
-    /// Goes on from a checkpoint.
+    /// Restores the state of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for one that is not whole.
-    pub(super) fn take_up(&mut self, saved: &Saved) -> Result<()> {
-        let state: State = saved.state()?;
+    /// [`crate::Error::Artifact`] for an incomplete checkpoint.
+    pub(super) fn resume(&mut self, saved: &Saved) -> Result<()> {
+        let state: DescentState = saved.state()?;
         self.optimizer.restore(state.steps, |name| saved.tensor(name))?;
         let best = (0..self.best.1.len()).map(|i| Ok(saved.tensor(&format!("best.{i}"))?.to_device(self.device())));
         self.best = (state.best_epoch, best.collect::<Result<_>>()?);
@@ -87,7 +88,8 @@ impl<'a> Descent<'a> {
         let (steps, moments) = self.optimizer.state();
         let best = self.best.1.iter().enumerate().map(|(i, tensor)| (format!("best.{i}"), tensor));
         let tensors = || self.model.tensors().into_iter().chain(moments).chain(best).collect();
-        let state = State { rng: self.rng.clone(), steps, history: self.history.clone(), best_epoch: self.best.0 };
+        let state =
+            DescentState { rng: self.rng.clone(), steps, history: self.history.clone(), best_epoch: self.best.0 };
         self.keeper.save(tensors, || serde_json::json!(state))
     }
 
@@ -95,11 +97,11 @@ impl<'a> Descent<'a> {
         self.data.training.x.device()
     }
 
-    /// Trains to the end.
+    /// Trains until the last epoch, or until the error stops improving.
     ///
     /// # Errors
     /// As [`TrainingData::each_batch`] and [`Keeper::save`].
-    pub(super) fn run(mut self, progress: &dyn Progress) -> Result<Outcome> {
+    pub(super) fn run(mut self, progress: &dyn Progress) -> Result<TrainingOutcome> {
         if self.history.is_empty() {
             let error = self.error();
             self.history.push(EpochFigures { epoch: 0, loss: None, error, revived: 0 });
@@ -120,7 +122,7 @@ impl<'a> Descent<'a> {
                 progress.warn(&format!("training diverged in epoch {epoch}; the best state before it is kept"));
                 break;
             }
-            if error < WORTH * best_error {
+            if error < IMPROVEMENT * best_error {
                 best_error = error;
                 self.best = (epoch, self.model.snapshot());
             }
@@ -129,38 +131,38 @@ impl<'a> Descent<'a> {
         progress.end();
         let (best_epoch, state) = self.best;
         self.model.restore(&state);
-        Ok(Outcome { model: self.model, history: self.history, best_epoch })
+        Ok(TrainingOutcome { model: self.model, history: self.history, best_epoch })
     }
 
-    /// Whether there are epochs left, and a chance of a better state.
+    /// Whether there are epochs left, and the last improvement is recent enough.
     fn goes_on(&self) -> bool {
         let done = self.history.len() - 1;
         done < self.config.epochs && done - self.best.0 < self.config.patience
     }
 
-    /// One pass over the training items in a fresh order. Returns the mean loss and the number of revived codes.
+    /// One epoch. Returns the mean loss and the number of revived codes.
     fn epoch(&mut self, epoch: usize) -> Result<(f64, usize)> {
         let device = self.device();
         let mut usage: Vec<Tensor> =
-            self.model.codebooks.books.iter().map(|b| Tensor::zeros([b.size()[0]], (Kind::Float, device))).collect();
+            self.model.quantizer.books.iter().map(|b| Tensor::zeros([b.size()[0]], (Kind::Float, device))).collect();
         let n = self.data.len() as f64;
         let (mut loss, mut items) = (0.0, 0.0);
         let mut last = None;
         self.data.each_batch(self.config.batch_size, &mut self.rng, |batch| {
-            let losses = self.model.losses(&batch.items, &batch.seen, self.variance, self.config);
+            let batch_loss = self.model.loss(&batch.items, &batch.seen, self.variance, self.config);
             let done = (epoch - 1) as f64 + items / n;
             let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / self.config.epochs as f64).cos());
-            self.optimizer.step(&losses.total, self.config.learning_rate * cosine);
+            self.optimizer.step(&batch_loss.total, self.config.learning_rate * cosine);
             let size = batch.items.x.size()[0] as f64;
-            loss += losses.total.double_value(&[]) * size;
+            loss += batch_loss.total.double_value(&[]) * size;
             items += size;
-            for (used, code) in usage.iter_mut().zip(&losses.quantized.codes) {
+            for (used, code) in usage.iter_mut().zip(&batch_loss.quantized.codes) {
                 *used += code.bincount::<Tensor>(None, used.size()[0]);
             }
-            last = Some(losses.quantized.residuals);
+            last = Some(batch_loss.quantized.residuals);
             Ok(())
         })?;
-        // Codes are revived while there is time left for them to settle.
+        // Revived codes need some epochs to converge: only the first half revives any.
         let revived = match last {
             Some(residuals) if 2 * epoch <= self.config.epochs => self.revive(&usage, &residuals)?,
             _ => 0,
@@ -168,12 +170,11 @@ impl<'a> Descent<'a> {
         Ok((loss / items, revived))
     }
 
-    /// Places codewords that nothing used on residuals drawn from the last batch.
+    /// Moves unused codewords to random residuals of the last batch.
     fn revive(&mut self, usage: &[Tensor], residuals: &[Tensor]) -> Result<usize> {
         let mut revived = 0;
-        for ((book, used), residual) in self.model.codebooks.books.iter().zip(usage).zip(residuals) {
-            let dead: Vec<i64> = Vec::<i64>::try_from(used.eq(0.0).nonzero().view(-1).to_device(Device::Cpu))
-                .map_err(|e| Error::mismatch("a count of codes", "integers", e, "please report this"))?;
+        for ((book, used), residual) in self.model.quantizer.books.iter().zip(usage).zip(residuals) {
+            let dead = integers(&used.eq(0.0).nonzero())?;
             if dead.is_empty() {
                 continue;
             }
@@ -188,11 +189,11 @@ impl<'a> Descent<'a> {
         Ok(revived)
     }
 
-    /// The criterion: relative reconstruction error of the held-out items, or of the training items.
+    /// Relative reconstruction error of the held-out items, or of the training items if none are held out.
     fn error(&self) -> f64 {
         let items = self.data.validation.as_ref().unwrap_or(&self.data.training);
-        let there = items.there(items.x.shallow_clone());
-        self.model.squared_error(items) / (mean_square(&there) * there.size()[0] as f64)
+        let known = items.mask(items.x.shallow_clone());
+        self.model.squared_error(items) / (mean_square(&known) * known.size()[0] as f64)
     }
 }
 

@@ -1,35 +1,33 @@
-//! The state that training starts from: principal axes and k-means codebooks.
+//! Initialisation: a projection onto principal axes, and codebooks by k-means and refinement.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array2, Axis};
 use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Kind, Tensor};
 
 use super::crowding::Crowding;
 use super::kmeans;
-use super::model::{Codebooks, Linear, Model, Net};
+use super::model::{Linear, Net, RqVae, TensorQuantizer};
 use super::refine::refine;
 use super::relations::agreeing_axes;
-use super::valid_config::ValidTrainConfig;
+use super::tensors::{ROWS_AT_ONCE, array, tensor};
+use super::valid_config::ValidQuantizerConfig;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::tokenizer::{Completion, Offsets, Quantizer};
 
-/// Rows that pass through the network at once where no gradient is wanted.
-pub(super) const ROWS_AT_ONCE: i64 = 8_192;
-
-/// A model on `x (n, dim)` whose projection is the principal axes, of several modalities those in which they agree (as
-/// much as they are to), and whose codebooks are k-means', level by level, on the latents of all of `x`, and then refined.
+/// A model for `x (n, dim)`. The projection is the principal axes (with several modalities, those of the cross-modally
+/// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement.
 ///
 /// # Errors
-/// [`Error::Data`] where the features have no spread to find axes in.
+/// [`Error::Data`] for features without variance.
 pub(super) fn start(
     x: &Tensor,
     completion: Option<(&Completion, &[f64])>,
-    config: &ValidTrainConfig,
+    config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
-) -> Result<Model> {
+) -> Result<RqVae> {
     let (axes, back) = match completion {
         Some((completion, agreements)) if agreements.iter().filter(|&&a| a > 0.0).nth(1).is_some() => {
             let (axes, back) = agreeing_axes(completion, config.latent_dim, agreements)?;
@@ -48,16 +46,16 @@ pub(super) fn start(
     let latents = array(&projection.forward_in_blocks(x))?;
     let books = codebooks(latents.clone(), config, rng, progress)?;
     let quantizer = refine(latents.view(), books, config, rng, progress);
-    let model = Model { projection, inverse, codebooks: Codebooks::thaw(&quantizer, device) };
+    let model = RqVae { projection, inverse, quantizer: TensorQuantizer::new(&quantizer, device) };
     for parameter in model.parameters() {
         let _ = parameter.set_requires_grad(true);
     }
     Ok(model)
 }
 
-/// The `latent_dim` leading eigenvectors of the covariance, `(latent_dim, dim)`, and the one factor that gives latents
-/// a mean square of 1 a dimension. One factor for all: distances keep their proportions, and k-means on the latents
-/// is k-means on the features.
+/// The `latent_dim` leading eigenvectors of the covariance, `(latent_dim, dim)`, and the factor that scales latents to a
+/// mean square of 1 per dimension. One factor for all dimensions preserves the ratios of distances, so that k-means on the
+/// latents is k-means on the features.
 fn principal_axes(x: &Tensor, latent_dim: i64) -> Result<(Tensor, f64)> {
     let no_axes = |got: String| {
         Error::data(
@@ -77,7 +75,8 @@ fn principal_axes(x: &Tensor, latent_dim: i64) -> Result<(Tensor, f64)> {
     Ok((axes.contiguous(), (latent_dim as f64 / variance).sqrt()))
 }
 
-/// Layers with uniform weights of He et al. (2015), the last one zero: at the start the perceptron adds nothing.
+/// Layers with the uniform weights of He et al. (2015). The last layer is zero: initially the perceptron adds nothing to
+/// the linear path.
 fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng: &mut Xoshiro256Plus) -> Vec<Linear> {
     if hidden.is_empty() {
         return Vec::new();
@@ -95,9 +94,10 @@ fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng
     layers
 }
 
+/// Codebooks by k-means, level by level, each on the residuals of the levels before it.
 fn codebooks(
     latents: Array2<f32>,
-    config: &ValidTrainConfig,
+    config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
 ) -> Result<Vec<Array2<f32>>> {
@@ -105,10 +105,10 @@ fn codebooks(
     let mut residual = latents;
     let mut books = Vec::new();
     for (level, &size) in config.codebook_sizes.iter().enumerate() {
-        let most = size.saturating_mul(config.kmeans_items_per_code);
+        let sample = size.saturating_mul(config.kmeans_items_per_code);
         let limits = if level == 0 { Crowding::EVEN } else { Crowding::FAR };
         let crowding = config.cut_crowded.then_some(limits);
-        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, most, crowding, rng)?;
+        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, sample, crowding, rng)?;
         let quantizer = Quantizer::new(vec![book], Offsets::zero([size]));
         for mut rows in residual.axis_chunks_iter_mut(Axis(0), ROWS_AT_ONCE as usize) {
             let codes = quantizer.encode(rows.view());
@@ -123,34 +123,4 @@ fn codebooks(
 
 fn zeros(shape: &[i64], device: Device) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, device))
-}
-
-/// A copy of a matrix as a tensor.
-pub(super) fn tensor(array: &Array2<f32>) -> Tensor {
-    let shape = [array.nrows() as i64, array.ncols() as i64];
-    match array.as_slice() {
-        Some(values) => Tensor::from_slice(values).view(shape),
-        None => Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).view(shape),
-    }
-}
-
-/// A copy of a 2-D tensor as a matrix.
-pub(super) fn array(tensor: &Tensor) -> Result<Array2<f32>> {
-    let shape: Vec<usize> = tensor.size().iter().map(|&d| d as usize).collect();
-    let [rows, columns] = shape[..] else { return Err(unreadable(format!("shape {shape:?}"))) };
-    Array2::from_shape_vec((rows, columns), values(tensor)?).map_err(unreadable)
-}
-
-/// A copy of a 1-D tensor.
-pub(super) fn vector(tensor: &Tensor) -> Result<Array1<f32>> {
-    Ok(Array1::from(values(tensor)?))
-}
-
-fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    Vec::try_from(tensor.detach().to_device(Device::Cpu).contiguous().view(-1)).map_err(unreadable)
-}
-
-pub(super) fn unreadable(e: impl ToString) -> Error {
-    let help = "this is a fault of catalex or of libtorch; please report it";
-    Error::mismatch("a tensor of the trainer", "32-bit floats", e.to_string(), help)
 }

@@ -1,5 +1,5 @@
-//! k-means for one codebook: seeded k-means++ starts and first Lloyd steps by linfa on a sample, then Lloyd steps on all
-//! points as matrix products.
+//! k-means for one codebook: k-means++ and the first Lloyd steps on a sample, then Lloyd steps on all points as matrix
+//! products.
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -14,20 +14,20 @@ use super::regression::fit;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Offsets, Quantizer};
 
-/// linfa's Lloyd steps: enough to spread the starts.
+/// Lloyd steps on the sample, and after each split.
 const FIRST_STEPS: u64 = 5;
 
-/// How often crowded codes are split, with some more steps after each.
+/// Maximum number of times that overfull codes are split.
 const SPLITS: usize = 12;
 
-/// Codebook `(k, dim)` for `points (n, dim)`: a start on at most `most` sampled points, then at most `iterations` Lloyd
-/// steps on all. Codes that are too full, as `crowding` says, are split.
+/// The codebook `(k, dim)` for `points (n, dim)`: started on a sample of at most `most` points, then at most `iterations`
+/// Lloyd steps on all points. Codes that are overfull by the limits of `crowding` are split.
 ///
-/// Where there are fewer distinct points than codes, the surplus codewords are points with a little noise: they are
-/// free places close to crowded ones, which is what telling equal items apart needs.
+/// With fewer distinct points than codes, the surplus codewords are points with a little noise. They give the collision
+/// resolver free codes close to the used ones.
 ///
 /// # Errors
-/// [`Error::Data`] when the points are not finite.
+/// [`Error::Data`] for points that are not finite.
 pub(super) fn codebook(
     points: ArrayView2<f32>,
     k: usize,
@@ -73,7 +73,7 @@ fn assign(points: ArrayView2<f32>, book: &Array2<f32>) -> Array2<u16> {
     Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])).encode(points)
 }
 
-/// Lloyd's steps until no point changes its codeword. A codeword that loses all points stays where it is.
+/// Lloyd steps until no point changes its codeword. A codeword that loses all points stays where it is.
 fn lloyd(points: ArrayView2<f32>, mut book: Array2<f32>, iterations: usize) -> Array2<f32> {
     let no_ridge = [Array1::zeros(points.ncols())];
     let mut before = None;
@@ -88,8 +88,8 @@ fn lloyd(points: ArrayView2<f32>, mut book: Array2<f32>, iterations: usize) -> A
     book
 }
 
-/// k-means++ (Arthur and Vassilvitskii, 2007): each start is a point drawn in proportion to its squared distance from
-/// the starts so far. Returns the starts and how many of them are distinct points.
+/// k-means++ (Arthur and Vassilvitskii, 2007): each centre is a point drawn with probability proportional to its squared
+/// distance from the centres so far. Returns the centres, and how many of them are distinct points.
 fn plus_plus(points: ArrayView2<f32>, k: usize, rng: &mut Xoshiro256Plus) -> (Array2<f32>, usize) {
     let n = points.nrows();
     let norms: Array1<f32> = points.map_axis(Axis(1), |row| row.dot(&row));
@@ -111,7 +111,7 @@ fn plus_plus(points: ArrayView2<f32>, k: usize, rng: &mut Xoshiro256Plus) -> (Ar
     (starts, k)
 }
 
-/// A row drawn in proportion to its distance; none when all are as good as zero.
+/// A row drawn with probability proportional to its distance; `None` if all distances are at most `zero`.
 fn draw(distances: ArrayView1<f32>, zero: f32, rng: &mut Xoshiro256Plus) -> Option<usize> {
     let weight = |d: f32| if d > zero { f64::from(d) } else { 0.0 };
     let total: f64 = distances.iter().map(|&d| weight(d)).sum();
@@ -132,6 +132,7 @@ fn draw(distances: ArrayView1<f32>, zero: f32, rng: &mut Xoshiro256Plus) -> Opti
     last
 }
 
+/// Fills the centres after the first `from` with random points and a little noise.
 fn surplus(starts: &mut Array2<f32>, from: usize, points: ArrayView2<f32>, noise: f32, rng: &mut Xoshiro256Plus) {
     for mut start in starts.rows_mut().into_iter().skip(from) {
         let row = points.row(rng.gen_range(0..points.nrows()));
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_separate_clusters() {
+    fn separate_clusters_get_one_codeword_each() {
         let points = Array2::from_shape_fn((200, 2), |(i, j)| (i % 4) as f32 * 10.0 + 0.01 * (i / 4 + j) as f32);
         let mut centres: Vec<f32> =
             codebook(points.view(), 4, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap().column(0).to_vec();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_distinct_points_than_codes() {
+    fn every_distinct_point_has_a_codeword_where_there_are_enough() {
         let points = Array2::from_shape_fn((50, 3), |(i, _)| (i % 5) as f32);
         let book = codebook(points.view(), 16, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap();
         for value in 0..5 {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_follows_the_seed() {
+    fn equal_seeds_give_equal_codebooks() {
         let points = Array2::from_shape_fn((500, 2), |(i, j)| ((i * 7 + j * 3) % 97) as f32);
         let book = || codebook(points.view(), 8, 20, 100, Some(Crowding::FAR), &mut rng()).unwrap();
         assert_eq!(book(), book());

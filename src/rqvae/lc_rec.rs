@@ -1,12 +1,13 @@
-//! LC-Rec's training (Zheng et al., ICDE 2024, arXiv 2311.09049) as its `index/` published it, for comparison.
+//! The published training of LC-Rec (Zheng et al., ICDE 2024, arXiv 2311.09049), for comparison.
 //!
-//! A deep perceptron and its mirror image start at random (Glorot and Bengio, 2010) and are trained by AdamW with the
-//! reconstruction error, the codebook loss and a quarter of the commitment loss, the two averaged over levels. Codebooks
-//! start as k-means on the latents of the first batch. The step size rises over 50 epochs and falls linearly to the
-//! end; gradients are cut to a length of 1. The last level takes its codes from a balanced assignment of the batch. Of
-//! the states at every 50th epoch the one with the fewest collisions is kept.
+//! It follows the code in the `index/` folder of LC-Rec. A deep perceptron and its mirror image start with random weights
+//! (Glorot and Bengio, 2010). AdamW minimises the reconstruction error, the codebook loss and 0.25 times the commitment
+//! loss, the latter two averaged over levels. Codebooks start as k-means on the latents of the first batch. The learning
+//! rate rises over 50 epochs and then falls linearly to zero; gradients are clipped to a norm of 1. The last level
+//! assigns the codes of a batch by Sinkhorn's iteration. Of the states at every 50th epoch, the one with the fewest
+//! collisions is kept.
 //!
-//! What differs: the iteration of Sinkhorn runs in logarithms, and k-means is this crate's.
+//! Two things differ: Sinkhorn's iteration works with logarithms, and k-means is this crate's.
 
 use ndarray::Array2;
 use rand::Rng;
@@ -17,36 +18,36 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::adamw::AdamW;
 use super::checkpoint::{Keeper, Saved};
 use super::data::TrainingData;
-use super::init::{ROWS_AT_ONCE, array, tensor};
 use super::kmeans;
-use super::model::{Codebooks, Linear, Model, Net};
-use super::trainer::{EpochFigures, Outcome};
-use super::valid_config::ValidTrainConfig;
+use super::model::{Linear, Net, RqVae, RqVaeShape, TensorQuantizer};
+use super::outcome::TrainingOutcome;
+use super::tensors::{ROWS_AT_ONCE, array, tensor};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer, balanced};
+use crate::training::{EpochFigures, LcRecConfig};
 
-/// Epochs over which the step size rises, and between looks at the collisions.
+/// Epochs of the warm-up of the learning rate, and between counts of the collisions.
 const WARM_UP: usize = 50;
-/// Greatest length of a gradient.
-const LONGEST: f64 = 1.0;
+/// Maximum norm of the gradients.
+const MAX_NORM: f64 = 1.0;
 /// Rounds of Sinkhorn's iteration.
 const ROUNDS: usize = 50;
 
-/// A training in progress.
-pub(super) struct LcRec<'a> {
-    pub(super) model: Model,
+/// A training of LC-Rec in progress.
+pub(super) struct LcRecTraining<'a> {
+    model: RqVae,
     optimizer: AdamW,
     data: &'a TrainingData<'a>,
-    config: &'a ValidTrainConfig,
-    state: State,
+    config: &'a LcRecConfig,
+    state: LcRecState,
     best: Vec<Tensor>,
     keeper: Keeper<'a>,
 }
 
-/// What a checkpoint holds beside tensors.
+/// The part of a checkpoint that is no tensor.
 #[derive(Clone, Serialize, Deserialize)]
-struct State {
+struct LcRecState {
     rng: Xoshiro256Plus,
     steps: i32,
     epochs_done: usize,
@@ -55,15 +56,15 @@ struct State {
     fewest_collisions: f64,
 }
 
-/// Random networks, and codebooks of zeros that the first batch fills.
-fn start(dim: usize, config: &ValidTrainConfig, device: Device, rng: &mut Xoshiro256Plus) -> Model {
+/// Networks with random weights, and codebooks of zeros that the first batch initialises.
+fn start(dim: usize, config: &LcRecConfig, device: Device, rng: &mut Xoshiro256Plus) -> RqVae {
     let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
     let books = config.codebook_sizes.iter().map(|&size| Array2::zeros((size, config.latent_dim))).collect();
     let quantizer = Quantizer::new(books, Offsets::zero(config.codebook_sizes.iter().copied()));
-    let model = Model {
+    let model = RqVae {
         projection: perceptron(dim, &config.hidden, config.latent_dim, device, rng),
         inverse: perceptron(config.latent_dim, &reversed, dim, device, rng),
-        codebooks: Codebooks::thaw(&quantizer, device),
+        quantizer: TensorQuantizer::new(&quantizer, device),
     };
     for parameter in model.parameters() {
         let _ = parameter.set_requires_grad(true);
@@ -71,7 +72,7 @@ fn start(dim: usize, config: &ValidTrainConfig, device: Device, rng: &mut Xoshir
     model
 }
 
-/// Normal weights of variance `2 / (in + out)`, biases of zero.
+/// Normally distributed weights with variance `2 / (in + out)`, biases of zero.
 fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng: &mut Xoshiro256Plus) -> Net {
     let widths: Vec<usize> = [input].iter().chain(hidden).chain(&[output]).copied().collect();
     let layer = |pair: &[usize]| {
@@ -83,40 +84,49 @@ fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng
     Net { skip: None, layers: widths.windows(2).map(layer).collect() }
 }
 
-/// A normal draw (Box and Muller, 1958).
+/// A sample of the standard normal distribution (Box and Muller, 1958).
 fn normal(rng: &mut Xoshiro256Plus) -> f32 {
     let (radius, angle) = (1.0 - rng.r#gen::<f64>(), rng.r#gen::<f64>());
     ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
 }
 
-impl<'a> LcRec<'a> {
-    /// Starts, or goes on from a checkpoint.
+impl<'a> LcRecTraining<'a> {
+    /// Starts, or resumes from a checkpoint.
     ///
     /// # Errors
-    /// [`crate::Error::Artifact`] for a checkpoint that is not whole.
+    /// [`crate::Error::Artifact`] for an incomplete checkpoint.
     pub(super) fn new(
         data: &'a TrainingData<'a>,
-        config: &'a ValidTrainConfig,
+        config: &'a LcRecConfig,
         mut rng: Xoshiro256Plus,
         keeper: Keeper<'a>,
         saved: Option<&Saved>,
     ) -> Result<Self> {
         let (dim, device) = (data.training.x.size()[1], data.training.x.device());
         let model = match saved {
-            Some(saved) => Model::restored(dim, config, device, saved)?,
+            Some(saved) => {
+                let shape = RqVaeShape {
+                    dim: dim as usize,
+                    hidden: &config.hidden,
+                    latent_dim: config.latent_dim,
+                    codebook_sizes: &config.codebook_sizes,
+                    linear_path: false,
+                };
+                RqVae::restored(shape, device, saved)?
+            }
             None => start(dim as usize, config, device, &mut rng),
         };
         let mut optimizer = AdamW::default();
         model.parameters().into_iter().for_each(|parameter| optimizer.add(parameter, config.weight_decay, 1.0));
         let (state, best) = match saved {
             Some(saved) => {
-                let state: State = saved.state()?;
+                let state: LcRecState = saved.state()?;
                 optimizer.restore(state.steps, |name| saved.tensor(name))?;
                 let best = (0..model.parameters().len()).map(|i| saved.tensor(&format!("best.{i}")));
                 (state, best.collect::<Result<_>>()?)
             }
             None => {
-                let state = State {
+                let state = LcRecState {
                     rng,
                     steps: 0,
                     epochs_done: 0,
@@ -127,14 +137,14 @@ impl<'a> LcRec<'a> {
                 (state, model.snapshot())
             }
         };
-        Ok(LcRec { model, optimizer, data, config, state, best, keeper })
+        Ok(LcRecTraining { model, optimizer, data, config, state, best, keeper })
     }
 
-    /// Trains to the end; the history has the states that were looked at.
+    /// Trains until the last epoch. The history has the epochs after which collisions were counted.
     ///
     /// # Errors
     /// As [`TrainingData::each_batch`] and [`Keeper::save`].
-    pub(super) fn run(mut self, progress: &dyn Progress) -> Result<Outcome> {
+    pub(super) fn run(mut self, progress: &dyn Progress) -> Result<TrainingOutcome> {
         let epochs = self.config.epochs;
         progress.begin("train", Some(epochs as u64), "epochs");
         progress.advance(self.state.epochs_done as u64);
@@ -149,7 +159,7 @@ impl<'a> LcRec<'a> {
                 break;
             }
             if epoch.is_multiple_of(WARM_UP.min(epochs)) {
-                self.look(epoch, loss, progress)?;
+                self.measure(epoch, loss, progress)?;
             }
             let (_, moments) = self.optimizer.state();
             let best = self.best.iter().enumerate().map(|(i, tensor)| (format!("best.{i}"), tensor));
@@ -158,17 +168,17 @@ impl<'a> LcRec<'a> {
         }
         progress.end();
         self.model.restore(&self.best);
-        Ok(Outcome { model: self.model, history: self.state.history, best_epoch: self.state.best_epoch })
+        Ok(TrainingOutcome { model: self.model, history: self.state.history, best_epoch: self.state.best_epoch })
     }
 
-    /// One pass over all items. Returns the mean loss.
+    /// One epoch. Returns the mean loss.
     fn epoch(&mut self) -> Result<f64> {
-        let LcRec { model, optimizer, data, config, state, .. } = self;
+        let LcRecTraining { model, optimizer, data, config, state, .. } = self;
         let batches = data.len().div_ceil(config.batch_size);
         let (warm_up, all) = ((WARM_UP * batches) as f64, (config.epochs * batches) as f64);
-        let State { rng, steps, .. } = state;
+        let LcRecState { rng, steps, .. } = state;
         let mut draws = rng.clone();
-        let mut loss = 0.0;
+        let mut total = 0.0;
         data.each_batch(config.batch_size, rng, |batch| {
             let batch = batch.items.x;
             if *steps == 0 {
@@ -176,21 +186,21 @@ impl<'a> LcRec<'a> {
             }
             let step = f64::from(*steps);
             let pace = if step < warm_up { step / warm_up } else { (all - step) / (all - warm_up).max(1.0) };
-            let batch_loss = losses(model, &batch, config)?;
-            optimizer.step_clipped(&batch_loss, config.learning_rate * pace.max(0.0), LONGEST);
+            let batch_loss = loss(model, &batch, config)?;
+            optimizer.step_clipped(&batch_loss, config.learning_rate * pace.max(0.0), MAX_NORM);
             *steps += 1;
-            loss += batch_loss.double_value(&[]) / batches as f64;
+            total += batch_loss.double_value(&[]) / batches as f64;
             Ok(())
         })?;
-        Ok(loss)
+        Ok(total)
     }
 
-    /// Counts collisions, and keeps the state if it has fewer than any before.
-    fn look(&mut self, epoch: usize, loss: f64, progress: &dyn Progress) -> Result<()> {
+    /// Counts collisions, and keeps the state if it has fewer than every state before.
+    fn measure(&mut self, epoch: usize, loss: f64, progress: &dyn Progress) -> Result<()> {
         let x = &self.data.training.x;
         let mut distinct = std::collections::HashSet::new();
         for rows in x.split(ROWS_AT_ONCE, 0) {
-            let quantized = no_grad(|| self.model.codebooks.quantize(&self.model.projection.forward(&rows)));
+            let quantized = no_grad(|| self.model.quantizer.quantize(&self.model.projection.forward(&rows)));
             let codes = Tensor::stack(&quantized.codes, 1).to_kind(Kind::Float);
             for code in array(&codes)?.rows() {
                 distinct.insert(code.iter().map(|&c| c as u16).collect::<Vec<_>>());
@@ -213,13 +223,13 @@ impl<'a> LcRec<'a> {
 }
 
 /// The loss of a batch.
-fn losses(model: &Model, x: &Tensor, config: &ValidTrainConfig) -> Result<Tensor> {
+fn loss(model: &RqVae, x: &Tensor, config: &LcRecConfig) -> Result<Tensor> {
     let z = model.projection.forward(x);
-    let levels = model.codebooks.books.len();
+    let levels = model.quantizer.books.len();
     let mut sum = z.zeros_like();
     let mut quantization = Tensor::zeros([0i64; 0], (Kind::Float, z.device()));
-    for (level, book) in model.codebooks.books.iter().enumerate() {
-        // In the published code what a level leaves over has no gradient: the first level alone pulls the latents.
+    for (level, book) in model.quantizer.books.iter().enumerate() {
+        // In the published code residuals have no gradient: only the first level pulls the latents.
         let rest = if level == 0 { z.shallow_clone() } else { z.detach() - sum.detach() };
         let distances = no_grad(|| squared_distances(&rest, book));
         let code = if level + 1 == levels && config.sinkhorn > 0.0 {
@@ -243,10 +253,10 @@ fn squared_distances(rest: &Tensor, book: &Tensor) -> Tensor {
     lengths(rest, 1) + lengths(book, 0) - rest.matmul(&book.tr()) * 2.0
 }
 
-/// k-means on the latents of a batch, level by level.
-fn start_codebooks(model: &Model, x: &Tensor, config: &ValidTrainConfig, rng: &mut Xoshiro256Plus) -> Result<()> {
+/// Initialises the codebooks by k-means on the latents of a batch, level by level.
+fn start_codebooks(model: &RqVae, x: &Tensor, config: &LcRecConfig, rng: &mut Xoshiro256Plus) -> Result<()> {
     let mut rest = array(&no_grad(|| model.projection.forward(x)))?;
-    for book in &model.codebooks.books {
+    for book in &model.quantizer.books {
         let size = book.size()[0] as usize;
         let found = kmeans::codebook(rest.view(), size, config.kmeans_iterations, usize::MAX, None, rng)?;
         no_grad(|| book.shallow_clone().copy_(&tensor(&found)));

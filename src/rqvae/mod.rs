@@ -1,49 +1,46 @@
-//! Training: the residual-quantized variational autoencoder (RQ-VAE) of Lee et al. (CVPR 2022, arXiv 2203.01941), as
+//! Training of the residual-quantized variational autoencoder (RQ-VAE) of Lee et al. (CVPR 2022, arXiv 2203.01941), as
 //! LC-Rec (arXiv 2311.09049) uses it to index items.
 //!
-//! It goes the other way round than the published recipes, which learn everything by gradient descent from a random
-//! start and lose codes, error and structure on the way.
+//! Published recipes learn everything by gradient descent from random weights, and lose codes, accuracy and structure on
+//! the way. This module initialises the model close to its optimum instead:
 //!
-//! 1. The projection starts as the principal axes, so the codebooks describe the data and not random features of it.
-//! 2. Codebooks start level by level as k-means on the latents of the *whole* training set; at the first level, codes
-//!    that are too full are cut.
-//! 3. They are refined together: all codewords of all levels as one ridge regression on the codes, in turn with greedy
-//!    encoding, while offsets even out the use of codes and gather near items under one prefix.
-//! 4. Gradient descent trains projection, codebooks and inverse projection together, codewords by the gradient of the
-//!    reconstruction beside the usual codebook loss. What it gains on held-out items is kept, if it does.
+//! 1. The projection starts as the principal axes, so that the codebooks describe the data and not random features.
+//! 2. The codebooks start as k-means on the latents of the *whole* training set, level by level. At the first level,
+//!    overfull codes are split.
+//! 3. Joint refinement alternates greedy encoding with a ridge regression that fits the codewords of all levels to the
+//!    codes. Offsets on the codes equalise their use and keep similar items under one prefix.
+//! 4. Gradient descent trains projection, codebooks and inverse projection together. Its result is kept if it improves
+//!    the error on held-out items.
+//! 5. Unused codes are moved to badly represented items, and offsets on the last code separate items with identical codes.
 //!
-//! 5. Codes that nothing uses are placed anew, and items that would share all codes are told apart by offsets on the
-//!    last one.
-//!
-//! [`train`] gives a frozen [`crate::tokenizer::Tokenizer`]; libtorch does not leave this module.
+//! [`train`] returns a frozen [`crate::tokenizer::Tokenizer`]. libtorch is used in this module only. The settings are in
+//! [`crate::training`], the reasons and measurements in `docs/quantizer.md`.
 
 mod adamw;
 mod balance;
 mod checkpoint;
-mod config;
 mod crowding;
 mod data;
 mod descent;
 mod encode;
 mod init;
+mod items;
 mod kmeans;
 mod lc_rec;
 mod model;
-mod recipe;
+mod outcome;
 mod refine;
 mod regression;
 mod relations;
 mod separation;
+mod tensors;
 mod trainer;
 mod unused;
 mod valid_config;
 
 pub use checkpoint::Checkpoints;
-pub use config::{Method, TrainConfig};
 pub use encode::encode;
-pub use recipe::Recipe;
-pub use trainer::{EpochFigures, Trained, train};
-pub use valid_config::ValidTrainConfig;
+pub use trainer::{Trained, train};
 
 use tch::{Cuda, Device};
 
@@ -54,12 +51,12 @@ pub fn set_threads(threads: usize) {
     tch::set_num_threads(threads as i32);
 }
 
-/// The device that `cpu`, `cuda` or `cuda:N` names.
+/// The device with the name `cpu`, `cuda` or `cuda:N`.
 fn device(name: &str) -> Result<Device> {
     let unavailable = |reason: String| Error::Unavailable {
         what: format!("device {name}"),
         reason,
-        help: "use --device cpu, or build with LIBTORCH pointing at a libtorch with CUDA".into(),
+        help: "use --device cpu, or build against a libtorch with CUDA (set LIBTORCH to its folder)".into(),
     };
     let index = match name {
         "cpu" => return Ok(Device::Cpu),
@@ -70,7 +67,7 @@ fn device(name: &str) -> Result<Device> {
         return Err(Error::config("device", "cpu, cuda or cuda:N", name, "leave it out for cpu"));
     };
     if !Cuda::is_available() {
-        return Err(unavailable("this libtorch finds no CUDA device".into()));
+        return Err(unavailable("libtorch finds no CUDA device".into()));
     }
     if index as i64 >= Cuda::device_count() {
         return Err(unavailable(format!("there are {} CUDA devices", Cuda::device_count())));
@@ -83,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_named_or_refused() {
+    fn unknown_and_missing_devices_are_refused() {
         assert_eq!(device("cpu").unwrap(), Device::Cpu);
         assert!(device("tpu").unwrap_err().to_string().contains("cuda:N"));
         if !Cuda::is_available() {

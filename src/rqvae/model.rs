@@ -1,15 +1,14 @@
-//! The network in tch: projection, residual quantizer, inverse projection, and the losses.
+//! The RQ-VAE in libtorch: projection, residual quantizer, inverse projection, and the losses.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::Array2;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::checkpoint::Saved;
-use super::config::Method;
-use super::data::Items;
-use super::init::{ROWS_AT_ONCE, array, tensor, vector};
-use super::valid_config::ValidTrainConfig;
+use super::items::TrainingItems;
+use super::tensors::{ROWS_AT_ONCE, array, tensor, tensor_of_vector, vector};
 use crate::error::Result;
 use crate::tokenizer::{Layer, Network, Offsets, Quantizer};
+use crate::training::QuantizerConfig;
 
 /// A fully connected layer: `weight (out, in)`, `bias (out,)`.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(super) struct Linear {
     pub(super) bias: Tensor,
 }
 
-/// The trained twin of [`Network`]: a linear path plus a perceptron.
+/// A [`Network`] in libtorch: a linear path plus a perceptron.
 #[derive(Debug)]
 pub(super) struct Net {
     pub(super) skip: Option<Tensor>,
@@ -33,14 +32,14 @@ impl Net {
         for layer in hidden {
             activation = activation.linear(&layer.weight, Some(&layer.bias)).relu();
         }
-        let bent = activation.linear(&last.weight, Some(&last.bias));
+        let perceptron = activation.linear(&last.weight, Some(&last.bias));
         match linear {
-            Some(linear) => linear + bent,
-            None => bent,
+            Some(linear) => linear + perceptron,
+            None => perceptron,
         }
     }
 
-    /// Forward without gradient, a block of rows at a time.
+    /// The forward pass without gradients, in blocks of rows.
     pub(super) fn forward_in_blocks(&self, x: &Tensor) -> Tensor {
         no_grad(|| Tensor::cat(&x.split(ROWS_AT_ONCE, 0).iter().map(|rows| self.forward(rows)).collect::<Vec<_>>(), 0))
     }
@@ -49,11 +48,11 @@ impl Net {
         self.skip.iter().chain(self.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]))
     }
 
-    /// A frozen network, back in libtorch.
-    pub(super) fn thaw(network: &Network, device: Device) -> Self {
+    /// A copy of a frozen network.
+    pub(super) fn new(network: &Network, device: Device) -> Self {
         let layer = |l: &Layer| Linear {
             weight: tensor(&l.weight).to_device(device),
-            bias: tensor(&l.bias.view().insert_axis(Axis(0)).to_owned()).view(-1).to_device(device),
+            bias: tensor_of_vector(&l.bias).to_device(device),
         };
         Net {
             skip: network.skip.as_ref().map(|skip| tensor(skip).to_device(device)),
@@ -61,7 +60,7 @@ impl Net {
         }
     }
 
-    /// Whether the perceptron adds anything to the linear path; at the start it does not.
+    /// Whether the perceptron adds anything to the linear path; initially it does not.
     fn adds(&self) -> bool {
         let nonzero = |t: &Tensor| t.count_nonzero(None).int64_value(&[]) > 0;
         self.skip.is_none() || self.layers.last().is_some_and(|last| nonzero(&last.weight) || nonzero(&last.bias))
@@ -77,93 +76,111 @@ impl Net {
     }
 }
 
-/// Projection, codebooks and inverse projection.
+/// Projection, residual quantizer and inverse projection.
 #[derive(Debug)]
-pub(super) struct Model {
+pub(super) struct RqVae {
     pub(super) projection: Net,
     pub(super) inverse: Net,
-    pub(super) codebooks: Codebooks,
+    pub(super) quantizer: TensorQuantizer,
 }
 
-/// The codewords, which are trained, and their offsets, which are not.
+/// The sizes of an [`RqVae`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RqVaeShape<'a> {
+    /// Dimension of the features.
+    pub(super) dim: usize,
+    /// Widths of the hidden layers of the projection.
+    pub(super) hidden: &'a [usize],
+    pub(super) latent_dim: usize,
+    pub(super) codebook_sizes: &'a [usize],
+    /// Whether projection and inverse have a linear path.
+    pub(super) linear_path: bool,
+}
+
+/// A residual [`Quantizer`] in libtorch. The codebooks are trained, the offsets are not.
 #[derive(Debug)]
-pub(super) struct Codebooks {
-    /// One `(size, latent_dim)` a level.
+pub(super) struct TensorQuantizer {
+    /// One `(size, latent_dim)` per level.
     pub(super) books: Vec<Tensor>,
-    /// One `(size,)` a level.
+    /// One `(size,)` per level.
     offsets: Vec<Tensor>,
     pairs: Option<Tensor>,
-    /// Of a frozen model; what is trained has none yet.
+    /// Present in frozen models only.
     last: Option<Tensor>,
 }
 
-/// What quantizing a batch of latents gives.
-pub(super) struct Quantized {
-    /// Sum of the codewords, with gradient to them, `(n, latent_dim)`.
+/// The result of quantizing a batch of latents.
+pub(super) struct QuantizedBatch {
+    /// Sum of the codewords, with gradients to them, `(n, latent_dim)`.
     pub(super) sum: Tensor,
-    /// One `(n,)` a level.
+    /// One `(n,)` per level.
     pub(super) codes: Vec<Tensor>,
-    /// What is left before each level, without gradient, `(n, latent_dim)`.
+    /// The residuals before each level, without gradients, `(n, latent_dim)`.
     pub(super) residuals: Vec<Tensor>,
 }
 
-/// The losses of a batch, each a mean square relative to the variance of what it compares.
-pub(super) struct Losses {
+/// The loss of a batch: mean squares, each relative to the variance of what it compares.
+pub(super) struct BatchLoss {
     pub(super) total: Tensor,
-    pub(super) quantized: Quantized,
+    pub(super) quantized: QuantizedBatch,
 }
 
-impl Model {
-    /// All tensors that are trained.
+impl RqVae {
+    /// All trained tensors.
     pub(super) fn parameters(&self) -> Vec<&Tensor> {
-        self.projection.parameters().chain(self.inverse.parameters()).chain(&self.codebooks.books).collect()
+        self.projection.parameters().chain(self.inverse.parameters()).chain(&self.quantizer.books).collect()
     }
 
-    /// Losses on a batch `(n, dim)` of standardised features whose mean squared length is `x_variance`. Every modality is
-    /// reconstructed, by its part of the inverse projection, whatever of the item was `seen`; none counts that the item
-    /// does not have.
+    /// The loss of a batch of items whose mean squared length is `x_variance`. The input is `seen (n, dim)`; what is to be
+    /// reconstructed are all modalities that the items have, whether `seen` shows them or not.
     ///
-    /// The straight-through latent `sum + z - sg(z)` has the value of the codewords' sum and hands the gradient of the
-    /// reconstruction both to the projection and to the codewords.
-    pub(super) fn losses(&self, items: &Items, seen: &Tensor, x_variance: f64, config: &ValidTrainConfig) -> Losses {
+    /// The straight-through latent `sum + z - sg(z)` has the value of the codewords' sum, and passes the gradient of the
+    /// reconstruction to both the projection and the codewords.
+    pub(super) fn loss(
+        &self,
+        items: &TrainingItems,
+        seen: &Tensor,
+        x_variance: f64,
+        config: &QuantizerConfig,
+    ) -> BatchLoss {
         let x = &items.x;
         let z = self.projection.forward(seen);
-        let quantized = self.codebooks.quantize(&z);
+        let quantized = self.quantizer.quantize(&z);
         let straight_through = &quantized.sum + &z - z.detach();
         let n = x.size()[0] as f64;
-        let left = items.there(self.inverse.forward(&straight_through) - x);
+        let left = items.mask(self.inverse.forward(&straight_through) - x);
         let reconstruction = left.square().sum(Kind::Float) / (n * x_variance);
         let z_variance = n * z.size()[1] as f64;
-        let nothing = || Tensor::zeros([0i64; 0], (Kind::Float, z.device()));
-        let (mut commitment, mut codebook) = (nothing(), nothing());
+        let zero = || Tensor::zeros([0i64; 0], (Kind::Float, z.device()));
+        let (mut commitment, mut codebook) = (zero(), zero());
         let mut before = z.zeros_like();
-        for ((book, code), residual) in self.codebooks.books.iter().zip(&quantized.codes).zip(&quantized.residuals) {
+        for ((book, code), residual) in self.quantizer.books.iter().zip(&quantized.codes).zip(&quantized.residuals) {
             let codeword = book.index_select(0, code);
             let fixed = codeword.detach();
-            // The residual with gradient to z: what the levels before took away is held fixed.
+            // The residual with gradients to z only: the codewords of the levels before are held fixed.
             commitment += (&z - &before - &fixed).square().sum(Kind::Float) / z_variance;
             codebook += (codeword - residual).square().sum(Kind::Float) / z_variance;
             before += fixed;
         }
         let total = reconstruction * config.reconstruction_weight + commitment * config.commitment_weight + codebook;
-        Losses { total, quantized }
+        BatchLoss { total, quantized }
     }
 
-    /// Sum of squared errors of the reconstruction of what items have, without gradient.
-    pub(super) fn squared_error(&self, items: &Items) -> f64 {
+    /// The squared error of the reconstruction, summed over all values that the items have, without gradients.
+    pub(super) fn squared_error(&self, items: &TrainingItems) -> f64 {
         no_grad(|| {
             items
                 .blocks(ROWS_AT_ONCE)
                 .map(|items| {
-                    let sum = self.codebooks.quantize(&self.projection.forward(&items.x)).sum;
-                    let left = items.there(self.inverse.forward(&sum) - &items.x);
+                    let sum = self.quantizer.quantize(&self.projection.forward(&items.x)).sum;
+                    let left = items.mask(self.inverse.forward(&sum) - &items.x);
                     left.square().sum(Kind::Double).double_value(&[])
                 })
                 .sum()
         })
     }
 
-    /// The frozen copies of projection and inverse projection, without perceptrons where neither adds anything.
+    /// Frozen copies of projection and inverse projection, without their perceptrons if neither adds anything.
     pub(super) fn freeze_networks(&self) -> Result<(Network, Network)> {
         let (mut projection, mut inverse) = (self.projection.freeze()?, self.inverse.freeze()?);
         if !(self.projection.adds() || self.inverse.adds()) {
@@ -172,37 +189,36 @@ impl Model {
         Ok((projection, inverse))
     }
 
-    /// All tensors by name: those that are trained, and the offsets.
+    /// All tensors by name: the trained ones and the offsets.
     pub(super) fn tensors(&self) -> Vec<(String, &Tensor)> {
         let numbered = |name: &str, i: usize| format!("{name}.{i}");
         let parameters = self.parameters().into_iter().enumerate().map(|(i, t)| (numbered("parameter", i), t));
-        let offsets = self.codebooks.offsets.iter().enumerate().map(|(i, t)| (numbered("offset", i), t));
-        let pairs = self.codebooks.pairs.iter().map(|t| ("pairs".to_owned(), t));
+        let offsets = self.quantizer.offsets.iter().enumerate().map(|(i, t)| (numbered("offset", i), t));
+        let pairs = self.quantizer.pairs.iter().map(|t| ("pairs".to_owned(), t));
         parameters.chain(offsets).chain(pairs).collect()
     }
 
     /// A model with the tensors of a checkpoint.
     ///
     /// # Errors
-    /// [`crate::Error::Artifact`] where one is not there.
-    pub(super) fn restored(dim: i64, config: &ValidTrainConfig, device: Device, saved: &Saved) -> Result<Self> {
+    /// [`crate::Error::Artifact`] for a missing tensor.
+    pub(super) fn restored(shape: RqVaeShape, device: Device, saved: &Saved) -> Result<Self> {
         let zeros =
             |shape: &[usize]| Tensor::zeros(shape.iter().map(|&d| d as i64).collect::<Vec<_>>(), (Kind::Float, device));
         let net = |input: usize, hidden: &[usize], output: usize| {
             let widths: Vec<usize> = [input].iter().chain(hidden).chain(&[output]).copied().collect();
             let layer = |pair: &[usize]| Linear { weight: zeros(&[pair[1], pair[0]]), bias: zeros(&[pair[1]]) };
             let layers = if hidden.is_empty() { Vec::new() } else { widths.windows(2).map(layer).collect() };
-            Net { skip: (config.method == Method::Refine).then(|| zeros(&[output, input])), layers }
+            Net { skip: shape.linear_path.then(|| zeros(&[output, input])), layers }
         };
-        let dim = dim as usize;
-        let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
+        let reversed: Vec<usize> = shape.hidden.iter().rev().copied().collect();
         let offset = |level: usize| Ok(saved.tensor(&format!("offset.{level}"))?.to_device(device));
-        let mut model = Model {
-            projection: net(dim, &config.hidden, config.latent_dim),
-            inverse: net(config.latent_dim, &reversed, dim),
-            codebooks: Codebooks {
-                books: config.codebook_sizes.iter().map(|&size| zeros(&[size, config.latent_dim])).collect(),
-                offsets: (0..config.codebook_sizes.len()).map(offset).collect::<Result<_>>()?,
+        let mut model = RqVae {
+            projection: net(shape.dim, shape.hidden, shape.latent_dim),
+            inverse: net(shape.latent_dim, &reversed, shape.dim),
+            quantizer: TensorQuantizer {
+                books: shape.codebook_sizes.iter().map(|&size| zeros(&[size, shape.latent_dim])).collect(),
+                offsets: (0..shape.codebook_sizes.len()).map(offset).collect::<Result<_>>()?,
                 pairs: saved.optional("pairs").map(|pairs| pairs.to_device(device)),
                 last: None,
             },
@@ -222,7 +238,7 @@ impl Model {
         self.parameters().into_iter().map(|p| p.detach().copy()).collect()
     }
 
-    /// Puts a [`Model::snapshot`] back.
+    /// Restores a [`RqVae::snapshot`].
     pub(super) fn restore(&mut self, snapshot: &[Tensor]) {
         no_grad(|| {
             for (parameter, saved) in self.parameters().into_iter().zip(snapshot) {
@@ -232,20 +248,24 @@ impl Model {
     }
 }
 
-impl Codebooks {
-    /// Frozen codebooks, back in libtorch.
-    pub(super) fn thaw(quantizer: &Quantizer, device: Device) -> Self {
+impl TensorQuantizer {
+    /// A copy of a frozen quantizer.
+    pub(super) fn new(quantizer: &Quantizer, device: Device) -> Self {
         let table = |table: &Option<Array2<f32>>| table.as_ref().map(|table| tensor(table).to_device(device));
-        let row = |offsets: &Array1<f32>| tensor(&offsets.view().insert_axis(Axis(0)).to_owned()).view(-1);
-        Codebooks {
+        TensorQuantizer {
             books: quantizer.codebooks().iter().map(|book| tensor(book).to_device(device)).collect(),
-            offsets: quantizer.offsets().codes.iter().map(|offsets| row(offsets).to_device(device)).collect(),
+            offsets: quantizer
+                .offsets()
+                .codes
+                .iter()
+                .map(|offsets| tensor_of_vector(offsets).to_device(device))
+                .collect(),
             pairs: table(&quantizer.offsets().pairs),
             last: table(&quantizer.offsets().last),
         }
     }
 
-    /// The frozen copies of the offsets.
+    /// A frozen copy of the offsets.
     pub(super) fn freeze_offsets(&self) -> Result<Offsets> {
         Ok(Offsets {
             codes: self.offsets.iter().map(vector).collect::<Result<_>>()?,
@@ -254,9 +274,9 @@ impl Codebooks {
         })
     }
 
-    /// Greedy residual quantization: at each level the best codeword for what is left, as
+    /// Greedy residual quantization: at each level the codeword with the lowest cost for the residual, as
     /// [`Quantizer::encode`] chooses it.
-    pub(super) fn quantize(&self, z: &Tensor) -> Quantized {
+    pub(super) fn quantize(&self, z: &Tensor) -> QuantizedBatch {
         let mut rest = z.detach();
         let mut sum = z.zeros_like();
         let (mut codes, mut residuals): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
@@ -277,6 +297,6 @@ impl Codebooks {
             codes.push(code);
             residuals.push(std::mem::replace(&mut rest, next));
         }
-        Quantized { sum, codes, residuals }
+        QuantizedBatch { sum, codes, residuals }
     }
 }

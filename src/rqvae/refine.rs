@@ -1,16 +1,15 @@
-//! Codebooks after k-means, made better without gradients: in turns, all items are encoded and all codebooks are fitted
-//! to the codes jointly.
+//! Joint refinement of the codebooks after k-means, without gradients: rounds of encoding all items and fitting all
+//! codebooks to the codes together.
 //!
-//! k-means fits each level to what the levels before it left over, and to the last item: with a dozen items a codeword
-//! it learns their noise. Three things are done about that.
+//! k-means fits each level only to the residuals of the levels before, and with a dozen items per codeword it fits their
+//! noise. Refinement differs in three ways:
 //!
-//! - *Joint ridge regression.* Given the codes, the codewords are the coefficients of a linear regression of the latents
-//!   on code indicators; all levels are solved together, and shrunk like the estimates from few items that they are.
-//!   Directions of little variance are shrunk more.
-//! - *Balance.* Offsets on the codes (see [`crate::tokenizer::Offsets`]) follow how often each is used, until all are
-//!   used about equally often.
-//! - *Coherence.* Offsets on pairs of the first two codes follow the pointwise mutual information of the pair: under a
-//!   prefix, the codes that are frequent there are preferred, so near items agree in two codes and not in one.
+//! - *Joint ridge regression.* Given the codes, the codewords are the coefficients of a linear regression of the latents on
+//!   code indicators. All levels are solved together and shrunk towards zero, directions of small variance more.
+//! - *Balance.* Offsets on the codes (see [`crate::tokenizer::Offsets`]) follow how often each is used, until all are used
+//!   about equally often.
+//! - *Coherence.* Offsets on pairs of the first two codes follow the pointwise mutual information of the pair. Under a
+//!   prefix, frequent second codes are preferred, so that similar items share two codes instead of one.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::Rng;
@@ -18,30 +17,30 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
 use super::regression::{counts, fit};
-use super::valid_config::ValidTrainConfig;
+use super::valid_config::ValidQuantizerConfig;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer};
 
-/// Sweeps of the regression a round; the codes change more between rounds than a third one would tell.
+/// Sweeps of the regression per round. A third sweep changes less than the next round does.
 const SWEEPS: usize = 2;
 
-/// The first level is shrunk less: its codewords are the largest, and rare codes that shrink lose their last items.
+/// Factor on the ridge of the first level. Its codewords are the largest, and rare codes that shrink lose their last items.
 const FIRST_RIDGE: f32 = 0.5;
 
-/// Dead codes are placed anew until this many iterations before the end, so that all can settle.
+/// Number of last rounds without revival, in which revived codewords converge.
 const SETTLING: usize = 1;
 
-/// Tables of pair offsets above this many cells are not made.
+/// Maximum number of pair offsets. Models with more pairs get none.
 const LARGEST_TABLE: usize = 1 << 22;
 
-/// Items that a prefix is taken to have seen, spread as codes are overall, before its own are counted.
+/// Weight, in items, of the overall distribution of second codes in that of each first code.
 const PRIOR: f32 = 4.0;
 
-/// Refines k-means `codebooks` on `latents (n, latent_dim)`, the settings' number of times.
+/// Refines `codebooks` on `latents (n, latent_dim)`.
 pub(super) fn refine(
     latents: ArrayView2<f32>,
     codebooks: Vec<Array2<f32>>,
-    config: &ValidTrainConfig,
+    config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
 ) -> Quantizer {
@@ -66,7 +65,7 @@ pub(super) fn refine(
             revive(latents, &codes, &mut books, rng);
         }
         let left = fit(latents, &codes, &mut books, &ridges, SWEEPS);
-        // The offsets of the last round are those under which its codes were chosen.
+        // After the last round, the offsets stay those by which its codes were chosen.
         if iteration < rounds {
             balance.step(&codes, &spread, &mut offsets);
             if let [first, second, ..] = sizes[..]
@@ -84,16 +83,15 @@ pub(super) fn refine(
     quantizer
 }
 
-/// The weight with which each dimension of a codeword is drawn to zero, in items. Estimating a mean from few items is
-/// worth the less, the smaller the variance to be explained is beside the noise, so the weight grows as the standard
-/// deviation of a dimension falls below that of the leading ones.
+/// The ridge penalty of each dimension, in items. A mean over few items is less reliable where the variance is small
+/// relative to the noise, so the penalty is inversely proportional to the standard deviation of a dimension.
 fn ridge(latents: ArrayView2<f32>, strength: f32) -> Array1<f32> {
     let variances = latents.map_axis(Axis(0), |column| column.iter().map(|&v| f64::from(v * v)).sum::<f64>());
     let leading = variances.iter().map(|v| v * v).sum::<f64>() / variances.sum().max(f64::MIN_POSITIVE);
     variances.mapv(|variance| strength * (leading / variance.max(1e-9 * leading).max(f64::MIN_POSITIVE)).sqrt() as f32)
 }
 
-/// Mean squared length of what is left before each level.
+/// Mean squared residual before each level.
 fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array2<f32>]) -> Vec<f32> {
     let mut spread = vec![0.0f64; books.len()];
     for (latent, codes) in latents.rows().into_iter().zip(codes.rows()) {
@@ -108,7 +106,7 @@ fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array
 
 /// `-strength * ln(p(second | first) / p(second))` for each pair of the first two codes.
 fn coherence(codes: &Array2<u16>, (first, second): (usize, usize), strength: f32) -> Array2<f32> {
-    /// Items of an even spread mixed into that of the second code, as a share: none has probability zero.
+    /// Weight of the uniform distribution in that of the second codes, so that no probability is zero.
     const EVEN: f32 = 0.2;
     let mut pairs = Array2::<f32>::zeros((first, second));
     for row in codes.rows() {
@@ -124,7 +122,7 @@ fn coherence(codes: &Array2<u16>, (first, second): (usize, usize), strength: f32
     pairs
 }
 
-/// Places unused codewords on residuals, drawn in proportion to their squared length.
+/// Moves unused codewords to residuals drawn with probability proportional to their squared length.
 fn revive(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &mut [Array2<f32>], rng: &mut Xoshiro256Plus) {
     let dead: Vec<Vec<usize>> = books
         .iter()
@@ -149,7 +147,7 @@ fn revive(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &mut [Array2<f32
     }
 }
 
-/// A row drawn in proportion to its weight.
+/// A row drawn with probability proportional to its weight.
 fn draw(weights: &[f64], rng: &mut Xoshiro256Plus) -> usize {
     let mut left = rng.r#gen::<f64>() * weights.iter().sum::<f64>();
     let found = weights.iter().position(|weight| {
@@ -167,14 +165,14 @@ fn mean_square(rows: ArrayView2<f32>) -> f32 {
 mod tests {
     use super::*;
     use crate::progress::Silent;
-    use crate::rqvae::config::TrainConfig;
-    use crate::tokenizer::Usage;
+    use crate::tokenizer::CodeUsage;
+    use crate::training::QuantizerConfig;
     use rand::SeedableRng;
 
-    /// Few items a code, as in a catalog.
+    /// Few items per code, as in a catalog.
     const SIZE: usize = 64;
 
-    /// Clusters of very different sizes in 24 dimensions of falling variance, blurred as much as they differ.
+    /// Clusters of very different sizes in 24 dimensions of decreasing variance, with as much noise within as between them.
     fn points(n: usize, seed: u64) -> Array2<f32> {
         let mut centre = Xoshiro256Plus::seed_from_u64(3);
         let centres = Array2::from_shape_simple_fn((40, 24), || centre.gen_range(-1.0f32..1.0));
@@ -201,10 +199,10 @@ mod tests {
         books
     }
 
-    fn config(change: impl Fn(&mut TrainConfig)) -> ValidTrainConfig {
-        let mut config = TrainConfig { codebook_sizes: vec![SIZE; 3], ..TrainConfig::default() };
+    fn config(change: impl Fn(&mut QuantizerConfig)) -> ValidQuantizerConfig {
+        let mut config = QuantizerConfig { codebook_sizes: vec![SIZE; 3], ..QuantizerConfig::default() };
         change(&mut config);
-        config.validate(800, &[("text".into(), 24)]).unwrap()
+        ValidQuantizerConfig::new(config, 800, &[("text".into(), 24)]).unwrap()
     }
 
     fn error(points: &Array2<f32>, quantizer: &Quantizer) -> f32 {
@@ -212,14 +210,14 @@ mod tests {
         mean_square(rest.view()) / mean_square(points.view())
     }
 
-    fn refined(change: impl Fn(&mut TrainConfig)) -> Quantizer {
+    fn refined(change: impl Fn(&mut QuantizerConfig)) -> Quantizer {
         let points = points(800, 5);
         let mut rng = Xoshiro256Plus::seed_from_u64(9);
         refine(points.view(), start(&points, [SIZE; 3]), &config(change), &mut rng, &Silent)
     }
 
     #[test]
-    fn new_items_are_described_better_than_by_k_means() {
+    fn refinement_lowers_the_error_on_new_items() {
         let fresh = points(2_000, 6);
         let before = error(&fresh, &refined(|c| c.refine_iterations = Some(0)));
         let after = error(&fresh, &refined(|c| (c.balance, c.coherence) = (0.0, Some(0.0))));
@@ -227,10 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn balance_evens_out_and_coherence_gathers() {
+    fn balance_equalises_use_and_coherence_reduces_prefixes() {
         let points = points(800, 5);
         let perplexity = |quantizer: &Quantizer, level: usize| {
-            Usage::of_levels(quantizer.encode(points.view()).view(), &[SIZE; 3])[level].perplexity()
+            CodeUsage::of_levels(quantizer.encode(points.view()).view(), &[SIZE; 3])[level].perplexity()
         };
         let (plain, even) = (refined(|c| c.balance = 0.0), refined(|c| c.balance = 0.05));
         assert!(

@@ -1,12 +1,12 @@
-//! Codewords of all levels as one ridge regression on the codes, by block coordinate descent.
+//! Ridge regression of the latents on the codes, for the codewords of all levels together, by block coordinate descent.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// Fits `books`, one `(size, dim)` a level, to `latents (n, dim)` with `codes (n, levels)`: lowers
-/// `sum |latent - sum of its codewords|^2 + sum ridge_d codeword_d^2`, with the ridge `(dim,)` of each level, solving each level with the others held fixed,
-/// `sweeps` times over. Codewords that nothing uses stay as they are.
-/// Returns the mean squared error that is left.
+/// Fits `books`, one `(size, dim)` per level, to `latents (n, dim)` with `codes (n, levels)`. Minimises
+/// `sum |latent - sum of its codewords|^2 + sum ridge_d codeword_d^2`, with one `ridges (dim,)` per level, by `sweeps` over
+/// the levels, each of which is solved with the others fixed. Unused codewords do not change. Returns the mean squared
+/// error.
 pub(super) fn fit(
     latents: ArrayView2<f32>,
     codes: &Array2<u16>,
@@ -49,7 +49,7 @@ pub(super) fn fit(
     (squares.iter().sum::<f64>() / squares.len() as f64) as f32
 }
 
-/// The rows that have each of `size` codes, in order.
+/// The rows of each of `size` codes, in ascending order.
 pub(super) fn members(column: ArrayView1<u16>, size: usize) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); size];
     for (row, &code) in column.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(super) fn members(column: ArrayView1<u16>, size: usize) -> Vec<Vec<usize>> {
     members
 }
 
-/// How often each of `size` codes is used.
+/// The number of rows of each of `size` codes.
 pub(super) fn counts(column: ArrayView1<u16>, size: usize) -> Array1<f32> {
     let mut counts = Array1::zeros(size);
     column.iter().for_each(|&code| counts[usize::from(code)] += 1.0);
@@ -75,15 +75,15 @@ mod tests {
         let latents = array![[1.0f32, 2.0], [3.0, 2.0], [5.0, 5.0]];
         let mut books = vec![array![[0.0f32, 0.0], [9.0, 9.0], [7.0, 7.0]]];
         let left = fit(latents.view(), &array![[0], [0], [1]], &mut books, &[array![0.0, 2.0]], 1);
-        // Sums 4 and 4 over 2 + 0 and 2 + 2 items; 5 and 5 over 1 + 0 and 1 + 2; the third is not used.
+        // Sums 4 and 4 divided by 2 + 0 and 2 + 2 items; 5 and 5 by 1 + 0 and 1 + 2; the third is unused.
         assert_eq!(books[0], array![[2.0, 1.0], [5.0, 5.0 / 3.0], [7.0, 7.0]]);
         let expected = (1.0 + 1.0 + 1.0 + 1.0 + (10.0f32 / 3.0).powi(2)) / 3.0;
         assert!((left - expected).abs() < 1e-5, "{left}");
     }
 
     #[test]
-    fn levels_share_what_none_explains_alone() {
-        // Each latent is a sum of one row and one column of a table: two levels explain it whole.
+    fn levels_together_represent_what_none_can_alone() {
+        // Each latent is the sum of a row and a column effect, which two levels represent exactly.
         let codes = Array2::from_shape_fn((12, 2), |(i, l)| if l == 0 { (i / 4) as u16 } else { (i % 4) as u16 });
         let latents = Array2::from_shape_fn((12, 1), |(i, _)| (i / 4) as f32 * 10.0 + (i % 4) as f32);
         let mut books = vec![Array2::zeros((3, 1)), Array2::zeros((4, 1))];

@@ -1,25 +1,25 @@
-//! How the modalities of items go together: common axes, by which a missing one is completed, and a projection in which
-//! modalities agree.
+//! Relations between modalities: common axes by which a missing modality is predicted, and a projection with cross-modal
+//! smoothing.
 
 use ndarray::{Array1, Array2, s};
 use tch::{Device, Kind, Tensor};
 
-use super::init::{array, tensor, unreadable};
+use super::tensors::{array, double_array, double_tensor, tensor, unreadable};
 use crate::error::{Error, Result};
 use crate::tokenizer::Completion;
 
-/// Fewest items with all modalities from which relations are learned.
+/// Minimum number of items with all modalities from which relations are learned.
 const FEWEST: usize = 64;
-/// Fewest common axes, where vectors are so long.
+/// Minimum number of common axes, if the vectors have as many dimensions.
 const AXES: usize = 384;
-/// Noise of a modality a dimension, beside its variance in each of as many dimensions as it effectively fills. Chosen on
-/// the emoji for what it keeps of first codes; three times as much or as little changes little.
+/// Noise per dimension of a modality, relative to its variance per effective dimension. Chosen on the emoji so that most
+/// first codes are kept when a modality is missing; a third or three times as much changes little.
 const NOISE: f64 = 0.02;
-/// Variances below this share of all are taken to be as large: no axis is certain.
+/// Lower bound on the variance of an axis, as a fraction of the total variance.
 const SMALLEST: f64 = 1e-7;
 
-/// The common axes of items that have all modalities, standardised `x (n, D)`; none where there are too few items, or
-/// not two modalities that vary.
+/// The common axes of standardised items `x (n, D)` that have all modalities; `None` for too few items, or fewer than two
+/// modalities with variance.
 pub(super) fn completion(x: &Array2<f32>, dims: &[usize], latent_dim: usize) -> Result<Option<Completion>> {
     let varies = |columns: std::ops::Range<usize>| x.slice(s![.., columns]).iter().any(|&v| v != 0.0);
     let ends: Vec<usize> = (1..=dims.len()).map(|m| dims[..m].iter().sum()).collect();
@@ -45,13 +45,16 @@ pub(super) fn completion(x: &Array2<f32>, dims: &[usize], latent_dim: usize) -> 
     )))
 }
 
-/// Projection `(latent_dim, D)` and inverse `(D, latent_dim)`: the principal axes of items each modality of which is
-/// joined by so many times (`agreements`) what the others say of it, but for those with 0, which say nothing of others
-/// either; and the way back by regression. Latents have a mean square of 1 a dimension, with one factor for all.
+/// Projection `(latent_dim, D)` and inverse `(D, latent_dim)` with cross-modal smoothing.
 ///
-/// What modalities agree on counts more than what one says alone. With common axes `A`, variances `V` and the join `F`,
-/// the items have the covariance `Y Y'`, `Y = F A' V^1/2`, whose leading eigenvectors `Y U e^-1/2` come of the small
-/// matrix `Y'Y = U e U'`.
+/// The projection is the principal axes of the smoothed items: to each modality, `agreements` times its prediction from
+/// the other modalities is added. Modalities with 0 neither get a prediction nor contribute to any. The inverse is the
+/// regression of the unsmoothed items on the latents. Latents have a mean square of 1 per dimension, by one factor for
+/// all dimensions.
+///
+/// Smoothing gives more weight to what several modalities have in common. With common axes `A`, variances `V` and the
+/// smoothing map `F`, the items have the covariance `Y Y'`, `Y = F A' V^1/2`. Its leading eigenvectors `Y U e^-1/2` come
+/// from the small matrix `Y'Y = U e U'`.
 pub(super) fn agreeing_axes(
     completion: &Completion,
     latent_dim: usize,
@@ -60,16 +63,18 @@ pub(super) fn agreeing_axes(
     let axes = completion.axes.mapv(f64::from);
     let (count, dim) = axes.dim();
     let deviations = completion.variances.mapv(|v| f64::from(v).sqrt());
-    let joined = Join::new(completion, agreements)?;
-    // F A', a modality at a time.
+    let smoothing = CrossModalSmoothing::new(completion, agreements)?;
+    // F A', one modality after the other.
     let mut y = Array2::<f64>::zeros((dim, count));
-    for ((columns, others), agreement) in completion.columns().into_iter().zip(&joined.others).zip(agreements) {
+    for ((columns, predictions), agreement) in
+        completion.columns().into_iter().zip(&smoothing.predictions).zip(agreements)
+    {
         let own = axes.slice(s![.., columns.clone()]);
-        let places = Array2::<f64>::eye(count) + &(others.dot(&axes.t()) * *agreement);
+        let places = Array2::<f64>::eye(count) + &(predictions.dot(&axes.t()) * *agreement);
         y.slice_mut(s![columns, ..]).assign(&own.t().dot(&places));
     }
     y *= &deviations;
-    let (values, vectors) = eigenvectors(&tensor64(&y.t().dot(&y)))?;
+    let (values, vectors) = eigenvectors(&double_tensor(&y.t().dot(&y)))?;
     let keep = latent_dim.min(count);
     let floor = SMALLEST * values.iter().sum::<f64>();
     let values: Array1<f64> = values[..keep].iter().map(|v| v.max(floor)).collect();
@@ -78,37 +83,40 @@ pub(super) fn agreeing_axes(
         let help = "check the features for extreme values";
         return Err(Error::data("principal axes of the features", "vectors that differ", "equal ones", help));
     }
-    let turned = array64(&vectors.narrow(0, 0, keep as i64))?.reversed_axes() / &values.mapv(f64::sqrt);
+    let turned = double_array(&vectors.narrow(0, 0, keep as i64))?.reversed_axes() / &values.mapv(f64::sqrt);
     let leading = y.dot(&turned);
-    // Leading axes of the joined items, with the join before them.
+    // The leading axes of the smoothed items, applied after the smoothing.
     let mut projection = leading.t().to_owned();
-    for ((columns, others), agreement) in completion.columns().into_iter().zip(&joined.others).zip(agreements) {
+    for ((columns, predictions), agreement) in
+        completion.columns().into_iter().zip(&smoothing.predictions).zip(agreements)
+    {
         let places = leading.slice(s![columns.clone(), ..]).t().dot(&axes.slice(s![.., columns]).t());
-        projection += &(places.dot(others) * *agreement);
+        projection += &(places.dot(predictions) * *agreement);
     }
     let inverse = (&axes.t() * &deviations).dot(&turned) / scale;
     Ok((tensor(&(projection * scale).mapv(|v| v as f32)), tensor(&inverse.mapv(|v| v as f32))))
 }
 
-/// For each modality, the places on the common axes that the others expect items at, `(axes, D)`.
-struct Join {
-    others: Vec<Array2<f64>>,
+/// The linear maps that predict each modality from the others.
+struct CrossModalSmoothing {
+    /// For each modality, the expected coordinates on the common axes given the other modalities, `(axes, D)`.
+    predictions: Vec<Array2<f64>>,
 }
 
-impl Join {
+impl CrossModalSmoothing {
     fn new(completion: &Completion, agreements: &[f64]) -> Result<Self> {
-        let others = (0..agreements.len()).map(|modality| {
+        let predictions = (0..agreements.len()).map(|modality| {
             if agreements[modality] == 0.0 {
                 return Ok(Array2::zeros(completion.axes.dim()));
             }
             let present: Vec<bool> = agreements.iter().enumerate().map(|(m, &a)| m != modality && a > 0.0).collect();
             Ok(completion.expectation(&present)?.mapv(f64::from))
         });
-        Ok(Join { others: others.collect::<Result<_>>()? })
+        Ok(CrossModalSmoothing { predictions: predictions.collect::<Result<_>>()? })
     }
 }
 
-/// Eigenvalues of a symmetric matrix, the largest first, and the vectors as rows.
+/// Eigenvalues of a symmetric matrix in descending order, and the eigenvectors as rows.
 fn eigenvectors(matrix: &Tensor) -> Result<(Vec<f64>, Tensor)> {
     let (values, vectors) = matrix.to_device(Device::Cpu).f_linalg_eigh("L").map_err(|e| {
         let help = "check the features for extreme values";
@@ -118,24 +126,13 @@ fn eigenvectors(matrix: &Tensor) -> Result<(Vec<f64>, Tensor)> {
     Ok((values, vectors.tr().flip([0]).contiguous()))
 }
 
-fn tensor64(array: &Array2<f64>) -> Tensor {
-    let shape = [array.nrows() as i64, array.ncols() as i64];
-    Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).view(shape)
-}
-
-fn array64(tensor: &Tensor) -> Result<Array2<f64>> {
-    let shape = (tensor.size()[0] as usize, tensor.size()[1] as usize);
-    let values = Vec::<f64>::try_from(tensor.contiguous().view(-1)).map_err(unreadable)?;
-    Array2::from_shape_vec(shape, values).map_err(unreadable)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand::{Rng, SeedableRng};
     use rand_xoshiro::Xoshiro256Plus;
 
-    /// Two modalities of one cause each of 3 numbers, and noise.
+    /// Items whose 14 values depend on 3 common factors, and noise.
     fn caused(n: usize) -> Array2<f32> {
         let mut rng = Xoshiro256Plus::seed_from_u64(3);
         let mixing = Array2::from_shape_simple_fn((3, 14), || rng.gen_range(-1.0f32..1.0));
@@ -144,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_modality_is_foretold_and_the_way_back_leads_home() {
+    fn a_missing_modality_is_predicted_and_the_inverse_restores_items() {
         let x = caused(500);
         let completion = completion(&x, &[6, 8], 8).unwrap().unwrap();
         let mut without = x.clone();
@@ -153,7 +150,7 @@ mod tests {
         completion.fill(&mut without, present.view()).unwrap();
         let of = |x: &Array2<f32>| x.slice(s![.., 6..]).iter().map(|v| v * v).sum::<f32>();
         let left = of(&(&without - &x)) / of(&x);
-        assert!(left < 0.1, "{left} of the variance is not foretold");
+        assert!(left < 0.1, "{left} of the variance is not predicted");
         for agreement in [0.0, 0.6] {
             let (projection, inverse) = agreeing_axes(&completion, 8, &[agreement; 2]).unwrap();
             let z = tensor(&x).matmul(&projection.tr());
@@ -161,19 +158,19 @@ mod tests {
             assert!((mean_square - 1.0).abs() < 0.05, "{mean_square}");
             let back = array(&z.matmul(&inverse.tr())).unwrap();
             let left = (&back - &x).mapv(|v| v * v).sum() / x.mapv(|v| v * v).sum();
-            assert!(left < 0.05, "{left} is lost on the way");
+            assert!(left < 0.05, "{left} of the variance is lost");
         }
     }
 
     #[test]
-    fn who_keeps_to_itself_neither_hears_nor_says_anything() {
+    fn a_modality_without_agreement_gets_no_prediction_and_gives_none() {
         let completion = completion(&caused(500), &[4, 4, 6], 8).unwrap().unwrap();
-        let joined = Join::new(&completion, &[0.6, 0.6, 0.0]).unwrap();
-        let heard = |modality: usize, from: std::ops::Range<usize>| {
-            joined.others[modality].slice(s![.., from]).iter().any(|&v| v != 0.0)
+        let smoothing = CrossModalSmoothing::new(&completion, &[0.6, 0.6, 0.0]).unwrap();
+        let predicted = |modality: usize, from: std::ops::Range<usize>| {
+            smoothing.predictions[modality].slice(s![.., from]).iter().any(|&v| v != 0.0)
         };
-        assert!(heard(0, 4..8) && heard(1, 0..4));
-        assert!(!heard(0, 8..14) && !heard(1, 8..14) && !heard(2, 0..14));
+        assert!(predicted(0, 4..8) && predicted(1, 0..4));
+        assert!(!predicted(0, 8..14) && !predicted(1, 8..14) && !predicted(2, 0..14));
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Telling items apart that would share all codes.
+//! Separation: penalties on the last code that give different codes to items which would share all codes.
 //!
-//! Two near items have the same first codes, and what these leave of them is alike, so the nearest last codeword is one
-//! for both. Which last code an item gets matters little to what its ID says, and nothing to its prefix. So last codes
-//! have a price, by first code, and are put up in an auction (Bertsekas, 1988): of the items that meet in one code the
-//! one that loses least by the next best leaves, because the price rises until it does. Prices become offsets of the
-//! frozen model ([`Offsets::last`]); new items pay them as well, and what is near is still preferred.
+//! Similar items share their first codes and have similar residuals, so that the nearest last codeword is the same for
+//! both. Which last code an item has matters little, as it does not change the prefix. Last codes therefore have a price
+//! for each first code, which an auction determines (Bertsekas, 1988): of the items that share all codes, the one that
+//! loses least by its second-best code leaves, because the price rises until it does. Prices become offsets of the frozen
+//! model ([`Offsets::last`]). They apply to new items as well, and near codewords are still preferred.
 //!
-//! Prices of different first codes do not meet: each is an auction of its own.
+//! The auctions of different first codes are independent.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ use rayon::prelude::*;
 use super::regression::members;
 use crate::tokenizer::{Offsets, Quantizer};
 
-/// Most rounds of an auction; most end after a few.
+/// Maximum number of rounds of an auction. Most auctions end after a few.
 const ROUNDS: usize = 300;
-/// Items whose losses differ by less are as good as equal: no price is between them. A share of the mean squared length
-/// of what is left before the last level, like the next.
+/// Losses that differ by less count as equal, and no price separates the items. A fraction of the mean squared residual
+/// before the last level, as is [`STEP`].
 const EQUAL: f32 = 1e-4;
-/// What a price rises at most above what makes an item leave.
+/// Maximum rise of a price above the loss of the item that leaves.
 const STEP: f32 = 0.02;
-/// Larger tables of prices are not made.
+/// Maximum number of prices. Models with more pairs of first and last code get none.
 const LARGEST_TABLE: usize = 1 << 22;
 
-/// The quantizer with prices on last codes, by which fewest of the items of `latents (n, latent_dim)` share all codes.
-/// None is higher than `highest` times the mean squared length of what is left before the last level; 0 changes nothing.
+/// The quantizer with the prices on last codes for which the fewest items of `latents (n, latent_dim)` share all codes. No
+/// price exceeds `highest` times the mean squared residual before the last level; 0 changes nothing.
 pub(super) fn separate(latents: ArrayView2<f32>, quantizer: Quantizer, highest: f32) -> Quantizer {
     let (first, levels) = (quantizer.codebooks()[0].nrows(), quantizer.codebooks().len());
     let size = quantizer.codebooks()[levels - 1].nrows();
@@ -38,7 +38,7 @@ pub(super) fn separate(latents: ArrayView2<f32>, quantizer: Quantizer, highest: 
     let spread = mean_square(latents, &codes, &quantizer);
     let rows: Vec<Option<Array1<f32>>> = members(codes.column(0), first)
         .into_par_iter()
-        .map(|rows| Auction::open(&rows, latents, &codes, &quantizer)?.run(spread, highest * spread))
+        .map(|rows| LastCodeAuction::open(&rows, latents, &codes, &quantizer)?.run(spread, highest * spread))
         .collect();
     if rows.iter().all(Option::is_none) {
         return quantizer;
@@ -51,16 +51,16 @@ pub(super) fn separate(latents: ArrayView2<f32>, quantizer: Quantizer, highest: 
     Quantizer::new(quantizer.codebooks().to_vec(), offsets)
 }
 
-/// The items of one first code that are not alone with their prefix.
-struct Auction {
-    /// Prefix of each.
+/// The auction among the items of one first code that share their prefix with another item.
+struct LastCodeAuction {
+    /// The prefix of each item, as a number.
     groups: Vec<usize>,
-    /// What each last code costs them, without the price, `(items, size)`.
+    /// The cost of each last code for each item without the price, `(items, size)`.
     costs: Array2<f32>,
 }
 
-impl Auction {
-    /// None where no two items share a prefix.
+impl LastCodeAuction {
+    /// `None` if no two items share a prefix.
     fn open(rows: &[usize], latents: ArrayView2<f32>, codes: &Array2<u16>, quantizer: &Quantizer) -> Option<Self> {
         let last = codes.ncols() - 1;
         let mut prefixes: BTreeMap<Vec<u16>, Vec<usize>> = BTreeMap::new();
@@ -81,10 +81,10 @@ impl Auction {
         }
         let left = ndarray::stack(Axis(0), &left.iter().map(Array1::view).collect::<Vec<_>>()).ok()?;
         let own = ndarray::stack(Axis(0), &own.iter().map(Array1::view).collect::<Vec<_>>()).ok()?;
-        Some(Auction { groups, costs: own - left.dot(&book.t()) * 2.0 })
+        Some(LastCodeAuction { groups, costs: own - left.dot(&book.t()) * 2.0 })
     }
 
-    /// The prices that leave fewest items together; none where none are needed or none helps.
+    /// The prices for which the fewest items share all codes; `None` if none are needed or none help.
     fn run(&self, spread: f32, highest: f32) -> Option<Array1<f32>> {
         let mut prices = Array1::<f32>::zeros(self.costs.ncols());
         let (mut fewest, mut best) = (usize::MAX, None);
@@ -122,7 +122,7 @@ impl Auction {
     }
 }
 
-/// The code of least cost, and how much dearer the next best is.
+/// The code with the lowest cost, and the loss by the second-best code.
 fn cheapest(costs: ArrayView1<f32>, prices: &Array1<f32>) -> (usize, f32) {
     let (mut code, mut least, mut next) = (0, f32::INFINITY, f32::INFINITY);
     for (at, (cost, price)) in costs.iter().zip(prices).enumerate() {
@@ -136,7 +136,7 @@ fn cheapest(costs: ArrayView1<f32>, prices: &Array1<f32>) -> (usize, f32) {
     (code, next - least)
 }
 
-/// What the codewords of a prefix leave of a latent.
+/// The residual of a latent after the codewords of a prefix.
 fn remainder(latent: ArrayView1<f32>, prefix: &[u16], quantizer: &Quantizer) -> Array1<f32> {
     let mut rest = latent.to_owned();
     for (book, &code) in quantizer.codebooks().iter().zip(prefix) {
@@ -145,7 +145,7 @@ fn remainder(latent: ArrayView1<f32>, prefix: &[u16], quantizer: &Quantizer) -> 
     rest
 }
 
-/// Of what is left before the last level.
+/// The mean squared residual before the last level.
 fn mean_square(latents: ArrayView2<f32>, codes: &Array2<u16>, quantizer: &Quantizer) -> f32 {
     let squares = latents.rows().into_iter().zip(codes.rows()).map(|(latent, codes)| {
         let codes = codes.to_vec();
@@ -161,12 +161,12 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    fn together(codes: &Array2<u16>) -> usize {
+    fn sharing(codes: &Array2<u16>) -> usize {
         codes.nrows() - codes.rows().into_iter().map(|row| row.to_vec()).collect::<HashSet<_>>().len()
     }
 
-    /// 8 first codes far apart on a line, 16 last codes on a grid about each, and items so near the first codewords that
-    /// many share both codes.
+    /// 8 first codes far apart on a line, 16 last codes on a grid around each, and items so close to the first codewords
+    /// that many share both codes.
     fn made(values: &[f32]) -> (Array2<f32>, Quantizer) {
         let first = Array2::from_shape_fn((8, 2), |(i, j)| if j == 0 { i as f32 * 10.0 } else { 0.0 });
         let last = Array2::from_shape_fn((16, 2), |(i, j)| (if j == 0 { i / 4 } else { i % 4 }) as f32 * 0.4 - 0.6);
@@ -180,22 +180,22 @@ mod tests {
             let (points, quantizer) = made(&values);
             let before = quantizer.encode(points.view());
             let after = separate(points.view(), quantizer, 1.0).encode(points.view());
-            prop_assert!(together(&after) <= together(&before));
+            prop_assert!(sharing(&after) <= sharing(&before));
             prop_assert_eq!(before.column(0), after.column(0));
         }
     }
 
     #[test]
-    fn most_items_that_differ_part_and_equal_ones_stay_together() {
+    fn most_different_items_are_separated_and_equal_ones_are_not() {
         let values: Vec<f32> = (1..81).map(|i| ((i * i) as f32).sin()).collect();
         let (mut points, quantizer) = made(&values);
-        let before = together(&quantizer.encode(points.view()));
-        let after = together(&separate(points.view(), quantizer.clone(), 10.0).encode(points.view()));
+        let before = sharing(&quantizer.encode(points.view()));
+        let after = sharing(&separate(points.view(), quantizer.clone(), 10.0).encode(points.view()));
         assert!(before > 12 && 4 * after <= before, "{after} after {before}");
-        assert_eq!(separate(points.view(), quantizer.clone(), 0.0), quantizer, "prices of at most nothing");
+        assert_eq!(separate(points.view(), quantizer.clone(), 0.0), quantizer, "a maximum price of zero");
         let twin = points.row(0).to_owned();
         points.row_mut(8).assign(&twin);
         let codes = separate(points.view(), quantizer, 10.0).encode(points.view());
-        assert_eq!(codes.row(0), codes.row(8), "no price parts equal items");
+        assert_eq!(codes.row(0), codes.row(8), "no price separates equal items");
     }
 }

@@ -1,142 +1,183 @@
-//! From features to a frozen model.
+//! Training: from features to a frozen model.
 
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
-use serde::{Deserialize, Serialize};
+use tch::Device;
 
-use super::checkpoint::{Checkpoints, Keeper, fingerprint};
-use super::config::{Method, TrainConfig};
-use super::data::TrainingData;
+use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
+use super::data::{DataSettings, TrainingData};
 use super::descent::Descent;
-use super::init::{ROWS_AT_ONCE, array, start, unreadable};
-use super::lc_rec::LcRec;
-use super::model::Model;
+use super::init::start;
+use super::lc_rec::LcRecTraining;
+use super::model::{RqVae, RqVaeShape};
+use super::outcome::TrainingOutcome;
 use super::separation::separate;
-use super::unused::put_to_use;
-use super::valid_config::ValidTrainConfig;
+use super::tensors::{ROWS_AT_ONCE, array, unreadable};
+use super::unused::use_every_code;
+use super::valid_config::{ValidQuantizerConfig, valid_lc_rec};
 use crate::error::Result;
 use crate::features::FeatureSource;
 use crate::progress::Progress;
 use crate::tokenizer::{ModalityShape, Network, Quantizer, Tokenizer, Weights};
+use crate::training::{EpochFigures, LcRecConfig, QuantizerConfig, TrainConfig, TrainingRecord};
 
-/// What an epoch came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochFigures {
-    /// Epochs done; 0 is the state that refined codebooks on principal axes left.
-    pub epoch: usize,
-    /// Mean loss of the epoch's batches; none for epoch 0.
-    pub loss: Option<f64>,
-    /// Relative reconstruction error of the held-out items (of the training items where none are held out): the
-    /// criterion by which the best state is chosen.
-    pub error: f64,
-    /// Codes that no item of the epoch used and that were placed anew.
-    pub revived: usize,
-}
-
-/// A trained model and how it came about.
+/// A trained model and the course of its training.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// The frozen model.
+    /// The frozen model. Its [`Config::training`](crate::tokenizer::Config::training) is the whole record.
     pub tokenizer: Tokenizer,
-    /// One entry an epoch, epoch 0 first.
+    /// One entry per measured epoch, in order.
     pub history: Vec<EpochFigures>,
     /// The epoch whose state was kept.
     pub best_epoch: usize,
 }
 
-/// Where a training ended.
-pub(super) struct Outcome {
-    /// In its best state.
-    pub(super) model: Model,
-    pub(super) history: Vec<EpochFigures>,
-    pub(super) best_epoch: usize,
-}
-
-/// Trains on features, all draws from the config's seed. Of more than `sample_items` items that many are kept in
-/// memory. With `checkpoints` the state is saved from time to time, and taken up again; the file is left for the caller
-/// to remove when the model is safe.
+/// Trains a model on features. Every random number follows from the configuration's seed. Of more than `sample_items`
+/// items, a random sample of that size is kept in memory.
+///
+/// With `checkpoints` the state is saved from time to time, and a training that was interrupted resumes from it. The
+/// caller removes the file once the model is saved.
 ///
 /// # Errors
-/// [`crate::Error::Config`] for settings out of range; [`crate::Error::Data`] for features without any spread;
-/// [`crate::Error::Unavailable`] for a device that is not there; [`crate::Error::Artifact`] for a checkpoint of another training; as
-/// [`FeatureSource::blocks`].
+/// [`crate::Error::Config`] for settings out of range; [`crate::Error::Data`] for features without variance;
+/// [`crate::Error::Unavailable`] for a device that does not exist; [`crate::Error::Artifact`] for a checkpoint of another
+/// training; as [`FeatureSource::blocks`].
 pub fn train(
     features: &dyn FeatureSource,
     config: TrainConfig,
     checkpoints: Option<&Checkpoints>,
     progress: &dyn Progress,
 ) -> Result<Trained> {
-    let shapes = features.shapes();
-    let config = config.validate(features.rows(), &shapes)?;
-    let device = super::device(&config.device)?;
-    let mut rng = Xoshiro256Plus::seed_from_u64(config.seed);
-    let data = TrainingData::read(features, &config, &mut rng, device, checkpoints.is_some())?;
-    let training = fingerprint(&*config, data.hash.as_deref().unwrap_or_default(), features.rows());
-    let (keeper, saved) = Keeper::begin(checkpoints, training)?;
-    let outcome = if config.method == Method::LcRec {
-        LcRec::new(&data, &config, rng, keeper, saved.as_ref())?.run(progress)?
-    } else {
+    config.check()?;
+    let session = TrainingSession { features, shapes: features.shapes(), checkpoints, progress };
+    match config {
+        TrainConfig::ResidualQuantizer(config) => session.residual_quantizer(config),
+        TrainConfig::LcRec(config) => session.lc_rec(config),
+    }
+}
+
+/// The arguments of [`train`] but for the configuration.
+struct TrainingSession<'a> {
+    features: &'a dyn FeatureSource,
+    /// The modalities, by name and dimension.
+    shapes: Vec<(String, usize)>,
+    checkpoints: Option<&'a Checkpoints>,
+    progress: &'a dyn Progress,
+}
+
+/// A session whose features are read.
+struct OpenedSession<'a> {
+    data: TrainingData<'a>,
+    rng: Xoshiro256Plus,
+    keeper: Keeper<'a>,
+    /// The checkpoint to resume from.
+    saved: Option<Saved>,
+}
+
+impl<'a> TrainingSession<'a> {
+    fn residual_quantizer(self, config: QuantizerConfig) -> Result<Trained> {
+        let config = ValidQuantizerConfig::new(config, self.features.rows(), &self.shapes)?;
+        let device = super::device(&config.device)?;
+        let used = TrainConfig::from((*config).clone());
+        let OpenedSession { data, mut rng, keeper, saved } =
+            self.open(&config.data_settings(&self.shapes)?, &used, device)?;
         let model = match &saved {
             None => {
+                let agreements = config.agreements(&self.shapes);
                 let completion = data.standardization.completion.as_ref();
-                let completion = completion.map(|completion| (completion, &data.agreements[..]));
-                start(&data.training.x, completion, &config, &mut rng, progress)?
+                let completion = completion.map(|completion| (completion, &agreements[..]));
+                start(&data.training.x, completion, &config, &mut rng, self.progress)?
             }
-            Some(saved) => Model::restored(data.training.x.size()[1], &config, device, saved)?,
+            Some(saved) => {
+                let shape = RqVaeShape {
+                    dim: data.training.x.size()[1] as usize,
+                    hidden: &config.hidden,
+                    latent_dim: config.latent_dim,
+                    codebook_sizes: &config.codebook_sizes,
+                    linear_path: true,
+                };
+                RqVae::restored(shape, device, saved)?
+            }
         };
         let mut descent = Descent::new(model, &data, &config, rng, keeper);
         if let Some(saved) = saved {
-            descent.take_up(&saved)?;
+            descent.resume(&saved)?;
         }
-        descent.run(progress)?
-    };
-    let modalities = shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
-    freeze(outcome, data, modalities, &config, features.rows())
-}
-
-/// The frozen model.
-fn freeze(
-    outcome: Outcome,
-    data: TrainingData,
-    modalities: Vec<ModalityShape>,
-    config: &ValidTrainConfig,
-    items: usize,
-) -> Result<Trained> {
-    let Outcome { model, history, best_epoch } = outcome;
-    let (projection, inverse) = model.freeze_networks()?;
-    let books = model.codebooks.books.iter().map(array).collect::<Result<_>>()?;
-    let mut quantizer = Quantizer::new(books, model.codebooks.freeze_offsets()?);
-    if config.method == Method::Refine {
-        let latents = latents(&data, &projection)?;
-        quantizer = put_to_use(latents.view(), quantizer);
-        quantizer = separate(latents.view(), quantizer, config.separation as f32);
+        let outcome = descent.run(self.progress)?;
+        let finish = |data: &TrainingData, projection: &Network, quantizer| {
+            let latents = latents(data, projection)?;
+            let quantizer = use_every_code(latents.view(), quantizer);
+            Ok(separate(latents.view(), quantizer, config.separation as f32))
+        };
+        self.freeze(outcome, data, (used, config.held_out()), finish)
     }
-    let weights = Weights {
-        standardization: data.standardization,
-        projection,
-        inverse,
-        codebooks: quantizer.codebooks().to_vec(),
-        offsets: quantizer.offsets().clone(),
-    };
-    let training = serde_json::json!({
-        "config": &**config,
-        "items": items,
-        "held_out": config.held_out(),
-        "best_epoch": best_epoch,
-        "history": &history,
-    });
-    let tokenizer = Tokenizer::new(modalities, weights, training)?;
-    Ok(Trained { tokenizer, history, best_epoch })
+
+    fn lc_rec(self, config: LcRecConfig) -> Result<Trained> {
+        let config = valid_lc_rec(config, self.features.rows(), &self.shapes)?;
+        let device = super::device(&config.device)?;
+        let settings = DataSettings {
+            sample_items: config.sample_items,
+            held_out: 0,
+            weights: None,
+            completion: None,
+            dropout: 0.0,
+        };
+        let used = TrainConfig::from(config.clone());
+        let OpenedSession { data, rng, keeper, saved } = self.open(&settings, &used, device)?;
+        let outcome = LcRecTraining::new(&data, &config, rng, keeper, saved.as_ref())?.run(self.progress)?;
+        self.freeze(outcome, data, (used, 0), |_, _, quantizer| Ok(quantizer))
+    }
+
+    /// Reads the features, and the checkpoint if there is one to resume from.
+    fn open(&self, settings: &DataSettings, config: &TrainConfig, device: Device) -> Result<OpenedSession<'a>> {
+        let mut rng = Xoshiro256Plus::seed_from_u64(config.seed());
+        let data = TrainingData::read(self.features, settings, &mut rng, device, self.checkpoints.is_some())?;
+        let training = fingerprint(config, data.hash.as_deref().unwrap_or_default(), self.features.rows());
+        let (keeper, saved) = Keeper::begin(self.checkpoints, training)?;
+        Ok(OpenedSession { data, rng, keeper, saved })
+    }
+
+    /// The frozen model, with the quantizer that `finish` returns.
+    fn freeze(
+        self,
+        outcome: TrainingOutcome,
+        data: TrainingData,
+        (config, held_out): (TrainConfig, usize),
+        finish: impl Fn(&TrainingData, &Network, Quantizer) -> Result<Quantizer>,
+    ) -> Result<Trained> {
+        let TrainingOutcome { model, history, best_epoch } = outcome;
+        let (projection, inverse) = model.freeze_networks()?;
+        let books = model.quantizer.books.iter().map(array).collect::<Result<_>>()?;
+        let quantizer = Quantizer::new(books, model.quantizer.freeze_offsets()?);
+        let quantizer = finish(&data, &projection, quantizer)?;
+        let weights = Weights {
+            standardization: data.standardization,
+            projection,
+            inverse,
+            codebooks: quantizer.codebooks().to_vec(),
+            offsets: quantizer.offsets().clone(),
+        };
+        let record = TrainingRecord {
+            config: Some(config),
+            items: self.features.rows(),
+            held_out,
+            best_epoch,
+            history: history.clone(),
+        };
+        let modalities = self.shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
+        let tokenizer = Tokenizer::new(modalities, weights, Some(record))?;
+        Ok(Trained { tokenizer, history, best_epoch })
+    }
 }
 
-/// Of all items in memory, as the frozen projection gives them.
+/// The latents of all items in memory, computed by the frozen projection.
 fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
     let mut latents = Array2::zeros((0, projection.shape().1));
     for items in [Some(&data.training), data.validation.as_ref()].into_iter().flatten() {
         for rows in items.x.split(ROWS_AT_ONCE, 0) {
             let block = projection.forward(array(&rows)?.view());
-            latents.append(Axis(0), block.view()).map_err(|e| unreadable(e.to_string()))?;
+            latents.append(Axis(0), block.view()).map_err(unreadable)?;
         }
     }
     Ok(latents)
@@ -148,11 +189,10 @@ mod tests {
     use crate::features::{Features, Modality};
     use crate::item_ids::ItemIds;
     use crate::progress::Silent;
-    use crate::rqvae::Recipe;
     use ndarray::Array2;
     use rand::Rng;
 
-    /// 24 clusters along curved lines in 32 dimensions of falling variance, blurred.
+    /// 24 noisy clusters along curves, in 32 dimensions of decreasing variance.
     fn features(n: usize) -> Features {
         let mut rng = Xoshiro256Plus::seed_from_u64(7);
         let centres = Array2::from_shape_simple_fn((24, 32), || rng.gen_range(-1.0f32..1.0));
@@ -165,8 +205,8 @@ mod tests {
         Features::new(ItemIds::row_numbers(n), vec![modality]).unwrap()
     }
 
-    fn config() -> TrainConfig {
-        TrainConfig {
+    fn config(change: impl FnOnce(&mut QuantizerConfig)) -> TrainConfig {
+        let mut config = QuantizerConfig {
             codebook_sizes: vec![64; 3],
             latent_dim: 4,
             hidden: vec![32],
@@ -174,30 +214,32 @@ mod tests {
             learning_rate: 1e-3,
             batch_size: 64,
             patience: 15,
-            ..TrainConfig::default()
-        }
+            ..QuantizerConfig::default()
+        };
+        change(&mut config);
+        config.into()
     }
 
     #[test]
-    fn gradients_beat_the_refined_start_and_all_repeats_to_the_bit() {
+    fn gradient_descent_lowers_the_error_and_training_is_deterministic() {
         let features = features(1_200);
-        let trained = train(&features, config(), None, &Silent).unwrap();
+        let trained = train(&features, config(|_| ()), None, &Silent).unwrap();
         let (start, best) = (trained.history[0].error, trained.history[trained.best_epoch].error);
         assert!(best < 0.98 * start, "held-out error {best} of the best epoch, {start} of refined codebooks");
-        let again = train(&features, config(), None, &Silent).unwrap();
+        let again = train(&features, config(|_| ()), None, &Silent).unwrap();
         assert_eq!(trained.tokenizer, again.tokenizer);
-        let other = train(&features, TrainConfig { seed: 43, ..config() }, None, &Silent).unwrap();
+        let other = train(&features, config(|c| c.seed = 43), None, &Silent).unwrap();
         assert_ne!(trained.tokenizer.hash(), other.tokenizer.hash());
     }
 
-    /// Stops a training, as a kill would, when so many epochs are done.
-    struct Cut(std::sync::atomic::AtomicU64);
+    /// Interrupts a training after this number of epochs.
+    struct Interruption(std::sync::atomic::AtomicU64);
 
-    impl Progress for Cut {
+    impl Progress for Interruption {
         fn begin(&self, _: &str, _: Option<u64>, _: &str) {}
         fn figure(&self, name: &str, _: f64) {
             if name == "loss" && self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0 {
-                std::panic::resume_unwind(Box::new("cut"));
+                std::panic::resume_unwind(Box::new("interrupted"));
             }
         }
         fn advance(&self, _: u64) {}
@@ -206,67 +248,69 @@ mod tests {
     }
 
     #[test]
-    fn a_training_that_was_cut_off_goes_on_to_the_same_bytes() {
+    fn an_interrupted_training_resumes_to_the_same_model() {
         let features = features(1_200);
         let folder = tempfile::tempdir().unwrap();
         let checkpoints =
             |resume| Checkpoints { path: folder.path().join("m.checkpoint"), every: std::time::Duration::ZERO, resume };
         let (first, again) = (checkpoints(false), checkpoints(true));
-        let whole = train(&features, config(), None, &Silent).unwrap();
+        let whole = train(&features, config(|_| ()), None, &Silent).unwrap();
         for epochs in [3, 4] {
             let settings = if epochs == 3 { &first } else { &again };
-            let cut = || train(&features, config(), Some(settings), &Cut(epochs.into()));
+            let cut = || train(&features, config(|_| ()), Some(settings), &Interruption(epochs.into()));
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(cut)).is_err());
         }
-        let unasked = train(&features, config(), Some(&first), &Silent).unwrap_err().to_string();
+        let unasked = train(&features, config(|_| ()), Some(&first), &Silent).unwrap_err().to_string();
         assert!(unasked.contains("--resume"), "{unasked}");
-        let other = TrainConfig { seed: 1, ..config() };
+        let other = config(|c| c.seed = 1);
         let other = train(&features, other, Some(&again), &Silent).unwrap_err().to_string();
-        assert!(other.contains("one of another"), "{other}");
-        let resumed = train(&features, config(), Some(&again), &Silent).unwrap();
+        assert!(other.contains("another training"), "{other}");
+        let resumed = train(&features, config(|_| ()), Some(&again), &Silent).unwrap();
         assert_eq!((resumed.tokenizer, resumed.history), (whole.tokenizer, whole.history));
         std::fs::write(&again.path, "no checkpoint").unwrap();
-        assert!(train(&features, config(), Some(&again), &Silent).unwrap_err().to_string().contains("m.checkpoint"));
+        assert!(
+            train(&features, config(|_| ()), Some(&again), &Silent).unwrap_err().to_string().contains("m.checkpoint")
+        );
         again.remove().unwrap();
         assert!(!again.path.exists());
     }
 
     #[test]
-    fn lc_recs_recipe_learns_and_goes_on_from_a_checkpoint() {
+    fn lc_recs_training_learns_and_resumes_from_a_checkpoint() {
         let features = features(1_000);
-        let lc_rec = TrainConfig {
+        let lc_rec = TrainConfig::from(LcRecConfig {
             codebook_sizes: vec![16; 3],
             hidden: vec![64, 32],
             latent_dim: 8,
             epochs: 100,
             batch_size: 256,
-            ..Recipe::LcRec.config()
-        };
+            ..LcRecConfig::default()
+        });
         let whole = train(&features, lc_rec.clone(), None, &Silent).unwrap();
         let errors: Vec<f64> = whole.history.iter().map(|figures| figures.error).collect();
-        assert_eq!(errors.len(), 2, "a look every 50 epochs");
+        assert_eq!(errors.len(), 2, "measured every 50 epochs");
         assert!(errors[1] < errors[0] && errors[1] < 0.6, "{errors:?}");
         assert!(whole.tokenizer.projection().skip.is_none());
         let folder = tempfile::tempdir().unwrap();
         let checkpoints =
             |resume| Checkpoints { path: folder.path().join("m.checkpoint"), every: std::time::Duration::ZERO, resume };
         let (first, again) = (checkpoints(false), checkpoints(true));
-        let cut = || train(&features, lc_rec.clone(), Some(&first), &Cut(70.into()));
+        let cut = || train(&features, lc_rec.clone(), Some(&first), &Interruption(70.into()));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(cut)).is_err());
         let resumed = train(&features, lc_rec.clone(), Some(&again), &Silent).unwrap();
         assert_eq!((resumed.tokenizer, resumed.history), (whole.tokenizer, whole.history));
     }
 
     #[test]
-    fn more_items_than_fit_are_passed_over_in_windows() {
+    fn a_catalog_larger_than_the_sample_is_read_from_its_file() {
         let features = features(6_000);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.parquet");
         features.write(&path, crate::artifact::Overwrite::Refuse).unwrap();
         let file = crate::features::FeatureFile::open(&path).unwrap();
-        let sampled = TrainConfig { sample_items: 1_500, epochs: 3, ..config() };
+        let sampled = config(|c| (c.sample_items, c.epochs) = (1_500, 3));
         let trained = train(&file, sampled.clone(), None, &Silent).unwrap();
-        assert_eq!(trained.tokenizer.config().training["items"], 6_000);
+        assert_eq!(trained.tokenizer.config().training.as_ref().unwrap().items, 6_000);
         let (start, best) = (trained.history[0].error, trained.history[trained.best_epoch].error);
         assert!(best < start, "held-out error {best} after {start}");
         assert_eq!(trained.tokenizer, train(&features, sampled, None, &Silent).unwrap().tokenizer, "as from memory");
@@ -276,6 +320,6 @@ mod tests {
     fn equal_vectors_are_refused() {
         let modality = Modality { name: "text".into(), vectors: Array2::ones((80, 4)), present: vec![true; 80] };
         let features = Features::new(ItemIds::row_numbers(80), vec![modality]).unwrap();
-        assert!(train(&features, config(), None, &Silent).unwrap_err().to_string().contains("vectors differ"));
+        assert!(train(&features, config(|_| ()), None, &Silent).unwrap_err().to_string().contains("vectors differ"));
     }
 }

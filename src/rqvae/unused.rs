@@ -1,21 +1,21 @@
-//! Codes that no item uses, after training.
+//! Unused codes after training.
 //!
-//! A token of the vocabulary that no item has is wasted. Its codeword is put where an item is worst served, which then
-//! has it.
+//! A token that no item has is wasted. The codeword of an unused code is moved to the item with the largest error, which
+//! then gets that code.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::regression::counts;
 use crate::tokenizer::Quantizer;
 
-/// A placed codeword can take the only item of another code, so all are looked at again.
+/// Maximum number of rounds. A moved codeword can take the only item of another code.
 const ROUNDS: usize = 4;
 
-/// By how much of its distance an item prefers the codeword that is put on it.
+/// Margin by which an item prefers the codeword that moved to it, as a fraction of its squared distance before.
 const AHEAD: f32 = 0.05;
 
-/// The quantizer with every code used by some item of `latents (n, latent_dim)`, as far as there are items for it.
-pub(super) fn put_to_use(latents: ArrayView2<f32>, mut quantizer: Quantizer) -> Quantizer {
+/// The quantizer with every code used by some item of `latents (n, latent_dim)`, if there are enough items.
+pub(super) fn use_every_code(latents: ArrayView2<f32>, mut quantizer: Quantizer) -> Quantizer {
     for _ in 0..ROUNDS {
         let codes = quantizer.encode(latents);
         let Some(level) = (0..codes.ncols()).find(|&level| unused(&codes, level, &quantizer).next().is_some()) else {
@@ -31,7 +31,7 @@ fn unused(codes: &Array2<u16>, level: usize, quantizer: &Quantizer) -> impl Iter
     (0..used.len()).filter(move |&code| used[code] == 0.0)
 }
 
-/// Places this level's unused codewords, and those of the levels after it, on items of codes that have several.
+/// Moves the unused codewords of the levels from `from` on to items whose code has several.
 fn placed(latents: ArrayView2<f32>, codes: &Array2<u16>, from: usize, quantizer: Quantizer) -> Quantizer {
     let (mut books, mut offsets) = (quantizer.codebooks().to_vec(), quantizer.offsets().clone());
     let mut residual = latents.to_owned();
@@ -50,7 +50,7 @@ fn placed(latents: ArrayView2<f32>, codes: &Array2<u16>, from: usize, quantizer:
                 let Some(worst) = worst else { break };
                 used[usize::from(column[worst])] -= 1.0;
                 let distance = std::mem::replace(&mut served[worst], f32::NEG_INFINITY);
-                // Nothing is nearer; neither may the item's own code be cheaper.
+                // No codeword is nearer; the offset also makes it cheaper than the item's present code.
                 books[level].row_mut(code).assign(&residual.row(worst));
                 let prefix: Vec<u16> = codes.row(worst).iter().take(level).copied().collect();
                 let (own, after) = (usize::from(column[worst]), quantizer.offsets_after(&prefix));
@@ -66,11 +66,11 @@ fn placed(latents: ArrayView2<f32>, codes: &Array2<u16>, from: usize, quantizer:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokenizer::{Offsets, Usage};
+    use crate::tokenizer::{CodeUsage, Offsets};
     use ndarray::array;
 
     #[test]
-    fn far_codewords_and_dear_ones_come_into_use() {
+    fn codewords_that_are_far_away_or_have_high_offsets_become_used() {
         let points = Array2::from_shape_fn((60, 2), |(i, j)| ((i * 31 + j * 17) % 60) as f32 / 10.0);
         let far = |i: usize| if i < 3 { i as f32 * 2.0 } else { 90.0 };
         let books = [6, 5].map(|size| Array2::from_shape_fn((size, 2), |(i, _)| far(i)));
@@ -79,10 +79,10 @@ mod tests {
         offsets.pairs = Some(Array2::from_shape_fn((6, 5), |(i, j)| (i * j) as f32));
         let used = |quantizer: &Quantizer| -> Vec<usize> {
             let codes = quantizer.encode(points.view());
-            Usage::of_levels(codes.view(), &[6, 5]).iter().map(|usage| usage.used()).collect()
+            CodeUsage::of_levels(codes.view(), &[6, 5]).iter().map(|usage| usage.used()).collect()
         };
         let before = Quantizer::new(books.to_vec(), offsets);
         assert!(used(&before)[0] <= 3);
-        assert_eq!(used(&put_to_use(points.view(), before)), [6, 5]);
+        assert_eq!(used(&use_every_code(points.view(), before)), [6, 5]);
     }
 }

@@ -4,11 +4,11 @@ use ndarray::{Array2, s};
 
 use super::latents::{Latents, Loaded};
 use super::{Collisions, TableMetadata, TokenFormat, TokenTable};
-use crate::error::{Error, Result};
-use crate::features::{FeatureSource, Features};
+use crate::error::Result;
+use crate::features::{FeatureSource, Features, for_each_block};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::tokenizer::{Encoded, Tokenizer};
+use crate::tokenizer::{Encoded, ModelInput, Tokenizer};
 
 impl TokenTable {
     /// Encodes every item and gives each its semantic ID, its own unless `collisions` says otherwise. The features'
@@ -28,7 +28,7 @@ impl TokenTable {
         collisions: Collisions,
         progress: &dyn Progress,
     ) -> Result<TokenTable> {
-        let encoder = Encoder { features, model, columns: columns(features, model)?, progress };
+        let encoder = Encoder { features, input: ModelInput::new(model, features)?, progress };
         let (item_ids, codes, errors) = encoder.encode()?;
         features.check_ids(&item_ids)?;
         let quantized = (codes.view(), errors.as_slice());
@@ -70,100 +70,58 @@ impl Quantized {
     /// # Errors
     /// As [`TokenTable::of_features`].
     pub fn of(features: &Features, model: &Tokenizer) -> Result<Self> {
-        let columns = columns(features, model)?;
-        let encoder = Encoder { features, model, columns, progress: &crate::progress::Silent };
-        let Encoded { codes, latents } = encoder.encoded(features)?;
+        let Encoded { codes, latents } = ModelInput::new(model, features)?.encode(features)?;
         let errors = model.latent_errors(latents.view(), codes.view())?;
         Ok(Quantized { item_ids: features.item_ids().clone(), codes, latents, errors })
     }
 }
 
-/// A model over the features that it takes.
+/// A model and the features of all items.
 struct Encoder<'a> {
     features: &'a dyn FeatureSource,
-    model: &'a Tokenizer,
-    /// The features' modalities in the model's order.
-    columns: Vec<usize>,
+    input: ModelInput<'a>,
     progress: &'a dyn Progress,
 }
 
 impl Encoder<'_> {
     /// Ids, codes `(n, levels)` and squared errors `(n,)` of all items.
     fn encode(&self) -> Result<(ItemIds, Array2<u16>, Vec<f32>)> {
-        let n = self.features.rows();
+        let (n, model) = (self.features.rows(), self.input.model());
         let mut ids = ItemIds::default();
-        let mut codes = Array2::zeros((n, self.model.config().levels()));
+        let mut codes = Array2::zeros((n, model.config().levels()));
         let mut errors = Vec::with_capacity(n);
         self.progress.begin("encode", Some(n as u64), "items");
-        for block in self.features.all()? {
-            let block = block?;
-            let encoded = self.encoded(&block.features)?;
-            errors.extend(self.model.latent_errors(encoded.latents.view(), encoded.codes.view())?);
+        for_each_block(self.features, |block| {
+            let encoded = self.input.encode(&block.features)?;
+            errors.extend(model.latent_errors(encoded.latents.view(), encoded.codes.view())?);
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
-            ids.append(block.features.item_ids().clone())?;
+            ids.append(block.features.item_ids().clone());
             self.progress.advance(block.features.len() as u64);
-        }
+            Ok(())
+        })?;
         self.progress.end();
         Ok((ids, codes, errors))
-    }
-
-    fn encoded(&self, block: &Features) -> Result<Encoded> {
-        let (x, present) = (block.concatenated_in(&self.columns), block.presence_in(&self.columns));
-        if let Some(row) = present.rows().into_iter().position(|row| !row.iter().any(|&has| has)) {
-            let names: Vec<&str> = self.model.config().modalities.iter().map(|m| m.name.as_str()).collect();
-            return Err(Error::Item {
-                item: block.item_ids().text(row),
-                expected: format!("a vector in at least one of: {}", names.join(", ")),
-                got: "none".into(),
-                help: "give the item a text, a picture or a vector, or drop it".into(),
-            });
-        }
-        self.model.encode(x.view(), Some(present.view()))
     }
 }
 
 impl Latents for Encoder<'_> {
     fn load(&self, rows: Vec<usize>) -> Result<Loaded> {
         let total = rows.len() as u64;
-        let mut loaded = Loaded::new(rows, self.model.config().latent_dim)?;
+        let mut loaded = Loaded::new(rows, self.input.model().config().latent_dim)?;
         if total == 0 {
             return Ok(loaded);
         }
         self.progress.begin("look again", Some(total), "items");
-        for block in self.features.all()? {
-            let block = block?;
+        for_each_block(self.features, |block| {
             let wanted = loaded.wanted(block.first_row..block.first_row + block.features.len());
             if !wanted.is_empty() {
                 let here: Vec<usize> = wanted.iter().map(|row| row - block.first_row).collect();
-                loaded.append(self.encoded(&block.features.take(&here)?)?.latents.view())?;
+                loaded.append(self.input.encode(&block.features.take(&here)?)?.latents.view())?;
                 self.progress.advance(here.len() as u64);
             }
-        }
+            Ok(())
+        })?;
         self.progress.end();
         Ok(loaded)
     }
-}
-
-/// The features' modalities in the model's order.
-fn columns(features: &dyn FeatureSource, model: &Tokenizer) -> Result<Vec<usize>> {
-    let wanted = &model.config().modalities;
-    let there = features.shapes();
-    let both_single = wanted.len() == 1 && there.len() == 1;
-    let find = |shape: &crate::tokenizer::ModalityShape| {
-        let got = match there.iter().position(|(name, _)| both_single || *name == shape.name) {
-            Some(at) if there[at].1 == shape.dim => return Ok(at),
-            Some(at) => format!("{} numbers", there[at].1),
-            None => {
-                let names: Vec<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
-                format!("none of that name among {}", names.join(", "))
-            }
-        };
-        Err(Error::mismatch(
-            format!("modality {:?} of the features", shape.name),
-            format!("vectors of {} numbers, as the model was trained on", shape.dim),
-            got,
-            "embed with the encoders that the model was trained with, or train a new model",
-        ))
-    };
-    wanted.iter().map(find).collect()
 }

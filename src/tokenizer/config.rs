@@ -3,18 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::training::TrainingRecord;
+
+pub use crate::training::{MAX_CODEBOOK_SIZE, MAX_LEVELS};
 
 /// Version of the model folder's format that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 3;
 
 /// The oldest version that this build reads. Version 2 has no completion.
 pub const OLDEST_FORMAT_VERSION: u32 = 2;
-
-/// Most levels a semantic ID may have: they are named by the letters a to h.
-pub const MAX_LEVELS: usize = 8;
-
-/// Most codes a codebook may have: a code is a `u16`.
-pub const MAX_CODEBOOK_SIZE: usize = 1 << 16;
 
 /// One modality of the features, as the model expects it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +41,10 @@ pub struct Config {
     pub codebook_sizes: Vec<usize>,
     /// SHA-256 of `model.safetensors`.
     pub weights_sha256: String,
-    /// Settings and outcome of the training, for the record; nothing reads it back.
-    pub training: serde_json::Value,
+    /// Settings and outcome of the training. `None` for a model that was not made by training, and where `config.json`
+    /// has something else in its place.
+    #[serde(default, deserialize_with = "TrainingRecord::deserialize_lenient")]
+    pub training: Option<TrainingRecord>,
 }
 
 impl Config {

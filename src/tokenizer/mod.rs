@@ -8,6 +8,7 @@
 
 mod completion;
 mod config;
+mod input;
 mod network;
 mod quantizer;
 mod rows;
@@ -23,14 +24,16 @@ pub use completion::Completion;
 pub use config::{
     Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, OLDEST_FORMAT_VERSION, check_codebook_sizes,
 };
+pub use input::ModelInput;
 pub use network::{Layer, Network};
 pub use quantizer::{Offsets, Quantizer};
 pub use sinkhorn::balanced;
 pub use standardization::Standardization;
 pub use storage::CONFIG_FILE;
-pub use usage::Usage;
+pub use usage::CodeUsage;
 
 use crate::error::{Error, Result};
+use crate::training::TrainingRecord;
 
 /// Rows that are worked on at once: large enough for the matrix products, small enough for the cache.
 const BLOCK: usize = 512;
@@ -70,11 +73,12 @@ pub struct Weights {
 }
 
 impl Tokenizer {
-    /// Puts a model together from its arrays; the shapes in `config` are taken from them.
+    /// Assembles a model from its arrays, from which the shapes in [`Config`] are taken. `training` is the record of its
+    /// training, if it was trained.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the arrays do not fit each other.
-    pub fn new(modalities: Vec<ModalityShape>, weights: Weights, training: serde_json::Value) -> Result<Self> {
+    pub fn new(modalities: Vec<ModalityShape>, weights: Weights, training: Option<TrainingRecord>) -> Result<Self> {
         let config = Config {
             format_version: FORMAT_VERSION,
             catalex_version: env!("CARGO_PKG_VERSION").into(),

@@ -230,6 +230,7 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
 mod tests {
     use super::*;
     use crate::tokenizer::ModalityShape;
+    use crate::training::{EpochFigures, TrainConfig, TrainingRecord};
     use ndarray::array;
 
     fn model() -> Tokenizer {
@@ -262,7 +263,36 @@ mod tests {
             },
         };
         let modalities = vec![ModalityShape { name: "embedding".into(), dim: 3 }];
-        Tokenizer::new(modalities, weights, serde_json::json!({"seed": 7})).unwrap()
+        let figures = EpochFigures { epoch: 0, loss: None, error: 0.25, revived: 0 };
+        let training = TrainingRecord {
+            config: Some(TrainConfig::default()),
+            items: 7,
+            held_out: 0,
+            best_epoch: 0,
+            history: vec![figures],
+        };
+        Tokenizer::new(modalities, weights, Some(training)).unwrap()
+    }
+
+    /// `config.json` of a model, changed, with its weights.
+    fn with_config(change: impl Fn(&mut serde_json::Value)) -> Result<Tokenizer> {
+        let (config, weights) = model().to_bytes().unwrap();
+        let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        change(&mut config);
+        Tokenizer::of_bytes(config.to_string().as_bytes(), &weights)
+    }
+
+    #[test]
+    fn a_model_is_read_whatever_its_training_says() {
+        let training = |value: serde_json::Value| with_config(|config| config["training"] = value.clone()).unwrap();
+        assert_eq!(training(serde_json::json!(null)).config().training, None);
+        assert_eq!(training(serde_json::json!({"seed": 7})).config().training, None);
+        let older = with_config(|config| {
+            config["format_version"] = 2.into();
+            config["training"]["config"] = serde_json::json!({"batch-size": 3});
+        });
+        let record = older.unwrap().config().training.clone().unwrap();
+        assert_eq!((record.config, record.items, record.history.len()), (None, 7, 1));
     }
 
     #[test]

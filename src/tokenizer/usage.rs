@@ -4,21 +4,21 @@ use ndarray::ArrayView2;
 
 /// Usage of one codebook.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Usage {
+pub struct CodeUsage {
     /// Items per code.
     pub counts: Vec<u64>,
 }
 
-impl Usage {
+impl CodeUsage {
     /// Counts `codes (n, levels)` level by level; `sizes` gives the codes of each level.
-    pub fn of_levels(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<Usage> {
+    pub fn of_levels(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<CodeUsage> {
         sizes
             .iter()
             .enumerate()
             .map(|(level, &size)| {
                 let mut counts = vec![0; size];
                 codes.column(level).iter().for_each(|&code| counts[usize::from(code)] += 1);
-                Usage { counts }
+                CodeUsage { counts }
             })
             .collect()
     }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn even_and_collapsed_codebooks() {
-        let usage = Usage::of_levels(array![[0u16, 3], [1, 3], [2, 3], [3, 3]].view(), &[4, 4]);
+        let usage = CodeUsage::of_levels(array![[0u16, 3], [1, 3], [2, 3], [3, 3]].view(), &[4, 4]);
         assert!((usage[0].perplexity() - 4.0).abs() < 1e-9 && usage[0].gini().abs() < 1e-9);
         assert!((usage[1].perplexity() - 1.0).abs() < 1e-9 && (usage[1].gini() - 0.75).abs() < 1e-9);
         assert_eq!((usage[0].used(), usage[1].used()), (4, 1));

@@ -110,7 +110,7 @@ pub(crate) fn hand_made(dim: usize, sizes: &[usize]) -> Tokenizer {
         codebooks: sizes.iter().map(|&size| Array2::from_shape_simple_fn((size, latent), &mut next)).collect(),
     };
     let shapes = vec![ModalityShape { name: "text".into(), dim }];
-    Tokenizer::new(shapes, weights, serde_json::Value::Null).unwrap()
+    Tokenizer::new(shapes, weights, None).unwrap()
 }
 
 /// Writes a `.npy` matrix of a given element type.

@@ -1,5 +1,7 @@
 //! What the report shows of an item besides its codes: its text and a small picture.
 
+use std::collections::BTreeMap;
+
 use crate::semantic_id::{Lookup, TokenTable};
 
 /// More pictures than this never fit into a report.
@@ -8,8 +10,9 @@ pub const PICTURES_AT_MOST: usize = 4_096;
 /// Texts and pictures of a table's items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cards {
-    /// By row; empty where none were read.
-    pub texts: Vec<String>,
+    /// Texts by row of the table. Only the items of [`report_rows`](super::report_rows) are shown; an item that is not
+    /// here has an empty text.
+    pub texts: BTreeMap<usize, String>,
     /// Small pictures of some of the items.
     pub pictures: Option<Pictures>,
 }

@@ -1,5 +1,6 @@
 //! Which items the report carries, and the data of its scripts: columns as JSON, deflated, in base64.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use base64::Engine;
@@ -9,21 +10,15 @@ use flate2::write::ZlibEncoder;
 use serde::Serialize;
 
 use super::cards::{Cards, Pictures};
-use super::map::Map;
+use super::map::{EXTENT, Map};
 use super::markup::shortened;
+use super::rows::step;
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Most items that are carried; of more, every so many in the order of their codes.
-const MOST_ITEMS: usize = 100_000;
 /// Longest id that is shown whole.
 const LONGEST_ID: usize = 64;
 /// How long texts may be, from what is pleasant to what is left when space is short.
 const TEXT_LENGTHS: [usize; 11] = [200, 150, 110, 80, 60, 50, 40, 32, 26, 20, 0];
-
-/// Of how many items, in the order of their codes, one is carried.
-pub(super) fn stride(items: usize) -> usize {
-    items.div_ceil(MOST_ITEMS).max(1)
-}
 
 /// What the scripts read.
 #[derive(Serialize)]
@@ -70,9 +65,8 @@ pub(super) struct Carried {
 impl Carried {
     /// JSON that tells whose picture each tile is.
     pub(super) fn tiles(&self, pictures: &Pictures) -> std::io::Result<String> {
-        let mut place = vec![None; self.rows.iter().chain(&pictures.rows).max().map_or(0, |&row| row + 1)];
-        self.rows.iter().enumerate().for_each(|(at, &row)| place[row] = Some(at));
-        let items = pictures.rows.iter().map(|&row| place[row]).collect();
+        let places = places(&self.rows);
+        let items = pictures.rows.iter().map(|row| places.get(row).copied()).collect();
         Ok(serde_json::to_string(&Tiles { size: pictures.tile, across: pictures.across, items })?)
     }
 }
@@ -81,7 +75,7 @@ impl Carried {
 pub(super) fn pack(table: &TokenTable, cards: &Cards, map: Option<&Map>, budget: usize) -> std::io::Result<Carried> {
     let lookup = Lookup::new(table);
     let sorted = lookup.rows(&[]);
-    let mut every = stride(sorted.len());
+    let mut every = step(sorted.len());
     loop {
         let rows: Vec<usize> = sorted.iter().copied().step_by(every).collect();
         let lengths = if cards.texts.is_empty() { &[0][..] } else { &TEXT_LENGTHS[..] };
@@ -111,9 +105,7 @@ fn data<'a>(
     every: usize,
     longest: usize,
 ) -> Data<'a> {
-    let mut place = vec![None; table.codes.nrows()];
-    rows.iter().enumerate().for_each(|(at, &row)| place[row] = Some(at));
-    let text = |&row: &usize| cards.texts.get(row).map(|text| shortened(text, longest).into_owned());
+    let text = |row: &usize| cards.texts.get(row).map_or("".into(), |text| shortened(text, longest)).into_owned();
     Data {
         token_format: table.metadata.token_format.to_string(),
         sizes: &table.metadata.codebook_sizes,
@@ -121,18 +113,24 @@ fn data<'a>(
         every,
         codes: table.codes.columns().into_iter().map(|c| rows.iter().map(|&row| c[row]).collect()).collect(),
         ids: rows.iter().map(|&row| shortened(&table.item_ids.text(row), LONGEST_ID).into_owned()).collect(),
-        texts: if longest == 0 { Vec::new() } else { rows.iter().filter_map(text).collect() },
+        texts: if longest == 0 { Vec::new() } else { rows.iter().map(text).collect() },
         moved: (0..rows.len()).filter(|&at| table.reassigned[rows[at]]).collect(),
-        points: map.map(|map| points(map, &place)),
+        points: map.map(|map| points(map, rows)),
     }
 }
 
-fn points(map: &Map, place: &[Option<usize>]) -> Points {
-    let mut out = Points { steps: Vec::new(), x: Vec::new(), y: Vec::new(), extent: super::map::EXTENT };
+/// The place of each row among these.
+fn places(rows: &[usize]) -> HashMap<usize, usize> {
+    rows.iter().enumerate().map(|(at, &row)| (row, at)).collect()
+}
+
+fn points(map: &Map, rows: &[usize]) -> Points {
+    let places = places(rows);
+    let mut out = Points { steps: Vec::new(), x: Vec::new(), y: Vec::new(), extent: EXTENT };
     let mut last = 0;
     for ((&row, &x), &y) in map.rows.iter().zip(&map.x).zip(&map.y) {
         // The map's rows follow the order of the codes, as the carried items do.
-        if let Some(at) = place.get(row).copied().flatten() {
+        if let Some(&at) = places.get(&row) {
             out.steps.push(at - last);
             out.x.push(x);
             out.y.push(y);
@@ -149,6 +147,11 @@ mod tests {
     use flate2::read::ZlibDecoder;
     use ndarray::{Array2, array};
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> BTreeMap<usize, String> {
+        texts.into_iter().map(Into::into).enumerate().collect()
+    }
 
     fn unpack(carried: &Carried) -> Value {
         serde_json::from_reader(ZlibDecoder::new(&STANDARD.decode(&carried.base64).unwrap()[..])).unwrap()
@@ -158,7 +161,7 @@ mod tests {
     fn columns_follow_the_order_of_the_codes() {
         let mut table = table(array![[1, 0], [0, 2], [0, 1]], &[2, 3]);
         table.reassigned[0] = true;
-        let cards = Cards { texts: ["</script>", "naïve \"fox\" 🦊", ""].map(String::from).into(), pictures: None };
+        let cards = Cards { texts: texts(["</script>", "naïve \"fox\" 🦊"]), pictures: None };
         let map = Map { rows: vec![2, 1, 0], x: vec![5, 6, 7], y: vec![1, 2, 3], shown: 1.0 };
         let pictures = Pictures { tile: 48, across: 16, sheets: vec![], rows: vec![0, 2] };
         let carried = pack(&table, &cards, Some(&map), 10_000).unwrap();
@@ -181,7 +184,7 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             char::from(b'a' + (state >> 24) as u8 % 26)
         };
-        let texts = (0..400).map(|_| (0..200).map(|_| letter()).collect()).collect();
+        let texts = texts((0..400).map(|_| (0..200).map(|_| letter()).collect::<String>()));
         let cards = Cards { texts, pictures: None };
         let packed = |budget| {
             let carried = pack(&table, &cards, None, budget).unwrap();

@@ -1,57 +1,52 @@
-//! The catalog as a map: latents on their two principal axes.
+//! The map of the catalog: the latents' projection on their two principal axes.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::carried;
+use super::rows::map_rows;
 use crate::error::Result;
-use crate::features::Features;
-use crate::semantic_id::{Lookup, TokenTable};
-use crate::tokenizer::Tokenizer;
+use crate::features::{FeatureSource, gather_rows};
+use crate::semantic_id::TokenTable;
+use crate::tokenizer::{ModelInput, Tokenizer};
 
-/// Most points; of more items every so many is drawn.
-const MOST_POINTS: usize = 20_000;
-/// Steps of the iteration towards the principal axes.
+/// Steps of the power iteration for the principal axes.
 const STEPS: usize = 300;
 /// Coordinates run from 0 to this.
 pub(super) const EXTENT: f64 = 1_000.0;
 
-/// Items as points of a plane.
+/// Items as points in a plane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
-    /// The items' rows.
+    /// The rows of the items, in the order of their codes.
     pub(super) rows: Vec<usize>,
     pub(super) x: Vec<u16>,
     pub(super) y: Vec<u16>,
-    /// Share of the latents' spread that the plane shows.
+    /// Fraction of the latents' variance that the plane shows.
     pub(super) shown: f64,
 }
 
 impl Map {
-    /// Draws the items of a table; model and features must be the table's.
+    /// Places the items of a table, of more than 20,000 a sample; model and features must be the table's. Reads the
+    /// features once and keeps only the vectors of these items.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
-    pub fn of_items(table: &TokenTable, model: &Tokenizer, features: &Features) -> Result<Self> {
-        let sorted = Lookup::new(table).rows(&[]).to_vec();
-        // Every point is one of the items that the report carries.
-        let step = if sorted.len() <= MOST_POINTS { 1 } else { carried::stride(sorted.len()) * 5 };
-        let rows: Vec<usize> = sorted.into_iter().step_by(step).collect();
-        let mut x = Array2::zeros((rows.len(), features.dims().iter().sum()));
-        let mut start = 0;
-        for modality in features.modalities() {
-            let vectors = modality.vectors.select(Axis(0), &rows);
-            x.slice_mut(s![.., start..start + modality.dim()]).assign(&vectors);
-            start += modality.dim();
+    /// As [`FeatureSource::blocks`] and [`Tokenizer::encode`].
+    pub fn of_items(table: &TokenTable, model: &Tokenizer, features: &dyn FeatureSource) -> Result<Self> {
+        let rows = map_rows(table);
+        let mut ascending: Vec<usize> = (0..rows.len()).collect();
+        ascending.sort_unstable_by_key(|&at| rows[at]);
+        let sorted: Vec<usize> = ascending.iter().map(|&at| rows[at]).collect();
+        let encoded = ModelInput::new(model, features)?.encode(&gather_rows(features, &sorted)?)?;
+        let mut latents = Array2::zeros(encoded.latents.dim());
+        for (&at, latent) in ascending.iter().zip(encoded.latents.rows()) {
+            latents.row_mut(at).assign(&latent);
         }
-        let modalities = features.modalities();
-        let present = Array2::from_shape_fn((rows.len(), modalities.len()), |(i, m)| modalities[m].present[rows[i]]);
-        let (plane, shown) = principal_plane(model.encode(x.view(), Some(present.view()))?.latents.view());
+        let (plane, shown) = principal_plane(latents.view());
         let (x, y) = to_extent(&plane);
         Ok(Map { rows, x, y, shown })
     }
 }
 
-/// Points `(n, 2)` on the two principal axes, and the share of the spread that lies along them.
+/// The coordinates `(n, 2)` on the two principal axes, and the fraction of the variance along them.
 fn principal_plane(points: ArrayView2<f32>) -> (Array2<f64>, f64) {
     let mut points = points.mapv(f64::from);
     if let Some(mean) = points.mean_axis(Axis(0)) {
@@ -60,7 +55,7 @@ fn principal_plane(points: ArrayView2<f32>) -> (Array2<f64>, f64) {
     let scatter = points.t().dot(&points);
     let spread = scatter.diag().sum();
     let dim = points.ncols();
-    // Any start will do that is no axis by accident; this one is the same everywhere.
+    // Any start works that is not orthogonal to an axis; a fixed one gives the same map everywhere.
     let mut axes = Array2::from_shape_fn((dim, 2), |(i, j)| 1.0 / ((i + 1) as f64).powi(j as i32) + 0.01 * i as f64);
     orthonormalize(&mut axes);
     for _ in 0..STEPS {
@@ -68,7 +63,7 @@ fn principal_plane(points: ArrayView2<f32>) -> (Array2<f64>, f64) {
         orthonormalize(&mut axes);
     }
     for mut axis in axes.columns_mut() {
-        // An axis has no direction of its own: its largest part shall be positive.
+        // The sign of an axis is arbitrary: make its largest component positive.
         let largest = axis.iter().copied().fold(0.0f64, |best, v| if v.abs() > best.abs() { v } else { best });
         if largest < 0.0 {
             axis.mapv_inplace(|v| -v);
@@ -79,7 +74,7 @@ fn principal_plane(points: ArrayView2<f32>) -> (Array2<f64>, f64) {
     (plane, if spread > 0.0 { shown / spread } else { 0.0 })
 }
 
-/// Two columns to length one and right angles; a column without any length stays zero.
+/// Makes two columns orthonormal; a column of length zero stays zero.
 fn orthonormalize(axes: &mut Array2<f64>) {
     let unit = |v: Array1<f64>| {
         let length = v.dot(&v).sqrt();
@@ -92,7 +87,7 @@ fn orthonormalize(axes: &mut Array2<f64>) {
     axes.column_mut(1).assign(&second);
 }
 
-/// Whole coordinates from 0 to [`EXTENT`], one scale for both axes, `y` downwards, in the middle of the square.
+/// Integer coordinates from 0 to [`EXTENT`], centred, with one scale for both axes and `y` pointing down.
 fn to_extent(plane: &Array2<f64>) -> (Vec<u16>, Vec<u16>) {
     let ends = |axis: usize| {
         plane.column(axis).iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
@@ -110,7 +105,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn points_of_a_plane_are_drawn_as_they_lie() {
+    fn points_of_a_plane_keep_their_proportions() {
         // A 4 x 2 rectangle, tilted in space: axes along (3, 4, 0) / 5 and (0, 0, 1).
         let points = array![[1.2f32, 1.6, 1.0], [1.2, 1.6, -1.0], [-1.2, -1.6, 1.0], [-1.2, -1.6, -1.0]];
         let (plane, shown) = principal_plane(points.view());
@@ -120,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_points_are_one_place() {
+    fn equal_points_share_one_place() {
         let (plane, shown) = principal_plane(Array2::ones((3, 4)).view());
         assert_eq!(shown, 0.0);
         assert_eq!(to_extent(&plane), (vec![500; 3], vec![500; 3]));

@@ -8,6 +8,7 @@ mod carried;
 mod charts;
 mod map;
 mod markup;
+mod rows;
 mod sections;
 mod words;
 
@@ -19,10 +20,12 @@ use base64::engine::general_purpose::STANDARD;
 
 pub use cards::{Cards, PICTURES_AT_MOST, Pictures, picture_order};
 pub use map::Map;
+pub use rows::report_rows;
 
-use super::Figures;
+use super::figures::Figures;
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
+use crate::training::TrainingRecord;
 use markup::{count, escape, fill, grouped};
 
 /// Most bytes of a report.
@@ -54,8 +57,8 @@ pub struct Report<'a> {
     pub figures: &'a Figures,
     /// What the items are, as people see them.
     pub cards: &'a Cards,
-    /// What the model's config says of its training.
-    pub training: Option<&'a serde_json::Value>,
+    /// The record of the model's training; without it the report has no training curves.
+    pub training: Option<&'a TrainingRecord>,
     /// The items as points.
     pub map: Option<&'a Map>,
 }
@@ -153,7 +156,7 @@ mod tests {
     fn nothing_of_the_catalog_becomes_markup() {
         let table = table(array![[0, 0], [0, 1]], &[2, 2]);
         let nasty = "</script><script>alert(1)</script>{{data}}";
-        let cards = Cards { texts: vec![nasty.into(), "{{script}}".into()], pictures: None };
+        let cards = Cards { texts: [(0, nasty.into()), (1, "{{script}}".into())].into(), pictures: None };
         let html = html(nasty, &table, &cards);
         assert!(html.contains("&lt;/script&gt;") && !html.contains("<script>alert"));
         assert_eq!(html.matches("<script").count(), html.matches("</script>").count());
@@ -174,7 +177,7 @@ mod tests {
         let codes = Array2::from_shape_fn((n, 3), |(i, j)| [i / 2_000, i / 40 % 50, i % 40][j] as u16);
         let texts = (0..n).map(|i| format!("item {i} of {} colours and {} sizes", i * 7_919 % 1_009, i * 31 % 97));
         let cards = Cards {
-            texts: texts.collect(),
+            texts: texts.enumerate().collect(),
             pictures: Some(Pictures {
                 tile: 48,
                 across: 16,

@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use super::markup::{escape, grouped, percent};
 use super::{charts, words};
-use crate::quality::Figures;
+use crate::quality::figures::Figures;
 use crate::semantic_id::TokenTable;
-use crate::tokenizer::Usage;
+use crate::tokenizer::CodeUsage;
+use crate::training::{EpochFigures, TrainingRecord};
 
 /// The headline figures.
 pub(super) fn headlines(figures: &Figures) -> String {
@@ -28,7 +27,7 @@ pub(super) fn headlines(figures: &Figures) -> String {
 /// A drawing and a sentence a level.
 pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
     let mut out = String::new();
-    let usage = Usage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
+    let usage = CodeUsage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
     for (level, usage) in usage.iter().enumerate() {
         let counts: Vec<usize> = usage.counts.iter().map(|&count| count as usize).collect();
         let most = counts.iter().copied().max().unwrap_or(0);
@@ -124,27 +123,24 @@ pub(super) fn collisions(figures: &Figures) -> String {
     out + "</tbody></table></div>"
 }
 
-/// Curves of the training, from what the model's config keeps of it; nothing where it keeps none.
-pub(super) fn training(training: &Value) -> String {
-    let Some(history) = training["history"].as_array() else { return String::new() };
-    let kept = training["best_epoch"].as_f64();
-    let held_out = training["held_out"].as_u64().unwrap_or(0) > 0;
+/// Curves of error and loss over the epochs; empty where there are too few epochs for a curve.
+pub(super) fn training(record: &TrainingRecord) -> String {
+    let held_out = record.held_out > 0;
     let error = if held_out { "Error on held-out items" } else { "Error on the items" };
+    let curves: [(&str, fn(&EpochFigures) -> Option<f64>); 2] =
+        [(error, |epoch| Some(epoch.error)), ("Loss", |epoch| epoch.loss)];
     let mut out = String::new();
-    for (key, name) in [("error", error), ("loss", "Loss")] {
-        let values: Vec<(f64, f64)> =
-            history.iter().filter_map(|epoch| Some((epoch["epoch"].as_f64()?, epoch[key].as_f64()?))).collect();
-        if let Some(svg) = charts::curve(name, &values, kept) {
+    for (name, figure) in curves {
+        let finite = |epoch: &EpochFigures| Some((epoch.epoch as f64, figure(epoch).filter(|v| v.is_finite())?));
+        let values: Vec<(f64, f64)> = record.history.iter().filter_map(finite).collect();
+        if let Some(svg) = charts::curve(name, &values, Some(record.best_epoch as f64)) {
             let _ = write!(out, "<figure><figcaption>{name}</figcaption>{svg}</figure>");
         }
     }
     if out.is_empty() {
         return out;
     }
-    let mut told = match kept {
-        Some(epoch) => format!("The state after epoch {epoch} was kept (the mark): the best on "),
-        None => "What was kept is the best state on ".into(),
-    };
+    let mut told = format!("The state after epoch {} was kept (the mark): the best on ", record.best_epoch);
     told += if held_out { "items that training did not see." } else { "the items trained on." };
     format!(
         "<section id=\"training\" aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\
@@ -156,16 +152,15 @@ pub(super) fn training(training: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn curves_are_drawn_of_what_there_is() {
-        let epoch = |epoch, loss: Option<f64>| json!({"epoch": epoch, "loss": loss, "error": 0.5});
-        let history = json!([epoch(0, None), epoch(1, Some(0.4)), epoch(2, Some(0.3))]);
-        let html = training(&json!({"history": history, "best_epoch": 1, "held_out": 7}));
+    fn curves_are_drawn_where_there_are_epochs_for_them() {
+        let epoch = |epoch, loss| EpochFigures { epoch, loss, error: 0.5, revived: 0 };
+        let record = |history| TrainingRecord { config: None, items: 100, held_out: 7, best_epoch: 1, history };
+        let html = training(&record(vec![epoch(0, None), epoch(1, Some(0.4)), epoch(2, Some(0.3))]));
         assert_eq!(html.matches("<svg").count(), 2);
         assert!(html.contains("held-out") && html.contains("epoch 1 was kept"));
-        assert_eq!(training(&json!({"history": [{"epoch": 0, "error": 0.4}]})), "");
-        assert_eq!(training(&Value::Null), "");
+        assert_eq!(training(&record(vec![epoch(0, None)])), "");
+        assert_eq!(training(&record(vec![])), "");
     }
 }

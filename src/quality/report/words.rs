@@ -1,7 +1,7 @@
 //! The figures in words, for someone who knows the catalog and not the model.
 
 use super::markup::{count, escape, grouped, percent};
-use crate::quality::Figures;
+use crate::quality::figures::Figures;
 use crate::semantic_id::{CollisionReport, Collisions};
 
 /// A headline figure: the figure, what it is, and what to make of it.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use tokenizers::Tokenizer;
 
 use super::matrix::EmbeddingMatrix;
-use crate::catalog::{CatalogReader, CatalogSpec};
+use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
@@ -26,7 +26,7 @@ impl ItemTokens {
     /// Reads and encodes the texts of the table's items.
     ///
     /// # Errors
-    /// As [`CatalogReader`]; [`Error::Mismatch`] where the catalog lacks items of the table; [`Error::Data`] where no item has a text.
+    /// As [`CatalogJoin::read`]: every item of the table must be in the catalog; [`Error::Data`] if no item has a text.
     pub(super) fn read(
         catalog: &CatalogSpec,
         table: &TokenTable,
@@ -41,32 +41,20 @@ impl ItemTokens {
         let mut encoder = Tokenizer::from_file(tokenizer).map_err(|e| unusable(e.to_string()))?;
         encoder.with_padding(None);
         encoder.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
-        let row_of = table.item_ids.rows_by_text();
-        let mut ids: Vec<Option<Vec<u32>>> = vec![None; row_of.len()];
-        progress.begin("read texts", Some(row_of.len() as u64), "items");
-        for batch in CatalogReader::open(catalog)? {
-            let batch = batch?;
-            let encoded: Vec<_> =
-                batch.texts.par_iter().map(|passages| encoder.encode(passages.join(". "), false)).collect();
-            for (row, encoding) in encoded.into_iter().enumerate() {
-                let Some(&index) = row_of.get(&batch.item_ids.text(row)) else { continue };
+        let mut ids: Vec<Vec<u32>> = vec![Vec::new(); table.item_ids.len()];
+        progress.begin("read texts", Some(ids.len() as u64), "items");
+        CatalogJoin::new(&table.item_ids).read(catalog, MissingItems::Refuse, progress, |batch, pairs| {
+            let encode = |&(at, row): &(usize, usize)| (row, encoder.encode(batch.texts[at].join(". "), false));
+            let encoded: Vec<_> = pairs.par_iter().map(encode).collect();
+            for (row, encoding) in encoded {
                 let encoding = encoding.map_err(|e| unusable(e.to_string()))?;
-                // The old model has no rows for the new tokens.
-                ids[index] = Some(encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect());
+                // Ids that the matrix has no row for are words that the model never had.
+                ids[row] = encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect();
                 progress.advance(1);
             }
-        }
+            Ok(())
+        })?;
         progress.end();
-        if let Some(row) = ids.iter().position(Option::is_none) {
-            let there = ids.iter().flatten().count();
-            return Err(Error::mismatch(
-                format!("items of the catalog {}", catalog.path.display()),
-                format!("all {} items of the token table", ids.len()),
-                format!("{there} of them, without {}", table.item_ids.text(row)),
-                "pass the catalog that the table was made from, and its id column with --id",
-            ));
-        }
-        let ids: Vec<Vec<u32>> = ids.into_iter().flatten().collect();
         if ids.iter().all(Vec::is_empty) {
             return Err(Error::data(
                 "start values from the items' texts",

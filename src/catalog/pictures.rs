@@ -1,0 +1,90 @@
+//! Which files a catalog is: tables, or the pictures of a folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+
+use crate::error::{Error, Result};
+use crate::table::{TABLE_EXTENSIONS, TableFiles, damaged, find_tables, has_table_extension, tables_of, visible_files};
+
+/// The columns that a folder of pictures is read as.
+pub(super) const PICTURE_ID: &str = "item_id";
+/// See [`PICTURE_ID`].
+pub(super) const PICTURE: &str = "image";
+/// Extensions of pictures.
+const PICTURE_EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// The files of a catalog.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CatalogFiles {
+    /// Pictures of a folder, in the order of their names.
+    Pictures(Vec<PathBuf>),
+    /// Tables.
+    Tables(TableFiles),
+}
+
+/// Finds the files of a catalog: a table, a folder or pattern of tables, or a folder of pictures.
+pub(super) fn find_catalog(path: &Path) -> Result<CatalogFiles> {
+    if !path.is_dir() {
+        let expected =
+            "a catalog: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or a folder of pictures";
+        return find_tables(path, expected).map(CatalogFiles::Tables);
+    }
+    let files = visible_files(path)?;
+    let (pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|file| is_picture(file));
+    let tables: Vec<PathBuf> = others.into_iter().filter(|file| has_table_extension(file)).collect();
+    match (pictures.is_empty(), tables.is_empty()) {
+        (true, true) => {
+            let (tables, pictures) = (TABLE_EXTENSIONS.join(", "), PICTURE_EXTENSIONS.join(", "));
+            let expected = format!("a folder of tables ({tables}) or pictures ({pictures})");
+            let help = "name the catalog's table, or a folder that holds tables or pictures";
+            Err(Error::file(path, expected, "none of these", help))
+        }
+        (false, true) => Ok(CatalogFiles::Pictures(pictures)),
+        (true, false) => tables_of(path, tables).map(CatalogFiles::Tables),
+        (false, false) => {
+            let got = format!("{} pictures and {} tables", pictures.len(), tables.len());
+            Err(Error::file(path, "a folder of either pictures or tables", got, "name the table itself"))
+        }
+    }
+}
+
+fn is_picture(file: &Path) -> bool {
+    let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| PICTURE_EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// The pictures of a folder as a table. The id is the file's name without its extension.
+pub(super) fn picture_table(folder: &Path, files: &[PathBuf]) -> Result<RecordBatch> {
+    let schema =
+        Schema::new(vec![Field::new(PICTURE_ID, DataType::Utf8, false), Field::new(PICTURE, DataType::Utf8, false)]);
+    let text = |part: fn(&Path) -> Option<&std::ffi::OsStr>| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(files.iter().map(|f| part(f).unwrap_or_default().to_string_lossy())))
+    };
+    RecordBatch::try_new(Arc::new(schema), vec![text(Path::file_stem), text(Path::file_name)])
+        .map_err(|e| damaged(folder, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_folder_holds_tables_or_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = || find_catalog(folder.path()).unwrap_err().to_string();
+        assert!(says().contains("none of these"));
+        fs::write(folder.path().join("a.csv.gz"), "id\n1\n").unwrap();
+        assert!(
+            matches!(find_catalog(folder.path()).unwrap(), CatalogFiles::Tables(tables) if tables.files.len() == 1)
+        );
+        fs::write(folder.path().join("B.PNG"), "x").unwrap();
+        assert!(says().contains("1 pictures and 1 tables"));
+        fs::remove_file(folder.path().join("a.csv.gz")).unwrap();
+        let pictures = CatalogFiles::Pictures(vec![folder.path().join("B.PNG")]);
+        assert_eq!(find_catalog(folder.path()).unwrap(), pictures);
+    }
+}

@@ -1,0 +1,217 @@
+//! A catalog that has been read once: the ids in memory, texts and images in a temporary file.
+//!
+//! What is wrong with a catalog is found before anything is encoded, and the catalog is not read a second time.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Seek, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanBuilder, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+
+use super::batches::in_parts;
+use super::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
+use crate::error::{Error, Result};
+use crate::item_ids::{IdFault, ItemIds};
+
+/// What errors call the temporary file.
+const UNNAMED: &str = "the temporary file of the catalog";
+
+/// The items of a catalog, to be read in parts any number of times.
+#[derive(Debug)]
+pub struct CatalogSpool {
+    ids: ItemIds,
+    texts: u64,
+    images: u64,
+    file: File,
+}
+
+impl CatalogSpool {
+    /// Reads a catalog once. The temporary file is created in `folder`, or where the system has its own, and is gone
+    /// when this is dropped.
+    ///
+    /// # Errors
+    /// As [`CatalogReader`]; [`Error::Row`] for a repeated id; [`Error::Io`] for the temporary file.
+    pub fn read(spec: &CatalogSpec, folder: Option<&Path>) -> Result<Self> {
+        let place = folder.unwrap_or(Path::new(UNNAMED));
+        let failed = |e: ArrowError| Error::io("write", place, std::io::Error::other(e));
+        let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
+        let mut file = file.map_err(|e| Error::io("create", place, e))?;
+        let mut spool = CatalogSpool {
+            ids: ItemIds::default(),
+            texts: 0,
+            images: 0,
+            file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
+        };
+        let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
+        for batch in CatalogReader::open(spec)? {
+            let batch = batch?;
+            writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
+            spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
+            spool.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
+            spool.ids.append(batch.item_ids);
+        }
+        let mut buffer = writer.into_inner().map_err(failed)?;
+        buffer.flush().map_err(|e| Error::io("write", place, e))?;
+        check_unique(spec, &spool.ids)?;
+        Ok(spool)
+    }
+
+    /// The items' ids, in the catalog's order.
+    pub fn ids(&self) -> &ItemIds {
+        &self.ids
+    }
+
+    /// Number of passages of text.
+    pub fn texts(&self) -> u64 {
+        self.texts
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> u64 {
+        self.images
+    }
+
+    /// The items in batches of `items`; the last may be shorter.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for the temporary file.
+    pub fn parts(&self, items: usize) -> Result<impl Iterator<Item = Result<ItemBatch>> + '_> {
+        let failed =
+            |e: &dyn std::fmt::Display| Error::io("read", Path::new(UNNAMED), std::io::Error::other(e.to_string()));
+        let mut file = self.file.try_clone().map_err(|e| failed(&e))?;
+        file.rewind().map_err(|e| failed(&e))?;
+        let reader = StreamReader::try_new(BufReader::new(file), None).map_err(|e| failed(&e))?;
+        let mut first_row = 0;
+        let batches = reader.map(move |batch| {
+            let batch = batch.map_err(|e| failed(&e))?;
+            let rows: Vec<usize> = (first_row..first_row + batch.num_rows()).collect();
+            let items = of_arrow(&batch, first_row as u64, self.ids.take(&rows));
+            first_row += batch.num_rows();
+            Ok(items)
+        });
+        Ok(in_parts(batches, items))
+    }
+}
+
+/// Passages of text, and of the images whether they are bytes (or a path), and these.
+fn schema() -> Schema {
+    let list = |name: &str, of| Field::new_list(name, Field::new_list_field(of, true), false);
+    Schema::new(vec![
+        list("texts", DataType::LargeUtf8),
+        list("are_bytes", DataType::Boolean),
+        list("images", DataType::LargeBinary),
+    ])
+}
+
+fn to_arrow(batch: &ItemBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let mut texts = ListBuilder::new(LargeStringBuilder::new());
+    let mut are_bytes = ListBuilder::new(BooleanBuilder::new());
+    let mut images = ListBuilder::new(LargeBinaryBuilder::new());
+    for (passages, sources) in batch.texts.iter().zip(&batch.images) {
+        passages.iter().for_each(|passage| texts.values().append_value(passage));
+        texts.append(true);
+        for source in sources {
+            let (is_bytes, data) = match source {
+                ImageSource::Path(path) => (false, path.as_os_str().as_bytes()),
+                ImageSource::Bytes(bytes) => (true, bytes.as_slice()),
+            };
+            are_bytes.values().append_value(is_bytes);
+            images.values().append_value(data);
+        }
+        are_bytes.append(true);
+        images.append(true);
+    }
+    let columns: Vec<arrow::array::ArrayRef> =
+        vec![Arc::new(texts.finish()), Arc::new(are_bytes.finish()), Arc::new(images.finish())];
+    RecordBatch::try_new(Arc::new(schema()), columns)
+}
+
+fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch {
+    let column = |at: usize| batch.column(at).as_list::<i32>();
+    let (texts, are_bytes, images) = (column(0), column(1), column(2));
+    let passages = |row: usize| {
+        let passages = texts.value(row);
+        let passages = passages.as_string::<i64>();
+        (0..passages.len()).map(|at| passages.value(at).to_owned()).collect()
+    };
+    let sources = |row: usize| {
+        let (are_bytes, images) = (are_bytes.value(row), images.value(row));
+        let (are_bytes, images) = (are_bytes.as_boolean(), images.as_binary::<i64>());
+        let source = |at: usize| match are_bytes.value(at) {
+            true => ImageSource::Bytes(images.value(at).to_vec()),
+            false => ImageSource::Path(std::ffi::OsString::from_vec(images.value(at).to_vec()).into()),
+        };
+        (0..images.len()).map(source).collect()
+    };
+    let rows = batch.num_rows();
+    ItemBatch {
+        first_row,
+        item_ids,
+        texts: (0..rows).map(passages).collect(),
+        fields: vec![Vec::new(); rows],
+        images: (0..rows).map(sources).collect(),
+    }
+}
+
+/// Checks that the ids of a catalog are unique.
+///
+/// # Errors
+/// [`Error::Row`] for the first repeated one.
+pub fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
+    match ids.check_unique() {
+        Ok(()) => Ok(()),
+        Err(IdFault::Duplicate(first, row, id)) => Err(Error::Row {
+            path: spec.path.clone(),
+            row: row as u64 + 1,
+            column: spec.id.clone().unwrap_or_else(|| "id".into()),
+            expected: "an id not used before".into(),
+            got: format!("{id}, also in row {}", first + 1),
+            help: "remove or rename one of the items".into(),
+        }),
+        Err(_) => Err(Error::mismatch("item ids", "one per item", "nulls", "give every item an id")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::TextSpec;
+
+    #[test]
+    fn a_spool_gives_what_the_catalog_gives() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.csv");
+        let lines = (0..5_000).map(|i| format!("{i},{},x{i}.png\n", if i % 3 == 0 { "" } else { "Pen" }));
+        std::fs::write(&path, format!("id,t,image\n{}", lines.collect::<String>())).unwrap();
+        let spec = CatalogSpec {
+            path,
+            text: TextSpec::Joined(vec!["t".into()]),
+            images: vec!["image".into()],
+            ..CatalogSpec::default()
+        };
+        let spool = CatalogSpool::read(&spec, Some(folder.path())).unwrap();
+        assert_eq!((spool.ids().len(), spool.texts(), spool.images()), (5_000, 3_333, 5_000));
+        for items in [1_000, 5_000] {
+            let direct = CatalogReader::open(&spec).unwrap().in_parts(items);
+            for (a, b) in direct.zip(spool.parts(items).unwrap()) {
+                assert_eq!(a.unwrap(), b.unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeated_id_names_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.csv");
+        std::fs::write(&path, "id\na\nb\na\n").unwrap();
+        let spec = CatalogSpec { path, ..CatalogSpec::default() };
+        let error = CatalogSpool::read(&spec, Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("row 3") && error.contains("also in row 1"), "{error}");
+    }
+}

@@ -1,0 +1,42 @@
+//! The flags of what a verb writes.
+
+use std::path::PathBuf;
+
+use catalex::pipeline::Output;
+use clap::Args;
+
+/// Where a verb's output goes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct OutputFlags {
+    /// File or folder to write.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Replace what catalex wrote there before.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Whether and how a verb continues a killed run.
+#[derive(Debug, Clone, Args)]
+pub(super) struct CheckpointFlags {
+    /// Continue a killed run from what it left beside the output.
+    #[arg(long)]
+    resume: bool,
+    /// Seconds between checkpoints, which are saved at the end of an epoch.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    checkpoint_every: u64,
+}
+
+impl OutputFlags {
+    pub(super) fn output(self) -> Output {
+        Output { out: self.out, force: self.force, ..Output::default() }
+    }
+}
+
+impl CheckpointFlags {
+    /// Completes an output.
+    pub(super) fn with(self, output: OutputFlags) -> Output {
+        let (resume, checkpoint_every) = (self.resume, self.checkpoint_every);
+        Output { resume, checkpoint_every, ..output.output() }
+    }
+}

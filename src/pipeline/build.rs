@@ -1,0 +1,185 @@
+//! The main job: from a catalog to an index.
+
+use std::path::PathBuf;
+
+use super::catalog_features::CatalogFeatures;
+use super::costs::{Costs, StageCost};
+use super::report_items::{ReportItems, title};
+use super::spec::{BuildSpec, EmbedSpec};
+use super::threads;
+use super::train::checkpoints;
+use crate::artifact::{Overwrite, write_file};
+use crate::error::{Error, Result};
+use crate::features::{FeatureFile, FeatureSource};
+use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::progress::Progress;
+use crate::quality::{Figures, Map, Report};
+use crate::semantic_id::{Lookup, TokenTable};
+use crate::settings::SettingGroup;
+use crate::{rqvae, vocabulary};
+
+/// Prefixes that the summary shows, and items of each.
+const PREFIXES: usize = 6;
+const MEMBERS: usize = 6;
+
+/// What [`build`] wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexSummary {
+    /// The index.
+    pub index: PathBuf,
+    /// The report in it.
+    pub report: PathBuf,
+    /// Hash of the model.
+    pub model_hash: String,
+    /// The measures of the index.
+    pub figures: Figures,
+    /// The fullest prefixes with some of their items.
+    pub prefixes: Vec<PrefixExample>,
+    /// Time and memory of each stage.
+    pub costs: Vec<StageCost>,
+}
+
+/// A prefix and some of the items that share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixExample {
+    /// The prefix as tokens.
+    pub prefix: String,
+    /// The items' texts, or their ids where they have none.
+    pub items: Vec<String>,
+}
+
+/// Builds an index of a catalog: encodes it, trains a model, gives every item a unique semantic ID, and writes the
+/// vocabulary and the report. Features are streamed: at any time no more than item ids, codes, the training sample and one
+/// block of features are in memory.
+///
+/// A killed build leaves what it had finished beside the output; with `output.resume` it continues, to the same bytes.
+///
+/// # Errors
+/// Settings out of range and files that cannot be read are refused before anything is encoded. As
+/// [`embed`](super::embed()), [`rqvae::train`], [`TokenTable::of_features`] and [`vocabulary::write_vocabulary`].
+pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> {
+    spec.tokens.check()?;
+    spec.vocabulary.check()?;
+    let config = spec.train.config()?;
+    let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
+    let catalog = spec.encode.catalog_spec(&spec.catalog)?;
+    let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
+    let writer = IndexWriter::create(out, overwrite)?;
+    let options = spec.vocabulary.options();
+    let words = vocabulary::Vocabulary::new(config.codebook_sizes(), format.clone());
+    vocabulary::check_options(&options, &words)?;
+    threads::with_threads(spec.threads, |threads| {
+        let embed = spec.embed();
+        let job = CatalogFeatures::new(&embed, threads)?;
+        let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
+        let mut costs = Costs::default();
+        let features = costs.of("encode", || -> Result<FeatureFile> {
+            let encoded = partial.path(FEATURES);
+            if !encoded.exists() {
+                encode(&job, &partial, progress)?;
+            }
+            FeatureFile::open(&encoded)
+        })?;
+        partial.share(FEATURES, &writer.path(FEATURES))?;
+        if partial.path(BAD_IMAGES).exists() {
+            partial.share(BAD_IMAGES, &writer.path(BAD_IMAGES))?;
+        }
+        let checkpoints = checkpoints(&spec.output, &partial.path(MODEL));
+        let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
+        let model = &trained.tokenizer;
+        model.save(&writer.path(MODEL), Overwrite::Refuse)?;
+        let table = costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
+        table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
+        let folder = writer.path(VOCABULARY);
+        costs.of("vocabulary", || {
+            vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress)
+        })?;
+        let source: &dyn FeatureSource = &features;
+        let figures = costs.of("measure", || Figures::of_table(&table, Some((model, source)), progress))?;
+        let prefixes = fullest_prefixes(&table);
+        let (items, html) = costs.of("report", || -> Result<_> {
+            let members: Vec<usize> = prefixes.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+            let items = ReportItems::read(&table, &catalog, None, &members, progress)?;
+            let map = Map::of_items(&table, model, source)?;
+            let report = Report {
+                title: &title(&spec.catalog),
+                table: &table,
+                figures: &figures,
+                cards: &items.cards,
+                training: model.config().training.as_ref(),
+                map: Some(&map),
+            };
+            let html = report.html()?;
+            Ok((items, html))
+        })?;
+        write_file(&writer.path(REPORT), html.as_bytes(), Overwrite::Refuse)?;
+        let settings = serde_json::to_value(spec).map_err(|e| {
+            Error::config("spec", "paths in UTF-8", e, "rename the file or folder that has another encoding")
+        })?;
+        writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;
+        partial.remove()?;
+        progress.end();
+        Ok(IndexSummary {
+            index: out.clone(),
+            report: out.join(REPORT),
+            model_hash: model.hash().to_owned(),
+            prefixes: prefixes.into_iter().map(|prefix| example(&table, &items, prefix)).collect(),
+            figures,
+            costs: costs.report(progress),
+        })
+    })
+}
+
+impl BuildSpec {
+    /// The part of the build that encodes.
+    fn embed(&self) -> EmbedSpec {
+        EmbedSpec {
+            catalog: self.catalog.clone(),
+            encode: self.encode.clone(),
+            behaviour: self.behaviour.clone(),
+            threads: self.threads,
+            output: self.output.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+}
+
+/// Encodes the catalog into the partial folder. The list of unreadable images comes first: where there are features, the
+/// list is there.
+fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<()> {
+    let (parts, finished) = (partial.path(super::catalog_features::PARTS), partial.path("encoded.parquet"));
+    let made = job.write(&finished, Overwrite::Replace, &parts, progress)?;
+    if let Some(bad) = &made.bad_images {
+        write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;
+        progress.warn(&format!("{} images cannot be read; {BAD_IMAGES} of the index lists them", bad.count));
+    }
+    let encoded = partial.path(FEATURES);
+    std::fs::rename(&finished, &encoded).map_err(|e| Error::io("rename", &finished, e))?;
+    // Features without an encoder have no parts.
+    let _ = std::fs::remove_dir_all(&parts);
+    Ok(())
+}
+
+/// The fullest prefixes of one or two codes, with the rows of some of their items.
+fn fullest_prefixes(table: &TokenTable) -> Vec<(Vec<u16>, Vec<usize>)> {
+    let lookup = Lookup::new(table);
+    let depth = (table.codes.ncols() - 1).clamp(1, 2);
+    let fullest = lookup.fullest_prefixes(depth, PREFIXES).into_iter();
+    fullest
+        .map(|(codes, _)| {
+            let rows = lookup.rows(&codes).iter().copied().take(MEMBERS).collect();
+            (codes, rows)
+        })
+        .collect()
+}
+
+fn example(table: &TokenTable, items: &ReportItems, (codes, rows): (Vec<u16>, Vec<usize>)) -> PrefixExample {
+    let name = |row: usize| match items.cards.texts.get(&row).filter(|text| !text.is_empty()) {
+        Some(text) => text.clone(),
+        None => table.item_ids.text(row),
+    };
+    PrefixExample {
+        prefix: table.metadata.token_format.semantic_id(&codes),
+        items: rows.into_iter().map(name).collect(),
+    }
+}

@@ -1,0 +1,268 @@
+//! The features of a catalog: encoded texts and images, ready vectors, behaviour.
+
+use std::path::{Path, PathBuf};
+
+use super::embed::ModalitySummary;
+use super::spec::EmbedSpec;
+use crate::artifact::Overwrite;
+use crate::behaviour;
+use crate::catalog::{CatalogReader, CatalogSpec, CatalogSpool, Interactions, check_unique};
+use crate::error::{Error, Result};
+use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
+use crate::index::fingerprint;
+use crate::item_ids::ItemIds;
+use crate::progress::Progress;
+use crate::settings::SettingGroup;
+
+/// The folder of finished parts in that of an output that is being written.
+pub(super) const PARTS: &str = "parts";
+
+/// Items that are copied together.
+const BLOCK: usize = 8_192;
+
+/// What was written.
+pub(super) struct FeaturesMade {
+    pub(super) items: usize,
+    pub(super) modalities: Vec<ModalitySummary>,
+    /// Texts that were longer than the encoder reads.
+    pub(super) truncated_texts: usize,
+    pub(super) bad_images: Option<BadImageList>,
+}
+
+/// Images that could not be read.
+pub(super) struct BadImageList {
+    pub(super) count: usize,
+    /// Items that have nothing else.
+    pub(super) left_out: usize,
+    /// One image per line, as JSON.
+    pub(super) lines: Vec<u8>,
+}
+
+/// A spec whose settings have been checked.
+pub(super) struct CatalogFeatures<'a> {
+    spec: &'a EmbedSpec,
+    catalog: CatalogSpec,
+    embeddings: Vec<ReadyVectors>,
+    threads: usize,
+}
+
+impl<'a> CatalogFeatures<'a> {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings out of range, that contradict each other, or that need others.
+    pub(super) fn new(spec: &'a EmbedSpec, threads: usize) -> Result<Self> {
+        spec.encode.check()?;
+        spec.behaviour.check()?;
+        spec.behaviour.spec()?;
+        let catalog = spec.encode.catalog_spec(&spec.catalog)?;
+        Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, threads })
+    }
+
+    /// What the features depend on, for a run that continues another.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read.
+    pub(super) fn fingerprint(&self) -> Result<serde_json::Value> {
+        let (encode, behaviour) = (&self.spec.encode, &self.spec.behaviour);
+        let of = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
+        let embeddings = self.embeddings.iter().map(|ready| content(&ready.path)).collect::<Result<Vec<String>>>()?;
+        Ok(serde_json::json!({
+            "catalex": env!("CARGO_PKG_VERSION"), "catalog": self.spec.catalog,
+            "content of the catalog": content(&self.spec.catalog)?, "encode": encode, "behaviour": behaviour,
+            "interactions": of(&behaviour.interactions)?, "embeddings": embeddings,
+            "text encoder": of(&encode.text_encoder)?, "image encoder": of(&encode.image_encoder)?,
+            "threads": self.threads,
+        }))
+    }
+
+    /// Makes and writes the features. `parts` is a folder for what is finished meanwhile.
+    ///
+    /// # Errors
+    /// As [`super::embed()`].
+    pub(super) fn write(
+        &self,
+        out: &Path,
+        overwrite: Overwrite,
+        parts: &Path,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
+        let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
+        if !self.has_encoders() {
+            if self.embeddings.is_empty() && self.spec.behaviour.interactions.is_none() {
+                let help = "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by \
+                            --embedding";
+                return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
+            }
+            let ids = self.ids()?;
+            self.open_ready(&ids, &mut ready, parts, progress)?;
+            return write_ready(ids, ready, out, overwrite, progress);
+        }
+        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        // Before the encoders: ids that do not match must not be found after hours of encoding.
+        self.open_ready(catalog.ids(), &mut ready, parts, progress)?;
+        self.encoded(&catalog, ready, out, overwrite, parts, progress)
+    }
+
+    fn has_encoders(&self) -> bool {
+        let encode = &self.spec.encode;
+        let columns = !self.catalog.text.is_empty() || !self.catalog.images.is_empty();
+        columns || encode.text_encoder.is_some() || encode.image_encoder.is_some()
+    }
+
+    /// Opens the ready vectors and makes those of behaviour.
+    fn open_ready(
+        &self,
+        ids: &ItemIds,
+        ready: &mut Vec<Box<dyn ModalityRows>>,
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        for embedding in &self.embeddings {
+            let opened = embedding.open(ids, self.catalog.id.as_deref(), folder)?;
+            if let (rows, Some(item)) = opened.unknown {
+                let path = embedding.path.display();
+                progress
+                    .warn(&format!("{rows} rows of {path} have ids that the catalog does not have, such as {item:?}"));
+            }
+            ready.push(Box::new(opened.rows));
+        }
+        if let Some(interactions) = self.spec.behaviour.spec()? {
+            let config = self.spec.behaviour.config();
+            let (modality, usage) = behaviour::vectors(&Interactions::read(&interactions)?, ids, &config, progress)?;
+            if !usage.is_whole() {
+                progress.warn(&usage.to_string());
+            }
+            ready.push(Box::new(modality));
+        }
+        Ok(())
+    }
+
+    /// The ids of the catalog.
+    fn ids(&self) -> Result<ItemIds> {
+        let mut ids = ItemIds::default();
+        for batch in CatalogReader::open(&self.catalog)? {
+            ids.append(batch?.item_ids);
+        }
+        check_unique(&self.catalog, &ids)?;
+        Ok(ids)
+    }
+
+    /// What the encoders make of the catalog, and the ready modalities.
+    #[cfg(feature = "encoders")]
+    fn encoded(
+        &self,
+        catalog: &CatalogSpool,
+        ready: Vec<Box<dyn ModalityRows>>,
+        out: &Path,
+        overwrite: Overwrite,
+        parts: &Path,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        use crate::encoder::{Encoders, PartFolder, embed_to};
+
+        let encode = &self.spec.encode;
+        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
+        let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+        let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
+        let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };
+        FeaturesMade::of(embed_to(out, overwrite, catalog, encoders, &folder, progress)?)
+    }
+
+    #[cfg(not(feature = "encoders"))]
+    fn encoded(
+        &self,
+        _: &CatalogSpool,
+        _: Vec<Box<dyn ModalityRows>>,
+        _: &Path,
+        _: Overwrite,
+        _: &Path,
+        _: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        Err(super::not_built("encoding texts and images", "encoders"))
+    }
+}
+
+/// Writes features that need no encoder, block by block.
+fn write_ready(
+    ids: ItemIds,
+    mut ready: Vec<Box<dyn ModalityRows>>,
+    out: &Path,
+    overwrite: Overwrite,
+    progress: &dyn Progress,
+) -> Result<FeaturesMade> {
+    let shapes: Vec<(String, usize)> = ready.iter().map(|rows| (rows.name().to_owned(), rows.dim())).collect();
+    let mut modalities: Vec<ModalitySummary> =
+        shapes.iter().map(|(name, dim)| ModalitySummary { name: name.clone(), dim: *dim, missing: 0 }).collect();
+    let mut writer = FeatureWriter::create(out, &ids, shapes, overwrite)?;
+    progress.begin("copy vectors", Some(ids.len() as u64), "items");
+    for from in (0..ids.len()).step_by(BLOCK) {
+        let rows = from..ids.len().min(from + BLOCK);
+        let block: Vec<Modality> = ready.iter_mut().map(|ready| ready.rows(rows.clone())).collect::<Result<_>>()?;
+        for (summary, modality) in modalities.iter_mut().zip(&block) {
+            summary.missing += modality.present.iter().filter(|&&present| !present).count();
+        }
+        let here: Vec<usize> = rows.collect();
+        writer.write(&Features::new(ids.take(&here), block)?)?;
+        progress.advance(here.len() as u64);
+    }
+    progress.end();
+    writer.commit()?;
+    Ok(FeaturesMade { items: ids.len(), modalities, truncated_texts: 0, bad_images: None })
+}
+
+/// What identifies the content of a file or folder. That it does not exist is reported when it is read.
+fn content(path: &Path) -> Result<String> {
+    match fingerprint(path) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok("absent".into()),
+        found => found,
+    }
+}
+
+/// The ready vectors, each under a name of its own.
+fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
+    let encode = &spec.encode;
+    let given = encode.embedding.iter().flat_map(|embeddings| &embeddings.0);
+    let embeddings: Vec<ReadyVectors> = given.map(|text| text.parse()).collect::<Result<_>>()?;
+    let made = [
+        (TEXT, encode.text_encoder.is_some()),
+        (IMAGE, encode.image_encoder.is_some()),
+        (BEHAVIOUR, spec.behaviour.interactions.is_some()),
+    ];
+    let mut taken: Vec<&str> = made.into_iter().filter_map(|(name, made)| made.then_some(name)).collect();
+    for embedding in &embeddings {
+        if taken.contains(&embedding.name.as_str()) {
+            let expected = "a name that no other modality has";
+            return Err(Error::config("embedding", expected, embedding, "choose another name"));
+        }
+        taken.push(&embedding.name);
+    }
+    Ok(embeddings)
+}
+
+impl FeaturesMade {
+    #[cfg(feature = "encoders")]
+    fn of(written: crate::encoder::EncodedCatalog) -> Result<Self> {
+        let bad = &written.bad_images;
+        let lines: Vec<String> = bad
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<_, _>>()
+            .map_err(|e| Error::data("the list of unreadable images", "text", e, "report this as a bug"))?;
+        let left_out: std::collections::BTreeSet<&str> =
+            bad.iter().filter(|bad| bad.left_out).map(|bad| bad.item_id.as_str()).collect();
+        let bad_images = (!bad.is_empty()).then(|| BadImageList {
+            count: bad.len(),
+            left_out: left_out.len(),
+            lines: (lines.join("\n") + "\n").into_bytes(),
+        });
+        let modality = |(name, dim, missing)| ModalitySummary { name, dim, missing };
+        Ok(FeaturesMade {
+            items: written.items,
+            truncated_texts: written.truncated_texts,
+            bad_images,
+            modalities: written.modalities.into_iter().map(modality).collect(),
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! From a token table to the valid IDs in the forms that decoders read.
+
+use std::fs;
+use std::path::Path;
+
+use super::sources;
+use super::spec::ConstrainSpec;
+use crate::artifact::refuse_existing;
+use crate::catalog::{CatalogSpec, TextSpec};
+use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::semantic_id::TokenTable;
+use crate::settings::SettingGroup;
+
+/// Writes the constraint folder, and returns what its `constraint.json` says.
+///
+/// # Errors
+/// As [`Forms::write`]; [`Error::Config`] for settings that need others; [`Error::File`] for ids of `only` that the table
+/// does not have.
+pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String> {
+    let settings = &spec.constraint;
+    settings.check()?;
+    let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
+    let forms = forms(settings.form.as_deref().unwrap_or_default())?;
+    match (&settings.catalog, &settings.title, &settings.id) {
+        (None, None, None) | (Some(_), Some(_), _) => {}
+        (Some(_), None, _) => return Err(Error::config("catalog", "together with --title", "it alone", "name both")),
+        (None, ..) => return Err(Error::config("title", "together with --catalog", "it alone", "name both")),
+    }
+    refuse_existing(out, overwrite)?;
+    let table = sources::token_table(&spec.tokens)?;
+    let tokens = sources::token_ids(settings.vocabulary.as_deref(), &spec.tokens, &table)?;
+    let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
+    let titles = settings.catalog.clone().map(|path| {
+        let text = TextSpec::Joined(settings.title.clone().unwrap_or_default());
+        titles(&CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() }, &table)
+    });
+    let titles = titles.transpose()?;
+    let written = Forms {
+        table: &table,
+        rows: rows.as_deref(),
+        tokens,
+        titles: titles.as_deref(),
+        logits: settings.logits,
+        dense_depth: settings.dense_depth.unwrap_or(1),
+    };
+    written.write(out, &forms, overwrite, progress)?;
+    let file = out.join(CONSTRAINT_FILE);
+    fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))
+}
+
+fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
+    let forms = names.iter().map(|name| name.parse::<ConstraintForm>()).collect::<Result<Vec<_>>>()?;
+    if forms.is_empty() {
+        return Err(Error::config("form", "at least one form", "none", "name it, such as --form trie"));
+    }
+    match forms.iter().enumerate().find(|(at, form)| forms[..*at].contains(form)) {
+        Some((_, twice)) => Err(Error::config("form", "each form once", format!("{twice} twice"), "name it once")),
+        None => Ok(forms),
+    }
+}
+
+/// The rows of the items that a file names, in the table's order.
+fn only(path: &Path, table: &TokenTable) -> Result<Vec<u32>> {
+    let help = "write one id of the token table per line";
+    let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let row_of = table.item_ids.rows_by_text();
+    let mut chosen = vec![false; table.item_ids.len()];
+    for (line, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
+        let Some(&row) = row_of.get(id) else {
+            return Err(Error::file(path, "ids of the token table", format!("{id:?} in line {}", line + 1), help));
+        };
+        chosen[row] = true;
+    }
+    let rows: Vec<u32> = (0..).zip(&chosen).filter(|(_, chosen)| **chosen).map(|(row, _)| row).collect();
+    if rows.is_empty() { Err(Error::file(path, "at least one id", "none", help)) } else { Ok(rows) }
+}

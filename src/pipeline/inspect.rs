@@ -1,0 +1,119 @@
+//! Figures and report of a model, a token table or an index.
+
+use std::path::Path;
+
+use super::report_items::{ReportItems, title};
+use super::sources;
+use super::spec::InspectSpec;
+use crate::artifact::{Overwrite, refuse_existing, write_file};
+use crate::error::{Error, Result};
+use crate::features::{FeatureFile, FeatureSource};
+use crate::index::{FEATURES, Index, MODEL, TOKENS};
+use crate::progress::Progress;
+use crate::quality::{Figures, LabelFigures, LabelNeighbours, Map, Report};
+use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
+use crate::settings::SettingGroup;
+use crate::tokenizer::{self, Tokenizer};
+
+/// What [`inspect`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inspected {
+    /// A model without features: its configuration, and the hash of its weights.
+    Model(Box<tokenizer::Config>, String),
+    /// Figures of a token table.
+    Table(Box<Figures>),
+}
+
+/// What is inspected: a table, with its model and features if they are available.
+struct Subject {
+    table: TokenTable,
+    source: Option<(Tokenizer, FeatureFile)>,
+}
+
+/// Measures a model, a token table or an index, and writes a report if one is asked for. Features are streamed.
+///
+/// # Errors
+/// As [`Figures::of_table`]; [`Error::Config`] for a part that others need; for files that cannot be read.
+pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected> {
+    spec.columns.check()?;
+    let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
+    let columns = &spec.columns;
+    if columns.catalog.is_none() && [&columns.id, &columns.label].into_iter().any(Option::is_some) {
+        return Err(Error::config("catalog", "a catalog, where its columns are named", "none", "name it"));
+    }
+    if spec.report.is_none() && [&columns.text, &columns.image].into_iter().any(Option::is_some) {
+        return Err(Error::config("report", "a file, where columns to show are named", "none", "name it"));
+    }
+    if let Some(report) = &spec.report {
+        refuse_existing(report, overwrite)?;
+    }
+    let Some(subject) = subject(spec, progress)? else {
+        if spec.report.is_some() || columns.catalog.is_some() {
+            let help = "give --features too: a model alone has no items";
+            return Err(Error::config("features", "a file of features", "none", help));
+        }
+        let model = Tokenizer::load(&spec.path)?;
+        return Ok(Inspected::Model(Box::new(model.config().clone()), model.hash().to_owned()));
+    };
+    let Subject { table, source } = &subject;
+    let source = source.as_ref().map(|(model, features)| (model, features as &dyn FeatureSource));
+    let mut figures = Figures::of_table(table, source, progress)?;
+    let items = match columns.catalog_spec() {
+        Some(catalog) => ReportItems::read(table, &catalog, columns.label.as_deref(), &[], progress)?,
+        None => ReportItems::default(),
+    };
+    if let (Some(label), Some(labels)) = (&columns.label, &items.labels) {
+        let mut measured = LabelFigures::measure(table, label, labels)?;
+        if let Some((model, features)) = source {
+            measured.neighbours = Some(LabelNeighbours::measure(model, features, labels, progress)?);
+        }
+        figures.labels = Some(measured);
+    }
+    if let Some(path) = &spec.report {
+        let map = source.map(|(model, features)| Map::of_items(table, model, features)).transpose()?;
+        let title = title(columns.catalog.as_deref().unwrap_or(&spec.path));
+        let training = source.and_then(|(model, _)| model.config().training.as_ref());
+        let report =
+            Report { title: &title, table, figures: &figures, cards: &items.cards, training, map: map.as_ref() };
+        write_file(path, report.html()?.as_bytes(), overwrite)?;
+    }
+    progress.end();
+    Ok(Inspected::Table(Box::new(figures)))
+}
+
+/// The table at a path, with its model and features; none for a model without features.
+fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject>> {
+    let path = &spec.path;
+    let features = spec.features.as_deref().map(sources::features).transpose()?;
+    if Index::is_index(path) {
+        let index = Index::open(path)?;
+        let model = Tokenizer::load(&index.path(MODEL))?;
+        let table = TokenTable::read(&index.path(TOKENS))?;
+        let features = features.map_or_else(|| FeatureFile::open(&index.path(FEATURES)), Ok)?;
+        return Ok(Some(Subject { table, source: Some((model, features)) }));
+    }
+    if path.join(tokenizer::CONFIG_FILE).is_file() {
+        return of_model(path, features, progress);
+    }
+    if path.is_dir() {
+        let help = "name the folder that `catalex train` or `catalex build` wrote, or a token table";
+        return Err(Error::file(path, "a model's folder or an index", "another folder", help));
+    }
+    let table = TokenTable::read(path)?;
+    let source = match (spec.model.as_deref().map(sources::model).transpose()?, features) {
+        (Some(model), Some(features)) => Some((model, features)),
+        (None, None) => None,
+        _ => {
+            let help = "give both for the figures that compare codes with vectors, or neither";
+            return Err(Error::config("features", "together with --model", "one of the two", help));
+        }
+    };
+    Ok(Some(Subject { table, source }))
+}
+
+fn of_model(path: &Path, features: Option<FeatureFile>, progress: &dyn Progress) -> Result<Option<Subject>> {
+    let Some(features) = features else { return Ok(None) };
+    let model = Tokenizer::load(path)?;
+    let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, progress)?;
+    Ok(Some(Subject { table, source: Some((model, features)) }))
+}

@@ -1,0 +1,88 @@
+//! The jobs of catalex as functions: from a catalog to an index, and from an index to what recommenders read.
+//!
+//! Each function takes a spec (plain data, with serde) and a [`Progress`](crate::progress::Progress), writes one file or
+//! folder whole or not at all, and returns a summary. The command line and Python call these functions.
+//!
+//! | function | from | to |
+//! |---|---|---|
+//! | `build` | a catalog | an index: all of the following |
+//! | [`embed`] | a catalog | features |
+//! | `train` | features | a frozen model |
+//! | [`tokenize`] | features, a model | a token table |
+//! | [`vocab`] | a token table | a vocabulary folder |
+//! | [`constrain`] | a token table | constraint files for decoders |
+//! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
+//! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
+//! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
+//! | `serve` | an index | a Model Context Protocol server |
+//!
+//! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
+
+mod aggregate;
+mod answers;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod build;
+mod catalog_features;
+mod constrain;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod costs;
+mod embed;
+#[cfg(feature = "encoders")]
+mod encoders;
+mod export;
+mod ground;
+mod inspect;
+mod json_lines;
+mod lookup;
+mod report_items;
+#[cfg(all(feature = "serve", feature = "encoders"))]
+mod serve;
+mod sources;
+pub mod spec;
+mod threads;
+mod tokenize;
+#[cfg(feature = "train")]
+mod train;
+mod vocab;
+
+pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
+pub use answers::{AnswersSpec, AnswersSummary, answers};
+#[cfg(all(feature = "train", feature = "encoders"))]
+pub use build::{IndexSummary, PrefixExample, build};
+pub use constrain::constrain;
+#[cfg(all(feature = "train", feature = "encoders"))]
+pub use costs::StageCost;
+pub use embed::{BadImageSummary, EmbedSummary, ModalitySummary, embed};
+pub use export::{export, family_templates};
+pub use ground::{GroundSettings, GroundSpec, ground};
+pub use inspect::{Inspected, inspect};
+pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+#[cfg(all(feature = "serve", feature = "encoders"))]
+pub use serve::{ServeSettings, ServeSpec, serve};
+pub use spec::{
+    BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
+    Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ThreadSettings,
+    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+};
+pub use tokenize::{TokenizeSummary, tokenize};
+#[cfg(feature = "train")]
+pub use train::{TrainSummary, train};
+pub use vocab::vocab;
+
+// Types of other rooms that the functions take or return.
+#[cfg(feature = "encoders")]
+pub use crate::encoder::Hub;
+pub use crate::export::{EXPORT_FILE, Exported};
+pub use crate::quality::Figures;
+pub use crate::semantic_id::Collisions;
+pub use crate::tokenizer::Config as ModelConfig;
+
+/// The error of a job that needs a feature this build lacks.
+#[cfg(not(feature = "encoders"))]
+fn not_built(what: &str, feature: &str) -> crate::Error {
+    crate::Error::Unavailable {
+        what: what.into(),
+        reason: format!("this catalex was built without the feature \"{feature}\""),
+        help: "build it with its default features".into(),
+    }
+}

@@ -1,0 +1,111 @@
+//! An index for agents: the Model Context Protocol server with all that it answers from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::{BuildSpec, EncodeSettings, Environment};
+use super::{sources, threads};
+use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
+use crate::encoder::TextEncoder;
+use crate::error::Result;
+use crate::explore::{Explorer, McpServer};
+use crate::features::Features;
+use crate::index::{FEATURES, Index};
+use crate::progress::Progress;
+use crate::semantic_id::TokenTable;
+use crate::settings::{SettingGroup, settings};
+
+settings! {
+    /// Where an index's texts and text encoder are, if not where they were when it was built.
+    pub struct ServeSettings {
+        /// Catalog with the items' texts.
+        catalog: PathBuf, "CATALOG", default "the one that the index was built from";
+        /// Column of the catalog's item ids.
+        id: String, "COLUMN", default "that of the build, else item_id or id";
+        /// Text columns of the catalog.
+        text: Vec<String>, "COLUMN,...", default "those of the build";
+        /// Folder of the text encoder, for search by text.
+        text_encoder: PathBuf, "DIR", default "the one that the index was built with";
+    }
+}
+
+/// Serve an index to agents: [`serve`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServeSpec {
+    /// Index, or a token table, which has IDs and no vectors.
+    pub index: PathBuf,
+    /// Where texts and encoder are.
+    pub settings: ServeSettings,
+    /// Number of threads; all cores if not given.
+    pub threads: Option<usize>,
+    /// What the machine provides.
+    #[serde(skip)]
+    pub environment: Environment,
+}
+
+/// Serves an index over the Model Context Protocol on stdin and stdout, until stdin ends.
+///
+/// # Errors
+/// For an index, a catalog or an encoder that cannot be read, and a connection that fails.
+pub fn serve(spec: &ServeSpec, progress: &dyn Progress) -> Result<()> {
+    spec.settings.check()?;
+    threads::with_threads(spec.threads, |threads| {
+        let (explorer, encoder) = load(spec, threads, progress)?;
+        McpServer::new(explorer, encoder).serve_stdio()
+    })
+}
+
+/// What can be served, and the encoder of queries.
+fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Explorer, Option<TextEncoder>)> {
+    let (given, index) = (&spec.settings, &spec.index);
+    let table = sources::token_table(index)?;
+    let (features, built) = if Index::is_index(index) {
+        let index = Index::open(index)?;
+        let features = Features::read(&index.path(FEATURES))?;
+        (Some(features), Some(BuildSpec::of_manifest(&index.manifest().settings)?))
+    } else {
+        (None, None)
+    };
+    let (catalog, mut encode) = match built {
+        Some(built) => (given.catalog.clone().or(Some(built.catalog)), built.encode),
+        None => (given.catalog.clone(), EncodeSettings::default()),
+    };
+    if let Some(text) = &given.text {
+        encode.text = Some(text.clone());
+        encode.template = None;
+    }
+    encode.id = given.id.clone().or(encode.id);
+    (encode.image, encode.image_encoder, encode.image_onnx_file) = (None, None, None);
+    let texts = match catalog {
+        Some(path) if given.catalog.is_none() && !path.exists() => {
+            let path = path.display();
+            progress.warn(&format!("{path} does not exist, so answers have no texts: name the catalog with --catalog"));
+            Vec::new()
+        }
+        Some(path) => texts(&table, &encode.catalog_spec(&path)?, progress)?,
+        None => Vec::new(),
+    };
+    encode.text_encoder = given.text_encoder.clone().or(encode.text_encoder).filter(|_| features.is_some());
+    let encoder = match encode.text_encoder {
+        Some(_) => {
+            let catalog = encode.catalog_spec(&PathBuf::new())?;
+            super::encoders::load(&encode, &catalog, &spec.environment, threads, progress)?.text
+        }
+        None => None,
+    };
+    if encoder.is_none() {
+        progress.warn("items cannot be searched by text: that needs an index, and --text-encoder if it has none");
+    }
+    Ok((Explorer::new(table, texts, features)?, encoder))
+}
+
+/// The items' texts by row of the table; none where no column was named.
+fn texts(table: &TokenTable, catalog: &CatalogSpec, progress: &dyn Progress) -> Result<Vec<String>> {
+    if catalog.text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = CatalogJoin::new(&table.item_ids).texts(catalog, MissingItems::Warn, progress)?;
+    Ok((0..table.item_ids.len()).map(|row| found.remove(&row).unwrap_or_default()).collect())
+}

@@ -1,0 +1,104 @@
+//! Which columns of a catalog are read, and which encoders read them.
+
+use std::path::{Path, PathBuf};
+
+use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
+use crate::error::{Error, Result};
+use crate::settings::{Range, SettingKind, SettingValue, settings};
+
+impl SettingValue for TextTemplate {
+    const KIND: SettingKind = SettingKind::Text;
+}
+
+/// Ready vectors as they are named: `NAME=FILE[:COLUMN]`, once per modality.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Embeddings(pub Vec<String>);
+
+impl SettingValue for Embeddings {
+    const KIND: SettingKind = SettingKind::RepeatedTexts;
+}
+
+settings! {
+    /// Which columns of the catalog to encode, with which encoders, and which ready vectors to add.
+    pub struct EncodeSettings {
+        /// Column of the item ids.
+        id: String, "COLUMN", default "item_id or id";
+        /// Text columns, joined in this order.
+        text: Vec<String>, "COLUMN,...";
+        /// Template of an item's text instead of --text, with columns in braces: '{title}. {categories:" > "}'. Empty
+        /// columns are left out.
+        template: TextTemplate, "TEMPLATE";
+        /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
+        average_text: bool, "BOOL";
+        /// Do not remove markup and entities from texts.
+        raw_text: bool, "BOOL";
+        /// Image columns: paths relative to the catalog, image bytes, or lists of these. The vectors of several images
+        /// are averaged.
+        image: Vec<String>, "COLUMN,...";
+        /// What to do about an image that cannot be read: error stops; missing continues without it and lists it beside
+        /// the output.
+        on_bad_image: String, "HOW", default "error";
+        /// Text encoder: a folder with tokenizer.json and model.onnx, or a name on the Hugging Face Hub (owner/name).
+        text_encoder: PathBuf, "DIR|NAME";
+        /// Image encoder: a folder with preprocessor_config.json and model.onnx, or a name on the Hugging Face Hub.
+        image_encoder: PathBuf, "DIR|NAME";
+        /// ONNX file of the text encoder, if its folder has several.
+        onnx_file: String, "FILE", default "model.onnx, or text_model.onnx";
+        /// ONNX file of the image encoder, if its folder has several.
+        image_onnx_file: String, "FILE", default "model.onnx, or vision_model.onnx";
+        /// Prompt that the text encoder reads before every text.
+        prompt: String, "TEXT", default "its own default prompt, if it has one";
+        /// Device of the encoders: cpu, cuda, cuda:N or coreml.
+        encoder_device: String, "DEVICE", default "cpu";
+        /// Ready vectors as one more modality: a .npy or safetensors matrix with one row per item, or a table, joined by
+        /// item id if it has ids. May be given several times.
+        embedding: Embeddings, "NAME=FILE[:COLUMN]";
+        /// Items per checkpoint while encoding.
+        part_items: usize, "N", default "8192", range Range::AtLeast(1.0);
+    }
+}
+
+impl EncodeSettings {
+    /// The columns of a catalog that the settings name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that contradict each other.
+    pub fn catalog_spec(&self, catalog: &Path) -> Result<CatalogSpec> {
+        let average = self.average_text == Some(true);
+        let text = match (&self.text, &self.template) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config("template", "either --template or --text", "both", "name the columns once"));
+            }
+            (None, Some(_)) if average => {
+                let help = "name the columns with --text to encode each by itself";
+                return Err(Error::config("average-text", "together with --text", "with --template", help));
+            }
+            (None, Some(template)) => TextSpec::Template(template.clone()),
+            (Some(columns), None) if average => TextSpec::Separate(columns.clone()),
+            (columns, None) => TextSpec::Joined(columns.clone().unwrap_or_default()),
+        };
+        Ok(CatalogSpec {
+            path: catalog.to_path_buf(),
+            id: self.id.clone(),
+            text,
+            raw_text: self.raw_text.unwrap_or_default(),
+            fields: Vec::new(),
+            images: self.image.clone().unwrap_or_default(),
+        })
+    }
+}
+
+settings! {
+    /// Columns of a catalog that say what an item is.
+    pub struct CatalogColumns {
+        /// Column of the item ids in the catalog.
+        id: String, "COLUMN", default "item_id or id";
+        /// Columns of the title.
+        title: Vec<String>, "COLUMN,...", default "title, name or label";
+        /// Columns of the description.
+        description: Vec<String>, "COLUMN,...";
+        /// Columns of attributes, such as categories and brands; each part of a list is one attribute.
+        attributes: Vec<String>, "COLUMN,...";
+    }
+}

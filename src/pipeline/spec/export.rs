@@ -1,0 +1,84 @@
+//! Training data for families of LLM recommenders.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CatalogColumns, Output};
+use crate::settings::{Range, settings};
+
+settings! {
+    /// Interactions, how they are split, and what prompts are made of.
+    pub struct ExportOptions {
+        /// Interactions: a table with one row per event, or .txt with lines "user item item ...".
+        interactions: PathBuf, "FILE";
+        /// Column of the users.
+        interactions_user: String, "COLUMN", default "user_id or user";
+        /// Column of the items.
+        interactions_item: String, "COLUMN", default "item_id or item";
+        /// Column of the times.
+        interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
+        /// Column of the ratings.
+        interactions_rating: String, "COLUMN", default "rating, if there is one";
+        /// How histories are split: leave-one-out (each user's last event is for the test, the one before for validation),
+        /// or time.
+        split: String, "HOW", default "leave-one-out";
+        /// Fraction of the events, by time, for validation.
+        valid_share: f64, "X", default "0.1";
+        /// Fraction of the events, by time, for the test.
+        test_share: f64, "X", default "0.1";
+        /// Leave out users with fewer events.
+        min_interactions: usize, "N", default "5";
+        /// Maximum number of events of a history in a prompt.
+        history: usize, "N", default "20";
+        /// How items are written in prompts: titles, ids or both.
+        items: String, "HOW", default "the family's";
+        /// Name of the data set in file names.
+        name: String, "NAME", default "that of --out";
+        /// TOML file with templates that replace the family's templates of the same task.
+        templates: PathBuf, "FILE";
+        /// Number of different templates that are filled for each example.
+        prompts: usize, "N", default "1";
+        /// Preferences and intentions of users, in the format of LC-Rec's user.json.
+        users: PathBuf, "FILE", default "derived from --attributes";
+        /// Ratings above this count as likes, for tallrec and bigrec.
+        rating_threshold: f32, "X", default "3";
+        /// Count every event as a like; tallrec then draws dislikes from the items that a user never had.
+        implicit: bool, "BOOL";
+        /// Sizes of tallrec's few-shot samples; each sample contains the smaller ones.
+        few_shot: Vec<usize>, "N,...", default "16,64,256";
+        /// Number of candidates in a ranking prompt.
+        candidates: usize, "N", default "20";
+        /// Token before each ID in prompts.
+        begin_token: String, "TOKEN";
+        /// Token after each ID in prompts.
+        end_token: String, "TOKEN";
+        /// Hugging Face folder of a tokenizer that has the IDs' tokens: transrec then writes its FM-index.
+        tokenizer: PathBuf, "HF_DIR";
+        /// Folder that `catalex vocab --tokenizer` wrote: sequences then hold its token ids.
+        vocabulary: PathBuf, "DIR", default "the index's own";
+        /// Seed of all random numbers.
+        seed: u64, "N", default "42", range Range::Any;
+    }
+}
+
+/// Write items and histories in the form that a family of LLM recommenders reads: [`export`](crate::pipeline::export).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExportSpec {
+    /// Token table, or an index.
+    pub tokens: PathBuf,
+    /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory,
+    /// trl, sequences.
+    pub family: String,
+    /// The items' catalog. Only sequences, and families that show IDs alone, do without.
+    pub catalog: Option<PathBuf>,
+    /// Columns of the catalog.
+    pub columns: CatalogColumns,
+    /// Interactions and prompts.
+    pub settings: ExportOptions,
+    /// Whether nothing is written, and the first records of each task are returned.
+    pub dry_run: bool,
+    /// The folder to write.
+    pub output: Output,
+}

@@ -1,0 +1,41 @@
+//! What to measure.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::settings;
+
+settings! {
+    /// What to read of the items themselves, for a report.
+    pub struct ReportColumns {
+        /// Catalog of the items, for the report's texts and images and for labels.
+        catalog: PathBuf, "CATALOG";
+        /// Column of the item ids.
+        id: String, "COLUMN", default "item_id or id";
+        /// Text columns that the report shows.
+        text: Vec<String>, "COLUMN,...";
+        /// Image columns; the report shows the first image of each item.
+        image: Vec<String>, "COLUMN,...";
+        /// Column of labels, such as a category or a brand, to compare prefixes with.
+        label: String, "COLUMN";
+    }
+}
+
+/// Measure a model, a token table or an index: [`inspect`](crate::pipeline::inspect).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct InspectSpec {
+    /// A model's folder, a token table, or an index.
+    pub path: PathBuf,
+    /// Features, for the figures that need them.
+    pub features: Option<PathBuf>,
+    /// The model of a token table, for its reconstruction error.
+    pub model: Option<PathBuf>,
+    /// What to read of the items.
+    pub columns: ReportColumns,
+    /// The report to write.
+    pub report: Option<PathBuf>,
+    /// Whether a report that is there is replaced.
+    pub force: bool,
+}

@@ -1,0 +1,83 @@
+//! How interactions become the modality "behaviour".
+
+use std::path::PathBuf;
+
+use crate::behaviour::BehaviourConfig;
+use crate::catalog::InteractionSpec;
+use crate::error::{Error, Result};
+use crate::settings::{Range, settings};
+
+settings! {
+    /// Interactions of users with the items, and how behaviour vectors are made of them.
+    pub struct BehaviourSettings {
+        /// Interactions, for the modality "behaviour": a table with one row per event, or .txt with lines
+        /// "user item item ...".
+        interactions: PathBuf, "FILE";
+        /// Column of the users.
+        interactions_user: String, "COLUMN", default "user_id or user";
+        /// Column of the items.
+        interactions_item: String, "COLUMN", default "item_id or item";
+        /// Column of the times.
+        interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
+        /// Number of last events per user to leave out, so that a recommender can be tested on them.
+        hold_out_last: usize, "N", default "0";
+        /// Dimension of the behaviour vectors.
+        behaviour_dim: usize, "N", default "64", range Range::Between(1.0, 4096.0);
+        /// Context window: maximum distance, in events, of two items that count as a pair.
+        behaviour_window: usize, "N", default "5", range Range::Between(1.0, 1000.0);
+        /// Context-distribution smoothing exponent, as in word2vec; 1 disables it.
+        popularity_damping: f64, "X", default "0.75", range Range::Between(0.0, 1.0);
+        /// Shift of the pointwise mutual information: a pair counts if it occurs this many times as often as by chance.
+        behaviour_shift: f64, "X", default "1", range Range::AtLeast(1.0);
+        /// Time without an event that ends a session, in the unit of the times (seconds for dates).
+        session_gap: f64, "X", default "no end", range Range::Above(0.0);
+        /// Seed of the factorisation.
+        behaviour_seed: u64, "N", default "42";
+    }
+}
+
+impl BehaviourSettings {
+    /// How vectors are made.
+    pub(crate) fn config(&self) -> BehaviourConfig {
+        let default = BehaviourConfig::default();
+        BehaviourConfig {
+            dim: self.behaviour_dim.unwrap_or(default.dim),
+            window: self.behaviour_window.unwrap_or(default.window),
+            popularity_damping: self.popularity_damping.unwrap_or(default.popularity_damping),
+            shift: self.behaviour_shift.unwrap_or(default.shift),
+            session_gap: self.session_gap.or(default.session_gap),
+            hold_out_last: self.hold_out_last.unwrap_or(default.hold_out_last),
+            seed: self.behaviour_seed.unwrap_or(default.seed),
+        }
+    }
+
+    /// The file to read; none without `interactions`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting that has no meaning without `interactions`.
+    pub(crate) fn spec(&self) -> Result<Option<InteractionSpec>> {
+        let Some(path) = &self.interactions else {
+            return match self {
+                given if *given == BehaviourSettings::default() => Ok(None),
+                given => Err(Error::config(
+                    given.first_given(),
+                    "together with --interactions",
+                    "it alone",
+                    "name the interactions, or leave the setting out",
+                )),
+            };
+        };
+        Ok(Some(InteractionSpec {
+            path: path.clone(),
+            user: self.interactions_user.clone(),
+            item: self.interactions_item.clone(),
+            time: self.interactions_time.clone(),
+            ..InteractionSpec::default()
+        }))
+    }
+
+    fn first_given(&self) -> String {
+        let given = serde_json::to_value(self).unwrap_or_default();
+        given.as_object().and_then(|given| given.keys().next().cloned()).unwrap_or_default()
+    }
+}

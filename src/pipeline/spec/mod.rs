@@ -1,0 +1,22 @@
+//! What each function of the pipeline is asked to do. Specs are plain data: they serialise to JSON and TOML, unknown keys
+//! are refused, and settings that are not given have the defaults of their declarations.
+
+mod catalog;
+mod decoding;
+mod export;
+mod index;
+mod inspect;
+mod interactions;
+mod language_model;
+mod output;
+mod tokens;
+
+pub use catalog::{CatalogColumns, Embeddings, EncodeSettings};
+pub use decoding::{ConstrainSettings, ConstrainSpec};
+pub use export::{ExportOptions, ExportSpec};
+pub use index::{BuildSpec, EmbedSpec, TrainSpec};
+pub use inspect::{InspectSpec, ReportColumns};
+pub use interactions::BehaviourSettings;
+pub use language_model::LlmSettings;
+pub use output::{Environment, Output, ThreadSettings};
+pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};

@@ -1,0 +1,80 @@
+//! Where results go, and what the machine provides.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::Overwrite;
+use crate::settings::{Range, settings};
+
+/// Where a result is written, and what happens to what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Output {
+    /// The file or folder to write.
+    pub out: PathBuf,
+    /// Whether a result of catalex that is already there is replaced.
+    pub force: bool,
+    /// Whether a killed run is continued, where the function supports that.
+    pub resume: bool,
+    /// Seconds between checkpoints of the training; they are saved at the end of an epoch.
+    pub checkpoint_every: u64,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Output { out: PathBuf::new(), force: false, resume: false, checkpoint_every: 30 }
+    }
+}
+
+impl Output {
+    /// Output to a place where nothing is.
+    pub fn new(out: impl Into<PathBuf>) -> Self {
+        Output { out: out.into(), ..Output::default() }
+    }
+
+    /// Whether an existing result is replaced or refused.
+    pub fn overwrite(&self) -> Overwrite {
+        if self.force { Overwrite::Replace } else { Overwrite::Refuse }
+    }
+
+    /// Time between checkpoints.
+    pub(crate) fn every(&self) -> Duration {
+        Duration::from_secs(self.checkpoint_every)
+    }
+}
+
+/// What the machine provides. The library does not read environment variables: the caller finds these.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The ONNX Runtime library, which encoders need.
+    pub onnx_runtime: PathBuf,
+    /// The Hugging Face Hub, for encoders that are named instead of given as a folder.
+    #[cfg(feature = "encoders")]
+    pub hub: crate::encoder::Hub,
+}
+
+impl Default for Environment {
+    /// The system's ONNX Runtime, and no access to the Hub.
+    fn default() -> Self {
+        Environment {
+            onnx_runtime: PathBuf::from("libonnxruntime.so"),
+            #[cfg(feature = "encoders")]
+            hub: crate::encoder::Hub {
+                cache: PathBuf::from("huggingface-hub"),
+                endpoint: None,
+                token: None,
+                offline: true,
+            },
+        }
+    }
+}
+
+settings! {
+    /// On how many threads a function runs.
+    pub struct ThreadSettings {
+        /// Number of threads.
+        threads: usize, "N", default "all cores", range Range::Between(1.0, 4096.0);
+    }
+}

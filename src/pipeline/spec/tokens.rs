@@ -1,0 +1,97 @@
+//! From features to semantic IDs, and the vocabulary of a language model.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LlmSettings, Output};
+use crate::error::Result;
+use crate::semantic_id::{Collisions, TokenFormat};
+use crate::settings::{Range, SettingKind, SettingValue, settings};
+use crate::vocabulary::VocabularyOptions;
+
+impl SettingValue for TokenFormat {
+    const KIND: SettingKind = SettingKind::Text;
+}
+
+settings! {
+    /// The form of semantic IDs.
+    pub struct TokenSettings {
+        /// Format of a token, with {level} (a letter) or {index} (a number) and {code}.
+        token_format: TokenFormat, "FORMAT", default "<{level}_{code}>";
+        /// How to resolve ID collisions: resolve moves items to free codes; keep leaves them; suffix adds a disambiguating
+        /// level; lc-rec runs LC-Rec's loop, which may leave some.
+        collisions: String, "POLICY", default "resolve";
+    }
+}
+
+impl TokenSettings {
+    /// How collisions are resolved.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] for another name.
+    pub(crate) fn collisions(&self) -> Result<Collisions> {
+        self.collisions.as_deref().map_or(Ok(Collisions::default()), str::parse)
+    }
+
+    /// The format of the tokens.
+    pub(crate) fn token_format(&self) -> TokenFormat {
+        self.token_format.clone().unwrap_or_default()
+    }
+}
+
+settings! {
+    /// What the vocabulary folder holds beside the tokens of the codes.
+    pub struct VocabularySettings {
+        /// Hugging Face tokenizer folder to write an extended copy of: tokenizer.json, a SentencePiece model, or both.
+        tokenizer: PathBuf, "HF_DIR";
+        /// Add a token that marks the beginning of an ID, such as <|sid_begin|>.
+        begin_token: String, "TOKEN";
+        /// Add a token that marks the end of an ID, such as <|sid_end|>.
+        end_token: String, "TOKEN";
+        /// Round the number of embedding rows in vocabulary.json up to a multiple of this.
+        pad_to_multiple_of: u32, "N", range Range::AtLeast(1.0);
+    }
+}
+
+impl VocabularySettings {
+    pub(crate) fn options(&self) -> VocabularyOptions<'static> {
+        VocabularyOptions {
+            tokenizer: self.tokenizer.clone(),
+            begin_token: self.begin_token.clone(),
+            end_token: self.end_token.clone(),
+            pad_to_multiple_of: self.pad_to_multiple_of,
+            start_values: None,
+        }
+    }
+}
+
+/// Give every item of some features a semantic ID: [`tokenize`](crate::pipeline::tokenize).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TokenizeSpec {
+    /// Features with the modalities that the model was trained on, or an index.
+    pub features: PathBuf,
+    /// Folder of the model, or an index.
+    pub model: PathBuf,
+    /// The form of the IDs.
+    pub tokens: TokenSettings,
+    /// Number of threads; all cores if not given.
+    pub threads: Option<usize>,
+    /// The table to write.
+    pub output: Output,
+}
+
+/// Write the files that add a table's tokens to a language model: [`vocab`](crate::pipeline::vocab).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VocabSpec {
+    /// Token table, or an index.
+    pub tokens: PathBuf,
+    /// What to write.
+    pub vocabulary: VocabularySettings,
+    /// A language model whose files are extended too.
+    pub llm: LlmSettings,
+    /// The folder to write.
+    pub output: Output,
+}

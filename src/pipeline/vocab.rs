@@ -1,0 +1,91 @@
+//! From a token table to the files that add its tokens to a language model.
+
+use super::sources;
+use super::spec::{LlmSettings, VocabSpec};
+use crate::artifact::refuse_existing;
+use crate::catalog::{CatalogSpec, TextSpec};
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::progress::Progress;
+use crate::settings::SettingGroup;
+use crate::tokenizer::Tokenizer;
+use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocabulary};
+
+/// Seed of the draws.
+const SEED: u64 = 42;
+
+/// Writes the vocabulary folder of a token table, and what the spec asks for of a language model.
+///
+/// # Errors
+/// As [`write_vocabulary`]; [`Error::Config`] for settings that need others.
+pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
+    spec.vocabulary.check()?;
+    spec.llm.check()?;
+    let overwrite = spec.output.overwrite();
+    refuse_existing(&spec.output.out, overwrite)?;
+    let table = sources::token_table(&spec.tokens)?;
+    let mut options = spec.vocabulary.options();
+    let method = spec.llm.method()?;
+    let model = model(spec, method)?;
+    options.start_values = start_values(&spec.llm, method, &options, model.as_ref())?;
+    write_vocabulary(&spec.output.out, &table, &options, overwrite, progress)
+}
+
+impl LlmSettings {
+    fn method(&self) -> Result<StartMethod> {
+        self.start_values.as_deref().map_or(Ok(StartMethod::Structured), str::parse)
+    }
+}
+
+/// The model that gave the codes, where it is needed.
+fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
+    if spec.llm.llm.is_none() || method != StartMethod::Structured {
+        return Ok(None);
+    }
+    match &spec.llm.model {
+        Some(path) => sources::model(path).map(Some),
+        None if Index::is_index(&spec.tokens) => sources::model(&spec.tokens).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn start_values<'a>(
+    settings: &LlmSettings,
+    method: StartMethod,
+    vocabulary: &VocabularyOptions,
+    model: Option<&'a Tokenizer>,
+) -> Result<Option<StartValues<'a>>> {
+    let Some(llm) = &settings.llm else {
+        let given = serde_json::to_value(settings).unwrap_or_default();
+        return match given.as_object().and_then(|given| given.keys().next()) {
+            Some(setting) => Err(together(setting, "llm", "name the language model's folder, too")),
+            None => Ok(None),
+        };
+    };
+    if vocabulary.tokenizer.is_none() {
+        return Err(together("llm", "tokenizer", "name the folder of its tokenizer, which often is the same"));
+    }
+    if settings.catalog.is_some() && settings.text.is_none() {
+        return Err(together("catalog", "text", "name its columns of text"));
+    }
+    Ok(Some(StartValues {
+        llm: llm.clone(),
+        embedding_tensor: settings.embedding_tensor.clone(),
+        method,
+        catalog: settings.catalog.clone().map(|path| CatalogSpec {
+            path,
+            id: settings.id.clone(),
+            text: TextSpec::Joined(settings.text.clone().unwrap_or_default()),
+            ..CatalogSpec::default()
+        }),
+        codebooks: model.map(|model| (model.hash(), model.codebooks())),
+        seed: settings.seed.unwrap_or(SEED),
+        write_model: settings.write_model.unwrap_or_default(),
+        pad_to_multiple_of: vocabulary.pad_to_multiple_of,
+        gguf: settings.gguf.clone(),
+    }))
+}
+
+fn together(setting: &str, other: &str, help: &str) -> Error {
+    Error::config(setting, format!("together with --{other}"), "it alone", help)
+}

@@ -1,0 +1,111 @@
+//! The files of a table: a file, a folder of files, or a pattern of names.
+
+use std::path::{Path, PathBuf};
+
+use super::format::{TABLE_EXTENSIONS, TableFormat, base_extension};
+use crate::error::{Error, Result};
+
+/// The files of one table, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableFiles {
+    /// The format of all of them.
+    pub(crate) format: TableFormat,
+    /// At least one.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Finds the tables of a path: a file, a folder, or a pattern with `*`, `?` or `[...]`. `expected` says in an error what
+/// should be there.
+///
+/// # Errors
+/// [`Error::Missing`] for nothing there; [`Error::File`] for a folder without tables, or files of different formats.
+pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
+    if path.is_dir() {
+        let files: Vec<PathBuf> = visible_files(path)?.into_iter().filter(|file| has_table_extension(file)).collect();
+        if files.is_empty() {
+            let expected = format!("a folder of tables ({})", TABLE_EXTENSIONS.join(", "));
+            return Err(Error::file(
+                path,
+                expected,
+                "none of these",
+                "name the file of the table, or a folder of such files",
+            ));
+        }
+        return tables_of(path, files);
+    }
+    if path.exists() {
+        return Ok(TableFiles { format: TableFormat::of(path)?, files: vec![path.to_path_buf()] });
+    }
+    let missing =
+        || Error::Missing { path: path.to_path_buf(), expected: expected.to_owned(), help: "check the path".into() };
+    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(missing)?;
+    let found = glob::glob(pattern)
+        .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;
+    let mut files = Vec::new();
+    for file in found {
+        let file = file.map_err(|e| Error::io("read", path, e.into()))?;
+        files.extend(file.is_file().then_some(file));
+    }
+    if files.is_empty() {
+        return Err(missing());
+    }
+    files.sort();
+    tables_of(path, files)
+}
+
+/// The files directly in a folder, sorted by name. Names that begin with `.` or `_` are ignored: programs that write
+/// tables in parts use them for their own files (`_SUCCESS`, `.part-0.crc`).
+pub(crate) fn visible_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))? {
+        let file = entry.map_err(|e| Error::io("read", folder, e))?.path();
+        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_']));
+        if !hidden && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Whether a file has the extension of a table, compressed or not.
+pub(crate) fn has_table_extension(file: &Path) -> bool {
+    base_extension(file).is_some_and(|extension| TABLE_EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// The files of one table; at least one. They must have the same format.
+pub(crate) fn tables_of(path: &Path, files: Vec<PathBuf>) -> Result<TableFiles> {
+    let format = TableFormat::of(&files[0])?;
+    for file in &files[1..] {
+        let other = TableFormat::of(file)?;
+        if other != format {
+            let got = format!("{format} in {} and {other} in {}", files[0].display(), file.display());
+            return Err(Error::file(path, "files of one format", got, "name only files of the same format"));
+        }
+    }
+    Ok(TableFiles { format, files })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn files_are_found_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["part-10.csv", "part-02.csv", "_SUCCESS", ".part-02.csv.crc", "notes.txt"] {
+            fs::write(folder.path().join(name), "id\n1\n").unwrap();
+        }
+        let names = |path: &Path| -> Vec<String> {
+            let found = find_tables(path, "a table").unwrap().files;
+            found.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names(folder.path()), ["part-02.csv", "part-10.csv"]);
+        assert_eq!(names(&folder.path().join("part-0*.csv")), ["part-02.csv"]);
+        assert!(matches!(find_tables(&folder.path().join("x*.csv"), "a table"), Err(Error::Missing { .. })));
+        fs::write(folder.path().join("part-11.jsonl"), "{\"id\": 1}\n").unwrap();
+        let error = find_tables(folder.path(), "a table").unwrap_err().to_string();
+        assert!(error.contains("files of one format, got CSV in ") && error.contains("JSON Lines in "), "{error}");
+    }
+}

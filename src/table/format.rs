@@ -1,0 +1,112 @@
+//! The format of a table, detected by its first bytes or its extension.
+
+use std::fmt;
+use std::path::Path;
+
+use super::compression::first_bytes;
+use super::damaged;
+use crate::error::{Error, Result};
+
+/// Extensions of tables.
+pub(crate) const TABLE_EXTENSIONS: [&str; 11] =
+    ["parquet", "arrow", "arrows", "feather", "ipc", "csv", "tsv", "jsonl", "ndjson", "json", "pq"];
+/// Extensions of compressed files. They tell which extension is the format's; the compression itself is detected by
+/// content.
+const COMPRESSED: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
+/// How an Arrow IPC stream begins: the marker before its first message.
+const STREAM_START: &[u8] = &[0xFF; 4];
+
+/// The format of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// The Arrow IPC file format (Feather 2).
+    ArrowFile,
+    /// The Arrow IPC streaming format.
+    ArrowStream,
+    /// Comma-separated values.
+    Csv,
+    /// Tab-separated values.
+    Tsv,
+    /// One JSON object per line.
+    JsonLines,
+}
+
+impl TableFormat {
+    /// Detects the format of a file, by its first bytes or else by its extension; none for an unknown extension.
+    ///
+    /// # Errors
+    /// For an empty file, and for one whose content contradicts its extension.
+    pub(crate) fn detect(path: &Path) -> Result<Option<Self>> {
+        let head = first_bytes(path, 6)?;
+        let extension = base_extension(path).unwrap_or_default();
+        match (&head[..], extension.as_str()) {
+            ([], _) => Err(Error::file(path, "a table with rows", "an empty file", "check how it was written")),
+            (b"ARROW1", _) => Ok(Some(TableFormat::ArrowFile)),
+            (head, _) if head.starts_with(b"PAR1") => Ok(Some(TableFormat::Parquet)),
+            (_, "csv") => Ok(Some(TableFormat::Csv)),
+            (_, "tsv") => Ok(Some(TableFormat::Tsv)),
+            (_, "jsonl" | "ndjson" | "json") => Ok(Some(TableFormat::JsonLines)),
+            (_, "arrows") => Ok(Some(TableFormat::ArrowStream)),
+            // Some programs write the streaming format under the other extensions, too.
+            (head, "arrow" | "feather" | "ipc") if head.starts_with(STREAM_START) => Ok(Some(TableFormat::ArrowStream)),
+            (_, "parquet" | "pq" | "arrow" | "feather" | "ipc") => {
+                Err(damaged(path, format!("it does not begin as a .{extension} file does")))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`TableFormat::detect`], refusing files of an unknown extension.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        Self::detect(path)?.ok_or_else(|| {
+            let help = "give the file the extension of its format (.parquet, .arrow, .arrows, .csv, .tsv or .jsonl), \
+                        followed by .gz or .zst if it is compressed";
+            Error::file(path, "a Parquet, Arrow, CSV or JSON Lines table", "an unknown format", help)
+        })
+    }
+}
+
+impl fmt::Display for TableFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TableFormat::Parquet => "Parquet",
+            TableFormat::ArrowFile => "Arrow IPC file",
+            TableFormat::ArrowStream => "Arrow IPC stream",
+            TableFormat::Csv => "CSV",
+            TableFormat::Tsv => "TSV",
+            TableFormat::JsonLines => "JSON Lines",
+        })
+    }
+}
+
+/// The extension of the format in lower case: of `a.CSV.gz`, `csv`.
+pub(crate) fn base_extension(path: &Path) -> Option<String> {
+    let lower = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let last = lower(path)?;
+    if COMPRESSED.contains(&last.as_str()) { lower(Path::new(path.file_stem()?)) } else { Some(last) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_comes_before_the_extension() {
+        let folder = tempfile::tempdir().unwrap();
+        let detect = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            TableFormat::detect(&path).map_err(|e| e.to_string())
+        };
+        assert_eq!(detect("a.csv", b"PAR1 and more"), Ok(Some(TableFormat::Parquet)));
+        assert_eq!(detect("a.arrow", b"ARROW1"), Ok(Some(TableFormat::ArrowFile)));
+        assert_eq!(detect("b.arrow", &[0xFF; 8]), Ok(Some(TableFormat::ArrowStream)));
+        assert_eq!(detect("A.TSV", b"a\tb"), Ok(Some(TableFormat::Tsv)));
+        assert_eq!(detect("a.data", b"1 2 3"), Ok(None));
+        assert!(detect("a.parquet", b"id,t").unwrap_err().contains("damaged"));
+        assert!(detect("b.csv", b"").unwrap_err().contains("an empty file"));
+        assert_eq!(base_extension(Path::new("x/a.CSV.gz")), Some("csv".into()));
+    }
+}

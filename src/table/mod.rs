@@ -1,0 +1,36 @@
+//! Tables in files, for catalogs, interactions and features alike.
+//!
+//! This room finds the files of a path (a file, a folder or a pattern), detects format and compression, and reads only
+//! the columns that a caller requests. [`TableReader`] streams all files of a table in order. [`TableParts`] reads
+//! single parts of formats with random access: row groups of Parquet, record batches of Arrow IPC.
+
+mod arrow_file;
+mod column_request;
+mod compression;
+mod files;
+mod format;
+mod json_columns;
+mod json_lines;
+mod json_row;
+mod open;
+mod parts;
+mod reader;
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub(crate) use column_request::{ColumnRequest, list_columns};
+pub(crate) use compression::decompressed;
+pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of, visible_files};
+pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
+pub(crate) use parts::TableParts;
+pub(crate) use reader::{TableBatch, TableReader};
+
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The error for a table that cannot be decoded.
+pub(crate) fn damaged(path: &Path, reason: impl ToString) -> Error {
+    let got = format!("a damaged file ({})", reason.to_string());
+    Error::file(path, "a readable table", got, "write or copy it again")
+}

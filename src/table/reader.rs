@@ -1,0 +1,211 @@
+//! Streaming the requested columns of all files of a table, one file after the other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
+
+use super::column_request::ColumnRequest;
+use super::files::TableFiles;
+use super::json_lines::{self, JsonPlan};
+use super::open::{self, BATCH_ROWS, OpenTable};
+use super::{TableFormat, damaged};
+use crate::error::{Error, Result};
+
+/// Reads a table in batches of at most 4,096 rows. A batch never spans two files.
+pub(crate) struct TableReader {
+    requests: Vec<ColumnRequest>,
+    format: TableFormat,
+    /// How the files of a JSON Lines table are read.
+    json: Option<Arc<JsonPlan>>,
+    /// The file being read.
+    file: Arc<Path>,
+    table: OpenTable,
+    /// The folder that relative paths in this file start from.
+    folder: Arc<Path>,
+    /// Files to read afterwards.
+    later: std::vec::IntoIter<PathBuf>,
+    /// Rows of the current file so far.
+    rows_read: u64,
+    /// The rest of a longer batch.
+    pending: Option<RecordBatch>,
+}
+
+/// Consecutive rows of one file.
+pub(crate) struct TableBatch {
+    /// The file.
+    pub(crate) file: Arc<Path>,
+    /// Its folder.
+    pub(crate) folder: Arc<Path>,
+    /// 0-based row of the first, within the file.
+    pub(crate) first_row: u64,
+    /// Number of rows.
+    pub(crate) rows: usize,
+    /// Name and values of each requested column; none for an optional one that is absent.
+    pub(crate) columns: Vec<Option<(String, ArrayRef)>>,
+}
+
+impl TableReader {
+    /// Opens the files of a path. The columns of the first file are checked now, those of later ones when they are
+    /// reached.
+    ///
+    /// # Errors
+    /// [`Error::Column`] for an absent column; [`Error::File`] for a damaged file.
+    pub(crate) fn open(path: &Path, files: TableFiles, requests: Vec<ColumnRequest>) -> Result<Self> {
+        let TableFiles { format, files } = files;
+        let (json, table) = match format {
+            TableFormat::JsonLines => {
+                let (plan, table) = json_lines::open_first(path, &files, &requests)?;
+                (Some(plan), table)
+            }
+            _ => (None, open::open(format, &files[0], &requests)?),
+        };
+        let mut later = files.into_iter();
+        let file: Arc<Path> = later.next().unwrap_or_default().into();
+        let folder = folder_of(&file);
+        Ok(TableReader { requests, format, json, file, table, folder, later, rows_read: 0, pending: None })
+    }
+
+    /// A table in memory. `folder` is what errors name, and what relative paths start from.
+    pub(crate) fn in_memory(folder: &Path, batch: RecordBatch, requests: Vec<ColumnRequest>) -> Result<Self> {
+        let table = open::in_memory(folder, batch, &requests)?;
+        let (file, later) = (Arc::from(folder), Vec::new().into_iter());
+        let (format, folder) = (TableFormat::ArrowStream, Arc::from(folder));
+        Ok(TableReader { requests, format, json: None, file, table, folder, later, rows_read: 0, pending: None })
+    }
+
+    /// The file being read.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Name and type of each requested column in the current file. Types of JSON Lines are those of the first batch;
+    /// later batches may have others.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = Option<(&str, &DataType)>> {
+        self.table
+            .columns
+            .iter()
+            .zip(&self.table.types)
+            .map(|(name, data_type)| name.as_deref().zip(data_type.as_ref()))
+    }
+
+    fn next_record_batch(&mut self) -> Option<Result<RecordBatch>> {
+        loop {
+            let batch = match self.pending.take().map(Ok).or_else(|| self.table.batches.next()) {
+                Some(Ok(batch)) => batch,
+                Some(Err(error)) => return Some(Err(error)),
+                None => {
+                    let file = self.later.next()?;
+                    if let Err(error) = self.open_next(file) {
+                        return Some(Err(error));
+                    }
+                    continue;
+                }
+            };
+            if batch.num_rows() > BATCH_ROWS {
+                self.pending = Some(batch.slice(BATCH_ROWS, batch.num_rows() - BATCH_ROWS));
+                return Some(Ok(batch.slice(0, BATCH_ROWS)));
+            }
+            if batch.num_rows() > 0 {
+                return Some(Ok(batch));
+            }
+        }
+    }
+
+    fn open_next(&mut self, file: PathBuf) -> Result<()> {
+        let table = match &self.json {
+            Some(plan) => json_lines::open_next(plan, &file)?,
+            None => open::open(self.format, &file, &self.requests)?,
+        };
+        // An optional column must be in all files or in none.
+        for ((request, before), now) in self.requests.iter().zip(&self.table.columns).zip(&table.columns) {
+            if before.is_some() != now.is_some() {
+                let (with, without) = if now.is_some() { (&*file, &*self.file) } else { (&*self.file, &*file) };
+                return Err(Error::Column {
+                    path: without.to_path_buf(),
+                    column: request.names.join(" or "),
+                    expected: format!("the column that {} has", with.display()),
+                    got: "no such column".into(),
+                    help: "write the column in every file or in none".into(),
+                });
+            }
+        }
+        (self.file, self.table, self.rows_read) = (file.into(), table, 0);
+        self.folder = folder_of(&self.file);
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &RecordBatch) -> Result<TableBatch> {
+        let column = |name: &Option<String>| {
+            let Some(name) = name else { return Ok(None) };
+            let column = batch.column_by_name(name);
+            let column = column.ok_or_else(|| damaged(&self.file, format!("a batch without column {name}")))?;
+            Ok(Some((name.clone(), column.clone())))
+        };
+        let columns = self.table.columns.iter().map(column).collect::<Result<_>>()?;
+        let (first_row, rows) = (self.rows_read, batch.num_rows());
+        self.rows_read += rows as u64;
+        Ok(TableBatch { file: self.file.clone(), folder: self.folder.clone(), first_row, rows, columns })
+    }
+}
+
+impl Iterator for TableReader {
+    type Item = Result<TableBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_record_batch()?.and_then(|batch| self.batch(&batch)))
+    }
+}
+
+fn folder_of(file: &Path) -> Arc<Path> {
+    file.parent().unwrap_or(Path::new("")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{find_tables, samples};
+    use arrow::array::{Int64Array, StringArray};
+    use std::fs::{self, File};
+
+    fn open(path: &Path, requests: Vec<ColumnRequest>) -> Result<TableReader> {
+        TableReader::open(path, find_tables(path, "a table")?, requests)
+    }
+
+    #[test]
+    fn a_column_that_is_not_requested_is_not_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from_iter_values(0..100))),
+            ("text", Arc::new(StringArray::from_iter_values((0..100).map(|row| format!("unused text {row}"))))),
+        ];
+        samples::parquet(&path, &[RecordBatch::try_from_iter(columns).unwrap()]);
+        // Damage the pages of the second column.
+        let reader =
+            parquet::arrow::arrow_reader::ArrowReaderMetadata::load(&File::open(&path).unwrap(), Default::default());
+        let (start, length) = reader.unwrap().metadata().row_group(0).column(1).byte_range();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[start as usize..(start + length) as usize].fill(0xFF);
+        fs::write(&path, bytes).unwrap();
+        let rows = |name: &str| -> Result<usize> {
+            open(&path, vec![ColumnRequest::required(name)])?.map(|batch| Ok(batch?.rows)).sum()
+        };
+        assert_eq!(rows("id").unwrap(), 100);
+        assert!(rows("text").is_err());
+    }
+
+    #[test]
+    fn an_optional_column_is_in_all_files_or_in_none() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.csv"), "id,time\n1,2\n").unwrap();
+        fs::write(folder.path().join("b.csv"), "id\n1\n").unwrap();
+        let requests = || vec![ColumnRequest::required("id"), ColumnRequest::optional(None, &["time"])];
+        let error = open(folder.path(), requests()).unwrap().find_map(Result::err).unwrap().to_string();
+        assert!(
+            error.contains("b.csv, column \"time\": expected the column that") && error.contains("a.csv has"),
+            "{error}"
+        );
+    }
+}
