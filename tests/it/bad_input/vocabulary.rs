@@ -46,8 +46,8 @@ pub(super) const CASES: &[Case] = &[
         1,
         &["a tensor x", "model.embed_tokens.weight"],
     ),
-    Case("llm of more words", "vocab LLM @tall-llm --start-values mean", 1, &["12, one for each id", "2000"]),
-    Case("llm of fewer words", "vocab LLM @short-llm --start-values mean", 1, &["12, one for each id", "11"]),
+    Case("llm of more words", "vocab LLM @tall-llm --start-values mean", 1, &["12, one per id", "2000"]),
+    Case("llm of fewer words", "vocab LLM @short-llm --start-values mean", 1, &["12, one per id", "11"]),
     Case("missing shard", "vocab LLM @two-llm --start-values mean", 1, &["model-1.safetensors", "index.json"]),
     Case(
         "llm without weights",
