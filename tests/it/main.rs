@@ -1,7 +1,10 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod architecture;
 mod bad_input;
 mod circles;
+mod docs;
+mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
