@@ -168,10 +168,11 @@ pub(crate) fn uses_crate(code: &str, krate: &str) -> bool {
         let before = code[..at].chars().next_back().unwrap_or(' ');
         !(before.is_alphanumeric() || before == '_' || before == ':')
     });
-    starts || code.lines().any(|line| {
-        let line = line.trim();
-        line == format!("use {krate};") || line.starts_with(&format!("use {krate} as "))
-    })
+    starts
+        || code.lines().any(|line| {
+            let line = line.trim();
+            line == format!("use {krate};") || line.starts_with(&format!("use {krate} as "))
+        })
 }
 
 /// The dependencies of the crate, as they are written in code.

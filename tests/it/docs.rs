@@ -50,7 +50,10 @@ fn code_of(text: &str) -> Vec<&str> {
 fn named_paths(text: &str) -> Vec<&str> {
     let folders = ["src/", "tests/", "python/", "docs/", "scripts/", "fixtures/", "examples/", "benches/"];
     let words = code_of(text).into_iter().flat_map(str::split_whitespace);
-    words.map(|word| word.trim_end_matches([',', '.', ':', ';'])).filter(|w| folders.iter().any(|f| w.starts_with(f))).collect()
+    words
+        .map(|word| word.trim_end_matches([',', '.', ':', ';']))
+        .filter(|w| folders.iter().any(|f| w.starts_with(f)))
+        .collect()
 }
 
 /// Whether there is such a file or folder. Commands for Python's tests run in `python/`.
@@ -125,9 +128,8 @@ fn is_identifier(code: &str) -> bool {
 
 fn contains_word(text: &str, word: &str) -> bool {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(part_of_word) && !text[at + word.len()..].starts_with(part_of_word)
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(part_of_word) && !text[at + word.len()..].starts_with(part_of_word))
 }
 
 #[test]
@@ -176,7 +178,8 @@ fn rust_paths_exist() {
         for code in code_of(&text) {
             for (at, start) in code.match_indices("catalex::") {
                 let path = code[at + start.len()..].split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-                let parts: Vec<&str> = path.take(1).flat_map(|path| path.split("::")).filter(|p| !p.is_empty()).collect();
+                let parts: Vec<&str> =
+                    path.take(1).flat_map(|path| path.split("::")).filter(|p| !p.is_empty()).collect();
                 let known = match parts[..] {
                     [] => true,
                     [name] => rooms.contains_key(name) || contains_word(&lib, name),

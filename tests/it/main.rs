@@ -16,10 +16,10 @@ mod support;
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod embed;
-#[cfg(feature = "encoders")]
-mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod emoji;
+#[cfg(feature = "encoders")]
+mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
 #[cfg(feature = "train")]
