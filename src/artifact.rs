@@ -1,4 +1,4 @@
-//! Files and folders that appear whole or not at all: written beside their place, synced, then renamed.
+//! Atomic files and folders: written beside their target, synced, then renamed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -19,7 +19,7 @@ pub enum Overwrite {
     Replace,
 }
 
-/// A file being written beside its place; it appears there on [`AtomicFile::commit`] and is removed when dropped.
+/// A file written beside its target. [`AtomicFile::commit`] moves it into place; dropping it removes it.
 #[derive(Debug)]
 pub struct AtomicFile {
     target: PathBuf,
@@ -28,10 +28,10 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins a file that will stand at `target`.
+    /// Creates a file for the path `target`.
     ///
     /// # Errors
-    /// [`Error::OutputExists`] unless it may be replaced; [`Error::Io`] where the folder cannot be written.
+    /// [`Error::OutputExists`] if the target exists and may not be replaced; [`Error::Io`] if the folder cannot be written.
     pub fn create(target: &Path, overwrite: Overwrite) -> Result<Self> {
         refuse_existing(target, overwrite)?;
         if target.is_dir() {
@@ -44,10 +44,10 @@ impl AtomicFile {
         Ok(AtomicFile { target: target.to_path_buf(), overwrite, writer: BufWriter::with_capacity(1 << 18, temporary) })
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its target.
     ///
     /// # Errors
-    /// [`Error::Io`], a full disk among them; [`Error::OutputExists`] when another program was quicker.
+    /// [`Error::Io`], for example for a full disk; [`Error::OutputExists`] if another program has created the target meanwhile.
     pub fn commit(self) -> Result<()> {
         let AtomicFile { target, overwrite, writer } = self;
         let temporary = writer.into_inner().map_err(|e| Error::io("write", &target, e.into_error()))?;
@@ -75,7 +75,7 @@ impl Write for AtomicFile {
     }
 }
 
-/// Writes a small file whole.
+/// Writes a small file atomically.
 ///
 /// # Errors
 /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
@@ -85,7 +85,7 @@ pub fn write_file(target: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(
     file.commit()
 }
 
-/// A folder being filled beside its place; it appears there on [`AtomicDir::commit`] and is removed when dropped.
+/// A folder filled beside its target. [`AtomicDir::commit`] moves it into place; dropping it removes it.
 #[derive(Debug)]
 pub struct AtomicDir {
     target: PathBuf,
@@ -94,21 +94,21 @@ pub struct AtomicDir {
 }
 
 impl AtomicDir {
-    /// Begins a folder that will stand at `target`.
+    /// Creates a folder for the path `target`.
     ///
-    /// A folder is only ever replaced when it is empty or holds `marker`, the file by which catalex knows its own
-    /// folders: `--force` on the wrong path must not delete somebody's work.
+    /// An existing folder is replaced only if it is empty or contains `marker`, the file that marks folders of catalex:
+    /// `--force` on the wrong path must not delete other data.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::File`] when the marker is absent, [`Error::Io`].
+    /// [`Error::OutputExists`]; [`Error::File`] if the marker is absent; [`Error::Io`].
     pub fn create(target: &Path, marker: &str, overwrite: Overwrite) -> Result<Self> {
         refuse_existing(target, overwrite)?;
         if target.exists() && !target.join(marker).is_file() && !is_empty_folder(target) {
             return Err(Error::file(
                 target,
-                format!("an empty folder or one that holds {marker}"),
-                "something that catalex did not write",
-                "choose another output path; --force replaces catalex's own outputs only",
+                format!("an empty folder or one that contains {marker}"),
+                "a folder that catalex did not write",
+                "choose another output path; --force replaces only outputs of catalex",
             ));
         }
         let temporary = tempfile::Builder::new()
@@ -118,15 +118,15 @@ impl AtomicDir {
         Ok(AtomicDir { target: target.to_path_buf(), overwrite, temporary })
     }
 
-    /// Where to write the folder's files meanwhile.
+    /// The temporary folder to write files in.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
 
-    /// Puts the folder in its place, in one step even where it replaces another.
+    /// Moves the folder to its target, in one step even if it replaces another.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::OutputExists`] when another program was quicker.
+    /// [`Error::Io`]; [`Error::OutputExists`] if another program has created the target meanwhile.
     pub fn commit(self) -> Result<()> {
         let AtomicDir { target, overwrite, temporary } = self;
         sync_tree(temporary.path())?;
@@ -134,11 +134,11 @@ impl AtomicDir {
         let replacing = overwrite == Overwrite::Replace && target.exists();
         let flags = if replacing { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
         match renameat_with(CWD, temporary.path(), CWD, &target, flags) {
-            // After an exchange the temporary name holds the old folder, which dropping removes.
+            // After the exchange, the temporary path is the old folder; dropping removes it.
             Ok(()) if replacing => drop(temporary),
             Ok(()) => drop(temporary.keep()),
             Err(rustix::io::Errno::EXIST) => return Err(Error::OutputExists { path: target }),
-            // File systems without these flags (some network ones): two plain renames.
+            // Some network file systems lack these flags: rename twice.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rename_plainly(temporary, &target, replacing)?,
             Err(e) => return Err(Error::io("rename the finished folder to", &target, e.into())),
         }
@@ -180,10 +180,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// The error for an output that is there and may not be replaced. Commands ask before hours of work, too.
+/// Refuses an output that exists and may not be replaced. Commands call this before long work, too.
 ///
 /// # Errors
-/// [`Error::OutputExists`]; [`Error::Missing`] when the folder it should stand in does not exist.
+/// [`Error::OutputExists`]; [`Error::Missing`] if its parent folder does not exist.
 pub fn refuse_existing(target: &Path, overwrite: Overwrite) -> Result<()> {
     if overwrite == Overwrite::Refuse && target.symlink_metadata().is_ok() && !is_empty_folder(target) {
         return Err(Error::OutputExists { path: target.to_path_buf() });
@@ -213,8 +213,8 @@ fn temporary_prefix(target: &Path) -> String {
     format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Temporary files are private; finished ones get the usual permissions (0644 and 0755 less nothing: the process's
-/// umask cannot be read without changing it, so the customary default is used).
+/// Temporary files are private; finished ones get the usual permissions, 0644 and 0755. The umask is not applied: reading
+/// it would mean changing it.
 fn make_readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))

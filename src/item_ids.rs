@@ -1,4 +1,4 @@
-//! The items' own names: one integer or string a row, unique and not null.
+//! Item ids: one integer or string per row, unique and not null.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 
-/// The ids of a set of items, in row order. The type of the catalog's id column is kept to the end.
+/// The ids of a set of items, in row order. They keep the type of the catalog's id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemIds {
     /// An integer id column.
@@ -24,27 +24,27 @@ impl Default for ItemIds {
     }
 }
 
-/// Two rows with the same id, or a row without one.
+/// What is wrong with an id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFault {
     /// 0-based row whose id is null.
     Null(usize),
     /// Two 0-based rows with one id.
     Duplicate(usize, usize, String),
-    /// The column is of another type.
+    /// The column has another type.
     Type(DataType),
 }
 
 impl ItemIds {
-    /// Ids `0..n`, for matrices that carry none.
+    /// Ids `0..n`, for matrices without ids.
     pub fn row_numbers(n: usize) -> Self {
         ItemIds::Integers((0..n as i64).collect())
     }
 
-    /// Ids from any integer or string column of at most 64 signed bits.
+    /// Ids from an integer or string column. Integers must fit 64 signed bits.
     ///
     /// # Errors
-    /// [`IdFault::Null`] with the first null row, [`IdFault::Type`] for any other type of column.
+    /// [`IdFault::Null`] with the first null row; [`IdFault::Type`] for a column of another type.
     pub fn from_arrow(column: &dyn Array) -> Result<Self, IdFault> {
         use DataType as T;
         let target = match column.data_type() {
@@ -91,7 +91,7 @@ impl ItemIds {
         }
     }
 
-    /// Whether there is no item.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -104,7 +104,7 @@ impl ItemIds {
         }
     }
 
-    /// The order of two rows by id: the rule that breaks every tie between items.
+    /// Compares two rows by id. Ties between items are broken by this order.
     pub fn compare(&self, a: usize, b: usize) -> Ordering {
         match self {
             ItemIds::Integers(ids) => ids[a].cmp(&ids[b]),
@@ -123,7 +123,7 @@ impl ItemIds {
         }
     }
 
-    /// The ids of some rows, in the order in which the rows are named.
+    /// The ids of the given rows, in their order.
     pub fn take(&self, rows: &[usize]) -> Self {
         match self {
             ItemIds::Integers(ids) => ItemIds::Integers(rows.iter().map(|&r| ids[r]).collect()),
@@ -158,12 +158,12 @@ impl ItemIds {
         }
     }
 
-    /// The row of each id, by the id as text: for what is matched with another file, whose ids may be of the other type.
+    /// The row of each id, by the id as text. For joins with another file, whose ids may have the other type.
     pub fn rows_by_text(&self) -> HashMap<String, usize> {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
     }
 
-    /// Checks that no id stands twice.
+    /// Checks that ids are unique.
     ///
     /// # Errors
     /// [`IdFault::Duplicate`] with the first row that repeats an id, and the row it repeats.

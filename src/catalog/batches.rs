@@ -7,7 +7,7 @@ impl CatalogReader {
     /// The rest of the catalog in batches of `items`; the last may be shorter.
     ///
     /// # Errors
-    /// Those of the reader, and [`Error::Mismatch`](crate::Error::Mismatch) where files have ids of two types.
+    /// Those of the reader.
     pub fn in_parts(self, items: usize) -> impl Iterator<Item = Result<ItemBatch>> {
         in_parts(self, items)
     }

@@ -1,4 +1,4 @@
-//! Cells of text and picture columns, whatever Arrow type they have.
+//! Cells of text and image columns of any Arrow type.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use arrow::error::ArrowError;
 
 use super::ImageSource;
 
-/// What a text column may be, for error messages.
+/// Accepted types of a text column, for error messages.
 pub(super) const TEXT_TYPES: &str = "strings, numbers, booleans, or lists of these";
-/// What a picture column may be.
-pub(super) const IMAGE_TYPES: &str = "strings (paths), binary (the pictures' bytes), or lists of these";
+/// Accepted types of an image column, for error messages.
+pub(super) const IMAGE_TYPES: &str = "strings (paths), binary (the bytes of image files), or lists of these";
 
 pub(super) fn is_text(data_type: &DataType) -> bool {
     match data_type {
@@ -31,7 +31,7 @@ pub(super) fn is_image(data_type: &DataType) -> bool {
     }
 }
 
-/// What a list holds.
+/// The element type of a list.
 fn list_of(data_type: &DataType) -> Option<&DataType> {
     match data_type {
         DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => {
@@ -41,7 +41,8 @@ fn list_of(data_type: &DataType) -> Option<&DataType> {
     }
 }
 
-/// Each row's parts before cleaning: one for a single value, none for null, all of a list's, nested ones flattened.
+/// The texts of each row before cleaning: one for a single value, none for null, one per element of a list. Nested lists are
+/// flattened.
 pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
     flattened(column, &|values| {
         let values = cast(values, &DataType::Utf8)?;
@@ -49,7 +50,7 @@ pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
     })
 }
 
-/// Each row's pictures; null and an empty path are none.
+/// The images of each row. Null and an empty path mean that there is none.
 pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Vec<ImageSource>>, ArrowError> {
     flattened(column, &|values| {
         let is_binary = matches!(values.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
@@ -65,7 +66,7 @@ pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Vec<ImageSo
 
 type Leaves<'a, T> = &'a dyn Fn(&ArrayRef) -> Result<Vec<Option<T>>, ArrowError>;
 
-/// A row's values, through lists of any depth.
+/// The values of each row, with lists of any depth flattened.
 fn flattened<T>(column: &ArrayRef, leaves: Leaves<T>) -> Result<Vec<Vec<T>>, ArrowError> {
     if list_of(column.data_type()).is_none() {
         return Ok(leaves(column)?.into_iter().map(|value| value.into_iter().collect()).collect());
@@ -102,7 +103,7 @@ mod tests {
         let column: ArrayRef = Arc::new(column.finish());
         assert!(is_text(column.data_type()) && is_image(column.data_type()));
         assert_eq!(texts(&column).unwrap(), [vec!["Office", "Ink", "Sale"], vec![], vec![]]);
-        // A slice begins in the middle of the values.
+        // The offsets of a slice do not start at zero.
         assert_eq!(texts(&column.slice(1, 2)).unwrap(), [vec![""; 0], vec![]]);
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
         assert_eq!(texts(&numbers).unwrap(), [vec!["7"], vec![]]);

@@ -1,8 +1,8 @@
-//! Cleaning of texts as shops have them: tags and scripts out, entities resolved, white space evened.
+//! Cleaning of catalog texts: removes HTML tags and scripts, resolves entities and normalises white space.
 
-/// A cleaned copy. `<` begins a tag only where a letter, `/` or `!` follows and a `>` ends it: "a < b" stays.
+/// A cleaned copy. `<` starts a tag only if a letter, `/`, `!` or `?` follows and a `>` ends it: "a < b" is kept.
 pub(super) fn clean(text: &str) -> String {
-    // A tag's place becomes a space, so that "one<br>two" stays two words.
+    // A tag becomes a space: "one<br>two" is two words.
     let without_tags = if text.contains('<') { strip_tags(text) } else { text.to_owned() };
     let resolved = if without_tags.contains('&') { resolve_entities(&without_tags) } else { without_tags };
     let visible = if resolved.contains(is_invisible) { resolved.replace(is_invisible, "") } else { resolved };
@@ -20,7 +20,7 @@ fn strip_tags(text: &str) -> String {
                 let tag = rest[1..end].to_ascii_lowercase();
                 rest = &rest[end + 1..];
                 out.push(' ');
-                // What stands inside these is not for readers.
+                // The content of these elements is not displayed.
                 for name in ["script", "style"] {
                     if tag.split(|c: char| !c.is_ascii_alphanumeric()).next() == Some(name) && !tag.ends_with('/') {
                         let close = format!("</{name}");
@@ -38,7 +38,7 @@ fn strip_tags(text: &str) -> String {
     out + rest
 }
 
-/// Place of the `>` of the tag or comment that the text begins with.
+/// Position of the `>` that ends the tag or comment at the start of the text.
 fn tag_end(text: &str) -> Option<usize> {
     if text.starts_with("<!--") {
         return text.find("-->").map(|end| end + 2);
@@ -48,11 +48,11 @@ fn tag_end(text: &str) -> Option<usize> {
         return None;
     }
     let end = text.find('>')?;
-    // Another "<" before the ">" tells that this one was no tag.
+    // If another "<" comes before the ">", this one does not start a tag.
     (!text[1..end].contains('<')).then_some(end)
 }
 
-/// Character references with their semicolon. Without one, `&` is more often meant as itself: `AT&T`, `p&notes`.
+/// Resolves character references that end in a semicolon. Without one, `&` usually means itself: `AT&T`, `p&notes`.
 fn resolve_entities(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -62,7 +62,7 @@ fn resolve_entities(text: &str) -> String {
         let name = rest[1..].split(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).next().unwrap_or_default();
         let end = 1 + name.len();
         let reference = rest[end..].starts_with(';').then(|| &rest[..=end]);
-        // What is no reference comes back as it is.
+        // Unknown references are returned unchanged.
         match reference.map(|reference| (reference, htmlize::unescape(reference))) {
             Some((reference, resolved)) => {
                 out += &resolved;
@@ -77,7 +77,7 @@ fn resolve_entities(text: &str) -> String {
     out + rest
 }
 
-/// What is not seen, or only breaks a line: a space in its place, or nothing.
+/// Invisible characters: soft hyphens, zero-width spaces, direction marks, byte order marks.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
 }

@@ -1,20 +1,20 @@
-//! What to read of interactions.
+//! Which columns of interactions to read.
 
 use std::path::PathBuf;
 
-/// What to read of the interactions.
+/// Which columns of interactions to read. A column that is given must exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InteractionSpec {
-    /// A table, or lines `user item item ...` in a file that ends in `.txt`.
+    /// A table, a folder or a pattern of tables, or a `.txt` file of lines `user item item ...`.
     pub path: PathBuf,
-    /// The table's column of users; without one, `user_id` or `user`.
+    /// The user column; by default `user_id` or `user`.
     pub user: Option<String>,
-    /// The column of items; without one, `item_id` or `item`.
+    /// The item column; by default `item_id` or `item`.
     pub item: Option<String>,
-    /// The column of times; without one, `timestamp` or `time`, and the order of the file where there is neither.
+    /// The time column; by default `timestamp` or `time`, or the order of the rows if there is neither.
     pub time: Option<String>,
-    /// Whether ratings are wanted.
+    /// Whether to read ratings.
     pub rated: bool,
-    /// The column of ratings, where they are wanted; without one, `rating`, and no ratings where there is none.
+    /// The rating column, if ratings are read; by default `rating`, or no ratings if there is no such column.
     pub rating: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What users did with items: their histories, in the order of time.
+//! Interactions of users with items: the history of each user, in order of time.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,46 +7,46 @@ use super::events;
 use super::interaction_spec::InteractionSpec;
 use crate::error::{Error, Result};
 
-/// One thing that a user did.
+/// One interaction of a user.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Event {
-    /// Place of the item in [`Interactions::items`].
+    /// Index of the item in [`Interactions::items`].
     pub item: u32,
-    /// When: the table's number, or seconds for a date. Zero where no times are known.
+    /// Time: the number in the table, or seconds since 1970 for a date. Zero if the interactions have no times.
     pub time: f64,
-    /// How the user liked it: the table's number. Zero where no ratings are known.
+    /// Rating: the number in the table. Zero if ratings were not read.
     pub rating: f32,
 }
 
 /// The histories of all users.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Interactions {
-    /// Where they were read.
+    /// The path that was read.
     pub path: PathBuf,
-    /// The users' ids, in the order in which they first appear.
+    /// User ids as text, in the order of their first occurrence.
     pub users: Vec<String>,
-    /// The items' ids as text, in the order in which they first appear.
+    /// Item ids as text, in the order of their first occurrence.
     pub items: Vec<String>,
-    /// What each user did, the oldest first; events of one time in the order of the file.
+    /// The events of each user, the oldest first. Events of the same time are in the order of the rows.
     pub histories: Vec<Vec<Event>>,
-    /// Rows that were left out because the same user, item and time stood before.
+    /// Number of rows dropped because an earlier row has the same user, item and time.
     pub duplicates: u64,
-    /// Whether times are known.
+    /// Whether events have times.
     pub timed: bool,
-    /// Whether ratings are known.
+    /// Whether events have ratings.
     pub rated: bool,
 }
 
 impl Interactions {
-    /// Reads interactions: Parquet, Arrow IPC, CSV, TSV or JSONL with a row an event, or `.txt` with a line a user.
+    /// Reads interactions: Parquet, Arrow IPC, CSV, TSV or JSON Lines with one row per event, or `.txt` with one line per user.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::File`] for the file, an empty one too; [`Error::Column`] for a column that is not
-    /// there or not of a type that can be read; [`Error::Row`] for a row without user, item, time or rating.
+    /// [`Error::Missing`] and [`Error::File`] for a file that is absent, damaged or empty; [`Error::Column`] for an absent
+    /// column or one of the wrong type; [`Error::Row`] for a row without user, item, time or rating.
     pub fn read(spec: &InteractionSpec) -> Result<Self> {
         let mut found = Interactions { path: spec.path.clone(), ..Interactions::default() };
-        let (mut users, mut items) = (Names::default(), Names::default());
-        let known = events::read(spec, &mut |user, item, time, rating| {
+        let (mut users, mut items) = (NameIndex::default(), NameIndex::default());
+        let values = events::read(spec, &mut |user, item, time, rating| {
             let (user, item) = (users.place(user), items.place(item));
             if user as usize == found.histories.len() {
                 found.histories.push(Vec::new());
@@ -58,10 +58,10 @@ impl Interactions {
             let help = "check how it was written";
             return Err(Error::file(&spec.path, "interactions of users with items", "none", help));
         }
-        (found.timed, found.rated) = (known.times, known.ratings);
+        (found.timed, found.rated) = (values.times, values.ratings);
         if found.timed {
             for history in &mut found.histories {
-                found.duplicates += order(history);
+                found.duplicates += sort_by_time(history);
             }
         }
         Ok(found)
@@ -72,24 +72,24 @@ impl Interactions {
         self.histories.iter().map(Vec::len).sum()
     }
 
-    /// Whether there is no event.
+    /// Whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Leaves out the last `n` events of every user: what a recommender is tested on must not be seen before.
+    /// Drops the last `n` events of every user, on which a recommender is tested.
     pub fn hold_out_last(&mut self, n: usize) {
         self.histories.iter_mut().for_each(|history| history.truncate(history.len().saturating_sub(n)));
     }
 
-    /// The file they came from.
+    /// The path that was read.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Brings a history into the order of time, and leaves out repeated events. Returns how many.
-fn order(history: &mut Vec<Event>) -> u64 {
+/// Sorts a history by time and drops repeated events. Returns how many were dropped.
+fn sort_by_time(history: &mut Vec<Event>) -> u64 {
     history.sort_by(|a, b| a.time.total_cmp(&b.time));
     let before = history.len();
     let mut start = 0;
@@ -106,11 +106,11 @@ fn order(history: &mut Vec<Event>) -> u64 {
     (before - history.len()) as u64
 }
 
-/// Names and the order in which they came.
+/// Numbers names in the order of their first occurrence.
 #[derive(Default)]
-struct Names(HashMap<String, u32>);
+struct NameIndex(HashMap<String, u32>);
 
-impl Names {
+impl NameIndex {
     fn place(&mut self, name: &str) -> u32 {
         match self.0.get(name) {
             Some(&place) => place,
@@ -132,7 +132,10 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::samples;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
+    use std::sync::Arc;
 
     fn read(name: &str, content: &str) -> Result<Interactions> {
         let folder = tempfile::tempdir().unwrap();
@@ -177,6 +180,36 @@ mod tests {
         for other in [csv, dates, json] {
             assert_eq!(by_name(&other), by_name(&lines));
             assert_eq!(other.duplicates, 0);
+        }
+    }
+
+    #[test]
+    fn every_format_and_compression_gives_the_same_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |rows: std::ops::Range<i64>| {
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("user", Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("u{}", row % 2))))),
+                ("item", Arc::new(Int64Array::from_iter_values(rows.clone()))),
+                ("time", Arc::new(Int64Array::from_iter_values(rows.rev()))),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let mut paths = samples::binary_tables(folder.path(), &[part(0..4), part(4..6)]);
+        let times = [3, 2, 1, 0, 5, 4];
+        let event = |row: usize| format!("{{\"user\":\"u{}\",\"item\":{row},\"time\":{}}}\n", row % 2, times[row]);
+        let json: String = (0..6).map(event).collect();
+        paths.extend(samples::compressed(folder.path(), "a.jsonl", json.as_bytes()));
+        let csv: String = (0..6).map(|row| format!("u{},{row},{}\n", row % 2, times[row])).collect();
+        paths.extend(samples::compressed(folder.path(), "a.csv", format!("user,item,time\n{csv}").as_bytes()));
+        for path in paths {
+            let spec = InteractionSpec { path: path.clone(), ..InteractionSpec::default() };
+            let found = Interactions::read(&spec).unwrap();
+            assert!(found.timed, "{}", path.display());
+            assert_eq!(histories(&found), [["2", "0", "4"], ["3", "1", "5"]], "{}", path.display());
+        }
+        for path in samples::compressed(folder.path(), "a.txt", b"u0 2 0 4\nu1 3 1 5\n") {
+            let found = Interactions::read(&InteractionSpec { path, ..InteractionSpec::default() }).unwrap();
+            assert_eq!(histories(&found), [["2", "0", "4"], ["3", "1", "5"]]);
         }
     }
 

@@ -1,8 +1,8 @@
-//! The catalog: rows of items from Parquet, Arrow IPC, CSV, JSONL, plain or compressed, in one file or many, or from a
-//! folder of pictures.
+//! The catalog: items from Parquet, Arrow IPC, CSV or JSON Lines, plain or compressed, in one file or several, or from a
+//! folder of images.
 //!
-//! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the file: ids, each item's passages of text, and where its
-//! pictures are. [`Interactions`] are what users did with the items, from a file of its own.
+//! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the rows: ids, text passages and image sources of each item.
+//! [`Interactions`] are the events of users with items, from a table of their own.
 
 mod batches;
 mod cells;
@@ -25,48 +25,48 @@ pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
 pub use reader::CatalogReader;
 pub use spool::{CatalogSpool, check_unique};
-pub use template::Template;
+pub use template::TextTemplate;
 pub use texts::TextSpec;
 
 use crate::item_ids::ItemIds;
 
-/// What to read of a catalog.
+/// Which columns of a catalog to read, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CatalogSpec {
-    /// A table, a folder of tables, a pattern of their names, or a folder of pictures.
+    /// A table, a folder of tables, a pattern of file names, or a folder of images.
     pub path: PathBuf,
-    /// The column of the ids; without one, `item_id` or `id`.
+    /// The id column; by default `item_id` or `id`.
     pub id: Option<String>,
-    /// Columns of text, and how an item's text comes of them.
+    /// The text columns, and how an item's text is made from them.
     pub text: TextSpec,
-    /// Whether texts are left as they are: markup, entities and white space.
+    /// Whether to keep texts as they are, with markup, entities and white space.
     pub raw_text: bool,
-    /// Columns of text that are wanted by themselves, part by part.
+    /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
-    /// Columns of the pictures: paths, relative to the table's folder or absolute, the files' bytes, or lists of these.
+    /// Image columns: paths, absolute or relative to the table's folder; the bytes of image files; or lists of these.
     pub images: Vec<String>,
 }
 
-/// Where a picture is.
+/// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
-    /// In a file.
+    /// In a file of its own.
     Path(PathBuf),
-    /// In the table.
+    /// In the table: the bytes of an image file.
     Bytes(Vec<u8>),
 }
 
 /// Consecutive items of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemBatch {
-    /// 0-based row of the first.
+    /// 0-based row of the first item in the catalog.
     pub first_row: u64,
     /// The items' ids.
     pub item_ids: ItemIds,
-    /// The passages of each item's text, to be encoded one by one; none where an item has no text.
+    /// The text passages of each item, to be encoded separately; none for an item without text.
     pub texts: Vec<Vec<String>>,
-    /// The parts of each field of [`CatalogSpec::fields`], item by item, cleaned and none of them empty.
+    /// For each item, the values of each column of [`CatalogSpec::fields`], cleaned and without empty ones.
     pub fields: Vec<Vec<Vec<String>>>,
-    /// The pictures of each item.
+    /// The images of each item.
     pub images: Vec<Vec<ImageSource>>,
 }

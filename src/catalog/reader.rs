@@ -1,5 +1,7 @@
 //! Streaming a catalog's items.
 
+use std::path::Path;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
@@ -151,7 +153,7 @@ fn roles(spec: &CatalogSpec) -> Vec<ColumnRole> {
 }
 
 /// Checks the type of a column. That of ids is checked when they are read.
-fn check(file: &std::path::Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
+fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
     let (fits, expected) = match role {
         ColumnRole::Id => return Ok(()),
         ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
@@ -176,7 +178,7 @@ fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
     }
 }
 
-fn type_error(file: &std::path::Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
+fn type_error(file: &Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
     let (path, column, got) = (file.to_path_buf(), column.to_owned(), got.to_string());
     Error::Column { path, column, expected: expected.into(), got, help: help.into() }
 }
@@ -185,6 +187,8 @@ fn type_error(file: &std::path::Path, column: &str, expected: &str, got: &DataTy
 mod tests {
     use super::*;
     use crate::catalog::TextSpec;
+    use crate::table::samples;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
 
     fn spec(path: &Path, text: &[&str]) -> CatalogSpec {
@@ -216,6 +220,63 @@ mod tests {
         let items = read(&fields).unwrap();
         assert_eq!(items[0].fields, [vec![vec!["x"], vec!["A, bold"]], vec![vec![], vec![]]]);
         assert_eq!(items[0].texts, [vec![""; 0], vec![]]);
+    }
+
+    #[test]
+    fn every_format_and_compression_gives_the_same_items() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |rows: std::ops::Range<i64>| {
+            let title = StringArray::from_iter_values(rows.clone().map(|row| format!("pen {row}")));
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("unused", std::sync::Arc::new(title.clone())),
+                ("id", std::sync::Arc::new(Int64Array::from_iter_values(rows))),
+                ("title", std::sync::Arc::new(title)),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let mut paths = samples::binary_tables(folder.path(), &[part(0..4), part(4..6)]);
+        let json: String = (0..6).map(|row| format!("{{\"title\":\"pen {row}\",\"id\":{row}}}\n")).collect();
+        paths.extend(samples::compressed(folder.path(), "a.jsonl", json.as_bytes()));
+        let items = |path: &Path| -> (ItemIds, Vec<Vec<String>>) {
+            let batches: Result<Vec<ItemBatch>> =
+                CatalogReader::open(&spec(path, &["title"])).unwrap().in_parts(9).collect();
+            let batch = batches.unwrap().remove(0);
+            (batch.item_ids, batch.texts)
+        };
+        for path in &paths {
+            let texts: Vec<Vec<String>> = (0..6).map(|row| vec![format!("pen {row}")]).collect();
+            assert_eq!(items(path), (ItemIds::Integers((0..6).collect()), texts), "{}", path.display());
+        }
+        let csv: String = (0..6).map(|row| format!("{row},pen {row}\n")).collect();
+        for path in samples::compressed(folder.path(), "a.csv", format!("id,title\n{csv}").as_bytes()) {
+            assert_eq!(items(&path).0, ItemIds::Strings((0..6).map(|row| row.to_string()).collect()));
+        }
+    }
+
+    #[test]
+    fn ids_are_integers_only_if_all_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |id: &str| format!("{{\"id\":{id}}}\n");
+        let numbers: String = (0..5_000).map(|id| line(&id.to_string())).collect();
+        let ids = |content: String| {
+            let path = folder.path().join("a.jsonl");
+            fs::write(&path, content).unwrap();
+            CatalogReader::open(&spec(&path, &[])).unwrap().in_parts(20_000).next().unwrap().unwrap().item_ids
+        };
+        assert_eq!(ids(numbers.clone()), ItemIds::Integers((0..5_000).collect()));
+        let strings = ItemIds::Strings((0..5_000).map(|id| id.to_string()).chain(["x".into()]).collect());
+        assert_eq!(ids(numbers.clone() + &line("\"x\"")), strings);
+        // Once strings, always strings.
+        fs::write(folder.path().join("a.jsonl"), line("\"x\"") + &numbers).unwrap();
+        let batches = read(&spec(&folder.path().join("a.jsonl"), &[])).unwrap();
+        assert!(batches.iter().all(|batch| matches!(batch.item_ids, ItemIds::Strings(_))) && batches.len() == 2);
+        // The same for the files of a folder.
+        let files = folder.path().join("files");
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("a.jsonl"), line("7")).unwrap();
+        fs::write(files.join("b.jsonl"), line("\"8a\"")).unwrap();
+        let all = CatalogReader::open(&spec(&files, &[])).unwrap().in_parts(9).next().unwrap().unwrap();
+        assert_eq!(all.item_ids, ItemIds::Strings(vec!["7".into(), "8a".into()]));
     }
 
     #[test]
@@ -263,7 +324,7 @@ mod tests {
         assert!(says("e.csv", "", &["t"]).contains("empty file"));
         assert!(says("f.jsonl", "{\"id\": 1, \"t\": {\"x\": 1}}\n", &["t"]).contains("lists of these"));
         assert!(says("g.jsonl", "{\"id\": 1\n", &[]).contains("object in line 1"));
-        assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object a line"));
+        assert!(says("h.jsonl", "[{\"id\": 1}]", &[]).contains("one object per line"));
         assert!(says("i.parquet", "no parquet", &[]).contains("damaged"));
         assert!(says("j.txt", "x", &[]).contains(".parquet"));
     }

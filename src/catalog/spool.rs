@@ -159,10 +159,10 @@ fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch
     }
 }
 
-/// Checks that no id stands twice.
+/// Checks that the ids of a catalog are unique.
 ///
 /// # Errors
-/// [`Error::Row`] for the first that does.
+/// [`Error::Row`] for the first repeated one.
 pub fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
     match ids.check_unique() {
         Ok(()) => Ok(()),

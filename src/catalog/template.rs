@@ -1,4 +1,4 @@
-//! A form of text with the names of columns in it: `{title}. {brand}. {categories:" > "}`.
+//! Templates of an item's text, with columns in braces: `{title}. {brand}. {categories:" > "}`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,38 +7,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Between the parts of a list, where the form says nothing else.
+/// Separator of list elements, unless the template gives another.
 const COMMA: &str = ", ";
 
-/// A form of text: words around fields. A field is a column's name in braces, with what stands between the parts of a
-/// list after a colon and in quotes. Doubled braces are braces.
+/// A template of an item's text. A field is a column name in braces, optionally followed by a colon and the quoted separator
+/// of list elements. Doubled braces stand for braces.
 ///
-/// An empty field drops out, and the words before it with it. Where that leaves the text to begin with separators, they
-/// go too: of `{title}. {brand}` without a title remains the brand.
+/// An empty field is dropped together with the words before it. Separators that would then start the text are dropped, too:
+/// `{title}. {brand}` without a title gives the brand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Template {
+pub struct TextTemplate {
     source: String,
-    fields: Vec<Field>,
-    /// What stands after the last field.
+    fields: Vec<TemplateField>,
+    /// The words after the last field.
     tail: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Field {
-    /// What stands before it.
+struct TemplateField {
+    /// The words before it.
     lead: String,
     column: String,
     between: String,
 }
 
-impl Template {
-    /// The columns, in order; one that stands there twice is named twice.
+impl TextTemplate {
+    /// The columns, in order. One that occurs twice is listed twice.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.column.as_str())
     }
 
-    /// The text of an item: `fields` has the parts of each of [`Template::columns`]. Empty where all are.
+    /// The text of an item. `fields` has the values of each of [`TextTemplate::columns`]. Empty if all of them are.
     pub(super) fn fill(&self, fields: &[&[String]]) -> String {
         let mut text = String::new();
         let mut dropped = false;
@@ -66,10 +66,10 @@ impl Template {
                 lead += brace;
                 rest = after;
             } else if brace == "}" {
-                return Err("a } without its {".into());
+                return Err("a } without a {".into());
             } else {
                 let (field, after) = Self::field(rest)?;
-                fields.push(Field { lead: std::mem::take(&mut lead), ..field });
+                fields.push(TemplateField { lead: std::mem::take(&mut lead), ..field });
                 rest = after;
             }
         }
@@ -77,42 +77,47 @@ impl Template {
         if fields.is_empty() {
             return Err("no column in braces".into());
         }
-        Ok(Template { source: source.to_owned(), fields, tail: lead })
+        Ok(TextTemplate { source: source.to_owned(), fields, tail: lead })
     }
 
-    /// The field that `rest` begins with, its opening brace gone, and what comes after its closing one.
-    fn field(rest: &str) -> Result<(Field, &str), String> {
-        let end = rest.find(['}', ':']).ok_or("a { without its }")?;
+    /// Parses the field at the start of `rest`, after its opening brace. Returns it with the text after its closing brace.
+    fn field(rest: &str) -> Result<(TemplateField, &str), String> {
+        let end = rest.find(['}', ':']).ok_or("a { without a }")?;
         let column = rest[..end].trim();
         if column.is_empty() || column.contains('{') {
-            return Err(format!("no column's name in {{{column}}}"));
+            return Err(format!("no column name in {{{column}}}"));
         }
         let mut after = &rest[end..];
         let mut between = COMMA.to_owned();
         if let Some(quoted) = after.strip_prefix(':') {
-            let wrong = || format!("after {column}: not a text in quotes and a }}");
+            let wrong = || format!("after {column}: expected a separator in quotes, then }}");
             let inner = quoted.trim_start().strip_prefix('"').ok_or_else(wrong)?;
             let close = inner.find('"').ok_or_else(wrong)?;
             between = inner[..close].to_owned();
             after = inner[close + 1..].trim_start();
         }
-        let after = after.strip_prefix('}').ok_or("a { without its }")?;
-        Ok((Field { lead: String::new(), column: column.to_owned(), between }, after))
+        let after = after.strip_prefix('}').ok_or("a { without a }")?;
+        Ok((TemplateField { lead: String::new(), column: column.to_owned(), between }, after))
     }
 }
 
-impl FromStr for Template {
+impl FromStr for TextTemplate {
     type Err = Error;
 
     fn from_str(source: &str) -> Result<Self> {
         Self::parse(source).map_err(|reason| {
-            let expected = "a form such as {title}. {categories:\" > \"}";
-            Error::config("template", expected, format!("{source:?}: {reason}"), "mend it; {{ and }} are braces")
+            let expected = "a template such as {title}. {categories:\" > \"}";
+            Error::config(
+                "template",
+                expected,
+                format!("{source:?}: {reason}"),
+                "correct it; write {{ and }} for braces",
+            )
         })
     }
 }
 
-impl TryFrom<String> for Template {
+impl TryFrom<String> for TextTemplate {
     type Error = Error;
 
     fn try_from(source: String) -> Result<Self> {
@@ -120,13 +125,13 @@ impl TryFrom<String> for Template {
     }
 }
 
-impl From<Template> for String {
-    fn from(template: Template) -> Self {
+impl From<TextTemplate> for String {
+    fn from(template: TextTemplate) -> Self {
         template.source
     }
 }
 
-impl fmt::Display for Template {
+impl fmt::Display for TextTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)
     }
@@ -140,11 +145,11 @@ mod tests {
     fn filled(form: &str, values: &[&[&str]]) -> String {
         let values: Vec<Vec<String>> = values.iter().map(|v| v.iter().map(|&p| p.to_owned()).collect()).collect();
         let views: Vec<&[String]> = values.iter().map(Vec::as_slice).collect();
-        form.parse::<Template>().unwrap().fill(&views)
+        form.parse::<TextTemplate>().unwrap().fill(&views)
     }
 
     #[test]
-    fn fields_are_filled_or_drop_out() {
+    fn fields_are_filled_or_dropped() {
         let form = "{title}. {brand}. {categories:\" > \"}";
         assert_eq!(filled(form, &[&["Pen"], &["Bic"], &["Office", "Ink"]]), "Pen. Bic. Office > Ink");
         assert_eq!(filled(form, &[&["Pen"], &[], &["Office"]]), "Pen. Office");
@@ -156,20 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn bad_forms_say_what_is_wrong() {
-        let says = |form: &str| form.parse::<Template>().unwrap_err().to_string();
+    fn invalid_templates_are_explained() {
+        let says = |form: &str| form.parse::<TextTemplate>().unwrap_err().to_string();
         assert!(says("plain").contains("no column in braces"));
-        assert!(says("{title").contains("without its }"));
-        assert!(says("title}").contains("without its {"));
-        assert!(says("{}").contains("no column's name"));
+        assert!(says("{title").contains("without a }"));
+        assert!(says("title}").contains("without a {"));
+        assert!(says("{}").contains("no column name"));
         assert!(says("{a:>}").contains("in quotes"));
         assert!(says("{a:\">}").contains("in quotes"));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_a_form_or_is_refused(source in ".{0,40}") {
-            if let Ok(template) = source.parse::<Template>() {
+        fn any_text_is_a_template_or_is_refused(source in ".{0,40}") {
+            if let Ok(template) = source.parse::<TextTemplate>() {
                 prop_assert_eq!(template.to_string(), source);
                 prop_assert!(template.columns().count() > 0);
             }

@@ -1,16 +1,16 @@
-//! How an item's text is put together from its columns.
+//! How an item's text is made from its columns.
 
-use super::Template;
+use super::TextTemplate;
 
-/// Columns of text, and how an item's text comes of them. Empty fields drop out; an item with none has no text.
+/// The text columns, and how an item's text is made from them. Empty values are dropped; an item without any has no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextSpec {
-    /// One passage: the columns in this order, joined by `". "`.
+    /// One passage: the columns, joined by `". "`.
     Joined(Vec<String>),
-    /// A passage a column, whose vectors are averaged, as LC-Rec does it (arXiv 2311.09049).
+    /// One passage per column. Their vectors are averaged, as in LC-Rec (arXiv 2311.09049).
     Separate(Vec<String>),
-    /// One passage: a form with the columns' names in it.
-    Template(Template),
+    /// One passage: a template with column names in it.
+    Template(TextTemplate),
 }
 
 impl Default for TextSpec {
@@ -20,7 +20,7 @@ impl Default for TextSpec {
 }
 
 impl TextSpec {
-    /// The columns that are read, in order.
+    /// The columns to read, in order.
     pub fn columns(&self) -> Vec<&str> {
         match self {
             TextSpec::Joined(columns) | TextSpec::Separate(columns) => columns.iter().map(String::as_str).collect(),
@@ -28,13 +28,12 @@ impl TextSpec {
         }
     }
 
-    /// Whether no column is read.
+    /// Whether there are no columns to read.
     pub fn is_empty(&self) -> bool {
         self.columns().is_empty()
     }
 
-    /// An item's passages. `fields` has an entry a column of [`TextSpec::columns`]: the parts of that cell, cleaned and
-    /// none of them empty.
+    /// An item's passages. `fields` has the values of each column of [`TextSpec::columns`], cleaned and without empty ones.
     pub(super) fn passages(&self, fields: &[&[String]]) -> Vec<String> {
         let columns = || fields.iter().filter(|parts| !parts.is_empty()).map(|parts| parts.join(", "));
         match self {
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_fields_drop_out() {
+    fn empty_fields_are_dropped() {
         let names = || vec!["title".to_owned(), "brand".into(), "categories".into()];
         let (pen, office) = (vec!["Pen".to_owned()], vec!["Office".to_owned(), "Paper".into()]);
         let fields: [&[String]; 3] = [&pen, &[], &office];

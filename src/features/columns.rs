@@ -1,4 +1,4 @@
-//! Arrow columns to matrices: lists of floats of every width, one length throughout.
+//! Conversion between matrices and Arrow columns of float lists. All lists of a column have the same length.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) fn is_vector(data_type: &DataType) -> bool {
     }
 }
 
-/// Where an error happened: the file, the column, and the rows read before this batch.
+/// The location of a batch for error messages: file, column, and rows before it in the file.
 pub(super) struct CellPlace<'a> {
     pub(super) path: &'a Path,
     pub(super) column: &'a str,
@@ -35,19 +35,19 @@ impl CellPlace<'_> {
             column: self.column.to_owned(),
             expected,
             got,
-            help: "mend the row; a missing vector is null".into(),
+            help: "correct the row; write null for a missing vector".into(),
         }
     }
 }
 
-/// Length of the first vector of a column that is not null.
+/// Length of the first vector in a column that is not null.
 pub(super) fn first_length(column: &ArrayRef, path: &Path) -> Result<Option<usize>> {
     let lists = lists(column, path)?;
     let row = (0..lists.len()).find(|&row| lists.is_valid(row));
     Ok(row.map(|row| lists.value_length(row) as usize))
 }
 
-/// A column's rows as a modality of vectors of length `dim`.
+/// A column as a modality of vectors of dimension `dim`.
 pub(super) fn modality(column: &ArrayRef, dim: usize, place: &CellPlace) -> Result<Modality> {
     let lists = lists(column, place.path)?;
     let (offsets, numbers) = (lists.value_offsets(), lists.values().as_primitive::<Float32Type>());
@@ -89,7 +89,7 @@ pub(super) fn to_arrow(modality: &Modality, from: usize, to: usize) -> FixedSize
     FixedSizeListArray::new(list_item(), dim as i32, Arc::new(Float32Array::from(values)), Some(nulls))
 }
 
-/// So many rows that lack a modality of vectors of length `dim`.
+/// A column of `rows` missing vectors of dimension `dim`.
 pub(super) fn nulls(dim: usize, rows: usize) -> FixedSizeListArray {
     FixedSizeListArray::new_null(list_item(), dim as i32, rows)
 }

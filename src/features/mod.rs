@@ -1,8 +1,8 @@
-//! What is known of each item as vectors: one matrix a modality, with the items that lack it marked.
+//! Feature vectors of items: one matrix per modality, with a mark for items that lack it.
 //!
-//! [`Features`] come from the encoders, or from any file that holds vectors: a Parquet or Arrow table with list
-//! columns of floats, or a 2-D `.npy` matrix, whose rows are then the items `0..n`. A [`FeatureSource`] gives them block
-//! by block: a [`FeatureFile`] may be larger than memory.
+//! [`Features`] come from the encoders, or from a file of vectors: a Parquet or Arrow table with columns of float lists, or
+//! a 2-D `.npy` or safetensors matrix, whose row numbers are the item ids. A [`FeatureSource`] gives them block by block: a
+//! [`FeatureFile`] may be larger than memory.
 
 mod columns;
 mod file;
@@ -32,16 +32,16 @@ pub use rows::ModalityRows;
 pub use source::{Block, Blocks, FeatureSource, for_each_block, gather, gather_rows};
 pub use write::FeatureWriter;
 
-/// Name of the modality of the items' texts.
+/// Name of the text modality.
 pub const TEXT: &str = "text";
-/// Name of the modality of their pictures.
+/// Name of the image modality.
 pub const IMAGE: &str = "image";
-/// Name of the modality of what people do with them.
+/// Name of the modality of user behaviour.
 pub const BEHAVIOUR: &str = "behaviour";
 
-/// The id column of catalex's own tables.
+/// The id column in tables that catalex writes.
 const ID: &str = "item_id";
-/// Further names under which a foreign table's ids are recognised.
+/// Other names of the id column in tables of other programs.
 const FOREIGN_IDS: [&str; 1] = ["id"];
 const VERSION_KEY: &str = "catalex.format_version";
 const FORMAT_VERSION: &str = "1";
@@ -49,16 +49,16 @@ const FORMAT_VERSION: &str = "1";
 /// One modality's vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Modality {
-    /// The column's name: "text", "image", ...
+    /// Its name, which is the column's: "text", "image", ...
     pub name: String,
-    /// `(n_items, dim)`; zeros where the item lacks the modality.
+    /// `(n_items, dim)`; zeros for items without the modality.
     pub vectors: Array2<f32>,
-    /// Which items have it.
+    /// Whether each item has the modality.
     pub present: Vec<bool>,
 }
 
 impl Modality {
-    /// Length of the vectors.
+    /// Dimension of the vectors.
     pub fn dim(&self) -> usize {
         self.vectors.ncols()
     }
@@ -72,17 +72,17 @@ pub struct Features {
 }
 
 impl Features {
-    /// Puts ids and modalities together. Vectors of items that lack a modality are set to zero.
+    /// Combines ids and modalities. Vectors of items without a modality are set to zero.
     ///
     /// # Errors
-    /// [`Error::Data`] without items or modalities; [`Error::Mismatch`] where a modality has another number of rows
-    /// or a name twice; [`Error::Item`] for a repeated id, a number that is not finite, or an item without any vector.
+    /// [`Error::Data`] without items or modalities; [`Error::Mismatch`] for a modality with another number of rows,
+    /// or a repeated name; [`Error::Item`] for a repeated id, a number that is not finite, or an item without any vector.
     pub fn new(item_ids: ItemIds, modalities: Vec<Modality>) -> Result<Self> {
         item_ids.check_unique().map_err(source::duplicate_item)?;
         Self::of_unchecked_ids(item_ids, modalities)
     }
 
-    /// As [`Features::new`], for ids that are known to be unique or are checked later.
+    /// As [`Features::new`], but does not check that ids are unique.
     fn of_unchecked_ids(item_ids: ItemIds, mut modalities: Vec<Modality>) -> Result<Self> {
         let n = item_ids.len();
         if n == 0 || modalities.is_empty() {
@@ -97,7 +97,7 @@ impl Features {
             }
             if modality.dim() == 0 {
                 let what = format!("modality {}", modality.name);
-                return Err(Error::data(what, "vectors of at least one number", "empty ones", "check the input"));
+                return Err(Error::data(what, "vectors of at least one number", "empty vectors", "check the input"));
             }
             if modalities[..m].iter().any(|other| other.name == modality.name) {
                 return Err(Error::mismatch("modalities", "different names", &modality.name, "rename one of them"));
@@ -113,7 +113,7 @@ impl Features {
                         item: item_ids.text(row),
                         expected: format!("finite numbers in its {} vector", modality.name),
                         got: bad.to_string(),
-                        help: "mend or drop the vector".into(),
+                        help: "correct or remove the vector".into(),
                     });
                 }
             }
@@ -123,7 +123,7 @@ impl Features {
                 item: item_ids.text(row),
                 expected: format!("a vector in at least one of: {}", names(&modalities)),
                 got: "none".into(),
-                help: "give the item a text, a picture or a vector, or drop it".into(),
+                help: "give the item a text, an image or a vector, or remove it".into(),
             });
         }
         Ok(Features { item_ids, modalities })
@@ -144,22 +144,22 @@ impl Features {
         self.item_ids.len()
     }
 
-    /// Never true: features hold at least one item.
+    /// Always false: features hold at least one item.
     pub fn is_empty(&self) -> bool {
         self.item_ids.is_empty()
     }
 
-    /// Length of each modality's vectors.
+    /// Dimension of each modality.
     pub fn dims(&self) -> Vec<usize> {
         self.modalities.iter().map(Modality::dim).collect()
     }
 
-    /// All modalities side by side, `(n_items, sum of dims)`.
+    /// All modalities concatenated, `(n_items, sum of dims)`.
     pub fn concatenated(&self) -> Array2<f32> {
         self.concatenated_in(&(0..self.modalities.len()).collect::<Vec<_>>())
     }
 
-    /// The modalities of these places side by side, in this order.
+    /// The modalities with these indices concatenated, in this order.
     pub(crate) fn concatenated_in(&self, order: &[usize]) -> Array2<f32> {
         let mut x = Array2::zeros((self.len(), order.iter().map(|&m| self.modalities[m].dim()).sum()));
         let mut start = 0;
@@ -171,20 +171,20 @@ impl Features {
         x
     }
 
-    /// Which item has which modality, `(n_items, modalities)`.
+    /// Whether each item has each modality, `(n_items, modalities)`.
     pub fn presence(&self) -> Array2<bool> {
         self.presence_in(&(0..self.modalities.len()).collect::<Vec<_>>())
     }
 
-    /// Which item has which of the modalities of these places, in this order.
+    /// Whether each item has each of the modalities with these indices, in this order.
     pub(crate) fn presence_in(&self, order: &[usize]) -> Array2<bool> {
         Array2::from_shape_fn((self.len(), order.len()), |(row, m)| self.modalities[order[m]].present[row])
     }
 
-    /// The items of these rows, which stand once.
+    /// The items of these rows, none of them repeated.
     ///
     /// # Errors
-    /// [`Error::Data`] for no rows at all.
+    /// [`Error::Data`] without rows.
     pub fn take(&self, rows: &[usize]) -> Result<Features> {
         let modality = |m: &Modality| Modality {
             name: m.name.clone(),
@@ -205,10 +205,10 @@ impl Features {
         Features { item_ids: self.item_ids.take(&rows.collect::<Vec<_>>()), modalities }
     }
 
-    /// The items of several features, one after the other.
+    /// The items of several features, concatenated.
     ///
     /// # Errors
-    /// As [`Features::new`]; [`Error::Mismatch`] for ids of two types or vectors of two lengths.
+    /// As [`Features::new`]; [`Error::Mismatch`] for vectors of different dimensions.
     pub fn joined(parts: impl IntoIterator<Item = Result<Features>>) -> Result<Features> {
         let mut whole: Option<Features> = None;
         for part in parts {
@@ -220,7 +220,8 @@ impl Features {
             item_ids.append(part.item_ids);
             for (all, more) in modalities.iter_mut().zip(part.modalities) {
                 all.present.extend(more.present);
-                let of_one_length = |e| Error::mismatch("vectors", "of one length", e, "encode all items alike");
+                let of_one_length =
+                    |e| Error::mismatch("vectors", "of one dimension", e, "encode all items with the same encoder");
                 all.vectors.append(Axis(0), more.vectors.view()).map_err(of_one_length)?;
             }
         }
@@ -228,7 +229,7 @@ impl Features {
         Self::new(ids, modalities)
     }
 
-    /// Reads features, by content: a `.npy` matrix, or a Parquet or Arrow IPC table.
+    /// Reads features from a `.npy` or safetensors matrix, or from a Parquet or Arrow IPC table in one file or several.
     ///
     /// # Errors
     /// Errors name file, column and row.
@@ -236,7 +237,7 @@ impl Features {
         FeatureFile::open(path)?.read()
     }
 
-    /// Writes features as Parquet: `item_id` and one `fixed_size_list<float32>[dim]` a modality, null where missing.
+    /// Writes features as Parquet: `item_id` and one `fixed_size_list<float32>[dim]` per modality, null where missing.
     ///
     /// # Errors
     /// As [`crate::artifact::AtomicFile`].
@@ -245,17 +246,17 @@ impl Features {
     }
 }
 
-/// "text, image".
+/// The names for an error message: "text, image".
 fn names(modalities: &[Modality]) -> String {
     modalities.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// A modality that every item has.
+/// A modality without missing vectors.
 fn complete(name: &str, vectors: Array2<f32>) -> Modality {
     Modality { name: name.into(), present: vec![true; vectors.nrows()], vectors }
 }
 
-/// First row of a matrix that holds a number that is not finite, and that number.
+/// The first row with a number that is not finite, and that number.
 fn first_not_finite(vectors: ArrayView2<f32>) -> Option<(usize, f32)> {
     let bad = |row: ndarray::ArrayView1<f32>| row.iter().copied().find(|v| !v.is_finite());
     vectors.axis_iter(Axis(0)).enumerate().find_map(|(row, vector)| bad(vector).map(|v| (row, v)))

@@ -1,4 +1,4 @@
-//! NumPy's `.npy`: a 2-D float matrix whose row number is the item id.
+//! NumPy `.npy` files: a 2-D float matrix. Row numbers are the item ids.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The name a matrix without one gets.
+/// The modality name of a matrix.
 const MODALITY: &str = "features";
 const WANTED: &str = "a 2-D .npy matrix of float16, float32 or float64";
 
-/// Whether the file begins as `.npy` files do, or at least says that it is one.
+/// Whether the file starts with the magic bytes of `.npy`, or has that extension.
 pub(super) fn is_npy(path: &Path) -> Result<bool> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
@@ -28,18 +28,18 @@ pub(super) fn is_npy(path: &Path) -> Result<bool> {
     Ok(head == MAGIC || path.extension().is_some_and(|e| e == "npy"))
 }
 
-/// Where the numbers of a matrix lie in its file.
+/// A matrix in a file: its shape, and the location and type of its numbers.
 #[derive(Debug)]
 pub(super) struct MatrixFile {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) order: Order,
-    /// Bytes of a number: 2, 4 or 8.
+    /// Bytes per number: 2, 4 or 8.
     pub(super) width: usize,
-    /// Whether numbers of two bytes are bfloat16.
+    /// Whether 2-byte numbers are bfloat16.
     pub(super) brain: bool,
     pub(super) endianness: Endianness,
-    /// Where the numbers begin.
+    /// Offset of the first number.
     pub(super) start: u64,
 }
 
@@ -51,10 +51,10 @@ impl MatrixFile {
         let npy = NpyFile::new(&mut file).map_err(|e| damaged(path, e))?;
         let shape: Vec<usize> = npy.shape().iter().map(|&d| d as usize).collect();
         let [rows, columns] = shape[..] else {
-            return Err(refuse(format!("{} dimensions, {shape:?}", shape.len()), "save one row an item"));
+            return Err(refuse(format!("{} dimensions, {shape:?}", shape.len()), "save one row per item"));
         };
         if rows == 0 || columns == 0 {
-            return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row an item"));
+            return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row per item"));
         }
         let (width, endianness) = match npy.dtype() {
             npyz::DType::Plain(kind)
@@ -93,7 +93,7 @@ impl MatrixFile {
                 column: MODALITY.into(),
                 expected: "finite numbers".into(),
                 got: value.to_string(),
-                help: "mend or drop the row".into(),
+                help: "correct or remove the row".into(),
             });
         }
         let ids = ItemIds::Integers(rows.clone().map(|row| row as i64).collect());
@@ -101,7 +101,7 @@ impl MatrixFile {
         Ok(Block { first_row: rows.start, features: Cow::Owned(features) })
     }
 
-    /// The vectors of some rows, which may hold numbers that are not finite.
+    /// The vectors of some rows. Numbers are not checked to be finite.
     ///
     /// # Errors
     /// [`Error::File`] for a file that ends too early.
@@ -134,7 +134,7 @@ impl MatrixFile {
         }
     }
 
-    /// A number of as many bytes as this matrix's have.
+    /// Decodes one number.
     fn number(&self, bytes: &[u8]) -> f32 {
         let big = self.endianness == Endianness::Big;
         match *bytes {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_both_orders_are_rows_in_turn() {
+    fn blocks_of_both_orders_are_consecutive_rows() {
         let (rows, columns) = (ROWS_AT_ONCE + 7, 3);
         let value = |row: usize, column: usize| (row * columns + column) as f32;
         let c: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();

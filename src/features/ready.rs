@@ -1,4 +1,4 @@
-//! Vectors that were made elsewhere, as a modality of a catalog's items.
+//! Vectors made by another program, as a modality of a catalog's items.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use super::table::FeatureTable;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// Where they are.
+/// The location of ready vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyVectors {
-    /// Name of the modality they become.
+    /// Name of their modality.
     pub name: String,
-    /// A `.npy` or safetensors matrix, or a Parquet or Arrow table.
+    /// A `.npy` or safetensors matrix, or a Parquet or Arrow table in one file or several.
     pub path: PathBuf,
-    /// The table's column of vectors; without one, there must be one only.
+    /// The table's vector column; required if there are several.
     pub column: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl ReadyVectors {
     ///
     /// # Errors
     /// Errors name file, column and row; [`Error::Mismatch`] for another number of rows, or where no id is the catalog's;
-    /// [`Error::Row`] for an id that stands twice; [`Error::Io`].
+    /// [`Error::Row`] for a repeated id; [`Error::Io`].
     pub fn open(&self, items: &ItemIds, id: Option<&str>, folder: &Path) -> Result<Ready> {
         match open_matrix(&self.path)? {
             Some(matrix) => self.matrix(matrix, items),
@@ -108,7 +108,7 @@ impl ReadyVectors {
             return Ok(());
         }
         let expected = format!("{}, one for each item of the catalog in its order", items.len());
-        let help = "make the vectors of this catalog, or write a Parquet table with their item ids";
+        let help = "make vectors for this catalog, or write them as a Parquet table with item ids";
         Err(Error::mismatch(format!("rows of {}", self.path.display()), expected, rows, help))
     }
 
@@ -118,7 +118,7 @@ impl ReadyVectors {
             format!("item ids of {}", self.path.display()),
             format!("ids of the catalog, such as {catalogs:?}"),
             format!("{rows} others, such as {:?}", item.unwrap_or_default()),
-            "name the catalog's column of ids with --id, or write the table with the catalog's ids",
+            "name the catalog's id column with --id, or write the table with the catalog's ids",
         )
     }
 }
@@ -133,15 +133,15 @@ impl fmt::Display for ReadyVectors {
 impl std::str::FromStr for ReadyVectors {
     type Err = Error;
 
-    /// Reads `NAME=FILE` or `NAME=FILE:COLUMN`. A file whose own name has a colon is taken as it is, if it is there.
+    /// Parses `NAME=FILE` or `NAME=FILE:COLUMN`. If a file with the whole name exists, the colon belongs to its name.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |help: &str| Error::config("embedding", "NAME=FILE or NAME=FILE:COLUMN", text, help);
         let Some((name, file)) = text.split_once('=').filter(|(name, file)| !(name.is_empty() || file.is_empty()))
         else {
-            return Err(wrong("give the modality a name, as llama=vectors.npy"));
+            return Err(wrong("give the modality a name, such as llama=vectors.npy"));
         };
         if name == super::ID {
-            return Err(wrong("choose another name: that is the column of the ids"));
+            return Err(wrong("choose another name; this is the name of the id column"));
         }
         let whole = Path::new(file);
         let (path, column) = match file.rsplit_once(':') {

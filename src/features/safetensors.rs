@@ -1,4 +1,4 @@
-//! A safetensors file with one matrix: rows as in `.npy`.
+//! Safetensors files with one matrix. Row numbers are the item ids, as in `.npy`.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,17 +12,17 @@ use super::npy::MatrixFile;
 use crate::error::{Error, Result};
 
 const WANTED: &str = "a safetensors file with one matrix of F16, BF16, F32 or F64";
-/// Bytes of a header's length.
+/// Size in bytes of the field that holds the header's length.
 const LENGTH: usize = 8;
-/// Longest header that is read; longer ones are no file of vectors.
+/// Maximum length of a header; a file of vectors has a short one.
 const LONGEST: u64 = 1 << 24;
 
-/// Whether the file says that it is one.
+/// Whether the file has the extension of safetensors.
 pub(super) fn is_safetensors(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "safetensors")
 }
 
-/// Reads the header; the numbers are read when they are asked for.
+/// Reads the header only.
 pub(super) fn open(path: &Path) -> Result<MatrixFile> {
     let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
     let failed = |e| Error::io("read", path, e);
@@ -53,7 +53,7 @@ pub(super) fn open(path: &Path) -> Result<MatrixFile> {
     };
     let (rows, columns) = (info.shape[0], info.shape[1]);
     if rows == 0 || columns == 0 {
-        return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row an item"));
+        return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row per item"));
     }
     let place = |offset: usize| LENGTH as u64 + header + offset as u64;
     if length < place(info.data_offsets.1) {

@@ -277,11 +277,12 @@ mod tests {
     use super::*;
     use crate::artifact::Overwrite;
     use crate::features::{FeatureFile, FeatureSource};
-    use arrow::datatypes::Schema;
+    use arrow::array::StringArray;
     use ndarray::Array2;
     use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::KeyValue;
     use parquet::file::properties::WriterProperties;
+    use std::fs::File;
     use std::sync::Arc;
 
     fn features() -> Features {
@@ -334,6 +335,48 @@ mod tests {
             }
             assert_eq!(expected, 20_000 + parts[0], "the last part and then the first");
         }
+    }
+
+    #[test]
+    fn every_format_and_compression_gives_the_same_features() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |rows: std::ops::Range<i64>| {
+            let vectors =
+                Array2::from_shape_fn((rows.clone().count(), 3), |(i, j)| rows.start as f32 + i as f32 + j as f32);
+            let image = Modality { name: "image".into(), present: vec![true; vectors.nrows()], vectors };
+            let ids = StringArray::from_iter_values(rows.clone().map(|row| format!("i{row}")));
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("item_id", Arc::new(ids)),
+                ("image", Arc::new(columns::to_arrow(&image, 0, image.vectors.nrows()))),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let ids = ItemIds::Strings((0..30).map(|row| format!("i{row}")).collect());
+        for path in crate::table::samples::binary_tables(folder.path(), &[part(0..20), part(20..30)]) {
+            let read = Features::read(&path).unwrap();
+            assert_eq!(read.item_ids(), &ids, "{}", path.display());
+            assert_eq!(read.modalities()[0].vectors.row(29).to_vec(), [29.0, 30.0, 31.0]);
+        }
+    }
+
+    #[test]
+    fn files_of_one_table_are_checked_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, ids: [i64; 2], column: &str| {
+            let modality = Modality { name: column.into(), vectors: Array2::ones((2, 3)), present: vec![true; 2] };
+            let features = Features::new(ItemIds::Integers(ids.to_vec()), vec![modality]).unwrap();
+            features.write(&folder.path().join(name), Overwrite::Replace).unwrap();
+        };
+        let says = || Features::read(folder.path()).unwrap_err().to_string();
+        write("a.parquet", [1, 2], "text");
+        write("b.parquet", [3, 4], "text");
+        assert_eq!(Features::read(folder.path()).unwrap().item_ids(), &ItemIds::Integers(vec![1, 2, 3, 4]));
+        write("b.parquet", [3, 2], "text");
+        assert!(says().contains("b.parquet, row 2") && says().contains("2, also in row 2 of "), "{}", says());
+        write("b.parquet", [3, 4], "image");
+        assert!(says().contains("b.parquet, column \"text\""), "{}", says());
+        std::fs::write(folder.path().join("b.parquet"), "PAR1").unwrap();
+        assert!(says().contains("b.parquet") && says().contains("damaged"), "{}", says());
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Features as Parquet.
+//! Writing features as Parquet.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -17,7 +17,7 @@ use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// A file of features that is written some items at a time; it appears when it is whole.
+/// A file of features that is written block by block. It appears when it is complete.
 pub struct FeatureWriter {
     path: PathBuf,
     schema: Arc<Schema>,
@@ -26,7 +26,7 @@ pub struct FeatureWriter {
 }
 
 impl FeatureWriter {
-    /// Begins a file for items with ids of the type of `ids`, and modalities of these names and lengths.
+    /// Creates a file for ids of the type of `ids`, and modalities with these names and dimensions.
     ///
     /// # Errors
     /// As [`AtomicFile::create`].
@@ -40,12 +40,15 @@ impl FeatureWriter {
         Ok(FeatureWriter { path: path.to_path_buf(), schema, shapes, writer })
     }
 
-    /// Writes items after those before; what they do not have of the file's modalities they lack.
+    /// Appends items. A modality that they do not have is null.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Mismatch`] for ids or vectors of another type or length.
+    /// [`Error::Io`]; [`Error::Mismatch`] for ids or vectors of another type or dimension.
     pub fn write(&mut self, features: &Features) -> Result<()> {
-        let ids = features.item_ids().to_arrow();
+        let ids = match (self.schema.field(0).data_type(), features.item_ids().clone()) {
+            (DataType::Utf8, ids) => ids.into_strings().to_arrow(),
+            (_, ids) => ids.to_arrow(),
+        };
         for from in (0..features.len()).step_by(ROWS_AT_ONCE) {
             let to = features.len().min(from + ROWS_AT_ONCE);
             let vectors = self.shapes.iter().map(|(name, dim)| {
@@ -65,7 +68,7 @@ impl FeatureWriter {
         Ok(())
     }
 
-    /// Puts the file in its place.
+    /// Completes the file and moves it into place.
     ///
     /// # Errors
     /// As [`AtomicFile::commit`].
@@ -85,7 +88,7 @@ pub(super) fn write(features: &Features, path: &Path, overwrite: Overwrite) -> R
     writer.commit()
 }
 
-/// Floats are near noise: no dictionary; their bytes split by place, so that the exponents compress.
+/// The mantissas of floats do not compress: no dictionary. Byte stream split groups the exponents, which do.
 fn properties(shapes: &[(String, usize)]) -> WriterProperties {
     let metadata = vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_owned())];
     let mut properties = WriterProperties::builder()

@@ -27,6 +27,22 @@ pub enum SettingKind {
     Weights,
 }
 
+impl SettingKind {
+    /// The kind's name in documentation and for other languages.
+    pub fn name(self) -> &'static str {
+        match self {
+            SettingKind::Integer => "integer",
+            SettingKind::Number => "number",
+            SettingKind::Text => "text",
+            SettingKind::Switch => "switch",
+            SettingKind::Integers => "integers",
+            SettingKind::Texts => "texts",
+            SettingKind::RepeatedTexts => "repeated texts",
+            SettingKind::Weights => "weights",
+        }
+    }
+}
+
 /// A type that a setting may have. It is serialised as its [`SettingKind`] says: numbers, strings, booleans, arrays, or a
 /// map of numbers.
 pub trait SettingValue {

@@ -24,7 +24,12 @@ pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
         let files: Vec<PathBuf> = visible_files(path)?.into_iter().filter(|file| has_table_extension(file)).collect();
         if files.is_empty() {
             let expected = format!("a folder of tables ({})", TABLE_EXTENSIONS.join(", "));
-            return Err(Error::file(path, expected, "none of these", "name the table itself, or a folder of tables"));
+            return Err(Error::file(
+                path,
+                expected,
+                "none of these",
+                "name the file of the table, or a folder of such files",
+            ));
         }
         return tables_of(path, files);
     }

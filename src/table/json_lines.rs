@@ -232,3 +232,62 @@ impl JsonLineReader {
         Error::file(&self.path, format!("a JSON object in line {}", self.line), got, help)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn columns(names: &[&str]) -> Vec<ColumnRequest> {
+        names.iter().map(|name| ColumnRequest::required(name)).collect()
+    }
+
+    fn read(content: &str, requests: &[ColumnRequest]) -> Result<Vec<RecordBatch>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        fs::write(&path, content).unwrap();
+        open_first(&path, &[path.clone()], requests)?.1.batches.collect()
+    }
+
+    #[test]
+    fn only_requested_columns_are_decoded() {
+        // 20,000 different keys, which as columns of a table would take seconds and hundreds of megabytes.
+        let keys = |row: usize| (0..10).map(|key| format!(",\"k{row}_{key}\":[{{\"x\":1}}]")).collect::<String>();
+        let lines: String = (0..2_000).map(|row| format!("{{\"id\":{row}{}}}\n", keys(row))).collect();
+        let batches = read(&lines, &columns(&["id"])).unwrap();
+        assert_eq!(batches.len(), 1);
+        assert_eq!((batches[0].num_columns(), batches[0].num_rows()), (1, 2_000));
+    }
+
+    #[test]
+    fn a_column_that_occurs_late_is_found() {
+        let rows = |n: usize| "{\"id\":1,\"n\":null}\n".repeat(n);
+        let late = rows(5_000) + "{\"id\":\"x\",\"t\":\"pen\"}\n";
+        let batches = read(&late, &columns(&["id", "t", "n"])).unwrap();
+        let types = |batch: &RecordBatch| batch.columns().iter().map(|c| c.data_type().clone()).collect::<Vec<_>>();
+        // The last batch has a string among its ids.
+        assert_eq!(types(&batches[0]), [DataType::Int64, DataType::Utf8, DataType::Null]);
+        assert_eq!(types(&batches[1]), [DataType::Utf8, DataType::Utf8, DataType::Null]);
+        let error = read(&late, &columns(&["title"])).unwrap_err().to_string();
+        assert!(error.contains("a.jsonl, column \"title\": expected one of: id, n, t"), "{error}");
+    }
+
+    #[test]
+    fn an_optional_column_is_in_the_first_rows_or_nowhere() {
+        let time = [ColumnRequest::required("id"), ColumnRequest::optional(None, &["timestamp", "time"])];
+        let rows = "{\"id\":1}\n".repeat(BATCH_ROWS);
+        assert_eq!(read(&rows, &time).unwrap()[0].num_columns(), 1);
+        let error = read(&(rows + "{\"id\":2,\"time\":3}"), &time).unwrap_err().to_string();
+        assert!(error.contains("row 4097, column \"time\"") && error.contains("every row or in none"), "{error}");
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let says = |content: &str| read(content, &columns(&["id"])).unwrap_err().to_string();
+        let error = says("{\"id\": 1}\n\n{\"id\": 2, \"x\": [}\n");
+        assert!(error.contains("a.jsonl: expected a JSON object in line 3"), "{error}");
+        assert!(says("[{\"id\": 1}]").contains("one object per line"));
+        assert!(says("{\"id\": 1} {\"id\": 2}").contains("trailing characters"));
+        assert!(says("{\"id\": \"\u{0}\"}").contains("control character"));
+    }
+}

@@ -15,12 +15,13 @@ mod json_row;
 mod open;
 mod parts;
 mod reader;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub(crate) use column_request::{ColumnRequest, list_columns};
 pub(crate) use compression::decompressed;
 pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of, visible_files};
 pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
-pub(crate) use open::RecordBatches;
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
 

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub(super) const BATCH_ROWS: usize = 4_096;
 
 /// Record batches, one after the other.
-pub(crate) type RecordBatches = Box<dyn Iterator<Item = Result<RecordBatch>>>;
+pub(super) type RecordBatches = Box<dyn Iterator<Item = Result<RecordBatch>>>;
 
 /// A file being read.
 pub(super) struct OpenTable {

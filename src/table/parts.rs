@@ -83,11 +83,6 @@ impl TableParts {
         self.parts.len()
     }
 
-    /// Number of rows of a part.
-    pub(crate) fn part_rows(&self, part: usize) -> usize {
-        self.parts[part].2
-    }
-
     /// Number of rows of all parts.
     pub(crate) fn rows(&self) -> usize {
         self.parts.iter().map(|part| part.2).sum()
@@ -96,13 +91,11 @@ impl TableParts {
     /// The row of the table that each part begins with.
     pub(crate) fn first_rows(&self) -> Vec<usize> {
         let mut next = 0;
-        self.parts
-            .iter()
-            .map(|part| {
-                next += part.2;
-                next - part.2
-            })
-            .collect()
+        let first = |part: &(usize, usize, usize)| {
+            next += part.2;
+            next - part.2
+        };
+        self.parts.iter().map(first).collect()
     }
 
     /// The file of a part, and the first row of the part within that file.
@@ -227,5 +220,98 @@ fn without_dictionary(field: &Field) -> Field {
     match field.data_type() {
         DataType::Dictionary(_, value) => field.clone().with_data_type((**value).clone()),
         _ => field.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{find_tables, samples};
+    use arrow::array::{AsArray, DictionaryArray, Int32Array, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+    use std::sync::Arc;
+
+    fn numbers(rows: std::ops::Range<i64>) -> RecordBatch {
+        words(rows, ["even", "odd"])
+    }
+
+    fn words(rows: std::ops::Range<i64>, words: [&str; 2]) -> RecordBatch {
+        let keys = Int32Array::from_iter_values(rows.clone().map(|row| (row % 2) as i32));
+        let words = DictionaryArray::new(keys, Arc::new(StringArray::from_iter_values(words)));
+        let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
+            ("n", Arc::new(Int64Array::from_iter_values(rows.clone()))),
+            ("unused", Arc::new(Int64Array::from_iter_values(rows))),
+            ("word", Arc::new(words)),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn open(path: &Path) -> TableParts {
+        let columns = |_: &Path, _: &SchemaRef| Ok(vec!["word".to_owned(), "n".into()]);
+        TableParts::open(path, find_tables(path, "a table").unwrap(), 10, columns).unwrap()
+    }
+
+    #[test]
+    fn parts_are_read_in_any_order_from_every_kind_of_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in samples::binary_tables(folder.path(), &[numbers(0..25), numbers(25..40)]) {
+            let table = open(&path);
+            assert_eq!(table.rows(), 40, "{}", path.display());
+            assert!(table.len() >= 2, "{}", path.display());
+            for part in (0..table.len()).rev() {
+                let mut row = table.first_rows()[part];
+                let (file, in_file) = table.file_of_part(part);
+                assert_eq!(table.file_of_row(row), (file, in_file));
+                for batch in table.batches(part, 7).unwrap() {
+                    let batch = batch.unwrap();
+                    assert!(batch.num_rows() <= 7 && batch.column_by_name("unused").is_none());
+                    let column = batch.column_by_name("n").unwrap();
+                    for &n in column.as_primitive::<Int64Type>().values() {
+                        assert_eq!(n, row as i64, "{}", path.display());
+                        row += 1;
+                    }
+                    assert_eq!(batch.column_by_name("word").unwrap().len(), batch.num_rows());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dictionaries_of_a_stream_may_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.arrows");
+        let batches = [words(0..2, ["a", "b"]), words(2..4, ["c", "d"])];
+        let mut writer =
+            arrow::ipc::writer::StreamWriter::try_new(File::create(&path).unwrap(), &batches[0].schema()).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.finish().unwrap();
+        let last = open(&path).batches(1, 10).unwrap().next().unwrap().unwrap();
+        let words = last.column_by_name("word").unwrap().as_string::<i32>();
+        assert_eq!(words.iter().flatten().collect::<Vec<_>>(), ["c", "d"]);
+    }
+
+    #[test]
+    fn rows_of_several_files_are_found_in_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        samples::parquet(&folder.path().join("a.parquet"), &[numbers(0..3), numbers(3..5)]);
+        samples::parquet(&folder.path().join("b.parquet"), &[numbers(5..9)]);
+        let table = open(folder.path());
+        assert_eq!(table.first_rows(), [0, 3, 5]);
+        assert_eq!(table.file_of_row(4), (&*folder.path().join("a.parquet"), 4));
+        assert_eq!(table.file_of_row(6), (&*folder.path().join("b.parquet"), 1));
+    }
+
+    #[test]
+    fn absent_columns_and_other_formats_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = |name: &str| {
+            let path = folder.path().join(name);
+            let files = find_tables(&path, "a table").unwrap();
+            TableParts::open(&path, files, 10, |_, _| Ok(vec!["x".into()])).unwrap_err().to_string()
+        };
+        samples::parquet(&folder.path().join("a.parquet"), &[numbers(0..3)]);
+        assert!(says("a.parquet").contains("column \"x\": expected one of: n, unused, word"));
+        std::fs::write(folder.path().join("a.csv"), "x\n1\n").unwrap();
+        assert!(says("a.csv").contains("got a CSV table"));
     }
 }

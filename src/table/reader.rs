@@ -161,3 +161,51 @@ impl Iterator for TableReader {
 fn folder_of(file: &Path) -> Arc<Path> {
     file.parent().unwrap_or(Path::new("")).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{find_tables, samples};
+    use arrow::array::{Int64Array, StringArray};
+    use std::fs::{self, File};
+
+    fn open(path: &Path, requests: Vec<ColumnRequest>) -> Result<TableReader> {
+        TableReader::open(path, find_tables(path, "a table")?, requests)
+    }
+
+    #[test]
+    fn a_column_that_is_not_requested_is_not_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from_iter_values(0..100))),
+            ("text", Arc::new(StringArray::from_iter_values((0..100).map(|row| format!("unused text {row}"))))),
+        ];
+        samples::parquet(&path, &[RecordBatch::try_from_iter(columns).unwrap()]);
+        // Damage the pages of the second column.
+        let reader =
+            parquet::arrow::arrow_reader::ArrowReaderMetadata::load(&File::open(&path).unwrap(), Default::default());
+        let (start, length) = reader.unwrap().metadata().row_group(0).column(1).byte_range();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[start as usize..(start + length) as usize].fill(0xFF);
+        fs::write(&path, bytes).unwrap();
+        let rows = |name: &str| -> Result<usize> {
+            open(&path, vec![ColumnRequest::required(name)])?.map(|batch| Ok(batch?.rows)).sum()
+        };
+        assert_eq!(rows("id").unwrap(), 100);
+        assert!(rows("text").is_err());
+    }
+
+    #[test]
+    fn an_optional_column_is_in_all_files_or_in_none() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.csv"), "id,time\n1,2\n").unwrap();
+        fs::write(folder.path().join("b.csv"), "id\n1\n").unwrap();
+        let requests = || vec![ColumnRequest::required("id"), ColumnRequest::optional(None, &["time"])];
+        let error = open(folder.path(), requests()).unwrap().find_map(Result::err).unwrap().to_string();
+        assert!(
+            error.contains("b.csv, column \"time\": expected the column that") && error.contains("a.csv has"),
+            "{error}"
+        );
+    }
+}

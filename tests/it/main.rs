@@ -2,15 +2,19 @@
 
 mod architecture;
 mod bad_input;
+mod circles;
 mod docs;
 mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
+mod names;
 mod old_index;
 mod recommender;
+mod sources;
 mod start_values;
 mod support;
+mod train_settings;
 
 #[cfg(feature = "encoders")]
 mod catalog;

@@ -35,7 +35,7 @@ fn write_table(path: &Path) {
     let spec = CatalogSpec { path: root().join("fixtures/emoji/catalog.parquet"), ..CatalogSpec::default() };
     let mut ids = ItemIds::Strings(Vec::new());
     for batch in CatalogReader::open(&spec).unwrap() {
-        ids.append(batch.unwrap().item_ids).unwrap();
+        ids.append(batch.unwrap().item_ids);
     }
     let n = ids.len();
     let table = TokenTable {

@@ -1,4 +1,4 @@
-"""Constrained decoding for `transformers.generate`, and for any loop that has a matrix of scores."""
+"""Constrained decoding for `transformers.generate`, and for any decoding loop with a matrix of scores."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ LOWEST = {"float16": -0x0400, "bfloat16": -0x0080}
 
 
 class LogitsProcessor:
-    """Lets a language model say semantic IDs of real items only.
+    """Restricts a language model to the semantic IDs of existing items.
 
     Pass it as `logits_processor=[LogitsProcessor(trie, ...)]` to `model.generate`, with greedy decoding, sampling or
     beam search, and any prompt. The trie must know the model's token ids: `Trie.from_table(tokens, vocabulary)`.
 
-    Each step reads from a row's last tokens where in an ID it is, so beams may be reordered at will, and an answer may
-    hold any number of IDs. What the prompt says is never touched: an ID that it leaves open is gone on with.
+    Each step finds its position in an ID from the last tokens of the row, so beams can be reordered, and an answer can
+    have any number of IDs. An unfinished ID at the end of the prompt is completed.
 
-    * `start`: `"always"`, the answer begins with an ID; `"free"`, anything may be said, and IDs that begin are real.
-    * `after`: what may follow an ID: `"eos"`, the end of the answer; `"id"`, another ID, or the end of the answer where
+    * `start`: `"always"`, the answer begins with an ID; `"free"`, any text is allowed, and the IDs in it are valid.
+    * `after`: what can follow an ID: `"eos"`, the end of the answer; `"id"`, another ID, or the end of the answer if
       `eos_token_id` is given; `"any"`, anything.
     * `eos_token_id`: the token or tokens that end an answer.
-    * `subsets`: the items that may be said, of one `Subset` (or `None` for all) a prompt of the batch, in its order; a
-      single `Subset` is for all prompts.
-    * `prompt_length`: length of the prompts. By default it is that of the first call of a generation; a call that does
-      not go on from the one before, with the same prompts and one token more, is the first of another.
-    * `in_place`: whether scores are changed in place, which is quicker. With `output_logits=True` generate shows them
-      as they were only with `in_place=False`.
+    * `subsets`: the allowed items: one `Subset` (or `None` for all items) per prompt of the batch, in order. A single
+      `Subset` applies to all prompts.
+    * `prompt_length`: length of the prompts. By default it is the length at the first call of a generation. A call
+      starts a new generation unless it continues the previous call: the same prompts and one more token.
+    * `in_place`: whether scores are changed in place, which is faster. With `output_logits=True`, generate returns the
+      original scores only with `in_place=False`.
 
-    Where vocabularies have markers before and after an ID, IDs stand between them. Scores may be matrices of torch on
+    If the vocabulary has markers before and after an ID, IDs are written between them. Scores are matrices of torch on
     any device, or of numpy.
     """
 
@@ -64,7 +64,7 @@ class LogitsProcessor:
         self._length = 0
 
     def __call__(self, input_ids: npt.NDArray[Any] | torch.Tensor, scores: Scores) -> Scores:
-        """Scores `(rows, tokens)`, minus infinity for tokens that may not follow `input_ids (rows, length)`."""
+        """Scores `(rows, tokens)`, minus infinity for tokens that must not follow `input_ids (rows, length)`."""
         said = _as_numpy(input_ids)
         prompt = self._prompt_length(said)
         on = self._on_numpy if isinstance(scores, np.ndarray) else self._on_torch
@@ -72,7 +72,7 @@ class LogitsProcessor:
         return masked
 
     def reset(self) -> None:
-        """Forgets the generation before: the next call is the first of another."""
+        """The next call starts a new generation."""
         self._prompts = None
 
     def _prompt_length(self, said: npt.NDArray[np.int64]) -> int:
@@ -124,7 +124,7 @@ class LogitsProcessor:
         return masked
 
     def _on_device(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
-        """Scores that the processor cannot reach: only the places of what may come go to their device."""
+        """Scores in the memory of another device: only the positions of allowed tokens are sent there."""
         import torch  # noqa: PLC0415
 
         tokens = self._trie.tokens

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{CatalogSpec, Template, TextSpec};
+use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
 use crate::settings::{Range, SettingKind, SettingValue, settings};
 
-impl SettingValue for Template {
+impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
 }
 
@@ -28,7 +28,7 @@ settings! {
         text: Vec<String>, "COLUMN,...";
         /// Template of an item's text instead of --text, with columns in braces: '{title}. {categories:" > "}'. Empty
         /// columns are left out.
-        template: Template, "TEMPLATE";
+        template: TextTemplate, "TEMPLATE";
         /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
         average_text: bool, "BOOL";
         /// Do not remove markup and entities from texts.

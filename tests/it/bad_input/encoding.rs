@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     Case("a part without a column", "embed @parts --text t --text-encoder TEXT --out @o", 1, &["b.csv", "\"t\""]),
     Case("no file of that pattern", "embed @x*.csv --text t --text-encoder TEXT --out @o", 1, &["x*.csv", "pattern"]),
     Case("cut gzip", "embed @cut.csv.gz --text t --text-encoder TEXT --out @o", 1, &["cut.csv.gz", "damaged"]),
-    Case("bad form", "embed @c.csv --template {t --text-encoder TEXT --out @o", 2, &["{t", "without its }"]),
+    Case("bad form", "embed @c.csv --template {t --text-encoder TEXT --out @o", 2, &["{t", "without a }"]),
     Case(
         "form and columns",
         "embed @c.csv --text t --template {t} --text-encoder TEXT --out @o",
