@@ -1,6 +1,6 @@
 //! The training data: the items in memory (all, or a random sample) and, of a larger catalog, a way to pass over all items.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
@@ -80,7 +80,9 @@ impl<'a> TrainingData<'a> {
                 "check the encoders' input: the fields may be empty or the same everywhere",
             ));
         }
-        let mut x = standardization.apply_with_gaps(x.view(), Some(present.view()));
+        let raw = x;
+        let mut x = standardization.apply_with_gaps(raw.view(), Some(present.view()));
+        drop(raw);
         let hash = hashed.then(|| crate::artifact::sha256(bytemuck::cast_slice(x.as_slice().unwrap_or_default())));
         if let Some(axes) = settings.completion.filter(|_| dims.len() > 1) {
             let full: Vec<usize> = (0..rows.len()).filter(|&row| present.row(row).iter().all(|&has| has)).collect();
@@ -100,14 +102,13 @@ impl<'a> TrainingData<'a> {
         });
         let mut training = training.to_vec();
         training.sort_unstable();
-        let items = |rows: &[usize]| {
-            TrainingItems::new(&x.select(Axis(0), rows), present.select(Axis(0), rows).view(), &dims, device)
-        };
-        let validation = (!held_out.is_empty()).then(|| items(held_out));
-        let training = match validation {
-            Some(_) => items(&training),
-            None => TrainingItems::new(&x, present.view(), &dims, device),
-        };
+        let validation = (!held_out.is_empty()).then(|| {
+            let present = present.select(Axis(0), held_out);
+            TrainingItems::new(&x.select(Axis(0), held_out), present.view(), &dims, device)
+        });
+        // The rows stay in one matrix: a second one would be the largest piece of memory of a training.
+        keep_rows(&mut x, &training);
+        let training = TrainingItems::new(&x, present.select(Axis(0), &training).view(), &dims, device);
         let dropout = if standardization.completion.is_some() { settings.dropout } else { 0.0 };
         Ok(TrainingData { standardization, training, validation, dropout, hash, stream })
     }
@@ -171,6 +172,15 @@ impl<'a> TrainingData<'a> {
         }
         Ok(TrainingBatch { items, seen: tensor(&seen).to_device(device) })
     }
+}
+
+/// Keeps some rows of a matrix, which are in ascending order.
+fn keep_rows(x: &mut Array2<f32>, rows: &[usize]) {
+    for (to, &from) in rows.iter().enumerate().filter(|&(to, &from)| to != from) {
+        let (mut kept, moved) = x.multi_slice_mut((s![to, ..], s![from, ..]));
+        kept.assign(&moved);
+    }
+    x.slice_collapse(s![..rows.len(), ..]);
 }
 
 impl ItemStream<'_> {

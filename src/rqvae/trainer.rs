@@ -1,6 +1,6 @@
 //! Training: from features to a frozen model.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, s};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::Device;
@@ -173,11 +173,15 @@ impl<'a> TrainingSession<'a> {
 
 /// The latents of all items in memory, computed by the frozen projection.
 fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
-    let mut latents = Array2::zeros((0, projection.shape().1));
-    for items in [Some(&data.training), data.validation.as_ref()].into_iter().flatten() {
+    let groups = [Some(&data.training), data.validation.as_ref()];
+    let rows: i64 = groups.into_iter().flatten().map(|items| items.x.size()[0]).sum();
+    let mut latents = Array2::zeros((rows as usize, projection.shape().1));
+    let mut done = 0;
+    for items in groups.into_iter().flatten() {
         for rows in items.x.split(ROWS_AT_ONCE, 0) {
             let block = projection.forward(array(&rows)?.view());
-            latents.append(Axis(0), block.view()).map_err(unreadable)?;
+            latents.slice_mut(s![done..done + block.nrows(), ..]).assign(&block);
+            done += block.nrows();
         }
     }
     Ok(latents)
