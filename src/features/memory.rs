@@ -1,4 +1,4 @@
-//! Features of Arrow batches in memory.
+//! Features from Arrow batches in memory.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use super::{FOREIGN_IDS, Features, ID, table};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// What errors call a table that is no file.
+/// The name of a table in memory in errors.
 const MEMORY: &str = "table in memory";
 
 impl Features {
-    /// Features of Arrow batches, as [`Features::read`] takes them from a file: ids from the column `id`, else `item_id` or
-    /// `id` where there is one, else the rows' numbers; a modality from each column of float lists.
+    /// Features from Arrow batches, as [`Features::read`] reads them from a file: ids from the column `id`, by default
+    /// `item_id` or `id`, or the row numbers if there is no such column; one modality per column of float lists.
     ///
     /// # Errors
     /// Errors name column and row.
@@ -42,7 +42,7 @@ impl Features {
         let mut modalities = Vec::new();
         for name in table::vectors(path, schema)? {
             let Some(column) = batch.column_by_name(&name) else { continue };
-            // A column of nothing but nulls drops out.
+            // A column of nulls is ignored.
             if let Some(dim) = columns::first_length(column, path)? {
                 modalities.push(columns::modality(column, dim, &CellPlace { path, column: &name, first_row: 0 })?);
             }
@@ -60,7 +60,7 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     #[test]
-    fn batches_give_what_their_file_gives() {
+    fn batches_give_the_same_features_as_their_file() {
         let image =
             Modality { name: "image".into(), vectors: array![[1.0, 2.0], [0.0, 0.0]], present: vec![true, false] };
         let text = Modality { name: "text".into(), vectors: array![[5.0], [6.0]], present: vec![true, true] };
