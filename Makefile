@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions notebooks check lint-rust lint-python test test-rust test-python clean
+.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions notebooks check lint-rust lint-python audit test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -14,7 +14,7 @@ export RUSTDOCFLAGS = -D warnings
 # Every recipe that runs cargo or the binary starts with this line.
 ENV = environment=$$($(PYTHON) scripts/setup.py --print-env); eval "$$environment"
 WITHOUT_LIBTORCH = env -u LIBTORCH -u ORT_DYLIB_PATH -u LD_LIBRARY_PATH
-CLIPPY = cargo clippy --release --quiet --all-targets
+CLIPPY = cargo clippy --locked --release --quiet --all-targets
 
 help: ## say what there is
 	@echo "catalex: semantic IDs for LLM recommenders. Usage: make TARGET"
@@ -46,16 +46,22 @@ benchmark-collisions: build ## compare ways to make IDs unique
 
 build: setup-build ## build the release binary; the last line printed is its path
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
-	@$(ENV); cargo build --release; realpath "$$CARGO_TARGET_DIR/release/catalex"
+	@$(ENV); cargo build --locked --release; realpath "$$CARGO_TARGET_DIR/release/catalex"
 
 wheel: setup ## build the Python package's wheel; the last line printed is its path
 	@$(ENV); $(WITHOUT_LIBTORCH) scripts/wheel.sh "$$CATALEX_VENV/bin/maturin" target/wheels
 
 notebooks: setup build ## run the notebooks of docs/notebooks anew and keep what they show
-	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
+	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --locked --quiet --release --manifest-path python/Cargo.toml
 	@$(ENV); PATH="$$CARGO_TARGET_DIR/release:$$PATH" "$$CATALEX_VENV/bin/python" scripts/run_notebooks.py
 
 check: setup lint-rust lint-python ## formatting and lints, Rust and Python, every feature set
+
+# Advisories need a copy of RustSec's database, which cargo-deny fetches; offline, the other checks still run.
+audit: ## check licences, sources and security advisories of all crates; needs cargo-deny (cargo install cargo-deny --locked)
+	@command -v cargo-deny >/dev/null || { echo "make: cargo-deny is not installed: run cargo install cargo-deny --locked" >&2; exit 1; }
+	@cargo deny --locked --offline check licenses bans sources
+	@cargo deny --locked check advisories || { echo "make: advisories failed, or their database could not be fetched" >&2; exit 1; }
 
 setup: ## bring in all that build, demo and tests need (quick when it is there)
 	@$(PYTHON) scripts/setup.py
@@ -74,7 +80,7 @@ lint-rust:
 	@$(ENV); $(CLIPPY) --no-default-features -- -D warnings
 	@$(ENV); $(CLIPPY) --no-default-features --features encoders -- -D warnings
 	@$(ENV); $(CLIPPY) --no-default-features --features train -- -D warnings
-	@$(ENV); cargo doc --release --quiet --no-deps
+	@$(ENV); cargo doc --locked --release --quiet --no-deps
 
 lint-python:
 	@echo "check: ruff, mypy" >&2
@@ -82,12 +88,12 @@ lint-python:
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/mypy" --no-error-summary
 
 test-rust:
-	@$(ENV); cargo test --release
-	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --release --no-default-features
+	@$(ENV); cargo test --locked --release
+	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --locked --release --no-default-features
 
 # The binary that Python tests run may be one that was built without libtorch: it is built (or linked) once more.
 # pytest exits with 5 where it finds no test.
 test-python:
-	@$(ENV); cargo build --release
-	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --quiet --release --manifest-path python/Cargo.toml
+	@$(ENV); cargo build --locked --release
+	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --locked --quiet --release --manifest-path python/Cargo.toml
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest -rs || [ $$? -eq 5 ]

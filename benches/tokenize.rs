@@ -8,8 +8,9 @@ use std::time::Instant;
 use catalex::features::{Features, Modality};
 use catalex::item_ids::ItemIds;
 use catalex::progress::Silent;
-use catalex::rqvae::{self, TrainConfig};
+use catalex::rqvae;
 use catalex::tokenizer::Tokenizer;
+use catalex::training::QuantizerConfig;
 use ndarray::{Array2, ArrayView2, Axis, linalg::general_mat_mul};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
@@ -108,8 +109,8 @@ fn main() {
     let training = vectors(20_000, 1);
     let modality = Modality { name: "x".into(), present: vec![true; training.nrows()], vectors: training };
     let features = Features::new(ItemIds::row_numbers(20_000), vec![modality]);
-    let config = TrainConfig { epochs: 0, ..TrainConfig::default() };
-    let model = match features.and_then(|features| rqvae::train(&features, config, None, &Silent)) {
+    let config = QuantizerConfig { epochs: 0, ..QuantizerConfig::default() };
+    let model = match features.and_then(|features| rqvae::train(&features, config.into(), None, &Silent)) {
         Ok(trained) => trained.tokenizer,
         Err(error) => return eprintln!("{error}"),
     };

@@ -12,7 +12,7 @@ trap 'rm -rf "$made"' EXIT
 if [ "${3:-}" = --sdist ]; then
     "$maturin" sdist --manifest-path python/Cargo.toml --out "$made" >&2
 else
-    "$maturin" build --quiet --release --manifest-path python/Cargo.toml --out "$made" >&2
+    "$maturin" build --locked --quiet --release --manifest-path python/Cargo.toml --out "$made" >&2
 fi
 for file in "$made"/*; do
     mv -f "$file" "$folder/"

@@ -1,29 +1,61 @@
-//! Semantic IDs for LLM recommenders: a catalog in, unique hierarchical codes and a vocabulary out.
+//! Semantic IDs for LLM recommenders: from a catalog to unique hierarchical codes and a vocabulary.
 //!
-//! Every item of a catalog gets a few codes, one a level, learned from its text and its picture: its *semantic ID*,
-//! written as tokens such as `<a_12><b_203><c_7><d_91>`. Items that mean alike share a prefix, no two items share an
-//! ID, and a language model that has learned the tokens can name any item. `catalex build` does all of it in one go;
-//! this library is what it is made of, in the order in which data passes through:
+//! A *semantic ID* names an item of a catalog by a few codes, one per level, that are learned from its text and its image.
+//! It is written as tokens, such as `<a_12><b_203><c_7><d_91>`. Similar items share a prefix, no two items share an ID,
+//! and a language model that has learned the tokens can name any item.
 //!
-//! | room | what it gives |
+//! Load a trained model and give IDs to items:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use catalex::features::FeatureFile;
+//! use catalex::progress::Silent;
+//! use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
+//! use catalex::tokenizer::Tokenizer;
+//!
+//! let index = Path::new("tests/golden/index-0.1"); // a folder that `catalex build` wrote
+//! let model = Tokenizer::load(&index.join("model"))?;
+//! let features = FeatureFile::open(&index.join("features.parquet"))?; // or a `.npy` matrix with one row per item
+//! let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, &Silent)?;
+//! assert_eq!(table.semantic_id(0), "<a_0><b_0><c_0>");
+//! # Ok::<(), catalex::Error>(())
+//! ```
+//!
+//! [`pipeline`] has the jobs of the command line as functions, such as `pipeline::build`, which turns a catalog into an
+//! index with one call. `examples/` has programs that build an index, tokenize with a frozen model, and constrain a
+//! decoder.
+//!
+//! # Modules
+//!
+//! In the order in which data passes through them:
+//!
+//! | module | content |
 //! |---|---|
-//! | [`catalog`] | [`CatalogReader`](catalog::CatalogReader): the items of a file, in batches |
-//! | [`behaviour`] | [`vectors`](behaviour::vectors) and [`Histories`](behaviour::Histories): interactions as vectors, and split by user |
-//! | `encoder` | `embed`: text and pictures as vectors (feature `encoders`) |
-//! | [`features`] | [`Features`](features::Features): one vector an item and modality, and their files |
+//! | [`pipeline`] | one function per job, each with a spec: build, embed, train, tokenize, vocab, constrain, export, … |
+//! | [`catalog`] | [`CatalogReader`](catalog::CatalogReader): the items of a catalog, in batches |
+//! | [`behaviour`] | [`vectors`](behaviour::vectors()) and [`Histories`](behaviour::Histories): interactions as a modality, and split by user |
+//! | `encoder` | `embed`: vectors of texts and images (feature `encoders`) |
+//! | [`features`] | [`Features`](features::Features): one vector per item and modality, in memory and in files |
+//! | [`training`] | [`TrainSettings`](training::TrainSettings): the settings of training |
 //! | `rqvae` | `train`: from features to a frozen model (feature `train`) |
 //! | [`tokenizer`] | [`Tokenizer`](tokenizer::Tokenizer): the frozen model, from vectors to codes and back |
-//! | [`semantic_id`] | [`TokenTable`](semantic_id::TokenTable): an ID of its own for every item |
-//! | [`vocabulary`] | [`Vocabulary`](vocabulary::Vocabulary): all tokens, and their files for a language model |
-//! | [`constraint`] | [`Trie`](constraint::Trie): the IDs that items have, for decoders |
+//! | [`semantic_id`] | [`TokenTable`](semantic_id::TokenTable): a unique ID for every item |
+//! | [`vocabulary`] | [`Vocabulary`](vocabulary::Vocabulary): all tokens, and the files that add them to a language model |
+//! | [`constraint`] | [`Trie`](constraint::Trie): the valid IDs, for constrained decoding |
 //! | [`export`] | [`Export`](export::Export): items and histories as training data for LLM recommenders |
-//! | [`answers`] | [`parse_answer`](answers::parse_answer): from the output of a language model back to items |
+//! | [`answers`] | [`parse_answer`](answers::parse_answer): from the output of a language model to items |
 //! | [`explore`] | [`Explorer`](explore::Explorer): searches in an index, for agents |
-//! | [`quality`] | [`Figures`](quality::Figures): what came of it |
-//! | [`index`] | [`Index`](index::Index): the folder that holds everything, with the hash of every file |
+//! | [`quality`] | [`Figures`](quality::Figures): metrics, and the report |
+//! | [`index`] | [`Index`](index::Index): the folder with all results and a hash of every file |
 //!
-//! Training needs libtorch and encoding needs ONNX Runtime. All else is the *frozen half*: without default features the
-//! crate needs neither, and a model that was trained elsewhere gives IDs to items:
+//! All of them use [`error`], [`progress`], [`settings`] (declared settings), [`artifact`] (atomic writes), [`item_ids`]
+//! and [`candidate`] (items in ranking prompts).
+//!
+//! # Without libtorch
+//!
+//! Training needs libtorch, and encoding needs ONNX Runtime. Everything else is the *frozen half*: without default features
+//! the crate needs neither. This example builds a small model by hand, to show what a model consists of:
 //!
 //! ```
 //! use catalex::ItemIds;
@@ -33,20 +65,18 @@
 //! use catalex::tokenizer::{ModalityShape, Network, Offsets, Standardization, Tokenizer, Weights};
 //! use ndarray::{Array1, Array2, array};
 //!
-//! // `Tokenizer::load` reads a model that `catalex train` wrote. This one is made by hand: latents are the vectors as
-//! // they are, and two levels have two and three codes.
-//! let as_it_is = || Network { skip: Some(Array2::eye(2)), layers: vec![] };
+//! // The latents are the vectors themselves, and two levels have two and three codes.
+//! let identity = || Network { skip: Some(Array2::eye(2)), layers: vec![] };
 //! let weights = Weights {
 //!     standardization: Standardization { mean: Array1::zeros(2), scale: Array1::ones(2), dims: vec![2], completion: None },
-//!     projection: as_it_is(),
-//!     inverse: as_it_is(),
+//!     projection: identity(),
+//!     inverse: identity(),
 //!     codebooks: vec![array![[0.0, 0.0], [10.0, 0.0]], array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]],
 //!     offsets: Offsets::zero([2, 3]),
 //! };
 //! let text = ModalityShape { name: "text".into(), dim: 2 };
 //! let model = Tokenizer::new(vec![text], weights, None)?;
 //!
-//! // `Features::read` reads a Parquet or `.npy` file.
 //! let ids = ItemIds::Strings(vec!["pen".into(), "pencil".into(), "lamp".into()]);
 //! let vectors = array![[0.1, 0.0], [0.0, 0.4], [10.0, 0.9]];
 //! let features = Features::new(ids, vec![Modality { name: "text".into(), vectors, present: vec![true; 3] }])?;
@@ -54,17 +84,20 @@
 //! let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, &Silent)?;
 //! assert_eq!(table.semantic_id(0), "<a_0><b_0>");
 //! assert_eq!(table.semantic_id(2), "<a_1><b_1>");
-//! // The pencil's nearest code is the pen's too. It is the one that loses less by moving.
+//! // The nearest code of the pencil is that of the pen. The pencil moves, because it loses less accuracy.
 //! assert_eq!(table.semantic_id(1), "<a_0><b_1>");
 //! assert_eq!(table.reassigned, [false, true, false]);
-//! // Items with a common prefix are found together.
+//! // `Lookup` finds all items under a prefix.
 //! assert_eq!(Lookup::new(&table).find("<a_0>")?, [0, 1]);
 //! # Ok::<(), catalex::Error>(())
 //! ```
 //!
-//! The library never prints, never reads the environment and never seeds itself: long work reports to a
-//! [`Progress`](progress::Progress), and equal input, seed and number of threads give equal bytes. Every [`Error`] says
-//! where it happened, what was expected, what came, and what to do. `docs/formats.md` specifies the files.
+//! # Guarantees
+//!
+//! The library does not print, read environment variables, or choose a seed. Long work reports to a
+//! [`Progress`](progress::Progress). The same input, seed and number of threads give the same bytes. Every [`Error`] says
+//! where it happened, what was expected, what was found, and what to do. `docs/formats.md` specifies the files, and
+//! `docs/architecture.md` how the modules depend on each other.
 #![warn(missing_docs)]
 
 pub mod answers;

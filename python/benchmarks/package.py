@@ -1,8 +1,10 @@
 """What the package costs over the crate: `encode` beside the Rust call, one row, importing, threads.
 
+    maturin develop --release --features pyo3/extension-module,benchmarks --manifest-path python/Cargo.toml
     python python/benchmarks/package.py MODEL
 
-The Rust call's own time comes from the native half, which measures it inside.
+The time of the Rust call is measured in the native module, by a function that only builds with the feature `benchmarks`
+have.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ def main(path: Path) -> None:
     model = catalex.Tokenizer.load(path)
     x = np.random.default_rng(0).normal(size=(100_000, model.dim)).astype("f4")
     native = model._native
-    rust = min(_native.time_codes(native, x) for _ in range(7))
+    time_codes = getattr(_native, "time_codes", None)
+    if time_codes is None:
+        sys.exit("this catalex was built without the feature `benchmarks`: see the first lines of this file")
+    rust = min(time_codes(native, x) for _ in range(7))
     python = best(lambda: model.encode(x), 7)
     print(f"encode 100,000 rows    {python:.3f} s, in Rust {rust:.3f} s: {100 * (python / rust - 1):+.1f} %")
     for name, given in {"Fortran order": np.asfortranarray(x), "float64": x.astype("f8")}.items():

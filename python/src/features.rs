@@ -106,7 +106,7 @@ impl PyFeatures {
         let ids = work::long(py, move |_| {
             let mut all = ItemIds::default();
             for block in source.all()? {
-                all.append(block.features.item_ids().clone())?;
+                all.append(block?.features.item_ids().clone());
             }
             Ok(all)
         })?;

@@ -4,17 +4,21 @@
 
 mod arrays;
 mod arrow_io;
+#[cfg(feature = "benchmarks")]
+mod benchmarks;
 mod decoder;
 mod errors;
 mod facets;
 mod features;
 mod fm_index;
 mod parts;
+mod pipeline;
 mod quality;
 mod subset;
 mod token_ids;
 mod token_table;
 mod tokenizer;
+mod training;
 mod trie;
 mod vocabulary;
 mod work;
@@ -38,7 +42,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<token_table::PyTokenTable>()?;
     module.add_function(wrap_pyfunction!(tokenizer::semantic_ids, module)?)?;
     module.add_function(wrap_pyfunction!(tokenizer::parse_ids, module)?)?;
-    module.add_function(wrap_pyfunction!(tokenizer::time_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(training::train_settings, module)?)?;
     module.add_function(wrap_pyfunction!(arrow_io::write_arrow, module)?)?;
     module.add_function(wrap_pyfunction!(quality::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(quality::resolve, module)?)?;
@@ -46,5 +50,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parts::make_room, module)?)?;
     module.add_function(wrap_pyfunction!(parts::resolve_part, module)?)?;
     module.add_function(wrap_pyfunction!(vocabulary::vocabulary_tokens, module)?)?;
-    module.add_function(wrap_pyfunction!(vocabulary::write_vocabulary, module)?)
+    module.add_function(wrap_pyfunction!(pipeline::tokenize, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::vocab, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::constrain, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::export, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::family_templates, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::lookup, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::index_format_version, module)?)?;
+    #[cfg(feature = "benchmarks")]
+    module.add_function(wrap_pyfunction!(benchmarks::time_codes, module)?)?;
+    Ok(())
 }

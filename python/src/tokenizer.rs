@@ -216,14 +216,3 @@ pub(crate) fn parse_ids<'py>(
     let codes = Array2::from_shape_vec((rows.len(), levels), rows.concat()).map_err(|e| uneven(&e))?;
     to_numpy(py, codes)
 }
-
-/// Seconds that the crate needs for the codes of rows `(n, dim)`, for benchmarks.
-#[pyfunction]
-pub(crate) fn time_codes(py: Python<'_>, model: &PyTokenizer, x: PyReadonlyArray2<'_, f32>) -> PyResult<f64> {
-    let x = view(&x);
-    work::short(py, || {
-        let began = std::time::Instant::now();
-        model.inner.codes(x, None)?;
-        Ok(began.elapsed().as_secs_f64())
-    })
-}

@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use catalex::progress::Progress;
+use catalex::progress::{Progress, ProgressEvents};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -18,7 +18,7 @@ use crate::errors::to_py;
 const ONE_BLOCK: usize = 512;
 /// Target duration of a chunk of rows, between two checks for Ctrl-C.
 const CHUNK: Duration = Duration::from_millis(100);
-/// Interval between two checks for Ctrl-C.
+/// Interval between two checks for Ctrl-C, at which progress is passed on, too.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long to wait for interrupted work to stop before it is abandoned.
 const GRACE: Duration = Duration::from_millis(300);
@@ -91,29 +91,54 @@ pub(crate) fn long<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
 ) -> PyResult<T> {
+    run(py, None, work)
+}
+
+/// As [`long`], and calls `listener` on this thread with each progress event as JSON text. An exception of the listener
+/// stops the work.
+pub(crate) fn long_with_events<T: Send + 'static>(
+    py: Python<'_>,
+    listener: &Bound<'_, PyAny>,
+    work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
+) -> PyResult<T> {
+    run(py, Some(listener), work)
+}
+
+fn run<T: Send + 'static>(
+    py: Python<'_>,
+    listener: Option<&Bound<'_, PyAny>>,
+    work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
+) -> PyResult<T> {
     let stop = Arc::new(AtomicBool::new(false));
     let (send, mut done) = channel();
-    let watch = InterruptWatch(stop.clone());
+    let (report, events) = channel::<serde_json::Value>();
+    let report = move |event| drop(report.send(event));
+    let watch = Watch { stop: stop.clone(), events: listener.is_some().then(|| ProgressEvents::new(report)) };
     pool(py)?.spawn(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&watch)));
         // The receiver is gone after an interrupt.
         let _ = send.send(outcome);
     });
+    let pass_on = || match listener {
+        Some(listener) => events.try_iter().try_for_each(|event| listener.call1((event.to_string(),)).map(drop)),
+        None => Ok(()),
+    };
     loop {
         let waited;
         (waited, done) = py.detach(move || (done.recv_timeout(CHECK_INTERVAL), done));
+        let heard = pass_on();
         match waited {
-            Ok(Ok(outcome)) => return outcome.map_err(to_py),
+            Ok(Ok(outcome)) => return heard.and_then(|()| outcome.map_err(to_py)),
             Ok(Err(panic)) => resume_unwind(panic),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(to_py(catalex::Error::Unavailable {
-                    what: "the result of a thread".into(),
-                    reason: "it ended without a result".into(),
+                    what: "the answer of a thread".into(),
+                    reason: "it ended without one".into(),
                     help: "please report this".into(),
                 }));
             }
             Err(RecvTimeoutError::Timeout) => {
-                if let Err(interrupt) = py.check_signals() {
+                if let Err(interrupt) = heard.and_then(|()| py.check_signals()) {
                     stop.store(true, Ordering::Relaxed);
                     let _ = py.detach(move || done.recv_timeout(GRACE).is_ok());
                     return Err(interrupt);
@@ -123,25 +148,57 @@ pub(crate) fn long<T: Send + 'static>(
     }
 }
 
-/// Stops the work that reports to it by unwinding. This runs no panic hook and leaves no partial file.
-struct InterruptWatch(Arc<AtomicBool>);
+/// Stops the work that reports to it by unwinding, which runs no panic hook and leaves no half-written file.
+struct Watch<F> {
+    stop: Arc<AtomicBool>,
+    /// Where progress goes; none if nobody listens.
+    events: Option<ProgressEvents<F>>,
+}
 
-impl InterruptWatch {
-    fn check(&self) {
-        if self.0.load(Ordering::Relaxed) {
+impl<F> Watch<F> {
+    fn stop_if_asked(&self) {
+        if self.stop.load(Ordering::Relaxed) {
             resume_unwind(Box::new("interrupted"));
         }
     }
 }
 
-impl Progress for InterruptWatch {
-    fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {
-        self.check();
+impl<F: Fn(serde_json::Value) + Send + Sync> Progress for Watch<F> {
+    fn begin(&self, stage: &str, total: Option<u64>, unit: &str) {
+        self.stop_if_asked();
+        if let Some(events) = &self.events {
+            events.begin(stage, total, unit);
+        }
     }
-    fn advance(&self, _n: u64) {
-        self.check();
+
+    fn advance(&self, n: u64) {
+        self.stop_if_asked();
+        if let Some(events) = &self.events {
+            events.advance(n);
+        }
     }
-    fn figure(&self, _name: &str, _value: f64) {}
-    fn end(&self) {}
-    fn warn(&self, _message: &str) {}
+
+    fn figure(&self, name: &str, value: f64) {
+        if let Some(events) = &self.events {
+            events.figure(name, value);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(events) = &self.events {
+            events.end();
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        if let Some(events) = &self.events {
+            events.warn(message);
+        }
+    }
+
+    fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
+        if let Some(events) = &self.events {
+            events.cost(part, seconds, peak_bytes);
+        }
+    }
 }

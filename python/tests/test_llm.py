@@ -17,7 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from catalex.llm import apply_start_values
+import catalex
+from catalex import apply_start_values
 
 WORDS = ["[UNK]", "red", "green", "blue", "pen", "lamp", "chair", "of", "wood", "steel", "glass", "old"]
 SIZES = [16, 16]
@@ -148,10 +149,10 @@ def test_start_values_of_another_model_are_refused(shop: Path, tmp_path: Path) -
         write_tokenizer(tmp_path / name)
     out = vocabulary(shop, tmp_path / "one", tmp_path / "v", "--start-values", "mean")
     wide = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=ROWS, n_embd=32, n_layer=1, n_head=2))
-    with pytest.raises(ValueError, match="made for this model"):
+    with pytest.raises(catalex.InputError, match="made for this model"):
         apply_start_values(wide, out)
     wide.save_pretrained(tmp_path / "w")
-    with pytest.raises(ValueError, match="holds no start values"):
+    with pytest.raises(catalex.ArtifactError, match="holds no start values"):
         apply_start_values(wide, tmp_path / "w" / "model.safetensors")
 
 

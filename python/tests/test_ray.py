@@ -106,7 +106,7 @@ def test_bad_rows_are_named(ray: Any, shop: Shop) -> None:
     rows = pa.table({"item_id": [7, 8, 7], "text": list(shop.vectors[:3])})
     parts = ray.data.from_arrow([rows.slice(0, 2), rows.slice(2)])
     # In one block of Ray's or in two.
-    twice = "item 7: expected one row an item id, got 2 rows|expected an id not used before, got 7"
+    twice = "item 7: expected one row per item id, got 2 rows|expected an id not used before, got 7"
     with pytest.raises(Exception, match=twice):
         engine.resolve(engine.tokenize(parts, shop.tokenizer, concurrency=1).materialize(), shop.tokenizer)
     without = ray.data.from_arrow(pa.table({"item_id": [1], "codes": [[1, 2, 3]], "residual_error": [0.5]}))

@@ -223,7 +223,7 @@ def test_what_cannot_be_resolved_is_refused(spark: SparkSession, shop: Shop) -> 
 
     rows = pa.table({"item_id": [7, 8, 7], "text": list(shop.vectors[:3])})
     codes = engine.tokenize(spark.createDataFrame(rows).repartition(3), shop.tokenizer)
-    assert "item 7: expected one row an item id, got 2 rows" in failing(lambda: engine.resolve(codes, shop.tokenizer))
+    assert "item 7: expected one row per item id, got 2 rows" in failing(lambda: engine.resolve(codes, shop.tokenizer))
     without = codes.drop("latent")
     assert "expected a column 'latent'" in failing(lambda: engine.resolve(without, shop.tokenizer))
     assert "buckets: expected a number above 0, got 0" in failing(

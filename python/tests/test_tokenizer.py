@@ -179,7 +179,7 @@ def bad(row: int, column: int, value: float) -> npt.NDArray[Any]:
     ("given", "says"),
     [
         (np.zeros(DIM), rf"X: expected a matrix \(n, {DIM}\) of float16.*got shape \({DIM},\).*reshape"),
-        (np.zeros((2, 3, DIM)), rf"got shape \(2, 3, {DIM}\); one row an item"),
+        (np.zeros((2, 3, DIM)), rf"got shape \(2, 3, {DIM}\); give one row per item"),
         (np.zeros((2, DIM + 1)), rf"expected a matrix \(n, {DIM}\).*got shape \(2, {DIM + 1}\)"),
         (np.zeros((2, DIM), int), r"got dtype int64; convert it: X\.astype"),
         (np.zeros((2, DIM), complex), "got dtype complex128"),
@@ -206,7 +206,7 @@ def test_wrong_matrices_are_refused(shop: Shop, given: Any, says: str) -> None:
     ("given", "says"),
     [
         (np.zeros((2, LEVELS)), r"codes: expected a matrix \(n, 3\) of integers.*got dtype float64"),
-        (np.zeros((2, LEVELS + 1), int), r"got shape \(2, 4\); give one code a level"),
+        (np.zeros((2, LEVELS + 1), int), r"got shape \(2, 4\); give one code per level"),
         (np.zeros(LEVELS, int), r"got shape \(3,\)"),
         (np.full((2, LEVELS), -1), r"codes\[0, 0\]: expected 0 to 65535, got -1"),
         (np.array([[0, 0, 0], [0, 70_000, 0]]), r"codes\[1, 1\]: expected 0 to 65535, got 70000"),

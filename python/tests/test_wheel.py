@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -30,6 +31,8 @@ assert pickle.loads(pickle.dumps(model)) == model
 assert table.items(table.lookup(7)) == [7]
 assert catalex.Trie.from_codes(table.codes).find(table.codes[7].tolist()) == 7
 assert catalex.evaluate(table)["items"] == len(table)
+assert catalex.tokenize(x, sys.argv[1], progress="none") == table
+assert not hasattr(catalex._native, "time_codes")
 try:
     table.to_arrow()
 except ImportError:
@@ -80,6 +83,7 @@ def test_the_wheel_works_with_numpy_alone(tmp_path: Path, shop: Shop) -> None:
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
     assert {"catalex/py.typed", "catalex/_native.pyi", "catalex/_native.abi3.so"} <= set(names)
     assert re.search(r"^Requires-Dist: numpy>=1\.26$", metadata, re.MULTILINE)
+    assert not [name for name in names if "bench" in name]
     assert wheel.stat().st_size < 30_000_000
     works(tmp_path, wheel, shop)
 
@@ -87,6 +91,9 @@ def test_the_wheel_works_with_numpy_alone(tmp_path: Path, shop: Shop) -> None:
 def test_the_source_archive_builds_and_works(tmp_path: Path, shop: Shop) -> None:
     archive = built(tmp_path / "sdist", "--sdist")
     assert archive.name.endswith(".tar.gz") and archive.stat().st_size < 10_000_000
+    with tarfile.open(archive) as files:
+        folders = {part for name in files.getnames() for part in Path(name).parts[:-1]}
+    assert {"src", "catalex"} <= folders and not {"benches", "benchmarks"} & folders
     # maturin is this environment's, and so are the crates that are compiled already.
     here = str(Path(maturin()).parent)
     python_path = next(p for p in sys.path if (Path(p) / "maturin" / "__init__.py").is_file())

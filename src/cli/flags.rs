@@ -90,3 +90,63 @@ fn value(kind: SettingKind, texts: &[String]) -> Result<Value, String> {
 fn wrong(setting: &Setting, expected: &str) -> clap::Error {
     clap::Error::raw(ErrorKind::ValueValidation, format!("--{}: expected {expected}\n", setting.flag()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalex::training::{TrainConfig, TrainSettings};
+
+    fn parse(arguments: &[&str]) -> Result<TrainSettings, clap::Error> {
+        let command = Flags::<TrainSettings>::augment_args(Command::new("train"));
+        let matches = command.try_get_matches_from([&["train"], arguments].concat())?;
+        Flags::from_arg_matches(&matches).map(|Flags(settings)| settings)
+    }
+
+    #[test]
+    fn every_declared_setting_is_a_flag_with_its_default() {
+        let mut command = Flags::<TrainSettings>::augment_args(Command::new("train").term_width(0));
+        let help = command.render_help().to_string();
+        for setting in TrainSettings::SETTINGS {
+            assert!(help.contains(&format!("--{} <", setting.flag())), "{}", setting.field);
+            assert!(help.contains(&format!("[default: {}]", setting.default)), "{}", setting.field);
+        }
+        command.debug_assert();
+    }
+
+    #[test]
+    fn values_of_every_kind_are_parsed() {
+        let settings = parse(&[
+            "--recipe=rq-kmeans",
+            "--levels",
+            "3",
+            "--codebook-size=64,32,16",
+            "--ridge",
+            "0.5",
+            "--weight=text=1,image=0.25",
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(
+            (settings.recipe.as_deref(), settings.levels, settings.ridge),
+            (Some("rq-kmeans"), Some(3), Some(0.5))
+        );
+        assert_eq!(settings.codebook_size, Some(vec![64, 32, 16]));
+        assert_eq!(settings.weight, Some([("text".into(), 1.0), ("image".into(), 0.25)].into()));
+        assert_eq!(settings.epochs, None);
+    }
+
+    #[test]
+    fn a_value_counts_also_where_it_is_the_default_of_another_recipe() {
+        let config = parse(&["--recipe=lc-rec", "--epochs=15"]).unwrap().config().unwrap();
+        let TrainConfig::LcRec(config) = config else { panic!("lc-rec") };
+        assert_eq!(config.epochs, 15);
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_name_their_flag() {
+        for wrong in ["--epochs=many", "--epochs=1.5", "--levels=-1", "--ridge=inf", "--weight=text", "--hidden=64,x"] {
+            let message = parse(&[wrong]).unwrap_err().to_string();
+            let flag = wrong.split('=').next().unwrap();
+            assert!(message.contains(&format!("{flag}: expected")), "{wrong}: {message}");
+        }
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use catalex::ErrorKind;
-use catalex::progress::Progress;
+use catalex::progress::{Progress, ProgressEvents};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -24,7 +24,9 @@ pub(super) enum ProgressMode {
 pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
     match mode {
         Some(ProgressMode::Bar) => Box::new(Bars::default()),
-        Some(ProgressMode::Json) => Box::new(JsonLines::default()),
+        Some(ProgressMode::Json) => Box::new(ProgressEvents::new(|event| {
+            let _ = writeln!(stderr(), "{event}");
+        })),
         Some(ProgressMode::None) => Box::new(WarningsOnly { costs: false }),
         None if stderr().is_terminal() => Box::new(Bars::default()),
         None => Box::new(WarningsOnly { costs: true }),
@@ -136,109 +138,5 @@ impl Progress for Bars {
 
     fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
         print_cost(part, seconds, peak_bytes);
-    }
-}
-
-/// One object a line: `{"event": "progress", "stage": "train", "done": 3, "total": 60, "unit": "epochs", "rate": 1.5,
-/// "seconds_left": 38, "loss": 0.4}`, the rate in units a second.
-#[derive(Default)]
-struct JsonLines {
-    stage: Mutex<Stage>,
-}
-
-#[derive(Default)]
-struct Stage {
-    name: String,
-    unit: String,
-    total: Option<u64>,
-    done: u64,
-    figures: serde_json::Map<String, serde_json::Value>,
-    began: Option<Instant>,
-    told: Option<Instant>,
-}
-
-impl Stage {
-    fn tell(&mut self, event: &str) {
-        let began = *self.began.get_or_insert_with(Instant::now);
-        let _ = writeln!(stderr(), "{}", self.line(event, began.elapsed()));
-        self.told = Some(Instant::now());
-    }
-
-    /// What there is to say so long after the stage began. Rate and time left are null before anything is done.
-    fn line(&self, event: &str, elapsed: Duration) -> serde_json::Value {
-        let rate = Some(self.done as f64 / elapsed.as_secs_f64()).filter(|rate| rate.is_finite() && *rate > 0.0);
-        let left = self.total.zip(rate).map(|(total, rate)| (total.saturating_sub(self.done) as f64 / rate).round());
-        let mut line = serde_json::json!({
-            "event": event, "stage": self.name, "done": self.done, "total": self.total, "unit": self.unit,
-            "rate": rate, "seconds_left": left,
-        });
-        if let Some(line) = line.as_object_mut() {
-            line.extend(self.figures.clone());
-        }
-        line
-    }
-}
-
-impl Progress for JsonLines {
-    fn begin(&self, stage: &str, total: Option<u64>, unit: &str) {
-        if let Ok(mut now) = self.stage.lock() {
-            *now = Stage { name: stage.into(), unit: unit.into(), total, ..Stage::default() };
-            now.tell("begin");
-        }
-    }
-
-    fn advance(&self, n: u64) {
-        if let Ok(mut now) = self.stage.lock() {
-            now.done += n;
-            // A line a second is enough for whoever draws it.
-            if now.told.is_none_or(|told| told.elapsed() >= Duration::from_secs(1)) {
-                now.tell("progress");
-            }
-        }
-    }
-
-    fn figure(&self, name: &str, value: f64) {
-        if let Ok(mut now) = self.stage.lock() {
-            now.figures.insert(name.into(), value.into());
-        }
-    }
-
-    fn end(&self) {
-        if let Ok(mut now) = self.stage.lock()
-            && !now.name.is_empty()
-        {
-            now.tell("end");
-            now.name.clear();
-        }
-    }
-
-    fn warn(&self, message: &str) {
-        let _ = writeln!(stderr(), "{}", serde_json::json!({ "event": "warning", "message": message }));
-    }
-
-    fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
-        let line = serde_json::json!({
-            "event": "cost", "part": part, "seconds": seconds, "peak_bytes": peak_bytes,
-        });
-        let _ = writeln!(stderr(), "{line}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_says_how_fast_it_goes_and_how_long_it_takes() {
-        let mut stage =
-            Stage { name: "encode text".into(), total: Some(500), unit: "texts".into(), ..Stage::default() };
-        let begin = stage.line("begin", Duration::ZERO);
-        assert!(begin["rate"].is_null() && begin["seconds_left"].is_null() && begin["done"] == 0);
-        stage.done = 100;
-        let line = stage.line("progress", Duration::from_secs(20));
-        assert_eq!((line["rate"].as_f64(), line["seconds_left"].as_f64()), (Some(5.0), Some(80.0)));
-        assert_eq!((line["total"].as_u64(), line["unit"].as_str()), (Some(500), Some("texts")));
-        stage.total = None;
-        assert!(stage.line("progress", Duration::from_secs(20))["seconds_left"].is_null());
     }
 }

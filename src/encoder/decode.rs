@@ -1,4 +1,4 @@
-//! From a picture's bytes to upright RGB pixels on white.
+//! Decoding of images to upright RGB pixels on a white background.
 
 use std::io::Cursor;
 
@@ -8,62 +8,61 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
 use crate::catalog::ImageSource;
 use crate::error::Error;
 
-/// Most pixels a picture may declare; more is refused before anything is decoded.
-const MOST_PIXELS: u64 = 100_000_000;
-/// Most memory that decoding one picture may take.
-const MOST_MEMORY: u64 = 1 << 30;
+/// Maximum number of pixels in an image's header; larger images are refused before decoding.
+const MAX_PIXELS: u64 = 100_000_000;
+/// Maximum memory for decoding an image.
+const MAX_MEMORY: u64 = 1 << 30;
 
-/// Why a picture cannot be used: what was expected and what it is.
+/// Why an image cannot be used: what was expected and what was found.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct ImageFault {
     pub(super) expected: String,
     pub(super) got: String,
 }
 
-impl Fault {
-    /// As the error of an item.
+impl ImageFault {
+    /// The fault as the error of an item.
     pub(super) fn of_item(self, item: &str) -> Error {
         Error::Item {
             item: item.to_owned(),
             expected: self.expected,
             got: self.got,
-            help: "mend the picture, leave the cell empty for an item without one, or pass --on-bad-image missing"
-                .into(),
+            help: "correct the image, leave the cell empty, or pass --on-bad-image missing".into(),
         }
     }
 }
 
-fn fault(expected: impl Into<String>, got: impl ToString) -> Fault {
-    Fault { expected: expected.into(), got: got.to_string() }
+fn fault(expected: impl Into<String>, got: impl ToString) -> ImageFault {
+    ImageFault { expected: expected.into(), got: got.to_string() }
 }
 
-pub(super) fn decode(source: &ImageSource) -> Result<RgbImage, Fault> {
+pub(super) fn decode(source: &ImageSource) -> Result<RgbImage, ImageFault> {
     let (bytes, name) = match source {
-        ImageSource::Bytes(bytes) => (std::borrow::Cow::from(bytes), "the picture in the table".to_owned()),
+        ImageSource::Bytes(bytes) => (std::borrow::Cow::from(bytes), "the image in the table".to_owned()),
         ImageSource::Path(path) => {
-            let read = std::fs::read(path).map_err(|e| fault(format!("a picture at {}", path.display()), e))?;
+            let read = std::fs::read(path).map_err(|e| fault(format!("an image at {}", path.display()), e))?;
             (read.into(), path.display().to_string())
         }
     };
     decode_bytes(&bytes, &name)
 }
 
-fn decode_bytes(bytes: &[u8], name: &str) -> Result<RgbImage, Fault> {
+fn decode_bytes(bytes: &[u8], name: &str) -> Result<RgbImage, ImageFault> {
     if bytes.is_empty() {
-        return Err(fault(format!("a picture in {name}"), "no bytes at all"));
+        return Err(fault(format!("an image in {name}"), "no bytes at all"));
     }
-    let unreadable = |e: image::ImageError| fault(format!("a JPEG, PNG, WebP, GIF, BMP or TIFF picture in {name}"), e);
+    let unreadable = |e: image::ImageError| fault(format!("a JPEG, PNG, WebP, GIF, BMP or TIFF image in {name}"), e);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| unreadable(e.into()))?;
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS || width == 0 || height == 0 {
-        let expected = format!("a picture of 1 to {MOST_PIXELS} pixels in {name}");
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || width == 0 || height == 0 {
+        let expected = format!("an image of 1 to {MAX_PIXELS} pixels in {name}");
         return Err(fault(expected, format!("{width} x {height} declared")));
     }
     let mut limits = image::Limits::default();
-    limits.max_alloc = Some(MOST_MEMORY);
+    limits.max_alloc = Some(MAX_MEMORY);
     decoder.set_limits(limits).map_err(unreadable)?;
-    // A broken EXIF block is no reason to refuse a good picture.
+    // An invalid EXIF block is ignored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     picture.apply_orientation(orientation);
@@ -77,7 +76,7 @@ fn on_white(picture: DynamicImage) -> RgbImage {
     let picture = picture.into_rgba8();
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let [r, g, b, a] = picture.get_pixel(x, y).0.map(u32::from);
-        // Rounded division by 255, as Pillow composes.
+        // Rounded division by 255, as in Pillow.
         let mix = |c: u32| ((c * a + 255 * (255 - a) + 127) / 255) as u8;
         Rgb([mix(r), mix(g), mix(b)])
     })
@@ -95,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn alpha_lies_on_white() {
+    fn transparent_images_get_a_white_background() {
         let picture = RgbaImage::from_pixel(2, 1, Rgba([10, 20, 30, 0]));
         let decoded = decode_bytes(&encoded(picture.into(), ImageFormat::Png), "x").unwrap();
         assert_eq!(decoded.get_pixel(0, 0).0, [255, 255, 255]);
     }
 
-    /// Every form of picture against Pillow's pixels: `scripts/make_picture_goldens.py`.
+    /// Every image format against Pillow's pixels: `scripts/make_picture_goldens.py`.
     #[test]
-    fn every_form_is_read_as_by_pillow() {
+    fn every_format_is_decoded_as_by_pillow() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/encoder/formats");
         let mut seen = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -118,7 +117,7 @@ mod tests {
             assert_eq!(got.dimensions(), upright, "{}", path.display());
             let off: Vec<u8> = got.as_raw().iter().zip(&expected).map(|(&a, &b)| a.abs_diff(b)).collect();
             let mean = off.iter().map(|&d| f64::from(d)).sum::<f64>() / off.len() as f64;
-            // Decoders of lossy forms round, and interpolate colour, each in its own way.
+            // Decoders of lossy formats differ in rounding and chroma interpolation.
             let lossy = path.extension().is_some_and(|e| e == "jpg") || path.ends_with("lossy.webp");
             let (most, on_average) = if lossy { (48, 2.0) } else { (1, 0.5) };
             let worst = off.iter().copied().max().unwrap();
@@ -129,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn bad_pictures_are_told_apart() {
+    fn invalid_images_are_refused() {
         let png = encoded(DynamicImage::new_rgb8(40, 40), ImageFormat::Png);
         assert!(decode_bytes(&[], "x").unwrap_err().got.contains("no bytes"));
         assert!(decode_bytes(b"GIF, they said", "x").is_err());
         assert!(decode_bytes(&png[..png.len() / 2], "x").is_err());
-        // A bomb: the header declares 60,000 x 60,000.
+        // A decompression bomb: the header declares 60,000 x 60,000 pixels.
         let mut bomb = png.clone();
         bomb[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
         let got = decode_bytes(&bomb, "x").unwrap_err().got;

@@ -1,17 +1,17 @@
-//! Where encoders run.
+//! The devices that encoders run on.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// A device of ONNX Runtime's.
+/// A device of ONNX Runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// A GPU of NVIDIA's, by number.
+    /// An NVIDIA GPU, by number.
     Cuda(u16),
     /// Apple's CoreML.
     CoreMl,
@@ -26,7 +26,7 @@ impl FromStr for Device {
             ("cuda", _) => Ok(Device::Cuda(0)),
             ("coreml", _) => Ok(Device::CoreMl),
             (_, Some(Ok(number))) => Ok(Device::Cuda(number)),
-            _ => Err(Error::config("encoder-device", "cpu, cuda, cuda:N or coreml", name, "leave it out for the CPU")),
+            _ => Err(Error::config("encoder-device", "cpu, cuda, cuda:N or coreml", name, "omit it for the CPU")),
         }
     }
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_they_are_written() {
+    fn names_are_parsed_as_displayed() {
         for device in [Device::Cpu, Device::Cuda(0), Device::Cuda(3), Device::CoreMl] {
             assert_eq!(device.to_string().parse::<Device>().unwrap(), device);
         }

@@ -1,11 +1,8 @@
-//! A catalog's features: every item through the encoders.
-
-use std::fmt;
-use std::str::FromStr;
+//! Encoding of a catalog's items into features.
 
 use ndarray::Axis;
-use serde::{Deserialize, Serialize};
 
+use super::bad_image::{BadImage, OnBadImage};
 use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
 use crate::catalog::{CatalogSpec, CatalogSpool, ItemBatch};
@@ -14,72 +11,30 @@ use crate::features::{Features, IMAGE, Modality, ModalityRows, TEXT};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
-/// What to do about a picture that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnBadImage {
-    /// Stop, naming the item.
-    #[default]
-    Error,
-    /// Go on as if it were not there. An item without any other picture, or text, is left out.
-    Missing,
-}
-
-impl FromStr for OnBadImage {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "error" => Ok(OnBadImage::Error),
-            "missing" => Ok(OnBadImage::Missing),
-            _ => Err(Error::config("on-bad-image", "error or missing", name, "leave it out to stop at the first")),
-        }
-    }
-}
-
-impl fmt::Display for OnBadImage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == OnBadImage::Error { "error" } else { "missing" })
-    }
-}
-
-/// A picture that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BadImage {
-    /// Its item.
-    pub item_id: String,
-    /// What was expected of it, and where.
-    pub expected: String,
-    /// What it is.
-    pub got: String,
-    /// Whether the item has nothing else and is not among the features.
-    pub left_out: bool,
-}
-
-/// What came of a catalog.
+/// The result of encoding a catalog.
 #[derive(Debug)]
 pub struct Embedded {
-    /// The items' vectors.
+    /// The features of the items.
     pub features: Features,
-    /// Texts that were longer than the encoder reads.
+    /// Number of texts that exceeded the encoder's maximum length.
     pub truncated_texts: usize,
-    /// Pictures that could not be read, in the order of the catalog.
+    /// Images that could not be read, in the order of the catalog.
     pub bad_images: Vec<BadImage>,
 }
 
-/// What makes the vectors of a catalog.
+/// The sources of a catalog's features.
 pub struct Encoders<'a> {
-    /// Of the items' texts.
+    /// Encoder of the texts.
     pub text: Option<&'a mut TextEncoder>,
-    /// Of their pictures.
+    /// Encoder of the images.
     pub image: Option<&'a mut ImageEncoder>,
     /// Ready modalities, with one row per item of the catalog.
     pub ready: Vec<Box<dyn ModalityRows + 'a>>,
-    /// What to do about pictures that cannot be read.
+    /// What to do about images that cannot be read.
     pub on_bad_image: OnBadImage,
 }
 
-/// What came of some items; no features where none has anything.
+/// The result of encoding some items; without features where no item has any.
 pub(super) struct EncodedPart {
     pub(super) features: Option<Features>,
     pub(super) truncated_texts: usize,
@@ -104,10 +59,10 @@ pub fn embed(
     let ready = ready.into_iter().map(|modality| Box::new(modality) as Box<dyn ModalityRows>).collect();
     let mut encoders = Encoders { text, image, ready, on_bad_image };
     let catalog = CatalogSpool::read(spec, None)?;
-    progress.begin("encode", Some(encoders.work(&catalog)?), "texts and pictures");
+    progress.begin("encode", Some(encoders.work(&catalog)?), "texts and images");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
-    for batch in catalog.parts(PART)? {
-        let part = encoders.encode(batch?, &Inner(progress))?;
+    for batch in catalog.parts(PART_ITEMS)? {
+        let part = encoders.encode(batch?, &StageProgress(progress))?;
         found.extend(part.features);
         truncated_texts += part.truncated_texts;
         bad_images.extend(part.bad_images);
@@ -123,10 +78,10 @@ pub fn embed(
 }
 
 /// Items that are encoded together.
-pub(super) const PART: usize = 8_192;
+pub(super) const PART_ITEMS: usize = 8_192;
 
 impl Encoders<'_> {
-    /// Names and lengths of the modalities that will be there.
+    /// Names and vector lengths of the resulting modalities.
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
         let text = self.text.iter().map(|encoder| (TEXT.to_owned(), encoder.dim()));
         let image = self.image.iter().map(|encoder| (IMAGE.to_owned(), encoder.dim()));
@@ -148,7 +103,7 @@ impl Encoders<'_> {
         Ok(u64::from(with_text) * catalog.texts() + u64::from(with_images) * catalog.images())
     }
 
-    /// The vectors of some items.
+    /// Encodes some items.
     pub(super) fn encode(&mut self, batch: ItemBatch, progress: &dyn Progress) -> Result<EncodedPart> {
         let ItemBatch { first_row, item_ids, texts, images, .. } = batch;
         let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
@@ -166,12 +121,12 @@ impl Encoders<'_> {
         for ready in &mut self.ready {
             modalities.push(ready.rows(rows.clone())?);
         }
-        let (item_ids, modalities) = leave_out(item_ids, modalities, &mut bad_images);
+        let (item_ids, modalities) = drop_bare_items(item_ids, modalities, &mut bad_images);
         let features = if item_ids.is_empty() { None } else { Some(Features::new(item_ids, modalities)?) };
         Ok(EncodedPart { features, truncated_texts, bad_images })
     }
 
-    /// Checks that some picture could be read.
+    /// Checks that at least one image could be read.
     pub(super) fn check_found(&self, has: impl Fn(&str) -> bool, bad_images: &[BadImage]) -> Result<()> {
         match bad_images.first().filter(|_| self.image.is_some() && !has(IMAGE)) {
             Some(bad) => Err(no_picture(bad)),
@@ -187,11 +142,11 @@ fn nobody_has(modality: &str, help: &str) -> Error {
 fn no_picture(bad: &BadImage) -> Error {
     let got = format!("none; of item {}, expected {}, got {}", bad.item_id, bad.expected, bad.got);
     let help = "check the paths: relative ones start from the catalog's folder";
-    Error::data(format!("modality {IMAGE}"), "at least one picture that can be read", got, help)
+    Error::data(format!("modality {IMAGE}"), "at least one image that can be read", got, help)
 }
 
-/// Removes the items that had nothing but pictures that cannot be read.
-fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
+/// Removes the items that have nothing but unreadable images.
+fn drop_bare_items(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
     let bare: std::collections::HashSet<String> =
         (0..ids.len()).filter(|&row| modalities.iter().all(|m| !m.present[row])).map(|row| ids.text(row)).collect();
     for bad in bad_images.iter_mut() {
@@ -211,10 +166,10 @@ fn leave_out(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage
     (ids.take(&kept), modalities.collect())
 }
 
-/// Progress within a stage that others began.
-pub(super) struct Inner<'a>(pub(super) &'a dyn Progress);
+/// Progress within a stage that the caller has started.
+pub(super) struct StageProgress<'a>(pub(super) &'a dyn Progress);
 
-impl Progress for Inner<'_> {
+impl Progress for StageProgress<'_> {
     fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
     fn advance(&self, n: u64) {
         self.0.advance(n);

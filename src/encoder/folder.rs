@@ -1,4 +1,4 @@
-//! Finding the files of an encoder's folder.
+//! The files of an encoder's folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,17 +6,17 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// What an encoder reads.
+/// The input of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncoderKind {
-    /// Texts.
+    /// Text.
     Text,
-    /// Pictures.
+    /// Images.
     Image,
 }
 
 impl EncoderKind {
-    /// The stem of this half of a model that has one for texts and one for pictures, as CLIP.
+    /// File name stem of this tower of a two-tower model such as CLIP.
     pub(super) fn tower(self) -> &'static str {
         if self == EncoderKind::Text { "text_model" } else { "vision_model" }
     }
@@ -25,7 +25,7 @@ impl EncoderKind {
         if self == EncoderKind::Text { EncoderKind::Image.tower() } else { EncoderKind::Text.tower() }
     }
 
-    /// The flag that chooses among graphs.
+    /// The flag that selects the graph.
     fn flag(self) -> &'static str {
         if self == EncoderKind::Text { "onnx-file" } else { "image-onnx-file" }
     }
@@ -35,10 +35,10 @@ impl EncoderKind {
     }
 }
 
-/// The graph of an encoder's folder: the chosen one; else this kind's tower or `model.onnx`; else the only one there is.
+/// The graph in an encoder's folder: the chosen one, otherwise the tower of this kind, `model.onnx` or the only graph.
 ///
 /// # Errors
-/// [`Error::Missing`] where there is none, or not the chosen one; [`Error::Config`] where several could be meant.
+/// [`Error::Missing`] without a graph, or without the chosen one; [`Error::Config`] where the choice is ambiguous.
 pub(super) fn graph(folder: &Path, kind: EncoderKind, chosen: Option<&str>) -> Result<PathBuf> {
     let mut names = Vec::new();
     for (at, prefix) in [(folder.to_path_buf(), ""), (folder.join("onnx"), "onnx/")] {
@@ -46,12 +46,12 @@ pub(super) fn graph(folder: &Path, kind: EncoderKind, chosen: Option<&str>) -> R
         let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         names.extend(files.filter(|name| at.join(name).is_file()).map(|name| format!("{prefix}{name}")));
     }
-    // A file elsewhere in the folder can be chosen, too.
+    // The chosen file may be elsewhere in the folder.
     names.extend(chosen.filter(|name| folder.join(name).is_file()).map(str::to_owned));
     choose_graph(&names, folder, kind, chosen).map(|name| folder.join(name))
 }
 
-/// Chooses among the files of a folder by the rule of [`graph`]. `folder` names it in errors.
+/// Chooses among file names by the rules of [`graph`]. `folder` is for errors.
 pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, chosen: Option<&str>) -> Result<String> {
     let mut graphs: Vec<&String> = names.iter().filter(|name| name.ends_with(".onnx")).collect();
     graphs.sort();
@@ -65,7 +65,7 @@ pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, c
         return has(chosen).map(|name| (*name).clone()).ok_or_else(|| Error::Missing {
             path: folder.join(chosen),
             expected: format!("the graph of {}; the folder has {}", kind.name(), listed()),
-            help: format!("mend --{}", kind.flag()),
+            help: format!("correct --{}", kind.flag()),
         });
     }
     if let Some(name) = has(&format!("{}.onnx", kind.tower())).or_else(|| has("model.onnx")) {
@@ -82,7 +82,7 @@ pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, c
         [] => Err(Error::Missing {
             path: folder.join("model.onnx"),
             expected: format!("the graph of {}, here or as onnx/model.onnx", kind.name()),
-            help: "name the folder of an encoder, as it is exported for ONNX Runtime".into(),
+            help: "pass the folder of an encoder that was exported for ONNX Runtime".into(),
         }),
         _ => {
             let several = usable.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
@@ -93,13 +93,13 @@ pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, c
     }
 }
 
-/// A JSON file of an encoder's folder; none where there is no such file.
+/// Reads a JSON file of an encoder's folder; `None` where it does not exist.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if !path.is_file() {
         return Ok(None);
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    let help = "take the file as the model's publisher wrote it";
+    let help = "use the original file of the model";
     serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::file(path, "settings of an encoder", e, help))
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_graph_is_the_default() {
+    fn model_onnx_is_the_default() {
         let names = ["onnx/model_int8.onnx", "onnx/model.onnx", "tokenizer.json"];
         assert_eq!(choose(&names, EncoderKind::Text, None).unwrap(), "onnx/model.onnx");
         assert_eq!(choose(&names, EncoderKind::Text, Some("model_int8.onnx")).unwrap(), "onnx/model_int8.onnx");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_takes_its_tower() {
+    fn each_kind_uses_its_tower() {
         let names = ["onnx/model.onnx", "onnx/text_model.onnx", "onnx/vision_model.onnx"];
         assert_eq!(choose(&names, EncoderKind::Text, None).unwrap(), "onnx/text_model.onnx");
         assert_eq!(choose(&names, EncoderKind::Image, None).unwrap(), "onnx/vision_model.onnx");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_refused() {
+    fn ambiguous_graphs_are_refused() {
         let several =
             choose(&["onnx/model_b.onnx", "onnx/model_a.onnx"], EncoderKind::Image, None).unwrap_err().to_string();
         assert!(several.contains("onnx/model_a.onnx, onnx/model_b.onnx") && several.contains("--image-onnx-file"));

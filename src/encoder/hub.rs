@@ -1,4 +1,4 @@
-//! Encoders by their names on the Hugging Face Hub.
+//! Encoders from the Hugging Face Hub.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,28 @@ use super::folder::{EncoderKind, choose_graph, graph};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// Where encoders come from by name: a cache as Hugging Face's own programs lay it out, and the Hub behind it.
+/// The source of encoders by name: a cache in the layout of Hugging Face's tools, backed by the Hub.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// The cache's folder, in which `models--OWNER--NAME` are.
+    /// The cache folder, which contains `models--OWNER--NAME`.
     pub cache: PathBuf,
-    /// Another server than huggingface.co.
+    /// URL of another server than huggingface.co.
     pub endpoint: Option<String>,
-    /// For models that are not open to all; without one, what `hf auth login` left beside the cache.
+    /// Access token for gated models; by default the one that `hf auth login` stored beside the cache.
     pub token: Option<String>,
-    /// Whether the cache alone is asked.
+    /// Whether to use the cache only.
     pub offline: bool,
 }
 
+/// An encoder to download.
+struct EncoderRequest<'a> {
+    name: &'a str,
+    kind: EncoderKind,
+    onnx_file: Option<&'a str>,
+}
+
 impl Hub {
-    /// Whether a text can be a model's name, `OWNER/NAME`.
+    /// Whether a text has the form of a model name, `OWNER/NAME`.
     pub fn is_name(text: &str) -> bool {
         let part = |part: &str| {
             let sound = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -32,12 +39,11 @@ impl Hub {
         text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name))
     }
 
-    /// The folder of an encoder: as the cache has it, else fetched. What is cached is not asked for again, so a model
-    /// stays as it is.
+    /// The folder of an encoder, from the cache or downloaded. A cached model is never updated.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where neither the cache nor the Hub has it; [`Error::Config`] and [`Error::Missing`] where
-    /// the graph is not clear.
+    /// the graph is missing or ambiguous.
     pub fn folder(
         &self,
         name: &str,
@@ -55,18 +61,18 @@ impl Hub {
             let cache = self.cache.display();
             Error::Unavailable {
                 what: format!("the model {name}"),
-                reason: format!("it is not whole in the cache {cache}, and {reason}"),
-                help: "check its name and the network, or name a folder".into(),
+                reason: format!("the cache {cache} does not have all of its files, and {reason}"),
+                help: "check its name and the network, or pass a folder".into(),
             }
         };
         if self.offline {
             return match cached {
-                // It is there, and which of its graphs is meant can be mended.
+                // The model is cached; the error is about the choice of its graph.
                 Some(folder) => graph(&folder, kind, onnx_file).map(|_| folder),
                 None => Err(unavailable("HF_HUB_OFFLINE is set".into())),
             };
         }
-        let failed = |e: ApiError| unavailable(format!("the Hub does not give it: {}", one_line(&e)));
+        let failed = |e: ApiError| unavailable(format!("the Hub does not provide it: {}", one_line(&e)));
         let mut builder = ApiBuilder::from_cache(Cache::new(self.cache.clone())).with_progress(false).with_retries(3);
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
@@ -75,10 +81,11 @@ impl Hub {
             builder = builder.with_token(self.token.clone());
         }
         let api = builder.build().map_err(failed)?;
-        self.fetch(&api, name, kind, onnx_file, progress, &failed)
+        let request = EncoderRequest { name, kind, onnx_file };
+        self.download(&api, request, progress, &failed)
     }
 
-    /// The snapshot of a model that the cache has, if with the files that every encoder of its kind needs.
+    /// The cached snapshot of a model, if it has the settings that every encoder of its kind needs.
     fn cached(&self, name: &str, kind: EncoderKind) -> Option<PathBuf> {
         let settings = match kind {
             EncoderKind::Text => &["tokenizer.json"][..],
@@ -88,12 +95,10 @@ impl Hub {
         settings.iter().find_map(|file| repo.get(file)).and_then(|path| path.parent().map(Path::to_path_buf))
     }
 
-    fn fetch(
+    fn download(
         &self,
         api: &Api,
-        name: &str,
-        kind: EncoderKind,
-        onnx_file: Option<&str>,
+        EncoderRequest { name, kind, onnx_file }: EncoderRequest<'_>,
         progress: &dyn Progress,
         failed: &dyn Fn(ApiError) -> Error,
     ) -> Result<PathBuf> {
@@ -103,23 +108,23 @@ impl Hub {
             info.siblings.into_iter().map(|file| file.rfilename).filter(|f| is_inside(f)).collect();
         let graph = choose_graph(&files, Path::new(name), kind, onnx_file)?;
         let mut wanted: Vec<&String> = files.iter().filter(|file| is_wanted(file, &graph)).collect();
-        // The graph comes last: where the cache has it, all else is there, however an earlier fetch ended.
+        // The graph comes last: if the cache has it, an interrupted download had all other files.
         wanted.sort_by_key(|file| (**file == graph, *file));
         for file in wanted {
             progress.begin(&format!("fetch {file}"), None, "bytes");
-            repo.download_with_progress(file, Bytes(progress)).map_err(failed)?;
+            repo.download_with_progress(file, DownloadProgress(progress)).map_err(failed)?;
             progress.end();
         }
         Ok(Cache::new(self.cache.clone()).repo(Repo::model(name.to_owned())).pointer_path(&info.sha))
     }
 }
 
-/// A file below the model's folder, not elsewhere.
+/// Whether a path stays inside the model's folder.
 fn is_inside(file: &str) -> bool {
     Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-/// The settings at the top and of the modules, the graph, and weights that it keeps beside itself.
+/// Whether a file is needed: the settings of the model and its modules, the graph, and external weights of the graph.
 fn is_wanted(file: &str, graph: &str) -> bool {
     let settings = match file.split_once('/') {
         None => file.ends_with(".json") && !file.ends_with(".index.json"),
@@ -135,10 +140,10 @@ fn one_line(error: &ApiError) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Tells how a file comes in.
-struct Bytes<'a>(&'a dyn Progress);
+/// Reports the progress of a download.
+struct DownloadProgress<'a>(&'a dyn Progress);
 
-impl hf_hub::api::Progress for Bytes<'_> {
+impl hf_hub::api::Progress for DownloadProgress<'_> {
     fn init(&mut self, _: usize, _: &str) {}
 
     fn update(&mut self, bytes: usize) {
@@ -155,7 +160,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn names_are_told_from_paths() {
+    fn names_are_distinguished_from_paths() {
         assert!(Hub::is_name("sentence-transformers/all-MiniLM-L6-v2") && Hub::is_name("Qwen/Qwen3-Embedding-0.6B"));
         for path in ["model", "./model", "../model", "/model", "a/b/c", "a//b", "a/", "~/model", "a b/c", "a\\b/c"] {
             assert!(!Hub::is_name(path), "{path}");
@@ -163,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_an_encoder_reads_is_fetched() {
+    fn only_files_of_the_encoder_are_downloaded() {
         let wanted = |file: &str| is_wanted(file, "onnx/model.onnx");
         for file in
             ["config.json", "1_Pooling/config.json", "onnx/model.onnx", "onnx/model.onnx_data", "tokenizer.json"]
@@ -178,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_enough() {
+    fn a_cached_model_needs_no_network() {
         let folder = tempfile::tempdir().unwrap();
         let hub = Hub { cache: folder.path().to_owned(), endpoint: None, token: None, offline: true };
         let says = |file| hub.folder("me/mine", EncoderKind::Text, file, &Silent).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The picture encoder.
+//! The image encoder.
 
 use std::path::{Path, PathBuf};
 
@@ -7,31 +7,31 @@ use ort::session::Session;
 use ort::value::TensorElementType;
 use rayon::prelude::*;
 
-use super::decode::{Fault, decode};
+use super::decode::{ImageFault, decode};
 use super::folder::{EncoderKind, graph};
 use super::preprocess::{PixelLayout, Preprocessor};
 use super::runtime::{NetworkOutput, Runtime, choose_output, element, floats, run, shape};
 use crate::catalog::ImageSource;
 use crate::error::{Error, Result};
 
-/// Pictures of a batch.
+/// Images per batch.
 const BATCH: usize = 32;
 
 /// A vision model with its preprocessing.
 #[derive(Debug)]
 pub struct ImageEncoder {
-    eye: Eye,
+    loader: ImageLoader,
     network: ImageNetwork,
 }
 
-/// Makes the network's input of pictures.
+/// Decodes and preprocesses images for the network.
 #[derive(Debug)]
-struct Eye {
+struct ImageLoader {
     preprocessor: Preprocessor,
     layout: PixelLayout,
     /// Height and width of the network's input.
     size: (usize, usize),
-    /// Pictures of a batch, where the graph fixes them.
+    /// Batch size, where the graph fixes it.
     batch: Option<usize>,
 }
 
@@ -44,21 +44,21 @@ struct ImageNetwork {
     output: NetworkOutput,
 }
 
-/// A batch of pictures as the network reads it.
-struct Pixels {
+/// A batch of preprocessed images.
+struct PixelBatch {
     shape: [usize; 4],
     values: Vec<f32>,
-    /// Why a picture cannot be read; its values are zeros.
-    faults: Vec<Option<Fault>>,
+    /// Per image: why it cannot be read; its values are then zeros.
+    faults: Vec<Option<ImageFault>>,
 }
 
 impl ImageEncoder {
-    /// Loads a folder with `preprocessor_config.json` and `model.onnx` or `onnx/model.onnx`, or the picture half of a
-    /// model of two, `vision_model.onnx`. `onnx_file` names the graph where there are several.
+    /// Loads a folder with `preprocessor_config.json` and `model.onnx` or `onnx/model.onnx`, or the vision tower of a
+    /// two-tower model, `vision_model.onnx`. `onnx_file` selects one of several graphs.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::File`] name the file of the folder; [`Error::Config`] where it has several graphs
-    /// and none is named.
+    /// [`Error::Missing`] and [`Error::File`] for a file of the folder; [`Error::Config`] where it has several graphs and
+    /// none is selected.
     pub fn load(folder: &Path, onnx_file: Option<&str>, runtime: &Runtime) -> Result<Self> {
         let path = graph(folder, EncoderKind::Image, onnx_file)?;
         let preprocessor = Preprocessor::of_folder(folder)?;
@@ -66,8 +66,8 @@ impl ImageEncoder {
         let four = session.inputs().iter().find(|input| shape(input).len() == 4);
         let Some(input) = four.filter(|_| session.inputs().len() == 1) else {
             let got = session.inputs().iter().map(|i| i.name().to_owned()).collect::<Vec<_>>().join(", ");
-            let help = "export the vision model alone";
-            return Err(Error::file(&path, "one input of 4 dimensions, the pictures", got, help));
+            let help = "export the vision model only";
+            return Err(Error::file(&path, "one input of 4 dimensions, the images", got, help));
         };
         let (name, element, wanted) = (input.name().to_owned(), element(input), shape(input));
         let declared = |at: usize| usize::try_from(wanted[at]).ok().filter(|&d| d > 0);
@@ -83,14 +83,14 @@ impl ImageEncoder {
         };
         let fits = [(channels, 3), (height, size.0), (width, size.1)];
         if !fits.iter().all(|&(at, made)| declared(at).is_none_or(|declared| declared == made)) {
-            let expected = format!("an input of (n, 3, {}, {}), as preprocessor_config.json makes", size.0, size.1);
-            return Err(Error::file(&path, expected, format!("{wanted:?}"), "take both files from the same model"));
+            let expected = format!("an input of (n, 3, {}, {}), as in preprocessor_config.json", size.0, size.1);
+            return Err(Error::file(&path, expected, format!("{wanted:?}"), "use both files of the same model"));
         }
-        // CLIP's vectors lie beside those of texts after their projection only.
+        // CLIP's image and text vectors are comparable only after the projection.
         let output = choose_output(&session, &path, &["image_embeds", "pooler_output"])?;
         let batch = declared(0);
-        let eye = Eye { preprocessor, layout, size, batch };
-        Ok(ImageEncoder { eye, network: ImageNetwork { path, session, input: name, element, output } })
+        let loader = ImageLoader { preprocessor, layout, size, batch };
+        Ok(ImageEncoder { loader, network: ImageNetwork { path, session, input: name, element, output } })
     }
 
     /// Length of the vectors.
@@ -98,10 +98,10 @@ impl ImageEncoder {
         self.network.output.dim
     }
 
-    /// Vectors `(pictures, dim)`. `items` names each picture's item in errors. Decoding runs on all cores.
+    /// Encodes images into vectors `(images, dim)`. `items` names each image's item in errors. Decoding uses all cores.
     ///
     /// # Errors
-    /// [`Error::Item`] for the first picture that cannot be read.
+    /// [`Error::Item`] for the first image that cannot be read.
     pub fn encode(&mut self, pictures: &[ImageSource], items: &[String]) -> Result<Array2<f32>> {
         let mut vectors = Array2::zeros((pictures.len(), self.dim()));
         self.encode_readable(pictures, |first, found, faults| {
@@ -114,21 +114,21 @@ impl ImageEncoder {
         Ok(vectors)
     }
 
-    /// Encodes pictures batch by batch, each while the next is decoded. `each` gets the number of a batch's first picture,
-    /// its vectors `(pictures, dim)`, zeros where a picture cannot be read, and why it cannot.
+    /// Encodes images batch by batch, while the next batch is decoded. `each` gets the index of a batch's first image, its
+    /// vectors `(images, dim)`, zeros for unreadable images, and the faults.
     pub(super) fn encode_readable(
         &mut self,
         pictures: &[ImageSource],
-        mut each: impl FnMut(usize, Array2<f32>, Vec<Option<Fault>>) -> Result<()>,
+        mut each: impl FnMut(usize, Array2<f32>, Vec<Option<ImageFault>>) -> Result<()>,
     ) -> Result<()> {
-        let ImageEncoder { eye, network } = self;
-        let mut batches = pictures.chunks(eye.batch.unwrap_or(BATCH));
+        let ImageEncoder { loader, network } = self;
+        let mut batches = pictures.chunks(loader.batch.unwrap_or(BATCH));
         let mut first = 0;
-        let mut ready = batches.next().map(|batch| eye.look(batch));
-        while let Some(Pixels { shape, values, faults }) = ready {
+        let mut ready = batches.next().map(|batch| loader.load(batch));
+        while let Some(PixelBatch { shape, values, faults }) = ready {
             let following = batches.next();
-            let look = || following.map(|batch| eye.look(batch));
-            let (vectors, next) = rayon::join(|| network.vectors(shape, values, &faults), look);
+            let load = || following.map(|batch| loader.load(batch));
+            let (vectors, next) = rayon::join(|| network.vectors(shape, values, &faults), load);
             let seen = faults.len();
             each(first, vectors?, faults)?;
             first += seen;
@@ -138,9 +138,9 @@ impl ImageEncoder {
     }
 }
 
-impl Eye {
-    /// The network's input, row-major; zeros for pictures that cannot be read, and where the graph wants more of them.
-    fn look(&self, pictures: &[ImageSource]) -> Pixels {
+impl ImageLoader {
+    /// The network's input, row-major; zeros for unreadable images and for the rest of a fixed batch size.
+    fn load(&self, pictures: &[ImageSource]) -> PixelBatch {
         let (n, (height, width)) = (self.batch.unwrap_or(pictures.len()), self.size);
         let mut values = vec![0.0; n * 3 * height * width];
         let faults = values
@@ -150,7 +150,7 @@ impl Eye {
                 let prepare = |picture| {
                     self.preprocessor
                         .apply(picture, self.layout, self.size, out)
-                        .map_err(|got| Fault { expected: "a usable picture".into(), got })
+                        .map_err(|got| ImageFault { expected: "a usable image".into(), got })
                 };
                 decode(picture).and_then(prepare).err()
             })
@@ -159,16 +159,16 @@ impl Eye {
             PixelLayout::ChannelsFirst => [n, 3, height, width],
             PixelLayout::ChannelsLast => [n, height, width, 3],
         };
-        Pixels { shape, values, faults }
+        PixelBatch { shape, values, faults }
     }
 }
 
 impl ImageNetwork {
-    /// Vectors `(pictures, dim)` of a batch of the shape, zeros for those that have a fault.
-    fn vectors(&mut self, shape: [usize; 4], values: Vec<f32>, faults: &[Option<Fault>]) -> Result<Array2<f32>> {
+    /// Vectors `(images, dim)` of a batch; zeros for images with a fault.
+    fn vectors(&mut self, shape: [usize; 4], values: Vec<f32>, faults: &[Option<ImageFault>]) -> Result<Array2<f32>> {
         let (n, dim) = (shape[0], self.output.dim);
         let tensor = floats(&shape, values, self.element)
-            .map_err(|e| Error::file(&self.path, "a batch of pictures", e, "please report this"))?;
+            .map_err(|e| Error::file(&self.path, "a batch of images", e, "please report this"))?;
         let inputs = vec![(self.input.clone(), tensor)];
         let (shape, values) = run(&mut self.session, &self.path, inputs, &self.output)?;
         let per_item = values.len() / n;
@@ -179,7 +179,7 @@ impl ImageNetwork {
         let mut vectors = Array2::zeros((faults.len(), dim));
         for ((mut vector, values), fault) in vectors.rows_mut().into_iter().zip(values.chunks(per_item)).zip(faults) {
             if fault.is_none() {
-                // A vision transformer without a pooled output: the first token is the class token.
+                // Without a pooled output, the first token of a vision transformer is the class token.
                 vector.assign(&ArrayView1::from(&values[..dim]));
             }
         }

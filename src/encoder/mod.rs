@@ -1,9 +1,10 @@
-//! Text and picture encoders: ONNX models that turn an item into one vector a modality.
+//! Text and image encoders: ONNX models that map an item to one vector per modality.
 //!
-//! A [`TextEncoder`] is a folder as Hugging Face and sentence-transformers lay it out, an [`ImageEncoder`] a folder with
-//! a graph and `preprocessor_config.json`; a [`Hub`] fetches such folders by name. Both run in ONNX Runtime, loaded when
-//! first asked for by [`Runtime::load`].
+//! A [`TextEncoder`] is a folder in the layout of Hugging Face and sentence-transformers. An [`ImageEncoder`] is a folder
+//! with a graph and `preprocessor_config.json`. A [`Hub`] downloads such folders by name. Both run in ONNX Runtime, which
+//! [`Runtime::load`] loads from a shared library.
 
+mod bad_image;
 mod decode;
 mod device;
 mod embed;
@@ -21,8 +22,9 @@ mod text_inputs;
 mod text_settings;
 mod thumbnails;
 
+pub use bad_image::{BadImage, OnBadImage};
 pub use device::Device;
-pub use embed::{BadImage, Embedded, Encoders, OnBadImage, embed};
+pub use embed::{Embedded, Encoders, embed};
 pub use folder::EncoderKind;
 pub use hub::Hub;
 pub use image::ImageEncoder;

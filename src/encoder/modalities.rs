@@ -1,8 +1,8 @@
-//! Texts and pictures of items as modalities: a vector an item, the mean where it has several.
+//! Encoding of texts and images into modalities: one vector per item, the mean where it has several.
 
 use ndarray::{Array2, ArrayView1};
 
-use super::embed::{BadImage, OnBadImage};
+use super::bad_image::{BadImage, OnBadImage};
 use super::{ImageEncoder, TextEncoder};
 use crate::catalog::ImageSource;
 use crate::error::Result;
@@ -10,13 +10,13 @@ use crate::features::{IMAGE, Modality, TEXT};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
-/// Of the passages of each item; an item without any lacks the modality.
+/// Encodes the passages of each item. An item without any lacks the modality.
 pub(super) fn text_modality(
     encoder: &mut TextEncoder,
     texts: Vec<Vec<String>>,
     progress: &dyn Progress,
 ) -> Result<Modality> {
-    let mut means = Means::new(texts.len(), encoder.dim());
+    let mut means = ItemMeans::new(texts.len(), encoder.dim());
     let rows: Vec<usize> =
         texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
     let passages: Vec<String> = texts.into_iter().flatten().collect();
@@ -28,10 +28,10 @@ pub(super) fn text_modality(
     Ok(means.modality(TEXT))
 }
 
-/// Of the pictures of each item, and those that cannot be read.
+/// Encodes the images of each item. Also returns the images that cannot be read.
 ///
 /// # Errors
-/// [`crate::Error::Item`] for the first of these, where they are errors.
+/// [`crate::Error::Item`] for the first of these, unless they count as missing.
 pub(super) fn image_modality(
     encoder: &mut ImageEncoder,
     item_ids: &ItemIds,
@@ -39,13 +39,13 @@ pub(super) fn image_modality(
     on_bad_image: OnBadImage,
     progress: &dyn Progress,
 ) -> Result<(Modality, Vec<BadImage>)> {
-    let mut means = Means::new(item_ids.len(), encoder.dim());
+    let mut means = ItemMeans::new(item_ids.len(), encoder.dim());
     let mut bad_images = Vec::new();
     let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
-    let (places, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
+    let (rows, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
     encoder.encode_readable(&pictures, |first, vectors, faults| {
-        let places = &places[first..first + faults.len()];
-        for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(places) {
+        let rows = &rows[first..first + faults.len()];
+        for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(rows) {
             match fault {
                 None => means.add(at, vector),
                 Some(fault) if on_bad_image == OnBadImage::Error => return Err(fault.of_item(&item_ids.text(at))),
@@ -57,21 +57,21 @@ pub(super) fn image_modality(
                 }),
             }
         }
-        progress.advance(places.len() as u64);
+        progress.advance(rows.len() as u64);
         Ok(())
     })?;
     Ok((means.modality(IMAGE), bad_images))
 }
 
-/// Means of the vectors of each item.
-struct Means {
+/// The mean of each item's vectors.
+struct ItemMeans {
     sums: Array2<f32>,
     counts: Vec<u32>,
 }
 
-impl Means {
+impl ItemMeans {
     fn new(items: usize, dim: usize) -> Self {
-        Means { sums: Array2::zeros((items, dim)), counts: vec![0; items] }
+        ItemMeans { sums: Array2::zeros((items, dim)), counts: vec![0; items] }
     }
 
     fn add(&mut self, row: usize, vector: ArrayView1<f32>) {

@@ -1,53 +1,54 @@
-//! A catalog's features part by part: a run that was killed goes on after the last part that it finished.
+//! Encoding of a catalog in checkpointed parts: an interrupted run continues after the last finished part.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::embed::{BadImage, EncodedPart, Encoders, Inner, PART};
+use super::bad_image::BadImage;
+use super::embed::{EncodedPart, Encoders, PART_ITEMS, StageProgress};
 use crate::artifact::{Overwrite, sha256_file, write_file};
 use crate::catalog::CatalogSpool;
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
 use crate::progress::Progress;
 
-/// What came of a catalog that was written to a file.
+/// The result of encoding a catalog into a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedCatalog {
-    /// Items that are in the file.
+    /// Number of items in the file.
     pub items: usize,
-    /// Name and length of each modality, and how many of the items lack it.
+    /// Name and vector length of each modality, and the number of items without it.
     pub modalities: Vec<(String, usize, usize)>,
-    /// Texts that were longer than the encoder reads.
+    /// Number of texts that exceeded the encoder's maximum length.
     pub truncated_texts: usize,
-    /// Pictures that could not be read, in the order of the catalog.
+    /// Images that could not be read, in the order of the catalog.
     pub bad_images: Vec<BadImage>,
 }
 
-/// Where parts are kept until all are there.
+/// The folder of finished parts.
 #[derive(Debug, Clone)]
 pub struct PartFolder {
-    /// A folder of their own, which is there.
+    /// An existing folder for these parts only.
     pub folder: PathBuf,
-    /// Items of a part; none for the usual number.
+    /// Items per part (checkpoint); `None` for the default.
     pub items: Option<usize>,
 }
 
-/// What is kept beside a part's features.
+/// The record of a finished part.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PartRecord {
     rows: usize,
-    /// Of the features; none where no item of the part has any.
+    /// Hash of the features; `None` where no item of the part has any.
     sha256: Option<String>,
     truncated_texts: usize,
     bad_images: Vec<BadImage>,
 }
 
-/// Runs the encoders over a catalog and writes the features to `out`, with no more than a part of them in memory. Parts
-/// that are in the folder, whole and of as many items, are not made again; the folder must be of the same catalog,
-/// encoders and settings. It is left for the caller to remove.
+/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the same size that
+/// are already in the folder are reused, so the folder must belong to the same catalog, encoders and settings. The caller
+/// removes the folder.
 ///
 /// # Errors
 /// As [`super::embed()`]; [`Error::Io`].
@@ -59,9 +60,9 @@ pub fn embed_to(
     folder: &PartFolder,
     progress: &dyn Progress,
 ) -> Result<EncodedCatalog> {
-    progress.begin("encode", Some(encoders.work(catalog)?), "texts and pictures");
+    progress.begin("encode", Some(encoders.work(catalog)?), "texts and images");
     let mut kept = Vec::new();
-    for (number, batch) in catalog.parts(folder.items.unwrap_or(PART))?.enumerate() {
+    for (number, batch) in catalog.parts(folder.items.unwrap_or(PART_ITEMS))?.enumerate() {
         let batch = batch?;
         let rows = batch.item_ids.len();
         let record = match folder.finished(number, rows, progress)? {
@@ -73,7 +74,7 @@ pub fn embed_to(
                 progress.advance(work(texts) + work(images));
                 record
             }
-            None => folder.keep(number, rows, encoders.encode(batch, &Inner(progress))?)?,
+            None => folder.keep(number, rows, encoders.encode(batch, &StageProgress(progress))?)?,
         };
         kept.push(record);
     }
@@ -115,7 +116,7 @@ impl PartFolder {
         self.folder.join(format!("{number:06}.json"))
     }
 
-    /// What is known of a part that is there and whole.
+    /// The record of a finished part, if its features are intact.
     fn finished(&self, number: usize, rows: usize, progress: &dyn Progress) -> Result<Option<PartRecord>> {
         let (path, features) = (self.record(number), self.features(number));
         if !path.is_file() {
@@ -134,7 +135,7 @@ impl PartFolder {
         Ok(found)
     }
 
-    /// Writes a part: first its features, then the record that says that they are there.
+    /// Writes a part: first its features, then its record.
     fn keep(&self, number: usize, rows: usize, part: EncodedPart) -> Result<PartRecord> {
         let path = self.features(number);
         let sha256 = match &part.features {
@@ -148,7 +149,7 @@ impl PartFolder {
         let record = PartRecord { rows, sha256, truncated_texts, bad_images };
         let path = self.record(number);
         let text = serde_json::to_vec(&record)
-            .map_err(|e| Error::artifact(&path, "a record that JSON can hold", e, "report this as a bug"))?;
+            .map_err(|e| Error::artifact(&path, "a record that can be serialized", e, "report this as a bug"))?;
         write_file(&path, &text, Overwrite::Replace)?;
         Ok(record)
     }

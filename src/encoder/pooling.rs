@@ -1,4 +1,4 @@
-//! From one vector a token to one a text, as sentence-transformers declares it.
+//! Pooling of token vectors to one vector per text, as declared for sentence-transformers.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::folder::read_json;
 use crate::error::{Error, Result};
 
-/// How token vectors become one.
+/// A pooling method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pooling {
     First,
@@ -22,7 +22,7 @@ pub(super) enum Pooling {
     Last,
 }
 
-/// The names of each, the older one as the key of a switch; in the order in which several are joined.
+/// The name and the older switch of each method, in the order of concatenation.
 const MODES: [(&str, &str, Pooling); 6] = [
     ("cls", "pooling_mode_cls_token", Pooling::First),
     ("max", "pooling_mode_max_tokens", Pooling::Max),
@@ -32,19 +32,19 @@ const MODES: [(&str, &str, Pooling); 6] = [
     ("lasttoken", "pooling_mode_lasttoken", Pooling::Last),
 ];
 
-/// What follows the transformer: poolings, whose vectors are joined, and the length of the result.
+/// What follows the transformer: poolings, whose vectors are concatenated, and normalization.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct PoolingHead {
     pub(super) poolings: Vec<Pooling>,
     pub(super) normalize: bool,
-    /// Whether the tokens of the prompt count.
+    /// Whether the prompt's tokens are pooled, too.
     pub(super) include_prompt: bool,
-    /// Where the transformer's own files are, below the folder.
+    /// Subfolder of the transformer's files.
     pub(super) transformer: PathBuf,
 }
 
 #[derive(Deserialize)]
-struct Module {
+struct ModuleEntry {
     #[serde(rename = "type")]
     kind: String,
     path: String,
@@ -58,13 +58,17 @@ struct PoolingConfig {
     others: serde_json::Map<String, Value>,
 }
 
-impl Head {
-    /// What the folder's `modules.json` declares; without one the mean as it is, as in sentence-transformers.
+impl PoolingHead {
+    /// Reads the folder's `modules.json`; without one, mean pooling as in sentence-transformers.
     pub(super) fn of_folder(folder: &Path) -> Result<Self> {
-        let mut head =
-            Head { poolings: vec![Pooling::Mean], normalize: false, include_prompt: true, transformer: PathBuf::new() };
+        let mut head = PoolingHead {
+            poolings: vec![Pooling::Mean],
+            normalize: false,
+            include_prompt: true,
+            transformer: PathBuf::new(),
+        };
         let path = folder.join("modules.json");
-        for module in read_json::<Vec<Module>>(&path)?.unwrap_or_default() {
+        for module in read_json::<Vec<ModuleEntry>>(&path)?.unwrap_or_default() {
             match module.kind.rsplit('.').next() {
                 Some("Transformer") => head.transformer = PathBuf::from(&module.path),
                 Some("Normalize") => head.normalize = true,
@@ -76,7 +80,7 @@ impl Head {
                     }
                 }
                 _ => {
-                    let help = "export the model with this module inside its graph, and remove it here";
+                    let help = "export the model with this module in its graph, and remove it here";
                     return Err(Error::file(&path, "Transformer, Pooling and Normalize modules", &module.kind, help));
                 }
             }
@@ -84,23 +88,26 @@ impl Head {
         Ok(head)
     }
 
-    /// Pools the vectors `tokens (length, dim)` of which `mask` names the real ones, `skip` of them the prompt's, into
-    /// `out` of `dim` numbers a pooling.
+    /// Pools the vectors `tokens (length, dim)` into `out`, with `dim` numbers per pooling. `mask` selects tokens that are
+    /// not padding; the first `skip` of them belong to the prompt.
     pub(super) fn pool(&self, tokens: ArrayView2<f32>, mask: &[i64], skip: usize, mut out: ArrayViewMut1<f32>) {
         let real: Vec<usize> = mask.iter().enumerate().filter(|&(_, &m)| m != 0).map(|(at, _)| at).collect();
-        // Positions as weights count from the first token, the prompt's too.
+        // Positions for weights count from the first token, including the prompt.
         let counted = real.get(skip..).unwrap_or_default();
         for (pooling, mut out) in self.poolings.iter().zip(out.exact_chunks_mut(tokens.ncols())) {
             let add = |out: &mut ArrayViewMut1<f32>, weight: &dyn Fn(usize) -> f32| {
-                counted.iter().zip(skip..).for_each(|(&at, place)| out.scaled_add(weight(place), &tokens.row(at)));
+                counted
+                    .iter()
+                    .zip(skip..)
+                    .for_each(|(&at, position)| out.scaled_add(weight(position), &tokens.row(at)));
             };
             let several = counted.len().max(1) as f32;
             match pooling {
                 Pooling::Mean => add(&mut out, &|_| 1.0 / several),
                 Pooling::MeanSqrt => add(&mut out, &|_| 1.0 / several.sqrt()),
                 Pooling::Weighted => {
-                    let all: f32 = (skip..skip + counted.len()).map(|place| (place + 1) as f32).sum();
-                    add(&mut out, &|place| (place + 1) as f32 / all);
+                    let all: f32 = (skip..skip + counted.len()).map(|position| (position + 1) as f32).sum();
+                    add(&mut out, &|position| (position + 1) as f32 / all);
                 }
                 Pooling::First => counted.first().into_iter().for_each(|&at| out.assign(&tokens.row(at))),
                 Pooling::Last => counted.last().into_iter().for_each(|&at| out.assign(&tokens.row(at))),
@@ -113,7 +120,7 @@ impl Head {
         self.finish(out);
     }
 
-    /// Normalises where that was declared.
+    /// Normalizes to length 1, if declared.
     pub(super) fn finish(&self, mut out: ArrayViewMut1<f32>) {
         let length = out.dot(&out).sqrt();
         if self.normalize && length > 0.0 {
@@ -138,13 +145,13 @@ impl PoolingConfig {
                 known.iter().map(|(name, ..)| (*name).to_owned()).chain(unknown.cloned()).collect()
             }
         };
-        // Where nothing is switched on, sentence-transformers takes the mean.
+        // Without any switch, sentence-transformers uses the mean.
         let names = if names.is_empty() { vec!["mean".to_owned()] } else { names };
         let read = |name: &String| MODES.iter().find(|(known, ..)| known == name).map(|&(.., pooling)| pooling);
         names.iter().map(|name| read(name).ok_or(name)).collect::<std::result::Result<_, _>>().map_err(|name| {
             let known = MODES.map(|(name, ..)| name).join(", ");
-            let help = "export the model with its pooling inside the graph";
-            Error::file(path, format!("pooling modes of these: {known}"), name, help)
+            let help = "export the model with its pooling in the graph";
+            Error::file(path, format!("pooling modes among {known}"), name, help)
         })
     }
 }
@@ -154,8 +161,8 @@ mod tests {
     use super::*;
     use ndarray::{Array1, array};
 
-    fn head(poolings: &[Pooling]) -> Head {
-        Head { poolings: poolings.to_vec(), normalize: false, include_prompt: true, transformer: PathBuf::new() }
+    fn head(poolings: &[Pooling]) -> PoolingHead {
+        PoolingHead { poolings: poolings.to_vec(), normalize: false, include_prompt: true, transformer: PathBuf::new() }
     }
 
     fn pooled(poolings: &[Pooling], mask: &[i64], skip: usize) -> Vec<f32> {
@@ -166,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_has_no_say() {
+    fn padding_is_ignored() {
         assert_eq!(pooled(&[Pooling::Mean], &[1, 1, 0], 0), [2.0, 2.0]);
         assert_eq!(pooled(&[Pooling::Max], &[1, 1, 0], 0), [3.0, 4.0]);
         assert_eq!(pooled(&[Pooling::Last], &[1, 1, 0], 0), [3.0, 4.0]);
@@ -174,22 +181,22 @@ mod tests {
         assert_eq!(pooled(&[Pooling::Max], &[0, 0, 0], 0), [0.0, 0.0]);
         assert_eq!(pooled(&[Pooling::First, Pooling::Last], &[1, 0, 1], 0), [1.0, 0.0, 9.0, 9.0]);
         let mut out = array![3.0, 4.0];
-        Head { normalize: true, ..head(&[Pooling::Mean]) }.finish(out.view_mut());
+        PoolingHead { normalize: true, ..head(&[Pooling::Mean]) }.finish(out.view_mut());
         assert_eq!(out.to_vec(), [0.6, 0.8]);
     }
 
     #[test]
-    fn a_prompt_is_left_out_where_that_is_declared() {
+    fn the_prompt_is_excluded_where_declared() {
         assert_eq!(pooled(&[Pooling::Mean], &[1, 1, 1], 1), [6.0, 6.5]);
         assert_eq!(pooled(&[Pooling::First], &[1, 1, 1], 1), [3.0, 4.0]);
-        // Weights 2 and 3: the prompt's token had 1.
+        // Weights 2 and 3: the prompt's token has weight 1.
         let weighted = pooled(&[Pooling::Weighted], &[1, 1, 1], 1);
         assert!((weighted[0] - 6.6).abs() < 1e-5 && (weighted[1] - 7.0).abs() < 1e-5);
         assert_eq!(pooled(&[Pooling::Mean], &[1, 0, 0], 1), [0.0, 0.0]);
     }
 
     #[test]
-    fn both_spellings_are_read() {
+    fn both_notations_are_read() {
         let read = |json: &str| serde_json::from_str::<PoolingConfig>(json).unwrap().poolings(Path::new("config.json"));
         let old =
             r#"{"word_embedding_dimension": 4, "pooling_mode_mean_tokens": false, "pooling_mode_lasttoken": true}"#;

@@ -1,29 +1,29 @@
-//! From a picture to a network's input, step by step as the Python image processors go.
+//! Image preprocessing, step by step as in the Python image processors.
 
 use fast_image_resize as fir;
 use image::{Rgb32FImage, RgbImage, imageops};
 
-/// The steps from a picture to a network's input.
+/// The preprocessing steps of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Preprocessor {
-    pub(super) resize: Option<(Size, fir::ResizeAlg)>,
-    /// Height and width of the middle that is kept.
+    pub(super) resize: Option<(ResizeTarget, fir::ResizeAlg)>,
+    /// Height and width of the centre crop.
     pub(super) crop: Option<(u32, u32)>,
     /// Factor and offset of red, green and blue: `value * factor + offset`.
     pub(super) channels: [(f32, f32); 3],
-    /// Which of the network's channels red, green and blue are.
+    /// The network's channels of red, green and blue.
     pub(super) order: [usize; 3],
 }
 
-/// What a picture is resized to.
+/// The target size of resizing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Size {
+pub(super) enum ResizeTarget {
     ShortestEdge(u32),
     /// Height and width.
     Exact(u32, u32),
 }
 
-/// How the numbers of a network's input lie.
+/// The memory layout of a network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PixelLayout {
     /// `(3, height, width)`.
@@ -33,19 +33,19 @@ pub(super) enum PixelLayout {
 }
 
 impl Preprocessor {
-    /// Height and width of the output where they do not depend on the picture.
+    /// Height and width of the output, if they do not depend on the image.
     pub(super) fn output_size(&self) -> Option<(u32, u32)> {
         match (self.crop, self.resize) {
             (Some(size), _) => Some(size),
-            (None, Some((Size::Exact(height, width), _))) => Some((height, width)),
+            (None, Some((ResizeTarget::Exact(height, width), _))) => Some((height, width)),
             _ => None,
         }
     }
 
-    /// The network's input for one picture, written to `out`.
+    /// Writes the network's input for one image to `out`.
     ///
     /// # Errors
-    /// The reason, where the picture cannot be resized or has another size than `out`.
+    /// The reason, where the image cannot be resized or does not have the size of `out`.
     pub(super) fn apply(
         &self,
         picture: RgbImage,
@@ -62,30 +62,35 @@ impl Preprocessor {
             None => picture,
         };
         if (picture.height() as usize, picture.width() as usize) != (height, width) {
-            return Err(format!("{} x {} pixels, which the network does not take", picture.width(), picture.height()));
+            return Err(format!(
+                "{} x {} pixels, which the network does not accept",
+                picture.width(),
+                picture.height()
+            ));
         }
         let pixels = height * width;
         for (at, pixel) in picture.pixels().enumerate() {
             for ((value, (factor, offset)), channel) in pixel.0.iter().zip(&self.channels).zip(self.order) {
-                let place = match layout {
+                let index = match layout {
                     PixelLayout::ChannelsFirst => channel * pixels + at,
                     PixelLayout::ChannelsLast => at * 3 + channel,
                 };
-                out[place] = f32::from(*value) * factor + offset;
+                out[index] = f32::from(*value) * factor + offset;
             }
         }
         Ok(())
     }
 }
 
-fn resize(picture: RgbImage, size: Size, filter: fir::ResizeAlg) -> std::result::Result<RgbImage, String> {
+fn resize(picture: RgbImage, size: ResizeTarget, filter: fir::ResizeAlg) -> std::result::Result<RgbImage, String> {
     let (width, height) = picture.dimensions();
     let (new_height, new_width) = match size {
-        Size::Exact(height, width) => (height, width),
-        // The long edge is cut to a whole number, as torchvision and transformers do.
-        Size::ShortestEdge(edge) => {
+        ResizeTarget::Exact(height, width) => (height, width),
+        // The long edge is truncated to an integer, as in torchvision and transformers.
+        ResizeTarget::ShortestEdge(edge) => {
             let long = |long: u32, short: u32| (u64::from(edge) * u64::from(long) / u64::from(short)).max(1);
-            let limit = |long: u64| u32::try_from(long).ok().filter(|&l| l <= 65_536).ok_or("a picture far too narrow");
+            let limit =
+                |long: u64| u32::try_from(long).ok().filter(|&l| l <= 65_536).ok_or("an image that is too narrow");
             if width <= height { (limit(long(height, width))?, edge) } else { (edge, limit(long(width, height))?) }
         }
     };
@@ -95,8 +100,8 @@ fn resize(picture: RgbImage, size: Size, filter: fir::ResizeAlg) -> std::result:
     if filter == fir::ResizeAlg::Nearest {
         return Ok(nearest(&picture, new_width, new_height));
     }
-    // Width first, and then height, as Pillow, whose values are whole numbers of 0..255 in between. Its sums are of 22
-    // bits; those of bytes in this library are of fewer, and now and then off by one more than floats are.
+    // Width first, then height, with intermediate values rounded to bytes as in Pillow. The resizer's byte arithmetic is
+    // less precise than Pillow's 22 bits, so floats are used.
     let options = fir::ResizeOptions::new().resize_alg(filter);
     let mut resizer = fir::Resizer::new();
     let mut step = |picture: RgbImage, width: u32, height: u32| {
@@ -105,30 +110,30 @@ fn resize(picture: RgbImage, size: Size, filter: fir::ResizeAlg) -> std::result:
         }
         let (old_width, old_height) = picture.dimensions();
         let values = picture.into_raw().into_iter().map(f32::from).collect();
-        let floats = Rgb32FImage::from_vec(old_width, old_height, values).ok_or("a picture of another size")?;
+        let floats = Rgb32FImage::from_vec(old_width, old_height, values).ok_or("an image of another size")?;
         let mut resized = Rgb32FImage::new(width, height);
         resizer.resize(&floats, &mut resized, &options).map_err(|e| e.to_string())?;
         let bytes = resized.into_raw().into_iter().map(|value| (value + 0.5).clamp(0.0, 255.0) as u8).collect();
-        RgbImage::from_vec(width, height, bytes).ok_or_else(|| "a picture of another size".to_owned())
+        RgbImage::from_vec(width, height, bytes).ok_or_else(|| "an image of another size".to_owned())
     };
     let widened = step(picture, new_width, height)?;
     step(widened, new_width, new_height)
 }
 
-/// Takes the pixels that Pillow takes, whose places it adds up one by one.
+/// Nearest-neighbour resizing with the same accumulated coordinates as in Pillow.
 fn nearest(picture: &RgbImage, new_width: u32, new_height: u32) -> RgbImage {
-    let places = |whole: u32, parts: u32| -> Vec<u32> {
+    let coordinates = |whole: u32, parts: u32| -> Vec<u32> {
         let step = f64::from(whole) / f64::from(parts);
-        let from = std::iter::successors(Some(step * 0.5), |place| Some(place + step));
-        from.take(parts as usize).map(|place| (place as u32).min(whole - 1)).collect()
+        let from = std::iter::successors(Some(step * 0.5), |at| Some(at + step));
+        from.take(parts as usize).map(|at| (at as u32).min(whole - 1)).collect()
     };
-    let (across, down) = (places(picture.width(), new_width), places(picture.height(), new_height));
+    let (across, down) = (coordinates(picture.width(), new_width), coordinates(picture.height(), new_height));
     RgbImage::from_fn(new_width, new_height, |x, y| *picture.get_pixel(across[x as usize], down[y as usize]))
 }
 
-/// Cuts out the middle; a picture that is too small gets black borders.
+/// Crops the centre; a smaller image gets black borders.
 fn centre_crop(picture: &RgbImage, height: u32, width: u32) -> RgbImage {
-    // An odd difference leaves the larger part right and below, as in transformers.
+    // With an odd difference, the larger part is cut at the right and bottom, as in transformers.
     let start = |whole: u32, part: u32| (i64::from(whole) - i64::from(part)).div_euclid(2);
     let (left, top) = (start(picture.width(), width), start(picture.height(), height));
     let mut out = RgbImage::new(width, height);
@@ -143,9 +148,9 @@ mod tests {
     const BILINEAR: fir::ResizeAlg = fir::ResizeAlg::Convolution(fir::FilterType::Bilinear);
 
     #[test]
-    fn edges_are_cut_as_in_python() {
+    fn sizes_are_rounded_as_in_python() {
         let picture = RgbImage::from_fn(101, 57, |x, y| image::Rgb([x as u8, y as u8, 0]));
-        let resized = resize(picture, Size::ShortestEdge(32), BILINEAR).unwrap();
+        let resized = resize(picture, ResizeTarget::ShortestEdge(32), BILINEAR).unwrap();
         assert_eq!(resized.dimensions(), (56, 32));
         let cropped = centre_crop(&resized, 31, 31);
         assert_eq!(cropped.get_pixel(0, 0), resized.get_pixel(12, 0));
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_stand_where_the_network_wants_them() {
+    fn channels_have_the_order_and_layout_of_the_network() {
         let picture = RgbImage::from_fn(2, 1, |x, _| image::Rgb([10 + x as u8, 20, 30]));
         let made = |order, layout| {
             let channels = [(1.0, 0.0), (1.0, 0.5), (2.0, 0.0)];

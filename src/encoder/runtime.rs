@@ -12,10 +12,10 @@ use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use super::device::Device;
 use crate::error::{Error, Result};
 
-/// A process can load ONNX Runtime once, from one file, and make one environment of it in its life.
+/// A process can load ONNX Runtime from one file only and create one environment only.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-/// The loaded library, and the threads and the device that its models run on.
+/// The loaded library, with the threads and the device of its models.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
@@ -24,16 +24,16 @@ pub struct Runtime {
     library: PathBuf,
 }
 
-const HOW_TO_GET: &str = "run `make setup` in a checkout of catalex, or set ORT_DYLIB_PATH to the libonnxruntime that \
-                          `pip install onnxruntime` brings";
+const HOW_TO_GET: &str = "run `make setup` in a checkout of catalex, or set ORT_DYLIB_PATH to the libonnxruntime of \
+                          `pip install onnxruntime`";
 
 impl Runtime {
-    /// Loads the library `dylib`, or takes it as an earlier call loaded it; models will run on `threads` threads of the
-    /// processor, if [`Runtime::on`] says nothing else.
+    /// Loads the library `dylib`, or reuses it if already loaded. Models run on `threads` CPU threads, unless
+    /// [`Runtime::on`] selects another device.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where it is missing, is no ONNX Runtime, or is too old, and where this process has already
-    /// loaded another one.
+    /// [`Error::Unavailable`] where it is missing, no ONNX Runtime or too old, and where the process has already loaded
+    /// another one.
     pub fn load(dylib: &Path, threads: usize) -> Result<Self> {
         let unavailable = |reason: String| Error::Unavailable {
             what: format!("ONNX Runtime ({})", dylib.display()),
@@ -48,7 +48,7 @@ impl Runtime {
                 return Err(Error::Unavailable {
                     what: format!("ONNX Runtime ({})", dylib.display()),
                     reason: format!("this process has already loaded {}", earlier.display()),
-                    help: "use one library for all encoders, or another process".into(),
+                    help: "use the same library for all encoders, or another process".into(),
                 });
             }
             None => {
@@ -61,11 +61,11 @@ impl Runtime {
         Ok(Runtime { environment, threads, device: Device::Cpu, library: dylib.to_owned() })
     }
 
-    /// The same library with models on another device.
+    /// Runs the models on another device.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the library was built without it. Whether the machine has one shows when a model is
-    /// loaded.
+    /// [`Error::Unavailable`] where the library was built without support for it. A missing device is reported when a
+    /// model is loaded.
     pub fn on(self, device: Device) -> Result<Self> {
         let (there, provider, get) = match device {
             Device::Cpu => return Ok(Runtime { device, ..self }),
@@ -76,7 +76,7 @@ impl Runtime {
             return Err(Error::Unavailable {
                 what: format!("encoder device {device}"),
                 reason: format!("the ONNX Runtime {} has no {provider}", self.library.display()),
-                help: format!("set ORT_DYLIB_PATH to the library {get}, or leave --encoder-device out"),
+                help: format!("set ORT_DYLIB_PATH to the library {get}, or omit --encoder-device"),
             });
         }
         Ok(Runtime { device, ..self })
@@ -90,10 +90,10 @@ impl Runtime {
         }
     }
 
-    /// Opens a model.
+    /// Loads a model.
     pub(super) fn session(&self, path: &Path) -> Result<Session> {
         let wrong = |e: String| {
-            let help = "export the model again, or take a newer ONNX Runtime where it asks for one";
+            let help = "export the model again, or use a newer ONNX Runtime";
             Error::file(path, "an ONNX model", e.lines().next().unwrap_or_default(), help)
         };
         let configure = |builder: SessionBuilder| -> std::result::Result<SessionBuilder, ort::Error> {
@@ -106,14 +106,14 @@ impl Runtime {
                 builder.with_execution_providers([provider.error_on_failure()]).map_err(|e| Error::Unavailable {
                     what: format!("encoder device {}", self.device),
                     reason: e.to_string().lines().next().unwrap_or_default().to_owned(),
-                    help: "check its driver and libraries, or leave --encoder-device out".into(),
+                    help: "check its driver and libraries, or omit --encoder-device".into(),
                 })?;
         }
         builder.commit_from_file(path).map_err(|e| wrong(e.to_string()))
     }
 }
 
-/// Dimensions of a tensor in- or output; -1 where it varies.
+/// The dimensions of an input or output tensor; -1 for a variable one.
 pub(super) fn shape(outlet: &Outlet) -> Vec<i64> {
     match outlet.dtype() {
         ValueType::Tensor { shape, .. } => shape.iter().copied().collect(),
@@ -121,7 +121,7 @@ pub(super) fn shape(outlet: &Outlet) -> Vec<i64> {
     }
 }
 
-/// Type of a tensor in- or output's elements.
+/// The element type of an input or output tensor.
 pub(super) fn element(outlet: &Outlet) -> Option<TensorElementType> {
     match outlet.dtype() {
         ValueType::Tensor { ty, .. } => Some(*ty),
@@ -129,7 +129,7 @@ pub(super) fn element(outlet: &Outlet) -> Option<TensorElementType> {
     }
 }
 
-/// Row-major numbers as an input of the type the graph declares: half precision, or float32.
+/// Row-major numbers as an input of the declared type: float16 or float32.
 pub(super) fn floats(
     shape: &[usize],
     values: Vec<f32>,
@@ -144,21 +144,21 @@ pub(super) fn floats(
     })
 }
 
-/// Which of a model's outputs holds what an item is encoded to.
+/// The output of a model that has the vectors.
 #[derive(Debug, Clone)]
 pub(super) struct NetworkOutput {
     pub(super) name: String,
-    /// 3 for one vector a token; else one an item.
+    /// 3 for one vector per token, otherwise one vector per item.
     pub(super) rank: usize,
     /// Length of the vectors.
     pub(super) dim: usize,
 }
 
-/// Names under which models give one vector an item, then those of one vector a token.
+/// Common names of outputs with one vector per item.
 const POOLED: [&str; 5] = ["sentence_embedding", "image_embeds", "text_embeds", "pooler_output", "embeddings"];
 
-/// Chooses the output of a model: of the names in `preferred`, else the first of 2 or 3 dimensions. A pooled feature map
-/// `(items, dim, 1, 1)` counts as one of 2.
+/// Chooses the output of a model: by the names in `preferred`, otherwise the first with 2 or 3 dimensions. A pooled feature
+/// map `(items, dim, 1, 1)` counts as 2 dimensions.
 pub(super) fn choose_output(session: &Session, path: &Path, preferred: &[&str]) -> Result<NetworkOutput> {
     let outputs = session.outputs();
     let shape = |o: &Outlet| match shape(o)[..] {
@@ -185,7 +185,7 @@ pub(super) fn choose_output(session: &Session, path: &Path, preferred: &[&str]) 
     Ok(NetworkOutput { name: output.name().to_owned(), rank: shape.len(), dim })
 }
 
-/// Runs a model and copies the chosen output: its shape and values.
+/// Runs a model and returns the shape and values of an output.
 pub(super) fn run(
     session: &mut Session,
     path: &Path,

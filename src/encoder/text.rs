@@ -7,39 +7,40 @@ use ort::session::Session;
 use tokenizers::{Encoding, NormalizerWrapper, Tokenizer, TruncationDirection, TruncationParams};
 
 use super::folder::{EncoderKind, graph};
-use super::pooling::Head;
+use super::pooling::PoolingHead;
 use super::runtime::{NetworkOutput, Runtime, choose_output, run};
 use super::text_inputs::{TextBatch, TextInputs};
 use super::text_settings::{TextSettings, inside};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// Most texts of a batch, and most tokens, padding counted: long texts go in smaller batches.
+/// Maximum number of texts per batch.
 const BATCH_TEXTS: usize = 64;
+/// Maximum number of tokens per batch, including padding.
 const BATCH_TOKENS: usize = 4_096;
-/// Texts that are sorted by length together.
+/// Number of texts that are sorted by length together.
 const WINDOW: usize = 2_048;
 
-/// What to choose about a text encoder's folder; by default nothing.
+/// Options for a text encoder's folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextOptions {
-    /// The graph, in the folder or in its `onnx/`, where there are several.
+    /// The graph, in the folder or its `onnx/`; needed where there are several.
     pub onnx_file: Option<String>,
-    /// What stands before every text, instead of the folder's own default prompt.
+    /// Prefix of every text, instead of the folder's default prompt.
     pub prompt: Option<String>,
 }
 
 /// A sentence encoder: tokenizer, transformer graph, pooling.
 #[derive(Debug)]
 pub struct TextEncoder {
-    reader: Reader,
+    reader: TextReader,
     network: TextNetwork,
     truncated: usize,
 }
 
-/// Makes tokens of texts.
+/// Tokenizes texts.
 #[derive(Debug)]
-struct Reader {
+struct TextReader {
     tokenizer: Tokenizer,
     prompt: String,
     path: PathBuf,
@@ -49,41 +50,41 @@ struct Reader {
 struct TextNetwork {
     path: PathBuf,
     settings: TextSettings,
-    /// Tokens of the prompt that pooling leaves out.
+    /// Number of prompt tokens that pooling excludes.
     skip: usize,
     session: Session,
     inputs: TextInputs,
     output: NetworkOutput,
-    head: Head,
+    head: PoolingHead,
 }
 
 impl TextEncoder {
-    /// Loads a folder with `tokenizer.json` and `model.onnx` or `onnx/model.onnx`, or the text half of a model of two,
-    /// `text_model.onnx`. Pooling, normalisation, prompt, padding and maximum length are what the folder's
-    /// `modules.json`, `1_Pooling/config.json`, `config_sentence_transformers.json`, `sentence_bert_config.json`,
-    /// `tokenizer_config.json` and `config.json` say.
+    /// Loads a folder with `tokenizer.json` and `model.onnx` or `onnx/model.onnx`, or the text tower of a two-tower model,
+    /// `text_model.onnx`. Pooling, normalization, prompt, padding and maximum length are read from `modules.json`,
+    /// `1_Pooling/config.json`, `config_sentence_transformers.json`, `sentence_bert_config.json`,
+    /// `tokenizer_config.json` and `config.json`.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::File`] name the file of the folder; [`Error::Config`] where it has several graphs
-    /// and none is chosen.
+    /// [`Error::Missing`] and [`Error::File`] for a file of the folder; [`Error::Config`] where it has several graphs and
+    /// none is selected.
     pub fn load(folder: &Path, options: &TextOptions, runtime: &Runtime) -> Result<Self> {
-        let head = Head::of_folder(folder)?;
+        let head = PoolingHead::of_folder(folder)?;
         let tokenizer_path = inside(folder, &head.transformer, "tokenizer.json");
         if !tokenizer_path.is_file() {
             return Err(Error::Missing {
                 path: tokenizer_path,
                 expected: "the tokenizer of a text encoder".into(),
-                help: "name the folder of an encoder, as it is exported for ONNX Runtime".into(),
+                help: "pass the folder of an encoder that was exported for ONNX Runtime".into(),
             });
         }
         let path = graph(folder, EncoderKind::Text, options.onnx_file.as_deref())?;
         let wrong = |e: tokenizers::Error| {
-            let help = "take the file as the model's publisher wrote it";
+            let help = "use the original file of the model";
             Error::file(&tokenizer_path, "a Hugging Face tokenizer", e, help)
         };
         let mut tokenizer = Tokenizer::from_file(&tokenizer_path).map_err(wrong)?;
         let mut settings = TextSettings::read(folder, &head.transformer, &tokenizer, options.prompt.as_deref())?;
-        // The halves of CLIP and SigLIP pool in their own ways.
+        // The text towers of CLIP and SigLIP pool inside the graph.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let pooled_inside = name.starts_with(EncoderKind::Text.tower()) || settings.always_full;
         let session = runtime.session(&path)?;
@@ -91,7 +92,7 @@ impl TextEncoder {
         if let Some(length) = inputs.length {
             (settings.max_length, settings.always_full) = (length, true);
         }
-        // The file's own truncation and padding are those of its last use, not of the model.
+        // The truncation and padding in the file are those of its last use, not of the model.
         let direction = if settings.cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
         let truncation = TruncationParams { max_length: settings.max_length, direction, ..TruncationParams::default() };
         tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(wrong)?;
@@ -102,7 +103,7 @@ impl TextEncoder {
         let pooled = if pooled_inside { "pooler_output" } else { "last_hidden_state" };
         let preferred = ["sentence_embedding", "text_embeds", pooled, "last_hidden_state", "token_embeddings"];
         let output = choose_output(&session, &path, &preferred)?;
-        let reader = Reader { tokenizer, prompt: settings.prompt.clone(), path: path.clone() };
+        let reader = TextReader { tokenizer, prompt: settings.prompt.clone(), path: path.clone() };
         Ok(TextEncoder {
             reader,
             network: TextNetwork { path, settings, skip, session, inputs, output, head },
@@ -115,16 +116,16 @@ impl TextEncoder {
         self.network.dim()
     }
 
-    /// How many texts so far were longer than the model reads.
+    /// Number of texts so far that exceeded the maximum length.
     pub fn truncated(&self) -> usize {
         self.truncated
     }
 
-    /// Vectors `(texts, dim)` in the order of the texts. Of some thousand texts at a time those of like length run
-    /// together, so little is padding, while the next thousands are cut into tokens.
+    /// Encodes texts into vectors `(texts, dim)`. Within a window of some thousand texts, those of similar length form a
+    /// batch, which minimizes padding. The next window is tokenized meanwhile.
     ///
     /// # Errors
-    /// [`Error::File`] where the model refuses its input.
+    /// [`Error::File`] where the model fails on its input.
     pub fn encode(&mut self, texts: &[String], progress: &dyn Progress) -> Result<Array2<f32>> {
         progress.begin("encode text", Some(texts.len() as u64), "texts");
         let mut vectors = Array2::zeros((texts.len(), self.dim()));
@@ -145,7 +146,7 @@ impl TextEncoder {
     }
 }
 
-impl Reader {
+impl TextReader {
     fn read(&self, texts: &[String]) -> Result<Vec<Encoding>> {
         let prompt = &self.prompt;
         let encodings = match prompt.is_empty() {
@@ -153,7 +154,7 @@ impl Reader {
             false => self.tokenizer.encode_batch(texts.iter().map(|text| format!("{prompt}{text}")).collect(), true),
         };
         encodings
-            .map_err(|e| Error::file(&self.path, "texts that the tokenizer reads", e, "check the tokenizer's folder"))
+            .map_err(|e| Error::file(&self.path, "texts that the tokenizer accepts", e, "check the tokenizer's folder"))
     }
 }
 
@@ -182,12 +183,12 @@ impl TextNetwork {
         Ok(())
     }
 
-    /// Tokens of a batch, padding counted, whose longest text this is.
+    /// Length of the texts in a batch, including padding, given its longest text.
     fn length(&self, longest: &Encoding) -> usize {
         if self.settings.always_full { self.settings.max_length } else { longest.len().max(1) }
     }
 
-    /// Encodes the rows, of which the first is the longest.
+    /// Encodes a batch of rows; the first is the longest.
     fn encode_batch(&mut self, encodings: &[Encoding], rows: &[usize], vectors: &mut ArrayViewMut2<f32>) -> Result<()> {
         let tokens: Vec<_> = rows.iter().map(|&at| (encodings[at].get_ids(), encodings[at].get_type_ids())).collect();
         let n = self.inputs.texts.unwrap_or(rows.len());
@@ -213,7 +214,7 @@ impl TextNetwork {
         for ((values, &row), mask) in values.chunks_exact(per_item).zip(rows).zip(batch.mask.rows()) {
             let mut out = vectors.row_mut(row);
             let view = ArrayView2::from_shape((tokens, self.output.dim), values).map_err(|e| {
-                Error::file(&self.path, "one vector a token", e, "check that the model is a text encoder")
+                Error::file(&self.path, "one vector per token", e, "check that the model is a text encoder")
             })?;
             if self.output.rank == 3 {
                 self.head.pool(view, &mask.to_vec(), self.skip, out);
@@ -226,14 +227,14 @@ impl TextNetwork {
     }
 }
 
-/// Lower-cases texts before whatever else the tokenizer does to them, as sentence-transformers adds it.
+/// Lowercases texts before all other steps of the tokenizer, as in sentence-transformers.
 fn lower_case(tokenizer: &mut Tokenizer) {
     let mut steps = vec![NormalizerWrapper::Lowercase(tokenizers::normalizers::utils::Lowercase)];
     steps.extend(tokenizer.get_normalizer().cloned());
     tokenizer.with_normalizer(Some(tokenizers::normalizers::Sequence::new(steps)));
 }
 
-/// Tokens of the prompt by itself, without a special one at its end.
+/// Number of tokens of the prompt, without a special token at the end.
 fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> tokenizers::Result<usize> {
     if prompt.is_empty() {
         return Ok(0);

@@ -1,4 +1,4 @@
-//! A batch of token ids as the inputs that a graph declares, by their names.
+//! The inputs of a text encoder's graph, filled from a batch of token ids.
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use super::runtime::{element, floats, shape};
 use super::text_settings::TextSettings;
 use crate::error::{Error, Result};
 
-/// What one input of the graph is filled with.
+/// The content of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
+enum InputContent {
     Ids,
     Mask,
     Types,
     Positions,
-    /// Keys or values of earlier tokens, of which an encoder has none: heads, and numbers of each.
+    /// Cached keys or values of earlier tokens, empty for an encoder: number of heads, and size of each.
     Past(usize, usize),
 }
 
-/// The inputs of a graph that reads tokens.
+/// The inputs of a text encoder's graph.
 #[derive(Debug)]
 pub(super) struct TextInputs {
-    inputs: Vec<(String, Content, Option<TensorElementType>)>,
-    /// Texts and tokens of a batch, where the graph fixes them.
+    inputs: Vec<(String, InputContent, Option<TensorElementType>)>,
+    /// Batch size and text length, where the graph fixes them.
     pub(super) texts: Option<usize>,
     pub(super) length: Option<usize>,
 }
 
-/// The tokens of a batch of texts, padded to one length: `(texts, length)` each.
+/// A batch of texts, padded to one length; all arrays are `(texts, length)`.
 pub(super) struct TextBatch {
     ids: Array2<i64>,
     types: Array2<i64>,
@@ -38,7 +38,7 @@ pub(super) struct TextBatch {
 }
 
 impl TextInputs {
-    /// The inputs that the graph declares.
+    /// Reads the inputs that the graph declares.
     pub(super) fn of(session: &Session, path: &Path) -> Result<Self> {
         let mut inputs = Vec::new();
         let (mut texts, mut length) = (None, None);
@@ -46,28 +46,29 @@ impl TextInputs {
             let dims = shape(input);
             let fixed = |at: usize| dims.get(at).and_then(|&d| usize::try_from(d).ok()).filter(|&d| d > 0);
             let content = match input.name() {
-                "input_ids" => Content::Ids,
-                "attention_mask" => Content::Mask,
-                "token_type_ids" => Content::Types,
-                "position_ids" => Content::Positions,
+                "input_ids" => InputContent::Ids,
+                "attention_mask" => InputContent::Mask,
+                "token_type_ids" => InputContent::Types,
+                "position_ids" => InputContent::Positions,
                 name => match (name.starts_with("past_key_values."), dims.len(), fixed(1), fixed(3)) {
-                    (true, 4, Some(heads), Some(numbers)) => Content::Past(heads, numbers),
+                    (true, 4, Some(heads), Some(numbers)) => InputContent::Past(heads, numbers),
                     _ => {
                         let expected = "inputs input_ids, attention_mask, token_type_ids, position_ids, \
                                         past_key_values.*";
-                        let help = "export the model as a feature extractor, its text half alone where it has two";
+                        let help =
+                            "export the model as a feature extractor; for a two-tower model, only the text tower";
                         return Err(Error::file(path, expected, name, help));
                     }
                 },
             };
-            if content == Content::Ids {
+            if content == InputContent::Ids {
                 (texts, length) = (fixed(0), fixed(1));
             }
             inputs.push((input.name().to_owned(), content, element(input)));
         }
-        if inputs.iter().all(|(_, content, _)| *content != Content::Ids) {
+        if inputs.iter().all(|(_, content, _)| *content != InputContent::Ids) {
             let got = inputs.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Error::file(path, "an input input_ids", got, "name the graph of a text encoder"));
+            return Err(Error::file(path, "an input input_ids", got, "pass the graph of a text encoder"));
         }
         Ok(TextInputs { inputs, texts, length })
     }
@@ -86,11 +87,11 @@ impl TextInputs {
             })
         };
         let value = |content, element| match content {
-            Content::Ids => tensor(batch.ids.clone(), element),
-            Content::Mask => tensor(batch.mask.clone(), element),
-            Content::Types => tensor(batch.types.clone(), element),
-            Content::Positions => tensor(batch.positions(), element),
-            Content::Past(heads, numbers) => floats(&[texts, heads, 0, numbers], Vec::new(), element),
+            InputContent::Ids => tensor(batch.ids.clone(), element),
+            InputContent::Mask => tensor(batch.mask.clone(), element),
+            InputContent::Types => tensor(batch.types.clone(), element),
+            InputContent::Positions => tensor(batch.positions(), element),
+            InputContent::Past(heads, numbers) => floats(&[texts, heads, 0, numbers], Vec::new(), element),
         };
         self.inputs.iter().map(|(name, content, element)| Ok((name.clone(), value(*content, *element)?))).collect()
     }
@@ -108,21 +109,21 @@ impl TextBatch {
         for (row, (ids, types)) in rows.iter().enumerate() {
             let from = if settings.pad_left { length - ids.len() } else { 0 };
             for (at, (&id, &kind)) in ids.iter().zip(*types).enumerate() {
-                let place = (row, from + at);
-                (batch.ids[place], batch.types[place], batch.mask[place]) = (id.into(), kind.into(), 1);
+                let position = (row, from + at);
+                (batch.ids[position], batch.types[position], batch.mask[position]) = (id.into(), kind.into(), 1);
             }
         }
         batch
     }
 
-    /// Positions of the tokens, from 0 at the first real one of each text.
+    /// Positions of the tokens, from 0 at the first one that is not padding.
     fn positions(&self) -> Array2<i64> {
         let mut positions = self.mask.clone();
         for mut row in positions.rows_mut() {
             let mut seen = 0;
-            for place in &mut row {
-                seen += *place;
-                *place = (seen - 1).max(0);
+            for position in &mut row {
+                seen += *position;
+                *position = (seen - 1).max(0);
             }
         }
         positions
@@ -135,7 +136,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn padding_stands_on_its_side_and_positions_begin_at_the_text() {
+    fn padding_is_on_the_declared_side_and_positions_start_at_the_text() {
         let rows: [(&[u32], &[u32]); 2] = [(&[7, 8, 9], &[0, 0, 1]), (&[5], &[1])];
         let mut settings = TextSettings {
             max_length: 8,
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(left.ids, array![[7, 8, 9], [3, 3, 5]]);
         assert_eq!(left.mask.row(1).to_vec(), [0, 0, 1]);
         assert_eq!(left.positions().row(1).to_vec(), [0, 0, 0]);
-        // A row that only fills the batch.
+        // A row that fills the fixed batch size.
         assert_eq!(TextBatch::new(&rows[1..], 2, 2, &settings).mask, array![[0, 1], [0, 0]]);
     }
 }

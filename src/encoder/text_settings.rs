@@ -1,4 +1,4 @@
-//! What the files beside a text encoder's graph say about its tokens: length, padding, prompt.
+//! The settings of a text encoder's tokens: length, padding, prompt.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use tokenizers::{PaddingDirection, Tokenizer};
 use super::folder::read_json;
 use crate::error::{Error, Result};
 
-/// Where the model's folder names no maximum length.
+/// Maximum length where the model's folder declares none.
 const DEFAULT_LENGTH: usize = 512;
-/// Some tokenizers write 1e30 for "no limit".
+/// Larger values mean "no limit"; some tokenizers write 1e30.
 const NO_LIMIT: f64 = 1e7;
 
-/// How texts become tokens.
+/// How texts are tokenized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TextSettings {
     pub(super) max_length: usize,
-    /// Whether every text is filled up to the maximum length.
+    /// Whether every text is padded to the maximum length.
     pub(super) always_full: bool,
-    /// Whether padding stands before a text, and whether long texts lose their beginning.
+    /// Whether padding comes before the text, and whether long texts are truncated at the start.
     pub(super) pad_left: bool,
     pub(super) cut_left: bool,
     pub(super) pad_id: u32,
     pub(super) lower_case: bool,
-    /// What stands before every text.
+    /// Prefix of every text.
     pub(super) prompt: String,
 }
 
@@ -65,8 +65,7 @@ struct PromptConfig {
 }
 
 impl TextSettings {
-    /// Reads the settings of a folder, whose transformer may have a folder of its own inside. `prompt` wins over the
-    /// folder's own.
+    /// Reads the settings of a folder, whose transformer may be in a subfolder. `prompt` replaces the folder's prompt.
     pub(super) fn read(folder: &Path, transformer: &Path, tokenizer: &Tokenizer, prompt: Option<&str>) -> Result<Self> {
         let of = |name: &str| inside(folder, transformer, name);
         let sentence = read_json::<SentenceConfig>(&of("sentence_bert_config.json"))?.unwrap_or_default();
@@ -83,7 +82,7 @@ impl TextSettings {
         let pad_id = pad_token.and_then(|token| tokenizer.token_to_id(token)).or(own.map(|own| own.pad_id));
         Ok(TextSettings {
             max_length: max_length(&sentence, &tokens, &model),
-            // SigLIP pools at its last place, whatever stands there, and was trained on full ones.
+            // SigLIP pools the last position, even if it is padding, and was trained on full length.
             always_full: model.model_type.as_deref().is_some_and(|kind| kind.starts_with("siglip")),
             pad_left: left(&tokens.padding_side).unwrap_or_else(own_left),
             cut_left: left(&tokens.truncation_side).unwrap_or(false),
@@ -94,20 +93,20 @@ impl TextSettings {
     }
 }
 
-/// A file of the transformer, or of the folder itself.
+/// A file in the transformer's subfolder or in the folder itself.
 pub(super) fn inside(folder: &Path, transformer: &Path, name: &str) -> PathBuf {
     let deep = folder.join(transformer).join(name);
     if deep.is_file() { deep } else { folder.join(name) }
 }
 
-/// The length that sentence-transformers names; else the lesser of the tokenizer's and the model's.
+/// The length declared for sentence-transformers, otherwise the smaller one of tokenizer and model.
 fn max_length(sentence: &SentenceConfig, tokens: &TokenizerConfig, model: &ModelConfig) -> usize {
     if let Some(length) = sentence.max_seq_length.filter(|&length| length > 0) {
         return length;
     }
     let positions =
         model.max_position_embeddings.or(model.text_config.as_ref().and_then(|c| c.max_position_embeddings));
-    // RoBERTa and its kin count positions from behind the padding token's number.
+    // RoBERTa-like models count positions from the id after the padding token's.
     let offset_kinds = ["roberta", "camembert", "mpnet", "longformer"];
     let offset = match model.model_type.as_deref() {
         Some(kind) if offset_kinds.iter().any(|known| kind.contains(known)) => model.pad_token_id.unwrap_or(1) + 1,
@@ -119,7 +118,7 @@ fn max_length(sentence: &SentenceConfig, tokens: &TokenizerConfig, model: &Model
     positions.into_iter().chain(tokens).min().unwrap_or(DEFAULT_LENGTH)
 }
 
-/// The prompt that the folder takes where none is named.
+/// The default prompt of the folder.
 fn own_prompt(folder: &Path) -> Result<String> {
     let path = folder.join("config_sentence_transformers.json");
     let config = read_json::<PromptConfig>(&path)?.unwrap_or_default();
@@ -129,7 +128,7 @@ fn own_prompt(folder: &Path) -> Result<String> {
         None => {
             let known = config.prompts.keys().cloned().collect::<Vec<_>>().join(", ");
             let expected = format!("default_prompt_name among its prompts: {known}");
-            Err(Error::file(&path, expected, name, "give the prompt with --prompt"))
+            Err(Error::file(&path, expected, name, "pass the prompt with --prompt"))
         }
     }
 }
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_the_least_that_is_declared() {
+    fn the_smallest_declared_length_counts() {
         let model = r#"{"max_position_embeddings": 512}"#;
         assert_eq!(length(r#"{"max_seq_length": 256}"#, r#"{"model_max_length": 512}"#, model), 256);
         assert_eq!(length(r#"{"max_seq_length": null}"#, r#"{"model_max_length": 128}"#, model), 128);
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_prompt_is_looked_up() {
+    fn the_default_prompt_is_looked_up_by_name() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(own_prompt(folder.path()).unwrap(), "");
         let write = |json: &str| std::fs::write(folder.path().join("config_sentence_transformers.json"), json).unwrap();

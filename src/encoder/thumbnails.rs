@@ -1,4 +1,4 @@
-//! Small pictures for people: square tiles, many of them on one JPEG sheet.
+//! Thumbnails for the report: square tiles on JPEG sheets.
 
 use std::io::Cursor;
 
@@ -9,20 +9,20 @@ use super::decode::decode;
 use crate::catalog::ImageSource;
 use crate::error::{Error, Result};
 
-/// Pixels of a tile's side. A multiple of 16, so that what JPEG does to one tile stays in it.
+/// Edge of a tile in pixels; a multiple of 16, so that JPEG blocks do not span two tiles.
 pub const TILE: u32 = 48;
-/// Tiles of a sheet's side.
+/// Tiles per row of a sheet, and maximum number of rows.
 pub const ACROSS: u32 = 16;
 
 const QUALITY: u8 = 72;
 const WHITE: Rgb<u8> = Rgb([255; 3]);
 
-/// A picture as a tile: whole, in the middle of a white square. None where it cannot be read.
+/// An image as a tile: uncropped, centred on a white square.
 #[derive(Debug, Clone)]
 pub struct Thumbnail(RgbImage);
 
 impl Thumbnail {
-    /// Shrinks a picture; a smaller one stays as it is.
+    /// Scales an image down to a tile; smaller images are not enlarged. `None` where it cannot be read.
     pub fn of(source: &ImageSource) -> Option<Self> {
         let picture = decode(source).ok()?;
         let (width, height) = picture.dimensions();
@@ -39,14 +39,14 @@ impl Thumbnail {
         Some(Thumbnail(tile))
     }
 
-    /// A sheet of at most `ACROSS` x `ACROSS` tiles, line by line; as high as it has to be.
+    /// A JPEG sheet of at most `ACROSS` x `ACROSS` tiles, row by row, as high as needed.
     ///
     /// # Errors
-    /// [`Error::Data`] for too many tiles, or none.
+    /// [`Error::Data`] for no tiles or too many.
     pub fn sheet(tiles: &[Thumbnail]) -> Result<Vec<u8>> {
         let most = (ACROSS * ACROSS) as usize;
         if tiles.is_empty() || tiles.len() > most {
-            return Err(Error::data("a sheet of pictures", format!("1 to {most}"), tiles.len(), "check the call"));
+            return Err(Error::data("a sheet of images", format!("1 to {most}"), tiles.len(), "check the call"));
         }
         let lines = (tiles.len() as u32).div_ceil(ACROSS);
         let mut sheet = RgbImage::from_pixel(ACROSS * TILE, lines * TILE, WHITE);
@@ -56,7 +56,7 @@ impl Thumbnail {
         let mut bytes = Vec::new();
         JpegEncoder::new_with_quality(Cursor::new(&mut bytes), QUALITY)
             .encode(&sheet, sheet.width(), sheet.height(), ExtendedColorType::Rgb8)
-            .map_err(|e| Error::data("a sheet of pictures", "pixels that JPEG can hold", e, "please report this"))?;
+            .map_err(|e| Error::data("a sheet of images", "pixels that JPEG can encode", e, "please report this"))?;
         Ok(bytes)
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_lie_whole_in_their_tiles() {
+    fn images_are_centred_and_uncropped_in_their_tiles() {
         let wide = Thumbnail::of(&png(480, 10)).unwrap().0;
         assert_eq!((wide.dimensions(), wide.get_pixel(0, 0), wide.get_pixel(0, 23).0), ((48, 48), &WHITE, [200, 0, 0]));
         let small = Thumbnail::of(&png(2, 2)).unwrap().0;
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn tiles_stand_line_by_line() {
+    fn tiles_are_placed_row_by_row() {
         let (red, white) = (Thumbnail::of(&png(48, 48)).unwrap(), Thumbnail(RgbImage::from_pixel(TILE, TILE, WHITE)));
         let mut tiles = vec![white; 17];
         tiles[16] = red;

@@ -6,10 +6,10 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
 
-/// The three facets as TransRec's code (arXiv 2310.06491) writes them: joined they read
-/// `|| id ## attribute @@ ## attribute @@ title`, after a space, as in running text.
+/// The three facets in the format of TransRec's code (arXiv 2310.06491). Concatenated they read
+/// ` || id ## attribute @@ ## attribute @@ title`, with a leading space as in running text.
 ///
-/// Whitespace in the title becomes single spaces. An item without attributes keeps the mark that ends its id.
+/// Whitespace in the title becomes single spaces. An item without attributes keeps the delimiter after its id.
 pub fn trans_rec(id: &str, attributes: &[&str], title: &str) -> [String; 3] {
     let attributes: Vec<String> = attributes.iter().map(|attribute| format!(" ## {} @@", attribute.trim())).collect();
     let attributes = if attributes.is_empty() { " ## ".into() } else { attributes.concat() };
@@ -17,41 +17,41 @@ pub fn trans_rec(id: &str, attributes: &[&str], title: &str) -> [String; 3] {
     [format!(" || {}", id.trim()), attributes, title]
 }
 
-/// The tokenizer of a language model, for identifiers of several facets.
+/// The tokenizer of a language model, for identifiers with several facets.
 #[derive(Debug)]
 pub struct FacetTokenizer {
     tokenizer: Tokenizer,
 }
 
 impl FacetTokenizer {
-    /// Reads `tokenizer.json` of a Hugging Face folder; one that [`super::write_vocabulary`] extended, where semantic
-    /// IDs are a facet.
+    /// Reads `tokenizer.json` of a Hugging Face folder. Use one that [`super::write_vocabulary`] extended if semantic IDs
+    /// are a facet.
     ///
     /// # Errors
     /// [`Error::Missing`] without `tokenizer.json`; [`Error::File`] where it cannot be read.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         if !path.is_file() {
-            let help = "name a folder with tokenizer.json; AutoTokenizer's save_pretrained writes one".into();
+            let help = "pass a folder with tokenizer.json; AutoTokenizer's save_pretrained writes one".into();
             return Err(Error::Missing { path, expected: "the tokenizer of a Hugging Face folder".into(), help });
         }
         let help = "save it again with AutoTokenizer's save_pretrained";
         let wrong = |e| Error::file(&path, "a Hugging Face tokenizer", e, help);
         let mut tokenizer = Tokenizer::from_file(&path).map_err(wrong)?;
-        // The file's own truncation and padding are those of its last use.
+        // Some files keep the truncation and padding of their last use.
         tokenizer.with_padding(None).with_truncation(None).map_err(wrong)?;
         Ok(FacetTokenizer { tokenizer })
     }
 
-    /// The id of a token, such as the one that ends a text.
+    /// The id of a token, such as the end-of-text token.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
 
     /// The token ids of each facet, without special tokens.
     ///
-    /// The facets are tokenized as the one text they are joined to, so that the ids are those that the language model
-    /// sees; a token belongs to the facet in which it ends.
+    /// The concatenated facets are tokenized as one text, so that the ids are those that the language model sees. A token
+    /// belongs to the facet in which it ends.
     ///
     /// # Errors
     /// [`Error::Data`] where the tokenizer refuses the text.
@@ -59,7 +59,7 @@ impl FacetTokenizer {
         let joined: String = facets.iter().map(AsRef::as_ref).collect();
         let encoding = self.tokenizer.encode(joined.as_str(), false).map_err(|e| {
             let got = format!("{e}, for {joined:?}");
-            Error::data("identifier", "a text that the tokenizer takes", got, "look at the text of the item")
+            Error::data("identifier", "a text that the tokenizer accepts", got, "check the text of the item")
         })?;
         let mut ends: Vec<usize> = Vec::with_capacity(facets.len());
         for facet in facets {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_read_as_trans_rec_writes_them() {
+    fn identifiers_have_the_format_of_trans_rec() {
         assert_eq!(trans_rec("12", &["Toys", "Games "], "A\n  ball").concat(), " || 12 ## Toys @@ ## Games @@ A ball");
         assert_eq!(trans_rec("12", &[], "A ball").concat(), " || 12 ##  A ball");
         assert_eq!(trans_rec("12", &["Toys"], " "), [" || 12", " ## Toys @@", ""]);

@@ -1,4 +1,4 @@
-//! The plain files of a vocabulary folder.
+//! The token lists, LC-Rec's index and the description of a vocabulary folder.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::hugging_face::Extended;
-use super::options::NewWords;
+use super::hugging_face::ExtendedTokenizer;
+use super::new_words::NewWords;
 use super::{FORMAT_VERSION, TOKENIZER_FOLDER, VOCABULARY_FILE, Vocabulary, VocabularyOptions};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
@@ -18,7 +18,7 @@ pub(super) fn write(
     new: &NewWords,
     table: &TokenTable,
     options: &VocabularyOptions,
-    extended: Option<&Extended>,
+    extended: Option<&ExtendedTokenizer>,
 ) -> Result<()> {
     let words = &new.words;
     write_with(&folder.join("new_tokens.json"), |out| {
@@ -26,7 +26,7 @@ pub(super) fn write(
         writeln!(out)
     })?;
     write_with(&folder.join("new_tokens.txt"), |out| words.iter().try_for_each(|word| writeln!(out, "{word}")))?;
-    // LLaMA-Factory parts the list at commas.
+    // LLaMA-Factory splits the list at commas.
     if !words.iter().any(|word| word.contains(',')) {
         write_with(&folder.join("llamafactory.yaml"), |out| llama_factory(out, words))?;
     }
@@ -37,12 +37,12 @@ pub(super) fn write(
     })
 }
 
-/// Settings by which LLaMA-Factory adds the words to a tokenizer itself. A JSON string is one of YAML, too.
+/// The settings with which LLaMA-Factory adds the tokens to a tokenizer itself. A JSON string is valid YAML.
 fn llama_factory(out: &mut dyn Write, words: &[String]) -> io::Result<()> {
     writeln!(out, "add_tokens: {}\nresize_vocab: true", json!(words.join(",")))
 }
 
-/// LC-Rec's index: `{"item id": ["<a_1>", "<b_2>", ...], ...}`, an item a line, in the table's order.
+/// LC-Rec's index: `{"item id": ["<a_1>", "<b_2>", ...], ...}`, one item per line, in the order of the table.
 fn lc_rec_index(out: &mut dyn Write, table: &TokenTable) -> io::Result<()> {
     let format = &table.metadata.token_format;
     for (row, codes) in table.codes.rows().into_iter().enumerate() {
@@ -57,7 +57,7 @@ fn description(
     new: &NewWords,
     table: &TokenTable,
     options: &VocabularyOptions,
-    extended: Option<&Extended>,
+    extended: Option<&ExtendedTokenizer>,
 ) -> Value {
     let metadata = &table.metadata;
     let levels = metadata.codebook_sizes.len();
@@ -80,12 +80,12 @@ fn description(
     description
 }
 
-fn tokenizer(new: &NewWords, options: &VocabularyOptions, extended: &Extended) -> Value {
+fn tokenizer(new: &NewWords, options: &VocabularyOptions, extended: &ExtendedTokenizer) -> Value {
     let ids = &extended.ids;
     let all = ids.first_id..ids.vocabulary_size;
     let by_token: Map<String, Value> =
         new.words.iter().zip(all.clone()).map(|(word, id)| (word.clone(), id.into())).collect();
-    // A matrix never shrinks, so the model's own rows come before padding.
+    // The matrix never shrinks, so it has at least the model's own rows.
     let rows = u64::from(ids.vocabulary_size).max(extended.model_rows.unwrap_or(0));
     let padded = rows.next_multiple_of(u64::from(options.pad_to_multiple_of.unwrap_or(1)));
     json!({

@@ -1,7 +1,7 @@
-//! A Hugging Face tokenizer folder with the new words added.
+//! Extension of a Hugging Face tokenizer folder by new tokens.
 //!
-//! Words are appended after the highest id in use: recommenders hard-code ids of ordinary words, and none of them may
-//! change. Files are edited in place of their text or bytes, so that all else in them is carried over untouched.
+//! Tokens are appended after the highest id in use, because recommenders hard-code the ids of ordinary words. Files are
+//! edited as text or bytes, so that everything else in them stays unchanged.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::json_edit::{Entries, JsonPlace, append};
-use super::options::NewWords;
+use super::new_words::NewWords;
 use super::record::{RECORD, TokenizerRecord};
 use super::sentencepiece::{PieceKind, SentencePiece};
 use super::source::{ADDED, CONFIG, DECODER, Source, TOKENIZER, load, unusable};
@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 
-/// Endings of names of weights, which are not copied.
-const WEIGHTS: [&str; 17] = [
+/// File name endings of weights, which are not copied.
+const WEIGHT_ENDINGS: [&str; 17] = [
     ".safetensors",
     ".bin",
     ".pt",
@@ -43,25 +43,25 @@ const WEIGHTS: [&str; 17] = [
 ];
 /// The folder of further chat templates.
 const TEMPLATES: &str = "chat_templates";
-/// Most ids without a word that are filled up in a SentencePiece model.
-const MOST_FILLED: u64 = 1_000_000;
+/// Maximum number of ids without a piece that are filled in a SentencePiece model.
+const MAX_FILLED: u64 = 1_000_000;
 
-/// What came of extending.
-pub(super) struct Extended {
+/// The result of an extension.
+pub(super) struct ExtendedTokenizer {
     pub(super) ids: TokenIds,
-    /// Rows that the model has, as its `config.json` says.
+    /// Embedding rows of the model according to its `config.json`.
     pub(super) model_rows: Option<u64>,
-    /// Name of the SentencePiece model, and whether it got the new words.
+    /// Name of the SentencePiece model, and whether it was extended.
     pub(super) model: Option<(String, bool)>,
-    /// Whether decoding puts spaces between tokens.
+    /// Whether decoding inserts spaces between tokens.
     pub(super) spaces: bool,
 }
 
-/// Checks, before anything long is begun, that options can be met for a vocabulary whose model is yet to be made.
+/// Checks the options for a vocabulary before its model is trained.
 ///
 /// # Errors
 /// [`Error::Config`] for options that contradict each other; [`Error::Missing`] for a tokenizer folder without a
-/// tokenizer; [`Error::File`] for one that cannot be read, was extended before, or has some of the tokens.
+/// tokenizer; [`Error::File`] for one that cannot be read, was extended before, or contains some of the tokens.
 pub fn check_options(options: &VocabularyOptions, vocabulary: &Vocabulary) -> Result<()> {
     let new = options.words(vocabulary)?;
     let Some(folder) = &options.tokenizer else { return Ok(()) };
@@ -70,22 +70,22 @@ pub fn check_options(options: &VocabularyOptions, vocabulary: &Vocabulary) -> Re
         return Err(Error::file(
             folder,
             "a tokenizer that was not extended",
-            "one that holds the tokens of an index",
-            "name the tokenizer as it was before it was extended",
+            "one that contains the tokens of an index",
+            "pass the tokenizer as it was before it was extended",
         ));
     }
     first_id(&source, &new)?;
     check_free(&source, &new)
 }
 
-/// Writes the extended copy of the folder `source` into the folder `out`, and checks it on every item of the table.
+/// Writes an extended copy of the folder `source` into the folder `out`, and verifies it on every item of the table.
 pub(super) fn extend(
     source: &Path,
     out: &Path,
     new: &NewWords,
     table: &TokenTable,
     progress: &dyn Progress,
-) -> Result<Extended> {
+) -> Result<ExtendedTokenizer> {
     let source = Source::read(source)?;
     let first_id = first_id(&source, new)?;
     let wanted = TokenizerRecord::new(&table.metadata, new, first_id);
@@ -118,7 +118,7 @@ pub(super) fn extend(
     copy(&source.folder, out, &changed)?;
 
     let (begin, end) = new.markers();
-    let id = |place: usize| first_id + place as u32;
+    let id = |index: usize| first_id + index as u32;
     let ids = TokenIds {
         first_id,
         codebook_sizes: table.metadata.codebook_sizes.clone(),
@@ -137,31 +137,31 @@ pub(super) fn extend(
         };
         spaces = verify(&source, extended, new, &ids, table, progress)?;
     }
-    Ok(Extended { ids, model_rows: source.model_rows, model, spaces })
+    Ok(ExtendedTokenizer { ids, model_rows: source.model_rows, model, spaces })
 }
 
-/// Id of the first new word, checked to leave room for all.
+/// Id of the first new token, checked so that all ids fit.
 fn first_id(source: &Source, new: &NewWords) -> Result<u32> {
     let next = source.record.as_ref().map_or_else(|| source.next_id(), |record| u64::from(record.first_id));
-    // SentencePiece counts in signed numbers.
+    // SentencePiece uses signed ids.
     let most = if source.extends_model() { i32::MAX as u64 } else { u64::from(u32::MAX) };
     let last = next.saturating_add(new.words.len() as u64);
     u32::try_from(next).ok().filter(|_| last <= most).ok_or_else(|| {
         Error::mismatch(
             format!("ids of {}", source.path().display()),
-            format!("at most {most} after {} more tokens", new.words.len()),
-            format!("{next} of them before"),
-            "a token id has 32 bits: take a tokenizer with smaller ids, or a model with fewer codes",
+            format!("at most {most} after {} new tokens", new.words.len()),
+            format!("{next} before"),
+            "a token id has 32 bits: use a tokenizer with smaller ids, or a model with fewer codes",
         )
     })
 }
 
-/// Refuses a tokenizer that has one of the words already.
+/// Refuses a tokenizer that already contains one of the tokens.
 fn check_free(source: &Source, new: &NewWords) -> Result<()> {
     let mut words = source.words();
-    // A piece that is not one of the tokenizer's words is in the way of one that is to have its own id.
-    for (piece, place) in source.model.iter().flat_map(|model| model.pieces.iter().zip(0..)) {
-        words.entry(&piece.text).or_insert(place);
+    // A piece of the SentencePiece model would collide with a new piece of the same text.
+    for (piece, index) in source.model.iter().flat_map(|model| model.pieces.iter().zip(0..)) {
+        words.entry(&piece.text).or_insert(index);
     }
     let taken = |word: &String| words.get(word.as_str()).map(|id| (word.clone(), *id));
     let taken: Vec<(String, u64)> = new.words.iter().filter_map(taken).collect();
@@ -170,31 +170,28 @@ fn check_free(source: &Source, new: &NewWords) -> Result<()> {
         Some((word, id)) => Err(Error::file(
             source.path(),
             "a tokenizer without the index's tokens",
-            format!(
-                "{word:?} with id {id}, and {} more of them, and nothing that says whose they are",
-                taken.len() - 1
-            ),
-            "name the tokenizer as it was before it was extended, or choose another --token-format",
+            format!("{word:?} with id {id}, and {} more of them, without a record of their origin", taken.len() - 1),
+            "pass the tokenizer as it was before it was extended, or choose another --token-format",
         )),
     }
 }
 
-/// Checks that a tokenizer which says that it was extended has the words at their ids.
+/// Checks that an extended tokenizer has the tokens at the recorded ids.
 fn check_held(source: &Source, new: &NewWords, first_id: u32) -> Result<()> {
     let words = source.words();
-    let place = |(word, id): (&String, u64)| (words.get(word.as_str()) != Some(&id)).then(|| (word.clone(), id));
-    match new.words.iter().zip(u64::from(first_id)..).find_map(place) {
+    let differs = |(word, id): (&String, u64)| (words.get(word.as_str()) != Some(&id)).then(|| (word.clone(), id));
+    match new.words.iter().zip(u64::from(first_id)..).find_map(differs) {
         None => Ok(()),
         Some((word, id)) => Err(Error::file(
             source.path(),
-            format!("{word:?} with id {id}, as {RECORD} beside it says"),
+            format!("{word:?} with id {id}, as recorded in {RECORD}"),
             words.get(word.as_str()).map_or("no such token".into(), |id| format!("the id {id}")),
-            "name the tokenizer as it was before it was extended",
+            "pass the tokenizer as it was before it was extended",
         )),
     }
 }
 
-/// The new elements of `added_tokens`, before them what the companions list and loading would add.
+/// The new elements of `added_tokens`: first the tokens that only companion files list, then the new tokens.
 fn json_entries(source: &Source, new: &NewWords, first_id: u32) -> Entries {
     let entry = |id: u64, token: Map<String, Value>| {
         let mut entry = Map::from_iter([("id".to_owned(), json!(id))]);
@@ -210,12 +207,13 @@ fn json_entries(source: &Source, new: &NewWords, first_id: u32) -> Entries {
     Entries::List(listed.chain(ours).collect())
 }
 
-/// As `tokenizers` writes one. Not normalised: a tokenizer that lowercases must still find `<A_1>`.
+/// An added token in the format of `tokenizers`. It is not normalized, so that a lowercasing tokenizer finds `<A_1>`.
 fn added_token(word: &str) -> Map<String, Value> {
     let no = ["single_word", "lstrip", "rstrip", "normalized", "special"].map(|key| (key.to_owned(), json!(false)));
     Map::from_iter([("content".to_owned(), json!(word))].into_iter().chain(no))
 }
 
+/// Adds the tokens to `tokenizer_config.json` and `added_tokens.json`.
 fn edit_companions(
     source: &Source,
     new: &NewWords,
@@ -223,7 +221,7 @@ fn edit_companions(
     changed: &mut BTreeMap<&str, Vec<u8>>,
 ) -> Result<()> {
     let ids = u64::from(first_id)..;
-    // Loading a SentencePiece model alone, transformers finds in a text only what is listed here.
+    // With a SentencePiece model only, transformers recognizes in a text only the tokens that are listed here.
     if let Some(config) = source.config.as_ref().filter(|text| text.contains(DECODER) || source.json.is_none()) {
         let pairs = new.words.iter().zip(ids.clone()).map(|(word, id)| (id.to_string(), added_token(word).into()));
         let edited = append(config, JsonPlace::Key(DECODER), &Entries::Object(pairs.collect()));
@@ -237,19 +235,19 @@ fn edit_companions(
     Ok(())
 }
 
-/// Pieces for the ids between the model's last and the first new one: words that the tokenizer keeps outside of its
-/// model, as T5 its `<extra_id_0>`. They are of kinds that are never found in a text, so that texts stay as they were.
+/// Pieces for the ids between the model's last one and the first new one: tokens that the tokenizer keeps outside of its
+/// model, such as T5's `<extra_id_0>`. Their kinds never match text, so that the encoding of text does not change.
 fn filling(source: &Source, first_id: u32) -> Result<Vec<SentencePiece>> {
     let Some(model) = &source.model else { return Ok(vec![]) };
     let pieces = model.pieces.len() as u64;
     let gap = u64::from(first_id).saturating_sub(pieces);
-    if gap > MOST_FILLED {
+    if gap > MAX_FILLED {
         let got = format!("{pieces} pieces, {gap} fewer than the tokenizer's ids");
-        let help = "leave the SentencePiece model out of the folder, or take a tokenizer without such a gap";
-        return Err(Error::file(&model.path, format!("at most {MOST_FILLED} ids without a piece"), got, help));
+        let help = "remove the SentencePiece model from the folder, or use a tokenizer without such a gap";
+        return Err(Error::file(&model.path, format!("at most {MAX_FILLED} ids without a piece"), got, help));
     }
     let known: HashSet<&str> = model.pieces.iter().map(|piece| piece.text.as_str()).collect();
-    // Of several words with one id the first in the alphabet.
+    // Of several tokens with the same id, the first in alphabetical order.
     let mut words: Vec<(&str, u64)> = source.words().into_iter().collect();
     words.sort_unstable_by(|a, b| b.cmp(a));
     let by_id: HashMap<u64, &str> = words.into_iter().map(|(word, id)| (id, word)).collect();
@@ -260,7 +258,7 @@ fn filling(source: &Source, first_id: u32) -> Result<Vec<SentencePiece>> {
     Ok((pieces..u64::from(first_id)).map(fill).collect())
 }
 
-/// The folder's files, but for weights, as they are or as they were changed.
+/// Copies the files of a folder except weights, with the changed contents where they were changed.
 fn copy(from: &Path, to: &Path, changed: &BTreeMap<&str, Vec<u8>>) -> Result<()> {
     for (name, bytes) in changed {
         let path = to.join(name);
@@ -268,7 +266,7 @@ fn copy(from: &Path, to: &Path, changed: &BTreeMap<&str, Vec<u8>>) -> Result<()>
     }
     for (name, path) in files(from)? {
         let text = name.to_string_lossy();
-        let weights = WEIGHTS.iter().any(|ending| text.ends_with(ending)) || text.starts_with('.');
+        let weights = WEIGHT_ENDINGS.iter().any(|ending| text.ends_with(ending)) || text.starts_with('.');
         if path.is_file() && !weights && !changed.contains_key(&*text) {
             fs::copy(&path, to.join(&name)).map_err(|e| Error::io("copy", &path, e))?;
         }

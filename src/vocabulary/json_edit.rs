@@ -1,13 +1,13 @@
-//! Entries appended to a list or an object inside a JSON text, every other byte left as it is.
+//! Appends entries to a list or an object inside a JSON text and leaves every other byte unchanged.
 //!
-//! Reading and writing a tokenizer anew would change the spelling of numbers and escapes in it. The place to insert
-//! at is found by a parser; only the insertion is written.
+//! Parsing and serializing a tokenizer would change the notation of its numbers and escapes. A parser finds the position,
+//! and only the insertion is written.
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What is appended: values to a list, pairs to an object.
+/// The entries to append: values to a list, pairs to an object.
 pub(super) enum Entries {
     List(Vec<Value>),
     Object(Vec<(String, Value)>),
@@ -20,12 +20,12 @@ pub(super) enum JsonPlace<'a> {
     Key(&'a str),
 }
 
-/// The text with entries appended at a place. A key that is not there is added at the text's end.
+/// The text with entries appended at a place. A missing key is added at the end of the text.
 ///
 /// # Errors
-/// What is wrong with the text, as a sentence without a file's name.
+/// The reason, as a phrase without the file name.
 pub(super) fn append(text: &str, place: JsonPlace<'_>, entries: &Entries) -> Result<String, String> {
-    let whole: Object<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let whole: RawObject<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let is_list = matches!(entries, Entries::List(_));
     let (from, to, depth) = match place {
         JsonPlace::Whole => {
@@ -54,15 +54,15 @@ pub(super) fn append(text: &str, place: JsonPlace<'_>, entries: &Entries) -> Res
     }
     let inside = container[1..container.len() - 1].trim_end();
     let at = from + 1 + inside.len();
-    // A list that stands on lines of its own goes on so; an empty one does as the whole text.
+    // Keep the layout: a list that spans lines gets new lines. An empty one follows the layout of the whole text.
     let lines = if inside.is_empty() { text.trim_end().contains('\n') } else { container.contains('\n') };
-    let inserted = written(entries, depth, lines, !inside.is_empty());
+    let inserted = serialized(entries, depth, lines, !inside.is_empty());
     let rest = if inside.is_empty() && lines { &text[to - 1..] } else { &text[at..] };
     let closing = if inside.is_empty() && lines { format!("\n{}", "  ".repeat(depth)) } else { String::new() };
     Ok([&text[..at], &inserted, &closing, rest].concat())
 }
 
-fn written(entries: &Entries, depth: usize, lines: bool, goes_on: bool) -> String {
+fn serialized(entries: &Entries, depth: usize, lines: bool, after_others: bool) -> String {
     let indent = "  ".repeat(depth + 1);
     let value = |value: &Value| if lines { pretty(value, &indent) } else { value.to_string() };
     let parts: Vec<String> = match entries {
@@ -73,8 +73,8 @@ fn written(entries: &Entries, depth: usize, lines: bool, goes_on: bool) -> Strin
         }
     };
     let mut out = String::new();
-    for (place, part) in parts.iter().enumerate() {
-        if goes_on || place > 0 {
+    for (index, part) in parts.iter().enumerate() {
+        if after_others || index > 0 {
             out.push(',');
         }
         if lines {
@@ -87,14 +87,14 @@ fn written(entries: &Entries, depth: usize, lines: bool, goes_on: bool) -> Strin
 }
 
 fn pretty(value: &Value, indent: &str) -> String {
-    // A value that was just made has nothing that cannot be written.
+    // These values can always be serialized.
     serde_json::to_string_pretty(value).unwrap_or_default().replace('\n', &format!("\n{indent}"))
 }
 
-/// An object's keys and the text of its values, in order.
-struct Object<'a>(Vec<(String, &'a RawValue)>);
+/// The keys of an object and the text of its values, in order.
+struct RawObject<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {
@@ -112,7 +112,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 Ok(pairs)
             }
         }
-        deserializer.deserialize_map(Visitor).map(Object)
+        deserializer.deserialize_map(Visitor).map(RawObject)
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_go_on_as_lines_and_a_line_as_a_line() {
+    fn insertions_follow_the_layout_of_the_text() {
         let list = Entries::List(vec![json!({"id": 1})]);
         let cases = [
             ("{\"a\": [1], \"b\": -0.10}", "{\"a\": [1,{\"id\":1}], \"b\": -0.10}"),
@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_there_stays_to_the_byte(keys in prop::collection::vec("[a-z\\\\\"é]{0,4}", 0..5), pretty: bool) {
+        fn existing_bytes_are_unchanged(keys in prop::collection::vec("[a-z\\\\\"é]{0,4}", 0..5), pretty: bool) {
             let mut whole: serde_json::Map<String, Value> =
                 keys.iter().map(|k| (k.clone(), json!([k, {"n": 1.50}]))).collect();
             whole.insert("added".into(), json!(["<x>", "]"]));

@@ -1,13 +1,16 @@
-//! The files by which a language model learns the new words: token lists, LC-Rec's index, an extended tokenizer.
+//! The tokens of semantic IDs in a language model: token lists, LC-Rec's index, an extended tokenizer, start values of new
+//! embedding rows.
 //!
-//! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them yet: a catalog
-//! that grows never renumbers a token.
+//! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them. A growing catalog
+//! therefore never renumbers a token.
 
 mod facets;
 mod files;
+mod float_type;
 mod gguf;
 mod hugging_face;
 mod json_edit;
+mod new_words;
 mod options;
 mod record;
 mod sentencepiece;
@@ -32,13 +35,13 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::{TokenFormat, TokenTable};
 
-/// The file by which a vocabulary folder is known.
+/// The description of a vocabulary folder, which also identifies it.
 pub const VOCABULARY_FILE: &str = "vocabulary.json";
-/// The folder of the extended tokenizer inside it.
+/// The subfolder of the extended tokenizer.
 pub const TOKENIZER_FOLDER: &str = "tokenizer";
 const FORMAT_VERSION: u32 = 1;
 
-/// All tokens of a model, in the order in which they are appended to a tokenizer: level-major.
+/// All tokens of a model, in the order in which they are appended to a tokenizer: level by level.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vocabulary {
     sizes: Vec<usize>,
@@ -56,17 +59,17 @@ impl Vocabulary {
         self.sizes.iter().sum()
     }
 
-    /// Whether there is no token.
+    /// Whether the vocabulary is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Place of a level's first token.
+    /// Index of a level's first token.
     pub fn offset(&self, level: usize) -> usize {
         self.sizes.iter().take(level).sum()
     }
 
-    /// Place of a code's token.
+    /// Index of a code's token.
     pub fn index(&self, level: usize, code: u16) -> usize {
         self.offset(level) + usize::from(code)
     }
@@ -80,15 +83,15 @@ impl Vocabulary {
     }
 }
 
-/// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json`,
-/// `vocabulary.json`, with [`VocabularyOptions::tokenizer`] an extended copy of that Hugging Face folder in `tokenizer/`,
-/// and with [`VocabularyOptions::start_values`] [`START_VALUES_FILE`] and what else they ask for.
+/// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json` and `vocabulary.json`.
+/// [`VocabularyOptions::tokenizer`] adds an extended copy of that Hugging Face folder in `tokenizer/`, and
+/// [`VocabularyOptions::start_values`] adds [`START_VALUES_FILE`] and the further files that they ask for.
 ///
 /// # Errors
 /// As [`AtomicDir`]; [`Error::Config`] for options that contradict each other; [`Error::Missing`], [`Error::File`],
 /// [`Error::Item`] or [`Error::Mismatch`] for a tokenizer that cannot be extended, that would not encode every semantic
-/// ID to one id a level, or that would encode ordinary text in another way than before, and for a language model that
-/// does not fit.
+/// ID to one id per level, or that would encode ordinary text differently than before, and for a language model that does
+/// not match.
 pub fn write_vocabulary(
     target: &Path,
     table: &TokenTable,

@@ -1,50 +1,35 @@
-//! What a vocabulary is asked to hold beyond the codes' tokens.
+//! The options of a vocabulary folder.
 
 use std::path::PathBuf;
 
-use super::{StartValues, Vocabulary};
+use super::Vocabulary;
+use super::new_words::NewWords;
+use super::start_values::StartValues;
 use crate::error::{Error, Result};
 
-/// What to write into a vocabulary folder besides the token lists.
+/// The contents of a vocabulary folder besides the token lists.
 #[derive(Debug, Clone, Default)]
 pub struct VocabularyOptions<'a> {
-    /// Hugging Face tokenizer folder to write an extended copy of.
+    /// Hugging Face folder of the tokenizer to extend.
     pub tokenizer: Option<PathBuf>,
     /// Marker before a semantic ID, such as `<|sid_begin|>`.
     pub begin_token: Option<String>,
     /// Marker after a semantic ID, such as `<|sid_end|>`.
     pub end_token: Option<String>,
-    /// Round the size of the embedding matrix up to a multiple of this, which some hardware likes.
+    /// Round the number of embedding rows up to a multiple of this, for faster matrix products on some hardware.
     pub pad_to_multiple_of: Option<u32>,
-    /// Start values of the new rows of a language model with that tokenizer.
+    /// Start values of the new embedding rows of a language model with that tokenizer.
     pub start_values: Option<StartValues<'a>>,
 }
 
-/// The new words: all codes' tokens in order, then the markers.
-pub(super) struct NewWords {
-    pub(super) words: Vec<String>,
-    pub(super) codes: usize,
-    pub(super) begin: Option<String>,
-    pub(super) end: Option<String>,
-}
-
-impl NewWords {
-    /// Place of the begin marker and of the end marker.
-    pub(super) fn markers(&self) -> (Option<usize>, Option<usize>) {
-        let begin = self.begin.as_ref().map(|_| self.codes);
-        let end = self.end.as_ref().map(|_| self.codes + usize::from(begin.is_some()));
-        (begin, end)
-    }
-}
-
 impl VocabularyOptions<'_> {
-    /// Checks the options, and that no new word can be taken for another.
+    /// Checks the options, and that no new token contains another one.
     pub(super) fn words(&self, vocabulary: &Vocabulary) -> Result<NewWords> {
         if self.pad_to_multiple_of == Some(0) {
-            return Err(Error::config("pad-to-multiple-of", "1 or more", "0", "leave the flag away to pad nothing"));
+            return Err(Error::config("pad-to-multiple-of", "1 or more", "0", "omit it to disable padding"));
         }
         if self.pad_to_multiple_of.is_some() && self.tokenizer.is_none() {
-            let (expected, help) = ("together with --tokenizer", "name the tokenizer whose ids are to be padded");
+            let (expected, help) = ("together with --tokenizer", "pass the tokenizer to extend");
             return Err(Error::config("pad-to-multiple-of", expected, "it alone", help));
         }
         let mut words: Vec<String> = vocabulary.tokens().collect();
@@ -63,10 +48,10 @@ impl VocabularyOptions<'_> {
                 return refuse("it is empty".into());
             }
             if marker.chars().any(|c| c.is_whitespace() || c.is_control()) {
-                return refuse("a token cannot hold white space".into());
+                return refuse("a token cannot contain white space".into());
             }
             if let Some(word) = words.iter().find(|word| word.contains(marker.as_str()) || marker.contains(*word)) {
-                return refuse(format!("in a text it could not be told from {word:?}"));
+                return refuse(format!("it is ambiguous with the token {word:?}"));
             }
             words.push(marker.clone());
         }
@@ -94,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_that_could_be_mistaken_are_refused() {
+    fn ambiguous_markers_are_refused() {
         let refused = [
             ("", "x", "empty"),
             ("<a b>", "x", "white space"),

@@ -1,6 +1,7 @@
-//! `catalex.json` in an extended tokenizer's folder: which model's tokens it was extended by.
+//! `catalex.json` in the folder of an extended tokenizer: the model whose tokens were added.
 //!
-//! Tokenizers ignore the file. By it a second run knows its own work, and refuses another's.
+//! Tokenizers ignore the file. With it, a second run recognizes a tokenizer that is already extended and refuses one with
+//! the tokens of another model.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +9,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT_VERSION;
-use super::options::NewWords;
+use super::new_words::NewWords;
 use crate::error::{Error, Result};
 use crate::semantic_id::{TableMetadata, TokenFormat};
 
 /// The file's name.
 pub(super) const RECORD: &str = "catalex.json";
 
-/// What the tokenizer was extended by.
+/// The tokens that a tokenizer was extended by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TokenizerRecord {
     format_version: u32,
@@ -55,16 +56,16 @@ impl TokenizerRecord {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        // Of strings and numbers only: it can be written.
+        // Strings and numbers can always be serialized.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
         json
     }
 
-    /// Checks that the folder was extended by what it is to be extended by now.
+    /// Checks that the folder was extended by the wanted tokens.
     pub(super) fn check(&self, folder: &Path, wanted: &TokenizerRecord) -> Result<()> {
         let marker = |token: &Option<String>| token.as_deref().unwrap_or("none").to_owned();
-        let figures = |r: &TokenizerRecord| {
+        let parts = |r: &TokenizerRecord| {
             [
                 ("the model with hash", r.model_hash.clone()),
                 ("codebooks of", format!("{:?}", r.codebook_sizes)),
@@ -73,13 +74,13 @@ impl TokenizerRecord {
                 ("the end marker", marker(&r.end_token)),
             ]
         };
-        for ((what, got), (_, expected)) in figures(self).into_iter().zip(figures(wanted)) {
+        for ((what, got), (_, expected)) in parts(self).into_iter().zip(parts(wanted)) {
             if got != expected {
                 return Err(Error::file(
                     folder,
                     format!("a tokenizer that was not extended, or by {what} {expected}"),
                     format!("one extended by {what} {got}"),
-                    "name the tokenizer as it was before it was extended",
+                    "pass the tokenizer as it was before it was extended",
                 ));
             }
         }
@@ -89,5 +90,5 @@ impl TokenizerRecord {
 
 fn damaged(path: &Path, got: impl ToString) -> Error {
     let expected = format!("the record of an extended tokenizer, format version {FORMAT_VERSION}");
-    Error::artifact(path, expected, got, "name the tokenizer as it was before it was extended")
+    Error::artifact(path, expected, got, "pass the tokenizer as it was before it was extended")
 }

@@ -1,32 +1,32 @@
-//! A SentencePiece model file, to which pieces are appended.
+//! Appending of pieces to a SentencePiece model file.
 //!
-//! The file is a protobuf message whose field 1 is the list of pieces; a piece's place is its id. In protobuf the
-//! elements of a list may stand anywhere in a message, so pieces appended at the file's end are the last of the list,
-//! and all that was there stays as it is to the byte, fields that nobody here knows of among it.
+//! The file is a protobuf message whose field 1 is the list of pieces; the index of a piece is its id. In protobuf, list
+//! elements may occur anywhere in a message. Pieces that are appended to the file are therefore the last of the list, and
+//! all existing bytes stay unchanged, including unknown fields.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Names under which Hugging Face folders keep the file.
+/// File names in Hugging Face folders.
 pub(super) const NAMES: [&str; 4] = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model"];
 
-/// What a piece is, in the numbers of SentencePiece's own definition.
+/// The kind of a piece, with the numbers of SentencePiece's definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PieceKind {
     Normal = 1,
     Unknown = 2,
-    /// Never found in a text and not shown when decoded.
+    /// Never matches text, and is not shown when decoded.
     Control = 3,
-    /// Found in a text as it stands, before all else.
+    /// Matches text verbatim, before all other pieces.
     UserDefined = 4,
-    /// Never found in a text.
+    /// Never matches text.
     Unused = 5,
     Byte = 6,
 }
 
-/// One word of the model.
+/// A piece of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SentencePiece {
     pub(super) text: String,
@@ -41,7 +41,7 @@ pub(super) struct SentencePieceModel {
 }
 
 impl SentencePieceModel {
-    /// The model of a Hugging Face folder, where it has one.
+    /// The model of a Hugging Face folder, if it has one.
     pub(super) fn find(folder: &Path) -> Result<Option<SentencePieceModel>> {
         let found = NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
         found.map(|path| SentencePieceModel::read(&path)).transpose()
@@ -50,8 +50,8 @@ impl SentencePieceModel {
     pub(super) fn read(path: &Path) -> Result<SentencePieceModel> {
         let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let pieces = pieces(&bytes).ok_or_else(|| {
-            let help = "copy it again from where the tokenizer comes from";
-            Error::file(path, "a SentencePiece model", "bytes that are not one, or are cut short", help)
+            let help = "copy the tokenizer's file again";
+            Error::file(path, "a SentencePiece model", "other or truncated bytes", help)
         })?;
         Ok(SentencePieceModel { path: path.to_path_buf(), pieces, bytes })
     }
@@ -63,7 +63,7 @@ impl SentencePieceModel {
             let mut message = vec![1 << 3 | 2];
             varint(&mut message, piece.text.len() as u64);
             message.extend(piece.text.as_bytes());
-            // The score of all that is not learned is zero.
+            // The score of a piece that is not learned is zero.
             message.extend([2 << 3 | 5, 0, 0, 0, 0]);
             message.extend([3 << 3, piece.kind as u8]);
             bytes.push(1 << 3 | 2);
@@ -82,7 +82,7 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// All pieces of a model's bytes; `None` where they are not a model.
+/// The pieces of a model's bytes; `None` where they are no model.
 fn pieces(bytes: &[u8]) -> Option<Vec<SentencePiece>> {
     let mut pieces = Vec::new();
     let mut fields = ProtobufFields(bytes);
@@ -91,7 +91,7 @@ fn pieces(bytes: &[u8]) -> Option<Vec<SentencePiece>> {
             pieces.push(piece(message)?);
         }
     }
-    // Every model has a piece for what it does not know.
+    // Every model has a piece for unknown text.
     pieces.iter().any(|piece| piece.kind == PieceKind::Unknown).then_some(pieces)
 }
 
@@ -123,7 +123,7 @@ enum ProtobufField<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, from the front; each step is `None` where the bytes are no message.
+/// Iterates over the fields of a message; `next` is `None` where the bytes are no message.
 struct ProtobufFields<'a>(&'a [u8]);
 
 impl<'a> ProtobufFields<'a> {
@@ -161,7 +161,7 @@ impl<'a> ProtobufFields<'a> {
     }
 }
 
-/// A small model with the first pieces of Llama's, followed by a field 2 and one that nobody knows.
+/// A small model that starts like Llama's, followed by a field 2 and an unknown field.
 #[cfg(test)]
 pub(super) fn small_model(words: &[&str]) -> Vec<u8> {
     let empty = SentencePieceModel { path: PathBuf::new(), pieces: vec![], bytes: vec![] };
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_foreign_is_no_model() {
+    fn truncated_and_other_bytes_are_no_model() {
         let bytes = small_model(&["▁a"]);
         assert!(pieces(&bytes[..bytes.len() - 1]).is_none());
         assert!(pieces(b"{\"model\": 3}").is_none());
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = pieces(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! A Hugging Face tokenizer folder as it is found: its words, their ids, and which are free.
+//! Reading of a Hugging Face tokenizer folder: its tokens and their ids.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const CONFIG: &str = "tokenizer_config.json";
 pub(super) const ADDED: &str = "added_tokens.json";
-/// Key of `tokenizer_config.json`: the tokens that were added, by id.
+/// Key of `tokenizer_config.json`: the added tokens by id.
 pub(super) const DECODER: &str = "added_tokens_decoder";
-/// Beginnings of class names whose ids are not the places of the pieces in their SentencePiece model: they shift them,
-/// have a second list of ids, or number words of their own after the last piece, which new pieces would move.
+/// Prefixes of class names whose ids differ from the indices in their SentencePiece model: these classes shift the ids,
+/// have a second list of ids, or number own tokens after the last piece, which new pieces would move.
 const RENUMBERING: [&str; 12] = [
     "XLMRoberta",
     "Camembert",
@@ -42,23 +42,23 @@ pub(super) struct Source {
     /// Text of `tokenizer_config.json` and `added_tokens.json`.
     pub(super) config: Option<String>,
     pub(super) added: Option<String>,
-    /// Tokens that these two name.
-    listed: Vec<Listed>,
-    /// By what catalex has extended it, if it has.
+    /// Tokens that these two files list.
+    listed: Vec<ListedToken>,
+    /// The record of an earlier extension by catalex.
     pub(super) record: Option<TokenizerRecord>,
-    /// Rows of the model's embedding matrix, as its `config.json` says.
+    /// Rows of the model's embedding matrix according to its `config.json`.
     pub(super) model_rows: Option<u64>,
 }
 
-/// A token that a companion of `tokenizer.json` names.
-pub(super) struct Listed {
+/// A token that a companion file of `tokenizer.json` lists.
+pub(super) struct ListedToken {
     pub(super) id: u64,
     pub(super) word: String,
-    /// What `tokenizer_config.json` says of it.
+    /// Its entry in `tokenizer_config.json`.
     pub(super) more: Map<String, Value>,
 }
 
-/// `tokenizer.json`, as text and as a tokenizer.
+/// `tokenizer.json`, as text and parsed.
 pub(super) struct JsonTokenizer {
     pub(super) path: PathBuf,
     pub(super) text: String,
@@ -66,30 +66,30 @@ pub(super) struct JsonTokenizer {
     words: HashMap<String, u64>,
 }
 
-/// What is read of `tokenizer.json` besides.
+/// The parts of `tokenizer.json` that are read separately.
 #[derive(Deserialize)]
-struct Outline {
+struct TokenizerOutline {
     #[serde(default)]
-    added_tokens: Vec<AddedId>,
-    model: OutlineModel,
+    added_tokens: Vec<AddedTokenId>,
+    model: ModelOutline,
 }
 
 #[derive(Deserialize)]
-struct AddedId {
+struct AddedTokenId {
     id: u64,
     content: String,
 }
 
 #[derive(Deserialize)]
-struct OutlineModel {
-    vocab: Vocab,
+struct ModelOutline {
+    vocab: VocabOutline,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Vocab {
+enum VocabOutline {
     Ids(HashMap<String, u64>),
-    /// Unigram: pieces and their scores, the id is the place.
+    /// Unigram: pieces with scores; the index is the id.
     Pieces(Vec<(String, f64)>),
 }
 
@@ -105,7 +105,7 @@ impl Source {
                     "the tokenizer of a Hugging Face folder, or one of {}",
                     sentencepiece::NAMES.join(", ")
                 ),
-                help: "name a folder with one of them; AutoTokenizer's save_pretrained writes the first".into(),
+                help: "pass a folder with one of them; AutoTokenizer's save_pretrained writes the first".into(),
             });
         }
         let (config, added) = (text(folder, CONFIG)?, text(folder, ADDED)?);
@@ -124,13 +124,13 @@ impl Source {
         Ok(source)
     }
 
-    /// The path to name in errors.
+    /// The path for errors.
     pub(super) fn path(&self) -> &Path {
         let model = self.model.as_ref().map(|model| &model.path);
         self.json.as_ref().map(|json| &json.path).or(model).unwrap_or(&self.folder)
     }
 
-    /// Every string that has an id, with the id.
+    /// Every token with its id.
     pub(super) fn words(&self) -> HashMap<&str, u64> {
         let mut words = HashMap::new();
         if let Some(model) = self.model.as_ref().filter(|_| self.json.is_none()) {
@@ -141,23 +141,23 @@ impl Source {
         words
     }
 
-    /// The id after the highest in use.
+    /// The highest id in use plus one.
     pub(super) fn next_id(&self) -> u64 {
         let pieces = self.model.as_ref().filter(|_| self.extends_model()).map_or(0, |model| model.pieces.len() as u64);
         self.words().into_values().max().map_or(0, |id| id.saturating_add(1)).max(pieces)
     }
 
-    /// Tokens that the companions list with ids above all of `tokenizer.json`'s: loading adds them to it.
-    pub(super) fn listed_after_json(&self) -> Vec<&Listed> {
+    /// Tokens of the companion files with ids above all of `tokenizer.json`, which loading adds to it.
+    pub(super) fn listed_after_json(&self) -> Vec<&ListedToken> {
         let Some(json) = &self.json else { return vec![] };
         let next = json.words.values().max().map_or(0, |id| id.saturating_add(1));
-        let mut after: Vec<&Listed> = self.listed.iter().filter(|token| token.id >= next).collect();
+        let mut after: Vec<&ListedToken> = self.listed.iter().filter(|token| token.id >= next).collect();
         after.sort_by_key(|token| token.id);
         after.dedup_by_key(|token| token.id);
         after
     }
 
-    /// Whether the SentencePiece model's places are the tokenizer's ids, so that new pieces get the tokens' ids.
+    /// Whether indices in the SentencePiece model are the tokenizer's ids, so that new pieces get the tokens' ids.
     pub(super) fn extends_model(&self) -> bool {
         let Some(model) = &self.model else { return false };
         let Some(json) = &self.json else { return true };
@@ -165,7 +165,7 @@ impl Source {
         normal.all(|(piece, id)| json.words.get(&piece.text) == Some(&id))
     }
 
-    /// A model alone, whose class gives its pieces other ids than their places, cannot be extended by pieces.
+    /// Refuses a lone SentencePiece model whose class renumbers the pieces, because it cannot be extended by pieces.
     fn refuse_renumbering(&self) -> Result<()> {
         let (Some(model), None, Some(config)) = (&self.model, &self.json, &self.config) else { return Ok(()) };
         let config: Value = serde_json::from_str(config).map_err(|e| unusable(&self.folder.join(CONFIG), e))?;
@@ -174,14 +174,14 @@ impl Source {
             false => Ok(()),
             true => Err(Error::file(
                 &model.path,
-                "a model whose pieces' places are their ids, or tokenizer.json beside it",
+                "a model whose pieces are numbered by index, or tokenizer.json beside it",
                 format!("a model of a {class}, which gives pieces other ids or has ids after the last piece"),
                 "load it with AutoTokenizer and save it with save_pretrained, which writes tokenizer.json",
             )),
         }
     }
 
-    fn listed_tokens(&self) -> Result<Vec<Listed>> {
+    fn listed_tokens(&self) -> Result<Vec<ListedToken>> {
         let mut listed = Vec::new();
         if let Some(config) = &self.config {
             let path = self.folder.join(CONFIG);
@@ -193,7 +193,7 @@ impl Source {
                     let Value::Object(more) = token else {
                         return Err(unusable(&path, format!("{DECODER} with {id}")));
                     };
-                    listed.push(Listed { id, word, more });
+                    listed.push(ListedToken { id, word, more });
                 }
             }
         }
@@ -202,7 +202,7 @@ impl Source {
             let known: HashMap<String, u64> = serde_json::from_str(added).map_err(|e| unusable(&path, e))?;
             let mut known: Vec<(String, u64)> = known.into_iter().collect();
             known.sort();
-            listed.extend(known.into_iter().map(|(word, id)| Listed { id, word, more: Map::new() }));
+            listed.extend(known.into_iter().map(|(word, id)| ListedToken { id, word, more: Map::new() }));
         }
         Ok(listed)
     }
@@ -212,10 +212,10 @@ impl JsonTokenizer {
     fn find(folder: &Path) -> Result<Option<JsonTokenizer>> {
         let path = folder.join(TOKENIZER);
         let Some(text) = text(folder, TOKENIZER)? else { return Ok(None) };
-        let outline: Outline = serde_json::from_str(&text).map_err(|e| unusable(&path, e))?;
+        let outline: TokenizerOutline = serde_json::from_str(&text).map_err(|e| unusable(&path, e))?;
         let mut words = match outline.model.vocab {
-            Vocab::Ids(words) => words,
-            Vocab::Pieces(pieces) => pieces.into_iter().zip(0..).map(|((piece, _), id)| (piece, id)).collect(),
+            VocabOutline::Ids(words) => words,
+            VocabOutline::Pieces(pieces) => pieces.into_iter().zip(0..).map(|((piece, _), id)| (piece, id)).collect(),
         };
         words.extend(outline.added_tokens.into_iter().map(|token| (token.content, token.id)));
         let tokenizer = load(&text).map_err(|e| unusable(&path, e))?;
@@ -223,14 +223,14 @@ impl JsonTokenizer {
     }
 }
 
-/// A tokenizer of a text of JSON. Some files keep the padding and truncation of their last use.
+/// Parses a tokenizer, without the padding and truncation of its last use that some files keep.
 pub(super) fn load(text: &str) -> tokenizers::Result<Tokenizer> {
     let mut tokenizer: Tokenizer = text.parse()?;
     tokenizer.with_padding(None).with_truncation(None)?;
     Ok(tokenizer)
 }
 
-/// `vocab_size` of the model's `config.json`, where there is one; of its text part, if it has parts.
+/// `vocab_size` in the model's `config.json`, if present; for a multimodal model, of its text part.
 fn model_rows(folder: &Path) -> Result<Option<u64>> {
     let Some(config) = text(folder, "config.json")? else { return Ok(None) };
     let config: Value = serde_json::from_str(&config).map_err(|e| unusable(&folder.join("config.json"), e))?;

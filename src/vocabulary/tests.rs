@@ -1,4 +1,4 @@
-//! Extending small tokenizers of every kind.
+//! Extension of small tokenizers of every kind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ fn unigram() -> (Value, Vec<u8>) {
 }
 
 #[test]
-fn tokens_are_level_major_and_of_any_size() {
+fn tokens_are_ordered_level_by_level() {
     let vocabulary = Vocabulary::new(&[2, 3], TokenFormat::default());
     assert_eq!(vocabulary.tokens().collect::<Vec<_>>(), ["<a_0>", "<a_1>", "<b_0>", "<b_1>", "<b_2>"]);
     assert_eq!((vocabulary.len(), vocabulary.offset(1), vocabulary.index(1, 2)), (5, 2, 4));
@@ -107,7 +107,7 @@ fn tokens_are_level_major_and_of_any_size() {
 }
 
 #[test]
-fn the_extended_tokenizer_keeps_old_ids_and_knows_every_semantic_id() {
+fn an_extended_tokenizer_keeps_old_ids_and_encodes_every_semantic_id() {
     let home = Home::new(&word_piece());
     home.put(
         "tokenizer_config.json",
@@ -190,7 +190,7 @@ fn extending_again_gives_the_same_folder_and_another_index_is_refused() {
 }
 
 #[test]
-fn both_files_of_a_tokenizer_get_the_same_ids() {
+fn tokenizer_json_and_sentencepiece_model_get_the_same_ids() {
     let (tokenizer, model) = unigram();
     let home = Home::new(&tokenizer);
     home.put("spiece.model", &model);
@@ -211,9 +211,9 @@ fn both_files_of_a_tokenizer_get_the_same_ids() {
 }
 
 #[test]
-fn a_model_with_other_ids_than_the_tokenizer_stays_as_it_is() {
+fn a_model_with_other_ids_than_the_tokenizer_is_unchanged() {
     let (mut tokenizer, model) = unigram();
-    // As XLM-RoBERTa: an id more in front.
+    // As in XLM-RoBERTa: one more id in front.
     tokenizer["model"]["vocab"].as_array_mut().unwrap().insert(1, json!(["<pad>", 0.0]));
     tokenizer["added_tokens"] = json!([]);
     let home = Home::new(&tokenizer);
@@ -278,7 +278,7 @@ fn tokenizers_that_cannot_be_extended_are_refused() {
     assert!(message.contains("gaps"), "{message}");
     let message = refused(|_| {}, "{level}_{code}");
     assert!(message.contains("ordinary text") && message.contains("--token-format"), "{message}");
-    // A token that was added before swallows a part of ours.
+    // An existing added token matches a part of a new one.
     let swallow = |t: &mut Value| {
         let mut token = t["added_tokens"][0].clone();
         token["content"] = json!("<a_1><");

@@ -1,4 +1,4 @@
-//! Where the tokens stand in an extended tokenizer, as `vocabulary.json` tells it.
+//! The token ids of an extended tokenizer, read from `vocabulary.json`.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 
 /// The ids of codes and markers in an extended tokenizer.
 ///
-/// Codes have consecutive ids, level by level; markers come after them, so that they never move a code.
+/// Codes have consecutive ids, level by level. Markers come after them, so that they never renumber a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenIds {
-    /// Id of the first level's code 0: one after the highest id that the tokenizer had in use.
+    /// Id of code 0 of the first level: the highest id of the original tokenizer plus one.
     pub first_id: u32,
     /// Codes per level.
     pub codebook_sizes: Vec<usize>,
@@ -21,20 +21,20 @@ pub struct TokenIds {
     pub begin: Option<u32>,
     /// Id of the marker after a semantic ID.
     pub end: Option<u32>,
-    /// Ids from 0 to the highest in use, ours among them: the rows an embedding matrix needs at least.
+    /// The highest id in use plus one: the minimum number of embedding rows.
     pub vocabulary_size: u32,
 }
 
-/// What of `vocabulary.json` is read; keys of later releases are left alone.
+/// The keys of `vocabulary.json` that are read; unknown keys are ignored.
 #[derive(Deserialize)]
-struct Description {
+struct VocabularyDescription {
     format_version: u32,
     codebook_sizes: Vec<usize>,
-    tokenizer: Option<Ids>,
+    tokenizer: Option<TokenizerIds>,
 }
 
 #[derive(Deserialize)]
-struct Ids {
+struct TokenizerIds {
     first_id: u32,
     vocabulary_size: u32,
     #[serde(default)]
@@ -44,38 +44,38 @@ struct Ids {
 }
 
 impl TokenIds {
-    /// Number of codes of all levels.
+    /// Number of codes over all levels.
     pub fn codes(&self) -> usize {
         self.codebook_sizes.iter().sum()
     }
 
-    /// Id of a level's code 0. One level too many gives the id after the last code.
+    /// Id of code 0 of a level. For the level after the last, the id after the last code.
     pub fn first_of_level(&self, level: usize) -> u32 {
         self.first_id + self.codebook_sizes.iter().take(level).sum::<usize>() as u32
     }
 
-    /// Id of a code, which must be one of its level's codebook.
+    /// Id of a code, which must be in the codebook of its level.
     pub fn id(&self, level: usize, code: u16) -> u32 {
         self.first_of_level(level) + u32::from(code)
     }
 
-    /// Level and code of an id; `None` for ids of other words.
+    /// Level and code of an id; `None` for other tokens.
     pub fn code_of(&self, id: u32) -> Option<(usize, u16)> {
-        let mut place = id.checked_sub(self.first_id)? as usize;
+        let mut index = id.checked_sub(self.first_id)? as usize;
         for (level, &size) in self.codebook_sizes.iter().enumerate() {
-            if place < size {
-                return u16::try_from(place).ok().map(|code| (level, code));
+            if index < size {
+                return u16::try_from(index).ok().map(|code| (level, code));
             }
-            place -= size;
+            index -= size;
         }
         None
     }
 
-    /// Reads the ids of a vocabulary folder that has an extended tokenizer.
+    /// Reads the token ids of a vocabulary folder with an extended tokenizer.
     ///
     /// # Errors
-    /// [`Error::Missing`] where there is no vocabulary, or one without a tokenizer; [`Error::Artifact`] where it is
-    /// damaged or of another format version.
+    /// [`Error::Missing`] without a vocabulary, or without a tokenizer in it; [`Error::Artifact`] for a damaged one or
+    /// another format version.
     pub fn read(vocabulary_folder: &Path) -> Result<Self> {
         let path = vocabulary_folder.join(VOCABULARY_FILE);
         let missing = |expected: &str, help: &str| Error::Missing {
@@ -84,13 +84,13 @@ impl TokenIds {
             help: help.into(),
         };
         if !path.is_file() {
-            return Err(missing("the vocabulary that `catalex vocab` writes", "name the folder that it wrote"));
+            return Err(missing("the vocabulary that `catalex vocab` writes", "pass the folder that it wrote"));
         }
         let damaged = |expected: &str, got: String| {
-            Error::artifact(&path, expected, got, "write the vocabulary again with `catalex vocab`")
+            Error::artifact(&path, expected, got, "create the vocabulary again with `catalex vocab`")
         };
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let description: Description =
+        let description: VocabularyDescription =
             serde_json::from_slice(&bytes).map_err(|e| damaged("a vocabulary", e.to_string()))?;
         if description.format_version != FORMAT_VERSION {
             let (expected, got) = (format!("format version {FORMAT_VERSION}"), description.format_version.to_string());
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_names_one_code(first_id in 0u32..100_000, sizes in prop::collection::vec(1usize..300, 1..8)) {
+        fn every_id_belongs_to_one_code(first_id in 0u32..100_000, sizes in prop::collection::vec(1usize..300, 1..8)) {
             let end = first_id + sizes.iter().sum::<usize>() as u32;
             let ids = TokenIds { first_id, codebook_sizes: sizes, begin: None, end: None, vocabulary_size: end };
             let mut next = first_id;

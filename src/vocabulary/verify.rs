@@ -1,24 +1,24 @@
-//! An extended tokenizer, put to use before it is handed over.
+//! Verification of an extended tokenizer.
 
 use tokenizers::Tokenizer;
 
-use super::options::NewWords;
+use super::new_words::NewWords;
 use super::source::{Source, unusable};
 use super::token_ids::TokenIds;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 
-/// Places in which an ID (`@`) stands in prompts and answers.
+/// Contexts in which an ID (`@`) occurs in prompts and answers.
 const CONTEXTS: [&str; 7] =
     ["Buy @, please.", " @", "The user chose\n@\nand then (@).", "“@”", "他买了@。", "x@y", "@@"];
-/// Most items that are tried in every place; all are tried bare.
-const SAMPLE: usize = 1000;
-/// Text that has nothing to do with semantic IDs, in many scripts and with signs like those of token formats.
+/// Maximum number of items that are tested in every context; all items are tested without one.
+const MAX_SAMPLE: usize = 1000;
+/// Text without semantic IDs, in many scripts and with characters that token formats use.
 const ORDINARY: &str = include_str!("ordinary_text.txt");
 
-/// Checks every word's id, ordinary text against the tokenizer as it was, and every item's ID in encoding and
-/// decoding. Returns whether decoding puts spaces between tokens, as WordPiece's does.
+/// Checks the id of every new token, the encoding of ordinary text against the original tokenizer, and the encoding and
+/// decoding of every item's ID. Returns whether decoding inserts spaces between tokens, as WordPiece does.
 pub(super) fn verify(
     source: &Source,
     extended: &Tokenizer,
@@ -31,11 +31,11 @@ pub(super) fn verify(
         let got = extended.token_to_id(word);
         if got != Some(id) {
             let got = format!("ids with gaps, so that {word:?} would have {got:?} in place of {id}");
-            let help = "take a tokenizer whose ids run from 0 without a gap";
+            let help = "use a tokenizer whose ids run from 0 without gaps";
             return Err(Error::file(source.path(), "a tokenizer that can be extended", got, help));
         }
     }
-    // One that was extended before is all there is of it.
+    // Of a tokenizer that was extended before, the original is not available.
     if let Some(original) = source.json.as_ref().filter(|_| source.record.is_none()) {
         ordinary_text(source, &original.tokenizer, extended)?;
     }
@@ -53,7 +53,7 @@ pub(super) fn verify(
         }
     }
     let rows = table.codes.nrows();
-    let step = rows.div_ceil(SAMPLE).max(1);
+    let step = rows.div_ceil(MAX_SAMPLE).max(1);
     let mut spaces = false;
     progress.begin("verify", Some(rows as u64), "IDs");
     for row in 0..rows {
@@ -72,14 +72,14 @@ fn ordinary_text(source: &Source, original: &Tokenizer, extended: &Tokenizer) ->
                 "ordinary text",
                 format!("{line:?} to be encoded as before, as {} ids", before.len()),
                 format!("{} ids, other ones", after.len()),
-                "choose another --token-format or marker; what it makes stands in ordinary text",
+                "choose another --token-format or marker; its tokens occur in ordinary text",
             ));
         }
     }
     Ok(())
 }
 
-/// Tries one item's ID; whether its decoded tokens have spaces between them.
+/// Tests the ID of one item. Returns whether decoding inserts spaces.
 fn item(
     source: &Source,
     extended: &Tokenizer,
@@ -104,7 +104,7 @@ fn item(
     let decoded = extended.decode(&encoded, false).map_err(|e| unusable(source.path(), e))?;
     let spaces = decoded != semantic_id;
     if spaces && decoded.replace(' ', "") != semantic_id {
-        return Err(wrong(&semantic_id, "to come back when decoded".into(), format!("{decoded:?}")));
+        return Err(wrong(&semantic_id, "to be restored by decoding".into(), format!("{decoded:?}")));
     }
     for context in CONTEXTS.iter().filter(|_| everywhere) {
         let text = context.replace('@', &semantic_id);
@@ -113,7 +113,7 @@ fn item(
         let ours = encoded.iter().filter(|&&id| ids.code_of(id).is_some()).count();
         let times = context.matches('@').count();
         if (whole, ours) != (times, times * expected.len()) {
-            return Err(wrong(&text, format!("to hold {expected:?}, {times} times"), format!("{encoded:?}")));
+            return Err(wrong(&text, format!("to contain {expected:?}, {times} times"), format!("{encoded:?}")));
         }
     }
     Ok(spaces)

@@ -1,141 +1,119 @@
-//! The import rule: rooms use rooms on lower floors only, and outside crates live where they belong.
+//! The import rules of `docs/architecture.md`, which is the only place where they are listed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
-/// From the bottom up. Rooms of one floor do not know each other.
-const FLOORS: [&[&str]; 11] = [
-    &["error", "progress"],
-    &["artifact", "candidate", "item_ids", "settings"],
-    &["table"],
-    &["catalog", "features", "training"],
-    &["tokenizer"],
-    &["encoder", "behaviour", "semantic_id", "rqvae"],
-    &["vocabulary", "quality", "index"],
-    &["constraint"],
-    &["export", "answers", "explore"],
-    &["pipeline"],
-    &["cli"],
-];
+use super::architecture::{Architecture, dependencies, names_of_root, uses_crate};
+use super::sources::{self, Source};
+use super::support::root;
 
-/// Outside crates and the rooms that may use them.
-const RESIDENTS: [(&str, &[&str]); 23] = [
-    ("tch", &["rqvae"]),
-    ("linfa", &["rqvae"]),
-    ("linfa_clustering", &["rqvae"]),
-    ("linfa_linalg", &["behaviour", "tokenizer", "vocabulary"]),
-    ("ort", &["encoder"]),
-    ("hf_hub", &["encoder"]),
-    ("image", &["encoder"]),
-    ("fast_image_resize", &["encoder"]),
-    ("tokenizers", &["encoder", "vocabulary"]),
-    ("safetensors", &["features", "tokenizer", "rqvae", "constraint", "vocabulary"]),
-    ("parquet", &["table", "features", "semantic_id", "export"]),
-    ("npyz", &["features"]),
-    ("flate2", &["table", "quality"]),
-    ("zstd", &["table"]),
-    ("glob", &["table"]),
-    ("htmlize", &["catalog"]),
-    ("memmap2", &["constraint", "vocabulary"]),
-    ("libsais", &["constraint"]),
-    ("base64", &["quality"]),
-    ("rmcp", &["explore"]),
-    ("tokio", &["explore"]),
-    ("clap", &["cli"]),
-    ("anyhow", &["cli"]),
-];
-
-fn floor(room: &str) -> usize {
-    FLOORS.iter().position(|rooms| rooms.contains(&room)).unwrap_or_else(|| panic!("room {room} is on no floor"))
+/// The sources of all rooms.
+fn sources() -> Vec<Source> {
+    let mut sources = sources::sources("src");
+    sources.retain(|source| !source.module.is_empty());
+    sources
 }
 
-/// Every source file with the room it is in.
-fn sources(folder: &Path, room: Option<&str>, found: &mut Vec<(String, PathBuf)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let name = room.unwrap_or(&stem);
-        if path.is_dir() {
-            sources(&path, Some(name), found);
-        } else if path.extension().is_some_and(|e| e == "rs") && !(room.is_none() && ["lib", "main"].contains(&name)) {
-            found.push((name.to_owned(), path));
-        }
-    }
+fn room(source: &Source) -> &str {
+    &source.module[0]
 }
 
-/// Rooms that a source names after `crate::` or `catalex::`, tests left out.
-fn rooms_used(source: &str) -> BTreeSet<String> {
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let mut rooms = BTreeSet::new();
-    for root in ["crate::", "catalex::"] {
-        for (at, _) in code.match_indices(root) {
-            let rest = code[at + root.len()..].trim_start();
-            // A group: its entries at depth one.
-            let entries: Vec<&str> = match rest.strip_prefix('{') {
-                Some(group) => {
-                    let mut depth = 0;
-                    let end = group.find(|c| {
-                        depth += i32::from(c == '{') - i32::from(c == '}');
-                        depth < 0
-                    });
-                    let mut depth = 0;
-                    group[..end.unwrap_or(0)]
-                        .split(|c| {
-                            depth += i32::from(c == '{') - i32::from(c == '}');
-                            c == ',' && depth == 0
-                        })
-                        .collect()
-                }
-                None => vec![rest],
-            };
-            for entry in entries {
-                let name: String = entry.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if name.starts_with(|c: char| c.is_lowercase()) && FLOORS.iter().any(|f| f.contains(&name.as_str())) {
-                    rooms.insert(name);
-                }
-            }
-        }
-    }
-    rooms
+/// The rooms of the names that `lib.rs` exports again, such as `Error`.
+fn reexports() -> BTreeMap<String, String> {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let exports = lib.lines().filter_map(|line| line.strip_prefix("pub use ")?.strip_suffix(';')?.split_once("::"));
+    let names = |list: &str| list.trim_matches(['{', '}']).split(", ").map(str::to_owned).collect::<Vec<_>>();
+    exports.flat_map(|(room, list)| names(list).into_iter().map(move |name| (name, room.to_owned()))).collect()
+}
+
+/// The rooms that a source uses.
+fn rooms_used(source: &Source, architecture: &Architecture, reexports: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let names = names_of_root(&source.code, source.module.len()).into_iter();
+    let rooms = names.map(|name| reexports.get(&name).cloned().unwrap_or(name));
+    rooms.filter(|name| architecture.floors.contains_key(name)).collect()
+}
+
+#[test]
+fn the_document_lists_every_room_and_no_other() {
+    let listed: BTreeSet<String> = Architecture::read().floors.into_keys().collect();
+    let seen: BTreeSet<String> = sources().iter().map(|source| room(source).to_owned()).collect();
+    assert_eq!(listed, seen, "docs/architecture.md and src/ differ");
 }
 
 #[test]
 fn imports_run_down_the_floors() {
-    let mut found = Vec::new();
-    sources(&super::support::root().join("src"), None, &mut found);
+    let (architecture, reexports) = (Architecture::read(), reexports());
     let mut arrows = BTreeSet::new();
-    for (room, path) in &found {
-        let source = fs::read_to_string(path).unwrap();
-        for used in rooms_used(&source) {
-            assert!(
-                used == *room || floor(&used) < floor(room),
-                "{} is in {room}/ and must not use {used}/, which is not on a lower floor",
-                path.display()
-            );
-            arrows.insert((room.clone(), used));
-        }
-        for (krate, rooms) in RESIDENTS {
-            let uses = source.lines().any(|line| {
-                let line = line.trim_start();
-                line.starts_with(&format!("use {krate}::")) || line.starts_with(&format!("use {krate} as"))
-            });
-            assert!(!uses || rooms.contains(&room.as_str()), "{} must not use {krate}", path.display());
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for used in rooms_used(&source, &architecture, &reexports) {
+            if used != room(&source) && architecture.floor(&used) >= architecture.floor(room(&source)) {
+                wrong.push(format!("{} must not use {used}, which is not on a lower floor", source.path.display()));
+            }
+            arrows.insert((room(&source).to_owned(), used));
         }
     }
-    let seen: BTreeSet<&str> = found.iter().map(|(room, _)| room.as_str()).collect();
-    for room in FLOORS.iter().copied().flatten() {
-        assert!(seen.contains(room), "the test did not see {room}");
-    }
-    assert!(arrows.contains(&("answers".into(), "constraint".into())));
-    for arrow in [("cli", "index"), ("rqvae", "tokenizer"), ("encoder", "catalog"), ("vocabulary", "semantic_id")] {
-        assert!(arrows.contains(&(arrow.0.into(), arrow.1.into())), "the test did not see {arrow:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (from, to) in [("cli", "pipeline"), ("pipeline", "index"), ("rqvae", "tokenizer"), ("answers", "constraint")] {
+        assert!(arrows.contains(&(from.into(), to.into())), "the test did not see that {from} uses {to}");
     }
 }
 
 #[test]
-fn groups_of_imports_are_read() {
-    let source = "use crate::{\n catalog::{A, B},\n error::Error,\n};\nuse crate::features::Features;\n// crate::cli\n";
-    assert_eq!(rooms_used(source).into_iter().collect::<Vec<_>>(), ["catalog", "error", "features"]);
+fn crates_are_used_where_the_document_allows_them() {
+    let (architecture, dependencies) = (Architecture::read(), dependencies());
+    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let sources = sources();
+    let mut wrong = Vec::new();
+    for (krate, rooms) in &architecture.crates {
+        assert!(dependencies.contains(krate), "docs/architecture.md lists {krate}, which Cargo.toml does not have");
+        for source in sources.iter().filter(|source| uses_crate(&source.code, krate)) {
+            users.entry(krate).or_default().insert(room(source));
+            if !rooms.contains(room(source)) {
+                wrong.push(format!("{} must not use {krate}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (krate, rooms) in &architecture.crates {
+        let users = users.get(&**krate).cloned().unwrap_or_default();
+        let unused: Vec<_> = rooms.iter().filter(|room| !users.contains(&***room)).collect();
+        assert!(unused.is_empty(), "docs/architecture.md allows {krate} in {unused:?}, where nothing uses it");
+    }
+}
+
+#[test]
+fn the_command_line_holds_no_logic() {
+    let (architecture, reexports) = (Architecture::read(), reexports());
+    let refused: Vec<String> =
+        dependencies().into_iter().filter(|krate| !architecture.cli_crates.contains(krate)).collect();
+    let mut wrong = Vec::new();
+    for source in sources().into_iter().filter(|source| room(source) == "cli") {
+        let rooms = rooms_used(&source, &architecture, &reexports);
+        let rooms = rooms.into_iter().filter(|room| room != "cli" && !architecture.cli_rooms.contains(room));
+        let crates = refused.iter().filter(|krate| uses_crate(&source.code, krate)).cloned();
+        wrong.extend(rooms.chain(crates).map(|name| format!("{} must not use {name}", source.path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_library_neither_prints_nor_reads_the_environment_nor_seeds_itself() {
+    const FORBIDDEN: [&str; 9] = [
+        "print!(",
+        "println!(",
+        "dbg!(",
+        "env::var",
+        "env::args",
+        "thread_rng",
+        "from_entropy",
+        "rand::random",
+        "SystemTime",
+    ];
+    let mut wrong = Vec::new();
+    for source in sources().into_iter().filter(|source| room(source) != "cli") {
+        let found = FORBIDDEN.iter().filter(|word| source.code.contains(**word));
+        wrong.extend(found.map(|word| format!("{} uses {word}", source.path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

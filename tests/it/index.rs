@@ -7,15 +7,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource, TextSpec};
-use catalex::encoder::{ImageEncoder, OnBadImage, TextEncoder, TextOptions, embed};
 use catalex::features::Features;
-use catalex::index::{Index, TOKENS};
+use catalex::index::{FEATURES, Index, TOKENS};
 use catalex::progress::Silent;
 use catalex::quality::LabelNeighbours;
-use catalex::rqvae::{self, TrainConfig};
+use catalex::rqvae;
 use catalex::semantic_id::TokenTable;
+use catalex::training::QuantizerConfig;
 
-use super::support::{catalex, files, minilm, mobilenet, numbers, outcome, root, runtime, succeeds};
+use super::emoji::emoji_index;
+use super::support::{catalex, files, minilm, mobilenet, numbers, outcome, root, succeeds};
 use super::training::assert_parity;
 
 fn emoji() -> CatalogSpec {
@@ -135,20 +136,18 @@ fn a_kill_leaves_no_index_or_a_whole_one() {
 
 #[test]
 fn both_forward_passes_agree_on_every_emoji() {
-    let runtime = runtime();
-    let mut text = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime).unwrap();
-    let mut image = ImageEncoder::load(&mobilenet(), None, &runtime).unwrap();
-    let features =
-        embed(&emoji(), Some(&mut text), Some(&mut image), Vec::new(), OnBadImage::Error, &Silent).unwrap().features;
+    let features = Features::read(&emoji_index().join(FEATURES)).unwrap();
     assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));
-    assert_parity(&features, TrainConfig { epochs: 4, ..TrainConfig::default() });
+    assert_parity(&features, QuantizerConfig { epochs: 4, ..QuantizerConfig::default() }.into());
     an_item_keeps_its_first_code_without_a_modality(&features);
     fused_items_have_neighbours_of_their_kind(&features);
 }
 
 /// Of a random half of the items one modality is hidden.
 fn an_item_keeps_its_first_code_without_a_modality(features: &Features) {
-    let model = rqvae::train(features, TrainConfig { epochs: 0, ..TrainConfig::default() }, None, &Silent).unwrap();
+    let model =
+        rqvae::train(features, QuantizerConfig { epochs: 0, ..QuantizerConfig::default() }.into(), None, &Silent)
+            .unwrap();
     let model = model.tokenizer;
     let x = features.concatenated();
     let full = model.codes(x.view(), Some(features.presence().view())).unwrap();
@@ -169,8 +168,8 @@ fn an_item_keeps_its_first_code_without_a_modality(features: &Features) {
 }
 
 fn fused_items_have_neighbours_of_their_kind(features: &Features) {
-    let config = TrainConfig { epochs: 0, refine_iterations: Some(0), ..TrainConfig::default() };
-    let model = rqvae::train(features, config, None, &Silent).unwrap().tokenizer;
+    let config = QuantizerConfig { epochs: 0, refine_iterations: Some(0), ..QuantizerConfig::default() };
+    let model = rqvae::train(features, config.into(), None, &Silent).unwrap().tokenizer;
     let subgroup = CatalogSpec { text: TextSpec::Joined(vec!["subgroup".into()]), images: vec![], ..emoji() };
     let labels: Vec<String> =
         CatalogReader::open(&subgroup).unwrap().flat_map(|batch| batch.unwrap().texts).map(|t| t.concat()).collect();

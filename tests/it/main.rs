@@ -1,17 +1,27 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod architecture;
 mod bad_input;
+mod circles;
+mod docs;
+mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
+mod names;
+mod old_index;
 mod recommender;
+mod sources;
 mod start_values;
 mod support;
+mod train_settings;
 
 #[cfg(feature = "encoders")]
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod embed;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod emoji;
 #[cfg(feature = "encoders")]
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]

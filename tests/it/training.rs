@@ -4,7 +4,8 @@ use std::fs;
 
 use catalex::features::Features;
 use catalex::progress::Silent;
-use catalex::rqvae::{self, TrainConfig};
+use catalex::rqvae;
+use catalex::training::{QuantizerConfig, TrainConfig};
 use ndarray::Array2;
 
 use super::support::{catalex, clustered, features, outcome, succeeds, write_matrix};
@@ -34,8 +35,9 @@ pub(crate) fn assert_parity(features: &Features, config: TrainConfig) {
 
 #[test]
 fn the_frozen_model_computes_what_libtorch_computes() {
-    let config = TrainConfig { codebook_sizes: vec![32; 3], hidden: vec![64, 48], epochs: 4, ..TrainConfig::default() };
-    assert_parity(&features(clustered(1_500, 24)), config);
+    let config =
+        QuantizerConfig { codebook_sizes: vec![32; 3], hidden: vec![64, 48], epochs: 4, ..QuantizerConfig::default() };
+    assert_parity(&features(clustered(1_500, 24)), config.into());
 }
 
 /// Two modalities of the same 20 kinds, of which some items lack one.
@@ -50,20 +52,22 @@ fn gappy(n: usize) -> Features {
 
 #[test]
 fn both_forward_passes_complete_what_is_missing_alike() {
-    let config = TrainConfig {
+    let config = QuantizerConfig {
         codebook_sizes: vec![32; 3],
         latent_dim: 24,
         hidden: vec![48],
         epochs: 4,
-        ..TrainConfig::default()
+        ..QuantizerConfig::default()
     };
-    assert_parity(&gappy(1_500), config);
+    assert_parity(&gappy(1_500), config.into());
 }
 
 #[test]
 fn gaps_are_learned_with_and_survive_a_file() {
     let features = gappy(1_500);
-    let config = TrainConfig { codebook_sizes: vec![20, 16, 16], latent_dim: 24, epochs: 3, ..TrainConfig::default() };
+    let config: TrainConfig =
+        QuantizerConfig { codebook_sizes: vec![20, 16, 16], latent_dim: 24, epochs: 3, ..QuantizerConfig::default() }
+            .into();
     let trained = rqvae::train(&features, config.clone(), None, &Silent).unwrap();
     assert!(trained.history.iter().all(|figures| figures.error.is_finite() && figures.error < 0.6));
     assert_eq!(trained.tokenizer, rqvae::train(&features, config, None, &Silent).unwrap().tokenizer, "twice");

@@ -6,6 +6,7 @@ from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelE
 from .estimator import SemanticIdEncoder
 from .features import Features
 from .index import Index
+from .jobs import constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
@@ -40,9 +41,16 @@ __all__ = [
     "__version__",
     "apply_start_values",
     "build",
+    "constrain",
     "embed",
     "evaluate",
+    "export",
+    "family_templates",
+    "inspect",
+    "lookup",
     "resolve_collisions",
+    "tokenize",
     "train",
     "trans_rec",
+    "vocab",
 ]

@@ -1,4 +1,4 @@
-"""What callers give, as the arrays that the native half takes: converted once where it must be, or refused."""
+"""Converts arguments to the arrays that the native module takes, or refuses them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FLOATS = "float16, float32 or float64"
 
 
 def refuse(what: str, expected: str, got: str, help: str) -> InputError:
-    """The error of an argument, in the words of all errors."""
+    """The error of an argument, in the form of all errors."""
     return InputError(f"{what}: expected {expected}, got {got}; {help}")
 
 
 def as_array(x: Any, what: str, expected: str) -> npt.NDArray[Any]:
-    """Any array-like as an array; a subclass stays, so that a memory map is not read."""
+    """Any array-like as an array. Subclasses are kept, so that a memory map is not read."""
     if isinstance(x, np.ndarray):
         return np.ma.filled(x) if isinstance(x, np.ma.MaskedArray) else x
     if hasattr(x, "detach") and hasattr(x, "cpu"):  # a tensor of torch
@@ -31,7 +31,7 @@ def as_array(x: Any, what: str, expected: str) -> npt.NDArray[Any]:
 
 
 def floats(x: Any, what: str, width: int | None = None) -> npt.NDArray[np.float32]:
-    """A matrix of float32: as it is where it is one, of any layout; else converted, once."""
+    """A matrix of float32. One that is float32 is not copied, whatever its layout; others are converted once."""
     wanted = f"a matrix (n, {'dim' if width is None else width}) of {FLOATS}"
     array = as_array(x, what, wanted)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
@@ -40,14 +40,18 @@ def floats(x: Any, what: str, width: int | None = None) -> npt.NDArray[np.float3
             help = "stack the vectors into one matrix: numpy.stack(column), all of one length and none missing"
         raise refuse(what, wanted, f"dtype {array.dtype}", help)
     if array.ndim != 2:
-        help = "one row an item; X.reshape(1, -1) makes a matrix of a vector" if array.ndim == 1 else "one row an item"
+        help = (
+            "give one row per item; X.reshape(1, -1) makes a matrix of a vector"
+            if array.ndim == 1
+            else "give one row per item"
+        )
         raise refuse(what, wanted, f"shape {array.shape}", help)
     if width is not None and array.shape[1] != width:
         raise refuse(what, wanted, f"shape {array.shape}", "give the vectors that the model was trained on")
     if array.dtype != np.float32:
-        with np.errstate(over="ignore"):  # infinite in 32 bits: refused as infinity is
+        with np.errstate(over="ignore"):  # overflow to infinity, which is refused later
             return array.astype(np.float32)
-    # As it lies, unless its numbers do not lie where a processor reads them.
+    # No copy, unless the numbers are not aligned.
     return np.require(array, np.float32, "A")
 
 
@@ -56,11 +60,11 @@ def codes(x: Any, what: str, levels: int | None = None) -> npt.NDArray[np.uint16
     wanted = f"a matrix (n, {'levels' if levels is None else levels}) of integers from 0 to 65535"
     array = as_array(x, what, wanted)
     if array.dtype.kind not in "iu":
-        raise refuse(what, wanted, f"dtype {array.dtype}", "codes are what Tokenizer.encode gives")
+        raise refuse(what, wanted, f"dtype {array.dtype}", "give the codes that Tokenizer.encode returns")
     if array.ndim != 2:
-        raise refuse(what, wanted, f"shape {array.shape}", "one row an item")
+        raise refuse(what, wanted, f"shape {array.shape}", "give one row per item")
     if levels is not None and array.shape[1] != levels:
-        raise refuse(what, wanted, f"shape {array.shape}", "give one code a level")
+        raise refuse(what, wanted, f"shape {array.shape}", "give one code per level")
     if array.dtype != np.uint16:
         outside = (array < 0) | (array > 65535)
         if outside.any():
@@ -70,20 +74,20 @@ def codes(x: Any, what: str, levels: int | None = None) -> npt.NDArray[np.uint16
 
 
 def flags(x: Any, what: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """A matrix of true and false of this shape; a vector where it has one column."""
+    """A matrix of booleans of this shape; a vector if it has one column."""
     wanted = f"booleans of shape {shape}"
     array = as_array(x, what, wanted)
     if array.ndim == 1 and shape[1] == 1:
         array = array[:, None]
     if array.dtype != np.bool_ or array.shape != shape:
-        raise refuse(what, wanted, f"{array.dtype} of shape {array.shape}", "give one flag an item and modality")
+        raise refuse(what, wanted, f"{array.dtype} of shape {array.shape}", "give one flag per item and modality")
     return np.require(array, np.bool_, "A")
 
 
 def item_ids(given: Any) -> npt.NDArray[np.int64] | list[str]:
     """Item ids: integers of 64 bits, or strings."""
-    wanted = "integers or strings, one an item"
-    if hasattr(given, "to_pylist"):  # a column of Arrow's
+    wanted = "integers or strings, one per item"
+    if hasattr(given, "to_pylist"):  # an Arrow column
         given = given.to_pylist()
     array = as_array(given, "item_ids", wanted)
     if array.ndim != 1:
@@ -94,19 +98,19 @@ def item_ids(given: Any) -> npt.NDArray[np.int64] | list[str]:
         return np.ascontiguousarray(array, np.int64)
     ids = list(given) if array.dtype.kind not in "OT" else array.tolist()
     for row, item in enumerate(ids):
-        # Strings of numpy are strings, too. A mixture with numbers would not be what it was.
+        # Strings of numpy are strings, too. Numbers among strings are refused: numpy would turn them into strings.
         if not isinstance(item, str):
-            raise refuse(f"item_ids[{row}]", "a string, as the others" if row else wanted, repr(item), "give one type")
+            raise refuse(f"item_ids[{row}]", "a string like the others" if row else wanted, repr(item), "give one type")
     return [str(item) for item in ids]
 
 
 def modalities(
     features: Any, shapes: Sequence[tuple[str, int]] | None
 ) -> tuple[list[str], list[npt.NDArray[np.float32]]]:
-    """Matrices by name: of a mapping, or of one matrix, cut where the modalities of `shapes` meet."""
+    """Names and matrices of a mapping, or of one matrix that is split into the modalities of `shapes`."""
     if isinstance(features, Mapping):
         if not features:
-            raise refuse("features", "one matrix a modality", "an empty mapping", "name at least one")
+            raise refuse("features", "one matrix per modality", "an empty mapping", "give at least one")
         return [str(name) for name in features], [floats(x, f"features[{name!r}]") for name, x in features.items()]
     whole = floats(features, "features", None if shapes is None else sum(dim for _, dim in shapes))
     if shapes is None:

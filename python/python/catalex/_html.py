@@ -1,4 +1,4 @@
-"""What notebooks show."""
+"""HTML representations for notebooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def table(title: str, rows: Mapping[str, Any]) -> str:
-    """A small table of names and values."""
+    """A small HTML table of names and values."""
     left = "style='text-align:left'"
     cells = "".join(
         f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(str(value))}</td></tr>" for name, value in rows.items()

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, final
 
 import numpy as np
@@ -402,20 +402,42 @@ def resolve_part(
 def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
     """All tokens of codebooks of these sizes, level by level."""
 
-def write_vocabulary(
-    table: TokenTable,
-    folder: _Path,
-    options: dict[str, Any],
-    model: Tokenizer | None,
-    force: bool,
-) -> None:
-    """Writes a vocabulary folder.
-
-    `options` has `tokenizer`, `begin_token`, `end_token`, `pad_to_multiple_of` and `llm`.
-    """
-
 def write_arrow(data: object, path: _Path) -> None:
     """Writes a table as an Arrow file, whose kinds of strings are those that catalogs have."""
 
-def time_codes(model: Tokenizer, x: npt.NDArray[np.float32]) -> float:
-    """Seconds that the crate itself takes for the codes of rows `(n, dim)`, for benchmarks."""
+def train_settings() -> list[dict[str, Any]]:
+    """The declared training settings: dicts with `name`, `kind`, `default`, `range`, `recipes` and `help`."""
+
+def tokenize(spec: str, listener: Callable[[str], object]) -> str:
+    """Assigns a semantic ID to every item of some features and writes the token table.
+
+    This and the other jobs take a spec of `catalex::pipeline` as JSON. They call `listener` with each progress event as
+    JSON, and return a summary as JSON.
+    """
+
+def vocab(spec: str, listener: Callable[[str], object]) -> str:
+    """Writes the vocabulary folder of a token table."""
+
+def constrain(spec: str, listener: Callable[[str], object]) -> str:
+    """Writes the constraint forms of a token table, and returns the content of `constraint.json`."""
+
+def export(spec: str, listener: Callable[[str], object]) -> str:
+    """Writes items and histories for a family of LLM recommenders, and returns the content of `export.json`."""
+
+def family_templates(family: str) -> str:
+    """The templates of an export family as TOML."""
+
+def inspect(spec: str, listener: Callable[[str], object]) -> str:
+    """Measures a model, a token table or an index.
+
+    The result has the key `model` for a model without features, else `figures`.
+    """
+
+def lookup(spec: str) -> str:
+    """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
+
+def settings() -> str:
+    """The declarations of all settings as JSON: a list per group."""
+
+def index_format_version() -> int:
+    """The newest version of an index's manifest that this build reads."""

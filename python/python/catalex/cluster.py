@@ -1,15 +1,14 @@
-"""What `catalex.spark` and `catalex.ray` have in common: the stages, as functions of Arrow tables.
+"""The stages that `catalex.spark` and `catalex.ray` share, as functions of Arrow tables.
 
-Each is a pure function of the rows that it is given, so a task that is run twice gives the same twice, and in no stage
-does the order of rows show in the result. `pyarrow` is needed here, and nowhere else in the package.
+Each stage is a pure function of its rows, so a task that runs twice gives the same result twice. No result depends on
+the order of rows. Only these modules of the package need `pyarrow`.
 
-1. *tokenize*: `Encode` gives every item the quantizer's codes, and its latent for the stages that follow. A map.
-2. *make room*, where prefixes (all codes but the last) have more items than last-level codes: `MakeRoom` sends the
-   surplus away. It needs the items of such prefixes, and how many items are under each prefix. Items find a place under
-   their own first code, so every first code is a group; where one has more items than there are codes after it, all of
-   them are one group.
-3. *resolve*: `ResolvePart` matches the items of prefixes to last codes. Prefixes are dealt out to buckets, so that a
-   call has thousands of items and not a handful; every prefix is in one bucket.
+1. *tokenize*: `Encode` assigns the quantizer's codes to each item, and keeps its latent for the next stages. A map.
+2. *make room*, if prefixes (all codes but the last) have more items than there are last-level codes: `MakeRoom` moves
+   the surplus items. It needs the items of such prefixes and the number of items under each prefix. Items stay under
+   their first code, so each first code is a group. If a first code has more items than codes, all items are one group.
+3. *resolve*: `ResolvePart` assigns the items of each prefix to last-level codes. Prefixes are distributed to buckets,
+   so that a call has thousands of items. All items of a prefix are in one bucket.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import numpy.typing as npt
 
 from . import _native
 from ._arrays import refuse
+from ._formats import check_version
 from .errors import InputError, ResourceError
 from .features import Features
 from .token_table import TokenTable
@@ -40,17 +40,17 @@ ITEM, CODES, SEMANTIC_ID, ERROR, MOVED = "item_id", "codes", "semantic_id", "res
 LATENT = "latent"
 """Bytes of little-endian float32."""
 PLACE = "place"
-"""Codes after room was made."""
+"""Codes after stage 2."""
 GROUP = "catalex_group"
-"""What items are grouped by."""
+"""Key by which items are grouped."""
 ITEMS_AT_ONCE = 20_000
-"""Items of a bucket, about."""
+"""Approximate number of items per bucket."""
 
 Codes = npt.NDArray[np.uint16]
 
 
 def model_of(model: Tokenizer | str | os.PathLike[str]) -> Tokenizer:
-    """A model, or that of a folder."""
+    """A model, or the model in a folder."""
     if isinstance(model, Tokenizer):
         return model
     if isinstance(model, str | os.PathLike):
@@ -59,7 +59,7 @@ def model_of(model: Tokenizer | str | os.PathLike[str]) -> Tokenizer:
 
 
 def columns_of(features: str | Sequence[str], model: Tokenizer) -> list[str]:
-    """The feature columns that a call names."""
+    """The feature columns of a call, checked against the model."""
     names = [features] if isinstance(features, str) else list(features)
     wanted = list(model.modalities)
     if len(names) != len(wanted) or (len(wanted) > 1 and sorted(names) != sorted(wanted)):
@@ -69,34 +69,34 @@ def columns_of(features: str | Sequence[str], model: Tokenizer) -> list[str]:
 
 
 def check_columns(there: Sequence[str], wanted: Sequence[str], what: str, help: str) -> None:
-    """Every wanted column must be there."""
+    """Checks that all columns exist."""
     for name in wanted:
         if name not in there:
             raise refuse(what, f"a column {name!r}", f"columns {', '.join(there)}", help)
 
 
 def check_items(there: Sequence[str], what: str, id: str, features: Sequence[str]) -> None:
-    """The columns that `tokenize` reads."""
+    """Checks the columns that `tokenize` reads."""
     check_columns(there, [id], what, "name the column of item ids: id=")
     check_columns(there, features, what, "name the columns of the vectors: features=")
 
 
 def check_buckets(buckets: int | None) -> None:
-    """A number of groups, where one is given."""
+    """Checks the number of buckets, if it is given."""
     if buckets is not None and buckets < 1:
-        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one for about 20,000 items")
+        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one bucket per 20,000 items")
 
 
-RESOLVED_HELP = "give what tokenize made, with all its columns"
+RESOLVED_HELP = "give the result of tokenize, with all its columns"
 
 
 def check_tokenized(there: Sequence[str]) -> None:
-    """The columns of what `tokenize` gives."""
+    """Checks the columns of the result of `tokenize`."""
     check_columns(there, (ITEM, CODES, ERROR, LATENT), "data to resolve", RESOLVED_HELP)
 
 
 def check_capacity(items: int, model: Tokenizer) -> None:
-    """No more items than codes."""
+    """Checks that there are at most as many items as codes."""
     capacity = math.prod(model.codebook_sizes)
     if items > capacity:
         help = "train a model with more levels or larger codebooks"
@@ -104,17 +104,17 @@ def check_capacity(items: int, model: Tokenizer) -> None:
 
 
 def duplicate_error(item: Any, times: int) -> InputError:
-    """An item that stands twice."""
-    return refuse(f"item {item}", "one row an item id", f"{times} rows", "remove or rename all but one")
+    """The error of an item id that occurs several times."""
+    return refuse(f"item {item}", "one row per item id", f"{times} rows", "remove or rename all but one")
 
 
 def buckets_for(items: int, least: int) -> int:
-    """How many buckets prefixes are dealt out to: as many as there are workers, and more where these would be large."""
+    """Number of buckets: at least `least`, and more if buckets would be large."""
     return max(least, math.ceil(items / ITEMS_AT_ONCE), 1)
 
 
 def prefix_keys(codes: Codes) -> npt.NDArray[np.uint64]:
-    """A number a prefix, the same for equal ones: FNV-1a over the codes, stirred."""
+    """A hash per prefix: FNV-1a over the codes, with a final mixing step."""
     keys = np.full(len(codes), 0xCBF29CE484222325, np.uint64)
     for level in range(codes.shape[1] - 1):
         keys = (keys ^ codes[:, level]) * np.uint64(0x100000001B3)
@@ -124,12 +124,12 @@ def prefix_keys(codes: Codes) -> npt.NDArray[np.uint64]:
 
 
 def quiet_threads() -> None:
-    """One thread a task: an engine runs as many tasks as there are cores. What is set wins."""
+    """One thread per task, unless it is set otherwise: engines run as many tasks as there are cores."""
     os.environ.setdefault("RAYON_NUM_THREADS", "1")
 
 
 def prefix_bytes(codes: Codes) -> pa.Array:
-    """Prefixes as bytes, which tables can be grouped by and joined on."""
+    """Prefixes as bytes, by which tables can be grouped and joined."""
     prefixes = np.ascontiguousarray(codes[:, :-1], "<u2")
     n, width = len(prefixes), 2 * prefixes.shape[1]
     offsets = np.arange(n + 1, dtype=np.int32) * np.int32(width)
@@ -137,25 +137,25 @@ def prefix_bytes(codes: Codes) -> pa.Array:
 
 
 def count_prefixes(rows: pa.Table, levels: int) -> pa.Table:
-    """How many items are under each prefix: `prefix`, as bytes, and `items`."""
+    """Number of items under each prefix: columns `prefix`, as bytes, and `items`."""
     prefixes = prefix_bytes(as_matrix(rows[CODES], levels))
     return merge_counts(pa.table({"prefix": prefixes, "items": pa.array(np.ones(rows.num_rows, np.int64))}))
 
 
 def merge_counts(counts: pa.Table) -> pa.Table:
-    """Counts of one prefix added up, in the order of prefixes."""
+    """Adds up the counts of each prefix; sorted by prefix."""
     sums = counts.group_by("prefix").aggregate([("items", "sum")])
     return pa.table({"prefix": sums["prefix"], "items": sums["items_sum"]}).sort_by("prefix")
 
 
 def prefixes_of(column: pa.ChunkedArray, levels: int) -> Codes:
-    """Prefixes as codes again."""
+    """The codes of prefixes that `prefix_bytes` made."""
     joined = b"".join(column.to_pylist())
     return np.frombuffer(joined, "<u2").reshape(len(column), levels - 1).astype(np.uint16)
 
 
 class Encode:
-    """Stage 1: rows with ids and vectors to `item_id`, `codes`, `residual_error` and `latent`."""
+    """Stage 1: from rows with ids and vectors to `item_id`, `codes`, `residual_error` and `latent`."""
 
     def __init__(self, model: Tokenizer, features: Sequence[str], id: str) -> None:
         self.model, self.features, self.id = model, list(features), id
@@ -177,7 +177,7 @@ class Encode:
         return pa.Table.from_arrays(columns, schema=tokenized_schema(ids.type))
 
     def _with_gaps(self, rows: pa.Table, ids: pa.Array) -> Features:
-        """A batch of which no item has some modality: how long its vectors are is known of the model alone."""
+        """A batch in which all items lack a modality: only the model knows its dimension."""
         dims = self.model.modalities
         matrices, present = {}, []
         for name in self.features:
@@ -188,7 +188,12 @@ class Encode:
             found = column.drop_null()
             lengths = pc.unique(pc.list_value_length(found)).to_pylist()
             if any(length != dim for length in lengths):
-                raise refuse(f"column {name!r}", f"vectors of {dim} numbers", f"of {lengths}", "embed all items alike")
+                raise refuse(
+                    f"column {name!r}",
+                    f"vectors of {dim} numbers",
+                    f"of {lengths}",
+                    "embed all items with the same encoder",
+                )
             vectors[there] = found.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
             matrices[name] = vectors
             present.append(there)
@@ -196,13 +201,13 @@ class Encode:
 
 
 class MakeRoom:
-    """Stage 2: the items of overfull prefixes of a group, and counts of its prefixes, to the items with a `place`."""
+    """Stage 2: from a group's items under overfull prefixes, and its prefix counts, to items with a `place`."""
 
     def __init__(self, model: Tokenizer) -> None:
         self.model = model
 
     def __call__(self, items: pa.Table, counts: pa.Table) -> pa.Table:
-        """`counts` has `prefix`, lists of codes, and `items`. What comes back is in the order of ids."""
+        """`counts` has columns `prefix`, lists of codes, and `items`. The result is sorted by item id."""
         levels = self.model.levels
         items = _in_order(as_table(items))
         if items.num_rows == 0:
@@ -218,7 +223,7 @@ class MakeRoom:
 
 
 class ResolvePart:
-    """Stage 3: all items of some prefixes to the rows of a token table, in the order of ids."""
+    """Stage 3: from all items of some prefixes to rows of a token table, sorted by item id."""
 
     def __init__(self, model: Tokenizer, token_format: str = TOKEN_FORMAT) -> None:
         self.model, self.token_format = model, token_format
@@ -240,12 +245,12 @@ class ResolvePart:
 
 
 def tokenized_schema(id_type: pa.DataType) -> pa.Schema:
-    """What `tokenize` gives."""
+    """Schema of the result of `tokenize`."""
     return pa.schema([(ITEM, id_type), (CODES, pa.list_(pa.int32())), (ERROR, pa.float32()), (LATENT, pa.binary())])
 
 
 def resolved_schema(id_type: pa.DataType) -> pa.Schema:
-    """What `resolve` gives."""
+    """Schema of the result of `resolve`."""
     codes = (CODES, pa.list_(pa.int32()))
     return pa.schema([(ITEM, id_type), codes, (SEMANTIC_ID, pa.string()), (ERROR, pa.float32()), (MOVED, pa.bool_())])
 
@@ -253,9 +258,9 @@ def resolved_schema(id_type: pa.DataType) -> pa.Schema:
 def token_table(
     data: Any, model: Tokenizer | str | os.PathLike[str], *, token_format: str = TOKEN_FORMAT
 ) -> TokenTable:
-    """The token table of what `resolve` gave, as Arrow: of a data set of Parquet files, for example.
+    """The token table of the result of `resolve`, given as Arrow data: a data set of Parquet files, for example.
 
-    It is in the order of the rows as they come; sort them for an order of your own.
+    Rows keep their order.
     """
     model = model_of(model)
     sizes = model.codebook_sizes
@@ -263,7 +268,9 @@ def token_table(
         np.zeros((1, len(sizes)), np.uint16), sizes, model_hash=model.hash, token_format=token_format
     )
     table = as_table(data) if isinstance(data, pa.RecordBatch) else pa.table(data)
-    check_columns(table.column_names, (ITEM, CODES, SEMANTIC_ID, ERROR, MOVED), "data", "give what resolve made")
+    version = (table.schema.metadata or {}).get(b"catalex.format_version", b"1")
+    check_version(int(version) if version.isdigit() else version.decode(errors="replace"), "data", 1)
+    check_columns(table.column_names, (ITEM, CODES, SEMANTIC_ID, ERROR, MOVED), "data", "give the result of resolve")
     codes = lists_of(as_matrix(table[CODES], len(sizes))).cast(pa.list_(pa.uint16(), len(sizes)))
     table = table.select([ITEM, CODES, SEMANTIC_ID, ERROR, MOVED]).set_column(1, CODES, codes)
     return TokenTable.from_arrow(table.replace_schema_metadata(None), like=like)
@@ -287,12 +294,12 @@ def as_matrix(column: pa.ChunkedArray, width: int) -> Codes:
 
 
 def as_table(rows: Any) -> pa.Table:
-    """A batch as a table."""
+    """A batch, or a table, as a table."""
     return pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
 
 
 def _in_order(items: pa.Table) -> pa.Table:
-    """Rows in the order of their ids: whatever the engine's, the result is the same to the byte."""
+    """Rows sorted by item id, so that the result does not depend on the engine's order."""
     return items.sort_by(ITEM)
 
 
@@ -300,7 +307,9 @@ def _item_ids(column: pa.ChunkedArray, name: str) -> pa.Array:
     ids = column.combine_chunks()
     kind = ids.type
     if ids.null_count:
-        raise refuse(f"column {name!r}", "an item id a row", f"{ids.null_count} null", "drop these rows or name them")
+        raise refuse(
+            f"column {name!r}", "an item id in each row", f"{ids.null_count} null", "drop these rows, or give them ids"
+        )
     if pa.types.is_integer(kind):
         return ids.cast(pa.int64())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -324,7 +333,7 @@ def _ids(column: pa.ChunkedArray) -> npt.NDArray[np.int64] | list[str]:
 
 
 def lists_of(codes: Codes) -> pa.Array:
-    """A matrix of codes as lists, in integers that every engine has."""
+    """A matrix of codes as lists of int32, which every engine has."""
     n, width = codes.shape
     offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, np.int32))
     return pa.ListArray.from_arrays(offsets, pa.array(codes.astype(np.int32).ravel()))
@@ -338,7 +347,7 @@ def _binary(latents: npt.NDArray[np.float32]) -> pa.Array:
 
 
 def _latents(column: pa.ChunkedArray, dim: int) -> npt.NDArray[np.float32]:
-    """Bytes as a matrix; a column of more than 2 GB is several chunks."""
+    """Latents of a binary column as a matrix. A column of more than 2 GB has several chunks."""
     parts = []
     for chunk in column.chunks:
         lengths = pc.unique(pc.binary_length(chunk)).to_pylist()

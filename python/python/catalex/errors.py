@@ -1,26 +1,26 @@
-"""What can go wrong. Every message says where, what was expected, what came, and what to do."""
+"""The exceptions. Every message says where, what was expected, what was found, and what to do."""
 
 __all__ = ["ArtifactError", "CatalexError", "ConfigError", "InputError", "ModelError", "ResourceError", "RunError"]
 
 
 class CatalexError(Exception):
-    """All errors of catalex."""
+    """Base class of all errors of catalex."""
 
 
 class InputError(CatalexError, ValueError):
-    """The data is not what it should be."""
+    """The input data is not as expected."""
 
 
 class ConfigError(CatalexError, ValueError):
-    """A setting is out of range or contradicts another."""
+    """A setting is unknown, out of range, or contradicts another."""
 
 
 class ArtifactError(CatalexError):
-    """A file of catalex is damaged, foreign or of another version."""
+    """A file of catalex is damaged, or of a version that this release does not read, or is another kind of file."""
 
 
 class ModelError(ArtifactError):
-    """A folder that is no model, a damaged one, or one of another version."""
+    """A folder that is not a model, is damaged, or is of a version that this release does not read."""
 
 
 class RunError(CatalexError, RuntimeError):
@@ -28,4 +28,4 @@ class RunError(CatalexError, RuntimeError):
 
 
 class ResourceError(CatalexError, OSError):
-    """The file system, memory, or something that this machine lacks."""
+    """The file system, memory, or something that is not installed on this machine."""

@@ -1,4 +1,4 @@
-"""Vectors of items, from wherever they are."""
+"""Feature vectors of items, from files, matrices or tables."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ._html import table
 
 
 class Features:
-    """The vectors of a set of items: one a modality, each with the item's id.
+    """The feature vectors of a set of items: one vector per item and modality, with the items' ids.
 
     `data` is one of
 
-    * a path: Parquet, Arrow or `.npy`, or an index; it is read block by block when it is used, and may be larger than
-      memory,
+    * a path to a Parquet, Arrow or `.npy` file, or to an index: it is read block by block when it is used, and may be
+      larger than memory,
     * a matrix `(n, dim)` of numpy (float16, float32, float64; any layout, read-only or memory-mapped) or torch: float32
       is not copied as a whole,
-    * a mapping of modalities' names to such matrices,
-    * anything that speaks Arrow's PyCapsule protocol, such as a table of pyarrow, a data frame of polars or pandas, a
-      relation of DuckDB: every column of float lists is a modality, null where an item lacks it.
+    * a mapping from modality names to such matrices,
+    * any object that supports Arrow's PyCapsule protocol, such as a table of pyarrow, a data frame of polars or pandas,
+      or a relation of DuckDB: every column of float lists is a modality, with null for items that lack it.
 
-    `item_ids` names the rows of matrices, which otherwise are `0..n`; `id` names the column of a table, which otherwise
-    is `item_id` or `id`. `present (n, modalities)` says which of the matrices' rows an item really has.
+    `item_ids` are the ids of a matrix's rows, by default `0..n`; `id` is a table's column of ids, by default `item_id`
+    or `id`. `present (n, modalities)` is false where an item lacks a modality.
     """
 
     __slots__ = ("_native",)
@@ -47,29 +47,29 @@ class Features:
 
     @classmethod
     def _whole(cls, path: Path) -> Features:
-        """The features of a file that will go, read into memory."""
+        """The features of a temporary file, read into memory."""
         features = cls.__new__(cls)
         features._native = _native.Features.of_file(path).whole()
         return features
 
     @property
     def modalities(self) -> dict[str, int]:
-        """Length of the vectors of each modality."""
+        """Dimension of each modality."""
         return dict(self._native.shapes)
 
     @property
     def item_ids(self) -> list[int] | list[str]:
-        """The items' ids, in their order."""
+        """The item ids, in row order."""
         return self._native.item_ids()
 
     def vectors(self, modality: str | None = None) -> npt.NDArray[np.float32]:
-        """Vectors `(n, dim)` of a modality, or of all side by side; NaN where an item lacks one. A copy, in memory."""
+        """A copy of the vectors `(n, dim)` of one modality, or of all side by side; NaN where an item lacks one."""
         if modality is not None:
             return self._native.vectors(modality)
         return np.concatenate([self._native.vectors(name) for name in self.modalities], axis=1)
 
     def write(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Writes them as Parquet, which `catalex train` and all else read."""
+        """Writes a Parquet file, which `catalex train` and the other jobs read."""
         self._native.write(path, force=force)
 
     def __len__(self) -> int:
@@ -84,10 +84,10 @@ class Features:
 
 
 def of(data: Any, shapes: Sequence[tuple[str, int]] | None = None, **names: Any) -> Features:
-    """Features as they are, or of anything that they are made of. `shapes` cuts a matrix into modalities."""
+    """`data` as features. `shapes` says how a matrix is split into modalities."""
     if isinstance(data, Features):
         if any(given is not None for given in names.values()):
-            raise refuse("features", "data that have no ids yet", "Features", "name ids when you make them")
+            raise refuse("features", "data without ids", "Features, which have ids", "give the ids to Features(...)")
         return data
     return Features(data, _shapes=shapes, **names)
 
@@ -116,4 +116,4 @@ def _features(
 def _unused(kind: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
-            raise refuse(name, f"none with {kind}", type(value).__name__, "it is for features of another kind")
+            raise refuse(name, f"none with {kind}", type(value).__name__, "leave it out")

@@ -1,54 +1,64 @@
-"""The folder that `catalex build` leaves."""
+"""The folder that `catalex build` writes."""
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from . import _native
+from ._formats import read_json
 from ._html import table
 from .errors import InputError
 from .features import Features
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
 
+MANIFEST = "manifest.json"
+
 
 class Index:
-    """What `catalex build` wrote; its parts are read when they are asked for."""
+    """An index: what `build` wrote. Each part is read when it is first used.
+
+    `ArtifactError` if its manifest is damaged or of a newer version. Indexes of older versions can be read.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         try:
-            text = (self.path / "manifest.json").read_text(encoding="utf-8")
-        except OSError as error:
+            self.manifest: dict[str, Any] = read_json(
+                self.path / MANIFEST,
+                "the manifest of an index",
+                _native.index_format_version(),
+                needs=("items", "model_hash"),
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{path}: expected an index, got {error}; name the folder that build wrote") from error
-        self.manifest: dict[str, Any] = json.loads(text)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The frozen model."""
+        """The trained model."""
         return Tokenizer.load(self.path)
 
     @cached_property
     def table(self) -> TokenTable:
-        """The items' semantic IDs."""
+        """The semantic IDs of the items."""
         return TokenTable.read(self.path)
 
     @property
     def features(self) -> Features:
-        """The items' vectors."""
+        """The vectors of the items."""
         return Features(self.path)
 
     @property
     def vocabulary(self) -> Path:
-        """The vocabulary's folder, with the extended tokenizer in `tokenizer/` where one was named."""
+        """The vocabulary folder, with an extended tokenizer in `tokenizer/` if one was given."""
         return self.path / "vocabulary"
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """The report, an HTML file."""
         return self.path / "report.html"
 
     def __len__(self) -> int:

@@ -1,10 +1,12 @@
-"""Start values of new tokens, given to a language model of `transformers`."""
+"""Start values of new tokens, applied to a language model of `transformers`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ._formats import parse_json
+from .errors import ArtifactError, InputError
 
 if TYPE_CHECKING:
     import torch
@@ -16,31 +18,25 @@ FORMAT_VERSION = 1
 
 
 def apply_start_values(model: PreTrainedModel, path: str | Path, *, pad_to_multiple_of: int | None = None) -> range:
-    """Grows the embeddings of `model` and sets the rows of the new tokens; returns the tokens' ids.
+    """Grows the embedding matrices of `model` and sets the rows of the new tokens; returns the ids of the tokens.
 
-    `path` is `new_token_embeddings.safetensors`, or the vocabulary folder that holds it. Matrices are never made
-    smaller. Rows that only pad them start as the mean of the old ones.
+    `path` is `new_token_embeddings.safetensors`, or the vocabulary folder that has it. Matrices never become smaller.
+    Rows for padding alone start as the mean of the old rows. `ArtifactError` if the file has no start values or is of a
+    newer version, `InputError` if they were made for another model.
     """
     import torch  # noqa: PLC0415 - the package does without it otherwise
-    from safetensors import safe_open  # noqa: PLC0415
 
     path = Path(path)
     path = path / FILE if path.is_dir() else path
-    with safe_open(path, framework="pt") as file:
-        metadata = (file.metadata() or {}).get(KEY)
-        if metadata is None:
-            raise ValueError(f"{path} holds no start values: name the {FILE} that `catalex vocab --llm` wrote")
-        description = json.loads(metadata)
-        if description["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"{path} has format version {description['format_version']}, expected {FORMAT_VERSION}")
-        rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    description, rows = _read(path)
     first, n = description["first_id"], description["tokens"]
     embeddings = model.get_input_embeddings().weight
     old, dim = embeddings.shape
     if first > old or rows["input_embeddings"].shape != (n, dim):
-        raise ValueError(
-            f"{path} has rows of {rows['input_embeddings'].shape[1]} numbers for ids from {first} on, and the model "
-            f"has {old} rows of {dim}: name the start values that were made for this model"
+        raise InputError(
+            f"{path}: expected start values for a model with {old} rows of {dim} numbers, got rows of "
+            f"{rows['input_embeddings'].shape[1]} numbers for ids from {first} on; name the start values that were "
+            "made for this model"
         )
     if first + n > old or pad_to_multiple_of:
         total = max(first + n, old)
@@ -54,8 +50,26 @@ def apply_start_values(model: PreTrainedModel, path: str | Path, *, pad_to_multi
     return range(first, first + n)
 
 
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The description of start values, and their rows by name."""
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+
+    what = f"start values: the {FILE} that `catalex vocab --llm` wrote"
+    if not path.is_file():
+        raise InputError(f"{path}: expected {what}, got no file; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get(KEY)
+            rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except SafetensorError as error:
+        raise ArtifactError(f"{path}: expected {what}, got a damaged file ({error}); write it again") from error
+    if metadata is None or "input_embeddings" not in rows:
+        raise ArtifactError(f"{path}: expected {what}, got a file that holds no start values; check the path")
+    return parse_json(metadata, str(path), what, FORMAT_VERSION, needs=("first_id", "tokens")), rows
+
+
 def set_rows(weight: torch.Tensor, rows: torch.Tensor, first: int, old: int) -> None:
-    """Sets rows from `first` on; what comes after them and was not there before becomes the old rows' mean."""
+    """Sets the rows from `first` on. Rows after them that are new become the mean of the old rows."""
     end = first + len(rows)
     if len(weight) > max(end, old):
         weight[max(end, old) :] = weight[:first].float().mean(0).to(weight.dtype)

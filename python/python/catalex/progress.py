@@ -1,4 +1,4 @@
-"""How far long work is: a bar in a terminal or a notebook."""
+"""Progress of long work: a bar in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 32
 
 
 class Listener:
-    """Told every event of the program. This one says nothing but warnings."""
+    """Receives every progress event. This one shows warnings only."""
 
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "warning":
@@ -24,14 +24,14 @@ class Listener:
             self.show(event)
 
     def show(self, event: dict[str, Any]) -> None:
-        """Shows an event that is no warning."""
+        """Shows an event other than a warning."""
 
     def close(self) -> None:
-        """The work is over, or given up."""
+        """Called when the work ends or is interrupted."""
 
 
-class Told(Listener):
-    """Hands every event on."""
+class Callback(Listener):
+    """Passes every event to a function."""
 
     def __init__(self, callback: Callable[[dict[str, Any]], None]) -> None:
         self._callback = callback
@@ -41,19 +41,19 @@ class Told(Listener):
 
 
 class Stage:
-    """A stage of the work, and when it began."""
+    """The current stage of the work, and when it began."""
 
     def __init__(self) -> None:
         self.name = ""
         self._began = 0.0
 
     def line(self, event: dict[str, Any]) -> tuple[str, float | None]:
-        """What is to be said of it, and the share that is done where that is known."""
+        """The text to show, and the fraction that is done, if it is known."""
         if event["stage"] != self.name or event["event"] == "begin":
             self.name, self._began = event["stage"], time.monotonic()
         done, total, took = event["done"], event["total"], time.monotonic() - self._began
         ended = event["event"] == "end"
-        # Training may have been over before its time.
+        # Training can end early.
         share = None if not total else 1.0 if ended else min(1.0, done / total)
         parts = [f"{done:,}/{total:,} {event['unit']}" if total else f"{done:,} {event['unit']}"]
         if done and took > 1:
@@ -66,7 +66,7 @@ class Stage:
 
 
 class TerminalBar(Listener):
-    """One line a stage, rewritten in place."""
+    """One line per stage, rewritten in place."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -92,7 +92,7 @@ class TerminalBar(Listener):
 
 
 class NotebookBar(Listener):
-    """One bar a stage, in the output of the cell."""
+    """One bar per stage, in the output of the cell."""
 
     def __init__(self, display: Callable[..., Any]) -> None:
         self._display = display
@@ -115,7 +115,7 @@ class NotebookBar(Listener):
 
 
 class Html:
-    """What a notebook shows as HTML, and all else as text."""
+    """An object that notebooks show as HTML and everything else as text."""
 
     def __init__(self, html: str, text: str) -> None:
         self._html, self._text = html, text
@@ -128,13 +128,13 @@ class Html:
 
 
 def listener(progress: Any) -> Listener:
-    """The listener of a `progress` argument: `"auto"` is a bar where a person looks on, `"bar"` one in any case."""
+    """The listener of a `progress` argument. `"auto"` shows a bar in a terminal or a notebook, `"bar"` always."""
     if callable(progress):
-        return Told(progress)
+        return Callback(progress)
     if progress in (None, "none"):
         return Listener()
     if progress not in ("auto", "bar"):
-        help = "leave it out for a bar where a person looks on"
+        help = "leave it out for a bar in a terminal or a notebook"
         raise ConfigError(f'setting progress: expected "auto", "bar", "none" or a function, got {progress!r}; {help}')
     display = _notebook()
     if display is not None:
@@ -143,7 +143,7 @@ def listener(progress: Any) -> Listener:
 
 
 def _notebook() -> Callable[..., Any] | None:
-    """`display` of a notebook, where this runs in one."""
+    """The function `display`, if this runs in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     if shell is None or not hasattr(shell, "kernel"):

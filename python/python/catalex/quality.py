@@ -1,4 +1,4 @@
-"""What came of it, and IDs made unique: for tables of catalex and for codes of anything else."""
+"""Quality figures and collision resolution, for token tables and for the codes of other quantizers."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from .tokenizer import Tokenizer
 
 
 class Resolution(NamedTuple):
-    """What `resolve_collisions` gives."""
+    """The result of `resolve_collisions`."""
 
     codes: npt.NDArray[np.uint16]
-    """`(n, levels)`; no row stands twice."""
+    """Codes `(n, levels)`, all rows distinct."""
     residual_error: npt.NDArray[np.float32]
-    """Squared distance `(n,)` of each latent from the sum of its codewords."""
+    """Squared distance `(n,)` between each latent and the sum of its codewords."""
     reassigned: npt.NDArray[np.bool_]
-    """Which items `(n,)` were moved."""
+    """Whether each item was moved `(n,)`."""
     report: dict[str, Any]
-    """What it took: items moved, added distortion, and so on."""
+    """Statistics: items moved, added distortion, and so on."""
 
 
 class Figures(dict[str, Any]):
-    """What `evaluate` gives: a dictionary, of which a notebook shows the main figures."""
+    """The figures of a token table: a dictionary. Notebooks show the main figures."""
 
     def _repr_html_(self) -> str:
         rows = {"distinct IDs": self["distinct_ids"]}
         if self["collisions"] is not None:
-            rows["moved to make them so"] = self["collisions"]["moved"]
+            rows["items moved to make IDs unique"] = self["collisions"]["moved"]
         rows |= {f"codes in use, level {u['level']}": f"{u['used']} of {u['codes']}" for u in self["usage"]}
         rows["prefixes by depth"] = ", ".join(map(str, self["distinct_prefixes"]))
         if self["reconstruction"] is not None:
@@ -54,18 +54,18 @@ class Figures(dict[str, Any]):
 def resolve_collisions(
     codes: Any, latents: Any, codebooks: Tokenizer | Sequence[Any], *, item_ids: Any = None
 ) -> Resolution:
-    """Gives every item a code of its own, at the least added distortion.
+    """Makes the codes of items unique with minimum added distortion.
 
-    `codes (n, levels)` are those of a residual quantizer, catalex's or any other, `latents (n, dim)` what it quantized,
-    and `codebooks` the model or its codebooks `(size, dim)`, one a level. Equal choices go to the lower item id;
-    without `item_ids` that is the row.
+    `codes (n, levels)` are those of any residual quantizer, `latents (n, dim)` are the vectors that it quantized, and
+    `codebooks` is the model, or its codebooks `(size, dim)`, one per level. Ties go to the lower item id, or to the
+    lower row without `item_ids`.
     """
     if isinstance(codebooks, Tokenizer):
         model, books = codebooks._native, codebooks.codebooks
     else:
         model, books = None, [floats(book, f"codebooks[{level}]") for level, book in enumerate(codebooks)]
         if not books:
-            raise refuse("codebooks", "one a level", "none", "give the quantizer's codebooks")
+            raise refuse("codebooks", "one per level", "none", "give the quantizer's codebooks")
     given = as_codes(codes, "codes", len(books))
     vectors = floats(latents, "latents", books[0].shape[1])
     ids = None if item_ids is None else as_item_ids(item_ids)
@@ -81,16 +81,16 @@ def evaluate(
     labels: Sequence[str] | None = None,
     label: str = "label",
 ) -> Figures:
-    """The figures of a token table: what `catalex inspect --json` prints.
+    """The figures of a token table in memory: the content of `catalex inspect --json`.
 
-    With the model and the features that gave the table also reconstruction error and how well prefixes keep neighbours
-    together; with a label an item (empty for none), how well prefixes agree with it.
+    With the table's model and features, they include the reconstruction error and how well prefixes keep neighbours
+    together. With one label per item (empty for none), they include how well prefixes agree with the labels.
     """
     if features is not None and model is None:
         raise refuse("features", "together with model", "one of the two", "give both, or neither")
     source = None
     if features is not None and model is not None:
-        # A matrix has no ids of its own; its rows are the table's.
+        # A matrix has no ids of its own: its rows are those of the table.
         ids = table.item_ids if _is_matrix(features) else None
         source = model._features(features, item_ids=ids)._native
     names = None if labels is None else [str(name) for name in labels]

@@ -1,4 +1,4 @@
-"""Semantic IDs on Ray Data: `tokenize`, then `resolve`, to the result of one machine.
+"""Semantic IDs on Ray Data: `tokenize`, then `resolve`. The result is the same as on one machine.
 
 Workers need this package and pyarrow.
 """
@@ -40,10 +40,10 @@ def tokenize(
     *,
     concurrency: int | tuple[int, int] | None = None,
 ) -> Dataset:
-    """The quantizer's codes of every item, of which two may have the same; `resolve` makes them unique.
+    """Assigns the quantizer's codes to each item. Items can get identical codes; `resolve` makes them unique.
 
-    Columns in and out are those of `catalex.spark.tokenize`. Actors hold the model; `concurrency` is how many there
-    are, or the least and the most, otherwise 1 to the cluster's processors.
+    Input and output columns are those of `catalex.spark.tokenize`. Actors hold the model. `concurrency` is their
+    number, or the minimum and the maximum; by default 1 to the number of the cluster's processors.
     """
     ds, model = _dataset(ds), cluster.model_of(model)
     names = cluster.columns_of(features, model)
@@ -69,10 +69,10 @@ def resolve(
     buckets: int | None = None,
     check_ids: bool = True,
 ) -> Dataset:
-    """Every item's own semantic ID: what `tokenize` gave, resolved as `catalex tokenize` does it, item by item.
+    """Unique semantic IDs from the result of `tokenize`: item by item the IDs that `catalex tokenize` gives.
 
-    As `catalex.spark.resolve`. `ds` is read three times: write it, or `materialize()` it, before. The counts of all
-    prefixes pass through this process.
+    See `catalex.spark.resolve`. `ds` is read three times: write it to files or `materialize()` it first. The counts of
+    all prefixes are collected in this process.
     """
     ds, model = _dataset(ds), cluster.model_of(model)
     there = _columns(ds)
@@ -96,11 +96,11 @@ def resolve(
 
 
 def _with_room(ds: Dataset, counts: pa.Table, overfull: pa.Table, shared: Any, model: Tokenizer) -> Dataset:
-    """The items with their places: those of overfull prefixes made room for, first code by first code."""
+    """Stage 2: the items with their places, after the surplus of overfull prefixes has moved."""
     prefixes = cluster.prefixes_of(counts["prefix"], model.levels)
     numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
     first = prefixes[:, 0].astype(np.int64)
-    # Where some have to leave their first code, all are one group.
+    # If items have to leave their first code, all items are one group.
     alone = model.levels >= 3 and np.bincount(first, numbers).max() <= math.prod(model.codebook_sizes[1:])
     groups = first if alone else np.zeros_like(first)
     near = pa.table({"prefix": cluster.lists_of(prefixes), "items": pa.array(numbers), GROUP: pa.array(groups)})
@@ -132,7 +132,7 @@ def _resolve_part(part: pa.Table, shared: Any, token_format: str) -> pa.Table:
 
 
 def _in_place(batch: pa.Table, overfull: Any) -> pa.Table:
-    """Items of prefixes that are not overfull, where they are."""
+    """Items of prefixes that are not overfull: they keep their codes."""
     rows = batch.select([ITEM, CODES, cluster.ERROR, cluster.LATENT])
     if overfull is not None and rows.num_rows:
         rows = rows.filter(pc.invert(_is_in(rows, _of(overfull))))
@@ -140,7 +140,7 @@ def _in_place(batch: pa.Table, overfull: Any) -> pa.Table:
 
 
 def _crowded(batch: pa.Table, overfull: Any, levels: int, alone: bool) -> pa.Table:
-    """Items of overfull prefixes, with their group."""
+    """Items of overfull prefixes, with the key of their group."""
     rows = batch.select([ITEM, CODES, cluster.ERROR, cluster.LATENT])
     if rows.num_rows:
         rows = rows.filter(_is_in(rows, _of(overfull)))
@@ -160,7 +160,7 @@ def _bucket(batch: pa.Table, levels: int, buckets: int) -> pa.Table:
 
 
 def _counts(ds: Dataset, levels: int) -> pa.Table:
-    """Items under each prefix: counted block by block, added up here."""
+    """Number of items under each prefix: counted block by block, and added up here."""
     counted = ds.map_batches(cluster.count_prefixes, batch_size=None, batch_format="pyarrow", fn_args=(levels,))
     parts = [part for part in counted.iter_batches(batch_size=None, batch_format="pyarrow") if part.num_rows]
     if not parts:
@@ -192,6 +192,6 @@ def _dataset(ds: Any) -> Dataset:
 
 
 def _columns(ds: Dataset) -> list[str] | None:
-    """Names of the columns, where they are known."""
+    """Names of the columns, if they are known."""
     schema = ds.schema()
     return None if schema is None else list(schema.names)

@@ -1,4 +1,4 @@
-"""The `catalex` program in a process of its own: whatever happens there, this one goes on."""
+"""Runs the `catalex` program in a child process. A crash there does not end this process."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ KINDS = {
 }
 NAME = "catalex"
 GRACE = 5
-"""Seconds that the program has to end after an interrupt, before it is killed."""
+"""Seconds that the program has to end after an interrupt before it is killed."""
 KEPT = 20
-"""Last lines of what it said that are kept for an error."""
+"""Number of lines of its standard error that an error message shows."""
 
 
 def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
-    """The `catalex` program: the one named, beside the package, beside this Python, or on the PATH."""
+    """Finds the `catalex` program: at `binary`, beside the package, beside this Python, or on the PATH."""
     if binary is not None:
         path = Path(binary)
         if not path.is_file():
@@ -61,7 +61,7 @@ def run(
     binary: str | os.PathLike[str] | None = None,
     progress: Progress = "auto",
 ) -> str:
-    """Runs the program, shows its progress, and returns what it prints; its error is raised as one of this package."""
+    """Runs the program, shows its progress, and returns its standard output. Its error becomes an exception."""
     program = find_binary(binary)
     command = [os.fspath(program), *[os.fspath(argument) for argument in arguments], "--progress", "json"]
     shown = listener(progress)
@@ -78,17 +78,18 @@ def run(
             )
         except OSError as error:
             raise errors.ResourceError(f"cannot run {program}: {error}; check that it is a program") from error
-        failure, said = _listen(child, shown)
+        failure, lines = _listen(child, shown)
         if child.returncode != 0:
-            raise _error(str(arguments[0]), child.returncode, failure, said)
+            raise _error(str(arguments[0]), child.returncode, failure, lines)
         out.seek(0)
         return out.read()
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, in which the program finds libtorch and ONNX Runtime of installed packages.
+    """The environment for the program: that of this process, with the libraries of installed packages, which are
+    libtorch of `torch` and ONNX Runtime of `onnxruntime`.
 
-    What is already set wins. The packages are looked for, not imported.
+    Variables that are set are not changed. The packages are located, not imported.
     """
     variables = dict(os.environ)
     torch = _package("torch")
@@ -106,7 +107,7 @@ def environment() -> dict[str, str]:
         )
         if found:
             variables["ORT_DYLIB_PATH"] = str(found[0])
-    # Idle threads of libtorch wait without using a core.
+    # Keeps idle threads of libtorch from using a core.
     variables.setdefault("OMP_WAIT_POLICY", "passive")
     return variables
 
@@ -117,15 +118,15 @@ def _package(name: str) -> Path | None:
 
 
 def _listen(child: subprocess.Popen[str], shown: Listener) -> tuple[dict[str, Any] | None, list[str]]:
-    """Follows the program to its end; the error it told, and the last lines that were no events."""
+    """Reads the program's events until it ends. Returns its error event, and the last lines that were not events."""
     failure: dict[str, Any] | None = None
-    said: list[str] = []
+    lines: list[str] = []
     assert child.stderr is not None
     try:
         for line in child.stderr:
             event = _event(line)
             if event is None:
-                said = [*said, line.rstrip()][-KEPT:]
+                lines = [*lines, line.rstrip()][-KEPT:]
             elif event["event"] == "error":
                 failure = event
             else:
@@ -137,7 +138,7 @@ def _listen(child: subprocess.Popen[str], shown: Listener) -> tuple[dict[str, An
     finally:
         child.stderr.close()
         shown.close()
-    return failure, said
+    return failure, lines
 
 
 def _event(line: str) -> dict[str, Any] | None:
@@ -151,7 +152,7 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
-    """Hands an interrupt on. A terminal has done so already; a notebook has not."""
+    """Interrupts the program. A terminal has done so already; a notebook has not."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
         try:
@@ -161,23 +162,23 @@ def _stop(child: subprocess.Popen[str]) -> None:
             child.wait()
 
 
-def _error(verb: str, code: int, failure: dict[str, Any] | None, said: list[str]) -> errors.CatalexError:
+def _error(verb: str, code: int, failure: dict[str, Any] | None, lines: list[str]) -> errors.CatalexError:
     if failure is not None:
-        return KINDS[failure["kind"]](failure["message"])
-    told = "\n".join(said) or "it said nothing"
+        return KINDS.get(failure["kind"], errors.RunError)(failure["message"])
+    output = "\n".join(lines) or "without any message"
     if code < 0:
         name = signal.Signals(-code).name if -code in {s.value for s in signal.Signals} else str(-code)
         why = (
-            "; the system does this where memory runs out: give it less at once, or more memory"
+            "; the system does this when memory runs out: process less at once, or use a machine with more memory"
             if name == "SIGKILL"
             else ""
         )
         return errors.RunError(
-            f"catalex {verb} was killed by {name}{why}; nothing was written, and `resume=True` goes on from the last "
-            f"checkpoint where there is one\n{told}"
+            f"catalex {verb} was killed by {name}{why}; nothing was written, and `resume=True` continues from the last "
+            f"checkpoint if there is one\n{output}"
         )
-    if code == 127 or "error while loading shared libraries" in told:
+    if code == 127 or "error while loading shared libraries" in output:
         help = "install torch==2.13.0 (pip install 'catalex[train]'), or set LIBTORCH to a folder of libtorch 2.13"
-        return errors.ResourceError(f"catalex {verb} cannot start: {told}; {help}")
+        return errors.ResourceError(f"catalex {verb} cannot start: {output}; {help}")
     kind = errors.ConfigError if code == 2 else errors.RunError
-    return kind(f"catalex {verb} failed with exit code {code}: {told.removeprefix('error: ')}")
+    return kind(f"catalex {verb} failed with exit code {code}: {output.removeprefix('error: ')}")

@@ -1,4 +1,4 @@
-"""Semantic IDs on Spark: `tokenize`, then `resolve`, to the result of one machine.
+"""Semantic IDs on Spark: `tokenize`, then `resolve`. The result is the same as on one machine.
 
 Executors need this package and pyarrow; the driver needs PySpark 4.0 or later.
 """
@@ -36,14 +36,14 @@ def tokenize(
     features: str | Sequence[str] = "text",
     id: str = "item_id",
 ) -> DataFrame:
-    """The quantizer's codes of every item, of which two may have the same; `resolve` makes them unique.
+    """Assigns the quantizer's codes to each item. Items can get identical codes; `resolve` makes them unique.
 
-    `features` names the column of the vectors, arrays of floats of the model's length; for a model of several
-    modalities their columns, under the modalities' names, null where an item lacks one. `id` names the column of item
-    ids, integers or strings.
+    `features` names the column of the vectors, arrays of floats with the model's dimension. For a model with several
+    modalities it names one column per modality, with the modality's name, null where an item lacks it. `id` names the
+    column of item ids, integers or strings.
 
-    The result has `item_id`, `codes`, `residual_error` and `latent`, bytes that `resolve` needs. It is a map: it keeps
-    partitions, and nothing is computed before it is asked for.
+    The result has columns `item_id`, `codes`, `residual_error` and `latent`, bytes that `resolve` needs. It is a
+    lazy map that keeps partitions.
     """
     df, model = _frame(df), cluster.model_of(model)
     names = cluster.columns_of(features, model)
@@ -65,14 +65,14 @@ def resolve(
     buckets: int | None = None,
     check_ids: bool = True,
 ) -> DataFrame:
-    """Every item's own semantic ID: what `tokenize` gave, resolved as `catalex tokenize` does it, item by item.
+    """Unique semantic IDs from the result of `tokenize`: item by item the IDs that `catalex tokenize` gives.
 
-    The result has the columns of a token table, `codes` as `array<int>`, in no order. Items that share a prefix meet in
-    one task: a group-by on buckets of prefixes. Where a prefix has more items than last-level codes a pass before that
-    finds places for the surplus, each first code a group of its own.
+    The result has the columns of a token table, with `codes` as `array<int>`, in no particular order. A group-by on
+    buckets of prefixes brings all items of a prefix to one task. If a prefix has more items than there are last-level
+    codes, an earlier pass moves the surplus, with one group per first code.
 
-    `df` is read three times: write it, or cache it, before. `buckets` is the number of groups, otherwise one for about
-    20,000 items. `check_ids` looks for items that stand twice, which costs a shuffle of the ids.
+    `df` is read three times: write it to files or cache it first. `buckets` is the number of groups, by default one per
+    20,000 items. `check_ids` looks for duplicate item ids, which costs a shuffle of the ids.
     """
     df, model = _frame(df), cluster.model_of(model)
     cluster.check_tokenized(df.columns)
@@ -98,12 +98,12 @@ def resolve(
 def _with_room(
     items: DataFrame, counts: DataFrame, shared: _Shared, model: Tokenizer, id_type: T.DataType
 ) -> DataFrame:
-    """The items with their places: those of overfull prefixes made room for, first code by first code."""
+    """Stage 2: the items with their places, after the surplus of overfull prefixes has moved."""
     sizes, levels = model.codebook_sizes, model.levels
     first = F.col(PREFIX).getItem(0)
     most = counts.groupBy(first.alias(GROUP)).agg(F.sum(COUNT).alias(COUNT)).agg(F.max(COUNT)).first()
     if most is None or most[0] > math.prod(sizes[1:]) or levels < 3:
-        first = F.lit(0)  # some have to leave their first code: all are one group
+        first = F.lit(0)  # items have to leave their first code: all are one group
     keyed = items.withColumn(PREFIX, _prefix(CODES, levels))
     overfull = counts.where(F.col(COUNT) > sizes[-1]).select(PREFIX)
     crowded = keyed.join(overfull, PREFIX, "left_semi").withColumn(GROUP, first)
@@ -115,7 +115,7 @@ def _with_room(
 
 
 class _Shared:
-    """The model on its way to the executors: broadcast where the session can, else with the function."""
+    """The model for the executors: broadcast if the session supports it, else sent with the function."""
 
     def __init__(self, broadcast: Any, model: Tokenizer | None) -> None:
         self.broadcast, self.model = broadcast, model
@@ -124,7 +124,7 @@ class _Shared:
     def of(df: DataFrame, model: Tokenizer) -> _Shared:
         try:
             return _Shared(df.sparkSession.sparkContext.broadcast(model), None)
-        except Exception:  # Spark Connect has no broadcasts, and says so in several ways
+        except Exception:  # Spark Connect has no broadcasts; the exception differs between versions
             return _Shared(None, model)
 
     def get(self) -> Tokenizer:
@@ -133,7 +133,7 @@ class _Shared:
         return model
 
 
-# Spark looks at the parameters of these: they are plain functions.
+# Spark inspects the parameters of these, so they are plain functions.
 def _encoding(
     shared: _Shared, features: list[str], id: str
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -165,7 +165,7 @@ def _prefix(column: str, levels: int) -> Any:
 
 
 def _frame(df: Any) -> DataFrame:
-    # Spark Connect's data frames are of another class with the same methods.
+    # The data frames of Spark Connect are another class with the same methods.
     if not hasattr(df, "mapInArrow"):
         raise refuse("df", "a data frame of Spark", type(df).__name__, "make one: spark.createDataFrame(...)")
     frame: DataFrame = df

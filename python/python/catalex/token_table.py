@@ -1,4 +1,4 @@
-"""The token table: every item's semantic ID."""
+"""The token table: the semantic ID of each item."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ ItemId = int | str
 
 
 class TokenTable:
-    """The semantic IDs of a catalog, one a row.
+    """The semantic IDs of a catalog, one row per item.
 
-    `Tokenizer.tokenize` makes it, `TokenTable.read` reads what `catalex tokenize` or `build` wrote. It speaks Arrow's
-    PyCapsule protocol: `pyarrow.table(t)`, `polars.DataFrame(t)`, `nanoarrow.Array(t)`, and in DuckDB
+    `Tokenizer.tokenize` makes one; `TokenTable.read` reads one that `catalex tokenize` or `build` wrote. It supports
+    Arrow's PyCapsule protocol: `pyarrow.table(t)`, `polars.DataFrame(t)`, `nanoarrow.Array(t)`, and in DuckDB
     `SELECT ... FROM t` after `t = t.to_arrow()`.
     """
 
@@ -37,19 +37,19 @@ class TokenTable:
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> TokenTable:
-        """Reads and checks a token table, or that of an index."""
+        """Reads and checks a token table, or the token table of an index."""
         return TokenTable(_native.TokenTable.read(path))
 
     def write(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Writes Parquet, whole or not at all; the same table gives the same bytes."""
+        """Writes a Parquet file, completely or not at all. Equal tables give equal bytes."""
         self._native.write(path, force=force)
 
     @staticmethod
     def from_arrow(data: Any, *, like: TokenTable | None = None) -> TokenTable:
-        """The table of Arrow data with its columns, checked as a file is.
+        """The token table in Arrow data with the same columns. It is checked like a file.
 
-        What it says of itself (model, codebooks, token format) stands in the schema's metadata. Some programs drop
-        these, polars among them: `like` is then a table that says the same.
+        Model, codebook sizes and token format are in the schema's metadata. Some programs drop the metadata, such as
+        polars: they are then taken from the table `like`.
         """
         return TokenTable(_native.TokenTable.of_arrow(data, None if like is None else like._native))
 
@@ -63,7 +63,7 @@ class TokenTable:
         collisions: str = "resolve",
         model_hash: str = "",
     ) -> TokenTable:
-        """The table of codes `(n, levels)` that something else made; `resolve_collisions` makes them unique."""
+        """The table of codes `(n, levels)` of another quantizer; `resolve_collisions` makes codes unique."""
         sizes = [int(size) for size in codebook_sizes]
         ids = None if item_ids is None else as_item_ids(item_ids)
         given = as_codes(codes, "codes")
@@ -77,7 +77,7 @@ class TokenTable:
 
     @property
     def item_ids(self) -> list[int] | list[str]:
-        """The items, in the catalog's order."""
+        """The item ids, in the order of the catalog."""
         return self._native.item_ids
 
     @property
@@ -87,22 +87,22 @@ class TokenTable:
 
     @property
     def semantic_ids(self) -> list[str]:
-        """The semantic IDs, by row."""
+        """The semantic IDs, in row order."""
         return self._native.semantic_ids
 
     @property
     def residual_error(self) -> npt.NDArray[np.float32]:
-        """Squared distance `(n,)` of each item's latent from the sum of its codewords."""
+        """Squared distance `(n,)` between each item's latent and the sum of its codewords."""
         return self._native.residual_error
 
     @property
     def reassigned(self) -> npt.NDArray[np.bool_]:
-        """Which items' codes were changed `(n,)` to make them unique."""
+        """Whether each item's codes were changed `(n,)` to make them unique."""
         return self._native.reassigned
 
     @property
     def levels(self) -> int:
-        """Number of codes an item."""
+        """Number of codes per item."""
         return len(self.codebook_sizes)
 
     @property
@@ -112,27 +112,27 @@ class TokenTable:
 
     @property
     def model_hash(self) -> str:
-        """Hash of the model that gave the codes."""
+        """Hash of the model that assigned the codes."""
         return self._native.model_hash
 
     @property
     def token_format(self) -> str:
-        """How codes are written as tokens."""
+        """Format of the tokens."""
         return self._native.token_format
 
     @property
     def collisions(self) -> str:
-        """What became of items that the quantizer gave one code."""
+        """How items with identical codes were handled: `"resolve"`, `"keep"`, `"suffix"` or `"lc-rec"`."""
         return self._native.collisions
 
     @property
     def collision_report(self) -> dict[str, Any] | None:
-        """What resolving collisions did, where the table says it."""
+        """Statistics of the collision resolution, if the table has them."""
         report = self._native.report_json
         return None if report is None else json.loads(report)
 
     def lookup(self, item: ItemId, *, levels: int | None = None) -> str:
-        """The semantic ID of an item, or its first `levels` tokens: a prefix that `items` takes."""
+        """The semantic ID of an item, or its first `levels` tokens: a prefix for `items`."""
         semantic_id = self._native.semantic_id(self._native.row(str(item)))
         if levels is None:
             return semantic_id
@@ -140,7 +140,7 @@ class TokenTable:
         return self._prefixes(codes, levels)[0]
 
     def prefixes(self, levels: int = 1) -> dict[str, list[int] | list[str]]:
-        """The items under each prefix of so many tokens, in the order of their codes."""
+        """The items under each prefix of `levels` tokens, in the order of their codes."""
         rows, ids = self.rows(), self.item_ids
         groups: dict[str, list[Any]] = {}
         for row, prefix in zip(rows.tolist(), self._prefixes(self.codes[rows], levels), strict=True):
@@ -149,16 +149,16 @@ class TokenTable:
 
     def _prefixes(self, codes: npt.NDArray[np.uint16], levels: int) -> list[str]:
         if levels not in range(1, self.levels + 1):
-            raise refuse("levels", f"1 to {self.levels}", repr(levels), "ask for as many as IDs have, or fewer")
+            raise refuse("levels", f"1 to {self.levels}", repr(levels), "ask for at most the number of levels")
         return _native.semantic_ids(np.ascontiguousarray(codes[:, :levels]), self.token_format)
 
     def items(self, prefix: str | Sequence[int] | npt.NDArray[Any] = "") -> list[int] | list[str]:
-        """The items under a semantic ID or a prefix of one, as text or as codes, in the order of their codes."""
+        """The items under a semantic ID or a prefix, given as text or as codes, in the order of their codes."""
         ids = self.item_ids
         return [ids[row] for row in self.rows(prefix).tolist()]
 
     def rows(self, prefix: str | Sequence[int] | npt.NDArray[Any] = "") -> npt.NDArray[np.int64]:
-        """The rows of `items`."""
+        """The row numbers of `items`."""
         if isinstance(prefix, str):
             return self._native.rows_of_text(prefix)
         return self._native.rows_of_codes(
@@ -173,17 +173,17 @@ class TokenTable:
         return True
 
     def __iter__(self) -> Iterator[tuple[ItemId, str]]:
-        """Items with their semantic IDs: `dict(table)` is a dictionary of them."""
+        """Pairs of item id and semantic ID: `dict(table)` makes a dictionary."""
         return iter(zip(self.item_ids, self.semantic_ids, strict=True))
 
     def to_arrow(self) -> pyarrow.Table:
-        """The table in pyarrow, with what it says of itself in the schema's metadata."""
+        """The table as a pyarrow table, with model, codebook sizes and token format in the schema's metadata."""
         import pyarrow  # noqa: PLC0415 - the package does without it otherwise
 
         return pyarrow.table(self)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The table as a data frame of pandas; codes are arrays. It needs no pyarrow."""
+        """The table as a pandas data frame, with codes as arrays. Does not need pyarrow."""
         import pandas  # noqa: PLC0415
 
         columns: dict[str, Any] = {
@@ -196,7 +196,7 @@ class TokenTable:
         return pandas.DataFrame(columns)
 
     def to_polars(self) -> polars.DataFrame:
-        """The table as a data frame of polars; codes are its fixed-size arrays."""
+        """The table as a polars data frame, with codes as fixed-size arrays."""
         import polars  # noqa: PLC0415
 
         return polars.DataFrame(self)
@@ -220,7 +220,7 @@ class TokenTable:
         return TokenTable(self._native)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TokenTable:
-        return TokenTable(self._native)  # nothing in it can be changed
+        return TokenTable(self._native)  # it is immutable
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TokenTable) and self._native.to_bytes() == other._native.to_bytes()

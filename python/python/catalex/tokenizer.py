@@ -1,4 +1,4 @@
-"""The frozen model: vectors to codes and back."""
+"""The trained model: it encodes vectors as codes and decodes codes to vectors."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TOKEN_FORMAT = "<{level}_{code}>"
 
 
 class Tokenizer:
-    """A trained model, ready to give codes to items.
+    """A trained model, which encodes items.
 
-    It is arrays and nothing else: it needs no libtorch, may be shared between threads, pickles by its bytes, and works
-    in a forked process.
+    It consists of arrays: it needs no libtorch, threads can share it, it can be pickled, and it works in a forked
+    process.
     """
 
     def __init__(self, native: _native.Tokenizer) -> None:
@@ -35,77 +35,78 @@ class Tokenizer:
     def load(path: str | os.PathLike[str]) -> Tokenizer:
         """Reads the folder that `catalex train` wrote, or the model of an index.
 
-        `ModelError` where it is neither, damaged, or of another version.
+        `ModelError` if it is neither, is damaged, or is of a version that this release does not read.
         """
         return Tokenizer(_native.Tokenizer.load(path))
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Writes the model's folder, whole or not at all."""
+        """Writes the model's folder, completely or not at all."""
         self._native.save(path, force=force)
 
     @property
     def modalities(self) -> dict[str, int]:
-        """Length of the vectors of each modality, in the order in which they stand side by side."""
+        """Dimension of each modality, in the order in which their vectors are concatenated."""
         return dict(self._native.modalities)
 
     @cached_property
     def dim(self) -> int:
-        """Length of a row of all modalities."""
+        """Sum of the dimensions of all modalities."""
         return self._native.dim
 
     @property
     def latent_dim(self) -> int:
-        """Dimension of the space in which the codebooks stand."""
+        """Dimension of the latents and of the codewords."""
         return self._native.latent_dim
 
     @property
     def levels(self) -> int:
-        """Number of codes an item."""
+        """Number of codes per item."""
         return len(self.codebook_sizes)
 
     @cached_property
     def codebook_sizes(self) -> list[int]:
-        """Codes per level."""
+        """Number of codes of each level."""
         return self._native.codebook_sizes
 
     @property
     def codebooks(self) -> list[npt.NDArray[np.float32]]:
-        """One codebook `(size, latent_dim)` a level."""
+        """One codebook `(size, latent_dim)` per level."""
         return self._native.codebooks
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the weights: the model's name for itself."""
+        """SHA-256 of the weights, which identifies the model."""
         return self._native.hash
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says: shapes, and how the model was trained."""
+        """The content of `config.json`: shapes, and how the model was trained."""
         config: dict[str, Any] = json.loads(self._native.config_json)
         return config
 
     def encode(self, X: Any, *, present: Any = None) -> npt.NDArray[np.uint16]:
-        """Codes `(n, levels)` of rows `(n, dim)`, as the quantizer gives them: two items may get the same.
+        """Codes `(n, levels)` of rows `(n, dim)`, as the quantizer assigns them: items can get identical codes.
 
-        `X` is a matrix of float16, float32 or float64, modalities side by side, or a mapping of their names to
-        matrices. float32 is taken without a copy, in any layout. `present (n, modalities)` says which an item has.
+        `X` is a matrix of float16, float32 or float64 with the modalities side by side, or a mapping from modality
+        names to matrices. float32 is not copied, whatever its layout. `present (n, modalities)` is false where an item
+        lacks a modality.
         """
         return self._native.encode(*self._rows(X, present))
 
     def latents(self, X: Any, *, present: Any = None) -> npt.NDArray[np.float32]:
-        """Latents `(n, latent_dim)` of rows `(n, dim)`: what the codes approximate."""
+        """Latents `(n, latent_dim)` of rows `(n, dim)`: the vectors that the codes approximate."""
         return self._native.latents(*self._rows(X, present))
 
     def decode(self, codes: Any) -> npt.NDArray[np.float32]:
-        """Rows `(n, dim)` that codes `(n, levels)` stand for, in the units of the input."""
+        """Reconstructed rows `(n, dim)` of codes `(n, levels)`, in the units of the input."""
         return self._native.decode(as_codes(codes, "codes", self.levels))
 
     def semantic_ids(self, codes: Any, *, token_format: str = TOKEN_FORMAT) -> list[str]:
-        """Codes `(n, levels)` as text, such as `<a_12><b_203><c_7><d_91>`; fewer columns give prefixes."""
+        """Semantic IDs of codes `(n, levels)`, such as `<a_12><b_203><c_7><d_91>`; fewer columns give prefixes."""
         return _native.semantic_ids(as_codes(codes, "codes"), token_format)
 
     def parse_ids(self, ids: Sequence[str], *, token_format: str = TOKEN_FORMAT) -> npt.NDArray[np.uint16]:
-        """Codes `(n, levels)` of semantic IDs, or of prefixes of one length; the way back of `semantic_ids`."""
+        """Codes `(n, levels)` of semantic IDs, or of prefixes of equal length: the inverse of `semantic_ids`."""
         return _native.parse_ids(list(ids), self.codebook_sizes, token_format)
 
     def tokenize(
@@ -118,10 +119,11 @@ class Tokenizer:
         token_format: str = TOKEN_FORMAT,
         collisions: str = "resolve",
     ) -> TokenTable:
-        """Gives every item of the features (see `Features` for what they may be) a semantic ID.
+        """Gives every item of some features a semantic ID. `features` are whatever `Features` takes.
 
-        `collisions` says what becomes of items that the quantizer gives one code: `"resolve"` (they move to free codes,
-        so that every ID is one item's), `"keep"`, `"suffix"` (a level more that counts them) or `"lc-rec"`.
+        `collisions` says how items with identical codes are handled: `"resolve"` moves items to free codes, so that
+        every ID is unique; `"keep"` leaves them; `"suffix"` adds a disambiguating level; `"lc-rec"` runs LC-Rec's loop,
+        which can leave some.
         """
         source = self._features(features, item_ids=item_ids, id=id, present=present)
         return TokenTable(self._native.tokenize(source._native, token_format, collisions))
@@ -148,7 +150,9 @@ class Tokenizer:
             floats(by_name[name], f"X[{name!r}]", dim)
             if len(by_name[name]) != len(matrices[0]):
                 got = f"{len(matrices[0])} and {len(by_name[name])}"
-                raise refuse("rows of X", "as many in each modality", got, "give every item a row in each")
+                raise refuse(
+                    "rows of X", "equally many in each modality", got, "give every item a row in each modality"
+                )
         return np.concatenate([by_name[name] for name in shapes], axis=1)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -158,7 +162,7 @@ class Tokenizer:
         return Tokenizer(self._native)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tokenizer:
-        return Tokenizer(self._native)  # nothing in it can be changed
+        return Tokenizer(self._native)  # it is immutable
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizer) and self._native.config_json == other._native.config_json
@@ -187,5 +191,5 @@ def _of_bytes(config: bytes, weights: bytes) -> Tokenizer:
 
 
 def _sizes(sizes: list[int]) -> str:
-    """`4 x 256` of equal codebooks."""
+    """`4 x 256` if all codebooks have the same size."""
     return f"{len(sizes)} x {sizes[0]}" if len(set(sizes)) == 1 else ", ".join(map(str, sizes))

@@ -1,14 +1,14 @@
-//! ggml's block formats as numbers. Layouts follow ggml's `ggml-quants.c`.
+//! Dequantization of ggml's block formats. The layouts follow ggml's `ggml-quants.c`.
 
 use half::{bf16, f16};
 
-/// A type of tensor whose numbers can be read.
+/// A tensor type that can be dequantized.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TensorFormat {
     pub(super) kind: u32,
-    /// Numbers a block.
+    /// Numbers per block.
     pub(super) block: usize,
-    /// Bytes a block.
+    /// Bytes per block.
     pub(super) bytes: usize,
     read: fn(&[u8], &mut [f32]),
 }
@@ -38,7 +38,7 @@ const FORMATS: [TensorFormat; 13] = [
     TensorFormat { kind: BF16, block: 1, bytes: 2, read: |b, out| out[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32() },
 ];
 
-/// Names of the formats that can be read, for messages.
+/// Names of the supported types, for messages.
 pub(super) const READABLE: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K";
 
 /// The format of a tensor type.
@@ -47,7 +47,7 @@ pub(super) fn format(kind: u32) -> Option<TensorFormat> {
 }
 
 impl TensorFormat {
-    /// Bytes of so many numbers; `None` where they do not fill blocks.
+    /// Size in bytes of this many numbers; `None` where they do not fill whole blocks.
     pub(super) fn length(&self, numbers: usize) -> Option<usize> {
         if numbers.is_multiple_of(self.block) { (numbers / self.block).checked_mul(self.bytes) } else { None }
     }
@@ -69,7 +69,7 @@ fn q8_0(b: &[u8], out: &mut [f32]) {
     out.iter_mut().zip(&b[2..]).for_each(|(out, &q)| *out = scale * f32::from(q as i8));
 }
 
-/// Half bytes: the low ones are the first 16 numbers, the high ones the last.
+/// 4-bit numbers: the low halves of the bytes are the first 16 numbers, the high halves the last 16.
 fn halves(quants: &[u8], out: &mut [f32], number: impl Fn(usize, u8) -> f32) {
     for (i, &q) in quants.iter().enumerate() {
         out[i] = number(i, q & 15);
@@ -116,7 +116,7 @@ fn q3_k(b: &[u8], out: &mut [f32]) {
     let (high, quants, packed, scale) = (&b[..32], &b[32..96], &b[96..108], float16(&b[108..]));
     for (i, out) in out.iter_mut().enumerate() {
         let (half, shift, within) = (i / 128, i % 128 / 32 * 2, i % 32);
-        // Sixteen scales of six bits: four of each in the first eight bytes, two in the last four.
+        // Sixteen 6-bit scales: the low four bits are in the first eight bytes, the high two in the last four.
         let part = i / 16;
         let low = packed[part % 8] >> (part / 8 * 4) & 15;
         let top = packed[8 + part % 4] >> (part / 4 * 2) & 3;

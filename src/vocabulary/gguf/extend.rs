@@ -1,4 +1,4 @@
-//! Writing the copy.
+//! Writing of the extended copy.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,9 +9,9 @@ use memmap2::Mmap;
 use ndarray::Array2;
 
 use super::dequantize::{BF16, F16, F32, READABLE, TensorFormat, format};
-use super::read::{ARRAY, FLOAT32, Gguf, INT32, STRING, Tensor, UINT32, strings};
+use super::read::{ARRAY, FLOAT32, Gguf, GgufTensor, INT32, STRING, UINT32, strings};
 use crate::error::{Error, Result};
-use crate::vocabulary::start_values::Number;
+use crate::vocabulary::float_type::FloatType;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const KINDS: &str = "tokenizer.ggml.token_type";
@@ -19,19 +19,19 @@ const SCORES: &str = "tokenizer.ggml.scores";
 const ARCHITECTURE: &str = "general.architecture";
 const INPUT: &str = "token_embd.weight";
 const OUTPUT: &str = "output.weight";
-/// Kinds of tokens: words, those that a user added, and rows without a word.
+/// Kinds of tokens: normal ones, user-defined ones, and unused rows.
 const NORMAL: i32 = 1;
 const USER_DEFINED: i32 = 4;
 const UNUSED: i32 = 5;
-/// As llama.cpp's converter scores tokens that were added.
+/// The score of added tokens in llama.cpp's converter.
 const SCORE: f32 = -1000.0;
 
-/// Writes a copy of the file `source` to `target` with `tokens` from id `first_id` on, whose rows are `input`, and
-/// `output` where the file has output rows of its own.
+/// Writes a copy of the file `source` to `target` with `tokens` from id `first_id` on. Their embedding rows are `input`,
+/// and `output` where the file has separate output rows.
 ///
 /// # Errors
-/// [`Error::Missing`] and [`Error::File`] for a file that cannot be read or holds something else, [`Error::Mismatch`]
-/// where it is another model's.
+/// [`Error::Missing`] and [`Error::File`] for a file that cannot be read or has other contents, [`Error::Mismatch`] for
+/// the file of another model.
 pub(in crate::vocabulary) fn extend(
     source: &Path,
     target: &Path,
@@ -44,44 +44,44 @@ pub(in crate::vocabulary) fn extend(
         return Err(Error::Missing {
             path: source.into(),
             expected: "a GGUF file".into(),
-            help: "name the file of the same model as --llm".into(),
+            help: "pass the file of the same model as --llm".into(),
         });
     }
     let file = File::open(source).map_err(|e| Error::io("read", source, e))?;
-    // SAFETY: the file must not change under the map. A model is not written to while it is read, and what is taken
-    // from the map is checked, or numbers of which every bit pattern is one.
+    // SAFETY: the file must not change while it is mapped, and models are not modified while they are read. What is
+    // read is either validated or numbers, for which every bit pattern is valid.
     #[allow(unsafe_code)]
     let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", source, e))?;
     let gguf = Gguf::read(source, &map)?;
     let first = first_id as usize;
-    let entries = Tokens::of(&gguf, source)?.extended(source, first, tokens)?;
+    let entries = TokenLists::of(&gguf, source)?.extended(source, first, tokens)?;
     let rows = entries.tokens.len();
-    let mut grown = Vec::new();
+    let mut extended = Vec::new();
     for (name, new) in [(INPUT, Some(input)), (OUTPUT, output.or(Some(input)))] {
         if let (Some(tensor), Some(new)) = (gguf.tensors.iter().find(|tensor| tensor.name == name), new) {
-            grown.push(Grown::new(&gguf, tensor, source, first, new, rows)?);
+            extended.push(ExtendedMatrix::new(&gguf, tensor, source, first, new, rows)?);
         }
     }
-    if grown.first().is_none_or(|tensor| tensor.name != INPUT) {
+    if extended.first().is_none_or(|tensor| tensor.name != INPUT) {
         return Err(foreign(source, format!("a tensor {INPUT}"), "none"));
     }
     let mut out = BufWriter::new(File::create(target).map_err(|e| Error::io("write", target, e))?);
-    write(&mut out, &gguf, &entries, &grown).map_err(|e| Error::io("write", target, e))
+    write(&mut out, &gguf, &entries, &extended).map_err(|e| Error::io("write", target, e))
 }
 
-/// The tokenizer's lists.
-struct Tokens<'a> {
+/// The token lists of the tokenizer.
+struct TokenLists<'a> {
     tokens: Vec<&'a [u8]>,
     kinds: Vec<i32>,
     scores: Option<Vec<f32>>,
 }
 
-impl<'a> Tokens<'a> {
+impl<'a> TokenLists<'a> {
     fn of(gguf: &Gguf<'a>, path: &Path) -> Result<Self> {
         let numbers =
             |key, kind| gguf.array(key, kind).map(|(_, bytes)| bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]));
         let Some((n, bytes)) = gguf.array(TOKENS, STRING) else {
-            return Err(foreign(path, format!("the tokenizer's words under {TOKENS}"), "none"));
+            return Err(foreign(path, format!("the tokenizer's tokens under {TOKENS}"), "none"));
         };
         let tokens = strings(bytes);
         let kinds = numbers(KINDS, INT32).map_or(vec![NORMAL; n], |bytes| bytes.map(i32::from_le_bytes).collect());
@@ -90,30 +90,30 @@ impl<'a> Tokens<'a> {
         if lengths.iter().any(|&length| length != n) {
             return Err(foreign(path, format!("{n} tokens, kinds and scores"), format!("{lengths:?}")));
         }
-        Ok(Tokens { tokens, kinds, scores })
+        Ok(TokenLists { tokens, kinds, scores })
     }
 
-    /// With `new` tokens from the id `first` on. Rows that only pad the matrix have tokens, too, and give way.
+    /// The lists with `new` tokens from the id `first` on. TokenLists of padding rows are replaced.
     fn extended(mut self, path: &Path, first: usize, new: &'a [String]) -> Result<Self> {
         let n = self.tokens.len();
         let padding = |id: usize| self.kinds[id] == UNUSED || self.tokens[id].starts_with(b"[PAD");
         let wrong = (first..n.min(first + new.len())).find(|&id| !padding(id));
         if n < first || wrong.is_some() {
             let got = match wrong {
-                Some(id) => format!("{n}, with a word {:?} as id {id}", String::from_utf8_lossy(self.tokens[id])),
+                Some(id) => format!("{n}, with the token {:?} as id {id}", String::from_utf8_lossy(self.tokens[id])),
                 None => n.to_string(),
             };
-            let help = "name the GGUF file of the same model, as it was before tokens were added";
+            let help = "pass the GGUF file of the same model, without added tokens";
             return Err(Error::mismatch(
-                format!("words of {}", path.display()),
-                format!("{first}, as the tokenizer has"),
+                format!("tokens of {}", path.display()),
+                format!("{first}, as in the tokenizer"),
                 got,
                 help,
             ));
         }
         let known: HashSet<&[u8]> = self.tokens.iter().copied().collect();
         if let Some(token) = new.iter().find(|token| known.contains(token.as_bytes())) {
-            let help = "name the file as it was before it was extended, or choose another --token-format";
+            let help = "pass the file as it was before it was extended, or choose another --token-format";
             return Err(Error::file(path, "a model without the index's tokens", format!("{token:?}"), help));
         }
         let end = n.max(first + new.len());
@@ -146,24 +146,24 @@ fn array_head(kind: u32, n: usize) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &(n as u64).to_le_bytes()].concat()
 }
 
-/// A matrix that gets rows.
-struct Grown<'a> {
+/// An embedding matrix with new rows.
+struct ExtendedMatrix<'a> {
     name: &'a str,
     shape: Vec<u64>,
-    /// The type it is written in.
+    /// The tensor type of the copy.
     kind: u32,
-    number: Number,
-    /// The type it is read in, and its bytes.
+    float_type: FloatType,
+    /// The tensor type of the source.
     format: TensorFormat,
     bytes: &'a [u8],
     first: usize,
     new: &'a Array2<f32>,
 }
 
-impl<'a> Grown<'a> {
+impl<'a> ExtendedMatrix<'a> {
     fn new(
         gguf: &Gguf<'a>,
-        tensor: &Tensor<'a>,
+        tensor: &GgufTensor<'a>,
         path: &Path,
         first: usize,
         new: &'a Array2<f32>,
@@ -176,48 +176,48 @@ impl<'a> Grown<'a> {
         if dim != new.ncols() as u64 || old < first as u64 || old > rows as u64 {
             return Err(Error::mismatch(
                 format!("shape of {name} in {}", path.display()),
-                format!("{} numbers a row and {first} rows or a few more, as the model of --llm has", new.ncols()),
+                format!("{} numbers per row and {first} rows or slightly more, as in the model of --llm", new.ncols()),
                 format!("{dim} numbers and {old} rows"),
-                "name the GGUF file of the same model",
+                "pass the GGUF file of the same model",
             ));
         }
         let Some(format) = format(tensor.kind) else {
             return Err(foreign(path, format!("{name} in {READABLE}"), format!("ggml type {}", tensor.kind)));
         };
-        // Rows are whole blocks.
+        // A row consists of whole blocks.
         let length = format.length(dim as usize).and_then(|width| width.checked_mul(old as usize));
         let bytes = length.and_then(|length| gguf.data_of(tensor).get(..length));
-        let bytes = bytes.ok_or_else(|| foreign(path, format!("all of {name}"), "a file that ends before"))?;
-        let (kind, number) = match tensor.kind {
-            F32 => (F32, Number::F32),
-            BF16 => (BF16, Number::Bf16),
-            _ => (F16, Number::F16),
+        let bytes = bytes.ok_or_else(|| foreign(path, format!("all of {name}"), "a truncated file"))?;
+        let (kind, float_type) = match tensor.kind {
+            F32 => (F32, FloatType::F32),
+            BF16 => (BF16, FloatType::Bf16),
+            _ => (F16, FloatType::F16),
         };
-        Ok(Grown { name, shape: vec![dim, rows as u64], kind, number, format, bytes, first, new })
+        Ok(ExtendedMatrix { name, shape: vec![dim, rows as u64], kind, float_type, format, bytes, first, new })
     }
 
     fn length(&self) -> usize {
-        (self.shape[0] * self.shape[1]) as usize * self.number.size()
+        (self.shape[0] * self.shape[1]) as usize * self.float_type.size()
     }
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let dim = self.shape[0] as usize;
         let width = dim / self.format.block * self.format.bytes;
         let old = self.bytes.len() / width;
-        let mut row_bytes = Vec::with_capacity(dim * self.number.size());
+        let mut row_bytes = Vec::with_capacity(dim * self.float_type.size());
         for row in 0..self.shape[1] as usize {
             row_bytes.clear();
             match row.checked_sub(self.first).filter(|&new| new < self.new.nrows()) {
-                Some(new) => self.number.write(self.new.row(new).iter().copied(), &mut row_bytes),
+                Some(new) => self.float_type.write(self.new.row(new).iter().copied(), &mut row_bytes),
                 None if row < old => {
                     let bytes = &self.bytes[row * width..(row + 1) * width];
                     if self.kind == self.format.kind {
                         row_bytes.extend_from_slice(bytes);
                     } else {
-                        self.number.write(self.format.read(bytes), &mut row_bytes);
+                        self.float_type.write(self.format.read(bytes), &mut row_bytes);
                     }
                 }
-                None => row_bytes.resize(dim * self.number.size(), 0),
+                None => row_bytes.resize(dim * self.float_type.size(), 0),
             }
             out.write_all(&row_bytes)?;
         }
@@ -225,7 +225,7 @@ impl<'a> Grown<'a> {
     }
 }
 
-fn write(out: &mut impl Write, gguf: &Gguf, tokens: &Tokens, grown: &[Grown]) -> io::Result<()> {
+fn write(out: &mut impl Write, gguf: &Gguf, tokens: &TokenLists, extended: &[ExtendedMatrix]) -> io::Result<()> {
     let architecture =
         gguf.entry(ARCHITECTURE, STRING).and_then(|value| strings(value).first().copied()).unwrap_or_default();
     let size_key = format!("{}.vocab_size", String::from_utf8_lossy(architecture));
@@ -245,7 +245,7 @@ fn write(out: &mut impl Write, gguf: &Gguf, tokens: &Tokens, grown: &[Grown]) ->
         };
         entries.push((entry.key, entry.kind, value));
     }
-    // Without kinds, new tokens would be cut into pieces like any text.
+    // Without kinds, llama.cpp would split the new tokens like any text.
     if gguf.entry(KINDS, ARRAY).is_none() {
         entries.push((KINDS, ARRAY, kinds()));
     }
@@ -258,11 +258,11 @@ fn write(out: &mut impl Write, gguf: &Gguf, tokens: &Tokens, grown: &[Grown]) ->
         head.extend(kind.to_le_bytes());
         head.extend(value);
     }
-    // Data is in the order of its offsets, whatever the order of the list.
-    let mut order: Vec<&Tensor> = gguf.tensors.iter().collect();
+    // The data is ordered by offset, not by the list.
+    let mut order: Vec<&GgufTensor> = gguf.tensors.iter().collect();
     order.sort_by_key(|tensor| tensor.offset);
-    let of = |tensor: &Tensor| grown.iter().find(|grown| grown.name == tensor.name);
-    let length = |tensor: &Tensor| of(tensor).map_or_else(|| gguf.data_of(tensor).len(), Grown::length);
+    let of = |tensor: &GgufTensor| extended.iter().find(|extended| extended.name == tensor.name);
+    let length = |tensor: &GgufTensor| of(tensor).map_or_else(|| gguf.data_of(tensor).len(), ExtendedMatrix::length);
     let mut offsets = Vec::with_capacity(order.len());
     let mut end = 0;
     for tensor in &order {
@@ -271,18 +271,19 @@ fn write(out: &mut impl Write, gguf: &Gguf, tokens: &Tokens, grown: &[Grown]) ->
     }
     for tensor in &gguf.tensors {
         push_string(&mut head, tensor.name);
-        let (shape, kind) = of(tensor).map_or((&tensor.shape, tensor.kind), |grown| (&grown.shape, grown.kind));
+        let (shape, kind) =
+            of(tensor).map_or((&tensor.shape, tensor.kind), |extended| (&extended.shape, extended.kind));
         head.extend((shape.len() as u32).to_le_bytes());
         head.extend(shape.iter().flat_map(|n| n.to_le_bytes()));
         head.extend(kind.to_le_bytes());
-        let place = offsets.iter().find(|(old, _)| *old == tensor.offset).map_or(0, |(_, new)| *new);
-        head.extend(place.to_le_bytes());
+        let offset = offsets.iter().find(|(old, _)| *old == tensor.offset).map_or(0, |(_, new)| *new);
+        head.extend(offset.to_le_bytes());
     }
     head.resize(head.len().next_multiple_of(gguf.alignment), 0);
     out.write_all(&head)?;
     for (at, tensor) in order.iter().enumerate() {
         match of(tensor) {
-            Some(grown) => grown.write(out)?,
+            Some(extended) => extended.write(out)?,
             None => out.write_all(gguf.data_of(tensor))?,
         }
         let padding = length(tensor).next_multiple_of(gguf.alignment) - length(tensor);
@@ -299,5 +300,5 @@ fn push_string(head: &mut Vec<u8>, text: &str) {
 }
 
 fn foreign(path: &Path, expected: impl Into<String>, got: impl ToString) -> Error {
-    Error::file(path, expected, got, "name the GGUF file of the model of --llm, or copy it again")
+    Error::file(path, expected, got, "pass the GGUF file of the model of --llm, or copy it again")
 }

@@ -1,9 +1,9 @@
-//! llama.cpp's GGUF files: new tokens and their rows, everything else carried over to the byte.
+//! Extension of GGUF files (llama.cpp) by new tokens and embedding rows; everything else is copied byte by byte.
 //!
-//! A GGUF file has key-value metadata, a list of tensors, and the tensors' data. Of these change: the tokenizer's lists
-//! of tokens, kinds and scores, the vocabulary's size, and the embedding matrices. A tensor has one type throughout: an
-//! embedding matrix that is quantised becomes float16, the other tensors stay as they are. The format is described in
-//! ggml's `docs/gguf.md`.
+//! A GGUF file has key-value metadata, a list of tensors, and the tensors' data. The extension changes the tokenizer's lists
+//! of tokens, kinds and scores, the size of the vocabulary, and the embedding matrices. A tensor has a single type, so a
+//! quantized embedding matrix becomes float16; the other tensors stay unchanged. ggml's `docs/gguf.md` describes the
+//! format.
 
 mod dequantize;
 mod extend;
@@ -13,5 +13,5 @@ mod tests;
 
 pub(super) use extend::extend;
 
-/// The copy's name in a vocabulary folder.
+/// File name of the copy in a vocabulary folder.
 pub(super) const FILE: &str = "model.gguf";

@@ -1,4 +1,4 @@
-//! Files of any bytes are extended or refused, and a whole one is extended to what is asked.
+//! Extension of a small file, and refusal of damaged ones.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// A model of three words and one matrix of float32.
+/// A model with three tokens and one float32 matrix.
 fn small() -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
@@ -42,7 +42,7 @@ fn small() -> Vec<u8> {
     out
 }
 
-/// What becomes of a file with two words more.
+/// The bytes of a file extended by two tokens.
 fn extended(bytes: &[u8]) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let (source, target) = (folder.path().join("old.gguf"), folder.path().join("new.gguf"));
@@ -53,7 +53,7 @@ fn extended(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[test]
-fn words_and_rows_are_added() {
+fn tokens_and_rows_are_added() {
     let bytes = extended(&small()).unwrap();
     let gguf = Gguf::read(Path::new("new.gguf"), &bytes).unwrap();
     let words = strings(gguf.array("tokenizer.ggml.tokens", STRING).unwrap().1);
@@ -67,7 +67,7 @@ fn words_and_rows_are_added() {
 }
 
 #[test]
-fn lists_of_lists_are_refused_however_deep() {
+fn nested_arrays_are_refused() {
     let mut bytes = b"GGUF".to_vec();
     bytes.extend(3u32.to_le_bytes());
     bytes.extend([0u64, 1].map(u64::to_le_bytes).concat());
@@ -77,7 +77,7 @@ fn lists_of_lists_are_refused_however_deep() {
         bytes.extend(ARRAY.to_le_bytes());
         bytes.extend(1u64.to_le_bytes());
     }
-    assert!(extended(&bytes).unwrap_err().to_string().contains("a list of lists"));
+    assert!(extended(&bytes).unwrap_err().to_string().contains("an array of arrays"));
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! The embedding matrices of a Hugging Face checkpoint, mapped into memory and never read whole.
+//! The embedding matrices of a Hugging Face checkpoint, mapped into memory.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,11 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
-use super::matrix::{EmbeddingMatrix, Number};
+use super::matrix::EmbeddingMatrix;
 use crate::error::{Error, Result};
+use crate::vocabulary::float_type::FloatType;
 
-/// Where the common architectures keep the rows of their input tokens.
+/// Names of the input embeddings in common architectures.
 const INPUT_NAMES: [&str; 14] = [
     "model.embed_tokens.weight",
     "model.language_model.embed_tokens.weight",
@@ -28,7 +29,7 @@ const INPUT_NAMES: [&str; 14] = [
     "embeddings.word_embeddings.weight",
     "embed_tokens.weight",
 ];
-/// Where they keep the rows by which they choose the next token.
+/// Names of the output embeddings in common architectures.
 const OUTPUT_NAMES: [&str; 5] = [
     "lm_head.weight",
     "language_model.lm_head.weight",
@@ -36,8 +37,9 @@ const OUTPUT_NAMES: [&str; 5] = [
     "cls.predictions.decoder.weight",
     "output.weight",
 ];
-/// Copies of the input rows that some checkpoints hold beside them, and one number a token that some models add.
+/// Names of copies of the input embeddings in some checkpoints.
 const COPY_NAMES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// Names of output biases, one number per token.
 const BIAS_NAMES: [&str; 3] = ["lm_head.bias", "cls.predictions.bias", "cls.predictions.decoder.bias"];
 const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
@@ -49,24 +51,24 @@ pub(super) struct Shard {
     pub(super) path: PathBuf,
     pub(super) map: Mmap,
     pub(super) metadata: Metadata,
-    /// Where the tensors' bytes begin.
+    /// Start of the tensors' data.
     pub(super) data: usize,
 }
 
-/// A model folder whose tensors can be looked at.
+/// A model folder with its tensors.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     pub(super) folder: PathBuf,
     pub(super) config: Value,
     pub(super) shards: Vec<Shard>,
-    /// Name of the tensor of the input rows.
+    /// Name of the tensor with the input embeddings.
     pub(super) input: String,
-    /// Name of the tensor of the output rows, where the model has other ones.
+    /// Name of the tensor with the output embeddings, if the model has separate ones.
     pub(super) output: Option<String>,
 }
 
 impl Checkpoint {
-    /// Opens a folder and finds its embedding matrices; `named` names the tensor of the input rows.
+    /// Opens a folder and finds its embedding matrices; `named` is the name of the input embeddings, if given.
     pub(super) fn open(folder: &Path, named: Option<&str>) -> Result<Self> {
         let config = read_config(folder)?;
         let shards = shard_paths(folder)?.into_iter().map(Shard::open).collect::<Result<Vec<_>>>()?;
@@ -84,7 +86,7 @@ impl Checkpoint {
         self.output.as_deref().map(|name| self.matrix(name)).transpose()
     }
 
-    /// Tensors that are the input rows once more.
+    /// Tensors that are copies of the input embeddings.
     pub(super) fn copies(&self) -> Result<Vec<String>> {
         let input = self.input()?;
         let mut copies = Vec::new();
@@ -98,7 +100,7 @@ impl Checkpoint {
         Ok(copies)
     }
 
-    /// Tensors of one number a token.
+    /// Tensors with one number per token.
     pub(super) fn biases(&self, rows: usize) -> Vec<String> {
         let fits = |name: &&&str| self.info(name).is_some_and(|(_, info)| info.shape == [rows]);
         BIAS_NAMES.iter().filter(fits).map(|name| (*name).to_owned()).collect()
@@ -116,19 +118,19 @@ impl Checkpoint {
         let (shard, info) = self.info(name).ok_or_else(|| self.no_tensor(name))?;
         let fault = |got: String| {
             let expected = format!("{name} as a matrix of float32, float16 or bfloat16");
-            let help = "name the model before it was quantized, or another tensor with --embedding-tensor";
+            let help = "pass the model before quantization, or another tensor with --embedding-tensor";
             Error::file(&shard.path, expected, got, help)
         };
-        let number = match info.dtype {
-            Dtype::F32 => Number::F32,
-            Dtype::F16 => Number::F16,
-            Dtype::BF16 => Number::Bf16,
+        let float_type = match info.dtype {
+            Dtype::F32 => FloatType::F32,
+            Dtype::F16 => FloatType::F16,
+            Dtype::BF16 => FloatType::Bf16,
             other => return Err(fault(format!("{other:?}"))),
         };
         let &[rows, dim] = &info.shape[..] else { return Err(fault(format!("shape {:?}", info.shape))) };
         let (start, end) = info.data_offsets;
         let bytes = &shard.map[shard.data + start..shard.data + end];
-        Ok(EmbeddingMatrix { name: name.into(), number, rows, dim, bytes })
+        Ok(EmbeddingMatrix { name: name.into(), float_type, rows, dim, bytes })
     }
 
     fn find_input(&self, named: Option<&str>) -> Result<String> {
@@ -139,7 +141,7 @@ impl Checkpoint {
         known.ok_or_else(|| self.no_tensor(&INPUT_NAMES[..4].join(", ")))
     }
 
-    /// A model without output rows of its own uses the input's. Some checkpoints store these twice.
+    /// Finds separate output embeddings. Without them, a model uses its input embeddings, which some checkpoints store twice.
     fn find_output(&self) -> Result<Option<String>> {
         let Some(name) = OUTPUT_NAMES.iter().find(|name| self.has(name)) else { return Ok(None) };
         let said = |config: &Value| config["tie_word_embeddings"].as_bool();
@@ -153,10 +155,10 @@ impl Checkpoint {
                 format!("shape of {name} in {}", self.folder.display()),
                 format!("{} x {}, as {} has", input.rows, input.dim, self.input),
                 format!("{} x {}", output.rows, output.dim),
-                "name the tensor of the input rows with --embedding-tensor",
+                "pass the name of the input embeddings with --embedding-tensor",
             ));
         }
-        let same = tied.is_none() && output.number == input.number && output.bytes == input.bytes;
+        let same = tied.is_none() && output.float_type == input.float_type && output.bytes == input.bytes;
         Ok((!same).then(|| (*name).to_owned()))
     }
 
@@ -175,8 +177,8 @@ impl Checkpoint {
         Error::file(
             &self.folder,
             format!("a tensor {wanted}"),
-            if tallest.is_empty() { "no matrix".to_owned() } else { format!("among others {}", tallest.join(", ")) },
-            "name the tensor of the input tokens' rows with --embedding-tensor",
+            if tallest.is_empty() { "no matrix".to_owned() } else { format!("others such as {}", tallest.join(", ")) },
+            "pass the name of the input embeddings with --embedding-tensor",
         )
     }
 }
@@ -184,12 +186,12 @@ impl Checkpoint {
 impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
-        // SAFETY: the file must not change under the map. A checkpoint is not written to while it is read, and all
-        // that is taken from the map are numbers, of which every bit pattern is one.
+        // SAFETY: the file must not change while it is mapped, and checkpoints are not modified while they are read. Only
+        // numbers are read, for which every bit pattern is valid.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", &path, e))?;
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
-            let got = format!("{} bytes that are not ({e})", map.len());
+            let got = format!("{} other bytes ({e})", map.len());
             Error::file(&path, "a whole safetensors file", got, COPY_AGAIN)
         })?;
         Ok(Shard { path, map, metadata, data: 8 + header })
@@ -202,7 +204,7 @@ fn read_config(folder: &Path) -> Result<Value> {
         return Err(Error::Missing {
             path,
             expected: "the configuration of a Hugging Face model".into(),
-            help: "name the model's folder, with config.json and model.safetensors".into(),
+            help: "pass the model's folder, with config.json and model.safetensors".into(),
         });
     }
     read_json(&path)
@@ -213,11 +215,11 @@ fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_slice(&bytes).map_err(|e| Error::file(path, "JSON", e, COPY_AGAIN))
 }
 
-/// The checkpoint's files, in the order of their names.
+/// The files of a checkpoint, sorted by name.
 fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>> {
     let (index, single) = (folder.join(INDEX), folder.join(SINGLE));
     let missing = |path: PathBuf, expected: String| {
-        let help = "name a model's folder in safetensors form; save_pretrained writes one";
+        let help = "pass a model's folder in the safetensors format; save_pretrained writes one";
         Error::Missing { path, expected, help: help.into() }
     };
     if !index.is_file() {
@@ -235,7 +237,7 @@ fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>> {
         .into_iter()
         .map(|name| {
             let path = folder.join(name);
-            // A name that leads out of the folder is none of a checkpoint's.
+            // A checkpoint's files are inside its folder.
             let inside = Path::new(name).components().count() == 1 && !name.starts_with('.');
             if inside && path.is_file() { Ok(path) } else { Err(missing(path, format!("a file that {INDEX} names"))) }
         })

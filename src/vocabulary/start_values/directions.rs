@@ -1,5 +1,5 @@
-//! Which way the row of each code points, before rows are fitted to the model: from the texts of the items under it,
-//! and from the codebooks.
+//! Directions of the codes' rows before they are fitted to the model: from the texts of the codes' items, and from the
+//! codebooks.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
@@ -10,23 +10,23 @@ use super::symmetric::Eigen;
 use super::texts::ItemTokens;
 use crate::error::Result;
 
-/// A code's own texts count as if so many items without a text of note were under it, too.
+/// Shrinkage of a code's direction: counts as this many additional items with a zero vector.
 const PRIOR_ITEMS: f64 = 1.0;
-/// What the codebook has to say beside the texts of a code that many items have.
+/// Weight of the codebook for a code with many items.
 const GEOMETRY_SHARE: f64 = 0.5;
-/// With so many items the texts have half of what remains.
+/// With this many items, the texts have half of the remaining weight.
 const GEOMETRY_ITEMS: f64 = 2.0;
 
-/// Codes' directions: rows of norm 1 on average over each level.
+/// The directions of the codes, with mean squared norm 1 per level.
 pub(super) struct Directions {
     /// `(codes of all levels, dim)`.
     pub(super) rows: Array2<f32>,
-    /// How many items with a text have each code. A code of none has no direction from texts.
+    /// Number of items with a text per code. A code without any has no direction from texts.
     pub(super) items: Vec<usize>,
 }
 
-/// Directions from texts, level by level as a residual quantizer works: a code's row is what the texts of its items have
-/// in common beyond what all items have, and beyond what the rows of their earlier codes say already.
+/// Directions from texts, level by level like a residual quantizer: the row of a code is the mean vector of its items'
+/// texts, minus the mean of all items and minus the rows of the items' earlier codes.
 pub(super) fn of_texts(new: &Additions, tokens: &ItemTokens, matrix: &EmbeddingMatrix) -> Directions {
     let (vocabulary, table) = (new.vocabulary, new.table);
     let mut rows = Array2::<f64>::zeros((vocabulary.len(), matrix.dim));
@@ -53,22 +53,22 @@ pub(super) fn of_texts(new: &Additions, tokens: &ItemTokens, matrix: &EmbeddingM
                 common.iter_mut().zip(sum).for_each(|(common, sum)| *common += sum / all);
             }
         }
-        let said = rows.view();
+        let earlier_rows = rows.view();
         sums.par_iter_mut().zip(&members).for_each(|(sum, members)| {
             sum.iter_mut().zip(&common).for_each(|(sum, common)| *sum -= common * members.len() as f64);
             for &row in members {
                 for earlier in 0..level {
-                    let place = vocabulary.index(earlier, table.codes[[row, earlier]]);
-                    sum.iter_mut().zip(said.row(place)).for_each(|(sum, said)| *sum -= said);
+                    let index = vocabulary.index(earlier, table.codes[[row, earlier]]);
+                    sum.iter_mut().zip(earlier_rows.row(index)).for_each(|(sum, value)| *sum -= value);
                 }
             }
             let count = members.len() as f64 + PRIOR_ITEMS;
             sum.iter_mut().for_each(|sum| *sum /= count);
         });
         for (code, (sum, members)) in sums.iter().zip(&members).enumerate() {
-            let place = vocabulary.offset(level) + code;
-            rows.row_mut(place).iter_mut().zip(sum).for_each(|(to, &from)| *to = from);
-            items[place] = members.len();
+            let index = vocabulary.offset(level) + code;
+            rows.row_mut(index).iter_mut().zip(sum).for_each(|(to, &from)| *to = from);
+            items[index] = members.len();
         }
     }
     let mut rows = rows.mapv(|value| value as f32);
@@ -78,9 +78,9 @@ pub(super) fn of_texts(new: &Additions, tokens: &ItemTokens, matrix: &EmbeddingM
     Directions { rows, items }
 }
 
-/// Brings the codebooks' geometry into directions from texts. One rotation for all levels takes codewords to the rows
-/// of their texts as near as a rotation can (the orthogonal Procrustes problem; Schönemann, 1966), so that distances of
-/// codewords are distances of rows. Codes with few items lean on it more, and codes without any wholly.
+/// Blends the codebooks' geometry into directions from texts. One rotation for all levels maps the codewords to the rows of
+/// their texts as closely as possible (orthogonal Procrustes problem; Schönemann, 1966), so that it preserves distances
+/// between codewords. The fewer items a code has, the larger is the weight of the geometry.
 pub(super) fn with_geometry(directions: &mut Directions, new: &Additions, codebooks: &[Array2<f32>]) -> Result<()> {
     let vocabulary = new.vocabulary;
     let dim = directions.rows.ncols();
@@ -112,7 +112,7 @@ pub(super) fn with_geometry(directions: &mut Directions, new: &Additions, codebo
             let mut row = directions.rows.row_mut(offset + code);
             row *= texts as f32;
             row.scaled_add((1.0 - texts) as f32, &geometry);
-            // It has a direction now.
+            // Every code has a direction now.
             directions.items[offset + code] = directions.items[offset + code].max(1);
         }
         to_norm_one(of_level(&mut directions.rows, new, level), |_| true);
@@ -125,7 +125,7 @@ pub(super) fn of_level<'a>(rows: &'a mut Array2<f32>, new: &Additions, level: us
     rows.slice_mut(s![new.vocabulary.offset(level)..new.vocabulary.offset(level + 1), ..])
 }
 
-/// Scales all rows so that those that count have norm 1 on average (of the squares).
+/// Scales all rows so that the mean squared norm of the selected ones is 1.
 pub(super) fn to_norm_one(mut rows: ArrayViewMut2<f32>, counts: impl Fn(usize) -> bool) {
     let squares: Vec<f64> = rows
         .rows()
@@ -140,7 +140,7 @@ pub(super) fn to_norm_one(mut rows: ArrayViewMut2<f32>, counts: impl Fn(usize) -
     }
 }
 
-/// Mean of the codewords over the items that have them; over all where no item is known.
+/// Mean of the codewords weighted by their items; unweighted where there are no items.
 fn centre(book: ArrayView2<f32>, items: impl Fn(usize) -> f32) -> ndarray::Array1<f32> {
     let all: f32 = (0..book.nrows()).map(&items).sum();
     let mut centre = ndarray::Array1::zeros(book.ncols());

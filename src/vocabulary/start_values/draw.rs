@@ -1,4 +1,4 @@
-//! Seeded draws, and the draw by which Hugging Face fills new rows.
+//! Seeded random numbers, and the initialization of new rows as in Hugging Face.
 
 use ndarray::{Array2, ArrayView1, Axis};
 use rand::Rng;
@@ -8,10 +8,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::matrix::EmbeddingMatrix;
 use super::moments::{Moments, centred_blocks};
 
-/// transformers' `resize_token_embeddings(mean_resizing=True)` draws with this share of the covariance.
+/// Fraction of the covariance in transformers' `resize_token_embeddings(mean_resizing=True)`.
 const COVARIANCE_SHARE: f64 = 1e-9;
 
-/// `(rows, columns)` of independent standard normal numbers, by Box and Muller.
+/// A matrix `(rows, columns)` of independent standard normal numbers, by the Box-Muller method.
 pub(super) fn normal(seed: u64, rows: usize, columns: usize) -> Array2<f32> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut spare = None;
@@ -26,13 +26,13 @@ pub(super) fn normal(seed: u64, rows: usize, columns: usize) -> Array2<f32> {
     })
 }
 
-/// A seed for another part of the work.
+/// A derived seed for a part of the work.
 pub(super) fn seed_of(seed: u64, part: u64) -> u64 {
     seed ^ part.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// `n` rows from the normal distribution with the old rows' mean and a billionth of their covariance: what
-/// transformers does. The draw is a random mixture of the old rows, so that the covariance itself is not needed.
+/// Draws `n` rows from the normal distribution with the mean of the old rows and a billionth of their covariance, as
+/// transformers does. A draw is a random combination of the old rows, so the covariance matrix is not needed.
 pub(super) fn like_hugging_face(
     matrix: &EmbeddingMatrix,
     old: usize,
@@ -49,7 +49,7 @@ pub(super) fn like_hugging_face(
     rows
 }
 
-/// The mean as one row.
+/// The mean as a matrix with one row.
 pub(super) fn mean_rows(mean: ArrayView1<f32>) -> Array2<f32> {
     mean.insert_axis(Axis(0)).to_owned()
 }

@@ -1,4 +1,4 @@
-//! Fitting directions to a model: new rows get the mean, the spread and the covariance of the old ones.
+//! Fitting of directions to a model: new rows get the mean, variance and covariance of the old rows.
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -10,15 +10,15 @@ use super::moments::{Moments, covariance_along};
 use super::symmetric::{Eigen, principal_basis};
 use crate::error::Result;
 
-/// Directions that the fit tells apart at most; the rest keeps its place relative to them.
-const MOST_DIRECTIONS: usize = 768;
-/// How far the directions' own covariance is drawn to an even one before it is undone. With hardly more rows than
-/// dimensions, undoing all of it would move every row equally far from every other.
+/// Maximum number of principal directions that the fit uses.
+const MAX_DIRECTIONS: usize = 768;
+/// Shrinkage of the directions' covariance toward a multiple of the identity before whitening. With hardly more rows than
+/// dimensions, full whitening would make all rows equidistant.
 const SHRINKAGE: f64 = 0.25;
-/// Share of a row's squared length that all codes of a level have in common.
+/// Fraction of a row's squared length that all codes of a level share.
 const LEVEL_SHARE: f32 = 0.15;
 
-/// Rows for all codes, and after them for the markers.
+/// The rows of all codes, followed by those of the markers.
 pub(super) fn fit(
     directions: &Directions,
     new: &Additions,
@@ -28,24 +28,24 @@ pub(super) fn fit(
     seed: u64,
 ) -> Result<Array2<f32>> {
     let (vocabulary, levels) = (new.vocabulary, new.table.metadata.codebook_sizes.len());
-    let known = |place: usize| directions.items[place] > 0;
+    let known = |index: usize| directions.items[index] > 0;
     let n_known = directions.items.iter().filter(|&&items| items > 0).count().max(1);
     let mut rows = directions.rows.clone();
     let mut mean = rows.sum_axis(Axis(0)) / n_known as f32;
     mean.mapv_inplace(|value| if value.is_finite() { value } else { 0.0 });
-    for (place, mut row) in rows.rows_mut().into_iter().enumerate() {
-        if known(place) {
+    for (index, mut row) in rows.rows_mut().into_iter().enumerate() {
+        if known(index) {
             row -= &mean;
         }
     }
-    let rank = matrix.dim.min(MOST_DIRECTIONS);
+    let rank = matrix.dim.min(MAX_DIRECTIONS);
     let basis = principal_basis(rows.view(), normal(seed_of(seed, 1), matrix.dim, rank));
     let along = rows.dot(&basis);
     let old_root = Eigen::of(covariance_along(matrix, old, moments.mean.view(), basis.view()))?;
     let map = transport(along.view(), n_known, &old_root)?.mapv(|x| x as f32);
     let mut fitted = along.dot(&map).dot(&basis.t());
 
-    // What has no direction of its own is drawn as the old rows are spread: levels, unknown codes, markers.
+    // Levels, codes without a direction and markers are drawn from the distribution of the old rows.
     let drawn = normal(seed_of(seed, 2), levels + new.len(), rank);
     let mut drawn = drawn.dot(&old_root.power(0.5, 0.0).mapv(|x| x as f32)).dot(&basis.t());
     drawn.rows_mut().into_iter().for_each(|mut row| row /= row.dot(&row).sqrt().max(f32::MIN_POSITIVE));
@@ -67,8 +67,8 @@ pub(super) fn fit(
     Ok(all)
 }
 
-/// The linear map of least effort from rows `(n, r)` of `n_known` to rows of a given covariance: the optimal transport
-/// between normal distributions, which turns no direction into another where it need not.
+/// The linear map from rows `(n, r)`, of which `n_known` are nonzero, to rows with a given covariance: the optimal transport
+/// between normal distributions, which changes the rows as little as possible.
 fn transport(rows: ArrayView2<f32>, n_known: usize, target: &Eigen) -> Result<Array2<f64>> {
     let mut own = rows.t().dot(&rows).mapv(f64::from) / n_known as f64;
     let even = own.diag().sum() / own.nrows().max(1) as f64;

@@ -1,15 +1,14 @@
-//! Start values of the rows that a language model's embedding matrix gets for the new tokens.
+//! Start values of the embedding rows of new tokens in a language model.
 //!
-//! A model that is given a new token has to learn it from a row of numbers, and where that row starts decides how soon.
-//! Three ways to start are at hand:
+//! The start value of a new row determines how fast the model learns the token. There are three methods:
 //!
-//! - [`StartMethod::Mean`]: Hugging Face's draw, the mean of the old rows and a trace of their covariance. All new tokens start
-//!   as one and the same word; the baseline.
-//! - [`StartMethod::Grounded`]: a code's row from the texts of the items under it, in the model's own embeddings.
-//! - [`StartMethod::Structured`]: that and the codebooks' geometry, so that near codes get near rows and codes that no item
-//!   has yet get sensible ones.
+//! - [`StartMethod::Mean`]: as in Hugging Face, the mean of the old rows plus noise with a small fraction of their covariance.
+//!   All new tokens start almost equal. This is the baseline.
+//! - [`StartMethod::Grounded`]: the row of a code comes from the texts of its items, in the model's own embeddings.
+//! - [`StartMethod::Structured`]: grounded, plus the geometry of the codebooks. Similar codes get similar rows, and codes
+//!   without items get meaningful ones.
 //!
-//! The last two are fitted to the old rows: the same mean, spread and covariance.
+//! The last two are fitted to the mean, variance and covariance of the old rows.
 
 mod checkpoint;
 mod directions;
@@ -28,11 +27,11 @@ use std::str::FromStr;
 
 use ndarray::Array2;
 
-pub(super) use matrix::Number;
 pub use write::START_VALUES_FILE;
 
 use super::Vocabulary;
-use super::options::NewWords;
+use super::float_type::FloatType;
+use super::new_words::NewWords;
 use crate::catalog::CatalogSpec;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -41,10 +40,10 @@ use checkpoint::Checkpoint;
 use matrix::EmbeddingMatrix;
 use texts::ItemTokens;
 
-/// How new rows start.
+/// The method for start values of new rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartMethod {
-    /// As Hugging Face draws them.
+    /// The mean of the old rows plus noise, as in Hugging Face.
     Mean,
     /// From the items' texts.
     Grounded,
@@ -73,36 +72,36 @@ impl FromStr for StartMethod {
     }
 }
 
-/// Whose rows to make, and from what.
+/// The model whose rows are extended, and the sources of the start values.
 #[derive(Debug, Clone)]
 pub struct StartValues<'a> {
     /// Folder of the model: `config.json` and safetensors.
     pub llm: PathBuf,
-    /// Tensor of the input rows, where it has an uncommon name.
+    /// Name of the tensor with the input embeddings, if it is unusual.
     pub embedding_tensor: Option<String>,
-    /// How new rows start.
+    /// The method.
     pub method: StartMethod,
-    /// The items' texts; [`StartMethod::Mean`] does without.
+    /// Catalog with the items' texts; not needed for [`StartMethod::Mean`].
     pub catalog: Option<CatalogSpec>,
-    /// Hash and codebooks of the model that gave the codes; only [`StartMethod::Structured`] needs them.
+    /// Hash and codebooks of the model that assigned the codes; needed for [`StartMethod::Structured`] only.
     pub codebooks: Option<(&'a str, &'a [Array2<f32>])>,
-    /// Seed of every draw.
+    /// Seed of every random draw.
     pub seed: u64,
-    /// Whether to write a resized checkpoint beside.
+    /// Whether to write a resized checkpoint.
     pub write_model: bool,
-    /// Its number of rows is made a multiple of this.
+    /// Round its number of rows up to a multiple of this.
     pub pad_to_multiple_of: Option<u32>,
-    /// A GGUF file of the same model, to write a copy of with the tokens and rows added.
+    /// A GGUF file of the same model, to write an extended copy of.
     pub gguf: Option<PathBuf>,
 }
 
-/// The tokens that a tokenizer was given.
+/// The tokens that were added to a tokenizer.
 pub(super) struct Additions<'a> {
     pub(super) vocabulary: &'a Vocabulary,
     pub(super) table: &'a TokenTable,
     /// Id of the first code.
     pub(super) first_id: u32,
-    /// All of them, in the order of their ids: codes, then markers.
+    /// All new tokens in the order of their ids: codes, then markers.
     pub(super) new: &'a NewWords,
 }
 
@@ -114,22 +113,22 @@ impl Additions<'_> {
 
 /// The new rows of a model.
 pub(super) struct NewRows {
-    /// What they are for.
+    /// Input rows.
     pub(super) input: Array2<f32>,
-    /// Output rows, where the model has other ones.
+    /// Output rows, if the model has separate ones.
     pub(super) output: Option<Array2<f32>>,
-    /// The old rows' means, for rows that pad.
+    /// Means of the old rows, for padding rows.
     pub(super) input_mean: Vec<f32>,
     pub(super) output_mean: Option<Vec<f32>>,
-    /// As what they are stored in the model.
-    pub(super) number: Number,
+    /// The type of the model's weights.
+    pub(super) float_type: FloatType,
 }
 
-/// Makes the rows and writes what was asked for into `folder`, whose extended tokenizer is in `tokenizer`.
+/// Computes the rows and writes the requested files into `folder`. The extended tokenizer is in `tokenizer`.
 ///
 /// # Errors
 /// [`Error::Missing`] and [`Error::File`] for a model or GGUF file that cannot be read; [`Error::Mismatch`] where model,
-/// tokenizer, catalog, table and codebooks do not belong together; [`Error::Config`] where a method lacks its input.
+/// tokenizer, catalog, table and codebooks do not match; [`Error::Config`] where a method lacks its input.
 pub(super) fn write(
     folder: &Path,
     tokenizer: &Path,
@@ -146,7 +145,7 @@ pub(super) fn write(
         (StartMethod::Mean, _) => None,
         (_, Some(catalog)) => Some(ItemTokens::read(catalog, table, &tokenizer.join("tokenizer.json"), old, progress)?),
         (method, None) => {
-            let help = "name the catalog and its columns of text, or ask for --start-values mean";
+            let help = "pass the catalog and its text columns, or --start-values mean";
             return Err(Error::config(
                 "catalog",
                 format!("the items' texts for --start-values {method}"),
@@ -164,10 +163,12 @@ pub(super) fn write(
     let output = checkpoint.output()?.map(|matrix| make(&matrix, 1)).transpose()?;
     let (output, output_mean) = output.unzip();
     progress.end();
-    let rows = NewRows { input: new_input, output, input_mean, output_mean, number: input.number };
+    let rows = NewRows { input: new_input, output, input_mean, output_mean, float_type: input.float_type };
     write::write(folder, &checkpoint, new, &rows, options)?;
     if options.write_model {
-        resize::write(&folder.join(resize::FOLDER), &checkpoint, tokenizer, first_id, &rows, options, progress)?;
+        let multiple = options.pad_to_multiple_of.unwrap_or(1);
+        let resizing = resize::Resizing::new(&checkpoint, first_id, &rows, multiple)?;
+        resizing.write(&folder.join(resize::FOLDER), tokenizer, progress)?;
     }
     if let Some(gguf) = &options.gguf {
         let (target, output) = (folder.join(super::gguf::FILE), rows.output.as_ref());
@@ -176,7 +177,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// New rows for one matrix, and the mean of its old ones.
+/// New rows for one matrix, and the mean of its old rows.
 fn rows_of(
     matrix: &EmbeddingMatrix,
     old: usize,
@@ -198,16 +199,16 @@ fn rows_of(
     Ok((fit::fit(&directions, new, matrix, old, &moments, seed)?, mean))
 }
 
-/// The model that gave the codes, where it is needed, must be the table's.
+/// Checks that the model of the codebooks, where needed, is the model of the table.
 fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
     if options.method != StartMethod::Structured {
         return Ok(());
     }
     let Some((hash, _)) = options.codebooks else {
-        let help = "name the model with --model, or ask for --start-values grounded";
+        let help = "pass the model with --model, or --start-values grounded";
         return Err(Error::config(
             "model",
-            "the model that gave the codes, for --start-values structured",
+            "the model that assigned the codes, for --start-values structured",
             "none",
             help,
         ));
@@ -217,24 +218,24 @@ fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
             "the model of the token table",
             format!("model {}", table.metadata.model_hash),
             format!("model {hash}"),
-            "name with --model the one that the table was made with",
+            "pass the model of the table with --model",
         ));
     }
     Ok(())
 }
 
-/// How many old rows belong to words: a tokenizer has at most as many ids as its model has rows, and not far fewer.
+/// The number of old rows with tokens. A model has at least as many rows as its tokenizer has ids, and few more.
 fn check_rows(matrix: &EmbeddingMatrix, first_id: u32, llm: &Path) -> Result<usize> {
-    /// Rows by which models pad their matrices, the most that are known of.
-    const MOST_PADDING: usize = 1_024;
+    /// Maximum number of padding rows of known models.
+    const MAX_PADDING: usize = 1_024;
     let ids = first_id as usize;
     let spare = matrix.rows.checked_sub(ids);
-    if ids == 0 || spare.is_none_or(|spare| spare > MOST_PADDING && spare * 20 > matrix.rows) {
+    if ids == 0 || spare.is_none_or(|spare| spare > MAX_PADDING && spare * 20 > matrix.rows) {
         return Err(Error::mismatch(
             format!("rows of {} in {}", matrix.name, llm.display()),
-            format!("{ids}, one for each id of the tokenizer, and a few more at most"),
+            format!("{ids}, one per id of the tokenizer, or slightly more"),
             matrix.rows,
-            "name the tokenizer and the model of one and the same folder",
+            "pass the tokenizer and the model of the same folder",
         ));
     }
     Ok(ids)

@@ -1,13 +1,13 @@
-//! Mean, spread and covariance of a model's old rows, read block by block.
+//! Mean, variance and covariance of a model's old rows, read block by block.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::matrix::EmbeddingMatrix;
 
-/// Rows in memory at once.
+/// Rows per block in memory.
 const BLOCK: usize = 4_096;
 
-/// What new rows are fitted to.
+/// The mean and variance that new rows are fitted to.
 pub(super) struct Moments {
     /// `(dim)`.
     pub(super) mean: Array1<f32>,
@@ -15,7 +15,7 @@ pub(super) struct Moments {
     pub(super) spread: f64,
 }
 
-/// Calls `each` with the rows before `n` of a matrix less `mean`, in blocks.
+/// Calls `each` with blocks of the first `n` rows of a matrix minus `mean`.
 pub(super) fn centred_blocks(
     matrix: &EmbeddingMatrix,
     n: usize,
@@ -28,7 +28,7 @@ pub(super) fn centred_blocks(
     }
 }
 
-/// Moments of the rows before `n`.
+/// The moments of the first `n` rows.
 pub(super) fn moments(matrix: &EmbeddingMatrix, n: usize) -> Moments {
     let mut sum = Array1::<f64>::zeros(matrix.dim);
     let zero = Array1::zeros(matrix.dim);
@@ -43,7 +43,7 @@ pub(super) fn moments(matrix: &EmbeddingMatrix, n: usize) -> Moments {
     Moments { mean, spread: squares / n as f64 }
 }
 
-/// Covariance of the rows before `n`, seen along the orthonormal columns of `basis (dim, r)`: `(r, r)`.
+/// The covariance `(r, r)` of the first `n` rows, projected onto the orthonormal columns of `basis (dim, r)`.
 pub(super) fn covariance_along(
     matrix: &EmbeddingMatrix,
     n: usize,
@@ -58,7 +58,7 @@ pub(super) fn covariance_along(
     covariance / n as f64
 }
 
-/// Sum of all squares.
+/// The sum of all squares.
 pub(super) fn squared_norm(rows: ArrayView2<f32>) -> f64 {
     rows.iter().map(|&value| f64::from(value) * f64::from(value)).sum()
 }

@@ -1,11 +1,11 @@
-//! Square roots of symmetric matrices, and orthonormal bases.
+//! Powers of symmetric matrices, and orthonormal bases.
 
 use linfa_linalg::eigh::EighInto;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::error::{Error, Result};
 
-/// A symmetric matrix without negative eigenvalues, taken apart.
+/// The eigendecomposition of a symmetric matrix without negative eigenvalues.
 pub(super) struct Eigen {
     values: Array1<f64>,
     /// Eigenvectors as columns.
@@ -13,10 +13,10 @@ pub(super) struct Eigen {
 }
 
 impl Eigen {
-    /// Takes a matrix apart.
+    /// Decomposes a matrix.
     ///
     /// # Errors
-    /// [`Error::Data`] where it holds NaN or infinity.
+    /// [`Error::Data`] for NaN or infinity.
     pub(super) fn of(matrix: Array2<f64>) -> Result<Self> {
         let fault = |got: String| {
             let help = "check that the model's embeddings are finite numbers";
@@ -29,18 +29,18 @@ impl Eigen {
         Ok(Eigen { values, vectors })
     }
 
-    /// The matrix to this power; eigenvalues below `floor` times the largest count as that.
+    /// The matrix to this power; eigenvalues are clamped from below at `floor` times the largest one.
     pub(super) fn power(&self, power: f64, floor: f64) -> Array2<f64> {
         let largest = self.values.iter().copied().fold(0.0, f64::max);
-        // An all-zero matrix has no direction to speak of.
+        // A zero matrix stays without a direction.
         let least = if largest > 0.0 { floor * largest } else { 1.0 };
         let scaled = &self.vectors * &self.values.mapv(|value| value.max(least).powf(power)).insert_axis(Axis(0));
         scaled.dot(&self.vectors.t())
     }
 }
 
-/// Orthonormal columns `(d, rank)` that span the directions in which the rows `(n, d)` spread most: the identity where
-/// `rank` is `d`, else by subspace iteration from `start (d, rank)`.
+/// Orthonormal columns `(d, rank)` that span the principal directions of the rows `(n, d)`: the identity if `rank` is `d`,
+/// otherwise by subspace iteration from `start (d, rank)`.
 pub(super) fn principal_basis(rows: ArrayView2<f32>, start: Array2<f32>) -> Array2<f32> {
     const ITERATIONS: usize = 4;
     if start.ncols() >= rows.ncols() {
@@ -54,7 +54,7 @@ pub(super) fn principal_basis(rows: ArrayView2<f32>, start: Array2<f32>) -> Arra
     basis
 }
 
-/// Makes columns orthonormal, one after the other; twice, for what rounding leaves.
+/// Orthonormalizes the columns by Gram-Schmidt, twice for numerical accuracy.
 fn orthonormalize(basis: &mut Array2<f32>) {
     for column in 0..basis.ncols() {
         for _ in 0..2 {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_basis_finds_where_rows_spread() {
+    fn the_basis_spans_the_principal_directions() {
         // Rows in the plane of the first two axes of five.
         let rows = Array2::from_shape_fn((40, 5), |(i, j)| if j < 2 { ((i * (j + 2)) % 7) as f32 - 3.0 } else { 0.0 });
         let start = Array2::from_shape_fn((5, 2), |(i, j)| 1.0 + (i as f32) * (j as f32 + 0.5));

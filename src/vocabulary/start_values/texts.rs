@@ -1,4 +1,4 @@
-//! The items' texts as the model's own tokens.
+//! The items' texts as token ids of the language model.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 
-/// A token that makes this share of all tokens counts half. After Arora, Liang, Ma: "A Simple but Tough-to-Beat Baseline
-/// for Sentence Embeddings", ICLR 2017.
-const RARE: f32 = 1e-3;
+/// A token with this relative frequency has weight one half. After Arora, Liang and Ma: "A Simple but Tough-to-Beat
+/// Baseline for Sentence Embeddings", ICLR 2017.
+const HALF_WEIGHT_FREQUENCY: f32 = 1e-3;
 
-/// Each item's text in token ids, in the table's order, and what each token counts.
+/// The token ids of each item's text, in the order of the table, and the weights of the tokens.
 pub(super) struct ItemTokens {
     ids: Vec<Vec<u32>>,
     weights: HashMap<u32, f32>,
 }
 
 impl ItemTokens {
-    /// Reads the texts of the table's items and encodes them.
+    /// Reads and encodes the texts of the table's items.
     ///
     /// # Errors
     /// As [`CatalogJoin::read`]: every item of the table must be in the catalog; [`Error::Data`] if no item has a text.
@@ -60,7 +60,7 @@ impl ItemTokens {
                 "start values from the items' texts",
                 "items with a text",
                 format!("{} items without one", ids.len()),
-                "name the columns of text with --text, or ask for --start-values mean",
+                "pass the text columns with --text, or --start-values mean",
             ));
         }
         Ok(ItemTokens { weights: weights(&ids), ids })
@@ -71,7 +71,7 @@ impl ItemTokens {
         !self.ids[row].is_empty()
     }
 
-    /// Adds an item's weighted mean row to `sum`, times `sign`.
+    /// Adds the weighted mean of the embedding rows of an item's text to `sum`.
     pub(super) fn add_vector(&self, row: usize, matrix: &EmbeddingMatrix, sum: &mut [f64]) {
         let weight = |id: &u32| self.weights.get(id).copied().unwrap_or(1.0);
         let total: f32 = self.ids[row].iter().map(weight).sum();
@@ -82,10 +82,13 @@ impl ItemTokens {
     }
 }
 
-/// `RARE / (RARE + share)` of each token.
+/// `HALF_WEIGHT_FREQUENCY / (HALF_WEIGHT_FREQUENCY + share)` of each token.
 fn weights(ids: &[Vec<u32>]) -> HashMap<u32, f32> {
     let mut counts: HashMap<u32, u64> = HashMap::new();
     ids.iter().flatten().for_each(|&id| *counts.entry(id).or_default() += 1);
     let all: u64 = counts.values().sum();
-    counts.into_iter().map(|(id, count)| (id, RARE / (RARE + count as f32 / all as f32))).collect()
+    counts
+        .into_iter()
+        .map(|(id, count)| (id, HALF_WEIGHT_FREQUENCY / (HALF_WEIGHT_FREQUENCY + count as f32 / all as f32)))
+        .collect()
 }

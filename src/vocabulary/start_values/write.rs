@@ -9,14 +9,14 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
 use super::checkpoint::Checkpoint;
-use super::matrix::bytes_of;
-use super::{Additions, NewRows, Number, StartValues};
+use super::{Additions, NewRows, StartValues};
 use crate::artifact::sha256_file;
 use crate::error::{Error, Result};
+use crate::vocabulary::float_type::{FloatType, bytes_of};
 
-/// The file of the new rows in a vocabulary folder.
+/// The file with the new rows in a vocabulary folder.
 pub const START_VALUES_FILE: &str = "new_token_embeddings.safetensors";
-/// The one key of its metadata, which holds JSON.
+/// The only metadata key; its value is JSON.
 const METADATA_KEY: &str = "catalex";
 const FORMAT_VERSION: u32 = 1;
 
@@ -42,25 +42,25 @@ pub(super) fn write(
         "input_tensor": checkpoint.input,
         "output_tensor": checkpoint.output,
     });
-    let dtype = match rows.number {
-        Number::F32 => Dtype::F32,
-        Number::F16 => Dtype::F16,
-        Number::Bf16 => Dtype::BF16,
+    let dtype = match rows.float_type {
+        FloatType::F32 => Dtype::F32,
+        FloatType::F16 => Dtype::F16,
+        FloatType::Bf16 => Dtype::BF16,
     };
     let tensors: Vec<(&str, &Array2<f32>, Vec<u8>)> =
         [("input_embeddings", Some(&rows.input)), ("output_embeddings", rows.output.as_ref())]
             .into_iter()
-            .filter_map(|(name, rows_of)| rows_of.map(|array| (name, array, bytes_of(array.view(), rows.number))))
+            .filter_map(|(name, rows_of)| rows_of.map(|array| (name, array, bytes_of(array.view(), rows.float_type))))
             .collect();
     let fault = |e: safetensors::SafeTensorError| {
-        Error::file(&path, "rows that safetensors can hold", e, "report this as a bug")
+        Error::file(&path, "rows that safetensors can store", e, "report this as a bug")
     };
     let views = tensors
         .iter()
         .map(|(name, array, bytes)| Ok((*name, TensorView::new(dtype, array.shape().to_vec(), bytes)?)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(fault)?;
-    // One key, so that the order of keys is no question.
+    // A single key, so that the order of a hash map does not matter.
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), description.to_string())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(fault)?;
     fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))

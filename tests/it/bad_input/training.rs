@@ -17,6 +17,15 @@ pub(super) const CASES: &[Case] = &[
         2,
         &["codebook-size", "2 numbers"],
     ),
+    Case(
+        "a setting without use",
+        "train @x.npy --out @o --recipe lc-rec --ridge 3",
+        2,
+        &["setting ridge", "recipe lc-rec", "default or rq-kmeans"],
+    ),
+    Case("sinkhorn without lc-rec", "train @x.npy --out @o --sinkhorn 0.1", 2, &["sinkhorn", "recipe lc-rec"]),
+    Case("an unknown recipe", "train @x.npy --out @o --recipe lc-rex", 2, &["recipe", "default, rq-kmeans, lc-rec"]),
+    Case("a setting out of range", "train @x.npy --out @o --holdout 0.9", 2, &["holdout", "0 to 0.5", "0.9"]),
     Case("not a number", "train @x.npy --out @o --epochs many", 2, &["--epochs"]),
     Case(
         "unknown key",

@@ -46,8 +46,8 @@ pub(super) const CASES: &[Case] = &[
         1,
         &["a tensor x", "model.embed_tokens.weight"],
     ),
-    Case("llm of more words", "vocab LLM @tall-llm --start-values mean", 1, &["12, one for each id", "2000"]),
-    Case("llm of fewer words", "vocab LLM @short-llm --start-values mean", 1, &["12, one for each id", "11"]),
+    Case("llm of more words", "vocab LLM @tall-llm --start-values mean", 1, &["12, one per id", "2000"]),
+    Case("llm of fewer words", "vocab LLM @short-llm --start-values mean", 1, &["12, one per id", "11"]),
     Case("missing shard", "vocab LLM @two-llm --start-values mean", 1, &["model-1.safetensors", "index.json"]),
     Case(
         "llm without weights",
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
     Case("no tokenizer folder", "vocab @t.parquet --out @o --tokenizer @nowhere", 1, &["nowhere", "does not exist"]),
     Case("tokens are taken", "vocab @t.parquet --out @o --tokenizer @taken", 1, &["taken", "\"<b_2>\" with id 1"]),
     Case("ids are used up", "vocab @t.parquet --out @o --tokenizer @huge", 1, &["huge", "32 bits", "4294967291"]),
-    Case("ids with gaps", "vocab @t.parquet --out @o --tokenizer @gaps", 1, &["gaps", "\"<a_0>\"", "without a gap"]),
+    Case("ids with gaps", "vocab @t.parquet --out @o --tokenizer @gaps", 1, &["gaps", "\"<a_0>\"", "without gaps"]),
     Case("bad added tokens", "vocab @t.parquet --out @o --tokenizer @listing", 1, &["added_tokens.json"]),
     Case(
         "another index's tokenizer",
@@ -91,7 +91,7 @@ pub(super) const CASES: &[Case] = &[
         &["other-index", "hash abc", "before it was extended"],
     ),
     Case("bad record", "vocab @t.parquet --out @o --tokenizer @bad-record", 1, &["catalex.json", "damaged"]),
-    Case("cut SentencePiece", "vocab @t.parquet --out @o --tokenizer @cut-model", 1, &["spiece.model", "cut short"]),
+    Case("cut SentencePiece", "vocab @t.parquet --out @o --tokenizer @cut-model", 1, &["spiece.model", "truncated bytes"]),
     Case("other ids than places", "vocab @t.parquet --out @o --tokenizer @xlm-r", 1, &["XLMRobertaTokenizer"]),
     Case("vocabulary exists", "vocab @t.parquet --out @words.txt --tokenizer @hf", 1, &["already exists", "--force"]),
     Case("empty marker", "vocab @t.parquet --out @o --begin-token=", 2, &["begin-token", "empty"]),

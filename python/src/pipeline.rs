@@ -1,0 +1,137 @@
+//! The jobs of `catalex::pipeline` that need neither libtorch nor ONNX Runtime, and the declarations of all settings.
+//!
+//! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
+
+use catalex::pipeline::{
+    self, BehaviourSettings, CatalogColumns, ConstrainSettings, ConstrainSpec, EncodeSettings, ExportOptions,
+    ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSpec, ReportColumns, ThreadSettings, TokenSettings,
+    TokenizeSpec, VocabSpec, VocabularySettings,
+};
+use catalex::progress::Progress;
+use catalex::semantic_id::TokenFormat;
+use catalex::settings::{Setting, SettingGroup};
+use catalex::training::TrainSettings;
+use catalex::{Error, Result};
+use pyo3::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::errors::to_py;
+use crate::work;
+
+/// Gives every item of features a semantic ID and writes the token table.
+#[pyfunction]
+pub(crate) fn tokenize(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    check_token_format(spec).map_err(to_py)?;
+    job(py, spec, listener, |spec: TokenizeSpec, progress| {
+        let summary = pipeline::tokenize(&spec, progress)?;
+        Ok(json!({ "items": summary.items, "collisions": summary.collisions }))
+    })
+}
+
+/// Writes the vocabulary folder of a token table.
+#[pyfunction]
+pub(crate) fn vocab(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    job(py, spec, listener, |spec: VocabSpec, progress| pipeline::vocab(&spec, progress))
+}
+
+/// Writes the constraint forms of a token table, and returns the content of `constraint.json`.
+#[pyfunction]
+pub(crate) fn constrain(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    let spec: ConstrainSpec = spec_of(spec).map_err(to_py)?;
+    work::long_with_events(py, listener, move |progress| pipeline::constrain(&spec, progress))
+}
+
+/// Writes items and histories for a family of LLM recommenders, and returns the content of `export.json`.
+#[pyfunction]
+pub(crate) fn export(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    job(py, spec, listener, |spec: ExportSpec, progress| pipeline::export(&spec, progress))
+}
+
+/// The templates of an export family as TOML.
+#[pyfunction]
+pub(crate) fn family_templates(family: &str) -> PyResult<&'static str> {
+    pipeline::family_templates(family).map_err(to_py)
+}
+
+/// Measures a model, a token table or an index: `{"model": ...}` for a model without features, else `{"figures": ...}`.
+#[pyfunction]
+pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    job(py, spec, listener, |spec: InspectSpec, progress| {
+        Ok(match pipeline::inspect(&spec, progress)? {
+            Inspected::Model(config, _) => json!({ "model": config }),
+            Inspected::Table(figures) => json!({ "figures": figures }),
+        })
+    })
+}
+
+/// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.
+#[pyfunction]
+pub(crate) fn lookup(py: Python<'_>, spec: &str) -> PyResult<String> {
+    let spec: LookupSpec = spec_of(spec).map_err(to_py)?;
+    work::short(py, || json_text(&pipeline::lookup(&spec)?))
+}
+
+/// The newest version of an index's manifest that this build reads.
+#[pyfunction]
+pub(crate) fn index_format_version() -> u32 {
+    catalex::index::FORMAT_VERSION
+}
+
+/// The declarations of all settings as JSON: a list per group.
+#[pyfunction]
+pub(crate) fn settings() -> String {
+    fn add<T: SettingGroup>(groups: &mut Map<String, Value>, name: &str) {
+        groups.insert(name.into(), T::SETTINGS.iter().map(declaration).collect());
+    }
+    let mut groups = Map::new();
+    add::<TrainSettings>(&mut groups, "train");
+    add::<EncodeSettings>(&mut groups, "encode");
+    add::<BehaviourSettings>(&mut groups, "behaviour");
+    add::<TokenSettings>(&mut groups, "tokens");
+    add::<VocabularySettings>(&mut groups, "vocabulary");
+    add::<LlmSettings>(&mut groups, "llm");
+    add::<ConstrainSettings>(&mut groups, "constraint");
+    add::<CatalogColumns>(&mut groups, "columns");
+    add::<ExportOptions>(&mut groups, "export");
+    add::<ReportColumns>(&mut groups, "report");
+    add::<ThreadSettings>(&mut groups, "threads");
+    Value::Object(groups).to_string()
+}
+
+fn declaration(setting: &Setting) -> Value {
+    json!({
+        "name": setting.field, "kind": setting.kind.name(), "value_name": setting.value_name, "default": setting.default,
+        "range": setting.range.to_string(), "help": setting.help(),
+    })
+}
+
+/// Runs a job on the spec that `spec` holds.
+fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
+    py: Python<'_>,
+    spec: &str,
+    listener: &Bound<'_, PyAny>,
+    run: impl FnOnce(S, &dyn Progress) -> Result<T> + Send + 'static,
+) -> PyResult<String> {
+    let spec = spec_of(spec).map_err(to_py)?;
+    work::long_with_events(py, listener, move |progress| json_text(&run(spec, progress)?))
+}
+
+fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
+    // By way of a value: errors then do not name a line and a column of a text that the caller never saw.
+    let value: std::result::Result<Value, _> = serde_json::from_str(text);
+    value
+        .and_then(serde_json::from_value)
+        .map_err(|e| Error::config("arguments", "names and types of the job's settings", e, "see docs/python.md"))
+}
+
+/// Reads a spec's token format by itself. Its own error says more than that of the whole spec.
+fn check_token_format(spec: &str) -> Result<()> {
+    let value: Value = serde_json::from_str(spec).unwrap_or_default();
+    value["tokens"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))
+}
+
+fn json_text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::mismatch("summary", "JSON", e, "please report this"))
+}
