@@ -7,7 +7,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use super::columns::{self, CellPlace};
-use super::{FOREIGN_IDS, Features, ID, table};
+use super::{FOREIGN_IDS, Features, ID, table, table_columns};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
@@ -40,7 +40,7 @@ impl Features {
             None => ItemIds::row_numbers(batch.num_rows()),
         };
         let mut modalities = Vec::new();
-        for name in table::vectors(path, schema)? {
+        for name in table_columns::vectors(path, schema)? {
             let Some(column) = batch.column_by_name(&name) else { continue };
             // A column of nulls is ignored.
             if let Some(dim) = columns::first_length(column, path)? {

@@ -14,6 +14,7 @@ mod rows;
 mod safetensors;
 mod source;
 mod table;
+mod table_columns;
 mod write;
 
 use std::ops::Range;
