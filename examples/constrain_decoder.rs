@@ -49,9 +49,8 @@ fn main() -> catalex::Result<()> {
     let table = TokenTable::read(&std::env::args().nth(1).map_or_else(example, PathBuf::from))?;
     let tokens = table.metadata.codebook_sizes.iter().sum::<usize>() + OLD_TOKENS as usize;
     // A language model without any skill.
-    let generated = generate(&table, |so_far| {
-        (0..tokens).map(|token| ((token * 37 + so_far.len() * 101) % 97) as f32).collect()
-    })?;
+    let generated =
+        generate(&table, |so_far| (0..tokens).map(|token| ((token * 37 + so_far.len() * 101) % 97) as f32).collect())?;
     println!("generated the tokens {generated:?}, counted from the first code of the first level");
     Ok(())
 }

@@ -1,8 +1,7 @@
-//! What `docs/architecture.md` says in its tables, and the source files that it speaks of.
+//! What `docs/architecture.md` says in its tables, and what source code imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use super::support::root;
 
@@ -57,67 +56,6 @@ pub(crate) fn inline_code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A source file of the library or the command line, without comments and tests.
-pub(crate) struct Source {
-    pub(crate) path: PathBuf,
-    pub(crate) room: String,
-    /// Number of modules around its items: 1 in `src/room.rs` and `src/room/mod.rs`.
-    pub(crate) depth: usize,
-    pub(crate) code: String,
-}
-
-/// All source files but `lib.rs` and `main.rs`.
-pub(crate) fn sources() -> Vec<Source> {
-    let mut found = Vec::new();
-    collect(&root().join("src"), &[], &mut found);
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found
-}
-
-fn collect(folder: &Path, modules: &[String], found: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let inner = [modules, std::slice::from_ref(&stem)].concat();
-        if path.is_dir() {
-            collect(&path, &inner, found);
-            continue;
-        }
-        let root_file = modules.is_empty() && ["lib", "main"].contains(&&*stem);
-        if path.extension().is_none_or(|extension| extension != "rs") || root_file || stem == "tests" {
-            continue;
-        }
-        let modules = if stem == "mod" { modules } else { &inner };
-        let code = without_tests(&fs::read_to_string(&path).unwrap());
-        found.push(Source { path, room: modules[0].clone(), depth: modules.len(), code });
-    }
-}
-
-/// The code without comment lines and without items for tests only.
-pub(crate) fn without_tests(source: &str) -> String {
-    let mut kept = String::new();
-    let mut lines = source.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() == "#[cfg(test)]" {
-            skip_item(&mut lines);
-        } else if !line.trim_start().starts_with("//") {
-            kept += line;
-            kept.push('\n');
-        }
-    }
-    kept
-}
-
-/// Skips an item, as rustfmt writes it: up to a semicolon on its first line, or to a brace with its indentation.
-fn skip_item(lines: &mut std::str::Lines<'_>) {
-    let Some(first) = lines.find(|line| !line.trim_start().starts_with(['#', '/'])) else { return };
-    if first.ends_with(';') || first.ends_with('}') {
-        return;
-    }
-    let end = format!("{}}}", &first[..first.len() - first.trim_start().len()]);
-    lines.find(|line| **line == end);
-}
-
 /// The names that a source takes from the root of the crate: after `crate::`, `catalex::`, or enough `super::`.
 pub(crate) fn names_of_root(code: &str, depth: usize) -> BTreeSet<String> {
     let above = "super::".repeat(depth);
@@ -168,10 +106,11 @@ pub(crate) fn uses_crate(code: &str, krate: &str) -> bool {
         let before = code[..at].chars().next_back().unwrap_or(' ');
         !(before.is_alphanumeric() || before == '_' || before == ':')
     });
-    starts || code.lines().any(|line| {
-        let line = line.trim();
-        line == format!("use {krate};") || line.starts_with(&format!("use {krate} as "))
-    })
+    starts
+        || code.lines().any(|line| {
+            let line = line.trim();
+            line == format!("use {krate};") || line.starts_with(&format!("use {krate} as "))
+        })
 }
 
 /// The dependencies of the crate, as they are written in code.
@@ -179,14 +118,6 @@ pub(crate) fn dependencies() -> BTreeSet<String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let manifest: serde_json::Value = toml::from_str(&manifest).unwrap();
     manifest["dependencies"].as_object().unwrap().keys().map(|name| name.replace('-', "_")).collect()
-}
-
-#[test]
-fn code_is_separated_from_tests_and_comments() {
-    let source = "use crate::a;\n// crate::comment\n#[cfg(test)]\nmod tests;\nfn f() { crate::b::g() }\n\
-                  #[cfg(test)]\nimpl X {\n    fn t() { crate::test::x() }\n}\n#[cfg(test)]\nmod tests {\n    use super::*;\n}\n\
-                  fn h() { crate::c::i() }\n";
-    assert_eq!(names_of_root(&without_tests(source), 1).into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn code_of(text: &str) -> Vec<&str> {
 fn named_paths(text: &str) -> Vec<&str> {
     let folders = ["src/", "tests/", "python/", "docs/", "scripts/", "fixtures/", "examples/", "benches/"];
     let words = code_of(text).into_iter().flat_map(str::split_whitespace);
-    words.map(|word| word.trim_end_matches([',', '.', ':', ';'])).filter(|w| folders.iter().any(|f| w.starts_with(f))).collect()
+    words
+        .map(|word| word.trim_end_matches([',', '.', ':', ';']))
+        .filter(|w| folders.iter().any(|f| w.starts_with(f)))
+        .collect()
 }
 
 /// Whether there is such a file or folder. Commands for Python's tests run in `python/`.
@@ -125,9 +128,8 @@ fn is_identifier(code: &str) -> bool {
 
 fn contains_word(text: &str, word: &str) -> bool {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(part_of_word) && !text[at + word.len()..].starts_with(part_of_word)
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(part_of_word) && !text[at + word.len()..].starts_with(part_of_word))
 }
 
 #[test]
@@ -176,7 +178,8 @@ fn rust_paths_exist() {
         for code in code_of(&text) {
             for (at, start) in code.match_indices("catalex::") {
                 let path = code[at + start.len()..].split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-                let parts: Vec<&str> = path.take(1).flat_map(|path| path.split("::")).filter(|p| !p.is_empty()).collect();
+                let parts: Vec<&str> =
+                    path.take(1).flat_map(|path| path.split("::")).filter(|p| !p.is_empty()).collect();
                 let known = match parts[..] {
                     [] => true,
                     [name] => rooms.contains_key(name) || contains_word(&lib, name),
@@ -203,9 +206,9 @@ fn every_room_says_what_it_is_for() {
 #[test]
 fn the_crate_documentation_lists_every_room_that_users_need() {
     let lib = read("src/lib.rs");
-    let table: BTreeSet<&str> =
-        lib.lines().filter_map(|line| line.strip_prefix("//! | ")).flat_map(inline_code).collect();
+    let listed: BTreeSet<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("//! ")).flat_map(inline_code).collect();
     let public = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
-    let unlisted: Vec<&str> = public.filter(|room| !table.contains(room)).collect();
-    assert!(unlisted.is_empty(), "the table of src/lib.rs lacks {unlisted:?}");
+    let unlisted: Vec<&str> = public.filter(|room| !listed.contains(room)).collect();
+    assert!(unlisted.is_empty(), "the documentation of src/lib.rs lacks {unlisted:?}");
 }

@@ -63,9 +63,10 @@ fn a_constrained_decoder_generates_ids_of_items_only() {
             (0..tokens).map(|token| ((token * (37 + seed) + so_far.len() * 101) % 97) as f32).collect()
         };
         let answer = constrain_decoder::generate(&table, model).unwrap();
-        let codes = answer.iter().enumerate().map(|(level, &token)| {
-            (token as usize - sizes[..level].iter().sum::<usize>()) as u16
-        });
+        let codes = answer
+            .iter()
+            .enumerate()
+            .map(|(level, &token)| (token as usize - sizes[..level].iter().sum::<usize>()) as u16);
         let codes: Vec<u16> = codes.collect();
         assert!(table.codes.rows().into_iter().any(|row| row.to_vec() == codes), "{codes:?} is no item's ID");
         generated.insert(codes);

@@ -3,8 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use super::architecture::{Architecture, Source, dependencies, names_of_root, sources, uses_crate};
+use super::architecture::{Architecture, dependencies, names_of_root, uses_crate};
+use super::sources::{self, Source};
 use super::support::root;
+
+/// The sources of all rooms.
+fn sources() -> Vec<Source> {
+    let mut sources = sources::sources("src");
+    sources.retain(|source| !source.module.is_empty());
+    sources
+}
+
+fn room(source: &Source) -> &str {
+    &source.module[0]
+}
 
 /// The rooms of the names that `lib.rs` exports again, such as `Error`.
 fn reexports() -> BTreeMap<String, String> {
@@ -16,7 +28,7 @@ fn reexports() -> BTreeMap<String, String> {
 
 /// The rooms that a source uses.
 fn rooms_used(source: &Source, architecture: &Architecture, reexports: &BTreeMap<String, String>) -> BTreeSet<String> {
-    let names = names_of_root(&source.code, source.depth).into_iter();
+    let names = names_of_root(&source.code, source.module.len()).into_iter();
     let rooms = names.map(|name| reexports.get(&name).cloned().unwrap_or(name));
     rooms.filter(|name| architecture.floors.contains_key(name)).collect()
 }
@@ -24,7 +36,7 @@ fn rooms_used(source: &Source, architecture: &Architecture, reexports: &BTreeMap
 #[test]
 fn the_document_lists_every_room_and_no_other() {
     let listed: BTreeSet<String> = Architecture::read().floors.into_keys().collect();
-    let seen: BTreeSet<String> = sources().into_iter().map(|source| source.room).collect();
+    let seen: BTreeSet<String> = sources().iter().map(|source| room(source).to_owned()).collect();
     assert_eq!(listed, seen, "docs/architecture.md and src/ differ");
 }
 
@@ -35,10 +47,10 @@ fn imports_run_down_the_floors() {
     let mut wrong = Vec::new();
     for source in sources() {
         for used in rooms_used(&source, &architecture, &reexports) {
-            if used != source.room && architecture.floor(&used) >= architecture.floor(&source.room) {
+            if used != room(&source) && architecture.floor(&used) >= architecture.floor(room(&source)) {
                 wrong.push(format!("{} must not use {used}, which is not on a lower floor", source.path.display()));
             }
-            arrows.insert((source.room.clone(), used));
+            arrows.insert((room(&source).to_owned(), used));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -56,8 +68,8 @@ fn crates_are_used_where_the_document_allows_them() {
     for (krate, rooms) in &architecture.crates {
         assert!(dependencies.contains(krate), "docs/architecture.md lists {krate}, which Cargo.toml does not have");
         for source in sources.iter().filter(|source| uses_crate(&source.code, krate)) {
-            users.entry(krate).or_default().insert(&source.room);
-            if !rooms.contains(&source.room) {
+            users.entry(krate).or_default().insert(room(source));
+            if !rooms.contains(room(source)) {
                 wrong.push(format!("{} must not use {krate}", source.path.display()));
             }
         }
@@ -76,7 +88,7 @@ fn the_command_line_holds_no_logic() {
     let refused: Vec<String> =
         dependencies().into_iter().filter(|krate| !architecture.cli_crates.contains(krate)).collect();
     let mut wrong = Vec::new();
-    for source in sources().into_iter().filter(|source| source.room == "cli") {
+    for source in sources().into_iter().filter(|source| room(source) == "cli") {
         let rooms = rooms_used(&source, &architecture, &reexports);
         let rooms = rooms.into_iter().filter(|room| room != "cli" && !architecture.cli_rooms.contains(room));
         let crates = refused.iter().filter(|krate| uses_crate(&source.code, krate)).cloned();
@@ -99,7 +111,7 @@ fn the_library_neither_prints_nor_reads_the_environment_nor_seeds_itself() {
         "SystemTime",
     ];
     let mut wrong = Vec::new();
-    for source in sources().into_iter().filter(|source| source.room != "cli") {
+    for source in sources().into_iter().filter(|source| room(source) != "cli") {
         let found = FORBIDDEN.iter().filter(|word| source.code.contains(**word));
         wrong.extend(found.map(|word| format!("{} uses {word}", source.path.display())));
     }

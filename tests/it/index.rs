@@ -7,16 +7,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use catalex::catalog::{CatalogReader, CatalogSpec, ImageSource, TextSpec};
-use catalex::encoder::{ImageEncoder, OnBadImage, TextEncoder, TextOptions, embed};
 use catalex::features::Features;
-use catalex::index::{Index, TOKENS};
+use catalex::index::{FEATURES, Index, TOKENS};
 use catalex::progress::Silent;
 use catalex::quality::LabelNeighbours;
 use catalex::rqvae;
 use catalex::semantic_id::TokenTable;
 use catalex::training::QuantizerConfig;
 
-use super::support::{catalex, files, minilm, mobilenet, numbers, outcome, root, runtime, succeeds};
+use super::emoji::emoji_index;
+use super::support::{catalex, files, minilm, mobilenet, numbers, outcome, root, succeeds};
 use super::training::assert_parity;
 
 fn emoji() -> CatalogSpec {
@@ -136,11 +136,7 @@ fn a_kill_leaves_no_index_or_a_whole_one() {
 
 #[test]
 fn both_forward_passes_agree_on_every_emoji() {
-    let runtime = runtime();
-    let mut text = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime).unwrap();
-    let mut image = ImageEncoder::load(&mobilenet(), None, &runtime).unwrap();
-    let features =
-        embed(&emoji(), Some(&mut text), Some(&mut image), Vec::new(), OnBadImage::Error, &Silent).unwrap().features;
+    let features = Features::read(&emoji_index().join(FEATURES)).unwrap();
     assert_eq!((features.len(), features.dims()), (1_852, vec![384, 1280]));
     assert_parity(&features, QuantizerConfig { epochs: 4, ..QuantizerConfig::default() }.into());
     an_item_keeps_its_first_code_without_a_modality(&features);

@@ -9,6 +9,7 @@ mod floors;
 mod fm_index;
 mod frozen;
 mod names;
+mod old_index;
 mod recommender;
 mod sources;
 mod start_values;
@@ -19,6 +20,8 @@ mod train_settings;
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod embed;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod emoji;
 #[cfg(feature = "encoders")]
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]

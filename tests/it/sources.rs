@@ -43,18 +43,34 @@ fn collect(folder: &Path, module: &[String], found: &mut Vec<Source>) {
     }
 }
 
-/// Code up to the module of unit tests, without lines that are comments.
+/// The code without comment lines and without items that are compiled for tests only.
 fn production_code(text: &str) -> String {
     let mut code = String::new();
-    let mut lines = text.lines().peekable();
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.starts_with("mod ") && next.ends_with('{')) {
-            break;
-        }
-        if !line.trim_start().starts_with("//") {
+        if line.trim() == "#[cfg(test)]" {
+            skip_item(&mut lines);
+        } else if !line.trim_start().starts_with("//") {
             code += line;
             code.push('\n');
         }
     }
     code
+}
+
+/// Skips an item as rustfmt writes it: to the end of its first line, or to a brace with its indentation.
+fn skip_item(lines: &mut std::str::Lines<'_>) {
+    let Some(first) = lines.find(|line| !line.trim_start().starts_with(['#', '/'])) else { return };
+    if first.ends_with(';') || first.ends_with('}') {
+        return;
+    }
+    let end = format!("{}}}", &first[..first.len() - first.trim_start().len()]);
+    lines.find(|line| **line == end);
+}
+
+#[test]
+fn code_is_separated_from_tests_and_comments() {
+    let text = "use crate::a;\n// comment\n#[cfg(test)]\nmod tests;\nfn f() {}\n#[cfg(test)]\nimpl X {\n    fn t() {\n    }\n}\n\
+                #[cfg(test)]\nmod tests {\n    use super::*;\n}\nfn h() {}\n";
+    assert_eq!(production_code(text), "use crate::a;\nfn f() {}\nfn h() {}\n");
 }
