@@ -62,7 +62,7 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
     out = tmp_path / "tokens.parquet"
     assert catalex.tokenize(shop.folder / "x.npy", model, out=out, threads=2) == shop.table
     assert out.read_bytes() == (shop.folder / "tokens.parquet").read_bytes()
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.tokenize(shop.vectors, model, out=out)
     kept = catalex.tokenize(
         shop.vectors, model, out=out, collisions="keep", token_format="[{index}:{code}]", force=True
@@ -71,7 +71,7 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
     assert kept == catalex.TokenTable.read(out) and kept.semantic_ids[0].startswith("[0:")
     with pytest.raises(catalex.InputError, match="out: expected where to write"):
         catalex.tokenize(shop.vectors, model, force=True)
-    with pytest.raises(catalex.CatalexError, match="token format"):
+    with pytest.raises(catalex.CatalexError, match="token-format"):
         catalex.tokenize(shop.vectors, model, token_format="<{code}>")
 
 
@@ -86,7 +86,7 @@ def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_
     assert written == again == json.loads((tmp_path / "a" / "vocabulary.json").read_text())
     with pytest.raises(catalex.ConfigError, match="start-values: expected together with"):
         catalex.vocab(tokens, tmp_path / "e", start_values="mean")
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.vocab(tokens, tmp_path / "b")
     assert catalex.vocab(tokens, tmp_path / "b", force=True)["tokenizer"] is None
 
@@ -157,7 +157,7 @@ def test_inspect_returns_what_the_command_line_prints(shop: Shop, catalog: pa.Ta
     assert "distinct IDs" in figures._repr_html_()  # type: ignore[union-attr]
     with pytest.raises(catalex.ConfigError, match="together with"):
         catalex.inspect(shop.table, features=shop.vectors)
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.inspect(shop.table, report=report)
 
 
