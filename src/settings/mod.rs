@@ -129,6 +129,8 @@ pub(crate) use settings;
 
 #[cfg(test)]
 mod tests {
+    #![allow(unreachable_pub, reason = "the macro declares public groups")]
+
     use super::*;
 
     settings! {
