@@ -10,7 +10,8 @@ from made import catalex as program
 import catalex
 import make_train_config
 from catalex import estimator
-from catalex.config import train_flags, train_settings
+from catalex._native import train_settings
+from catalex.config import train_flags
 
 SETTINGS = {setting["name"]: setting for setting in train_settings()}
 
