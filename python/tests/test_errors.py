@@ -156,16 +156,16 @@ def test_start_values_are_checked(description: Any, says: str, tmp_path: Path) -
     text = description if isinstance(description, str) else json.dumps(description)
     write_rows(tmp_path / "rows.safetensors", None if description is None else {"catalex": text})
     with pytest.raises(catalex.ArtifactError, match=says):
-        catalex.apply_start_values(None, tmp_path / "rows.safetensors")  # type: ignore[arg-type]
+        catalex.apply_start_values(None, tmp_path / "rows.safetensors")
 
 
 def test_damaged_start_values_are_an_artifact_error(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "rows.safetensors").write_bytes(b"no safetensors")
     with pytest.raises(catalex.ArtifactError, match="got a damaged file"):
-        catalex.apply_start_values(None, tmp_path / "rows.safetensors")  # type: ignore[arg-type]
+        catalex.apply_start_values(None, tmp_path / "rows.safetensors")
     with pytest.raises(catalex.InputError, match="got no file"):
-        catalex.apply_start_values(None, tmp_path)  # type: ignore[arg-type]
+        catalex.apply_start_values(None, tmp_path)
 
 
 def test_json_that_is_not_there_is_left_to_the_caller(tmp_path: Path) -> None:

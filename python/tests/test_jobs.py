@@ -21,6 +21,7 @@ from shop import ITEMS, Shop
 
 import catalex
 from catalex import _settings
+from catalex.quality import Figures
 
 OLD_INDEX = ROOT / "tests" / "golden" / "index-0.1"
 OLD_CATALOG = ROOT / "tests" / "golden" / "index-0.1-catalog.jsonl"
@@ -62,7 +63,7 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
     out = tmp_path / "tokens.parquet"
     assert catalex.tokenize(shop.folder / "x.npy", model, out=out, threads=2) == shop.table
     assert out.read_bytes() == (shop.folder / "tokens.parquet").read_bytes()
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.tokenize(shop.vectors, model, out=out)
     kept = catalex.tokenize(
         shop.vectors, model, out=out, collisions="keep", token_format="[{index}:{code}]", force=True
@@ -71,7 +72,7 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
     assert kept == catalex.TokenTable.read(out) and kept.semantic_ids[0].startswith("[0:")
     with pytest.raises(catalex.InputError, match="out: expected where to write"):
         catalex.tokenize(shop.vectors, model, force=True)
-    with pytest.raises(catalex.CatalexError, match="token format"):
+    with pytest.raises(catalex.CatalexError, match="token-format"):
         catalex.tokenize(shop.vectors, model, token_format="<{code}>")
 
 
@@ -86,7 +87,7 @@ def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_
     assert written == again == json.loads((tmp_path / "a" / "vocabulary.json").read_text())
     with pytest.raises(catalex.ConfigError, match="start-values: expected together with"):
         catalex.vocab(tokens, tmp_path / "e", start_values="mean")
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.vocab(tokens, tmp_path / "b")
     assert catalex.vocab(tokens, tmp_path / "b", force=True)["tokenizer"] is None
 
@@ -94,7 +95,7 @@ def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_
 def test_constrain_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
     tokens = shop.folder / "tokens.parquet"
     (tmp_path / "only.txt").write_text("7\n9\n")
-    flags = ["--form", "trie,choices", "--only", tmp_path / "only.txt"]
+    flags = ["--form", "trie,choices", "--only", str(tmp_path / "only.txt")]
     printed = json.loads(done("constrain", tokens, *flags, "--out", tmp_path / "a"))
     first = catalex.constrain(tokens, tmp_path / "b", form="trie,choices", only=tmp_path / "only.txt")
     second = catalex.constrain(shop.table, tmp_path / "c", form=["trie", "choices"], only=[7, 9])
@@ -121,7 +122,8 @@ def test_export_writes_the_command_lines_folder(
     csv.write_csv(events, tmp_path / "events.csv")
     csv.write_csv(catalog, tmp_path / "catalog.csv")
     columns = ["--title", "title", "--attributes", "kind"]
-    flags = ["--catalog", tmp_path / "catalog.csv", *columns, "--interactions", tmp_path / "events.csv", "--seed", "7"]
+    events_csv, catalog_csv = str(tmp_path / "events.csv"), str(tmp_path / "catalog.csv")
+    flags = ["--catalog", catalog_csv, *columns, "--interactions", events_csv, "--seed", "7"]
     done("export", tokens, "--for", "lc-rec", *flags, "--name", "shop", "--out", tmp_path / "a")
     options: dict[str, Any] = {"family": "lc-rec", "title": "title", "attributes": ["kind"], "seed": 7, "name": "shop"}
     with pytest.warns(UserWarning, match="have no title"):
@@ -153,11 +155,11 @@ def test_inspect_returns_what_the_command_line_prints(shop: Shop, catalog: pa.Ta
     assert catalex.inspect(shop.tokenizer, features=shop.vectors)["items"] == ITEMS
     report = tmp_path / "report.html"
     figures = catalex.inspect(shop.table, catalog=catalog, label="kind", text="title", report=report)
-    assert figures["labels"]["label"] == "kind" and "item 7" in report.read_text()
-    assert "distinct IDs" in figures._repr_html_()  # type: ignore[union-attr]
+    assert figures["labels"]["label"] == "kind" and report.read_text().startswith("<!doctype html>")
+    assert isinstance(figures, Figures) and "distinct IDs" in figures._repr_html_()
     with pytest.raises(catalex.ConfigError, match="together with"):
         catalex.inspect(shop.table, features=shop.vectors)
-    with pytest.raises(catalex.ResourceError, match="already there"):
+    with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.inspect(shop.table, report=report)
 
 

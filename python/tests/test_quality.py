@@ -97,7 +97,7 @@ def test_another_quantizers_codes_become_unique() -> None:
         ({"latents": np.full((3, 2), np.nan)}, r"latents\[0, 0\]: expected finite numbers, got NaN"),
         ({"codebooks": []}, "codebooks: expected one per level, got none"),
         ({"codebooks": [np.zeros((1, 2)), np.zeros((2, 2))]}, "expected at most 2"),
-        ({"item_ids": [1, 1, 2]}, "item 1: expected one row an item id, got rows 1 and 2"),
+        ({"item_ids": [1, 1, 2]}, "item 1: expected one row per item id, got rows 1 and 2"),
         ({"item_ids": [1]}, "1 ids"),
     ],
 )

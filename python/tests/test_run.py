@@ -150,9 +150,14 @@ def test_bars_show_stage_rate_and_figures(capsys: pytest.CaptureFixture[str]) ->
     ("features", "settings", "error", "says"),
     [
         (np.zeros((4, 4)), {}, catalex.ConfigError, "setting codebook-size: expected at most 4"),
-        (np.ones((40, 4)), {"levels": 9}, catalex.ConfigError, "setting levels: expected 1 to 8"),
+        (np.ones((40, 4)), {"levels": 9}, catalex.ConfigError, "setting levels: expected a number from 1 to 8"),
         (np.ones((400, 4)), {"device": "abacus"}, catalex.CatalexError, "abacus"),
-        (np.ones((4, 4)), {"batch_size": "many"}, catalex.ConfigError, "invalid value 'many'"),
+        (
+            np.ones((4, 4)),
+            {"batch_size": "many"},
+            catalex.ConfigError,
+            '--batch-size: expected a whole number, got "many"',
+        ),
         (np.full((4, 4), np.nan), {}, catalex.InputError, r"features\[0, 0\]: expected finite numbers, got nan"),
         (np.zeros((4, 4), object), {}, catalex.InputError, "got dtype object"),
         (np.zeros(4), {}, catalex.InputError, r"got shape \(4,\)"),

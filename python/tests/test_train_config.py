@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from made import catalex as program
 import catalex
 import make_train_config
 from catalex import estimator
-from catalex.config import train_flags, train_settings
+from catalex._native import train_settings
+from catalex.config import train_flags
 
 SETTINGS = {setting["name"]: setting for setting in train_settings()}
 
@@ -106,4 +109,5 @@ def test_parameters_follow_scikit_learn() -> None:
 
 def test_a_setting_without_use_is_refused() -> None:
     with pytest.raises(catalex.ConfigError, match=r"ridge.* recipe lc-rec"):
-        catalex.train([[0.0, 1.0], [1.0, 0.0]], recipe="lc-rec", ridge=2.0, progress="none")
+        binary = Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "catalex"
+        catalex.train([[0.0, 1.0], [1.0, 0.0]], recipe="lc-rec", ridge=2.0, progress="none", binary=binary)

@@ -90,7 +90,7 @@ def _switch(value: Any) -> bool:
 
 
 def _integers(value: Any) -> list[int]:
-    return [_integer(value)] if hasattr(value, "__index__") else [_integer(number) for number in value]
+    return [_integer(number) for number in value] if isinstance(value, Iterable) else [_integer(value)]
 
 
 def _texts(value: Any) -> list[str]:
