@@ -1,6 +1,6 @@
 //! `catalex._native.quantize`, `make_room` and `resolve_part`: tokenization of a catalog in parts, for cluster engines.
 
-use catalex::semantic_id::{Part, Quantized, make_room as room, resolve_part as resolved};
+use catalex::semantic_id::{CatalogPart, QuantizedItems, make_room as room, resolve_part as resolved};
 use catalex::{Error, ItemIds};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -33,7 +33,8 @@ pub(crate) fn quantize<'py>(
     features: &PyFeatures,
 ) -> PyResult<QuantizedRows<'py>> {
     let (model, source) = (model.inner.clone(), features.inner.clone());
-    let Quantized { codes, latents, errors, .. } = work::long(py, move |_| Quantized::of(&*whole(&*source)?, &model))?;
+    let QuantizedItems { codes, latents, errors, .. } =
+        work::long(py, move |_| QuantizedItems::of(&*whole(&*source)?, &model))?;
     Ok((to_numpy(py, codes)?, to_numpy(py, latents)?, errors.into_pyarray(py)))
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn make_room<'py>(
     let model = model.inner.clone();
     let made = work::long(py, move |progress| {
         unique(&item_ids)?;
-        let part = Part { latents: latents.view(), codes: codes.view(), item_ids: &item_ids };
+        let part = CatalogPart { latents: latents.view(), codes: codes.view(), item_ids: &item_ids };
         room(part, prefixes.view(), &counts, model.quantizer(), progress)
     })?;
     to_numpy(py, made)
@@ -76,7 +77,7 @@ pub(crate) fn resolve_part<'py>(
             let (expected, got) = (format!("shape {:?}", codes.dim()), format!("shape {:?}", places.dim()));
             return Err(Error::mismatch("places", expected, got, "pass one per item"));
         }
-        let part = Part { latents: latents.view(), codes, item_ids: &item_ids };
+        let part = CatalogPart { latents: latents.view(), codes, item_ids: &item_ids };
         resolved(part, places, &errors, model.quantizer(), progress)
     })?;
     Ok((to_numpy(py, codes)?, errors.into_pyarray(py), moved.into_pyarray(py)))

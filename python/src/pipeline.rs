@@ -9,7 +9,7 @@ use catalex::pipeline::{
 };
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenFormat;
-use catalex::settings::{Setting, SettingGroup, SettingKind};
+use catalex::settings::{Setting, SettingGroup};
 use catalex::training::TrainSettings;
 use catalex::{Error, Result};
 use pyo3::prelude::*;
@@ -101,18 +101,8 @@ pub(crate) fn settings() -> String {
 }
 
 fn declaration(setting: &Setting) -> Value {
-    let kind = match setting.kind {
-        SettingKind::Integer => "integer",
-        SettingKind::Number => "number",
-        SettingKind::Text => "text",
-        SettingKind::Switch => "switch",
-        SettingKind::Integers => "integers",
-        SettingKind::Texts => "texts",
-        SettingKind::RepeatedTexts => "repeated texts",
-        SettingKind::Weights => "weights",
-    };
     json!({
-        "name": setting.field, "kind": kind, "value_name": setting.value_name, "default": setting.default,
+        "name": setting.field, "kind": setting.kind.name(), "value_name": setting.value_name, "default": setting.default,
         "range": setting.range.to_string(), "help": setting.help(),
     })
 }

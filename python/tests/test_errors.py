@@ -67,7 +67,10 @@ def test_an_index_of_an_older_release_opens() -> None:
 @pytest.mark.parametrize(
     ("manifest", "says"),
     [
-        ('{"format_version": 99, "items": 3, "model_hash": ""}', r"expected format version 1.*, got 99; install a newer"),
+        (
+            '{"format_version": 99, "items": 3, "model_hash": ""}',
+            r"expected format version 1.*, got 99; install a newer",
+        ),
         ('{"items": 3, "model_hash": ""}', "expected format version 1.*, got none; name a file that catalex wrote"),
         ('{"format_version": "1", "items": 3}', "expected format version 1"),
         ('{"format_version": 1, "model_hash": ""}', "with the key 'items', got none"),

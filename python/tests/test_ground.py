@@ -137,7 +137,7 @@ def test_wrong_calls_say_what_to_do(made: Made, tmp_path: Path) -> None:
     answers = here / "test.npy"
     items: Words = ["--items", here / "items.npy"]
     cases: list[tuple[Words, int, list[str]]] = [
-        ([answers, "--items", tmp_path / "narrow.npy"], 1, ["3 numbers each", "same model"]),
+        ([answers, "--items", tmp_path / "narrow.npy"], 1, ["length 3", "same model"]),
         ([answers, *items, "--weights", tmp_path / "few.npy", "--gamma", "1"], 1, ["[400]", "[3]"]),
         ([answers, *items, "--interactions", here / "events.csv"], 2, ["gamma", "--valid"]),
         ([answers, *items, "--targets", tmp_path / "strange.txt"], 1, ["strange.txt", "row 2", "nobody"]),

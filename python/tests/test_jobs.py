@@ -43,7 +43,9 @@ def events() -> pa.Table:
     """Ten events for each of 40 users."""
     rng = np.random.default_rng(0)
     users, items = np.repeat(np.arange(40), 10), rng.integers(0, ITEMS, 400)
-    return pa.table({"user_id": users, "item_id": items, "timestamp": np.arange(400), "rating": rng.integers(1, 6, 400)})
+    return pa.table(
+        {"user_id": users, "item_id": items, "timestamp": np.arange(400), "rating": rng.integers(1, 6, 400)}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,9 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
     assert out.read_bytes() == (shop.folder / "tokens.parquet").read_bytes()
     with pytest.raises(catalex.ResourceError, match="already there"):
         catalex.tokenize(shop.vectors, model, out=out)
-    kept = catalex.tokenize(shop.vectors, model, out=out, collisions="keep", token_format="[{index}:{code}]", force=True)
+    kept = catalex.tokenize(
+        shop.vectors, model, out=out, collisions="keep", token_format="[{index}:{code}]", force=True
+    )
     np.testing.assert_array_equal(kept.codes, shop.tokenizer.encode(shop.vectors))
     assert kept == catalex.TokenTable.read(out) and kept.semantic_ids[0].startswith("[0:")
     with pytest.raises(catalex.InputError, match="out: expected where to write"):
@@ -108,7 +112,9 @@ def test_constrain_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, 
     assert not (tmp_path / "e").exists()
 
 
-def test_export_writes_the_command_lines_folder(shop: Shop, events: pa.Table, catalog: pa.Table, tmp_path: Path) -> None:
+def test_export_writes_the_command_lines_folder(
+    shop: Shop, events: pa.Table, catalog: pa.Table, tmp_path: Path
+) -> None:
     from pyarrow import csv  # noqa: PLC0415
 
     tokens = shop.folder / "tokens.parquet"
@@ -193,7 +199,9 @@ HERE = {"progress", "force", "out", "dry_run"}
         (catalex.inspect, ("report",), {"subject", "features", "model", "report"}),
     ],
 )
-def test_parameters_are_the_declared_settings(job: Callable[..., Any], groups: tuple[str, ...], others: set[str]) -> None:
+def test_parameters_are_the_declared_settings(
+    job: Callable[..., Any], groups: tuple[str, ...], others: set[str]
+) -> None:
     parameters = inspect.signature(job).parameters
     assert parameters.keys() - HERE - others == _settings.names(*groups) - others
     # The command line has the same names.

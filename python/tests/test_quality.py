@@ -142,12 +142,12 @@ def test_wrong_vocabularies_are_refused(shop: Shop, tmp_path: Path) -> None:
         vocabulary.write(tmp_path / "w", pad_to_multiple_of=8)
     with pytest.raises(catalex.ConfigError, match="begin-token"):
         vocabulary.write(tmp_path / "w", begin_token="a b")
-    with pytest.raises(catalex.ConfigError, match="setting gguf: expected together with llm"):
+    with pytest.raises(catalex.ConfigError, match="setting gguf: expected together with --llm"):
         vocabulary.write(tmp_path / "w", gguf="model.gguf")
-    with pytest.raises(catalex.ConfigError, match="setting llm: expected together with tokenizer"):
+    with pytest.raises(catalex.ConfigError, match="setting llm: expected together with --tokenizer"):
         vocabulary.write(tmp_path / "w", llm=tmp_path)
     with pytest.raises(catalex.ConfigError, match="start-values"):
-        vocabulary.write(tmp_path / "w", llm=tmp_path, tokenizer=tmp_path, start_values="random")  # type: ignore[arg-type]
+        vocabulary.write(tmp_path / "w", llm=tmp_path, tokenizer=tmp_path, start_values="random")
     with pytest.raises(catalex.InputError, match="does not exist"):
         vocabulary.write(tmp_path / "w", tokenizer=tmp_path / "none")
     with pytest.raises(IndexError, match="no code 16 at level 0"):

@@ -258,7 +258,7 @@ def test_the_map_answers_to_fingers_and_keys(page: Page) -> None:
 
 def test_the_figures_are_there(page: Page) -> None:
     headlines = page.text(".headlines")
-    assert "unique100%" in headlines and "neighbours stay together" in headlines
+    assert "unique IDs100%" in headlines and "neighbour recall" in headlines
     assert page.run("return document.querySelectorAll('#codebooks svg').length") == 3
     assert page.run("return document.querySelectorAll('#training svg').length") == 2
     assert page.run("return document.querySelectorAll('#depths tbody tr').length") == 3

@@ -53,18 +53,8 @@ HERE = {"out", "force", "resume", "checkpoint_every", "threads", "progress", "co
 
 
 def test_settings_are_the_command_lines() -> None:
-    flags = documented("train")
-    fields = {f.name: f.default for f in dataclasses.fields(catalex.TrainConfig)}
-    assert flags.keys() - HERE == fields.keys()
-    for name, default in fields.items():
-        written = flags[name]
-        assert written is not None, name
-        if default is None:
-            # What depends on the data or the recipe is said beside the field.
-            source = inspect.getsource(catalex.TrainConfig)
-            assert f'"""{written.split(",")[0]}' in source.split(f"    {name}: ")[1], name
-        else:
-            assert str(default) == written.split(",")[0], name
+    fields = {field.name for field in dataclasses.fields(catalex.TrainConfig)}
+    assert documented("train").keys() - HERE == fields
 
 
 def test_arguments_are_the_command_lines() -> None:
@@ -77,10 +67,9 @@ def test_arguments_are_the_command_lines() -> None:
     assert estimator == train | {"threads", "progress", "binary"}
 
 
-def test_flags_are_what_was_changed() -> None:
+def test_flags_are_what_was_given() -> None:
     config = catalex.TrainConfig(recipe="lc-rec", hidden=(64, 32), weight={"text": 1, "image": 0.5})
     assert config.flags() == ["--recipe=lc-rec", "--hidden=64,32", "--weight=text=1,image=0.5"]
-    # By name, a recipe's setting can be put back to the default.
     assert train_flags(config, {"epochs": 15, "hidden": []})[1:] == [
         "--hidden=0",
         "--weight=text=1,image=0.5",

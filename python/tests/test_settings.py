@@ -66,7 +66,7 @@ def test_a_value_of_another_kind_is_refused(group: str, name: str, value: Any, e
 
 
 def test_an_unknown_option_names_the_known_ones() -> None:
-    with pytest.raises(catalex.ConfigError, match="setting txt: expected one of average_text, .*did you mean text?"):
+    with pytest.raises(catalex.ConfigError, match=r"setting txt: expected one of average_text, .*did you mean text\?"):
         catalex.embed("catalog.csv", txt="title")
-    with pytest.raises(catalex.ConfigError, match="setting batchsize: expected one of .*batch_size"):
+    with pytest.raises(catalex.ConfigError, match=r"setting batchsize: expected one of .*batch_size"):
         catalex.build("catalog.csv", "index", batchsize=3)

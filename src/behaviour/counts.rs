@@ -68,7 +68,7 @@ impl PairCounts {
         items
     }
 
-    /// The shifted positive pointwise mutual information of these items; see [`super::vectors`].
+    /// The shifted positive pointwise mutual information of these items; see `vectors.rs`.
     pub(super) fn information(self, items: &[u32], config: &BehaviourConfig) -> SparseMatrix {
         // Renumbering keeps the order of the pairs.
         let place = |item: u32| items.partition_point(|&other| other < item);

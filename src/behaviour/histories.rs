@@ -130,7 +130,7 @@ impl Histories {
             let what = format!("items of {}", interactions.path.display());
             let expected = format!("ids of the token table, such as {:?}", item_ids.text(0));
             let got = format!("{} others, such as {:?}", known.len(), interactions.items.first().map_or("", |i| i));
-            let help = "name the item column, or the token table of the same catalog";
+            let help = "pass the item column, or the token table of the same catalog";
             return Err(Error::mismatch(what, expected, got, help));
         }
         let mut found = Histories {

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `vectors.rs` | [`vectors`]: item vectors from co-occurrence in the histories, as a modality |
+//! | `vectors.rs` | [`vectors()`]: item vectors from co-occurrence in the histories, as a modality |
 //! | `config.rs` | the settings of these vectors |
 //! | `counts.rs`, `factors.rs` | counting of item pairs; factorization of their mutual information |
 //! | `histories.rs` | [`Histories`]: the histories over the rows of a token table |

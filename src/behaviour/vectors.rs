@@ -136,7 +136,7 @@ fn catalog_rows(interactions: &Interactions, item_ids: &ItemIds) -> Result<Vec<O
             what,
             expected,
             got,
-            "name the item column of the interactions, or the id column of the catalog",
+            "check the item column of the interactions, or the id column of the catalog",
         ));
     }
     Ok(rows)

@@ -1,7 +1,7 @@
-//! The index: the folder that `catalex build` leaves, with a manifest that names and hashes every file in it.
+//! The index: the folder that `catalex build` writes, with a manifest that lists and hashes its files.
 //!
-//! It is filled beside its place and renamed, so an index is there whole or not at all; [`Index::open`] says which
-//! file of it has changed since.
+//! An index is written to a temporary folder and renamed, so it is complete or absent. [`Index::open`] detects files that
+//! have changed since.
 
 mod partial;
 
@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 
 pub use partial::{Partial, fingerprint};
 
-/// The file by which an index is known.
+/// The manifest, the file that identifies an index.
 pub const MANIFEST: &str = "manifest.json";
-/// The pictures that could not be read, where there were some and the build went on.
+/// The list of unreadable images, if the build continued without them.
 pub const BAD_IMAGES: &str = "bad-images.jsonl";
-/// The features the model was trained on.
+/// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
 /// The folder of the frozen model.
 pub const MODEL: &str = "model";
@@ -28,17 +28,17 @@ pub const MODEL: &str = "model";
 pub const TOKENS: &str = "tokens.parquet";
 /// The folder of the vocabulary-extension files.
 pub const VOCABULARY: &str = "vocabulary";
-/// The report for people.
+/// The HTML report.
 pub const REPORT: &str = "report.html";
 
-/// The version of the folder's layout that this build writes and reads.
+/// The version of the folder layout that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What an index says of itself.
+/// The contents of an index, as recorded when it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of the layout.
+    /// Version of the folder layout.
     pub format_version: u32,
     /// Version of catalex that wrote it.
     pub catalex_version: String,
@@ -46,20 +46,20 @@ pub struct Manifest {
     pub items: u64,
     /// Hash of the model's weights.
     pub model_hash: String,
-    /// The settings it was built with: catalog, encoders, training.
+    /// The settings of the build: catalog, encoders, training.
     pub settings: serde_json::Value,
-    /// SHA-256 of every other file, by its path inside the folder.
+    /// SHA-256 of every other file by its path in the folder.
     pub files: BTreeMap<String, String>,
 }
 
-/// An index being written.
+/// Writes an index.
 #[derive(Debug)]
 pub struct IndexWriter {
     folder: AtomicDir,
 }
 
 impl IndexWriter {
-    /// Begins an index that will stand at `target`.
+    /// Starts an index at `target`.
     ///
     /// # Errors
     /// As [`AtomicDir::create`].
@@ -67,12 +67,12 @@ impl IndexWriter {
         Ok(IndexWriter { folder: AtomicDir::create(target, MANIFEST, overwrite)? })
     }
 
-    /// Where a part of the index is to be written.
+    /// The path to write a part of the index to.
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.path().join(part)
     }
 
-    /// Hashes what was written, writes the manifest and puts the folder in its place.
+    /// Hashes the files, writes the manifest and moves the folder to its target.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -95,7 +95,7 @@ impl IndexWriter {
     }
 }
 
-/// An index on disk whose files are the ones it was written with.
+/// An index on disk with verified files.
 #[derive(Debug)]
 pub struct Index {
     folder: PathBuf,
@@ -108,10 +108,10 @@ impl Index {
         path.join(MANIFEST).is_file()
     }
 
-    /// Opens an index and compares every file with its hash.
+    /// Opens an index and verifies the hash of every file.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::Artifact`] name the file that is gone or changed.
+    /// [`Error::Missing`] and [`Error::Artifact`] name the missing or changed file.
     pub fn open(folder: &Path) -> Result<Self> {
         const REBUILD: &str = "restore it from a copy or build the index again";
         let path = folder.join(MANIFEST);
@@ -127,7 +127,12 @@ impl Index {
             serde_json::from_slice(&bytes).map_err(|e| Error::artifact(&path, "a manifest", e, REBUILD))?;
         if manifest.format_version != FORMAT_VERSION {
             let expected = format!("format version {FORMAT_VERSION}");
-            return Err(Error::artifact(&path, expected, manifest.format_version, "use the catalex that wrote it"));
+            return Err(Error::artifact(
+                &path,
+                expected,
+                manifest.format_version,
+                "use the release of catalex that wrote it",
+            ));
         }
         for (name, expected) in &manifest.files {
             let file = folder.join(name);
@@ -146,12 +151,12 @@ impl Index {
         Ok(Index { folder: folder.to_path_buf(), manifest })
     }
 
-    /// What the index says of itself.
+    /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Where a part of the index is.
+    /// The path of a part of the index.
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.join(part)
     }
@@ -176,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_or_lost_file_is_named() {
+    fn a_changed_or_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("index");
         let writer = IndexWriter::create(&target, Overwrite::Refuse).unwrap();

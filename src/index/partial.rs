@@ -1,4 +1,4 @@
-//! What a build that was killed leaves beside its place: the features it had encoded, and the state of its training.
+//! The state of an interrupted build, kept beside its target: encoded features and training checkpoints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,21 @@ use serde_json::Value;
 use crate::artifact::{Overwrite, sha256, sha256_file, write_file};
 use crate::error::{Error, Result};
 
-/// Says what the folder is a part of.
+/// The file with the settings of the build.
 const SETTINGS: &str = "partial.json";
 
-/// The folder `NAME.partial` beside an index that is being built.
+/// The folder `NAME.partial` beside the index that is built.
 #[derive(Debug)]
 pub struct Partial {
     folder: PathBuf,
 }
 
 impl Partial {
-    /// Begins a build of the index at `target`, or goes on with one. `settings` are what the features depend on.
+    /// Starts a build of the index at `target`, or resumes one. `settings` is everything that the features depend on.
     ///
     /// # Errors
-    /// [`Error::File`] where a build was begun and is neither to be gone on with nor replaced; [`Error::Artifact`] where
-    /// it is to be gone on with but had other settings; [`Error::Io`].
+    /// [`Error::File`] if there is an interrupted build and neither `resume` nor `overwrite` allows to continue;
+    /// [`Error::Artifact`] if the build to resume had other settings; [`Error::Io`].
     pub fn begin(target: &Path, settings: &serde_json::Value, resume: bool, overwrite: Overwrite) -> Result<Self> {
         let mut folder = target.as_os_str().to_owned();
         folder.push(".partial");
@@ -31,8 +31,8 @@ impl Partial {
         if path.is_file() && resume {
             let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
             if begun != settings {
-                let got = format!("those of another: {} changed", changed(&begun, &settings).join(", "));
-                let help = "give the catalog and the encoders it was begun with, or start anew with --force";
+                let got = format!("other settings; changed: {}", changed(&begun, &settings).join(", "));
+                let help = "use the catalog and the encoders of the interrupted build, or start again with --force";
                 return Err(Error::artifact(&path, "the settings of this run", got, help));
             }
             return Ok(partial);
@@ -40,9 +40,9 @@ impl Partial {
         if path.is_file() && overwrite == Overwrite::Refuse {
             return Err(Error::file(
                 &partial.folder,
-                "nothing there",
-                "a run that did not end",
-                "go on with it by --resume, or start anew with --force",
+                "no such folder",
+                "an interrupted run",
+                "continue it with --resume, or start again with --force",
             ));
         }
         partial.remove()?;
@@ -51,24 +51,24 @@ impl Partial {
         Ok(partial)
     }
 
-    /// Where a part is kept.
+    /// The path of a part.
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.join(part)
     }
 
-    /// Gives a part a second place, in the index.
+    /// Links a part to a path in the index.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn share(&self, part: &str, place: &Path) -> Result<()> {
         let from = self.path(part);
-        // A file system without links gets a copy.
+        // Copies on file systems without hard links.
         fs::hard_link(&from, place)
             .or_else(|_| fs::copy(&from, place).map(drop))
             .map_err(|e| Error::io("copy", &from, e))
     }
 
-    /// Removes the folder: the index is there, or all begins anew.
+    /// Removes the folder, when the index is complete or the build starts again.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -80,7 +80,7 @@ impl Partial {
     }
 }
 
-/// The keys under which two JSON objects differ; of objects in them, too.
+/// The keys whose values differ between two JSON objects, including those of nested objects.
 fn changed(begun: &str, settings: &str) -> Vec<String> {
     fn compare(key: &str, begun: &Value, now: &Value, found: &mut Vec<String>) {
         if let (Value::Object(a), Value::Object(b)) = (begun, now) {
@@ -99,8 +99,8 @@ fn changed(begun: &str, settings: &str) -> Vec<String> {
     found
 }
 
-/// What tells the content of a catalog from another: the hash of a file; names, sizes and times of change in a folder, and
-/// in that of a pattern.
+/// Identifies the content of a catalog: the hash of a file; for a folder or the folder of a pattern, the names, sizes and
+/// modification times of its files.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_goes_on_only_as_it_was_begun() {
+    fn a_build_is_resumed_with_the_same_settings_only() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("index");
         let settings = |seed: u64| serde_json::json!({ "seed": seed });
@@ -143,7 +143,7 @@ mod tests {
         let partial = begin(1, false, Overwrite::Refuse).unwrap();
         fs::write(partial.path("features"), "x").unwrap();
         assert!(begin(1, false, Overwrite::Refuse).unwrap_err().to_string().contains("--resume"));
-        assert!(begin(2, true, Overwrite::Refuse).unwrap_err().to_string().contains("those of another"));
+        assert!(begin(2, true, Overwrite::Refuse).unwrap_err().to_string().contains("other settings"));
         assert!(begin(1, true, Overwrite::Refuse).unwrap().path("features").exists());
         assert!(!begin(1, false, Overwrite::Replace).unwrap().path("features").exists());
         partial.remove().unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_has_another_fingerprint() {
+    fn the_fingerprint_depends_on_the_content() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.csv");
         fs::write(&file, "id\n1\n").unwrap();

@@ -1,4 +1,4 @@
-//! Whether prefixes agree with a label the catalog already has: a category, a brand.
+//! Agreement of prefixes with a label of the catalog, for example a category or a brand.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,12 @@ use crate::semantic_id::TokenTable;
 pub struct LabelDepth {
     /// Number of codes in the prefix.
     pub depth: usize,
-    /// Share of the items that have the commonest label of their prefix.
+    /// Fraction of the items that have the most frequent label of their prefix.
     pub purity: f64,
     /// Mutual information of prefix and label, in bits.
     pub mutual_information: f64,
-    /// The same over the mean of both entropies: 0 when they tell nothing of each other, 1 when each gives the other.
+    /// Mutual information divided by the mean of both entropies: 0 if prefix and label are independent, 1 if each
+    /// determines the other.
     pub normalized_mutual_information: f64,
 }
 
@@ -26,23 +27,23 @@ pub struct LabelDepth {
 pub struct LabelFigures {
     /// Name of the label.
     pub label: String,
-    /// Distinct labels.
+    /// Number of distinct labels.
     pub labels: usize,
-    /// Items that have one.
+    /// Items with a label.
     pub labelled: usize,
-    /// Share of the commonest label: the purity of no prefix at all.
+    /// Fraction of the items with the most frequent label: the purity of the empty prefix.
     pub largest_share: f64,
-    /// One entry a depth, from 1 to the number of levels.
+    /// One entry per depth, from 1 to the number of levels.
     pub by_depth: Vec<LabelDepth>,
-    /// Whether near items have the same label; to be measured where model and features are at hand.
+    /// Labels of near items; to be measured if model and features are given.
     pub neighbours: Option<LabelNeighbours>,
 }
 
 impl LabelFigures {
-    /// Compares the prefixes of a table with its items' labels, by row; an empty label is none.
+    /// Compares the prefixes of a table with labels, by row; an empty label is none.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for another number of labels than items; [`Error::Data`] where no item has one.
+    /// [`Error::Mismatch`] if the numbers of labels and items differ; [`Error::Data`] if no item has a label.
     pub fn measure(table: &TokenTable, label: &str, labels: &[String]) -> Result<Self> {
         if labels.len() != table.codes.nrows() {
             let help = "give every item a label, or an empty one";
@@ -73,7 +74,7 @@ impl LabelFigures {
     }
 }
 
-/// `labelled` holds rows with their labels, in the order of their codes.
+/// The agreement at one depth. `labelled` are rows with their labels, in the order of their codes.
 fn at_depth(table: &TokenTable, labelled: &[(usize, usize)], of_label: &[usize], depth: usize) -> LabelDepth {
     let n = labelled.len() as f64;
     let same = |&(a, _): &(usize, usize), &(b, _): &(usize, usize)| {
@@ -86,7 +87,7 @@ fn at_depth(table: &TokenTable, labelled: &[(usize, usize)], of_label: &[usize],
         let size = prefix.len() as f64;
         prefix_entropy -= size / n * (size / n).log2();
         let mut most = 0;
-        // Each label of the prefix once: its count is taken out as it is read.
+        // Taking the count counts each label of the prefix once.
         for &(_, label) in prefix {
             let count = std::mem::take(&mut counts[label]);
             if count > 0 {
@@ -103,7 +104,7 @@ fn at_depth(table: &TokenTable, labelled: &[(usize, usize)], of_label: &[usize],
         depth,
         purity: commonest as f64 / n,
         mutual_information: information.max(0.0),
-        // One prefix and one label: each does give the other.
+        // One prefix and one label: each determines the other.
         normalized_mutual_information: if mean_entropy > 0.0 { information.max(0.0) / mean_entropy } else { 1.0 },
     }
 }
@@ -121,19 +122,19 @@ mod tests {
     #[test]
     fn agreement_by_hand() {
         let table = table(array![[0, 0], [1, 0], [0, 1], [1, 1], [1, 2]], &[2, 3]);
-        // The first codes are the label but for the last item, which has none.
+        // The first codes equal the label, except for the last item, which has none.
         let figures = LabelFigures::measure(&table, "kind", &labels(&["x", "y", "x", "y", ""])).unwrap();
         assert_eq!((figures.labels, figures.labelled, figures.largest_share), (2, 4, 0.5));
         let first = figures.by_depth[0];
         assert_eq!((first.purity, first.mutual_information, first.normalized_mutual_information), (1.0, 1.0, 1.0));
-        // Whole IDs: one bit of the two that tell four items apart.
+        // Whole IDs: one bit of the two that distinguish four items.
         let whole = figures.by_depth[1];
         assert_eq!((whole.purity, whole.mutual_information), (1.0, 1.0));
         assert!((whole.normalized_mutual_information - 1.0 / 1.5).abs() < 1e-12);
     }
 
     #[test]
-    fn a_label_that_has_nothing_to_do_with_the_codes() {
+    fn a_label_that_is_independent_of_the_codes() {
         let table = table(array![[0, 0], [0, 1], [1, 0], [1, 1]], &[2, 2]);
         let figures = LabelFigures::measure(&table, "kind", &labels(&["x", "y", "x", "y"])).unwrap();
         let first = figures.by_depth[0];

@@ -31,7 +31,7 @@ impl<'a> ReconstructionSums<'a> {
     /// [`Error::Mismatch`] if the model is not the table's, or the features are not those of the model.
     pub(super) fn new(table: &'a TokenTable, model: &'a Tokenizer, features: &dyn FeatureSource) -> Result<Self> {
         if model.hash() != table.metadata.model_hash {
-            let help = "name the model that gave the table its codes";
+            let help = "name the model that made the table";
             return Err(Error::mismatch("model of the token table", &table.metadata.model_hash, model.hash(), help));
         }
         if features.rows() != table.item_ids.len() {
@@ -68,7 +68,7 @@ impl<'a> ReconstructionSums<'a> {
         for (&at, row) in moved.iter().zip(moved_after.rows()) {
             after.row_mut(at).assign(&row);
         }
-        // One pass for three sums, each in row order: it is the waiting for each other that costs.
+        // Each sum is sequential, in row order. Three in one loop take no longer than one: additions wait for each other.
         let square = |v: f32| f64::from(v) * f64::from(v);
         for ((&x, &before), &after) in standardized.iter().zip(&before).zip(&after) {
             self.sums[0] += square(x);

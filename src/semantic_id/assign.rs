@@ -1,6 +1,6 @@
-//! Items of one prefix to the codes of the last level: each its own, at the least total squared distance.
+//! Assigns the items of a prefix to different codes of the last level, at the minimum total squared distance.
 //!
-//! Groups do not know of each other, so they can be worked on anywhere. Several go through one matrix product.
+//! Groups of items with one prefix are independent of each other. Several share one matrix product.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use super::overflow::residual;
 use crate::error::Result;
 use crate::tokenizer::Quantizer;
 
-/// Groups whose matching would take more steps than this, some ten seconds, are served item by item.
-const MOST_STEPS: usize = 1 << 33;
+/// Groups whose matching would take more steps than this, about ten seconds, are assigned item by item.
+const MAX_STEPS: usize = 1 << 33;
 
-/// Items that go through one matrix product at most, unless one group has more.
+/// Most items per matrix product, unless one group has more.
 const ITEMS_AT_ONCE: usize = 1_024;
-/// Numbers of such a product at most, 64 MB, unless one group needs more.
+/// Most numbers in such a product, 64 MB, unless one group needs more.
 const NUMBERS_AT_ONCE: usize = 1 << 23;
 
-/// Cuts groups into batches that go through one matrix product each, with as many codes. How they are cut does not show
-/// in the result.
+/// Divides groups into batches of one matrix product with `codes` columns each. The result does not depend on the
+/// batches.
 pub(super) fn batches<'a, 'g>(groups: &'a [&'g [usize]], codes: usize) -> Vec<&'a [&'g [usize]]> {
     let at_once = (NUMBERS_AT_ONCE / codes.max(1)).clamp(1, ITEMS_AT_ONCE);
     let mut batches = Vec::new();
@@ -39,8 +39,8 @@ pub(super) fn batches<'a, 'g>(groups: &'a [&'g [usize]], codes: usize) -> Vec<&'
     batches
 }
 
-/// Rows of a group with one latent and one code: for the matching they are one. In the order of their first rows, and
-/// with the place of that in the group.
+/// Rows of a group with equal latents and codes, which the matching treats as one. In the order of their first rows;
+/// also returns the index of the first row of each class in the group.
 pub(super) fn classes(
     group: &[usize],
     latents: ArrayView2<f32>,
@@ -62,17 +62,17 @@ pub(super) fn classes(
     (classes, firsts)
 }
 
-/// The codewords of the last level, in double precision.
+/// The codewords of the last level in double precision.
 pub(super) struct LastLevel<'a> {
     quantizer: &'a Quantizer,
     level: usize,
     /// `(size, latent_dim)`.
     book: Array2<f64>,
-    /// Squared length of each codeword.
+    /// Squared norm of each codeword.
     lengths: Array1<f64>,
 }
 
-/// A group on its way through the matrix product.
+/// A group in a matrix product.
 struct Group {
     prefix: Vec<u16>,
     classes: Vec<Vec<usize>>,
@@ -88,7 +88,8 @@ impl<'a> LastLevel<'a> {
         LastLevel { quantizer, level, book, lengths }
     }
 
-    /// The last code of every row of groups that share a prefix each. A group has no more rows than there are codes.
+    /// The last code of every row of these groups. The rows of a group share a prefix and are at most as many as there are
+    /// codes.
     pub(super) fn assign(
         &self,
         groups: &[&[usize]],
@@ -107,8 +108,8 @@ impl<'a> LastLevel<'a> {
         for (mut point, (prefix, latent)) in points.rows_mut().into_iter().zip(latents) {
             point.assign(&residual(latent, prefix, self.quantizer.codebooks()));
         }
-        // Whether a group is too large for matching must not depend on what else is in its batch. One with more items than
-        // a batch has is alone in its own, and then there is no matrix of its distances.
+        // Whether a group is too large for matching must not depend on the other groups in its batch. A group with more
+        // items than a batch is alone, and then the matrix of its distances is not computed.
         let mut costs = if groups.iter().any(|group| self.is_matched(group)) {
             self.squared_distances(points.view())
         } else {
@@ -131,7 +132,7 @@ impl<'a> LastLevel<'a> {
     }
 
     fn is_matched(&self, group: &Group) -> bool {
-        group.classes.len().saturating_pow(2).saturating_mul(self.book.nrows()) <= MOST_STEPS
+        group.classes.len().saturating_pow(2).saturating_mul(self.book.nrows()) <= MAX_STEPS
     }
 
     fn match_group(&self, group: &Group, mut cost: Array2<f64>, codes: ArrayView2<u16>, given: &mut Vec<(usize, u16)>) {
@@ -139,7 +140,7 @@ impl<'a> LastLevel<'a> {
         let wanted: Vec<usize> = rows
             .map(|((class, latent), mut cost)| {
                 let (best, least) = lowest(cost.view());
-                // The quantizer computes in f32: what it found nearest counts as nearest within its rounding.
+                // The quantizer computes in f32: its nearest code counts as nearest within the rounding error.
                 let given = usize::from(codes[[class[0], self.level]]);
                 if cost[given] <= least + 1e-5 * (least.abs() + f64::from(latent.dot(&latent))) {
                     cost[given] = least;
@@ -150,7 +151,7 @@ impl<'a> LastLevel<'a> {
             })
             .collect();
         if let ([rows], [wanted]) = (&group.classes[..], &wanted[..]) {
-            // Equal items: the cheapest codes there are.
+            // Equal items take the cheapest codes.
             let mut order: Vec<usize> = (0..cost.ncols()).collect();
             order.sort_by(|&a, &b| cost[[0, a]].total_cmp(&cost[[0, b]]).then((b == *wanted).cmp(&(a == *wanted))));
             given.extend(rows.iter().copied().zip(order.into_iter().map(|column| column as u16)));
@@ -162,7 +163,7 @@ impl<'a> LastLevel<'a> {
         }
     }
 
-    /// Each item in turn takes the nearest free code: for groups that are too large for matching.
+    /// Each item in turn takes the nearest free code, for groups that are too large for matching.
     fn one_by_one(&self, group: &Group, points: ArrayView2<f64>) -> Vec<(usize, u16)> {
         let offsets = self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
         let mut taken = vec![false; self.book.nrows()];

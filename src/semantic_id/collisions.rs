@@ -1,4 +1,4 @@
-//! What becomes of items that the quantizer gives one code.
+//! Policies for ID collisions: items to which the quantizer assigns the same codes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,43 +14,38 @@ use super::resolve::{Assignment, resolve, sorted};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::tokenizer::Quantizer;
+use crate::tokenizer::{MAX_CODEBOOK_SIZE, MAX_LEVELS, Quantizer};
 
-/// Most levels of a semantic ID.
-const MOST_LEVELS: usize = 8;
-/// Most codes of a level.
-const MOST_CODES: usize = 65_536;
-
-/// What becomes of items that the quantizer gives one code.
+/// How ID collisions are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Collisions {
-    /// All but one of them move to free codes: IDs are unique and no longer than the model's.
+    /// All but one of the colliding items move to free codes: IDs are unique and have as many codes as the model has levels.
     #[default]
     Resolve,
-    /// They share it: IDs are not unique.
+    /// Colliding items share an ID.
     Keep,
-    /// One level more counts them, in the order of their ids (TIGER, arXiv 2305.05065): IDs are unique, and the last
-    /// code says nothing of what an item is.
+    /// An additional level numbers the colliding items in the order of their ids (TIGER, arXiv 2305.05065): IDs are
+    /// unique, and the last code carries no information about the item.
     Suffix,
-    /// Up to 20 rounds of Sinkhorn's iteration spread those of one code over the last level, as LC-Rec (arXiv 2311.09049)
-    /// published it: items may be left with one code.
+    /// LC-Rec's published procedure (arXiv 2311.09049): up to 20 rounds of balanced assignment of colliding items to the
+    /// codes of the last level. Collisions may remain.
     LcRec,
 }
 
 impl Collisions {
     const ALL: [Collisions; 4] = [Collisions::Resolve, Collisions::Keep, Collisions::Suffix, Collisions::LcRec];
 
-    /// Whether no two items have one ID afterwards.
+    /// Whether IDs are unique under this policy.
     pub fn unique(self) -> bool {
         matches!(self, Collisions::Resolve | Collisions::Suffix)
     }
 
-    /// The codes `(n, levels)` of the quantizer as the codes of semantic IDs, and the codebook sizes that go with them.
+    /// Turns the codes `(n, levels)` of the quantizer into those of semantic IDs, and returns the codebook sizes too.
     ///
     /// # Errors
-    /// As [`resolve`]; [`Error::Data`] where a suffix has no room: 8 levels already, or more than 65,536 items of one
-    /// code.
+    /// As [`resolve`]; [`Error::Data`] if there is no room for a suffix: the model has 8 levels, or more than 65,536 items
+    /// share their codes.
     pub(super) fn settle(
         self,
         latents: &dyn Latents,
@@ -73,7 +68,7 @@ impl Collisions {
     }
 }
 
-/// The codes as they are.
+/// The unchanged codes.
 fn kept(latents: &dyn Latents, codes: ArrayView2<u16>, errors: &[f32], item_ids: &ItemIds) -> Result<Assignment> {
     let rank = ranks(item_ids);
     let groups = Groups::of(codes, codes.ncols(), &rank);
@@ -86,23 +81,23 @@ fn kept(latents: &dyn Latents, codes: ArrayView2<u16>, errors: &[f32], item_ids:
     })
 }
 
-/// The codes with one level more, and the number of codes of that level.
+/// The codes with an additional level, and the codebook size of that level.
 fn suffixed(codes: ArrayView2<u16>, item_ids: &ItemIds) -> Result<(Array2<u16>, usize)> {
     let (n, levels) = codes.dim();
     let groups = Groups::of(codes, levels, &ranks(item_ids));
     let largest = groups.largest();
-    if levels >= MOST_LEVELS || largest > MOST_CODES {
+    if levels >= MAX_LEVELS || largest > MAX_CODEBOOK_SIZE {
         return Err(Error::data(
             "suffix of the semantic IDs",
-            format!("at most {} levels before it and {MOST_CODES} items of one code", MOST_LEVELS - 1),
-            format!("{levels} levels and {largest} items of one code"),
+            format!("at most {} levels before it and {MAX_CODEBOOK_SIZE} items with equal codes", MAX_LEVELS - 1),
+            format!("{levels} levels and {largest} items with equal codes"),
             "use --collisions resolve",
         ));
     }
     let mut with = Array2::zeros((n, levels + 1));
     with.slice_mut(s![.., ..levels]).assign(&codes);
     for group in groups.iter() {
-        // Not above `largest`, which was checked.
+        // Below `largest`, which is checked above.
         group.iter().enumerate().for_each(|(place, &row)| with[[row, levels]] = place as u16);
     }
     Ok((with, largest.max(2)))
@@ -124,12 +119,7 @@ impl FromStr for Collisions {
 
     fn from_str(text: &str) -> Result<Self> {
         Collisions::ALL.into_iter().find(|collisions| collisions.to_string() == text).ok_or_else(|| {
-            Error::config(
-                "collisions",
-                "resolve, keep, suffix or lc-rec",
-                text,
-                "leave it out for unique IDs of all levels",
-            )
+            Error::config("collisions", "resolve, keep, suffix or lc-rec", text, "omit it for the default, resolve")
         })
     }
 }
@@ -152,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_codes_are_the_quantizers() {
+    fn keep_leaves_the_codes_of_the_quantizer() {
         let (kept, sizes) = settled(Collisions::Keep);
         assert_eq!(kept.codes, array![[0, 0], [0, 0], [1, 1], [0, 0]]);
         assert_eq!(sizes, [2, 2]);
@@ -161,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suffix_counts_in_the_order_of_the_ids() {
+    fn a_suffix_numbers_items_in_the_order_of_their_ids() {
         let (counted, sizes) = settled(Collisions::Suffix);
         assert_eq!(counted.codes, array![[0, 0, 1], [0, 0, 2], [1, 1, 0], [0, 0, 0]]);
         assert_eq!(sizes, [2, 2, 3]);

@@ -1,11 +1,11 @@
-//! Items by the codes they share.
+//! Groups of items that share codes.
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::item_ids::ItemIds;
 
-/// Place of each row among the ids.
+/// The rank of each row by item id.
 pub(super) fn ranks(item_ids: &ItemIds) -> Vec<usize> {
     let mut by_id: Vec<usize> = (0..item_ids.len()).collect();
     by_id.par_sort_unstable_by(|&a, &b| item_ids.compare(a, b).then(a.cmp(&b)));
@@ -14,17 +14,17 @@ pub(super) fn ranks(item_ids: &ItemIds) -> Vec<usize> {
     rank
 }
 
-/// Rows in groups that share their first codes, each group in the order of the ids.
+/// Rows grouped by their first codes; within a group in the order of the ids.
 pub(super) struct Groups {
     rows: Vec<usize>,
-    /// Where each group ends.
+    /// The end of each group in `rows`.
     ends: Vec<usize>,
 }
 
 impl Groups {
-    /// Groups rows of `codes (n, levels)` by their first `depth` codes.
+    /// Groups the rows of `codes (n, levels)` by their first `depth` codes.
     pub(super) fn of(codes: ArrayView2<u16>, depth: usize, rank: &[usize]) -> Self {
-        // Eight levels of 16 bits at most.
+        // At most eight levels of 16 bits.
         let key = |row: usize| codes.row(row).iter().take(depth).fold(0u128, |key, &code| key << 16 | u128::from(code));
         let mut rows: Vec<usize> = (0..codes.nrows()).collect();
         rows.par_sort_unstable_by_key(|&row| (key(row), rank[row]));

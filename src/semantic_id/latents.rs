@@ -1,4 +1,4 @@
-//! The latents of the items that are in question, which are few: those of a large catalog are not kept.
+//! Access to the latents of the items that collision resolution needs. Those of all items are not kept in memory.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,15 +8,15 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::error::{Error, Result};
 
-/// Latents above so many numbers go to a temporary file, 256 MB.
-const MOST_IN_MEMORY: usize = 1 << 26;
+/// Most numbers of latents in memory, 256 MB; more are written to a temporary file.
+const MAX_IN_MEMORY: usize = 1 << 26;
 
-/// Where latents can be had from, in as many goes as needed.
+/// A source of latents, which can be read several times.
 pub trait Latents: Sync {
-    /// The latents of these rows, which are sorted and stand once.
+    /// Loads the latents of these rows, which are sorted and unique.
     ///
     /// # Errors
-    /// Where they cannot be read or computed again.
+    /// If they cannot be read or computed.
     fn load(&self, rows: Vec<usize>) -> Result<Loaded>;
 }
 
@@ -29,7 +29,7 @@ impl Latents for ArrayView2<'_, f32> {
     }
 }
 
-/// The latents of some rows, in memory or in a temporary file that goes with them.
+/// The latents of some rows, in memory or in a temporary file that is deleted with this value.
 #[derive(Debug)]
 pub struct Loaded {
     /// Sorted.
@@ -45,13 +45,13 @@ enum Store {
 }
 
 impl Loaded {
-    /// Room for the latents, of length `dim`, of these rows, which are sorted and stand once.
+    /// Empty storage for latents of length `dim` of these rows, which are sorted and unique.
     ///
     /// # Errors
-    /// [`Error::Io`] where there is no place for a temporary file.
+    /// [`Error::Io`] if a temporary file cannot be created.
     pub fn new(rows: Vec<usize>, dim: usize) -> Result<Self> {
         let numbers = rows.len().saturating_mul(dim);
-        let store = if numbers <= MOST_IN_MEMORY {
+        let store = if numbers <= MAX_IN_MEMORY {
             Store::Memory(Vec::with_capacity(numbers))
         } else {
             Store::File(BufWriter::with_capacity(1 << 20, tempfile::tempfile().map_err(spill)?))
@@ -59,16 +59,16 @@ impl Loaded {
         Ok(Loaded { rows, dim, store })
     }
 
-    /// The rows of this range of which latents are wanted.
+    /// The rows in this range whose latents are requested.
     pub fn wanted(&self, range: std::ops::Range<usize>) -> &[usize] {
         let at = |row: usize| self.rows.partition_point(|&wanted| wanted < row);
         &self.rows[at(range.start)..at(range.end)]
     }
 
-    /// Takes the latents of the rows that come next.
+    /// Appends the latents of the next rows.
     ///
     /// # Errors
-    /// [`Error::Io`] where the temporary file cannot be written.
+    /// [`Error::Io`] if the temporary file cannot be written.
     pub fn append(&mut self, latents: ArrayView2<f32>) -> Result<()> {
         match &mut self.store {
             Store::Memory(numbers) => numbers.extend(latents.iter()),
@@ -85,7 +85,7 @@ impl Loaded {
     /// The latents `(rows.len(), dim)` of some of the rows, in any order.
     ///
     /// # Errors
-    /// [`Error::Io`] where the temporary file cannot be read; [`Error::Mismatch`] for a row that is not there.
+    /// [`Error::Io`] if the temporary file cannot be read; [`Error::Mismatch`] for a row that was not loaded.
     pub fn get(&self, rows: &[usize]) -> Result<Array2<f32>> {
         let mut latents = Array2::zeros((rows.len(), self.dim));
         let mut bytes = vec![0; 4 * self.dim];
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_and_file_give_what_was_put_in() {
+    fn memory_and_file_return_what_was_appended() {
         let latents = Array2::from_shape_fn((40, 3), |(i, j)| (i * 10 + j) as f32);
         let rows = vec![2, 3, 11, 39];
         let memory = latents.view().load(rows.clone()).unwrap();

@@ -1,7 +1,7 @@
-//! LC-Rec's way with collisions (arXiv 2311.09049), as its `generate_indices.py` published it, for comparison.
+//! LC-Rec's collision handling (arXiv 2311.09049), as published in its `generate_indices.py`, for comparison.
 //!
-//! Up to 20 times, the items of each code that several have are spread over the last level by Sinkhorn's iteration among
-//! themselves. What else has the codes they get is not looked at, so collisions may move about and be left.
+//! In up to 20 rounds, each group of colliding items is assigned to the codes of the last level by Sinkhorn iteration. It
+//! ignores which other items have these codes, so new collisions may arise and some remain.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -15,14 +15,14 @@ use crate::error::Result;
 use crate::item_ids::ItemIds;
 use crate::tokenizer::{Quantizer, balanced};
 
-/// Rounds over all collisions.
+/// Maximum number of rounds over all collisions.
 const ROUNDS: usize = 20;
-/// How flat items are spread.
+/// Weight of the entropy term.
 const EPSILON: f64 = 0.003;
-/// Rounds of Sinkhorn's iteration.
+/// Number of Sinkhorn iterations.
 const ITERATIONS: usize = 50;
 
-/// Spreads the items of each code over the last level.
+/// Assigns colliding items to the codes of the last level.
 pub(super) fn spread(
     latents: &dyn Latents,
     codes: ArrayView2<u16>,
@@ -33,7 +33,7 @@ pub(super) fn spread(
     let rank = ranks(item_ids);
     let last = codes.ncols() - 1;
     let prefixes = Groups::of(codes, last, &rank);
-    // Whoever has the prefix of a collision may meet it in a later round.
+    // Any item with the prefix of a collision may collide in a later round.
     let loaded = latents.load(sorted(prefixes.iter().filter(|group| has_collision(group, codes)).flatten()))?;
     let mut spread = codes.to_owned();
     for _ in 0..ROUNDS {
@@ -58,7 +58,7 @@ pub(super) fn spread(
     Ok(Assignment { codes: spread, errors: errors_after, reassigned, report })
 }
 
-/// The last codes of a group of one code.
+/// The last codes of a group of colliding items.
 fn last_codes(group: &[usize], loaded: &Loaded, codes: ArrayView2<u16>, quantizer: &Quantizer) -> Result<Vec<usize>> {
     let (books, last) = (quantizer.codebooks(), codes.ncols() - 1);
     let prefix: Vec<u16> = codes.row(group[0]).iter().take(last).copied().collect();
@@ -80,7 +80,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn near_items_are_spread_and_equal_ones_are_left() {
+    fn near_items_are_separated_and_equal_ones_collide() {
         let quantizer =
             Quantizer::new(vec![array![[0.0f32], [10.0]], array![[0.0f32], [1.0], [3.0]]], Offsets::zero([2, 3]));
         let latents = array![[0.1f32], [0.2], [10.0], [10.0]];
@@ -95,8 +95,8 @@ mod tests {
         );
         let (assignment, sizes) = settled.unwrap();
         assert_eq!(sizes, [2, 3]);
-        assert_ne!(assignment.codes.row(0), assignment.codes.row(1), "told apart");
-        assert_eq!(assignment.codes.row(2), assignment.codes.row(3), "twins stay together");
+        assert_ne!(assignment.codes.row(0), assignment.codes.row(1), "separated");
+        assert_eq!(assignment.codes.row(2), assignment.codes.row(3), "equal items still collide");
         assert_eq!((assignment.report.distinct_before, assignment.report.exact_duplicates), (2, 1));
     }
 }

@@ -1,4 +1,5 @@
-//! From features and a model to a token table, in two passes: all items are encoded, then once more those in question.
+//! Makes a token table from features and a model, in two passes: the first encodes all items, the second encodes the
+//! items again whose latents collision resolution needs.
 
 use ndarray::{Array2, s};
 
@@ -11,16 +12,16 @@ use crate::progress::Progress;
 use crate::tokenizer::{Encoded, ModelInput, Tokenizer};
 
 impl TokenTable {
-    /// Encodes every item and gives each its semantic ID, its own unless `collisions` says otherwise. The features'
-    /// modalities are found by name; where the model has one modality and the features another one only, their widths
-    /// decide.
+    /// Encodes every item and assigns semantic IDs, which are unique unless `collisions` is another policy. Modalities are
+    /// found as by [`ModelInput::new`].
     ///
-    /// Of the features a block is in memory at a time, of the latents none but those of items whose code is in question,
-    /// and these in a temporary file if they are many.
+    /// Only one block of features is in memory at a time, and only the latents of items that collision resolution needs:
+    /// in a temporary file if they are many.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] when the features lack a modality of the model or have it in another width; as
-    /// [`super::resolve`] and [`FeatureSource::blocks`]; [`Error::Data`] where a suffix has no room.
+    /// [`Error::Mismatch`](crate::Error::Mismatch) if the features lack a modality of the model or have it in another
+    /// width; as [`super::resolve`] and [`FeatureSource::blocks`]; [`Error::Data`](crate::Error::Data) if there is no room
+    /// for a suffix.
     pub fn of_features(
         features: &dyn FeatureSource,
         model: &Tokenizer,
@@ -50,9 +51,9 @@ impl TokenTable {
     }
 }
 
-/// What a model makes of some items, of which some may have one code.
+/// The codes and latents of some items, before collision resolution.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Quantized {
+pub struct QuantizedItems {
     /// In the order of the features.
     pub item_ids: ItemIds,
     /// `(n, levels)`.
@@ -63,16 +64,15 @@ pub struct Quantized {
     pub errors: Vec<f32>,
 }
 
-impl Quantized {
-    /// Encodes every item of features that are in memory, or a part of a larger set. An item's row does not depend on the
-    /// others'.
+impl QuantizedItems {
+    /// Encodes items in memory, all or a part of a larger set. The result of an item does not depend on the others.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`].
     pub fn of(features: &Features, model: &Tokenizer) -> Result<Self> {
         let Encoded { codes, latents } = ModelInput::new(model, features)?.encode(features)?;
         let errors = model.latent_errors(latents.view(), codes.view())?;
-        Ok(Quantized { item_ids: features.item_ids().clone(), codes, latents, errors })
+        Ok(QuantizedItems { item_ids: features.item_ids().clone(), codes, latents, errors })
     }
 }
 
@@ -111,7 +111,7 @@ impl Latents for Encoder<'_> {
         if total == 0 {
             return Ok(loaded);
         }
-        self.progress.begin("look again", Some(total), "items");
+        self.progress.begin("encode colliding items", Some(total), "items");
         for_each_block(self.features, |block| {
             let wanted = loaded.wanted(block.first_row..block.first_row + block.features.len());
             if !wanted.is_empty() {

@@ -1,24 +1,23 @@
 //! Minimum-cost matching of rows to columns by successive shortest augmenting paths (Jonker and Volgenant, 1987), for
 //! rows that may each take several columns.
 //!
-//! Equal items are one row with a supply: a thousand copies of one item cost a thousand short searches and not a
-//! thousand long ones.
+//! Equal items are one row with a supply, so that many copies of one item need short searches only.
 
 use ndarray::ArrayView2;
 
-/// The columns given to each row: `supply[row]` of them, cheapest first, at the least total cost.
+/// The columns assigned to each row: `supply[row]` of them, cheapest first, at the minimum total cost.
 ///
-/// `wanted[row]` is a column whose cost is the row's least; rows are served in order, so of equally good solutions the
-/// one that favours earlier rows comes out. The supplies together must not exceed the number of columns.
+/// `wanted[row]` is a column with the minimum cost of the row. Rows are processed in order, so that ties favour earlier
+/// rows. The sum of the supplies must not exceed the number of columns.
 pub(super) fn cheapest(cost: ArrayView2<f64>, supply: &[usize], wanted: &[usize]) -> Vec<Vec<usize>> {
     let (rows, columns) = cost.dim();
-    let mut state = State {
+    let mut state = MatchingState {
         cost,
         owner: vec![None; columns],
         row_price: wanted.iter().enumerate().map(|(row, &column)| cost[[row, column]]).collect(),
         column_price: vec![0.0; columns],
     };
-    // Each row's own favourite at its own price keeps all reduced costs at or above zero.
+    // Each row's minimum as its potential makes all reduced costs non-negative.
     let mut left = supply.to_vec();
     for row in 0..rows {
         if left[row] > 0 && state.owner[wanted[row]].is_none() {
@@ -43,27 +42,27 @@ pub(super) fn cheapest(cost: ArrayView2<f64>, supply: &[usize], wanted: &[usize]
     given
 }
 
-struct State<'a> {
+struct MatchingState<'a> {
     cost: ArrayView2<'a, f64>,
-    /// The row that holds each column.
+    /// The row that each column is assigned to.
     owner: Vec<Option<usize>>,
     row_price: Vec<f64>,
-    /// Never above zero, and zero while the column is free.
+    /// At most zero, and zero while the column is free.
     column_price: Vec<f64>,
 }
 
-impl State<'_> {
-    /// Gives `start` one more column along the cheapest alternating path, by Dijkstra on reduced costs.
+impl MatchingState<'_> {
+    /// Assigns one more column to `start` along the cheapest alternating path, by Dijkstra's algorithm on reduced costs.
     fn augment(&mut self, start: usize) {
         let (rows, columns) = self.cost.dim();
         let mut distance = vec![f64::INFINITY; columns];
         let mut from = vec![start; columns];
-        // Where the path reached a row: the column it holds, and at what distance.
+        // The rows that were reached: through which of their columns, and at what distance.
         let mut reached: Vec<Option<(usize, f64)>> = vec![None; rows];
         reached[start] = Some((columns, 0.0));
         self.scan(start, 0.0, &reached, &mut distance, &mut from);
         let (end, total) = loop {
-            // Columns of rows that were reached lead nowhere new.
+            // Columns of rows that were reached before lead to no new row.
             let open = (0..columns).filter(|&c| self.owner[c].is_none_or(|row| reached[row].is_none()));
             let nearest = open.min_by(|&a, &b| distance[a].total_cmp(&distance[b]));
             let Some(column) = nearest else { return };
@@ -136,7 +135,7 @@ mod tests {
             let given = cheapest(cost.view(), &vec![1; rows], &wanted);
             let total: f64 = given.iter().enumerate().map(|(row, columns)| cost[[row, columns[0]]]).sum();
             prop_assert!((total - least(&cost, 0, &mut Vec::new())).abs() < 1e-9);
-            // Twins as one row of supply 2 come to the same cost.
+            // Equal rows as one row of supply 2 have the same cost.
             if twins && rows > 1 {
                 let merged = cost.select(ndarray::Axis(0), &std::iter::once(0).chain(2..rows).collect::<Vec<_>>());
                 let mut supply = vec![1; rows - 1];

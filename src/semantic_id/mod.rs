@@ -1,7 +1,7 @@
-//! Unique semantic IDs: collisions resolved with the least harm, and the token table that keeps the result.
+//! Semantic IDs: collision resolution and the token table.
 //!
-//! A semantic ID is a row of codes, one a level. [`TokenFormat`] writes it as tokens, [`resolve`] makes the IDs of a
-//! catalog distinct, [`TokenTable`] holds them and [`Lookup`] finds them by item, by ID and by prefix.
+//! A semantic ID is a sequence of codes, one per level. [`TokenFormat`] writes it as tokens, [`resolve`] makes the IDs of
+//! a catalog unique, [`TokenTable`] stores them and [`Lookup`] finds items by ID and by prefix.
 
 mod assign;
 mod collisions;
@@ -23,8 +23,8 @@ mod token_format;
 pub use collisions::Collisions;
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
-pub use make::Quantized;
-pub use parts::{Part, make_room, resolve_part};
+pub use make::QuantizedItems;
+pub use parts::{CatalogPart, make_room, resolve_part};
 pub use report::CollisionReport;
 pub use resolve::{Assignment, resolve};
 pub use table::{TableMetadata, TokenTable};

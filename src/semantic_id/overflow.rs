@@ -1,7 +1,7 @@
-//! Prefixes with more items than last-level codes: who leaves, and where to.
+//! Overfull prefixes, which have more items than last-level codes: some of their items move to other prefixes.
 //!
-//! The items that lose least by leaving leave, in that order, each to the prefix with room that suits it best: first
-//! among those that differ in the last code of the prefix only, then further up.
+//! Items move in the order of their added distortion, the smallest first, each to the nearest prefix with room: first among
+//! those that differ only in the last code of the prefix, then in earlier codes.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,11 @@ use rayon::prelude::*;
 use super::latents::Loaded;
 use crate::error::Result;
 
-/// How many of the nearest codes with room are followed down to the last level.
+/// Number of nearest codes with room that the search follows to the last level.
 const BREADTH: usize = 8;
 
-/// Moves items out of prefixes that are too full, by changing their `codes (n, levels)`. `groups` are the rows of each
-/// overfull prefix, `rank` the place of each row in the order of the item ids, which breaks ties; `room` has the counts of
-/// all items.
+/// Moves items out of overfull prefixes by changing their `codes (n, levels)`. `groups` are the rows of each overfull
+/// prefix, `rank` is the rank of each row by item id, which breaks ties, and `room` has the counts of all items.
 ///
 /// # Errors
 /// As [`Loaded::get`].
@@ -29,7 +28,7 @@ pub(super) fn relocate(
     mut room: Room,
 ) -> Result<()> {
     let Some(last) = codebooks.last().filter(|_| codebooks.len() > 1).map(Array2::nrows) else { return Ok(()) };
-    let search = Search::new(codebooks);
+    let search = PrefixSearch::new(codebooks);
     for group in groups {
         let latents = latents.get(group)?;
         let mut leaving: Vec<Leaving> = group
@@ -44,7 +43,7 @@ pub(super) fn relocate(
             .collect();
         leaving.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(rank[a.row].cmp(&rank[b.row])));
         for Leaving { row, at, places, .. } in leaving.into_iter().take(group.len().saturating_sub(last)) {
-            // Places only fill up as items move: the first that still has room is the best of those found.
+            // Prefixes only fill up as items move: the first that still has room is the best.
             let place = places.into_iter().find(|place| room.has_all(&place.codes));
             let place = place.or_else(|| search.find(latents.row(at), codes.row(row), &room).into_iter().next());
             if let Some(place) = place {
@@ -59,22 +58,22 @@ pub(super) fn relocate(
 
 /// An item of an overfull prefix.
 struct Leaving {
-    /// What it would cost to leave.
+    /// The added distortion if it moves.
     loss: f32,
     row: usize,
-    /// Its place in the group.
+    /// Its index in the group.
     at: usize,
-    /// Where it would go, the best first.
-    places: Vec<Place>,
+    /// Its candidates, the best first.
+    places: Vec<Candidate>,
 }
 
-/// A place for an item, and its squared distance there.
-struct Place {
+/// Codes that an item can move to, and its squared distance there.
+struct Candidate {
     cost: f32,
     codes: Vec<u16>,
 }
 
-/// Items under each prefix of each depth above the last level.
+/// Number of items under each prefix without the last level, per depth.
 pub(super) struct Room {
     counts: HashMap<u128, i64>,
     /// Capacity of a prefix by its depth.
@@ -89,7 +88,7 @@ impl Room {
         Room { counts: HashMap::new(), capacity: (0..codebooks.len()).map(below).collect() }
     }
 
-    /// The room that items of these codes `(n, levels)` leave.
+    /// Counts the items with codes `(n, levels)`.
     pub(super) fn count(codes: ArrayView2<u16>, codebooks: &[Array2<f32>]) -> Self {
         let mut room = Self::empty(codebooks);
         for row in codes.rows() {
@@ -98,7 +97,7 @@ impl Room {
         room
     }
 
-    /// The same of items that were counted: `counts (p,)` of them under each of `prefixes (p, levels - 1)`.
+    /// From given counts: `counts (p,)` items under each of `prefixes (p, levels - 1)`.
     pub(super) fn of_counts(prefixes: ArrayView2<u16>, counts: &[i64], codebooks: &[Array2<f32>]) -> Self {
         let mut room = Self::empty(codebooks);
         for (prefix, &count) in prefixes.rows().into_iter().zip(counts) {
@@ -124,7 +123,7 @@ impl Room {
         self.counts.get(&key).is_none_or(|&count| count < self.capacity[depth])
     }
 
-    /// Whether all prefixes of a full code have room.
+    /// Whether all prefixes of some codes have room.
     fn has_all(&self, codes: &[u16]) -> bool {
         let mut key = EMPTY;
         codes.iter().take(codes.len() - 1).enumerate().all(|(at, &code)| {
@@ -134,7 +133,7 @@ impl Room {
     }
 }
 
-/// The key of no codes at all. Seven codes of 16 bits fit behind the mark that tells their number.
+/// The key of the empty prefix. Up to seven codes of 16 bits follow the leading one, which marks the length.
 const EMPTY: u128 = 1;
 
 fn longer(key: u128, code: u16) -> u128 {
@@ -145,29 +144,29 @@ fn key_of(prefix: &[u16]) -> u128 {
     prefix.iter().fold(EMPTY, |key, &code| longer(key, code))
 }
 
-/// Codebooks with the squared lengths of their codewords.
-struct Search<'a> {
+/// The search for prefixes with room: codebooks with the squared norms of their codewords.
+struct PrefixSearch<'a> {
     codebooks: &'a [Array2<f32>],
     lengths: Vec<Array1<f32>>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> PrefixSearch<'a> {
     fn new(codebooks: &'a [Array2<f32>]) -> Self {
         let lengths = |book: &Array2<f32>| book.map_axis(Axis(1), |codeword| codeword.dot(&codeword));
-        Search { codebooks, lengths: codebooks.iter().map(lengths).collect() }
+        PrefixSearch { codebooks, lengths: codebooks.iter().map(lengths).collect() }
     }
 
-    /// Places for a latent outside its own prefix, the cheapest first; none where everything is full.
-    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Vec<Place> {
+    /// Candidates for a latent outside its own prefix, the nearest first; empty if all prefixes are full.
+    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Vec<Candidate> {
         for depth in (0..self.codebooks.len() - 1).rev() {
             let prefix: Vec<u16> = codes.iter().take(depth).copied().collect();
             let nearest = self.nearest_with_room(latent, &prefix, room, Some(codes[depth]), BREADTH);
             let place = |code: u16| {
                 let mut codes = prefix.clone();
                 codes.push(code);
-                self.descend(latent, &mut codes, room).map(|cost| Place { cost, codes })
+                self.descend(latent, &mut codes, room).map(|cost| Candidate { cost, codes })
             };
-            let mut places: Vec<Place> = nearest.into_iter().filter_map(place).collect();
+            let mut places: Vec<Candidate> = nearest.into_iter().filter_map(place).collect();
             if !places.is_empty() {
                 places.sort_by(|a, b| a.cost.total_cmp(&b.cost));
                 return places;
@@ -176,7 +175,7 @@ impl<'a> Search<'a> {
         Vec::new()
     }
 
-    /// Completes a prefix by the nearest codes with room; returns the squared distance that is left.
+    /// Completes a prefix with the nearest codes that have room; returns the remaining squared distance.
     fn descend(&self, latent: ArrayView1<f32>, place: &mut Vec<u16>, room: &Room) -> Option<f32> {
         while place.len() < self.codebooks.len() - 1 {
             let code = *self.nearest_with_room(latent, place, room, None, 1).first()?;
@@ -188,7 +187,7 @@ impl<'a> Search<'a> {
         Some(cost)
     }
 
-    /// The `most` nearest codes after a prefix, of those under which there is room.
+    /// The `most` nearest codes after a prefix among those that have room.
     fn nearest_with_room(
         &self,
         latent: ArrayView1<f32>,
@@ -205,7 +204,7 @@ impl<'a> Search<'a> {
         order.into_iter().map(|code| code as u16).filter(has).take(most).collect()
     }
 
-    /// Squared distances of the codewords after a prefix from what it leaves of a latent.
+    /// Squared distances of the codewords after a prefix from the residual.
     fn distances(&self, latent: ArrayView1<f32>, prefix: &[u16]) -> Array1<f32> {
         let rest = residual(latent, prefix, self.codebooks).mapv(|v| v as f32);
         let mut distances = self.codebooks[prefix.len()].dot(&rest);
@@ -221,7 +220,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// What a prefix leaves of a latent.
+/// The residual of a latent after the codes of a prefix.
 pub(super) fn residual(latent: ArrayView1<f32>, prefix: &[u16], codebooks: &[Array2<f32>]) -> Array1<f64> {
     let mut rest = latent.mapv(f64::from);
     for (book, &code) in codebooks.iter().zip(prefix) {

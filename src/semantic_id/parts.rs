@@ -1,9 +1,10 @@
-//! Resolving a catalog in parts that do not know of each other, on as many machines as there are.
+//! Distributed collision resolution: a catalog in independent parts, for example on several machines.
 //!
-//! Matching needs all items of a prefix and nothing else, so any set of whole prefixes is a part: [`resolve_part`]. Before
-//! it, items leave prefixes that are too full. Where no first code has more items than there are codes after it, they all
-//! find a place under their own first code; so the overfull prefixes of a first code are a part, with the numbers of items
-//! under all prefixes of that code: [`make_room`]. Both together give, item by item, what [`super::resolve`] gives.
+//! Matching needs all items of a prefix and nothing else, so any set of whole prefixes can be a part: [`resolve_part`].
+//! Before it, items must leave overfull prefixes. If no first code has more items than the remaining levels have codes, all
+//! of them find a prefix under their own first code. The overfull prefixes of a first code can then be a part, together
+//! with the numbers of items under all prefixes of that code: [`make_room`]. Both steps together give the same result as
+//! [`super::resolve`].
 
 use ndarray::{Array2, ArrayView2};
 
@@ -16,25 +17,25 @@ use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::tokenizer::Quantizer;
 
-/// Items of a part.
+/// The items of a part of a catalog.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub struct CatalogPart<'a> {
     /// `(n, latent_dim)`.
     pub latents: ArrayView2<'a, f32>,
-    /// `(n, levels)`, as the quantizer gave them.
+    /// `(n, levels)`, from the quantizer.
     pub codes: ArrayView2<'a, u16>,
-    /// They break ties.
+    /// Ties are broken by id.
     pub item_ids: &'a ItemIds,
 }
 
-/// New codes `(n, levels)` for the items of overfull prefixes, so that no prefix has more items than last-level codes; an
-/// item's last code is then still to be found. `counts (p,)` says how many items are under each of
-/// `prefixes (p, levels - 1)`, all of the part's first codes, or all there are.
+/// New codes `(n, levels)` for the items of overfull prefixes, so that no prefix has more items than last-level codes.
+/// [`resolve_part`] then assigns the last codes. `counts (p,)` are the numbers of items under each of
+/// `prefixes (p, levels - 1)`: all prefixes of the part's first codes, or of the catalog.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when the shapes do not fit, or there are not the items that were counted.
+/// [`Error::Mismatch`] if shapes are inconsistent, or counts and items differ.
 pub fn make_room(
-    part: Part,
+    part: CatalogPart,
     prefixes: ArrayView2<u16>,
     counts: &[i64],
     quantizer: &Quantizer,
@@ -58,7 +59,7 @@ pub fn make_room(
         let prefix: Vec<u16> = part.codes.row(group[0]).iter().take(levels - 1).copied().collect();
         if counted.get(&prefix) != Some(&(group.len() as i64)) {
             let got = counted.get(&prefix).copied().unwrap_or(0);
-            let expected = format!("{} items under prefix {prefix:?}, as there are here", group.len());
+            let expected = format!("{} items under prefix {prefix:?}, as in this part", group.len());
             return Err(Error::mismatch(
                 "counts",
                 expected,
@@ -76,30 +77,30 @@ pub fn make_room(
     Ok(codes)
 }
 
-/// Codes `(n, levels)` of their own for all items of some prefixes, none of which has more items than last-level codes;
-/// their errors; and which items have another code than the quantizer's. `places (n, levels)` are the quantizer's codes,
-/// or for items of overfull prefixes those of [`make_room`]. `errors (n,)` are the quantizer's.
+/// Unique codes `(n, levels)` for all items of some prefixes, each with at most as many items as last-level codes; their
+/// errors; and whether each item's codes differ from the quantizer's. `places (n, levels)` are the quantizer's codes, or
+/// for items of overfull prefixes those of [`make_room`]. `errors (n,)` are the quantizer's.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when the shapes do not fit, or a prefix has too many items.
+/// [`Error::Mismatch`] if shapes are inconsistent, or a prefix has too many items.
 pub fn resolve_part(
-    part: Part,
+    part: CatalogPart,
     places: ArrayView2<u16>,
     errors: &[f32],
     quantizer: &Quantizer,
     progress: &dyn Progress,
 ) -> Result<(Array2<u16>, Vec<f32>, Vec<bool>)> {
     check(part, quantizer)?;
-    check(Part { latents: part.latents.view(), codes: places.view(), item_ids: part.item_ids }, quantizer)?;
+    check(CatalogPart { latents: part.latents.view(), codes: places.view(), item_ids: part.item_ids }, quantizer)?;
     let (n, levels) = part.codes.dim();
     if errors.len() != n {
-        return Err(Error::mismatch("errors", format!("{n}, one an item"), errors.len(), "check the call"));
+        return Err(Error::mismatch("errors", format!("{n}, one per item"), errors.len(), "check the call"));
     }
     let rank = ranks(part.item_ids);
     let last = quantizer.codebooks()[levels - 1].nrows();
     let largest = Groups::of(places, levels - 1, &rank).largest();
     if largest > last {
-        let help = "make room in overfull prefixes first";
+        let help = "make room in overfull prefixes first, by make_room";
         return Err(Error::mismatch("items of a prefix", format!("at most {last}"), largest, help));
     }
     let mut unique = places.to_owned();
@@ -110,27 +111,27 @@ pub fn resolve_part(
     Ok((unique, errors, reassigned))
 }
 
-fn check(part: Part, quantizer: &Quantizer) -> Result<()> {
+fn check(part: CatalogPart, quantizer: &Quantizer) -> Result<()> {
     let books = quantizer.codebooks();
     let (n, dim) = (part.codes.nrows(), books.first().map_or(0, Array2::ncols));
     let fits = |what: &str, expected: (usize, usize), got: (usize, usize)| match expected == got {
         true => Ok(()),
         false => {
-            let help = "give a row an item, of the model that gave the codes";
+            let help = "give one row per item, from the model that assigned the codes";
             Err(Error::mismatch(what, format!("shape {expected:?}"), format!("shape {got:?}"), help))
         }
     };
     fits("codes", (n, books.len().max(1)), part.codes.dim())?;
     fits("latents", (n, dim), part.latents.dim())?;
     if part.item_ids.len() != n {
-        let expected = format!("{n}, one a row");
-        return Err(Error::mismatch("item_ids", expected, part.item_ids.len(), "name every item"));
+        let expected = format!("{n}, one per row");
+        return Err(Error::mismatch("item_ids", expected, part.item_ids.len(), "give one id per row"));
     }
     let sizes: Vec<usize> = books.iter().map(Array2::nrows).collect();
     check_codes("codes", part.codes, &sizes)?;
     match part.latents.indexed_iter().find(|(_, v)| !v.is_finite()) {
         Some(((row, column), value)) => {
-            Err(Error::data(format!("latents[{row}, {column}]"), "finite numbers", value, "mend or drop the item"))
+            Err(Error::data(format!("latents[{row}, {column}]"), "finite numbers", value, "correct or remove the item"))
         }
         None => Ok(()),
     }
@@ -139,7 +140,7 @@ fn check(part: Part, quantizer: &Quantizer) -> Result<()> {
 fn check_codes(what: &str, codes: ArrayView2<u16>, sizes: &[usize]) -> Result<()> {
     for (level, &size) in sizes.iter().enumerate() {
         if let Some(code) = codes.column(level).iter().find(|&&code| usize::from(code) >= size) {
-            let help = "name the model that gave them";
+            let help = "name the model that assigned them";
             return Err(Error::mismatch(format!("{what} of level {level}"), format!("below {size}"), code, help));
         }
     }
@@ -173,7 +174,7 @@ mod tests {
         rows
     }
 
-    /// Room made first code by first code, and then every prefix by itself, the last ones first.
+    /// Makes room per first code, then resolves every prefix on its own, in reverse order.
     fn in_parts(points: &Array2<f32>, codes: &Array2<u16>, errors: &[f32], quantizer: &Quantizer) -> Assigned {
         let n = codes.nrows();
         let prefix = |codes: &Array2<u16>, row: usize| [codes[[row, 0]], codes[[row, 1]]];
@@ -188,7 +189,7 @@ mod tests {
             let rows: Vec<usize> = rows.into_iter().filter(crowded).collect();
             let (latents, here) = (points.select(Axis(0), &rows), codes.select(Axis(0), &rows));
             let ids = ItemIds::Integers(rows.iter().map(|&row| row as i64).collect());
-            let part = Part { latents: latents.view(), codes: here.view(), item_ids: &ids };
+            let part = CatalogPart { latents: latents.view(), codes: here.view(), item_ids: &ids };
             let keys = Array2::from_shape_fn((keys.len(), 2), |(i, j)| keys[i][j]);
             let made = make_room(part, keys.view(), &counts, quantizer, &Silent).unwrap();
             rows.iter().zip(made.rows()).for_each(|(&row, code)| places.row_mut(row).assign(&code));
@@ -198,7 +199,7 @@ mod tests {
             let of = |codes: &Array2<u16>| codes.select(Axis(0), &rows);
             let (latents, here, places) = (points.select(Axis(0), &rows), of(codes), of(&places));
             let ids = ItemIds::Integers(rows.iter().map(|&row| row as i64).collect());
-            let part = Part { latents: latents.view(), codes: here.view(), item_ids: &ids };
+            let part = CatalogPart { latents: latents.view(), codes: here.view(), item_ids: &ids };
             let errors: Vec<f32> = rows.iter().map(|&row| errors[row]).collect();
             let found = resolve_part(part, places.view(), &errors, quantizer, &Silent).unwrap();
             for (at, &row) in rows.iter().enumerate() {
@@ -213,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_give_what_the_whole_gives(
+        fn parts_give_the_same_codes_as_the_whole(
             values in prop::collection::vec(0u8..12, 2 * 48), n in 1usize..48, seed in 0u64..1000, narrow in any::<bool>(),
         ) {
             let quantizer = quantizer(seed);
@@ -231,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said() {
+    fn inconsistent_input_is_refused() {
         let (quantizer, points, ids) = (quantizer(0), Array2::zeros((5, 2)), ItemIds::row_numbers(5));
         let codes = Array2::zeros((5, 3));
-        let part = Part { latents: points.view(), codes: codes.view(), item_ids: &ids };
+        let part = CatalogPart { latents: points.view(), codes: codes.view(), item_ids: &ids };
         let message = |error: Error| error.to_string();
         let full = message(resolve_part(part, codes.view(), &[0.0; 5], &quantizer, &Silent).unwrap_err());
         assert!(full.contains("at most 4") && full.contains("make room"), "{full}");
@@ -243,6 +244,6 @@ mod tests {
         let wide = message(make_room(part, array![[0, 4]].view(), &[5], &quantizer, &Silent).unwrap_err());
         assert!(wide.contains("prefixes of level 1: expected below 4, got 4"), "{wide}");
         let short = message(resolve_part(part, codes.view(), &[0.0; 4], &quantizer, &Silent).unwrap_err());
-        assert!(short.contains("5, one an item"), "{short}");
+        assert!(short.contains("5, one per item"), "{short}");
     }
 }

@@ -1,4 +1,4 @@
-//! What resolving collisions did, in figures.
+//! Statistics of collision resolution.
 
 use ndarray::{ArrayView2, s};
 use serde::{Deserialize, Serialize};
@@ -8,34 +8,34 @@ use super::groups::Groups;
 use super::latents::Loaded;
 use crate::error::Result;
 
-/// What resolving the collisions of a catalog did.
+/// Statistics of the collision resolution of a catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CollisionReport {
     /// Number of items.
     pub items: usize,
-    /// Distinct codes that the quantizer gave.
+    /// Distinct semantic IDs before resolution.
     pub distinct_before: usize,
     /// `(items - distinct_before) / items`.
     pub collision_rate: f64,
-    /// Items whose code was changed.
+    /// Items whose codes were changed.
     pub moved: usize,
-    /// Of these, items that had to leave a full prefix.
+    /// Of these, items that had to leave an overfull prefix.
     pub moved_to_other_prefix: usize,
-    /// Most items that had one code.
+    /// Largest number of items with equal codes before resolution.
     pub largest_group: usize,
-    /// Items whose latent equals an earlier item's to the last bit: no quantizer could tell them apart.
+    /// Exact duplicates: items whose latent is bit for bit equal to an earlier item's. No quantizer can separate them.
     pub exact_duplicates: usize,
-    /// Mean squared distance of the latents from their codewords' sums, before.
+    /// Mean squared distance of the latents from the sums of their codewords, before resolution.
     pub residual_error_before: f64,
-    /// The same after.
+    /// The same after resolution.
     pub residual_error_after: f64,
     /// `(after - before) / before`.
     pub added_distortion: f64,
 }
 
 impl CollisionReport {
-    /// What it took to get from the quantizer's codes `(n, levels)` and squared errors `(n,)` to others. `loaded` has the
-    /// latents of all items that share a code.
+    /// Compares codes `(n, levels)` and squared errors `(n,)` before and after resolution. `loaded` has the latents of all
+    /// colliding items.
     pub(super) fn new(
         loaded: &Loaded,
         (codes, unique): (ArrayView2<u16>, ArrayView2<u16>),

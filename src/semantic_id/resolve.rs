@@ -1,4 +1,4 @@
-//! Collision resolution: a distinct code for every item, at the least added distortion.
+//! Collision resolution: unique codes for all items at the minimum added distortion.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -13,31 +13,31 @@ use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::tokenizer::Quantizer;
 
-/// Unique codes.
+/// The result of collision resolution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
-    /// `(n, levels)`; no row stands twice.
+    /// `(n, levels)`; unique after [`resolve`].
     pub codes: Array2<u16>,
     /// Squared distance of each item's latent from the sum of its codewords.
     pub errors: Vec<f32>,
-    /// Which items were moved.
+    /// Whether the codes of an item changed.
     pub reassigned: Vec<bool>,
-    /// What it took.
+    /// Statistics.
     pub report: CollisionReport,
 }
 
-/// Gives every item its own code.
+/// Assigns unique codes to all items.
 ///
-/// Items that share a prefix (all codes but the last) are matched to the last-level codes at the least total squared
-/// distance; groups without a collision stay as they are. A prefix with more items than codes first sends those away
-/// that lose least. Equal choices go to the lower item id, so the result depends on the ids and not on the row order.
+/// Items that share a prefix (all codes but the last) are matched to the last-level codes at the minimum total squared
+/// distance. Groups without a collision are not changed. From a prefix with more items than last-level codes, the items
+/// with the smallest added distortion move to other prefixes first. Ties go to the lower item id, so the result depends on
+/// the ids and not on the row order.
 ///
 /// `codes (n, levels)` and `errors (n,)` are the quantizer's, whose offsets count as distance. Only the latents of items
-/// in question are loaded.
+/// in groups with a collision are loaded.
 ///
 /// # Errors
-/// [`Error::Data`] when there are more items than codes; [`Error::Mismatch`] when the shapes do not fit; as
-/// [`Latents::load`].
+/// [`Error::Data`] for more items than codes; [`Error::Mismatch`] if shapes are inconsistent; as [`Latents::load`].
 pub fn resolve(
     latents: &dyn Latents,
     codes: ArrayView2<u16>,
@@ -64,7 +64,7 @@ pub fn resolve(
         let room = Room::count(codes, codebooks);
         relocate(&loaded, &mut unique, codebooks, &overfull, &rank, room)?;
     }
-    // With the items that left an overfull prefix: their error is another one now.
+    // Including the items that left an overfull prefix, whose errors change.
     let loaded = match_last(latents, &mut unique, &overfull.concat(), quantizer, &rank, progress)?;
     let reassigned: Vec<bool> = codes.rows().into_iter().zip(unique.rows()).map(|(a, b)| a != b).collect();
     let errors_after = errors_of_moved(&loaded, errors, &reassigned, unique.view(), codebooks)?;
@@ -72,8 +72,8 @@ pub fn resolve(
     Ok(Assignment { codes: unique, errors: errors_after, reassigned, report })
 }
 
-/// Gives the items of prefixes with a collision their last codes, of which there are enough. Returns their latents,
-/// together with those of `more` items.
+/// Assigns last codes to the items of prefixes with a collision, none of which is overfull. Returns their latents together
+/// with those of `more` items.
 pub(super) fn match_last(
     latents: &dyn Latents,
     unique: &mut Array2<u16>,
@@ -103,7 +103,7 @@ pub(super) fn match_last(
     Ok(loaded)
 }
 
-/// Rows in order, each once.
+/// Rows in ascending order without duplicates.
 pub(super) fn sorted<'a>(rows: impl Iterator<Item = &'a usize>) -> Vec<usize> {
     let mut rows: Vec<usize> = rows.copied().collect();
     rows.par_sort_unstable();
@@ -111,7 +111,7 @@ pub(super) fn sorted<'a>(rows: impl Iterator<Item = &'a usize>) -> Vec<usize> {
     rows
 }
 
-/// The errors, with those of moved items measured anew.
+/// The errors, recomputed for items whose codes changed.
 pub(super) fn errors_of_moved(
     loaded: &Loaded,
     errors: &[f32],
@@ -159,7 +159,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    /// Codebooks of made numbers; those of an odd seed have offsets.
+    /// Synthetic codebooks; with offsets for an odd seed.
     fn quantizer(sizes: &[usize], seed: u64) -> Quantizer {
         let value =
             |i: usize, j: usize, l: usize| (((i * 37 + j * 101 + l * 17) as u64 + seed) % 23) as f32 / (l + 1) as f32;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn identical_items_fill_a_model_to_the_brim() {
+    fn identical_items_can_use_all_codes_of_a_model() {
         let quantizer = quantizer(&[4, 5, 16], 4);
         let points = Array2::from_elem((320, 2), 7.5);
         let out = run(&points, &quantizer, (0..320).collect());

@@ -1,4 +1,4 @@
-//! The token table: every item's codes, semantic ID and error.
+//! The token table: the codes, semantic ID and error of every item.
 
 use std::path::Path;
 
@@ -11,21 +11,21 @@ use crate::artifact::Overwrite;
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 
-/// What errors call a table that is no file.
+/// The name of a table in memory in errors.
 const MEMORY: &str = "token table in memory";
 
-/// What a token table says of its making.
+/// Metadata of a token table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableMetadata {
-    /// Hash of the model that gave the codes.
+    /// Hash of the model that assigned the codes.
     pub model_hash: String,
-    /// Codes per level; those of a suffix last.
+    /// Codebook size per level, including the suffix.
     pub codebook_sizes: Vec<usize>,
     /// How codes are written as tokens.
     pub token_format: TokenFormat,
-    /// What became of items that the quantizer gave one code.
+    /// How ID collisions were resolved.
     pub policy: Collisions,
-    /// What resolving the collisions did.
+    /// Statistics of the collision resolution.
     pub collisions: Option<CollisionReport>,
 }
 
@@ -36,16 +36,16 @@ pub struct TokenTable {
     pub item_ids: ItemIds,
     /// `(n, levels)`.
     pub codes: Array2<u16>,
-    /// Squared distance of each item's latent from the sum of its codewords.
+    /// Squared distance between each item's latent and the sum of its codewords.
     pub residual_error: Vec<f32>,
-    /// Whether an item's code was changed to make it unique.
+    /// Whether collision resolution changed an item's codes.
     pub reassigned: Vec<bool>,
-    /// What the file says of itself.
+    /// The metadata of the file.
     pub metadata: TableMetadata,
 }
 
 impl TokenTable {
-    /// The codes that the model's quantizer has a say in: all but a suffix.
+    /// The codes of the model's levels, without a suffix.
     pub fn quantized(&self) -> ArrayView2<'_, u16> {
         let suffix = usize::from(self.metadata.policy == Collisions::Suffix);
         self.codes.slice(s![.., ..self.codes.ncols() - suffix])
@@ -64,8 +64,8 @@ impl TokenTable {
         table_io::write(self, path, overwrite)
     }
 
-    /// Reads a table and checks it: columns, types, codes within their codebooks, IDs that match the codes, items
-    /// that stand once, and codes that do unless collisions were kept.
+    /// Reads a table and checks it: columns, types, codes within their codebooks, IDs that match the codes, unique item
+    /// ids, and unique codes unless the policy allows collisions.
     ///
     /// # Errors
     /// Errors name file, column and row.
@@ -73,15 +73,15 @@ impl TokenTable {
         table_io::read(path)
     }
 
-    /// What [`TokenTable::write`] writes.
+    /// The bytes that [`TokenTable::write`] writes.
     ///
     /// # Errors
-    /// [`crate::Error::Mismatch`] where the columns differ in length.
+    /// [`crate::Error::Mismatch`] if the columns differ in length.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         table_io::write_to(self, Path::new(MEMORY), Vec::new())
     }
 
-    /// Reads what [`TokenTable::to_bytes`] gave, with the checks of [`TokenTable::read`].
+    /// Reads the bytes of [`TokenTable::to_bytes`], with the checks of [`TokenTable::read`].
     ///
     /// # Errors
     /// As [`TokenTable::read`].
@@ -89,16 +89,16 @@ impl TokenTable {
         table_io::parquet(Path::new(MEMORY), bytes::Bytes::from(bytes))
     }
 
-    /// The table as one Arrow batch, with what the file says of itself in the schema's metadata.
+    /// The table as one Arrow batch, with the file's metadata in the schema.
     ///
     /// # Errors
-    /// [`crate::Error::Mismatch`] where the columns differ in length.
+    /// [`crate::Error::Mismatch`] if the columns differ in length.
     pub fn to_batch(&self) -> Result<RecordBatch> {
         table_io::to_batch(self)
     }
 
-    /// The table of batches like those of [`TokenTable::to_batch`], with the checks of [`TokenTable::read`]. Strings,
-    /// lists and integers may be of other kinds.
+    /// A table from batches like those of [`TokenTable::to_batch`], with the checks of [`TokenTable::read`]. Strings, lists
+    /// and integers may have other Arrow types.
     ///
     /// # Errors
     /// As [`TokenTable::read`].
@@ -106,7 +106,7 @@ impl TokenTable {
         table_io::of_foreign(Path::new(MEMORY), schema, batches, None)
     }
 
-    /// As [`TokenTable::of_batches`], for batches that went through a program that drops a schema's metadata.
+    /// As [`TokenTable::of_batches`], for batches without the schema's metadata, which some programs drop.
     ///
     /// # Errors
     /// As [`TokenTable::read`].

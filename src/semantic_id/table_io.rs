@@ -1,4 +1,4 @@
-//! The token table as Parquet.
+//! Reading and writing token tables as Parquet and Arrow.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,7 +27,7 @@ use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
-/// Rows that are written at once.
+/// Rows per written batch.
 const ROWS_AT_ONCE: usize = 65_536;
 const ID: &str = "item_id";
 const CODES: &str = "codes";
@@ -44,7 +44,7 @@ pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Re
     write_to(table, path, AtomicFile::create(path, overwrite)?)?.commit()
 }
 
-/// Writes Parquet to anything; errors name `path`.
+/// Writes Parquet to any writer; errors name `path`.
 pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W) -> Result<W> {
     let failed = |e: parquet::errors::ParquetError| Error::io("write", path, std::io::Error::other(e));
     let pairs = table_metadata::pairs(&table.metadata, table.codes.ncols())
@@ -65,7 +65,7 @@ pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W)
     writer.into_inner().map_err(failed)
 }
 
-/// The table as one Arrow batch. Its schema's metadata are those of the file.
+/// The table as one Arrow batch. The schema has the file's metadata.
 pub(super) fn to_batch(table: &TokenTable) -> Result<RecordBatch> {
     let metadata: Metadata = table_metadata::pairs(&table.metadata, table.codes.ncols()).into_iter().collect();
     let schema = Arc::new(Schema::new_with_metadata(fields(table), metadata));
@@ -84,10 +84,10 @@ fn fields(table: &TokenTable) -> Vec<Field> {
 
 fn batch(table: &TokenTable, schema: &Arc<Schema>, rows: Range<usize>) -> Result<RecordBatch> {
     RecordBatch::try_new(schema.clone(), columns(table, rows))
-        .map_err(|e| Error::mismatch("columns of the token table", "one value an item", e, "check the table"))
+        .map_err(|e| Error::mismatch("columns of the token table", "one value per item", e, "check the table"))
 }
 
-/// Some rows of a table as Arrow's columns.
+/// A range of rows as Arrow columns.
 fn columns(table: &TokenTable, rows: Range<usize>) -> Vec<ArrayRef> {
     let codes = table.codes.slice(s![rows.clone(), ..]);
     let values = Arc::new(UInt16Array::from_iter_values(codes.iter().copied()));
@@ -126,7 +126,7 @@ pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<
     of_described(path, &schema, &batches, table_metadata::read(path, &pairs)?)
 }
 
-/// The table of Arrow batches of which this is known.
+/// A table from Arrow batches with the file's columns.
 fn of_described(
     path: &Path,
     schema: &Arc<Schema>,
@@ -189,8 +189,8 @@ fn column<'a>(
     }
 }
 
-/// Batches of other programs with the types of the file's columns: they have other kinds of strings and lists, and some
-/// write narrow integers as wide ones. What does not fit stays, and is refused.
+/// Casts the batches of other programs to the types of the file's columns: they use other string and list types, and some
+/// write wider integers. A column that cannot be cast is left, and refused later.
 fn of_own_types(batches: &[RecordBatch], levels: usize) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
     let wanted = |name: &str, there: &DataType| match name {
         ID if matches!(there, DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..)) => DataType::Utf8,
@@ -216,7 +216,7 @@ fn of_own_types(batches: &[RecordBatch], levels: usize) -> std::result::Result<V
         .collect()
 }
 
-/// Arrow batches of any program: `like` says what their metadata do not.
+/// A table from Arrow batches of any program; `like` replaces missing metadata.
 pub(super) fn of_foreign(
     path: &Path,
     schema: &Arc<Schema>,
@@ -262,13 +262,7 @@ fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<
         }
         let id = table.semantic_id(row);
         if written.value(row) != id {
-            return Err(row_error(
-                path,
-                row,
-                SEMANTIC_ID,
-                format!("{id}, as the codes say"),
-                written.value(row).into(),
-            ));
+            return Err(row_error(path, row, SEMANTIC_ID, format!("{id}, from the codes"), written.value(row).into()));
         }
         if let Some(first) = seen.insert(codes.to_vec(), row)
             && table.metadata.policy.unique()
@@ -303,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_survives_and_is_the_same_bytes_twice() {
+    fn a_table_round_trips_and_has_the_same_bytes_twice() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         table().write(&a, Overwrite::Refuse).unwrap();
@@ -315,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_survives_arrow() {
+    fn a_table_round_trips_through_arrow() {
         let batch = table().to_batch().unwrap();
         let parts = [batch.slice(0, 1), batch.slice(1, 1)];
         assert_eq!(TokenTable::of_batches(&batch.schema(), &parts).unwrap(), table());
@@ -341,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_collisions_are_no_fault() {
+    fn equal_codes_are_valid_if_collisions_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let mut kept = table();
         kept.codes[[0, 2]] = 2;

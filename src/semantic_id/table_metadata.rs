@@ -1,4 +1,4 @@
-//! What a token table's file says of itself, as pairs of words.
+//! The metadata of a token table's file, as key-value pairs.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const FORMAT_KEY: &str = "catalex.token_format";
 const POLICY_KEY: &str = "catalex.collision_policy";
 const COLLISIONS_KEY: &str = "catalex.collisions";
 
-/// The pairs of a table with so many levels.
+/// The key-value pairs of a table with `levels` levels.
 pub(super) fn pairs(metadata: &TableMetadata, levels: usize) -> Vec<(&'static str, String)> {
     let mut pairs = vec![
         (VERSION_KEY, FORMAT_VERSION.to_owned()),
@@ -32,7 +32,7 @@ pub(super) fn pairs(metadata: &TableMetadata, levels: usize) -> Vec<(&'static st
     pairs
 }
 
-/// What such pairs say; errors name `path`.
+/// Parses such pairs; errors name `path`.
 pub(super) fn read(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
     let value = |key: &str| pairs.get(key).map(String::as_str);
     let wrong = |key: &str, got: &str| {
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
     let version = needed(VERSION_KEY)?;
     if version != FORMAT_VERSION {
         let expected = format!("format version {FORMAT_VERSION}");
-        return Err(Error::artifact(path, expected, version, "read it with the catalex that wrote it"));
+        return Err(Error::artifact(path, expected, version, "use the release of catalex that wrote it"));
     }
     let sizes = needed(SIZES_KEY)?;
     let policy = needed(POLICY_KEY)?;

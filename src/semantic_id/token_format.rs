@@ -1,4 +1,4 @@
-//! How a code is written as a token: LC-Rec's `<a_12>` by default.
+//! The format of a token: LC-Rec's `<a_12>` by default.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 /// Letters of the levels.
 const LETTERS: &[u8; crate::tokenizer::MAX_LEVELS] = b"abcdefgh";
 
-/// A token's form: literal text around the level, as a letter (`{level}`) or 0-based number (`{index}`), and the
-/// `{code}`. Checked to be unambiguous: the tokens of an ID written one after the other can be told apart again.
+/// A token format: literal text, the level as a letter (`{level}`) or 0-based number (`{index}`), and the `{code}`. It is
+/// unambiguous: concatenated tokens can be parsed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TokenFormat {
-    parts: Vec<Part>,
+    parts: Vec<FormatPart>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum FormatPart {
     Text(String),
     Letter,
     Index,
@@ -28,8 +28,8 @@ enum Part {
 
 impl Default for TokenFormat {
     fn default() -> Self {
-        let text = |t: &str| Part::Text(t.into());
-        TokenFormat { parts: vec![text("<"), Part::Letter, text("_"), Part::Code, text(">")] }
+        let text = |t: &str| FormatPart::Text(t.into());
+        TokenFormat { parts: vec![text("<"), FormatPart::Letter, text("_"), FormatPart::Code, text(">")] }
     }
 }
 
@@ -39,16 +39,16 @@ impl TokenFormat {
         let mut token = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => token += text,
-                Part::Letter => token.push(LETTERS.get(level).map_or('?', |&l| char::from(l))),
-                Part::Index => token += &level.to_string(),
-                Part::Code => token += &code.to_string(),
+                FormatPart::Text(text) => token += text,
+                FormatPart::Letter => token.push(LETTERS.get(level).map_or('?', |&l| char::from(l))),
+                FormatPart::Index => token += &level.to_string(),
+                FormatPart::Code => token += &code.to_string(),
             }
         }
         token
     }
 
-    /// The semantic ID of codes: their tokens, one after the other. Fewer codes than levels give a prefix.
+    /// The semantic ID of codes: their concatenated tokens. Fewer codes than levels give a prefix.
     pub fn semantic_id(&self, codes: &[u16]) -> String {
         codes.iter().enumerate().map(|(level, &code)| self.token(level, code)).collect()
     }
@@ -56,7 +56,7 @@ impl TokenFormat {
     /// The codes of a semantic ID or of a prefix of one, in codebooks of these sizes.
     ///
     /// # Errors
-    /// [`Error::Data`] naming the place where the text stops being one.
+    /// [`Error::Data`] with the position of the first character that is not part of a semantic ID.
     pub fn parse(&self, text: &str, sizes: &[usize]) -> Result<Vec<u16>> {
         let wrong = |at: usize, expected: String| {
             let got = format!("{:?} at character {} of {text:?}", &text[at..], text[..at].chars().count() + 1);
@@ -72,7 +72,7 @@ impl TokenFormat {
             };
             for part in &self.parts {
                 match part {
-                    Part::Code => {
+                    FormatPart::Code => {
                         let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
                         let number = &text[at..at + digits];
                         let code =
@@ -82,8 +82,8 @@ impl TokenFormat {
                     }
                     part => {
                         let literal = match part {
-                            Part::Text(literal) => literal.clone(),
-                            Part::Letter => char::from(LETTERS[level.min(LETTERS.len() - 1)]).to_string(),
+                            FormatPart::Text(literal) => literal.clone(),
+                            FormatPart::Letter => char::from(LETTERS[level.min(LETTERS.len() - 1)]).to_string(),
                             _ => level.to_string(),
                         };
                         if !text[at..].starts_with(&literal) {
@@ -99,27 +99,32 @@ impl TokenFormat {
 
     fn check(self, format: &str) -> Result<Self> {
         let refuse = |reason: &str| {
-            Error::config("token-format", "a form such as <{level}_{code}>", format!("{format:?}: {reason}"), "mend it")
+            Error::config(
+                "token-format",
+                "a format such as <{level}_{code}>",
+                format!("{format:?}: {reason}"),
+                "change the format",
+            )
         };
-        let count = |wanted: fn(&Part) -> bool| self.parts.iter().filter(|part| wanted(part)).count();
-        if count(|p| *p == Part::Code) != 1 {
-            return Err(refuse("{code} must stand in it once"));
+        let count = |wanted: fn(&FormatPart) -> bool| self.parts.iter().filter(|part| wanted(part)).count();
+        if count(|p| *p == FormatPart::Code) != 1 {
+            return Err(refuse("it must contain {code} once"));
         }
-        if count(|p| matches!(p, Part::Letter | Part::Index)) != 1 {
-            return Err(refuse("{level} or {index} must stand in it once"));
+        if count(|p| matches!(p, FormatPart::Letter | FormatPart::Index)) != 1 {
+            return Err(refuse("it must contain {level} or {index} once"));
         }
         if format.chars().any(char::is_whitespace) {
-            return Err(refuse("a token cannot hold white space"));
+            return Err(refuse("a token cannot contain white space"));
         }
-        // Round the corner too: the last part of a token is followed by the first of the next.
+        // Cyclic: the last part of a token is followed by the first of the next.
         for (part, next) in self.parts.iter().zip(self.parts.iter().cycle().skip(1)) {
             let begins_with_digit = match next {
-                Part::Text(text) => text.starts_with(|c: char| c.is_ascii_digit()),
-                Part::Letter => false,
-                Part::Index | Part::Code => true,
+                FormatPart::Text(text) => text.starts_with(|c: char| c.is_ascii_digit()),
+                FormatPart::Letter => false,
+                FormatPart::Index | FormatPart::Code => true,
             };
-            if matches!(part, Part::Code | Part::Index) && begins_with_digit {
-                return Err(refuse("digits would follow a number, and where it ends could not be told"));
+            if matches!(part, FormatPart::Code | FormatPart::Index) && begins_with_digit {
+                return Err(refuse("digits would follow a number, so its end would be ambiguous"));
             }
         }
         Ok(self)
@@ -133,13 +138,14 @@ impl FromStr for TokenFormat {
         let mut parts = Vec::new();
         let mut rest = format;
         while !rest.is_empty() {
-            let placeholders = [("{level}", Part::Letter), ("{index}", Part::Index), ("{code}", Part::Code)];
+            let placeholders =
+                [("{level}", FormatPart::Letter), ("{index}", FormatPart::Index), ("{code}", FormatPart::Code)];
             if let Some((name, part)) = placeholders.into_iter().find(|(name, _)| rest.starts_with(name)) {
                 parts.push(part);
                 rest = &rest[name.len()..];
             } else {
                 let end = rest.char_indices().skip(1).find(|&(_, c)| c == '{').map_or(rest.len(), |(at, _)| at);
-                parts.push(Part::Text(rest[..end].to_owned()));
+                parts.push(FormatPart::Text(rest[..end].to_owned()));
                 rest = &rest[end..];
             }
         }
@@ -165,10 +171,10 @@ impl fmt::Display for TokenFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             f.write_str(match part {
-                Part::Text(text) => text,
-                Part::Letter => "{level}",
-                Part::Index => "{index}",
-                Part::Code => "{code}",
+                FormatPart::Text(text) => text,
+                FormatPart::Letter => "{level}",
+                FormatPart::Index => "{index}",
+                FormatPart::Code => "{code}",
             })?;
         }
         Ok(())
@@ -181,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ambiguous_forms_are_refused() {
+    fn ambiguous_formats_are_refused() {
         for bad in [
             "",
             "x",
@@ -202,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ids_say_where() {
+    fn invalid_ids_are_refused_with_the_position() {
         let parse = |text| TokenFormat::default().parse(text, &[256, 16]).unwrap_err().to_string();
         assert!(parse("<a_1><b_16>").contains("below 16"));
         assert!(parse("<a_1><c_1>").contains("character 7"));
@@ -212,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn written_ids_are_read_again(codes in prop::collection::vec(0u16..300, 0..8), which in 0usize..4) {
+        fn formatted_ids_can_be_parsed(codes in prop::collection::vec(0u16..300, 0..8), which in 0usize..4) {
             let form = ["<{level}_{code}>", "{level}{code}", "[{index}:{code}]", "é{code}-{level}"][which];
             let format: TokenFormat = form.parse().unwrap();
             prop_assert_eq!(format.parse(&format.semantic_id(&codes), &[300; 8]).unwrap(), codes);

@@ -1,6 +1,6 @@
 //! Declared settings: the name, type, default, range and help text of each setting are stated once.
 //!
-//! The [`settings!`] macro declares a group: a struct of optional fields (`None` means not given) and
+//! The `settings!` macro declares a group: a struct of optional fields (`None` means not given) and
 //! [`SettingGroup::SETTINGS`], the list from which the command line makes its flags, `--config` its keys, Python its
 //! keyword arguments and the documentation its tables.
 
@@ -33,7 +33,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Declares a setting. Use [`settings!`] instead.
+    /// Declares a setting. Use `settings!` instead.
     #[doc(hidden)]
     pub const fn new(
         field: &'static str,
@@ -129,6 +129,8 @@ pub(crate) use settings;
 
 #[cfg(test)]
 mod tests {
+    #![allow(unreachable_pub, reason = "the macro declares public groups")]
+
     use super::*;
 
     settings! {
@@ -153,6 +155,19 @@ mod tests {
         group.check().unwrap();
         assert_eq!(serde_json::to_string(&group).unwrap(), r#"{"batch-size":1,"holdout":0.5}"#);
         assert!(serde_json::from_str::<Group>(r#"{"batchsize": 1}"#).is_err());
+    }
+
+    #[test]
+    fn a_default_may_differ_by_preset() {
+        let setting = |default| Setting::new("x", SettingKind::Text, "X", default, Range::Any, "");
+        let epochs = setting("15; fast 3; published 10000");
+        assert_eq!(
+            [epochs.default_of("fast"), epochs.default_of("published"), epochs.default_of("other")],
+            ["3", "10000", "15"]
+        );
+        assert_eq!(setting("fast 3").default_of("fast"), "3");
+        assert_eq!(setting("fastest").default_of("fast"), "fastest");
+        assert_eq!(setting("").default_of("fast"), "");
     }
 
     #[test]

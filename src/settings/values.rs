@@ -71,6 +71,11 @@ macro_rules! integers {
 
 integers!(usize, u64, u32);
 
+/// The number with the same decimal digits, as errors show it: 0.1 and not 0.10000000149.
+fn widened(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::NAN)
+}
+
 impl SettingValue for f64 {
     const KIND: SettingKind = SettingKind::Number;
 
@@ -83,7 +88,7 @@ impl SettingValue for f32 {
     const KIND: SettingKind = SettingKind::Number;
 
     fn numbers(&self) -> Vec<f64> {
-        vec![f64::from(*self)]
+        vec![widened(*self)]
     }
 }
 
@@ -115,6 +120,6 @@ impl SettingValue for Weights {
     const KIND: SettingKind = SettingKind::Weights;
 
     fn numbers(&self) -> Vec<f64> {
-        self.values().map(|&number| f64::from(number)).collect()
+        self.values().map(|&number| widened(number)).collect()
     }
 }

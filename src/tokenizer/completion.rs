@@ -1,9 +1,8 @@
-//! What a modality that an item lacks is taken to be, from those it has.
+//! Imputation of missing modalities from those that an item has.
 //!
-//! Standardised features are taken to vary along a few common axes, each modality with noise of its own: a factor model.
-//! Given the modalities that are there, the mean of the others is linear in them. It is what a ridge regression on all
-//! items that have everything would say, for any set of modalities at once, and nothing else than these axes need be
-//! kept.
+//! A factor model of the standardised features: they vary along a few common axes, with independent noise per modality.
+//! The conditional mean of the missing modalities is linear in the others. It equals a ridge regression on the items that
+//! have all modalities, for any set of missing ones, and only the axes need to be stored.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,18 +13,18 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use crate::error::{Error, Result};
 
-/// Common axes of standardised features of `D` numbers.
+/// A factor model of standardised features of dimension `D`.
 #[derive(Debug)]
 pub struct Completion {
     /// Directions, `(axes, D)`.
     pub axes: Array2<f32>,
     /// Variance along each, above 0.
     pub variances: Array1<f32>,
-    /// Variance of each modality's noise a dimension, above 0.
+    /// Noise variance per dimension of each modality, above 0.
     pub noise: Array1<f32>,
     /// Length of each modality's vectors, in order.
     pub dims: Vec<usize>,
-    /// What [`Completion::expectation`] found for the sets of modalities that it was asked for.
+    /// Results of [`Completion::expectation`] by set of modalities.
     known: Mutex<BTreeMap<Vec<bool>, Arc<Array2<f32>>>>,
 }
 
@@ -43,12 +42,12 @@ impl Clone for Completion {
 }
 
 impl Completion {
-    /// Puts it together from its arrays.
+    /// Builds the model from its arrays.
     pub fn new(axes: Array2<f32>, variances: Array1<f32>, noise: Array1<f32>, dims: Vec<usize>) -> Self {
         Completion { axes, variances, noise, dims, known: Mutex::default() }
     }
 
-    /// The columns of each modality.
+    /// The column range of each modality.
     pub fn columns(&self) -> Vec<Range<usize>> {
         let mut start = 0;
         self.dims
@@ -60,14 +59,14 @@ impl Completion {
             .collect()
     }
 
-    /// The places on the axes that items are expected at, from some of their modalities: `(axes, D)`, to be multiplied
-    /// with standardised vectors; zero where a modality is not there.
+    /// The matrix `(axes, D)` that maps standardised vectors with only the `present` modalities to their expected
+    /// coordinates on the axes; zero in the columns of missing modalities.
     ///
     /// With axes `A`, variances `v` and noise `n`: `(diag(1 / v) + sum A_m A_m' / n_m)^-1 [A_m / n_m]` (Tipping and
-    /// Bishop, 1999, with noise a modality).
+    /// Bishop, 1999, with a noise variance per modality).
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the numbers are so extreme that there is no inverse.
+    /// [`Error::Mismatch`] if the matrix cannot be inverted, for extreme values.
     pub fn expectation(&self, present: &[bool]) -> Result<Arc<Array2<f32>>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(present) {
@@ -92,8 +91,8 @@ impl Completion {
         Ok(spread.dot(&weighted).mapv(|v| v as f32))
     }
 
-    /// Puts the expected values where a modality is missing; `s (n, D)` holds zeros there. Rows without any modality
-    /// stay as they are, at the mean.
+    /// Replaces missing modalities by their expected values; `s (n, D)` holds zeros there. Rows without any modality are
+    /// not changed: they are at the mean.
     ///
     /// # Errors
     /// As [`Completion::expectation`].
@@ -122,14 +121,14 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// One axis along which both modalities vary alike.
+    /// One axis along which both modalities vary equally.
     fn alike(noise: f32) -> Completion {
         let half = 0.5f32.sqrt();
         Completion::new(array![[half, half]], array![2.0], array![noise, noise], vec![1, 1])
     }
 
     #[test]
-    fn what_is_missing_follows_what_is_there() {
+    fn missing_modalities_follow_the_present_ones() {
         let mut s = array![[3.0, 0.0], [0.0, -2.0], [1.0, 5.0], [0.0, 0.0]];
         let present = array![[true, false], [false, true], [true, true], [false, false]];
         alike(1e-4).fill(&mut s, present.view()).unwrap();
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_draws_it_to_the_mean() {
+    fn noise_pulls_the_expectation_to_the_mean() {
         // Both have variance 1 and covariance 1; with noise 1 the regression is 1 / (1 + 1).
         let mut s = array![[3.0, 0.0]];
         alike(1.0).fill(&mut s, array![[true, false]].view()).unwrap();

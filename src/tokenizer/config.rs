@@ -1,4 +1,4 @@
-//! What `config.json` of a model folder says.
+//! The contents of `config.json` in a model folder.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use crate::training::TrainingRecord;
 
 pub use crate::training::{MAX_CODEBOOK_SIZE, MAX_LEVELS};
 
-/// Version of the model folder's format that this build writes and reads.
+/// Format version of the model folder that this build writes.
 pub const FORMAT_VERSION: u32 = 3;
 
-/// The oldest version that this build reads. Version 2 has no completion.
+/// The oldest format version that this build reads. Version 2 has no completion.
 pub const OLDEST_FORMAT_VERSION: u32 = 2;
 
 /// One modality of the features, as the model expects it.
@@ -23,11 +23,11 @@ pub struct ModalityShape {
     pub dim: usize,
 }
 
-/// The shapes of a frozen model and where it came from.
+/// The shapes of a frozen model and its provenance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// [`FORMAT_VERSION`], of an older model [`OLDEST_FORMAT_VERSION`] or what is between.
+    /// From [`OLDEST_FORMAT_VERSION`] to [`FORMAT_VERSION`].
     pub format_version: u32,
     /// Version of catalex that wrote the folder.
     pub catalex_version: String,
@@ -35,7 +35,7 @@ pub struct Config {
     pub modalities: Vec<ModalityShape>,
     /// Widths of the projection's hidden layers; the inverse projection has them in reverse.
     pub hidden: Vec<usize>,
-    /// Dimension of the latent space in which the codebooks stand.
+    /// Dimension of the latents and the codewords.
     pub latent_dim: usize,
     /// Codes per level.
     pub codebook_sizes: Vec<usize>,
@@ -59,21 +59,26 @@ impl Config {
     }
 }
 
-/// Checks the codebook sizes of a model or of a request for one.
+/// Checks the codebook sizes of a model or of a training configuration.
 ///
 /// # Errors
-/// [`Error::Config`] for no or more than [`MAX_LEVELS`] levels, or a codebook of fewer than 2 or more than
+/// [`Error::Config`] for no or more than [`MAX_LEVELS`] levels, or a codebook with fewer than 2 or more than
 /// [`MAX_CODEBOOK_SIZE`] codes.
 pub fn check_codebook_sizes(sizes: &[usize]) -> Result<()> {
     if sizes.is_empty() || sizes.len() > MAX_LEVELS {
-        return Err(Error::config("levels", format!("1 to {MAX_LEVELS}"), sizes.len(), "4 levels suit most catalogs"));
+        return Err(Error::config(
+            "levels",
+            format!("1 to {MAX_LEVELS}"),
+            sizes.len(),
+            "use 4 levels, which suit most catalogs",
+        ));
     }
     match sizes.iter().find(|&&k| !(2..=MAX_CODEBOOK_SIZE).contains(&k)) {
         Some(k) => Err(Error::config(
             "codebook-size",
-            format!("2 to {MAX_CODEBOOK_SIZE} codes a level"),
+            format!("2 to {MAX_CODEBOOK_SIZE} codes per level"),
             k,
-            "256 suits most catalogs",
+            "use 256 codes, which suit most catalogs",
         )),
         None => Ok(()),
     }

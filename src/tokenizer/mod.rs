@@ -1,10 +1,10 @@
-//! The frozen model: arrays and nothing else.
+//! The frozen model: inference in ndarray, without libtorch.
 //!
 //! A [`Tokenizer`] standardises features, projects them to latents, and quantizes the latents level by level into
-//! codes; [`Tokenizer::decode`] goes the way back. It loads without libtorch and can be shared between threads.
+//! codes; [`Tokenizer::decode`] maps codes back to features. It can be shared between threads.
 //!
-//! Work is cut into blocks of fixed size that run in parallel. The cut does not depend on the number of threads, so
-//! neither does a single bit of the result.
+//! Rows are processed in parallel in blocks of a fixed size. The blocks do not depend on the number of threads, so the
+//! result is the same bit for bit on any number.
 
 mod completion;
 mod config;
@@ -35,10 +35,10 @@ pub use usage::CodeUsage;
 use crate::error::{Error, Result};
 use crate::training::TrainingRecord;
 
-/// Rows that are worked on at once: large enough for the matrix products, small enough for the cache.
+/// Rows per block: large enough for matrix products, small enough for the cache.
 const BLOCK: usize = 512;
 
-/// A trained model, ready to give codes to items.
+/// A trained model that assigns codes to items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tokenizer {
     config: Config,
@@ -48,7 +48,7 @@ pub struct Tokenizer {
     quantizer: Quantizer,
 }
 
-/// What [`Tokenizer::encode`] finds out.
+/// The result of [`Tokenizer::encode`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
     /// `(n, levels)`.
@@ -57,7 +57,7 @@ pub struct Encoded {
     pub latents: Array2<f32>,
 }
 
-/// The arrays of a model, under the names they have in the file.
+/// The arrays of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     /// Centring and scaling of the input.
@@ -66,9 +66,9 @@ pub struct Weights {
     pub projection: Network,
     /// Latents to features.
     pub inverse: Network,
-    /// One `(size, latent_dim)` a level.
+    /// One `(size, latent_dim)` per level.
     pub codebooks: Vec<Array2<f32>>,
-    /// What is added to the codewords' squared distances.
+    /// Penalties that are added to the squared distances of the codewords.
     pub offsets: Offsets,
 }
 
@@ -104,7 +104,7 @@ impl Tokenizer {
                 format!("shape of the model's {what}"),
                 format!("{expected:?}"),
                 format!("{got:?}"),
-                "the model folder is not one that catalex wrote; train it again",
+                "catalex did not write this model folder; train the model again",
             ))
         };
         let (dim, latent_dim) = (config.dim(), config.latent_dim);
@@ -114,7 +114,7 @@ impl Tokenizer {
             fits("common axes", (axes, dim), (completion.variances.len(), completion.axes.ncols()))?;
             fits("noise", (modalities, 0), (completion.noise.len(), 0))?;
             if completion.variances.iter().chain(&completion.noise).any(|&v| v <= 0.0) {
-                let help = "the model folder is not one that catalex wrote; train it again";
+                let help = "catalex did not write this model folder; train the model again";
                 return Err(Error::mismatch("variances of the model's common axes", "above 0", "others", help));
             }
         }
@@ -163,22 +163,22 @@ impl Tokenizer {
         &self.config
     }
 
-    /// The model's name for itself: SHA-256 of its weights' file.
+    /// Identifies the model: the SHA-256 of its weights file.
     pub fn hash(&self) -> &str {
         &self.config.weights_sha256
     }
 
-    /// One codebook `(size, latent_dim)` a level.
+    /// One codebook `(size, latent_dim)` per level.
     pub fn codebooks(&self) -> &[Array2<f32>] {
         self.quantizer.codebooks()
     }
 
-    /// Latents to codes.
+    /// The quantizer, from latents to codes.
     pub fn quantizer(&self) -> &Quantizer {
         &self.quantizer
     }
 
-    /// Standardised features to latents.
+    /// The projection, from standardised features to latents.
     pub fn projection(&self) -> &Network {
         &self.projection
     }
@@ -189,10 +189,10 @@ impl Tokenizer {
     }
 
     /// Codes and latents of feature rows `x (n, dim)`, modalities concatenated in the order of the config.
-    /// `present (n, modalities)` tells which of them an item has; without it, all.
+    /// `present (n, modalities)` marks the modalities that each item has; by default all.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for another width or shape of `present`; [`Error::Data`] for a row with NaN or infinity.
+    /// [`Error::Mismatch`] for a wrong width of `x` or shape of `present`; [`Error::Data`] for a row with NaN or infinity.
     pub fn encode(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Result<Encoded> {
         self.check_input(x, present)?;
         let n = x.nrows();
@@ -212,7 +212,7 @@ impl Tokenizer {
         Ok(Encoded { codes, latents })
     }
 
-    /// Codes `(n, levels)` alone, as [`Tokenizer::encode`] gives them.
+    /// The codes `(n, levels)` of [`Tokenizer::encode`], without the latents.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -238,18 +238,17 @@ impl Tokenizer {
         Ok(self.projection.forward(self.standardization.apply(x.slice(s![rows, ..]), present)?.view()))
     }
 
-    /// Feature rows `(n, dim)` that `codes (n, levels)` stand for, in the units of the input.
+    /// The reconstruction `(n, dim)` of features from `codes (n, levels)`, in the units of the input.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for another number of levels, or a code beyond its codebook.
+    /// [`Error::Mismatch`] for a wrong number of levels, or a code outside its codebook.
     pub fn decode(&self, codes: ArrayView2<u16>) -> Result<Array2<f32>> {
         let mut out = self.decode_standardized(codes)?;
         self.standardization.invert(&mut out);
         Ok(out)
     }
 
-    /// As [`Tokenizer::decode`], in standardised units: what [`Standardization::apply`] makes of the
-    /// input.
+    /// As [`Tokenizer::decode`], in standardised units, as [`Standardization::apply`] returns them.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].

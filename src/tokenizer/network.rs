@@ -1,8 +1,8 @@
-//! The projection and its inverse: a linear map plus a multilayer perceptron that corrects it.
+//! The projection and its inverse: a linear skip connection plus a multilayer perceptron.
 //!
-//! `f(x) = S x + W_k relu(... relu(W_1 x + b_1) ...) + b_k`. The linear path `S` starts as the principal axes, the
-//! perceptron's last layer as zero, so training starts from principal component analysis and learns what it misses.
-//! LC-Rec's recipe has no linear path.
+//! `f(x) = S x + W_k relu(... relu(W_1 x + b_1) ...) + b_k`. `S` is initialised with the principal axes and the last
+//! layer of the perceptron with zero, so training starts from principal component analysis and learns a correction.
+//! LC-Rec's recipe has no skip connection.
 
 use ndarray::{Array1, Array2, ArrayView2, CowArray};
 
@@ -11,23 +11,23 @@ use super::rows::multiply;
 /// A fully connected layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// `(out, in)`, as PyTorch keeps it.
+    /// `(out, in)`, as in PyTorch.
     pub weight: Array2<f32>,
     /// `(out,)`.
     pub bias: Array1<f32>,
 }
 
-/// `(n, in)` to `(n, out)`.
+/// A map from rows `(n, in)` to rows `(n, out)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// The linear path, `(out, in)`; there where there are no layers.
+    /// The linear skip connection, `(out, in)`; always present if there are no layers.
     pub skip: Option<Array2<f32>>,
-    /// The perceptron; empty when no hidden widths were asked for and the map is linear.
+    /// The layers of the perceptron; none for a linear map.
     pub layers: Vec<Layer>,
 }
 
 impl Network {
-    /// Runs the network on rows `x (n, in)`.
+    /// Applies the network to rows `x (n, in)`.
     pub fn forward(&self, x: ArrayView2<f32>) -> Array2<f32> {
         let mut out = Array2::zeros((x.nrows(), self.shape().1));
         if let Some(skip) = &self.skip {
@@ -48,7 +48,7 @@ impl Network {
         out
     }
 
-    /// The same network with its matrices in the order that [`multiply`] reads them in.
+    /// The same network with its matrices in the memory layout that [`multiply`] reads.
     pub(super) fn by_input(self) -> Self {
         let by_input = |weight: Array2<f32>| weight.t().as_standard_layout().into_owned().reversed_axes();
         let layer = |layer: Layer| Layer { weight: by_input(layer.weight), bias: layer.bias };
@@ -72,7 +72,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn sums_the_linear_path_and_the_perceptron() {
+    fn output_is_the_sum_of_skip_connection_and_perceptron() {
         let network = Network {
             skip: Some(array![[1.0, 0.0]]),
             layers: vec![

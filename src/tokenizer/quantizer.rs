@@ -1,47 +1,48 @@
-//! Residual quantization: level by level, the best codeword for what the levels before left over.
+//! Residual quantization: each level assigns the best codeword to the residual of the levels before.
 //!
-//! Best is the least of squared distance plus *offset*. Offsets on codes make the cells of a level a power diagram
-//! (Aurenhammer, 1987), whose cells can be given any size: they even out how often codes are used. Offsets on pairs of
-//! the first two codes favour codes that are frequent under a prefix, so that neighbours meet under one prefix; offsets
-//! on pairs of the first code and the last part items that would share all codes.
+//! The best codeword has the smallest squared distance plus *offset*, a penalty. Offsets on codes turn the cells of a level
+//! into a power diagram (Aurenhammer, 1987), whose cells can have any size: they balance how often codes are used. Offsets
+//! on pairs of the first two codes favour codes that are frequent under a prefix, so that neighbours share a prefix.
+//! Offsets on pairs of the first and the last code separate items that would share all codes.
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::rows::multiply;
 
-/// Rows that are quantized at once: the scores of a level fit the cache.
+/// Rows per block: the scores of a level fit into the cache.
 const BLOCK: usize = 512;
 
-/// What is added to the squared distances of codewords.
+/// Penalties that are added to the squared distances of codewords.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offsets {
-    /// One `(size,)` a level.
+    /// One `(size,)` per level.
     pub codes: Vec<Array1<f32>>,
-    /// `(size of level 0, size of level 1)`: more for the codes of level 1, by the code of level 0.
+    /// `(size of level 0, size of level 1)`: additional offsets of the codes of level 1, by the code of level 0.
     pub pairs: Option<Array2<f32>>,
-    /// `(size of level 0, size of the last level)`: more for the codes of the last level, by the code of level 0.
+    /// `(size of level 0, size of the last level)`: additional offsets of the codes of the last level, by the code of
+    /// level 0.
     pub last: Option<Array2<f32>>,
 }
 
 impl Offsets {
-    /// None at all: plain nearest codewords.
+    /// Zero offsets: the nearest codeword is the best.
     pub fn zero(sizes: impl IntoIterator<Item = usize>) -> Self {
         Offsets { codes: sizes.into_iter().map(Array1::zeros).collect(), pairs: None, last: None }
     }
 
-    /// The tables that are added at one of `levels` levels, by the code of level 0.
+    /// The tables of additional offsets at one of `levels` levels, by the code of level 0.
     fn tables(&self, level: usize, levels: usize) -> [Option<&Array2<f32>>; 2] {
         let pairs = self.pairs.as_ref().filter(|_| level == 1);
         [pairs, self.last.as_ref().filter(|_| level > 0 && level + 1 == levels)]
     }
 }
 
-/// The codebooks of all levels, with what the search needs.
+/// The codebooks of all levels, prepared for the search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantizer {
     codebooks: Vec<Array2<f32>>,
-    /// Their transposes, in rows of their own.
+    /// Their transposes, in row-major order.
     columns: Vec<Array2<f32>>,
     offsets: Offsets,
     /// `argmin |r - c|^2 + o = argmin (|c|^2 + o) / 2 - r . c`: the first term of each codeword.
@@ -49,13 +50,13 @@ pub struct Quantizer {
 }
 
 impl Quantizer {
-    /// Takes one codebook `(size, latent_dim)` and one vector of offsets `(size,)` a level.
+    /// A quantizer with one codebook `(size, latent_dim)` and one vector of offsets `(size,)` per level.
     pub fn new(codebooks: Vec<Array2<f32>>, offsets: Offsets) -> Self {
         let half = |(book, offset): (&Array2<f32>, &Array1<f32>)| {
             (book.map_axis(Axis(1), |codeword| codeword.dot(&codeword)) + offset) * 0.5
         };
         let halves = codebooks.iter().zip(&offsets.codes).map(half).collect();
-        // Rows are worked on as slices.
+        // Rows are accessed as slices.
         let in_rows = |matrix: Array2<f32>| matrix.as_standard_layout().into_owned();
         let offsets =
             Offsets { pairs: offsets.pairs.map(in_rows), last: offsets.last.map(in_rows), codes: offsets.codes };
@@ -63,17 +64,17 @@ impl Quantizer {
         Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), columns, offsets, halves }
     }
 
-    /// One codebook `(size, latent_dim)` a level.
+    /// One codebook `(size, latent_dim)` per level.
     pub fn codebooks(&self) -> &[Array2<f32>] {
         &self.codebooks
     }
 
-    /// What is added to squared distances.
+    /// The penalties on codes.
     pub fn offsets(&self) -> &Offsets {
         &self.offsets
     }
 
-    /// What is added to the squared distances at the level after `prefix`, `(size,)`.
+    /// The offsets `(size,)` of the codes that follow `prefix`.
     pub fn offsets_after(&self, prefix: &[u16]) -> Array1<f32> {
         let mut offsets = self.offsets.codes[prefix.len()].clone();
         for table in self.offsets.tables(prefix.len(), self.codebooks.len()).into_iter().flatten() {
@@ -82,8 +83,8 @@ impl Quantizer {
         offsets
     }
 
-    /// Codes `(n, levels)` of the latents `(n, latent_dim)`, level by level; of equally good codewords the lowest.
-    /// Blocks of rows run in parallel; how they are cut does not depend on the number of threads.
+    /// The codes `(n, levels)` of the latents `(n, latent_dim)`; of equally good codewords the lowest. Blocks of rows run in
+    /// parallel; the blocks do not depend on the number of threads.
     pub fn encode(&self, latents: ArrayView2<f32>) -> Array2<u16> {
         let mut codes = Array2::zeros((latents.nrows(), self.codebooks.len()));
         codes
@@ -94,7 +95,7 @@ impl Quantizer {
         codes
     }
 
-    /// The codes of a block of latents, which are used up.
+    /// The codes of a block of latents.
     pub(super) fn encode_block(&self, latents: Array2<f32>, mut codes: ArrayViewMut2<u16>) {
         let in_rows = latents.is_standard_layout();
         let mut residual = if in_rows { latents } else { latents.as_standard_layout().into_owned() };
@@ -105,11 +106,11 @@ impl Quantizer {
             }
             multiply(residual.view(), self.columns[level].view(), false, &mut scores);
             let tables = self.offsets.tables(level, self.codebooks.len());
-            choose(&mut scores, &self.halves[level], tables, book, level, &mut codes, &mut residual);
+            Level { level, halves: &self.halves[level], tables, book }.choose(&mut scores, &mut codes, &mut residual);
         }
     }
 
-    /// Sums of the codewords, `(n, latent_dim)`. Codes must be within their codebooks.
+    /// The sums of the codewords `(n, latent_dim)` of codes, which must be within their codebooks.
     pub fn decode(&self, codes: ArrayView2<u16>) -> Array2<f32> {
         let dim = self.codebooks.first().map_or(0, |book| book.ncols());
         let mut sums = Array2::zeros((codes.nrows(), dim));
@@ -122,66 +123,58 @@ impl Quantizer {
     }
 }
 
-/// Gives every row the code of its lowest cost, `halves - scores` with half of the pairs' offsets, and takes the codeword
-/// from what is left of it. With wide registers where the processor has them; the result is the same.
-fn choose(
-    scores: &mut Array2<f32>,
-    halves: &Array1<f32>,
-    tables: [Option<&Array2<f32>>; 2],
-    book: &Array2<f32>,
+/// One level of the quantizer.
+struct Level<'a> {
     level: usize,
-    codes: &mut ArrayViewMut2<u16>,
-    residual: &mut Array2<f32>,
-) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn wide(
-            scores: &mut Array2<f32>,
-            halves: &Array1<f32>,
-            tables: [Option<&Array2<f32>>; 2],
-            book: &Array2<f32>,
-            level: usize,
-            codes: &mut ArrayViewMut2<u16>,
-            residual: &mut Array2<f32>,
-        ) {
-            choose_rows(scores, halves, tables, book, level, codes, residual);
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has the instructions.
-            return unsafe { wide(scores, halves, tables, book, level, codes, residual) };
-        }
-    }
-    choose_rows(scores, halves, tables, book, level, codes, residual);
+    halves: &'a Array1<f32>,
+    /// Offsets by the code of level 0.
+    tables: [Option<&'a Array2<f32>>; 2],
+    book: &'a Array2<f32>,
 }
 
-#[inline(always)]
-fn choose_rows(
-    scores: &mut Array2<f32>,
-    halves: &Array1<f32>,
-    tables: [Option<&Array2<f32>>; 2],
-    book: &Array2<f32>,
-    level: usize,
-    codes: &mut ArrayViewMut2<u16>,
-    residual: &mut Array2<f32>,
-) {
-    let halves = halves.as_slice().unwrap_or_default();
-    let rows = scores.rows_mut().into_iter().zip(residual.rows_mut()).zip(codes.rows_mut());
-    for ((scores, left), mut codes) in rows {
-        let (Some(scores), Some(left)) = (scores.into_slice(), left.into_slice()) else { continue };
-        for table in tables.into_iter().flatten() {
-            let row = table.row(usize::from(codes[0])).to_slice().unwrap_or_default();
-            scores.iter_mut().zip(row).for_each(|(score, pair)| *score -= 0.5 * pair);
+impl Level<'_> {
+    /// Assigns each row the code of the lowest cost, `halves - scores` plus half of the tables' offsets, and subtracts the
+    /// codeword from its residual. Uses AVX2 where the processor has it; the result is the same.
+    fn choose(&self, scores: &mut Array2<f32>, codes: &mut ArrayViewMut2<u16>, residual: &mut Array2<f32>) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2")]
+            fn wide(
+                level: &Level,
+                scores: &mut Array2<f32>,
+                codes: &mut ArrayViewMut2<u16>,
+                residual: &mut Array2<f32>,
+            ) {
+                level.choose_rows(scores, codes, residual);
+            }
+            if std::arch::is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor supports the instructions.
+                return unsafe { wide(self, scores, codes, residual) };
+            }
         }
-        let best = nearest(scores, halves);
-        codes[level] = best as u16;
-        let codeword = book.row(best);
-        left.iter_mut().zip(codeword.to_slice().unwrap_or_default()).for_each(|(left, c)| *left -= c);
+        self.choose_rows(scores, codes, residual);
+    }
+
+    #[inline(always)]
+    fn choose_rows(&self, scores: &mut Array2<f32>, codes: &mut ArrayViewMut2<u16>, residual: &mut Array2<f32>) {
+        let halves = self.halves.as_slice().unwrap_or_default();
+        let rows = scores.rows_mut().into_iter().zip(residual.rows_mut()).zip(codes.rows_mut());
+        for ((scores, left), mut codes) in rows {
+            let (Some(scores), Some(left)) = (scores.into_slice(), left.into_slice()) else { continue };
+            for table in self.tables.into_iter().flatten() {
+                let row = table.row(usize::from(codes[0])).to_slice().unwrap_or_default();
+                scores.iter_mut().zip(row).for_each(|(score, offset)| *score -= 0.5 * offset);
+            }
+            let best = nearest(scores, halves);
+            codes[self.level] = best as u16;
+            let codeword = self.book.row(best);
+            left.iter_mut().zip(codeword.to_slice().unwrap_or_default()).for_each(|(left, c)| *left -= c);
+        }
     }
 }
 
-/// Index of the smallest of `halves - scores`, the first of equals. First the least value, then where it stands: both
-/// without a branch on each number, several at a time.
+/// Index of the smallest value of `halves - scores`, the first of equal ones. First finds the smallest value, then its
+/// index: both loops vectorise, as they have no branch per number.
 #[inline(always)]
 fn nearest(scores: &[f32], halves: &[f32]) -> usize {
     const LANES: usize = 16;
@@ -198,8 +191,8 @@ fn nearest(scores: &[f32], halves: &[f32]) -> usize {
     let least = least.into_iter().fold(rest, lower);
     for (at, (scores, halves)) in scores.chunks(LANES).zip(halves.chunks(LANES)).enumerate() {
         if scores.iter().zip(halves).fold(false, |found, (score, half)| found | (half - score == least)) {
-            let place = scores.iter().zip(halves).position(|(score, half)| half - score == least);
-            return at * LANES + place.unwrap_or_default();
+            let at_lane = scores.iter().zip(halves).position(|(score, half)| half - score == least);
+            return at * LANES + at_lane.unwrap_or_default();
         }
     }
     0
@@ -217,7 +210,7 @@ mod tests {
         let points = array![[3.2, 0.0], [2.0, 0.0]];
         let quantizer = Quantizer::new(books.clone(), Offsets::zero([3, 2]));
         assert_eq!(quantizer.encode(points.view()), array![[1, 1], [0, 0]]);
-        // A handicap of 5 on the third code makes it lose a tie no more; one of 1.3 on a pair turns that pair only.
+        // An offset of 5 on the second code lets the third win their tie; one of 3.3 on a pair changes that pair only.
         let mut offsets = Offsets::zero([3, 2]);
         offsets.codes[0] = array![0.0, 5.0, 0.0];
         offsets.pairs = Some(array![[0.0, 0.0], [0.0, 0.0], [0.0, 3.3]]);
@@ -225,7 +218,7 @@ mod tests {
         assert_eq!(quantizer.encode(points.view()), array![[2, 0], [0, 0]]);
         assert_eq!(quantizer.offsets_after(&[2]), array![0.0, 3.3]);
         assert_eq!(quantizer.offsets_after(&[]), array![0.0, 5.0, 0.0]);
-        // The last level's own table comes on top.
+        // The table of the last level is added.
         let mut offsets = quantizer.offsets().clone();
         offsets.last = Some(array![[1.5, 0.0], [0.0, 0.0], [0.0, 0.0]]);
         let quantizer = Quantizer::new(quantizer.codebooks().to_vec(), offsets);

@@ -1,21 +1,21 @@
-//! Products of rows with a matrix, of few rows without detours.
+//! Matrix products that are fast for few rows.
 //!
-//! A product of matrices copies both into an order that suits the processor before it begins. For one row that takes
-//! longer than the product, which is bound by reading the matrix once. A few rows therefore go through it as it is. Their
-//! sums are taken in the order of `matrixmultiply`, which ndarray multiplies with, so an item has the same numbers, bit by
-//! bit, alone as among others.
+//! A general matrix product first copies both matrices into a packed layout. For one row, that takes longer than the
+//! product itself, whose cost is reading the matrix once. Products with few rows therefore skip the packing. They add in
+//! the same order as `matrixmultiply`, which ndarray uses, so that an item's result is the same bit for bit whether it is
+//! encoded alone or in a batch.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 
-/// Most rows that go by themselves: with more, a product of matrices is quicker.
+/// Most rows without packing: for more, the general product is faster.
 const FEW: usize = 8;
-/// Length of the partial sums of `matrixmultiply`.
+/// Number of terms in a partial sum of `matrixmultiply`.
 const PART: usize = 256;
-/// Rows of the matrix that are read at once.
+/// Rows of the matrix that are read together.
 const ROWS: usize = 4;
 
-/// `out (n, outputs) = x (n, inputs) matrix (inputs, outputs)`, with what `out` holds added if `add`.
+/// `out (n, outputs) = x (n, inputs) matrix (inputs, outputs)`, or `out += ...` with `add`.
 pub(super) fn multiply(x: ArrayView2<f32>, matrix: ArrayView2<f32>, add: bool, out: &mut Array2<f32>) {
     if let (Some(numbers), true) = (matrix.as_slice(), x.nrows() <= FEW && out.is_standard_layout()) {
         let mut sums = vec![0.0; matrix.ncols()];
@@ -31,7 +31,7 @@ pub(super) fn multiply(x: ArrayView2<f32>, matrix: ArrayView2<f32>, add: bool, o
     }
 }
 
-/// One row, with wide registers and fused products where `matrixmultiply` has them.
+/// One row, with AVX2 and fused multiply-add on processors where `matrixmultiply` uses them.
 fn add_row(x: &[f32], matrix: &[f32], sums: &mut [f32], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -40,7 +40,7 @@ fn add_row(x: &[f32], matrix: &[f32], sums: &mut [f32], out: &mut [f32]) {
             add_in_order::<true>(x, matrix, sums, out);
         }
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the instructions.
+            // SAFETY: the processor supports the instructions.
             return unsafe { wide(x, matrix, sums, out) };
         }
     }
@@ -79,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_alone_has_the_bits_of_a_row_among_others(seed: u64, inputs in 1usize..700, outputs in 1usize..80, add: bool) {
+        fn a_row_alone_gives_the_same_bits_as_in_a_batch(seed: u64, inputs in 1usize..700, outputs in 1usize..80, add: bool) {
             let mut rng = Xoshiro256Plus::seed_from_u64(seed);
             let mut random = |shape: (usize, usize)| Array2::from_shape_simple_fn(shape, || rng.gen_range(-1.0f32..1.0));
             let (x, matrix, before) = (random((9, inputs)), random((inputs, outputs)), random((9, outputs)));

@@ -1,12 +1,13 @@
-//! Balanced assignment by Sinkhorn's iteration, as LC-Rec (arXiv 2311.09049) spreads a batch over the last codebook.
+//! Balanced assignment by Sinkhorn iteration, which LC-Rec (arXiv 2311.09049) uses for the last codebook.
 //!
-//! In logarithms: the published code multiplies `exp(-d / epsilon)` and overflows for an `epsilon` below 0.0014.
+//! Computed in the log domain: the published code multiplies `exp(-d / epsilon)`, which overflows for an `epsilon` below
+//! 0.0014.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 
-/// The code of each row of `distances (n, size)`: the greatest share of the plan of transport that gives every row
-/// `1 / n` and every code `1 / size`, after `iterations` rounds. `epsilon` weighs entropy against distances, which are
-/// first brought to -1 to 1. Of equal shares the lowest code.
+/// The code of each row of `distances (n, size)`: the largest entry of the row in the transport plan with marginals
+/// `1 / n` per row and `1 / size` per code, after `iterations` Sinkhorn iterations; of equal entries the lowest code.
+/// `epsilon` is the weight of the entropy term; distances are scaled to the range -1 to 1 first.
 pub fn balanced(distances: ArrayView2<f32>, epsilon: f64, iterations: usize) -> Vec<usize> {
     let (rows, columns) = distances.dim();
     let least = distances.iter().copied().fold(f32::INFINITY, f32::min);
@@ -27,7 +28,7 @@ pub fn balanced(distances: ArrayView2<f32>, epsilon: f64, iterations: usize) -> 
     scores.rows().into_iter().map(best).collect()
 }
 
-/// Gives each row of `scores` the factor, in logarithms, that makes the sum of its exponentials `1 / rows`.
+/// Computes the logarithmic factor of each row of `scores` that makes the sum of its exponentials `1 / rows`.
 fn scale(scores: &Array2<f64>, others: ArrayView1<f64>, factors: &mut Array1<f64>) {
     let share = (scores.nrows() as f64).ln();
     Zip::from(factors).and(scores.axis_iter(Axis(0))).par_for_each(|factor, row| {
@@ -43,13 +44,13 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn rows_that_want_one_code_are_spread_over_all() {
-        // All want code 0; the one that loses least by it goes to code 1.
+    fn rows_with_the_same_nearest_code_are_spread_over_all_codes() {
+        // Code 0 is nearest to all; the row with the smallest extra distance gets code 1.
         let distances = array![[0.0, 9.0, 9.5], [0.0, 2.0, 8.0], [0.0, 7.0, 3.0]];
         for epsilon in [0.1, 0.003, 1e-5] {
             assert_eq!(balanced(distances.view(), epsilon, 50), [0, 1, 2], "{epsilon}");
         }
-        // Almost nothing but entropy: the plan is flat, and ties fall by distance.
+        // Entropy dominates: the plan is flat, and distances decide between near ties.
         assert_eq!(balanced(array![[0.0, 1.0], [1.0, 0.0]].view(), 1e3, 50), [0, 1]);
     }
 

@@ -1,32 +1,32 @@
-//! Centring and scaling of the concatenated features, a modality at a time.
+//! Centring and scaling of the concatenated features, per modality.
 //!
-//! Each dimension is centred; each *modality* is divided by one number, the root of its mean squared distance from the
-//! mean, and multiplied by its weight. One number and not one a dimension: angles and neighbours inside a modality stay
-//! what its encoder made them, while modalities of any length and unit weigh what they should.
+//! Each dimension is centred. Each modality is divided by one number, the root mean square distance from its mean, and
+//! multiplied by its weight. One factor per modality, not per dimension, keeps the angles and neighbours within a modality
+//! as its encoder learned them, and makes modalities of different dimensions and units comparable.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 
 use super::Completion;
 use crate::error::Result;
 
-/// The statistics of the features a model was trained on.
+/// The statistics of the features that a model was trained on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standardization {
     /// Mean of each dimension over the items that have its modality, `(dim,)`.
     pub mean: Array1<f32>,
-    /// Factor of each dimension, `(dim,)`; the same throughout a modality.
+    /// Factor of each dimension, `(dim,)`; constant within a modality.
     pub scale: Array1<f32>,
     /// Length of each modality's vectors, in order.
     pub dims: Vec<usize>,
-    /// What stands for a modality that an item lacks; without it, the mean.
+    /// Imputes missing modalities; without it, they are set to the mean.
     pub completion: Option<Completion>,
 }
 
 impl Standardization {
-    /// Measures features `x (n, dim)` with `present (n, modalities)`; a modality's mean squared length becomes its
-    /// weight squared. Sums are taken in `f64` and in row order, so the result does not depend on threads.
+    /// Measures features `x (n, dim)` with `present (n, modalities)`; the mean squared length of a standardised modality
+    /// is its weight squared. Sums are in `f64` and in row order, so the result does not depend on the threads.
     ///
-    /// A modality without any spread (all its vectors equal) gets the scale 0 and so no say.
+    /// A modality without variance (all its vectors are equal) gets the scale 0 and has no influence.
     pub fn measure(x: ArrayView2<f32>, present: ArrayView2<bool>, dims: &[usize], weights: &[f32]) -> Self {
         let dim = x.ncols();
         let (mut mean, mut scale) = (Array1::zeros(dim), Array1::zeros(dim));
@@ -48,7 +48,7 @@ impl Standardization {
                 });
             }
             let rms = (spread / count).sqrt();
-            // Below this the spread is rounding noise of the mean, not a difference between items.
+            // Below this, the variance is rounding error of the mean and no difference between items.
             let noise = 1e-6 * sum.iter().map(|v| v * v).sum::<f64>().sqrt();
             let factor = if rms > noise { f64::from(weight) / rms } else { 0.0 };
             mean.slice_mut(ndarray::s![start..start + d]).assign(&sum.mapv(|v| v as f32));
@@ -58,19 +58,19 @@ impl Standardization {
         Standardization { mean, scale, dims: dims.to_vec(), completion: None }
     }
 
-    /// Leaves features as they are.
+    /// The identity.
     pub fn none(dims: &[usize]) -> Self {
         let dim: usize = dims.iter().sum();
         Standardization { mean: Array1::zeros(dim), scale: Array1::ones(dim), dims: dims.to_vec(), completion: None }
     }
 
-    /// Whether no modality has any spread: there is nothing to learn.
+    /// Whether no modality has any variance, so that there is nothing to learn.
     pub fn is_flat(&self) -> bool {
         self.scale.iter().all(|&s| s == 0.0)
     }
 
-    /// Standardised copy of `x (n, dim)`. For a missing modality stands what is expected of it, where the model knows, else
-    /// its mean, that is zero.
+    /// Standardised copy of `x (n, dim)`. A missing modality gets its expected value, or without a completion its mean,
+    /// which is zero.
     ///
     /// # Errors
     /// As [`Completion::fill`].
@@ -82,7 +82,7 @@ impl Standardization {
         Ok(out)
     }
 
-    /// Standardised copy of `x (n, dim)`, zero where a modality is missing.
+    /// Standardised copy of `x (n, dim)`; missing modalities are zero.
     pub fn apply_with_gaps(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
         let mut out = Array2::zeros(x.dim());
         for (mut out, x) in out.rows_mut().into_iter().zip(x.rows()) {
@@ -102,7 +102,7 @@ impl Standardization {
         out
     }
 
-    /// Back to the units of the features, in place. A modality of scale 0 comes back as its mean.
+    /// Converts back to the units of the features, in place. A modality of scale 0 becomes its mean.
     pub fn invert(&self, standardized: &mut Array2<f32>) {
         for mut row in standardized.rows_mut() {
             Zip::from(&mut row).and(&self.scale).and(&self.mean).for_each(|v, &scale, &mean| {
@@ -132,11 +132,11 @@ mod tests {
         let first: f32 = z.slice(ndarray::s![..2, ..2]).iter().map(|v| v * v).sum::<f32>() / 2.0;
         let second: f32 = z.column(2).iter().map(|v| v * v).sum::<f32>() / 3.0;
         assert!((first - 1.0).abs() < 1e-6 && (second - 0.25).abs() < 1e-6, "{first} {second}");
-        assert_eq!(z.row(2).slice(ndarray::s![..2]).to_vec(), [0.0, 0.0], "missing stands at the mean");
+        assert_eq!(z.row(2).slice(ndarray::s![..2]).to_vec(), [0.0, 0.0], "missing modalities are at the mean");
     }
 
     #[test]
-    fn inverse_undoes_it() {
+    fn invert_is_the_inverse_of_apply() {
         let (x, _, s) = measured();
         let mut z = s.apply(x.view(), None).unwrap();
         s.invert(&mut z);

@@ -14,7 +14,7 @@ use super::{
 use crate::artifact::{AtomicDir, Overwrite, sha256};
 use crate::error::{Error, Result};
 
-/// The file by which a model folder is known.
+/// The file that identifies a model folder.
 pub const CONFIG_FILE: &str = "config.json";
 const WEIGHTS_FILE: &str = "model.safetensors";
 const PAIR_OFFSETS: &str = "pair_offsets";
@@ -24,7 +24,7 @@ const COMPLETION_AXES: &str = "completion.axes";
 const RETRAIN: &str = "restore the folder from a copy, or train the model again";
 
 impl Tokenizer {
-    /// Writes the model folder, whole or not at all.
+    /// Writes the model folder atomically.
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::Io`].
@@ -43,10 +43,10 @@ impl Tokenizer {
     /// The contents of `config.json` and `model.safetensors`.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for settings or arrays that the files cannot hold.
+    /// [`Error::Artifact`] for settings or arrays that the file formats cannot represent.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
         let mut config = serde_json::to_vec_pretty(&self.config)
-            .map_err(|e| Error::artifact(Path::new(CONFIG_FILE), "a config that JSON can hold", e, REPORT))?;
+            .map_err(|e| Error::artifact(Path::new(CONFIG_FILE), "a config that JSON can represent", e, REPORT))?;
         config.push(b'\n');
         Ok((config, self.weights_bytes()?))
     }
@@ -54,7 +54,7 @@ impl Tokenizer {
     /// Reads a model folder and checks it: versions, shapes, and the weights' SHA-256.
     ///
     /// # Errors
-    /// [`Error::Missing`] when it is no model folder, [`Error::Artifact`] when it is damaged or of another version.
+    /// [`Error::Missing`] if it is not a model folder, [`Error::Artifact`] if it is damaged or has another version.
     pub fn load(folder: &Path) -> Result<Self> {
         let (config_path, weights_path) = (folder.join(CONFIG_FILE), folder.join(WEIGHTS_FILE));
         for path in [&config_path, &weights_path] {
@@ -71,10 +71,10 @@ impl Tokenizer {
         Self::read((&config_path, &text), (&weights_path, &bytes))
     }
 
-    /// A model from what [`Tokenizer::to_bytes`] gave, with the checks of [`Tokenizer::load`].
+    /// Reads the model that [`Tokenizer::to_bytes`] returned, with the checks of [`Tokenizer::load`].
     ///
     /// # Errors
-    /// [`Error::Artifact`] when it is damaged or of another version.
+    /// [`Error::Artifact`] if it is damaged or has another version.
     pub fn of_bytes(config: &[u8], weights: &[u8]) -> Result<Self> {
         Self::read((Path::new(CONFIG_FILE), config), (Path::new(WEIGHTS_FILE), weights))
     }
@@ -89,14 +89,14 @@ impl Tokenizer {
             return Err(Error::artifact(weights_path, expected, hash, RETRAIN));
         }
         let weights = read_weights(weights_path, bytes, &config)?;
-        Self::assemble(config, weights).map_err(|e| Error::artifact(config_path, "shapes that fit", e, RETRAIN))
+        Self::assemble(config, weights).map_err(|e| Error::artifact(config_path, "consistent shapes", e, RETRAIN))
     }
 
     pub(super) fn weights_hash(&self) -> Result<String> {
         Ok(sha256(&self.weights_bytes()?))
     }
 
-    /// The weights as safetensors; tensors in a fixed order, so equal models have equal bytes.
+    /// The weights as safetensors; tensors in a fixed order, so that equal models have equal bytes.
     fn weights_bytes(&self) -> Result<Vec<u8>> {
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         fn push<D: Dimension>(tensors: &mut Vec<(String, Vec<usize>, Vec<u8>)>, name: String, array: &Array<f32, D>) {
@@ -130,7 +130,7 @@ impl Tokenizer {
             }
         }
         let fault = |e: safetensors::SafeTensorError| {
-            Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can hold", e, REPORT)
+            Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can represent", e, REPORT)
         };
         let views = tensors
             .iter()
@@ -184,8 +184,8 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
             _ => Err(fault(format!("shape {shape:?}"))),
         }
     };
-    let has = |name: &str| tensors.names().into_iter().any(|there| there == name);
-    // An affine map has no layers; otherwise one more than there are hidden widths.
+    let has = |name: &str| tensors.names().into_iter().any(|known| known == name);
+    // A linear map has no layers, any other one more than hidden widths.
     let n_layers = if config.hidden.is_empty() { 0 } else { config.hidden.len() + 1 };
     let network = |name: &str| -> Result<Network> {
         let layers = (0..n_layers)
@@ -194,7 +194,7 @@ fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
             })
             .collect::<Result<_>>()?;
         let skip = format!("{name}.skip");
-        // Without layers it has to be there.
+        // Required if there are no layers.
         let skip = (has(&skip) || n_layers == 0).then(|| matrix(skip)).transpose()?;
         Ok(Network { skip, layers })
     };
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_of_the_weights_is_noticed() {
+    fn every_flipped_byte_of_the_weights_is_detected() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("model");
         model().save(&folder, Overwrite::Refuse).unwrap();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_foreign_folders_are_told_apart() {
+    fn other_versions_and_foreign_folders_are_refused() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("model");
         assert!(matches!(Tokenizer::load(&folder), Err(Error::Missing { .. })));

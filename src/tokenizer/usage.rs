@@ -1,16 +1,16 @@
-//! How often each code of each level is used.
+//! Codebook usage: how often each code of each level is used.
 
 use ndarray::ArrayView2;
 
-/// Usage of one codebook.
+/// How often each code of one codebook is used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CodeUsage {
-    /// Items per code.
+    /// Number of items per code.
     pub counts: Vec<u64>,
 }
 
 impl CodeUsage {
-    /// Counts `codes (n, levels)` level by level; `sizes` gives the codes of each level.
+    /// Counts `codes (n, levels)` per level; `sizes` are the codebook sizes.
     pub fn of_levels(codes: ArrayView2<u16>, sizes: &[usize]) -> Vec<CodeUsage> {
         sizes
             .iter()
@@ -23,13 +23,13 @@ impl CodeUsage {
             .collect()
     }
 
-    /// Codes that some item uses.
+    /// Number of codes that at least one item has.
     pub fn used(&self) -> usize {
         self.counts.iter().filter(|&&c| c > 0).count()
     }
 
-    /// Exponential of the entropy of the code's distribution: the number of equally used codes that would tell as
-    /// much. From 1 to the codebook's size.
+    /// Perplexity: the exponential of the entropy of the code distribution, from 1 to the codebook size. A codebook of
+    /// so many equally frequent codes would carry the same information.
     pub fn perplexity(&self) -> f64 {
         let total = self.counts.iter().sum::<u64>() as f64;
         let entropy: f64 = self
@@ -44,7 +44,7 @@ impl CodeUsage {
         entropy.exp()
     }
 
-    /// Gini coefficient: 0 when all codes are used alike, near 1 when one code takes all.
+    /// Gini coefficient: 0 if all codes are used equally often, near 1 if one code has all items.
     pub fn gini(&self) -> f64 {
         let mut counts = self.counts.clone();
         counts.sort_unstable();

@@ -156,6 +156,10 @@ impl TrainConfig {
                     let help = "leave it out for the published widths";
                     return Err(Error::config("hidden", "at least one layer with recipe lc-rec", "none", help));
                 }
+                if config.epochs == 0 {
+                    let help = "leave it out for the published number: only gradient descent initialises the codebooks";
+                    return Err(Error::config("epochs", "a number of at least 1 with recipe lc-rec", 0, help));
+                }
                 &config.hidden
             }
         };
@@ -260,6 +264,7 @@ mod tests {
         assert!(refused(r#"{"levels": 9}"#).contains("setting levels: expected a number from 1 to 8, got 9"));
         assert!(refused(r#"{"hidden": [64, 0]}"#).contains("hidden"));
         assert!(refused(r#"{"recipe": "lc-rec", "hidden": [0]}"#).contains("published widths"));
+        assert!(refused(r#"{"recipe": "lc-rec", "epochs": 0}"#).contains("epochs"));
         assert!(by_hand(|c| c.codebook_sizes = vec![]).contains("levels"));
         assert!(by_hand(|c| c.codebook_sizes = vec![1]).contains("codebook-size"));
         assert!(by_hand(|c| c.codebook_sizes = vec![256, 70_000]).contains("65536"));

@@ -127,7 +127,7 @@ fn a_report_and_labels_come_from_the_catalog() {
     let html = fs::read_to_string(&report).unwrap();
     assert!(html.contains("<h1>things</h1>") && html.contains("<q>kind</q>") && html.contains("id=\"map\""));
     let (code, message) = outcome(&inspect(&wanted));
-    assert!(code == 1 && message.contains("report.html is already exists"), "{message}");
+    assert!(code == 1 && message.contains("report.html already exists"), "{message}");
     inspect(&[&wanted[..], &["--force"]].concat());
     assert_eq!(html, fs::read_to_string(&report).unwrap(), "the same input gives the same bytes");
 

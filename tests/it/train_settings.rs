@@ -25,7 +25,11 @@ This page is generated from `src/training/declaration.rs`. After a change there,
 fn values(setting: &Setting) -> String {
     match setting.range {
         Range::Any => setting.kind.name().to_owned(),
-        range => format!("{}, {}", setting.kind.name(), range.to_string().trim_start_matches("a number ")),
+        range => format!(
+            "{}, {}",
+            setting.kind.name(),
+            range.to_string().trim_start_matches("a number ").trim_start_matches("of ")
+        ),
     }
 }
 

@@ -65,52 +65,52 @@ class LogitsProcessor:
 
     def __call__(self, input_ids: npt.NDArray[Any] | torch.Tensor, scores: Scores) -> Scores:
         """Scores `(rows, tokens)`, minus infinity for tokens that must not follow `input_ids (rows, length)`."""
-        said = _as_numpy(input_ids)
-        prompt = self._prompt_length(said)
+        tokens = _as_numpy(input_ids)
+        prompt = self._prompt_length(tokens)
         on = self._on_numpy if isinstance(scores, np.ndarray) else self._on_torch
-        masked: Scores = on(said, prompt, scores)
+        masked: Scores = on(tokens, prompt, scores)
         return masked
 
     def reset(self) -> None:
         """The next call starts a new generation."""
         self._prompts = None
 
-    def _prompt_length(self, said: npt.NDArray[np.int64]) -> int:
+    def _prompt_length(self, tokens: npt.NDArray[np.int64]) -> int:
         if self._fixed_length is not None:
             return self._fixed_length
-        before, length = self._prompts, said.shape[1]
+        before, length = self._prompts, tokens.shape[1]
         goes_on = (
             before is not None
-            and said.shape[0] == before.shape[0]
+            and tokens.shape[0] == before.shape[0]
             and length == self._length + 1
-            and np.array_equal(said[:, : before.shape[1]], before)
+            and np.array_equal(tokens[:, : before.shape[1]], before)
         )
         self._length = length
         if before is None or not goes_on:
-            self._prompts = said.copy()
+            self._prompts = tokens.copy()
             return int(length)
         return int(before.shape[1])
 
-    def _on_numpy(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
+    def _on_numpy(self, tokens: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
         if scores.dtype == np.float16:
-            masked = self._on_numpy_bits(said, prompt, scores.view(np.int16), LOWEST["float16"])
+            masked = self._on_numpy_bits(tokens, prompt, scores.view(np.int16), LOWEST["float16"])
             return masked.view(np.float16)
-        return self._on_numpy_bits(said, prompt, scores, 0)
+        return self._on_numpy_bits(tokens, prompt, scores, 0)
 
     def _on_numpy_bits(
-        self, said: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any], lowest: int
+        self, tokens: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any], lowest: int
     ) -> npt.NDArray[Any]:
         if self._in_place and scores.flags.c_contiguous and scores.flags.writeable:
-            self._decoder.mask((said, prompt, self._subsets), scores, None, lowest)
+            self._decoder.mask((tokens, prompt, self._subsets), scores, None, lowest)
             return scores
         masked = np.empty(scores.shape, scores.dtype)
-        self._decoder.mask((said, prompt, self._subsets), np.ascontiguousarray(scores), masked, lowest)
+        self._decoder.mask((tokens, prompt, self._subsets), np.ascontiguousarray(scores), masked, lowest)
         return masked
 
-    def _on_torch(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
+    def _on_torch(self, tokens: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
         kind = str(scores.dtype).removeprefix("torch.")
         if scores.device.type != "cpu" or kind not in {"float32", "float64", *LOWEST}:
-            return self._on_device(said, prompt, scores)
+            return self._on_device(tokens, prompt, scores)
         import torch  # noqa: PLC0415
 
         scores = scores.detach().contiguous()
@@ -120,24 +120,24 @@ class LogitsProcessor:
             return (tensor.view(torch.int16) if kind in LOWEST else tensor).numpy()
 
         out = None if self._in_place else bits(masked)
-        self._decoder.mask((said, prompt, self._subsets), bits(scores), out, LOWEST.get(kind, 0))
+        self._decoder.mask((tokens, prompt, self._subsets), bits(scores), out, LOWEST.get(kind, 0))
         return masked
 
-    def _on_device(self, said: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
+    def _on_device(self, tokens: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
         """Scores in the memory of another device: only the positions of allowed tokens are sent there."""
         import torch  # noqa: PLC0415
 
-        tokens = self._trie.tokens
-        assert tokens is not None
-        free, places = self._decoder.allowed((said, prompt, self._subsets), scores.shape[1])
+        ids = self._trie.tokens
+        assert ids is not None
+        free, places = self._decoder.allowed((tokens, prompt, self._subsets), scores.shape[1])
         at = torch.from_numpy(places).to(scores.device)
         free_rows = torch.from_numpy(np.flatnonzero(free)).to(scores.device)
         masked = torch.full_like(scores, float("-inf"))
         masked[free_rows] = scores[free_rows]
-        first = tokens.first_id
-        last = first + sum(tokens.codebook_sizes)
+        first = ids.first_id
+        last = first + sum(ids.codebook_sizes)
         masked[:, first:last] = float("-inf")
-        masked[:, [marker for marker in (tokens.begin, tokens.end) if marker is not None]] = float("-inf")
+        masked[:, [marker for marker in (ids.begin, ids.end) if marker is not None]] = float("-inf")
         masked.view(-1)[at] = scores.reshape(-1)[at]
         return masked
 

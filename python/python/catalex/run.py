@@ -78,9 +78,9 @@ def run(
             )
         except OSError as error:
             raise errors.ResourceError(f"cannot run {program}: {error}; check that it is a program") from error
-        failure, said = _listen(child, shown)
+        failure, lines = _listen(child, shown)
         if child.returncode != 0:
-            raise _error(str(arguments[0]), child.returncode, failure, said)
+            raise _error(str(arguments[0]), child.returncode, failure, lines)
         out.seek(0)
         return out.read()
 
@@ -120,13 +120,13 @@ def _package(name: str) -> Path | None:
 def _listen(child: subprocess.Popen[str], shown: Listener) -> tuple[dict[str, Any] | None, list[str]]:
     """Reads the program's events until it ends. Returns its error event, and the last lines that were not events."""
     failure: dict[str, Any] | None = None
-    said: list[str] = []
+    lines: list[str] = []
     assert child.stderr is not None
     try:
         for line in child.stderr:
             event = _event(line)
             if event is None:
-                said = [*said, line.rstrip()][-KEPT:]
+                lines = [*lines, line.rstrip()][-KEPT:]
             elif event["event"] == "error":
                 failure = event
             else:
@@ -138,7 +138,7 @@ def _listen(child: subprocess.Popen[str], shown: Listener) -> tuple[dict[str, An
     finally:
         child.stderr.close()
         shown.close()
-    return failure, said
+    return failure, lines
 
 
 def _event(line: str) -> dict[str, Any] | None:
@@ -162,10 +162,10 @@ def _stop(child: subprocess.Popen[str]) -> None:
             child.wait()
 
 
-def _error(verb: str, code: int, failure: dict[str, Any] | None, said: list[str]) -> errors.CatalexError:
+def _error(verb: str, code: int, failure: dict[str, Any] | None, lines: list[str]) -> errors.CatalexError:
     if failure is not None:
         return KINDS.get(failure["kind"], errors.RunError)(failure["message"])
-    told = "\n".join(said) or "without any message"
+    output = "\n".join(lines) or "without any message"
     if code < 0:
         name = signal.Signals(-code).name if -code in {s.value for s in signal.Signals} else str(-code)
         why = (
@@ -175,10 +175,10 @@ def _error(verb: str, code: int, failure: dict[str, Any] | None, said: list[str]
         )
         return errors.RunError(
             f"catalex {verb} was killed by {name}{why}; nothing was written, and `resume=True` continues from the last "
-            f"checkpoint if there is one\n{told}"
+            f"checkpoint if there is one\n{output}"
         )
-    if code == 127 or "error while loading shared libraries" in told:
+    if code == 127 or "error while loading shared libraries" in output:
         help = "install torch==2.13.0 (pip install 'catalex[train]'), or set LIBTORCH to a folder of libtorch 2.13"
-        return errors.ResourceError(f"catalex {verb} cannot start: {told}; {help}")
+        return errors.ResourceError(f"catalex {verb} cannot start: {output}; {help}")
     kind = errors.ConfigError if code == 2 else errors.RunError
-    return kind(f"catalex {verb} failed with exit code {code}: {told.removeprefix('error: ')}")
+    return kind(f"catalex {verb} failed with exit code {code}: {output.removeprefix('error: ')}")

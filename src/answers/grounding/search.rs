@@ -139,7 +139,7 @@ impl Grounding<'_> {
     ) -> Result<Vec<Vec<usize>>> {
         self.check(answers, weights)?;
         if targets.len() != answers.nrows() || targets.iter().any(|&target| target >= self.len()) {
-            let help = "name the item of every answer";
+            let help = "pass the item of every answer";
             return Err(Error::mismatch("targets", format!("{} items", answers.nrows()), targets.len(), help));
         }
         progress.begin("ground answers", Some(answers.nrows() as u64), "answers");

@@ -1,13 +1,13 @@
-//! What the report shows of an item besides its codes: its text and a small picture.
+//! The texts and thumbnails of the items in the report.
 
 use std::collections::BTreeMap;
 
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// More pictures than this never fit into a report.
+/// Most pictures in a report.
 pub const PICTURES_AT_MOST: usize = 4_096;
 
-/// Texts and pictures of a table's items.
+/// Texts and pictures of the items of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cards {
     /// Texts by row of the table. Only the items of [`report_rows`](super::report_rows) are shown; an item that is not
@@ -17,21 +17,21 @@ pub struct Cards {
     pub pictures: Option<Pictures>,
 }
 
-/// Small pictures on sheets: JPEG files of `across` x `across` square tiles.
+/// Thumbnails on sheets: JPEG images with `across` x `across` square tiles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pictures {
-    /// Pixels of a tile's side.
+    /// Side length of a tile in pixels.
     pub tile: u32,
-    /// Tiles of a sheet's side.
+    /// Tiles per row and column of a sheet.
     pub across: u32,
-    /// The files. The report takes as many as fit, from the first.
+    /// The JPEG files. The report includes as many as fit, from the first.
     pub sheets: Vec<Vec<u8>>,
-    /// The row of each tile's item, sheet by sheet, line by line.
+    /// The table row of each tile's item, sheet by sheet and line by line.
     pub rows: Vec<usize>,
 }
 
 impl Pictures {
-    /// As many sheets as fit into `budget` bytes of base64.
+    /// The first sheets, as many as fit into `budget` bytes of base64.
     pub(super) fn within(&self, budget: usize) -> Pictures {
         let mut left = budget;
         let fits = |sheet: &&Vec<u8>| {
@@ -46,9 +46,9 @@ impl Pictures {
     }
 }
 
-/// The rows whose pictures are wanted most, at most [`PICTURES_AT_MOST`]: an item of every first code, then one of
-/// another second code under each, and so on, until every prefix of two codes has one; then a second of each. So
-/// whichever prefix a reader opens, there are pictures of what is in it.
+/// The rows whose pictures the report needs most, at most [`PICTURES_AT_MOST`]: one item of every prefix of two codes, then
+/// a second one of each, and so on. Within a round, items of different first codes alternate, so that every prefix that a
+/// reader opens has pictures.
 pub fn picture_order(table: &TokenTable) -> Vec<usize> {
     let deepest = table.codes.ncols().saturating_sub(1);
     let lookup = Lookup::new(table);
@@ -64,7 +64,7 @@ pub fn picture_order(table: &TokenTable) -> Vec<usize> {
             ranked.extend(rows.iter().enumerate().map(|(rank, &row)| ((rank, prefix), row)));
         }
     }
-    // A stable sort: what is wanted alike stays in the order of the codes.
+    // A stable sort: equal ranks stay in the order of the codes.
     ranked.sort_by_key(|&(rank, _)| rank);
     ranked.into_iter().map(|(_, row)| row).take(PICTURES_AT_MOST).collect()
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn sheets_that_do_not_fit_are_left_out() {
+    fn sheets_beyond_the_budget_are_omitted() {
         let pictures = Pictures { tile: 48, across: 2, sheets: vec![vec![0; 30], vec![0; 60]], rows: (0..7).collect() };
         assert_eq!(pictures.within(120), pictures);
         let some = pictures.within(100);

@@ -1,6 +1,6 @@
-// The page's data: items in the order of their codes, so that every prefix is a stretch of them.
+// The page's data: items in the order of their codes, so that the items of a prefix are a range.
 
-/** Makes an element. Texts are set as text and never read as markup. */
+/** Creates an element. Texts are set as text, never as markup. */
 const el = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -46,12 +46,12 @@ class Catalog {
   constructor(data, tiles) {
     this.data = data;
     this.levels = data.sizes.length;
-    this.carried = data.ids.length;
+    this.shown = data.ids.length;
     this.moved = new Set(data.moved);
     this.tiles = new Map();
     this.tiling = tiles;
     tiles?.items.forEach((item, tile) => item !== null && this.tiles.set(item, tile));
-    this.root = new Prefix([], 0, this.carried);
+    this.root = new Prefix([], 0, this.shown);
   }
 
   static async read() {
@@ -81,19 +81,19 @@ class Catalog {
     return this.data.ids[item];
   }
 
-  /** What an item is called where there is room for one line. */
+  /** The name of an item in one line. */
   name(item) {
     return this.text(item) || this.id(item);
   }
 
-  /** Items of the catalog under a prefix; an estimate where the page carries only some of them. */
+  /** Number of items of a prefix in the catalog; an estimate if the page has a sample of the items. */
   count(prefix) {
-    // A whole ID stands for nobody else.
+    // A whole ID has one item.
     const every = prefix.depth === this.levels ? 1 : this.data.every;
     return Math.min(this.data.items, (prefix.to - prefix.from) * every);
   }
 
-  /** The stretch of some first codes; null where no item has them. */
+  /** The prefix with these codes; null if no item has them. */
   find(codes) {
     let { from, to } = this.root;
     for (const [level, code] of codes.entries()) {
@@ -105,7 +105,7 @@ class Catalog {
     return from < to ? new Prefix(codes, from, to) : null;
   }
 
-  /** The prefixes one code longer. Where only one item is left, its whole ID. */
+  /** The prefixes with one more code. A prefix with one item is extended to the whole ID. */
   children(prefix) {
     const children = [];
     const column = this.data.codes[prefix.depth];
@@ -119,7 +119,7 @@ class Catalog {
     return children;
   }
 
-  /** A picture as an element, or null. */
+  /** An item's picture as an element, or null. */
   picture(item) {
     const tile = this.tiles.get(item);
     if (tile === undefined) return null;
@@ -132,12 +132,12 @@ class Catalog {
     return picture;
   }
 
-  /** An item as it stands in lists. */
+  /** An item as an element of lists. */
   card(item, tag = "li") {
     const codes = this.codes(item);
     const id = el("small", {}, this.text(item) ? `${this.id(item)} · ` : "", el("code", {}, this.tokens(codes)));
     const moved = this.moved.has(item)
-      ? el("small", { class: "moved", title: "Its own codes were another item’s already" }, "moved to be unique")
+      ? el("small", { class: "moved", title: "Another item has the codes that the quantizer assigned" }, "moved to be unique")
       : null;
     return el(tag, { class: "item" }, this.picture(item), el("span", { class: "item-text" }, el("b", {}, this.name(item)), id, moved));
   }
@@ -152,5 +152,5 @@ class Catalog {
   }
 }
 
-/** The colour of a first code. Neighbouring numbers get colours far apart. */
+/** The colour of a first code. Consecutive codes have different colours. */
 const colour = (code) => `hsl(${(code * 137.508) % 360} ${[58, 72, 46][code % 3]}% ${[46, 40, 54][code % 3] + (dark.matches ? 10 : 0)}%)`;

@@ -1,21 +1,21 @@
-//! Drawings as SVG, coloured by the page's style.
+//! SVG charts, coloured by the page's style sheet.
 
 use std::fmt::Write;
 
 use super::markup::{escape, grouped};
 
-/// Most columns of a drawing of a codebook; more codes share columns.
-const MOST_COLUMNS: usize = 256;
+/// Most columns in the chart of a codebook; of larger codebooks, several codes share a column.
+const MAX_COLUMNS: usize = 256;
 
-/// Items of each code, the fullest code first, with a line where all would be if use were even.
+/// Number of items per code in descending order, with a line at perfectly even usage.
 pub(super) fn codebook(counts: &[usize], label: &str) -> String {
     let (width, height) = (512.0, 96.0);
     let mut sorted = counts.to_vec();
     sorted.sort_unstable_by(|a, b| b.cmp(a));
     let highest = sorted.first().copied().unwrap_or(0).max(1) as f64;
-    let columns: Vec<usize> = sorted.chunks(sorted.len().div_ceil(MOST_COLUMNS).max(1)).map(|c| c[0]).collect();
+    let columns: Vec<usize> = sorted.chunks(sorted.len().div_ceil(MAX_COLUMNS).max(1)).map(|c| c[0]).collect();
     let step = width / columns.len().max(1) as f64;
-    // One outline: up, along and down each column.
+    // One path around all columns.
     let mut path = format!("M0 {height}");
     for (at, &count) in columns.iter().enumerate() {
         let y = height * (1.0 - count as f64 / highest);
@@ -31,7 +31,7 @@ pub(super) fn codebook(counts: &[usize], label: &str) -> String {
     )
 }
 
-/// A figure by epoch, with a mark at the epoch that was kept.
+/// A metric by epoch, with a mark at the epoch whose state was kept.
 pub(super) fn curve(name: &str, values: &[(f64, f64)], kept: Option<f64>) -> Option<String> {
     let (width, height, left, bottom, top) = (480.0, 200.0, 52.0, 26.0, 10.0);
     let (first, last) = (values.first()?, values.last()?);
@@ -76,7 +76,7 @@ pub(super) fn curve(name: &str, values: &[(f64, f64)], kept: Option<f64>) -> Opt
     Some(out + "</svg>")
 }
 
-/// A bar of a share, for a cell of a table.
+/// A bar for a fraction, in a table cell.
 pub(super) fn bar(share: f64) -> String {
     format!("<span class=\"bar\" aria-hidden=\"true\"><i style=\"width:{}%\"></i></span>", short(100.0 * share))
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_stand_in_the_order_of_their_use() {
+    fn codes_are_sorted_by_their_number_of_items() {
         let svg = codebook(&[0, 4, 2, 2], "a \"b\"");
         assert!(svg.contains("M0 96V0H128V48H256V48H384V96H512V96Z"), "{svg}");
         // Two items a code, where the fullest has four.

@@ -1,4 +1,4 @@
-// What there is under a chosen prefix.
+// The pane with the items of the selected prefix.
 
 const ITEMS_AT_ONCE = 48;
 const CHIPS = 12;
@@ -31,7 +31,7 @@ class Details {
     this.#pane.scrollTop = 0;
   }
 
-  /** The way down to the prefix, each step a button. */
+  /** The path to the prefix, with a button per code. */
   #path(prefix) {
     const path = el("nav", { class: "path", "aria-label": "Path" });
     for (let depth = 0; depth < prefix.depth; depth += 1) {
@@ -46,17 +46,17 @@ class Details {
   #crowding(prefix) {
     const { levels, data } = this.#catalog;
     const items = this.#catalog.count(prefix);
-    if (prefix.depth === 0) return `${counted(items, "item")} in all, under ${grouped(this.#catalog.children(prefix).length)} first codes.`;
-    if (prefix.depth === levels && items === 1) return "One item has this ID, and no other.";
+    if (prefix.depth === 0) return `${counted(items, "item")} with ${grouped(this.#catalog.children(prefix).length)} first codes.`;
+    if (prefix.depth === levels && items === 1) return "Exactly one item has this ID.";
     const share = `${percent(items / data.items)} of the catalog`;
     const about = data.every > 1 ? "About " : "";
     const average = this.#averages[prefix.depth];
     const times = items / average;
     let crowd = "";
     if (data.every === 1 && average > 1) {
-      if (times >= 2) crowd = `, crowded: ${times.toFixed(times < 10 ? 1 : 0)} times the average of ${average.toFixed(1)}`;
-      else if (times <= 0.5) crowd = `, sparse: the average is ${average.toFixed(1)}`;
-      else crowd = `, close to the average of ${average.toFixed(1)}`;
+      if (times >= 2) crowd = `, ${times.toFixed(times < 10 ? 1 : 0)} times the average of ${average.toFixed(1)} items`;
+      else if (times <= 0.5) crowd = `, below the average of ${average.toFixed(1)} items`;
+      else crowd = `, close to the average of ${average.toFixed(1)} items`;
     }
     const begin = prefix.depth === 1 ? "this code" : `these ${prefix.depth} codes`;
     return `${about}${counted(items, "item")} ${items === 1 ? "begins" : "begin"} with ${begin}: ${share}${crowd}.`;
@@ -80,14 +80,14 @@ class Details {
       words ? el("p", { class: "words" }, `Typical words: ${words.replaceAll(" · ", ", ")}.`) : null,
       el("h4", {}, `Next codes: ${this.#catalog.data.every > 1 ? "at least " : ""}${grouped(children.length)} of ${grouped(size)} in use`),
       el("div", { class: "chips" }, ...chips),
-      left > 0 ? el("p", { class: "note" }, `and ${grouped(left)} more in the list of prefixes`) : null,
+      left > 0 ? el("p", { class: "note" }, `and ${grouped(left)} more in the tree`) : null,
     ].filter(Boolean);
   }
 
   #items(prefix) {
     const list = el("ul", { class: "items" });
     const items = Array.from({ length: prefix.to - prefix.from }, (_, at) => prefix.from + at);
-    // Where only some have pictures, these give the better view of the whole.
+    // Items with pictures first.
     items.sort((a, b) => this.#catalog.tiles.has(b) - this.#catalog.tiles.has(a));
     const more = el("button", { type: "button", class: "more" });
     const add = () => {
@@ -102,19 +102,19 @@ class Details {
     return [list, more];
   }
 
-  /** Mean number of items a prefix, by depth. */
+  /** Mean number of items per prefix, by depth. */
   #averageItems() {
-    const { levels, carried, data } = this.#catalog;
-    const begins = new Uint8Array(carried);
+    const { levels, shown, data } = this.#catalog;
+    const begins = new Uint8Array(shown);
     const averages = [data.items];
     for (let level = 0; level < levels; level += 1) {
       const column = data.codes[level];
       let prefixes = 0;
-      for (let item = 0; item < carried; item += 1) {
+      for (let item = 0; item < shown; item += 1) {
         if (item === 0 || column[item] !== column[item - 1]) begins[item] = 1;
         prefixes += begins[item];
       }
-      averages.push(carried / prefixes);
+      averages.push(shown / prefixes);
     }
     return averages;
   }

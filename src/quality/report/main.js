@@ -1,4 +1,4 @@
-// Starts the page: one choice, shown by the tree, the details and the map.
+// Starts the page. Tree, details and map show the same selected prefix.
 
 const start = async () => {
   const catalog = await Catalog.read();
@@ -10,10 +10,10 @@ const start = async () => {
     chosen = prefix;
     details.show(prefix);
     chart?.mark(prefix);
-    // The address remembers the place, for a bookmark or a colleague.
+    // The URL contains the selection, for bookmarks and links.
     history.replaceState(null, "", prefix.depth ? `#id=${prefix.key}` : "#explore");
   };
-  /** A choice made outside the tree: the tree follows. */
+  /** Selects a prefix from outside the tree. */
   const go = (prefix) => {
     if (prefix.depth) tree.show(prefix, { focus: true });
     show(prefix);
@@ -40,8 +40,8 @@ const start = async () => {
 };
 
 const wait = byId("wait");
-wait.textContent = "Unpacking the catalog …";
+wait.textContent = "Loading the catalog …";
 start().then(
   () => (wait.textContent = ""),
-  (error) => (wait.textContent = `The catalog could not be unpacked here (${error.message}). A current browser can.`),
+  (error) => (wait.textContent = `The catalog could not be decompressed (${error.message}). Use a current browser.`),
 );

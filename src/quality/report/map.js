@@ -1,4 +1,4 @@
-// The map: every item a point, coloured by its first code; pictures where there is room for them.
+// The map: items as points, coloured by their first code; as pictures when few are visible.
 
 const LARGEST = 40;
 const PICTURES_WHEN = 120;
@@ -11,10 +11,10 @@ class Chart {
   #sheets = [];
   #chosen = null;
   #current = null;
-  /** Scale, and the middle of what is seen, from 0 to 1. */
+  /** Scale and centre of the view, from 0 to 1. */
   #view = { scale: 1, x: 0.5, y: 0.5 };
   #asked = false;
-  /** Width and height of all points together. */
+  /** Width and height of the bounding box of all points. */
   #size = [1, 1];
 
   constructor(catalog, choose) {
@@ -29,14 +29,14 @@ class Chart {
     const ends = (axis) => this.#points.reduce(([low, high], p) => [Math.min(low, p[axis]), Math.max(high, p[axis])], [1, 0]);
     const [[left, right], [top, bottom]] = [ends("x"), ends("y")];
     this.#size = [Math.max(0.05, right - left), Math.max(0.05, bottom - top)];
-    // One colour after the other is quicker to draw.
+    // Drawing is faster if points of one colour follow each other.
     this.#points.sort((a, b) => a.code - b.code);
     byId("map").hidden = false;
     this.#listen();
     this.#draw();
   }
 
-  /** Makes the items of a prefix stand out. */
+  /** Highlights the items of a prefix. */
   mark(prefix) {
     this.#chosen = prefix.depth ? prefix : null;
     this.#draw();
@@ -70,7 +70,7 @@ class Chart {
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Where the unit square lies on the canvas, in CSS pixels. */
+  /** Position of the unit square on the canvas, in CSS pixels. */
   #frame() {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const side = Math.min((width - 40) / this.#size[0], (height - 40) / this.#size[1]) * this.#view.scale;
@@ -87,7 +87,7 @@ class Chart {
     this.#draw();
   }
 
-  /** By a factor, around the current item; 0 shows the whole map. */
+  /** Zooms by a factor around the current item; 0 shows the whole map. */
   #zoom(factor) {
     const scale = Math.min(LARGEST, this.#view.scale * factor);
     if (scale <= 1.05) return this.#look({ scale: 1, x: 0.5, y: 0.5 });
@@ -96,7 +96,7 @@ class Chart {
   }
 
   #draw() {
-    // Once a frame is enough, however often it is asked for.
+    // Draws at most once per frame.
     if (this.#asked) return;
     this.#asked = true;
     requestAnimationFrame(() => {
@@ -146,13 +146,13 @@ class Chart {
     }
   }
 
-  /** Whether the sheets of pictures are there; the first call sends for them. */
+  /** Whether the sheets of pictures are loaded; the first call loads them. */
   #ready() {
     const tiling = this.#catalog.tiling;
     if (!tiling) return false;
     const number = Math.ceil(tiling.items.length / tiling.across ** 2);
     while (this.#sheets.length < number) {
-      // The style sheet holds them already.
+      // Their data is in the style sheet.
       const probe = el("span", { class: `sheet-${this.#sheets.length}`, hidden: true });
       document.body.append(probe);
       const address = getComputedStyle(probe).backgroundImage.replace(/^url\("?|"?\)$/g, "");
@@ -194,7 +194,7 @@ class Chart {
     });
   }
 
-  /** The point of the least cost, or null where all are infinite. */
+  /** The point with the lowest cost, or null if all are infinite. */
   #best(cost) {
     let [best, least] = [null, Infinity];
     for (const point of this.#points) {
@@ -233,7 +233,7 @@ class Chart {
     event.preventDefault();
   }
 
-  /** To the nearest item that lies that way. */
+  /** Moves to the nearest item in a direction. */
   #step(dx, dy) {
     const from = this.#current ?? { x: 0.5, y: 0.5 };
     const next = this.#best((point) => {

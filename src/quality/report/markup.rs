@@ -1,8 +1,8 @@
-//! Small change of HTML: escaping, numbers for people, filling a template.
+//! HTML helpers: escaping, number formats, templates.
 
 use std::borrow::Cow;
 
-/// Text that stands for itself, in an element or in a quoted attribute.
+/// Escapes text for an element or a quoted attribute.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
@@ -25,7 +25,7 @@ pub(super) fn count(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
-/// 0.2714 as "27.1%"; a small share keeps a digit that says something.
+/// 0.2714 as "27.1%"; small fractions with two decimals.
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     if percent == 0.0 || percent >= 1.0 {
@@ -35,7 +35,7 @@ pub(super) fn percent(share: f64) -> String {
     if percent < 0.01 { "under 0.01%".into() } else { format!("{percent:.2}%") }
 }
 
-/// The first `most` characters; `…` says that there were more.
+/// The first `most` characters, followed by `…` if there are more.
 pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => text.into(),
@@ -44,7 +44,7 @@ pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// Puts values in the places `{{name}}` of a template. What stands in a value is never looked at again.
+/// Replaces `{{name}}` in a template by values. Values are not expanded again.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(template.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>());
     let mut rest = template;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_for_people() {
+    fn numbers_are_formatted_for_reading() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 1.0, 0.27144, 0.00504, 0.00001].map(percent), ["0%", "100%", "27.1%", "0.50%", "under 0.01%"]);
         assert_eq!((count(1, "item"), count(2, "item")), ("1 item".into(), "2 items".into()));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_not_templates() {
+    fn values_are_not_expanded() {
         assert_eq!(fill("<{{a}}|{{b}}|{{c}}>", &[("a", "{{b}}"), ("b", "2")]), "<{{b}}|2|>");
         assert_eq!(escape("<b a='1' c=\"&\">"), "&lt;b a=&#39;1&#39; c=&quot;&amp;&quot;&gt;");
     }

@@ -1,13 +1,13 @@
-//! `report.html`: one file that opens offline, for whoever knows the catalog.
+//! `report.html`: a self-contained page that opens offline, for people who know the catalog.
 //!
-//! What can be said without a script is plain HTML made here; the prefixes, the items and the map are drawn by the
-//! page's own scripts from the data it carries. Same input, same bytes.
+//! The figures are static HTML. The page's scripts draw the prefixes, the items and the map from compressed data in the
+//! page. The same input gives the same bytes.
 
 mod cards;
-mod carried;
 mod charts;
 mod map;
 mod markup;
+mod packed;
 mod rows;
 mod sections;
 mod words;
@@ -28,14 +28,14 @@ use crate::semantic_id::TokenTable;
 use crate::training::TrainingRecord;
 use markup::{count, escape, fill, grouped};
 
-/// Most bytes of a report.
+/// Size limit of a report in bytes.
 const LIMIT: usize = 4_800_000;
-/// Of these, what pictures are sure of where texts are many.
+/// Bytes of these that are reserved for pictures if the texts are long.
 const PICTURE_SHARE: usize = 900_000;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
-/// One module of several files; they share names, and the last one starts the page.
+/// The files are concatenated to one module; the last one starts the page.
 const SCRIPTS: [&str; 7] = [
     include_str!("catalog.js"),
     include_str!("words.js"),
@@ -46,16 +46,16 @@ const SCRIPTS: [&str; 7] = [
     include_str!("main.js"),
 ];
 
-/// All that a report is made of.
+/// The contents of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Report<'a> {
     /// Name of the catalog or the table.
     pub title: &'a str,
     /// The items and their codes.
     pub table: &'a TokenTable,
-    /// The table's figures.
+    /// The figures of the table.
     pub figures: &'a Figures,
-    /// What the items are, as people see them.
+    /// Texts and pictures of the items.
     pub cards: &'a Cards,
     /// The record of the model's training; without it the report has no training curves.
     pub training: Option<&'a TrainingRecord>,
@@ -64,22 +64,22 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The page.
+    /// Renders the page.
     ///
     /// # Errors
-    /// [`Error::Io`] when the data cannot be packed, which takes memory running out.
+    /// [`Error::Io`] if the data cannot be compressed.
     pub fn html(&self) -> Result<String> {
         let failed = |e| Error::io("write", Path::new("report.html"), e);
         let frame = self.page("", "", "", "");
         let wanted = self.cards.pictures.as_ref();
         let reserved = wanted.map_or(0, |p| p.sheets.iter().map(|s| s.len() * 4 / 3 + 64).sum()).min(PICTURE_SHARE);
         let budget = LIMIT.saturating_sub(frame.len() + reserved);
-        let carried = carried::pack(self.table, self.cards, self.map, budget).map_err(failed)?;
-        let left = LIMIT.saturating_sub(frame.len() + carried.base64.len() + 8 * PICTURES_AT_MOST);
+        let packed = packed::pack(self.table, self.cards, self.map, budget).map_err(failed)?;
+        let left = LIMIT.saturating_sub(frame.len() + packed.base64.len() + 8 * PICTURES_AT_MOST);
         let pictures = wanted.map(|pictures| pictures.within(left)).filter(|pictures| !pictures.sheets.is_empty());
         let (mut tiles, mut sheets) = ("null".to_owned(), String::new());
         if let Some(pictures) = &pictures {
-            tiles = carried.tiles(pictures).map_err(failed)?;
+            tiles = packed.tiles(pictures).map_err(failed)?;
             for (at, sheet) in pictures.sheets.iter().enumerate() {
                 let _ = write!(
                     sheets,
@@ -88,8 +88,8 @@ impl Report<'_> {
                 );
             }
         }
-        let note = self.note(carried.rows.len());
-        Ok(self.page(&carried.base64, &tiles, &sheets, &note))
+        let note = self.note(packed.rows.len());
+        Ok(self.page(&packed.base64, &tiles, &sheets, &note))
     }
 
     fn page(&self, data: &str, tiles: &str, sheets: &str, note: &str) -> String {
@@ -124,17 +124,17 @@ impl Report<'_> {
         )
     }
 
-    /// What is said where not all items are in the page.
-    fn note(&self, carried: usize) -> String {
+    /// The note that the page shows a sample of the items.
+    fn note(&self, shown: usize) -> String {
         let items = self.figures.items;
-        if carried == items {
+        if shown == items {
             return String::new();
         }
         format!(
-            "<p class=\"note\">The catalog is large: this page carries one item in {} in the order of the IDs ({} of \
-             {}). Counts of prefixes here are estimates from these; the figures below are of all items.</p>",
-            items.div_ceil(carried.max(1)),
-            grouped(carried),
+            "<p class=\"note\">This page shows one item in {} of the catalog, in the order of the IDs ({} of {}). Counts per \
+             prefix are estimates from this sample; the figures below are of all items.</p>",
+            items.div_ceil(shown.max(1)),
+            grouped(shown),
             grouped(items)
         )
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_catalog_becomes_markup() {
+    fn texts_of_the_catalog_are_escaped() {
         let table = table(array![[0, 0], [0, 1]], &[2, 2]);
         let nasty = "</script><script>alert(1)</script>{{data}}";
         let cards = Cards { texts: [(0, nasty.into()), (1, "{{script}}".into())].into(), pictures: None };
@@ -161,18 +161,18 @@ mod tests {
         assert!(html.contains("&lt;/script&gt;") && !html.contains("<script>alert"));
         assert_eq!(html.matches("<script").count(), html.matches("</script>").count());
         assert_eq!(html.matches("<html").count(), 1);
-        assert!(!html.contains("http://") && !html.contains("https://"), "nothing is fetched");
+        assert!(!html.contains("http://") && !html.contains("https://"), "the page loads no other resource");
     }
 
     #[test]
-    fn one_item_makes_a_report() {
+    fn a_report_of_one_item() {
         let html = html("one", &table(array![[0]], &[2]), &Cards::default());
         assert!(html.contains("1 item with semantic IDs of 1 code, one of 2"), "{html}");
         assert!(html.contains("1 of 2 codes have no item"));
     }
 
     #[test]
-    fn large_catalogs_keep_within_the_limit() {
+    fn large_catalogs_stay_within_the_size_limit() {
         let n = 120_000;
         let codes = Array2::from_shape_fn((n, 3), |(i, j)| [i / 2_000, i / 40 % 50, i % 40][j] as u16);
         let texts = (0..n).map(|i| format!("item {i} of {} colours and {} sizes", i * 7_919 % 1_009, i * 31 % 97));

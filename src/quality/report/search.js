@@ -1,4 +1,4 @@
-// Finding an item by its text, its id or its codes.
+// Search for items by text, id or codes.
 
 const RESULTS = 20;
 
@@ -21,14 +21,14 @@ class Search {
     const words = this.#input.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = words.length ? this.#find(words) : [];
     this.#results.replaceChildren(...found.slice(0, RESULTS).map((item) => this.#result(item)));
-    const more = found.length > RESULTS ? `, ${RESULTS} of them shown` : "";
+    const more = found.length > RESULTS ? `, the first ${RESULTS} shown` : "";
     this.#status.textContent = words.length ? `${counted(found.length, "item")} found${more}` : "";
   }
 
-  /** Items that have all the words; first those in which they begin a word, and the earlier the better. */
+  /** Items that contain all search words; first those in which they start a word, sorted by position. */
   #find(words) {
-    const { carried } = this.#catalog;
-    this.#haystack ??= Array.from({ length: carried }, (_, item) =>
+    const { shown } = this.#catalog;
+    this.#haystack ??= Array.from({ length: shown }, (_, item) =>
       ` ${this.#catalog.text(item)} ${this.#catalog.id(item)}`.toLowerCase(),
     );
     const isCode = words.some((word) => /\d/.test(word));

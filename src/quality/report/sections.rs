@@ -1,4 +1,4 @@
-//! The parts of the page that need no script.
+//! The static sections of the page.
 
 use std::fmt::Write;
 
@@ -24,7 +24,7 @@ pub(super) fn headlines(figures: &Figures) -> String {
     out
 }
 
-/// A drawing and a sentence a level.
+/// A chart and a sentence per level.
 pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
     let mut out = String::new();
     let usage = CodeUsage::of_levels(table.codes.view(), &table.metadata.codebook_sizes);
@@ -33,7 +33,7 @@ pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
         let most = counts.iter().copied().max().unwrap_or(0);
         let fullest = counts.iter().position(|&count| count == most).unwrap_or(0);
         let token = |code: usize| table.metadata.token_format.token(level, code as u16);
-        let label = format!("Items of each code of level {level}, the fullest first");
+        let label = format!("Items per code of level {level}, in descending order");
         let _ = write!(
             out,
             "<article><h3>Level {level} <small>{} to {}</small></h3>{}<p>{}</p></article>",
@@ -46,21 +46,21 @@ pub(super) fn codebooks(table: &TokenTable, figures: &Figures) -> String {
     out
 }
 
-/// What each depth of the hierarchy tells.
+/// The table of figures by prefix length.
 pub(super) fn depths(figures: &Figures) -> String {
     let (neighbours, labels) = (&figures.neighbours, &figures.labels);
     let mut out = String::from(
         "<table><thead><tr><th scope=\"col\">Codes</th><th scope=\"col\">Prefixes</th>\
-         <th scope=\"col\">Items in each, on average</th>",
+         <th scope=\"col\">Items per prefix</th>",
     );
     if neighbours.is_some() {
-        out += "<th scope=\"col\" class=\"wide\">Neighbours that share them</th>";
+        out += "<th scope=\"col\" class=\"wide\">Neighbours with the same prefix</th>";
     }
     if let Some(labels) = labels {
         let name = escape(&labels.label);
         let _ = write!(
             out,
-            "<th scope=\"col\" class=\"wide\">Items with the commonest <q>{name}</q> of their prefix</th>\
+            "<th scope=\"col\" class=\"wide\">Items with the most frequent <q>{name}</q> of their prefix (purity)</th>\
              <th scope=\"col\">Mutual information with <q>{name}</q></th>"
         );
     }
@@ -68,7 +68,7 @@ pub(super) fn depths(figures: &Figures) -> String {
     let share = |share: f64| format!("<td>{}{}</td>", charts::bar(share), percent(share));
     for (at, &prefixes) in figures.distinct_prefixes.iter().enumerate() {
         let mean = figures.items as f64 / prefixes.max(1) as f64;
-        let codes = if at == 0 { "the first".to_owned() } else { format!("first {}", at + 1) };
+        let codes = if at == 0 { "first".to_owned() } else { format!("first {}", at + 1) };
         let _ = write!(out, "<tr><th scope=\"row\">{codes}</th><td>{}</td><td>{mean:.1}</td>", grouped(prefixes));
         if let Some(neighbours) = neighbours {
             out += &share(neighbours.share_by_depth.get(at).copied().unwrap_or(0.0));
@@ -83,9 +83,8 @@ pub(super) fn depths(figures: &Figures) -> String {
     if let Some(labels) = labels {
         let _ = write!(
             out,
-            "<p class=\"note\">{} items have one of {} values of <q>{}</q>; the commonest has {} of them. Mutual \
-             information is normalised: 0 where prefix and value have nothing to do with each other, 1 where each gives \
-             the other.</p>",
+            "<p class=\"note\">{} items have one of {} values of <q>{}</q>; the most frequent value has {} of them. Mutual \
+             information is normalised: 0 if prefix and value are independent, 1 if each determines the other.</p>",
             grouped(labels.labelled),
             grouped(labels.labels),
             escape(&labels.label),
@@ -95,10 +94,10 @@ pub(super) fn depths(figures: &Figures) -> String {
     out
 }
 
-/// What became of items with one code.
+/// The section on ID collisions.
 pub(super) fn collisions(figures: &Figures) -> String {
     let Some(report) = &figures.collisions else {
-        return "<p>The table does not say what became of items with one code.</p>".into();
+        return "<p>The token table has no record of the collision resolution.</p>".into();
     };
     let told: String = words::collisions(report, figures.collision_policy)
         .iter()
@@ -106,15 +105,15 @@ pub(super) fn collisions(figures: &Figures) -> String {
         .collect();
     let mut rows = vec![
         ("Items", grouped(report.items)),
-        ("Different codes before", grouped(report.distinct_before)),
+        ("Distinct IDs before", grouped(report.distinct_before)),
         ("Items moved", grouped(report.moved)),
         ("of these, to another prefix", grouped(report.moved_to_other_prefix)),
-        ("Most items on one code", grouped(report.largest_group)),
+        ("Largest collision", grouped(report.largest_group)),
         ("Exact duplicates", grouped(report.exact_duplicates)),
     ];
     if let Some(r) = figures.reconstruction {
-        rows.push(("Relative error before", format!("{:.4}", r.before_resolution)));
-        rows.push(("Relative error after", format!("{:.4}", r.after_resolution)));
+        rows.push(("Relative error before resolution", format!("{:.4}", r.before_resolution)));
+        rows.push(("Relative error after resolution", format!("{:.4}", r.after_resolution)));
     }
     let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
     for (name, value) in rows {
@@ -126,7 +125,7 @@ pub(super) fn collisions(figures: &Figures) -> String {
 /// Curves of error and loss over the epochs; empty where there are too few epochs for a curve.
 pub(super) fn training(record: &TrainingRecord) -> String {
     let held_out = record.held_out > 0;
-    let error = if held_out { "Error on held-out items" } else { "Error on the items" };
+    let error = if held_out { "Error on held-out items" } else { "Error on training items" };
     let curves: [(&str, fn(&EpochFigures) -> Option<f64>); 2] =
         [(error, |epoch| Some(epoch.error)), ("Loss", |epoch| epoch.loss)];
     let mut out = String::new();
@@ -140,11 +139,14 @@ pub(super) fn training(record: &TrainingRecord) -> String {
     if out.is_empty() {
         return out;
     }
-    let mut told = format!("The state after epoch {} was kept (the mark): the best on ", record.best_epoch);
-    told += if held_out { "items that training did not see." } else { "the items trained on." };
+    let on = if held_out { "held-out" } else { "training" };
+    let told = format!(
+        "The state after epoch {} was kept (marked): it has the lowest error on {on} items.",
+        record.best_epoch
+    );
     format!(
         "<section id=\"training\" aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\
-         <p>{told} The error is what the codes lose, as a share of all that tells items apart.</p>\
+         <p>{told} The error is the relative reconstruction error of the codes.</p>\
          <div class=\"curves\">{out}</div></section>"
     )
 }

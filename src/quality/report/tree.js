@@ -1,4 +1,4 @@
-// The tree of prefixes, to be walked with the mouse, a finger or the keys (as the ARIA practices describe a tree).
+// The tree of prefixes, with mouse, touch and keyboard control (the ARIA tree view pattern).
 
 const ROWS_AT_ONCE = 300;
 
@@ -21,7 +21,7 @@ class Tree {
     root.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Draws the tree anew, with what was chosen still open. */
+  /** Rebuilds the tree in another order and opens the selected prefix again. */
   sort(order, chosen) {
     this.#order = order;
     this.#root.replaceChildren();
@@ -29,7 +29,7 @@ class Tree {
     if (chosen) this.show(chosen);
   }
 
-  /** Opens the way to a prefix and marks it. */
+  /** Opens the path to a prefix and selects it. */
   show(prefix, { focus = false } = {}) {
     let list = this.#root;
     let item = null;
@@ -54,7 +54,7 @@ class Tree {
 
   #fill(list, parent, from = 0) {
     const children = this.#catalog.children(parent);
-    // The sort is stable: of equally full ones, the lower code comes first.
+    // The sort is stable: ties stay in the order of the codes.
     if (this.#order === "items") children.sort((a, b) => b.to - b.from - (a.to - a.from));
     const fullest = children.reduce((most, child) => Math.max(most, child.to - child.from), 1);
     const shown = children.slice(from, from + ROWS_AT_ONCE);
@@ -139,14 +139,14 @@ class Tree {
     this.#root.querySelector('[aria-selected="true"]')?.setAttribute("aria-selected", "false");
     item.setAttribute("aria-selected", "true");
     this.#stop(item);
-    // Only the tree scrolls, never the page.
+    // Scrolls the tree, not the page.
     const row = item.firstElementChild.getBoundingClientRect();
     const view = this.#root.getBoundingClientRect();
     if (row.top < view.top || row.bottom > view.bottom) this.#root.scrollTop += row.top - view.top - view.height / 3;
     if (focus) item.focus({ preventScroll: true });
   }
 
-  /** Makes an item the one at which Tab enters the tree. */
+  /** Makes an item the tab stop of the tree. */
   #stop(item) {
     this.#root.querySelectorAll('[tabindex="0"]').forEach((other) => other.setAttribute("tabindex", "-1"));
     item.setAttribute("tabindex", "0");
@@ -215,7 +215,7 @@ class Tree {
     this.#select(item);
   }
 
-  /** Typed digits go to the code of that number among the siblings. */
+  /** Typed digits select the sibling with that code. */
   #type(key, item) {
     const now = Date.now();
     this.#typed = { text: (now - this.#typed.at < 900 ? this.#typed.text : "") + key, at: now };

@@ -1,15 +1,15 @@
-// What a prefix is about: the words its items have more often than the catalog has.
+// Labels for prefixes: words that are more frequent in their items than in the catalog.
 
 const MOST_READ = 20_000;
 const MOST_READ_OF_A_PREFIX = 300;
-/** How much commoner than elsewhere a word has to be, and how much it has to tell in all. */
+/** Minimum ratio of the word's frequency in the prefix to that in the catalog, and minimum score. */
 const LEAST_LIFT = 1.5;
 const LEAST_SCORE = 0.08;
 
 class Gist {
   #catalog;
   #found = new Map();
-  /** Word to the number of items that have it, among those read. */
+  /** Number of items with each word, among those read. */
   #common = null;
   #read = 0;
 
@@ -17,7 +17,7 @@ class Gist {
     this.#catalog = catalog;
   }
 
-  /** Up to three words, or the item itself where there is only one. */
+  /** Up to three words, or the name of the item if there is only one. */
   of(prefix) {
     if (prefix.to - prefix.from === 1) return this.#catalog.name(prefix.from);
     if (!this.#found.has(prefix.key)) this.#found.set(prefix.key, this.#words(prefix).join(" · "));
@@ -33,20 +33,20 @@ class Gist {
     for (const [word, count] of here) {
       const share = count / read;
       const lift = share / ((this.#common.get(word) ?? 1) / this.#read);
-      // A word of one item says little of the others, and a word as common elsewhere nothing at all.
+      // A word of a single item does not describe the others.
       if (count > 1 && lift > LEAST_LIFT) scores.push([word, share * Math.log(lift)]);
     }
     scores.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
     const chosen = [];
     for (const [word, score] of scores) {
       if (chosen.length === 3 || score < LEAST_SCORE) break;
-      // "cat" adds nothing to "cats".
+      // Skips "cat" after "cats".
       if (!chosen.some((other) => other.startsWith(word) || word.startsWith(other))) chosen.push(word);
     }
     return chosen;
   }
 
-  #count({ from, to }, most, tell) {
+  #count({ from, to }, most, setRead) {
     const counts = new Map();
     const step = Math.max(1, Math.ceil((to - from) / most));
     let read = 0;
@@ -54,7 +54,7 @@ class Gist {
       const words = this.#catalog.text(item).toLowerCase().match(/\p{L}[\p{L}\p{M}’'-]+/gu) ?? [];
       for (const word of new Set(words)) counts.set(word, (counts.get(word) ?? 0) + 1);
     }
-    tell(read);
+    setRead(read);
     return counts;
   }
 }

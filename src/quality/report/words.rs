@@ -1,10 +1,10 @@
-//! The figures in words, for someone who knows the catalog and not the model.
+//! The figures as sentences, for readers who know the catalog but not the model.
 
 use super::markup::{count, escape, grouped, percent};
 use crate::quality::figures::Figures;
 use crate::semantic_id::{CollisionReport, Collisions};
 
-/// A headline figure: the figure, what it is, and what to make of it.
+/// A headline figure with its name and its meaning.
 pub(super) struct Headline {
     pub(super) figure: String,
     pub(super) what: &'static str,
@@ -27,33 +27,33 @@ pub(super) fn shape(sizes: &[usize]) -> String {
     }
 }
 
-/// What there is to say at the top of the page.
+/// The headline figures.
 pub(super) fn headlines(figures: &Figures) -> Vec<Headline> {
     let mut out = Vec::new();
     let unique = figures.distinct_ids as f64 / figures.items.max(1) as f64;
     out.push(headline(
         if figures.distinct_ids == figures.items { "100%".into() } else { percent(unique) },
-        "unique",
+        "unique IDs",
         if figures.distinct_ids == figures.items {
-            "Every item has a semantic ID of its own, so an ID always leads back to one item.".into()
+            "Every item has its own semantic ID, so an ID identifies one item.".into()
         } else {
             let shared = figures.items - figures.distinct_ids;
-            format!("{} the ID of another: a recommender cannot tell them apart.", has(shared))
+            format!("{} the same ID as another item: a recommender cannot distinguish them.", has(shared))
         },
     ));
     if let Some(n) = &figures.neighbours {
         let sampled = if n.queries < figures.items {
-            format!(" Measured on {} items drawn by lot.", grouped(n.queries))
+            format!(" Measured on a random sample of {} items.", grouped(n.queries))
         } else {
             String::new()
         };
         let chance = percent(n.recall_by_chance);
         out.push(headline(
             percent(n.recall),
-            "of neighbours stay together",
+            "neighbour recall",
             format!(
-                "Of the {} items most like an item, this share is also nearest to it by ID. With IDs given at random it \
-                 would be {chance}.{sampled}",
+                "The fraction of an item's {} nearest neighbours that are also nearest to it by the length of the common \
+                 prefix. Random IDs would have {chance}.{sampled}",
                 n.neighbours,
             ),
         ));
@@ -61,21 +61,21 @@ pub(super) fn headlines(figures: &Figures) -> Vec<Headline> {
     if let Some(r) = figures.reconstruction {
         out.push(headline(
             percent((1.0 - r.after_resolution).max(0.0)),
-            "of the differences kept",
-            "How much of what tells the items apart can be read back from their IDs alone. More codes a level, or more \
-             levels, keep more."
+            "of the variance explained",
+            "The fraction of the variance of the features that the IDs explain: 1 minus the relative reconstruction error. \
+             It increases with more codes per level or more levels."
                 .into(),
         ));
     }
     let (used, codes) = figures.usage.iter().fold((0, 0), |(used, codes), l| (used + l.used, codes + l.codes));
     out.push(headline(
         percent(figures.hit_rate),
-        "of the codes in use",
+        "of codes used",
         if used == codes {
-            format!("All {} codes have items: a language model learns no word in vain.", grouped(codes))
+            format!("All {} codes have items, so every new token of a language model is used.", grouped(codes))
         } else {
             let idle = codes - used;
-            format!("{} of {} codes have no item yet; they are words that nothing says.", grouped(idle), grouped(codes))
+            format!("{} of {} codes have no item; their tokens would not be used.", grouped(idle), grouped(codes))
         },
     ));
     out
@@ -85,66 +85,69 @@ fn has(items: usize) -> String {
     format!("{} {}", count(items, "item"), if items == 1 { "has" } else { "have" })
 }
 
-/// What happened to the items that had one code, as sentences.
+/// The outcome of the collision resolution as sentences.
 pub(super) fn collisions(c: &CollisionReport, policy: Collisions) -> Vec<String> {
     let collided = c.items - c.distinct_before;
     if collided == 0 {
-        return vec!["The codes came out different for every item: nothing had to be moved.".into()];
+        return vec!["There were no collisions: the quantizer assigned different codes to all items.".into()];
     }
     let mut out = vec![format!(
-        "The codes alone did not tell all items apart: {} ({}) got a code that another item had already. At most {} \
-         shared one code.",
+        "The quantizer assigned {} ({}) the same codes as another item. The largest collision had {}.",
         count(collided, "item"),
         percent(c.collision_rate),
         count(c.largest_group, "item"),
     )];
     match policy {
         Collisions::Resolve => (),
-        Collisions::Keep => out.push("They keep it: such an ID means all of its items, and a language model cannot tell them apart.".into()),
-        Collisions::LcRec => out.push("LC-Rec's rounds of balancing spread them over the last level; items that still share an ID cannot be told apart.".into()),
-        Collisions::Suffix => out.push("One code more, the last, counts the items of a code, so that IDs differ; it says nothing of what an item is.".into()),
+        Collisions::Keep => out.push("These items share an ID, and a language model cannot distinguish them.".into()),
+        Collisions::LcRec => out.push("LC-Rec's balanced assignment changed their last codes; items that still share an ID cannot be distinguished.".into()),
+        Collisions::Suffix => out.push("An additional last code numbers the items of a collision, so that IDs are unique; it carries no information about the item.".into()),
     }
     if c.moved > 0 {
         let stayed = c.moved - c.moved_to_other_prefix;
         let mut moved = format!(
-            "So {} moved to a free code nearby",
+            "{} moved to a nearby free code",
             if c.moved == 1 { "1 item was".into() } else { format!("{} items were", grouped(c.moved)) }
         );
         moved += &match (stayed, c.moved_to_other_prefix) {
-            (_, 0) => "; only the last code of their IDs changed, and they kept their place in the hierarchy.".into(),
-            (0, _) => "; their prefixes were full, and they had to go to another one.".into(),
-            (_, 1) => "; all but 1 kept their prefix, which was full for that one.".into(),
+            (_, 0) => "; only the last code changed, and all kept their prefix.".into(),
+            (0, _) => "; their prefixes were full, and all got another prefix.".into(),
+            (_, 1) => "; all but 1 kept their prefix.".into(),
             (_, elsewhere) => {
-                format!("; all but {} kept their prefix, which was full for those.", grouped(elsewhere))
+                format!("; all but {} kept their prefix.", grouped(elsewhere))
             }
         };
         out.push(moved);
         let cost = match c.added_distortion {
-            added if added.abs() < 0.0001 => "nothing that could be measured".into(),
-            added => format!("{} more error over the whole catalog", percent(added)),
+            added if added.abs() < 0.0001 => "below 0.01%".into(),
+            added => percent(added),
         };
-        out.push(format!("The price: {cost}. Moved items carry a mark in the lists above."));
+        out.push(format!(
+            "The added distortion is {cost} of the error before. Moved items are marked in the lists above."
+        ));
     }
     if c.exact_duplicates > 0 {
-        let (are, them) = if c.exact_duplicates == 1 { ("is", "it") } else { ("are", "them") };
+        let (are, them) = match c.exact_duplicates {
+            1 => ("is an exact duplicate of another item", "it"),
+            _ => ("are exact duplicates of other items", "them"),
+        };
         out.push(format!(
-            "{} {are} exactly alike another in text and picture as far as the encoders see. Look at {them}: the \
-             catalog may list one product twice.",
+            "{} {are} for the encoders. Check {them}: the catalog may list a product twice.",
             count(c.exact_duplicates, "item"),
         ));
     }
     out
 }
 
-/// One sentence on how a level's codebook is used.
+/// The usage of the codebook of a level as sentences.
 pub(super) fn usage(figures: &Figures, level: usize, fullest: &str, items: usize) -> String {
     let l = &figures.usage[level];
     let idle = match l.codes - l.used {
-        0 => format!("All {} codes are in use", grouped(l.codes)),
-        _ => format!("{} of {} codes are in use", grouped(l.used), grouped(l.codes)),
+        0 => format!("All {} codes are used", grouped(l.codes)),
+        _ => format!("{} of {} codes are used", grouped(l.used), grouped(l.codes)),
     };
     format!(
-        "{idle}, as evenly as {:.0} codes with equal shares would be ({}). The fullest, <code>{}</code>, has {}.",
+        "{idle}. The perplexity is {:.0} ({} of the codebook). The most frequent code, <code>{}</code>, has {}.",
         l.perplexity,
         percent(l.effective_share),
         escape(fullest),
@@ -172,16 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn the_collision_story_has_its_cases() {
+    fn every_outcome_of_collision_resolution_has_its_sentences() {
         assert_eq!(collisions(&report(0, 0, 0), Collisions::Resolve).len(), 1);
         let told = collisions(&report(41, 42, 1), Collisions::Resolve).join(" ");
-        for part in ["41 items (4.1%)", "42 items were moved", "all but 1 kept", "1% more error", "1 item is exactly"] {
+        for part in
+            ["41 items (4.1%)", "42 items were moved", "all but 1 kept", "is 1% of the error", "1 item is an exact"]
+        {
             assert!(told.contains(part), "{part}: {told}");
         }
-        assert!(collisions(&report(2, 2, 0), Collisions::Resolve).join(" ").contains("kept their place"));
-        assert!(collisions(&report(2, 2, 2), Collisions::Resolve).join(" ").contains("had to go"));
-        assert!(collisions(&report(2, 0, 0), Collisions::Keep).join(" ").contains("They keep it"));
-        assert!(collisions(&report(2, 0, 0), Collisions::Suffix).join(" ").contains("counts the items"));
+        assert!(collisions(&report(2, 2, 0), Collisions::Resolve).join(" ").contains("all kept their prefix"));
+        assert!(collisions(&report(2, 2, 2), Collisions::Resolve).join(" ").contains("got another prefix"));
+        assert!(collisions(&report(2, 0, 0), Collisions::Keep).join(" ").contains("These items share an ID"));
+        assert!(collisions(&report(2, 0, 0), Collisions::Suffix).join(" ").contains("numbers the items"));
     }
 
     #[test]

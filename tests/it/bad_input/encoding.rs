@@ -139,7 +139,7 @@ pub(super) const CASES: &[Case] = &[
         "a name and no network",
         "embed @c.csv --text t --text-encoder nobody/none --out @o",
         1,
-        &["the model nobody/none", "/nowhere/hub", "HF_HUB_OFFLINE", "name a folder"],
+        &["the model nobody/none", "/nowhere/hub", "HF_HUB_OFFLINE", "pass a folder"],
     ),
     Case("no such folder", "embed @c.csv --text t --text-encoder @nowhere --out @o", 1, &["nowhere", "tokenizer.json"]),
     Case(

@@ -1,4 +1,4 @@
-//! Which items the report carries, and the data of its scripts: columns as JSON, deflated, in base64.
+//! The data of the report's scripts: columns as JSON, deflate-compressed, in base64.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,55 +15,55 @@ use super::markup::shortened;
 use super::rows::step;
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Longest id that is shown whole.
+/// Most characters of an id; longer ones are shortened.
 const LONGEST_ID: usize = 64;
-/// How long texts may be, from what is pleasant to what is left when space is short.
+/// Most characters of a text, to try in this order until the data fit.
 const TEXT_LENGTHS: [usize; 11] = [200, 150, 110, 80, 60, 50, 40, 32, 26, 20, 0];
 
-/// What the scripts read.
+/// The input of the scripts.
 #[derive(Serialize)]
 struct Data<'a> {
     token_format: String,
     sizes: &'a [usize],
     items: usize,
-    /// Items that each carried one stands for.
+    /// The page has one item in so many.
     every: usize,
-    /// A column a level.
+    /// One column per level.
     codes: Vec<Vec<u16>>,
     ids: Vec<String>,
     texts: Vec<String>,
-    /// Carried items that were moved to make their IDs unique.
+    /// Items that were moved to make their IDs unique.
     moved: Vec<usize>,
     points: Option<Points>,
 }
 
 #[derive(Serialize)]
 struct Points {
-    /// Each point's carried item, as the step from the one before.
+    /// The item of each point, as the difference to that of the point before.
     steps: Vec<usize>,
     x: Vec<u16>,
     y: Vec<u16>,
     extent: f64,
 }
 
-/// Where the scripts find an item's picture.
+/// The items of the picture tiles.
 #[derive(Serialize)]
 struct Tiles {
     size: u32,
     across: u32,
-    /// The carried item of each tile, sheet by sheet; none where it is not carried.
+    /// The item of each tile, sheet by sheet; none if the page does not have the item.
     items: Vec<Option<usize>>,
 }
 
-/// The report's data, and how much of the catalog is in it.
-pub(super) struct Carried {
+/// The packed data of a report.
+pub(super) struct PackedItems {
     pub(super) base64: String,
-    /// The items that are carried, by row of the table, in the order of their codes.
+    /// The table rows of the items in the page, in the order of their codes.
     pub(super) rows: Vec<usize>,
 }
 
-impl Carried {
-    /// JSON that tells whose picture each tile is.
+impl PackedItems {
+    /// The JSON of the picture tiles.
     pub(super) fn tiles(&self, pictures: &Pictures) -> std::io::Result<String> {
         let places = places(&self.rows);
         let items = pictures.rows.iter().map(|row| places.get(row).copied()).collect();
@@ -71,8 +71,13 @@ impl Carried {
     }
 }
 
-/// Packs as many items as fit into `budget` bytes, with texts as long as they can be.
-pub(super) fn pack(table: &TokenTable, cards: &Cards, map: Option<&Map>, budget: usize) -> std::io::Result<Carried> {
+/// Packs items into at most `budget` bytes: as many as possible, then with texts as long as possible.
+pub(super) fn pack(
+    table: &TokenTable,
+    cards: &Cards,
+    map: Option<&Map>,
+    budget: usize,
+) -> std::io::Result<PackedItems> {
     let lookup = Lookup::new(table);
     let sorted = lookup.rows(&[]);
     let mut every = step(sorted.len());
@@ -84,7 +89,7 @@ pub(super) fn pack(table: &TokenTable, cards: &Cards, map: Option<&Map>, budget:
             let base64 = STANDARD.encode(deflate(&json)?);
             let nothing_left_to_drop = rows.len() == 1 && at + 1 == lengths.len();
             if base64.len() <= budget || nothing_left_to_drop {
-                return Ok(Carried { base64, rows });
+                return Ok(PackedItems { base64, rows });
             }
         }
         every *= 2;
@@ -119,7 +124,7 @@ fn data<'a>(
     }
 }
 
-/// The place of each row among these.
+/// The index of each row in `rows`.
 fn places(rows: &[usize]) -> HashMap<usize, usize> {
     rows.iter().enumerate().map(|(at, &row)| (row, at)).collect()
 }
@@ -129,7 +134,7 @@ fn points(map: &Map, rows: &[usize]) -> Points {
     let mut out = Points { steps: Vec::new(), x: Vec::new(), y: Vec::new(), extent: EXTENT };
     let mut last = 0;
     for ((&row, &x), &y) in map.rows.iter().zip(&map.x).zip(&map.y) {
-        // The map's rows follow the order of the codes, as the carried items do.
+        // Both the map's rows and the items are in the order of the codes.
         if let Some(&at) = places.get(&row) {
             out.steps.push(at - last);
             out.x.push(x);
@@ -153,32 +158,32 @@ mod tests {
         texts.into_iter().map(Into::into).enumerate().collect()
     }
 
-    fn unpack(carried: &Carried) -> Value {
-        serde_json::from_reader(ZlibDecoder::new(&STANDARD.decode(&carried.base64).unwrap()[..])).unwrap()
+    fn unpack(packed: &PackedItems) -> Value {
+        serde_json::from_reader(ZlibDecoder::new(&STANDARD.decode(&packed.base64).unwrap()[..])).unwrap()
     }
 
     #[test]
-    fn columns_follow_the_order_of_the_codes() {
+    fn columns_are_in_the_order_of_the_codes() {
         let mut table = table(array![[1, 0], [0, 2], [0, 1]], &[2, 3]);
         table.reassigned[0] = true;
         let cards = Cards { texts: texts(["</script>", "naïve \"fox\" 🦊"]), pictures: None };
         let map = Map { rows: vec![2, 1, 0], x: vec![5, 6, 7], y: vec![1, 2, 3], shown: 1.0 };
         let pictures = Pictures { tile: 48, across: 16, sheets: vec![], rows: vec![0, 2] };
-        let carried = pack(&table, &cards, Some(&map), 10_000).unwrap();
-        let data = unpack(&carried);
+        let packed = pack(&table, &cards, Some(&map), 10_000).unwrap();
+        let data = unpack(&packed);
         assert_eq!(data["codes"], json!([[0, 0, 1], [1, 2, 0]]));
         assert_eq!(data["ids"], json!(["2", "1", "0"]));
         assert_eq!(data["texts"], json!(["", "naïve \"fox\" 🦊", "</script>"]));
         assert_eq!(data["moved"], json!([2]));
         assert_eq!(data["points"]["steps"], json!([0, 1, 1]));
-        assert_eq!(carried.tiles(&pictures).unwrap(), r#"{"size":48,"across":16,"items":[2,0]}"#);
+        assert_eq!(packed.tiles(&pictures).unwrap(), r#"{"size":48,"across":16,"items":[2,0]}"#);
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_short() {
+    fn texts_and_items_are_reduced_to_the_budget() {
         let codes = Array2::from_shape_fn((400, 2), |(i, j)| if j == 0 { i as u16 / 20 } else { i as u16 % 20 });
         let table = table(codes, &[20, 20]);
-        // Texts that deflate cannot shrink much.
+        // Random texts, which hardly compress.
         let mut state = 7u32;
         let mut letter = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -186,18 +191,15 @@ mod tests {
         };
         let texts = texts((0..400).map(|_| (0..200).map(|_| letter()).collect::<String>()));
         let cards = Cards { texts, pictures: None };
-        let packed = |budget| {
-            let carried = pack(&table, &cards, None, budget).unwrap();
-            assert!(carried.base64.len() <= budget);
-            (
-                carried.rows.len(),
-                unpack(&carried)["texts"].as_array().unwrap().first().map(|t| t.as_str().unwrap().len()),
-            )
+        let sizes = |budget| {
+            let packed = pack(&table, &cards, None, budget).unwrap();
+            assert!(packed.base64.len() <= budget);
+            (packed.rows.len(), unpack(&packed)["texts"].as_array().unwrap().first().map(|t| t.as_str().unwrap().len()))
         };
-        assert_eq!(packed(1_000_000), (400, Some(200)));
-        let (items, length) = packed(30_000);
+        assert_eq!(sizes(1_000_000), (400, Some(200)));
+        let (items, length) = sizes(30_000);
         assert!(items == 400 && (20..110).contains(&length.unwrap()), "{length:?}");
-        let (items, length) = packed(1_000);
+        let (items, length) = sizes(1_000);
         assert!((25..400).contains(&items) && length.is_none_or(|l| l <= 200), "{items} {length:?}");
     }
 }
