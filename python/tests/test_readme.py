@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import BLOCK, README, ROOT, QuickStart
 
-PAGES = [README, ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 
 
 def test_every_block_was_run(quick_start: QuickStart) -> None:

@@ -8,6 +8,7 @@ mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
+mod licences;
 mod names;
 mod old_index;
 mod recommender;
