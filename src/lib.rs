@@ -18,7 +18,7 @@
 //! let model = Tokenizer::load(&index.join("model"))?;
 //! let features = FeatureFile::open(&index.join("features.parquet"))?; // or a `.npy` matrix with one row per item
 //! let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, &Silent)?;
-//! assert_eq!(table.semantic_id(0), "<a_0><b_0><c_0>");
+//! assert_eq!(table.semantic_id(0), "<a_2><b_1><c_6>");
 //! # Ok::<(), catalex::Error>(())
 //! ```
 //!

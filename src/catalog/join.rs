@@ -59,7 +59,15 @@ impl<'a> CatalogJoin<'a> {
         let absent = self.rows.values().filter(|&&row| !found[row]).min();
         let Some(&absent) = absent else { return Ok(()) };
         let count = self.rows.values().filter(|&&row| !found[row]).count();
-        if missing == MissingItems::Refuse || count == self.rows.len() {
+        if count == self.rows.len() {
+            return Err(Error::mismatch(
+                format!("items of the catalog {}", catalog.path.display()),
+                "items of the token table",
+                "none of them",
+                "name the catalog that the table was made from, and its id column with --id",
+            ));
+        }
+        if missing == MissingItems::Refuse {
             return Err(Error::mismatch(
                 format!("items of the catalog {}", catalog.path.display()),
                 format!("all {} items of the token table", self.rows.len()),

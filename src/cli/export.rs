@@ -49,8 +49,9 @@ pub(super) struct ExportArgs {
 }
 
 pub(super) fn run(args: ExportArgs, progress: &dyn Progress) -> Result<()> {
+    let templates = family_templates(&args.family)?;
     if args.show_templates {
-        return super::print(family_templates(&args.family)?);
+        return super::print(templates);
     }
     let Some(tokens) = args.tokens else {
         let expected = "a token table or an index, as the first argument";

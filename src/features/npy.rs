@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use half::{bf16, f16};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use npyz::{Endianness, NpyFile, Order, TypeChar};
 
 use super::source::{Block, ROWS_AT_ONCE};
@@ -86,16 +86,7 @@ impl MatrixFile {
     pub(super) fn block(&self, path: &Path, part: usize) -> Result<Block<'static>> {
         let rows = part * ROWS_AT_ONCE..self.rows.min((part + 1) * ROWS_AT_ONCE);
         let vectors = self.read(path, rows.clone()).map_err(|e| Error::io("read", path, e))?;
-        if let Some((row, value)) = first_not_finite(vectors.view()) {
-            return Err(Error::Row {
-                path: path.into(),
-                row: (rows.start + row) as u64 + 1,
-                column: MODALITY.into(),
-                expected: "finite numbers".into(),
-                got: value.to_string(),
-                help: "correct or remove the row".into(),
-            });
-        }
+        check_finite(path, vectors.view(), rows.start)?;
         let ids = ItemIds::Integers(rows.clone().map(|row| row as i64).collect());
         let features = Features::of_unchecked_ids(ids, vec![complete(MODALITY, vectors)])?;
         Ok(Block { first_row: rows.start, features: Cow::Owned(features) })
@@ -106,7 +97,9 @@ impl MatrixFile {
     /// # Errors
     /// [`Error::File`] for a file that ends too early.
     pub(super) fn vectors(&self, path: &Path, rows: Range<usize>) -> Result<Array2<f32>> {
-        self.read(path, rows).map_err(|e| damaged(path, e))
+        let vectors = self.read(path, rows.clone()).map_err(|e| damaged(path, e))?;
+        check_finite(path, vectors.view(), rows.start)?;
+        Ok(vectors)
     }
 
     fn read(&self, path: &Path, rows: Range<usize>) -> std::io::Result<Array2<f32>> {
@@ -146,6 +139,21 @@ impl MatrixFile {
             [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
             _ => f32::NAN,
         }
+    }
+}
+
+/// Checks that all numbers of some rows are finite; the first of them is row `start` of the file.
+fn check_finite(path: &Path, vectors: ArrayView2<f32>, start: usize) -> Result<()> {
+    match first_not_finite(vectors) {
+        None => Ok(()),
+        Some((row, value)) => Err(Error::Row {
+            path: path.into(),
+            row: (start + row) as u64 + 1,
+            column: MODALITY.into(),
+            expected: "finite numbers".into(),
+            got: value.to_string(),
+            help: "correct or remove the row".into(),
+        }),
     }
 }
 

@@ -123,8 +123,9 @@ impl<'a> CatalogFeatures<'a> {
             let opened = embedding.open(ids, self.catalog.id.as_deref(), folder)?;
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
-                progress
-                    .warn(&format!("{rows} rows of {path} have ids that the catalog does not have, such as {item:?}"));
+                progress.warn(&format!(
+                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {item:?}"
+                ));
             }
             ready.push(Box::new(opened.rows));
         }

@@ -64,11 +64,11 @@ struct Leaving {
     /// Its index in the group.
     at: usize,
     /// Its candidates, the best first.
-    places: Vec<Candidate>,
+    places: Vec<FreePlace>,
 }
 
 /// Codes that an item can move to, and its squared distance there.
-struct Candidate {
+struct FreePlace {
     cost: f32,
     codes: Vec<u16>,
 }
@@ -156,17 +156,17 @@ impl<'a> PrefixSearch<'a> {
         PrefixSearch { codebooks, lengths: codebooks.iter().map(lengths).collect() }
     }
 
-    /// Candidates for a latent outside its own prefix, the nearest first; empty if all prefixes are full.
-    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Vec<Candidate> {
+    /// Free places for a latent outside its own prefix, the nearest first; empty if all prefixes are full.
+    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Vec<FreePlace> {
         for depth in (0..self.codebooks.len() - 1).rev() {
             let prefix: Vec<u16> = codes.iter().take(depth).copied().collect();
             let nearest = self.nearest_with_room(latent, &prefix, room, Some(codes[depth]), BREADTH);
             let place = |code: u16| {
                 let mut codes = prefix.clone();
                 codes.push(code);
-                self.descend(latent, &mut codes, room).map(|cost| Candidate { cost, codes })
+                self.descend(latent, &mut codes, room).map(|cost| FreePlace { cost, codes })
             };
-            let mut places: Vec<Candidate> = nearest.into_iter().filter_map(place).collect();
+            let mut places: Vec<FreePlace> = nearest.into_iter().filter_map(place).collect();
             if !places.is_empty() {
                 places.sort_by(|a, b| a.cost.total_cmp(&b.cost));
                 return places;

@@ -51,7 +51,7 @@ fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
     }
     let says = |arguments: &[String]| outcome(&catalex(arguments).output().unwrap());
     let (code, message) = says(&embed(&catalog, &out, &[]));
-    assert!(code == 1 && message.contains("did not end") && message.contains("--resume"), "{message}");
+    assert!(code == 1 && message.contains("interrupted run") && message.contains("--resume"), "{message}");
     let (code, message) = says(&embed(&catalog, &out, &["--resume", "--raw-text"]));
     assert!(code == 1 && message.contains("raw-text changed"), "{message}");
     // A part that is no longer what it was is made again, the others are kept.

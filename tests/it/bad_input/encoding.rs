@@ -21,7 +21,12 @@ pub(super) const CASES: &[Case] = &[
     Case("no text at all", "embed @textless.csv --text t --text-encoder TEXT --out @o", 1, &["text", "--text"]),
     Case("bad line", "embed @bad.jsonl --text t --text-encoder TEXT --out @o", 1, &["bad.jsonl", "line 2"]),
     Case("unknown format", "embed @words.txt --text t --text-encoder TEXT --out @o", 1, &["words.txt", ".csv"]),
-    Case("mixed parts", "embed @mixed --text t --text-encoder TEXT --out @o", 1, &["a.csv", "JsonLines", "one form"]),
+    Case(
+        "mixed parts",
+        "embed @mixed --text t --text-encoder TEXT --out @o",
+        1,
+        &["a.csv", "JSON Lines", "one format"],
+    ),
     Case("a part without a column", "embed @parts --text t --text-encoder TEXT --out @o", 1, &["b.csv", "\"t\""]),
     Case("no file of that pattern", "embed @x*.csv --text t --text-encoder TEXT --out @o", 1, &["x*.csv", "pattern"]),
     Case("cut gzip", "embed @cut.csv.gz --text t --text-encoder TEXT --out @o", 1, &["cut.csv.gz", "damaged"]),

@@ -91,13 +91,13 @@ pub(super) const CASES: &[Case] = &[
         "another catalog",
         "constrain @t.parquet --form minionerec --catalog @c.csv --title t --out @o",
         1,
-        &["item 0", "c.csv", "--id"],
+        &["such as \"0\"", "c.csv", "--id"],
     ),
     Case(
         "deep tables",
         "constrain @t.parquet --form static --vocabulary @vocabulary --dense-depth 3 --out @o",
         2,
-        &["dense-depth", "less than 3 levels"],
+        &["dense-depth", "from 1 to 2"],
     ),
     Case(
         "few logits",

@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
         "catalog of fewer items",
         "export @t.parquet --for trl RATED --catalog @c.csv --title t --out @o",
         1,
-        &["item 0"],
+        &["such as \"0\""],
     ),
     Case("unknown split", "EXPORT trl RATED --split half", 2, &["leave-one-out or time", "half"]),
     Case("shares of no time", "EXPORT trl RATED --test-share 0.2", 2, &["split", "--split time"]),

@@ -91,7 +91,12 @@ pub(super) const CASES: &[Case] = &[
         &["other-index", "hash abc", "before it was extended"],
     ),
     Case("bad record", "vocab @t.parquet --out @o --tokenizer @bad-record", 1, &["catalex.json", "damaged"]),
-    Case("cut SentencePiece", "vocab @t.parquet --out @o --tokenizer @cut-model", 1, &["spiece.model", "truncated bytes"]),
+    Case(
+        "cut SentencePiece",
+        "vocab @t.parquet --out @o --tokenizer @cut-model",
+        1,
+        &["spiece.model", "truncated bytes"],
+    ),
     Case("other ids than places", "vocab @t.parquet --out @o --tokenizer @xlm-r", 1, &["XLMRobertaTokenizer"]),
     Case("vocabulary exists", "vocab @t.parquet --out @words.txt --tokenizer @hf", 1, &["already exists", "--force"]),
     Case("empty marker", "vocab @t.parquet --out @o --begin-token=", 2, &["begin-token", "empty"]),
@@ -101,7 +106,7 @@ pub(super) const CASES: &[Case] = &[
         "padding to nothing",
         "vocab @t.parquet --out @o --tokenizer @hf --pad-to-multiple-of 0",
         2,
-        &["pad-to-multiple-of", "1 or more"],
+        &["pad-to-multiple-of", "at least 1"],
     ),
     Case(
         "marker in ordinary text",
