@@ -178,6 +178,7 @@ mod tests {
     use crate::artifact::Overwrite;
     use crate::features::{FeatureFile, FeatureSource, VERSION_KEY};
     use arrow::array::StringArray;
+    use arrow::datatypes::Schema;
     use ndarray::Array2;
     use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::KeyValue;

@@ -13,7 +13,7 @@ use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
 use super::separation::separate;
-use super::tensors::{ROWS_AT_ONCE, array, unreadable};
+use super::tensors::{ROWS_AT_ONCE, array};
 use super::unused::use_every_code;
 use super::valid_config::{ValidQuantizerConfig, valid_lc_rec};
 use crate::error::Result;
