@@ -38,11 +38,16 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     spec.columns.check()?;
     let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
     let columns = &spec.columns;
-    if columns.catalog.is_none() && [&columns.id, &columns.label].into_iter().any(Option::is_some) {
-        return Err(Error::config("catalog", "a catalog, where its columns are named", "none", "name it"));
+    let needs = |setting: &str, other: &str| {
+        Error::config(setting, format!("together with --{other}"), "it alone", "name both")
+    };
+    let of_catalog = [("id", columns.id.is_some()), ("label", columns.label.is_some())];
+    let shown = [("text", columns.text.is_some()), ("image", columns.image.is_some())];
+    if let Some((setting, _)) = of_catalog.iter().chain(&shown).find(|(_, given)| *given && columns.catalog.is_none()) {
+        return Err(needs(setting, "catalog"));
     }
-    if spec.report.is_none() && [&columns.text, &columns.image].into_iter().any(Option::is_some) {
-        return Err(Error::config("report", "a file, where columns to show are named", "none", "name it"));
+    if let Some((setting, _)) = shown.iter().find(|(_, given)| *given && spec.report.is_none()) {
+        return Err(needs(setting, "report"));
     }
     if let Some(report) = &spec.report {
         refuse_existing(report, overwrite)?;

@@ -53,7 +53,7 @@ fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
     let (code, message) = says(&embed(&catalog, &out, &[]));
     assert!(code == 1 && message.contains("interrupted run") && message.contains("--resume"), "{message}");
     let (code, message) = says(&embed(&catalog, &out, &["--resume", "--raw-text"]));
-    assert!(code == 1 && message.contains("raw-text changed"), "{message}");
+    assert!(code == 1 && message.contains("changed: raw-text"), "{message}");
     // A part that is no longer what it was is made again, the others are kept.
     let parts_folder = at("cut.parquet.partial").join("parts");
     let first = parts_folder.join("000000.parquet");
@@ -64,7 +64,7 @@ fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
     let lines = fs::read_to_string(&catalog).unwrap();
     fs::write(&catalog, lines.replacen("grinning", "smiling", 1)).unwrap();
     let (code, message) = says(&embed(&catalog, &out, &["--resume"]));
-    assert!(code == 1 && message.contains("content of the catalog changed"), "{message}");
+    assert!(code == 1 && message.contains("changed: content of the catalog"), "{message}");
     fs::write(&catalog, lines).unwrap();
     assert_eq!(fs::metadata(parts_folder.join("000001.parquet")).unwrap().modified().unwrap(), second);
     let output = catalex(&embed(&catalog, &out, &["--resume"])).output().unwrap();
