@@ -246,7 +246,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         fs::write(&path, content).unwrap();
-        open_first(&path, &[path.clone()], requests)?.1.batches.collect()
+        open_first(&path, std::slice::from_ref(&path), requests)?.1.batches.collect()
     }
 
     #[test]

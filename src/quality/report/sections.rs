@@ -126,12 +126,14 @@ pub(super) fn collisions(figures: &Figures) -> String {
 pub(super) fn training(record: &TrainingRecord) -> String {
     let held_out = record.held_out > 0;
     let error = if held_out { "Error on held-out items" } else { "Error on training items" };
-    let curves: [(&str, fn(&EpochFigures) -> Option<f64>); 2] =
-        [(error, |epoch| Some(epoch.error)), ("Loss", |epoch| epoch.loss)];
+    let errors = record.history.iter().map(|epoch| Some(epoch.error));
+    let losses = record.history.iter().map(|epoch| epoch.loss);
     let mut out = String::new();
-    for (name, figure) in curves {
-        let finite = |epoch: &EpochFigures| Some((epoch.epoch as f64, figure(epoch).filter(|v| v.is_finite())?));
-        let values: Vec<(f64, f64)> = record.history.iter().filter_map(finite).collect();
+    for (name, figures) in [(error, errors.collect::<Vec<_>>()), ("Loss", losses.collect())] {
+        let point = |(epoch, figure): (&EpochFigures, Option<f64>)| {
+            Some((epoch.epoch as f64, figure.filter(|value| value.is_finite())?))
+        };
+        let values: Vec<(f64, f64)> = record.history.iter().zip(figures).filter_map(point).collect();
         if let Some(svg) = charts::curve(name, &values, Some(record.best_epoch as f64)) {
             let _ = write!(out, "<figure><figcaption>{name}</figcaption>{svg}</figure>");
         }
