@@ -35,6 +35,7 @@ impl OutputFlags {
 
 impl CheckpointFlags {
     /// Completes an output.
+    #[cfg(feature = "train")]
     pub(super) fn with(self, output: OutputFlags) -> Output {
         let (resume, checkpoint_every) = (self.resume, self.checkpoint_every);
         Output { resume, checkpoint_every, ..output.output() }

@@ -58,11 +58,11 @@ pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 #[cfg(all(feature = "serve", feature = "encoders"))]
-pub use serve::{ServeSettings, ServeSpec, serve};
+pub use serve::serve;
 pub use spec::{
     BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
-    Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ThreadSettings,
-    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec,
+    ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]

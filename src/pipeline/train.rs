@@ -1,6 +1,7 @@
 //! From features to a frozen model.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::spec::{Output, TrainSpec};
 use super::{sources, threads};
@@ -47,5 +48,5 @@ pub fn train(spec: &TrainSpec, progress: &dyn Progress) -> Result<TrainSummary> 
 pub(super) fn checkpoints(output: &Output, model: &Path) -> Checkpoints {
     let mut path = model.as_os_str().to_owned();
     path.push(".checkpoint");
-    Checkpoints { path: path.into(), every: output.every(), resume: output.resume }
+    Checkpoints { path: path.into(), every: Duration::from_secs(output.checkpoint_every), resume: output.resume }
 }

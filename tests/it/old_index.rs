@@ -114,7 +114,6 @@ fn it_is_served() {
     let id = TokenTable::read(&index().join(TOKENS)).unwrap().semantic_id(14);
     let answered = answer();
     assert_eq!(answered["result"]["structuredContent"]["semantic_id"], id, "{answered}");
-    drop(ask);
     drop(input);
     assert!(child.wait().unwrap().success());
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod interactions;
 mod language_model;
 mod output;
+mod serve;
 mod tokens;
 
 pub use catalog::{CatalogColumns, Embeddings, EncodeSettings};
@@ -19,4 +20,5 @@ pub use inspect::{InspectSpec, ReportColumns};
 pub use interactions::BehaviourSettings;
 pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
+pub use serve::{ServeSettings, ServeSpec};
 pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};

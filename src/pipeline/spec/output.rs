@@ -1,7 +1,6 @@
 //! Where results go, and what the machine provides.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,11 +36,6 @@ impl Output {
     /// Whether an existing result is replaced or refused.
     pub fn overwrite(&self) -> Overwrite {
         if self.force { Overwrite::Replace } else { Overwrite::Refuse }
-    }
-
-    /// Time between checkpoints.
-    pub(crate) fn every(&self) -> Duration {
-        Duration::from_secs(self.checkpoint_every)
     }
 }
 
