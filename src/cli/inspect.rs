@@ -62,7 +62,7 @@ fn show_model(config: &ModelConfig, hash: &str, json: bool) -> Result<()> {
     writeln!(out, "model hash        {hash}")?;
     if let Some(training) = &config.training {
         writeln!(out, "trained on        {} items, {} of them held out", training.items, training.held_out)?;
-        if let Some(best) = training.history.get(training.best_epoch) {
+        if let Some(best) = training.best() {
             let on = if training.held_out == 0 { "training" } else { "held-out" };
             writeln!(out, "relative error    {:.4} on {on} items, epoch {}", best.error, training.best_epoch)?;
         }
