@@ -131,5 +131,5 @@ def test_neither_cache_nor_network_is_said(tmp_path: Path, monkeypatch: pytest.M
     run = catalex("embed", catalog, "--text", "t", "--text-encoder", NAME, "--out", tmp_path / "o")
     assert run.returncode == 1
     assert "the model me/lookup is not available" in run.stderr
-    assert ("HF_HUB_OFFLINE" if offline == "1" else "the Hub does not give it") in run.stderr
+    assert ("HF_HUB_OFFLINE" if offline == "1" else "the Hub does not provide it") in run.stderr
     assert not (tmp_path / "o").exists()

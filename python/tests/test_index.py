@@ -141,4 +141,6 @@ def test_manifest_names_every_file_with_its_hash(index: Path) -> None:
     assert manifest["files"] == {name: sha256(index / name) for name in manifest["files"]}
     assert (manifest["format_version"], manifest["items"]) == (1, 1852)
     assert manifest["model_hash"] == manifest["files"]["model/model.safetensors"]
-    assert manifest["settings"]["train"]["seed"] == 42
+    assert manifest["settings"]["version"] == 2 and manifest["settings"]["encode"]["text"] == ["label", "tags"]
+    # The settings that were not given are in the model, with their values.
+    assert json.loads((index / "model/config.json").read_text())["training"]["config"]["seed"] == 42
