@@ -101,7 +101,7 @@ def test_bad_rows_are_named(ray: Any, shop: Shop) -> None:
     from catalex import ray as engine  # noqa: PLC0415
 
     rows = pa.table({"item_id": pa.array([1, None]), "text": [[0.5] * 24] * 2})
-    with pytest.raises(Exception, match="expected an item id a row, got 1 null"):
+    with pytest.raises(Exception, match="expected an item id in each row, got 1 null"):
         engine.tokenize(ray.data.from_arrow(rows), shop.tokenizer, concurrency=1).materialize()
     rows = pa.table({"item_id": [7, 8, 7], "text": list(shop.vectors[:3])})
     parts = ray.data.from_arrow([rows.slice(0, 2), rows.slice(2)])

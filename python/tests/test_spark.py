@@ -205,7 +205,7 @@ def test_no_data_frame_is_refused(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("ids", "vectors", "expected"),
     [
-        ([1, None], [[0.5] * 24, [0.5] * 24], "column 'item_id': expected an item id a row, got 1 null"),
+        ([1, None], [[0.5] * 24, [0.5] * 24], "column 'item_id': expected an item id in each row, got 1 null"),
         ([1, 2], [[0.5] * 24, [0.5] * 23], "24"),
         ([1, 2], [[0.5] * 24, None], "a vector in at least one of"),
         ([1, 2], [[0.5] * 24, [float("nan")] * 24], "NaN"),
