@@ -1,6 +1,5 @@
 //! From generated identifier fragments to rankings of items (TransRec).
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -112,9 +111,7 @@ pub fn aggregate(spec: &AggregateSpec, progress: &dyn Progress) -> Result<()> {
         let mut ranked = aggregation.rank(&index, &fragments).map_err(|error| in_line(error, spec, *line))?;
         ranked.truncate(settings.top.unwrap_or(TOP));
         let (items, scores) = ranked.into_iter().map(|(row, score)| (&documents[row].item_id, score)).unzip();
-        let written = serde_json::to_writer(&mut file, &AggregatedLine { id: &answer.id, items, scores });
-        let written = written.map_err(Into::into).and_then(|()| file.write_all(b"\n"));
-        written.map_err(|e| Error::io("write", out, e))?;
+        json_lines::write(&mut file, out, &AggregatedLine { id: &answer.id, items, scores })?;
         progress.advance(1);
     }
     progress.end();

@@ -1,7 +1,6 @@
 //! From a language model's answers to ranking prompts to rankings of items.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -87,9 +86,7 @@ pub fn answers(spec: &AnswersSpec) -> Result<AnswersSummary> {
             ranking: parsed.ranking.iter().map(|&place| id(place)).collect(),
             missing: missing.map(id).collect(),
         };
-        let written =
-            serde_json::to_writer(&mut file, &ranked).map_err(Into::into).and_then(|()| file.write_all(b"\n"));
-        written.map_err(|e| Error::io("write", out, e))
+        json_lines::write(&mut file, out, &ranked)
     })?;
     file.commit()?;
     Ok(AnswersSummary { ndcg: statistics.ndcg(), statistics })

@@ -1,7 +1,6 @@
 //! From a language model's answers to the items that they mean (BIGRec).
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "encoders")]
 use super::spec::EncodeSettings;
 use super::spec::{Environment, Output};
-use super::{sources, threads};
+use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use crate::artifact::{AtomicFile, refuse_existing};
 use crate::catalog::{InteractionSpec, Interactions};
@@ -133,8 +132,7 @@ fn write(spec: &GroundSpec, answers: &Features, items: &ItemIds, ranked: &[Vec<G
             distances: found.iter().map(|one| one.distance).collect(),
             scores: found.iter().map(|one| one.score).collect(),
         };
-        let written = serde_json::to_writer(&mut file, &line).map_err(Into::into).and_then(|()| file.write_all(b"\n"));
-        written.map_err(|e| Error::io("write", out, e))?;
+        json_lines::write(&mut file, out, &line)?;
     }
     file.commit()
 }

@@ -1,9 +1,10 @@
 //! JSON Lines: one object per line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
@@ -30,6 +31,15 @@ pub(super) fn each<T: DeserializeOwned>(
         take(record, at + 1)?;
     }
     Ok(())
+}
+
+/// Writes a record and the end of its line; `path` is what errors name.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn write(mut file: impl Write, path: &Path, record: &impl Serialize) -> Result<()> {
+    let written = serde_json::to_writer(&mut file, record).map_err(Into::into).and_then(|()| file.write_all(b"\n"));
+    written.map_err(|e| Error::io("write", path, e))
 }
 
 /// All objects of a file.
