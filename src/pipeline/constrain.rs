@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::sources;
-use super::spec::ConstrainSpec;
+use super::spec::{ConstrainSpec, NAME_BOTH, needs};
 use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
@@ -25,8 +25,8 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let forms = forms(settings.form.as_deref().unwrap_or_default())?;
     match (&settings.catalog, &settings.title, &settings.id) {
         (None, None, None) | (Some(_), Some(_), _) => {}
-        (Some(_), None, _) => return Err(Error::config("catalog", "together with --title", "it alone", "name both")),
-        (None, ..) => return Err(Error::config("title", "together with --catalog", "it alone", "name both")),
+        (Some(_), None, _) => return Err(needs("catalog", "title", NAME_BOTH)),
+        (None, ..) => return Err(needs("title", "catalog", NAME_BOTH)),
     }
     refuse_existing(out, overwrite)?;
     let table = sources::token_table(&spec.tokens)?;

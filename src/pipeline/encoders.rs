@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::spec::{EncodeSettings, Environment};
+use super::spec::{EncodeSettings, Environment, NAME_BOTH, needs};
 use crate::catalog::CatalogSpec;
 use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions};
 use crate::error::{Error, Result};
@@ -44,8 +44,7 @@ pub(super) fn load(
 
 /// Checks that encoders and columns go together.
 fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()> {
-    let needs =
-        |flag: &str, other: &str| Error::config(flag, format!("together with --{other}"), "it alone", "name both");
+    let needs = |flag: &str, other: &str| needs(flag, other, NAME_BOTH);
     let (with_text, with_images) = (!catalog.text.is_empty(), !catalog.images.is_empty());
     let (text_encoder, image_encoder) = (settings.text_encoder.is_some(), settings.image_encoder.is_some());
     if with_text != text_encoder {

@@ -1,7 +1,7 @@
 //! From a token table and interactions to the files of a family of LLM recommenders.
 
 use super::sources;
-use super::spec::{ExportOptions, ExportSpec};
+use super::spec::{ExportOptions, ExportSpec, needs};
 use crate::artifact::refuse_existing;
 use crate::behaviour::{Histories, HistorySplit};
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
@@ -124,8 +124,8 @@ fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Sho
             let expected = format!("a catalog: {family} shows titles");
             return Err(Error::config("catalog", expected, "none", help));
         }
-        if let Some(column) = given_column(spec) {
-            return Err(Error::config(column, "together with --catalog", "it alone", "name the catalog"));
+        if let Some(column) = spec.columns.first_given() {
+            return Err(needs(&column, "catalog", "name the catalog"));
         }
         return Ok(ItemTexts::none(table.item_ids.len()));
     };
@@ -138,11 +138,6 @@ fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Sho
         attributes: columns.attributes.clone().unwrap_or_default(),
     };
     ItemTexts::read(&catalog, &columns, &table.item_ids)
-}
-
-fn given_column(spec: &ExportSpec) -> Option<String> {
-    let given = serde_json::to_value(&spec.columns).unwrap_or_default();
-    given.as_object().and_then(|given| given.keys().next().cloned())
 }
 
 /// The first usual name of a title's column that the catalog has.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "encoders")]
 use super::spec::EncodeSettings;
-use super::spec::{Environment, Output};
+use super::spec::{Environment, NAME_BOTH, Output, needs};
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use crate::artifact::{AtomicFile, refuse_existing};
@@ -175,7 +175,7 @@ impl GroundSettings {
         for (one, has_one, other, has_other) in pairs {
             if has_one != has_other {
                 let (given, needed) = if has_one { (one, other) } else { (other, one) };
-                return Err(Error::config(given, format!("together with --{needed}"), "it alone", "name both"));
+                return Err(needs(given, needed, NAME_BOTH));
             }
         }
         let apart = [
@@ -188,7 +188,7 @@ impl GroundSettings {
             }
         }
         if self.valid_weights.is_some() && self.valid.is_none() {
-            return Err(Error::config("valid-weights", "together with --valid", "it alone", "name both"));
+            return Err(needs("valid-weights", "valid", NAME_BOTH));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report_items::{ReportItems, title};
 use super::sources;
-use super::spec::InspectSpec;
+use super::spec::{InspectSpec, NAME_BOTH, needs};
 use crate::artifact::{Overwrite, refuse_existing, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
@@ -38,16 +38,13 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     spec.columns.check()?;
     let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
     let columns = &spec.columns;
-    let needs = |setting: &str, other: &str| {
-        Error::config(setting, format!("together with --{other}"), "it alone", "name both")
-    };
     let of_catalog = [("id", columns.id.is_some()), ("label", columns.label.is_some())];
     let shown = [("text", columns.text.is_some()), ("image", columns.image.is_some())];
     if let Some((setting, _)) = of_catalog.iter().chain(&shown).find(|(_, given)| *given && columns.catalog.is_none()) {
-        return Err(needs(setting, "catalog"));
+        return Err(needs(setting, "catalog", NAME_BOTH));
     }
     if let Some((setting, _)) = shown.iter().find(|(_, given)| *given && spec.report.is_none()) {
-        return Err(needs(setting, "report"));
+        return Err(needs(setting, "report", NAME_BOTH));
     }
     if let Some(report) = &spec.report {
         refuse_existing(report, overwrite)?;

@@ -1,10 +1,10 @@
 //! From a token table to the files that add its tokens to a language model.
 
 use super::sources;
-use super::spec::{LlmSettings, VocabSpec};
+use super::spec::{LlmSettings, VocabSpec, needs};
 use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogSpec, TextSpec};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::Index;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
@@ -17,7 +17,7 @@ const SEED: u64 = 42;
 /// Writes the vocabulary folder of a token table, and what the spec asks for of a language model.
 ///
 /// # Errors
-/// As [`write_vocabulary`]; [`Error::Config`] for settings that need others.
+/// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that need others.
 pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
     spec.vocabulary.check()?;
     spec.llm.check()?;
@@ -56,17 +56,16 @@ fn start_values<'a>(
     model: Option<&'a Tokenizer>,
 ) -> Result<Option<StartValues<'a>>> {
     let Some(llm) = &settings.llm else {
-        let given = serde_json::to_value(settings).unwrap_or_default();
-        return match given.as_object().and_then(|given| given.keys().next()) {
-            Some(setting) => Err(together(setting, "llm", "name the language model's folder, too")),
+        return match settings.first_given() {
+            Some(setting) => Err(needs(&setting, "llm", "name the language model's folder, too")),
             None => Ok(None),
         };
     };
     if vocabulary.tokenizer.is_none() {
-        return Err(together("llm", "tokenizer", "name the folder of its tokenizer, which often is the same"));
+        return Err(needs("llm", "tokenizer", "name the folder of its tokenizer, which often is the same"));
     }
     if settings.catalog.is_some() && settings.text.is_none() {
-        return Err(together("catalog", "text", "name its columns of text"));
+        return Err(needs("catalog", "text", "name its columns of text"));
     }
     Ok(Some(StartValues {
         llm: llm.clone(),
@@ -84,8 +83,4 @@ fn start_values<'a>(
         pad_to_multiple_of: vocabulary.pad_to_multiple_of,
         gguf: settings.gguf.clone(),
     }))
-}
-
-fn together(setting: &str, other: &str, help: &str) -> Error {
-    Error::config(setting, format!("together with --{other}"), "it alone", help)
 }

@@ -74,6 +74,9 @@ pub trait SettingGroup: Serialize + DeserializeOwned + Default {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) names the first setting that is out of range.
     fn check(&self) -> Result<()>;
+
+    /// The flag of the first setting that is given, if any is.
+    fn first_given(&self) -> Option<String>;
 }
 
 /// Declares a group of settings. Each field has a doc comment (its help text), a type, and a value name; a default (as
@@ -119,6 +122,11 @@ macro_rules! settings {
                 let given = [$(self.$field.as_ref().map(SettingValue::numbers)),+];
                 declared.zip(given).try_for_each(|(setting, numbers)| setting.check(&numbers.unwrap_or_default()))
             }
+
+            fn first_given(&self) -> Option<String> {
+                let given = [$(self.$field.is_some()),+];
+                Self::SETTINGS.iter().zip(given).find(|(_, given)| *given).map(|(setting, _)| setting.flag())
+            }
         }
     };
     (@range) => { $crate::settings::Range::Any };
@@ -155,6 +163,7 @@ mod tests {
         group.check().unwrap();
         assert_eq!(serde_json::to_string(&group).unwrap(), r#"{"batch-size":1,"holdout":0.5}"#);
         assert!(serde_json::from_str::<Group>(r#"{"batchsize": 1}"#).is_err());
+        assert_eq!((group.first_given(), Group::default().first_given()), (Some("batch-size".into()), None));
     }
 
     #[test]

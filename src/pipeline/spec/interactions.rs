@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::needs;
 use crate::behaviour::BehaviourConfig;
 use crate::catalog::InteractionSpec;
-use crate::error::{Error, Result};
-use crate::settings::{Range, settings};
+use crate::error::Result;
+use crate::settings::{Range, SettingGroup, settings};
 
 settings! {
     /// Interactions of users with the items, and how behaviour vectors are made of them.
@@ -54,17 +55,12 @@ impl BehaviourSettings {
     /// The file to read; none without `interactions`.
     ///
     /// # Errors
-    /// [`Error::Config`] for a setting that has no meaning without `interactions`.
+    /// [`crate::Error::Config`] for a setting that has no meaning without `interactions`.
     pub(crate) fn spec(&self) -> Result<Option<InteractionSpec>> {
         let Some(path) = &self.interactions else {
-            return match self {
-                given if *given == BehaviourSettings::default() => Ok(None),
-                given => Err(Error::config(
-                    given.first_given(),
-                    "together with --interactions",
-                    "it alone",
-                    "name the interactions, or leave the setting out",
-                )),
+            return match self.first_given() {
+                None => Ok(None),
+                Some(given) => Err(needs(&given, "interactions", "name the interactions, or leave the setting out")),
             };
         };
         Ok(Some(InteractionSpec {
@@ -74,10 +70,5 @@ impl BehaviourSettings {
             time: self.interactions_time.clone(),
             ..InteractionSpec::default()
         }))
-    }
-
-    fn first_given(&self) -> String {
-        let given = serde_json::to_value(self).unwrap_or_default();
-        given.as_object().and_then(|given| given.keys().next().cloned()).unwrap_or_default()
     }
 }

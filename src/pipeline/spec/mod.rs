@@ -22,3 +22,13 @@ pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
 pub use serve::{ServeSettings, ServeSpec};
 pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
+
+use crate::error::Error;
+
+/// What to do about a setting that needs another one, in most cases.
+pub(super) const NAME_BOTH: &str = "name both";
+
+/// The error of a setting that has no meaning without another one.
+pub(super) fn needs(setting: &str, other: &str, help: &str) -> Error {
+    Error::config(setting, format!("together with --{other}"), "it alone", help)
+}
