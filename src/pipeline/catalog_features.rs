@@ -6,7 +6,7 @@ use super::embed::ModalitySummary;
 use super::spec::EmbedSpec;
 use crate::artifact::Overwrite;
 use crate::behaviour;
-use crate::catalog::{CatalogReader, CatalogSpec, CatalogSpool, Interactions, check_unique};
+use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions, check_unique};
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
 use crate::index::fingerprint;
@@ -43,6 +43,7 @@ pub(super) struct CatalogFeatures<'a> {
     spec: &'a EmbedSpec,
     catalog: CatalogSpec,
     embeddings: Vec<ReadyVectors>,
+    interactions: Option<InteractionSpec>,
     threads: usize,
 }
 
@@ -54,9 +55,9 @@ impl<'a> CatalogFeatures<'a> {
     pub(super) fn new(spec: &'a EmbedSpec, threads: usize) -> Result<Self> {
         spec.encode.check()?;
         spec.behaviour.check()?;
-        spec.behaviour.spec()?;
+        let interactions = spec.behaviour.spec()?;
         let catalog = spec.encode.catalog_spec(&spec.catalog)?;
-        Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, threads })
+        Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, threads })
     }
 
     /// What the features depend on, for a run that continues another.
@@ -88,21 +89,17 @@ impl<'a> CatalogFeatures<'a> {
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
         std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
-        let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
-        if !self.has_encoders() {
-            if self.embeddings.is_empty() && self.spec.behaviour.interactions.is_none() {
-                let help = "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by \
-                            --embedding";
-                return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
-            }
-            let ids = self.ids()?;
-            self.open_ready(&ids, &mut ready, parts, progress)?;
-            return write_ready(ids, ready, out, overwrite, progress);
+        if self.has_encoders() {
+            return self.encoded(out, overwrite, parts, progress);
         }
-        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
-        // Before the encoders: ids that do not match must not be found after hours of encoding.
-        self.open_ready(catalog.ids(), &mut ready, parts, progress)?;
-        self.encoded(&catalog, ready, out, overwrite, parts, progress)
+        if self.embeddings.is_empty() && self.interactions.is_none() {
+            let help =
+                "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
+            return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
+        }
+        let ids = self.ids()?;
+        let ready = self.open_ready(&ids, parts, progress)?;
+        write_ready(ids, ready, out, overwrite, progress)
     }
 
     fn has_encoders(&self) -> bool {
@@ -112,13 +109,8 @@ impl<'a> CatalogFeatures<'a> {
     }
 
     /// Opens the ready vectors and makes those of behaviour.
-    fn open_ready(
-        &self,
-        ids: &ItemIds,
-        ready: &mut Vec<Box<dyn ModalityRows>>,
-        folder: &Path,
-        progress: &dyn Progress,
-    ) -> Result<()> {
+    fn open_ready(&self, ids: &ItemIds, folder: &Path, progress: &dyn Progress) -> Result<Vec<Box<dyn ModalityRows>>> {
+        let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
         for embedding in &self.embeddings {
             let opened = embedding.open(ids, self.catalog.id.as_deref(), folder)?;
             if let (rows, Some(item)) = opened.unknown {
@@ -129,15 +121,15 @@ impl<'a> CatalogFeatures<'a> {
             }
             ready.push(Box::new(opened.rows));
         }
-        if let Some(interactions) = self.spec.behaviour.spec()? {
+        if let Some(interactions) = &self.interactions {
             let config = self.spec.behaviour.config();
-            let (modality, usage) = behaviour::vectors(&Interactions::read(&interactions)?, ids, &config, progress)?;
+            let (modality, usage) = behaviour::vectors(&Interactions::read(interactions)?, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
             ready.push(Box::new(modality));
         }
-        Ok(())
+        Ok(ready)
     }
 
     /// The ids of the catalog.
@@ -150,37 +142,25 @@ impl<'a> CatalogFeatures<'a> {
         Ok(ids)
     }
 
-    /// What the encoders make of the catalog, and the ready modalities.
+    /// Encodes the catalog, and adds the ready modalities. What can be refused is refused before the catalog is read, and
+    /// ids that do not match before it is encoded.
     #[cfg(feature = "encoders")]
-    fn encoded(
-        &self,
-        catalog: &CatalogSpool,
-        ready: Vec<Box<dyn ModalityRows>>,
-        out: &Path,
-        overwrite: Overwrite,
-        parts: &Path,
-        progress: &dyn Progress,
-    ) -> Result<FeaturesMade> {
+    fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
+        use crate::catalog::CatalogSpool;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
         let encode = &self.spec.encode;
-        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
+        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };
-        FeaturesMade::of(embed_to(out, overwrite, catalog, encoders, &folder, progress)?)
+        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
+        FeaturesMade::of(embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
-    fn encoded(
-        &self,
-        _: &CatalogSpool,
-        _: Vec<Box<dyn ModalityRows>>,
-        _: &Path,
-        _: Overwrite,
-        _: &Path,
-        _: &dyn Progress,
-    ) -> Result<FeaturesMade> {
+    fn encoded(&self, _: &Path, _: Overwrite, _: &Path, _: &dyn Progress) -> Result<FeaturesMade> {
         Err(super::not_built("encoding texts and images", "encoders"))
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::spec::{EncodeSettings, Environment, NAME_BOTH, needs};
 use crate::catalog::CatalogSpec;
 use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::Progress;
 
 /// The encoders of a spec.
@@ -17,7 +17,7 @@ pub(super) struct LoadedEncoders {
 /// Loads the encoders of the settings for the columns of a catalog. On the CPU they run on `threads` threads.
 ///
 /// # Errors
-/// [`Error::Config`] for an encoder without columns, columns without an encoder, and none at all; as [`Runtime::load`],
+/// [`Error::Config`](crate::Error::Config) for an encoder without columns, and columns without an encoder; as [`Runtime::load`],
 /// [`TextEncoder::load`] and [`ImageEncoder::load`].
 pub(super) fn load(
     settings: &EncodeSettings,
@@ -56,10 +56,6 @@ fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()>
     // A folder of images has no columns to name.
     if !with_images && image_encoder && !catalog.path.is_dir() {
         return Err(needs("image-encoder", "image"));
-    }
-    if !text_encoder && !image_encoder {
-        let help = "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
-        return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
     }
     let alone = [
         ("onnx-file", settings.onnx_file.is_some(), "text-encoder", text_encoder),
