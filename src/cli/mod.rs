@@ -3,10 +3,6 @@
 mod aggregate;
 mod answers;
 mod build;
-#[cfg_attr(
-    not(all(feature = "train", feature = "encoders")),
-    allow(dead_code, reason = "some verbs with settings are off")
-)]
 mod config_file;
 mod constrain;
 mod embed;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use super::spec::{BuildSpec, EncodeSettings, ServeSpec};
-use super::{sources, threads};
+use super::threads;
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::encoder::TextEncoder;
 use crate::error::Result;
 use crate::explore::{Explorer, McpServer};
 use crate::features::Features;
-use crate::index::{FEATURES, Index};
+use crate::index::{FEATURES, Index, TOKENS};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -29,13 +29,14 @@ pub fn serve(spec: &ServeSpec, progress: &dyn Progress) -> Result<()> {
 /// What can be served, and the encoder of queries.
 fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Explorer, Option<TextEncoder>)> {
     let (given, index) = (&spec.settings, &spec.index);
-    let table = sources::token_table(index)?;
-    let (features, built) = if Index::is_index(index) {
+    // Opening an index hashes all its files: once is enough.
+    let (table, features, built) = if Index::is_index(index) {
         let index = Index::open(index)?;
         let features = Features::read(&index.path(FEATURES))?;
-        (Some(features), Some(BuildSpec::of_manifest(&index.manifest().settings)?))
+        let built = BuildSpec::of_manifest(&index.manifest().settings)?;
+        (TokenTable::read(&index.path(TOKENS))?, Some(features), Some(built))
     } else {
-        (None, None)
+        (TokenTable::read(index)?, None, None)
     };
     let (catalog, mut encode) = match built {
         Some(built) => (given.catalog.clone().or(Some(built.catalog)), built.encode),

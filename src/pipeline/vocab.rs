@@ -5,7 +5,7 @@ use super::spec::{LlmSettings, VocabSpec, needs};
 use crate::artifact::refuse_existing;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::Result;
-use crate::index::Index;
+use crate::index::{Index, MODEL};
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
@@ -44,7 +44,8 @@ fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
     }
     match &spec.llm.model {
         Some(path) => sources::model(path).map(Some),
-        None if Index::is_index(&spec.tokens) => sources::model(&spec.tokens).map(Some),
+        // The index has been opened, and its files hashed, for the table.
+        None if Index::is_index(&spec.tokens) => Tokenizer::load(&spec.tokens.join(MODEL)).map(Some),
         None => Ok(None),
     }
 }
