@@ -57,6 +57,18 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The output is being written.
+    #[error(
+        "{path} is being written by {}, which is running; wait until it has ended, or choose another path",
+        .process.map_or("another process".into(), |id| format!("process {id}")), path = .path.display()
+    )]
+    Busy {
+        /// The output path.
+        path: PathBuf,
+        /// The number of the process that writes it, if known.
+        process: Option<u32>,
+    },
+
     /// A file has an unexpected format.
     #[error("{path}: expected {expected}, got {got}; {help}", path = .path.display())]
     File {
@@ -183,7 +195,9 @@ impl Error {
     /// The category of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Io { .. } | Error::OutputExists { .. } | Error::Unavailable { .. } => ErrorKind::Environment,
+            Error::Io { .. } | Error::OutputExists { .. } | Error::Busy { .. } | Error::Unavailable { .. } => {
+                ErrorKind::Environment
+            }
             Error::Config { .. } => ErrorKind::Config,
             Error::Artifact { .. } => ErrorKind::Artifact,
             Error::Missing { .. }

@@ -10,11 +10,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::parquet::{ParquetColumns, ParquetFile};
-use crate::artifact::{AtomicDir, Overwrite, sha256_file};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite, sha256_file};
 use crate::error::{Error, Result};
 
 /// The description of an export folder, which also identifies it.
 pub const EXPORT_FILE: &str = "export.json";
+/// A folder of exports.
+const KIND: FolderKind = FolderKind {
+    marker: EXPORT_FILE,
+    keys: &["format_version", "model_hash", "files"],
+    lists: |description, file| description["files"].get(file).is_some(),
+};
 /// Records per task that a dry run shows.
 const SAMPLES: usize = 3;
 
@@ -170,7 +176,7 @@ impl SplitFiles {
 impl ExportOutput {
     /// Starts an export into `target`, or a dry run where there is none.
     pub(super) fn new(target: Option<(&Path, Overwrite)>) -> Result<Self> {
-        let folder = target.map(|(path, overwrite)| AtomicDir::create(path, EXPORT_FILE, overwrite)).transpose()?;
+        let folder = target.map(|(path, overwrite)| AtomicDir::create(path, &KIND, overwrite)).transpose()?;
         Ok(ExportOutput { folder, files: Vec::new(), tasks: BTreeMap::new() })
     }
 

@@ -181,6 +181,7 @@ mod tests {
     use arrow::datatypes::Schema;
     use ndarray::Array2;
     use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::ArrowReaderMetadata;
     use parquet::file::metadata::KeyValue;
     use parquet::file::properties::WriterProperties;
     use std::fs::File;
@@ -203,6 +204,39 @@ mod tests {
         features().write(&b, Overwrite::Refuse).unwrap();
         assert_eq!(Features::read(&a).unwrap(), features());
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found_and_a_rewritten_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        features().write(&path, Overwrite::Refuse).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        // Every byte of the metadata at the end, and some of the pages.
+        let positions = (0..whole.len() - 3_000).step_by(whole.len() / 100).chain(whole.len() - 3_000..whole.len());
+        for at in positions {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            std::fs::write(&path, flipped).unwrap();
+            let read = std::panic::catch_unwind(|| FeatureFile::open(&path).is_ok());
+            assert!(!read.unwrap_or(false), "byte {at}");
+        }
+        // Another program may keep the metadata.
+        std::fs::write(&path, &whole).unwrap();
+        let reader = ArrowReaderMetadata::load(&File::open(&path).unwrap(), Default::default()).unwrap();
+        let pairs = reader.metadata().file_metadata().key_value_metadata().cloned();
+        let batch = RecordBatch::try_new(
+            Arc::new(Schema::new(vec![columns::field("image", 3)])),
+            vec![Arc::new(columns::to_arrow(&features().modalities()[1], 0, 2))],
+        )
+        .unwrap();
+        let pairs = pairs.map(|pairs| pairs.into_iter().filter(|pair| pair.key.starts_with("catalex.")).collect());
+        let properties = WriterProperties::builder().set_key_value_metadata(pairs).build();
+        let file = File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(FeatureFile::open(&path).unwrap().rows(), 2);
     }
 
     #[test]

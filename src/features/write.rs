@@ -13,7 +13,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::source::ROWS_AT_ONCE;
 use super::{FORMAT_VERSION, Features, ID, VERSION_KEY, columns};
-use crate::artifact::{AtomicFile, Overwrite};
+use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
@@ -22,7 +22,7 @@ pub struct FeatureWriter {
     path: PathBuf,
     schema: Arc<Schema>,
     shapes: Vec<(String, usize)>,
-    writer: ArrowWriter<AtomicFile>,
+    writer: ArrowWriter<seal::SealingWriter<AtomicFile>>,
 }
 
 impl FeatureWriter {
@@ -34,7 +34,7 @@ impl FeatureWriter {
         let id = Field::new(ID, ids.data_type(), false);
         let fields = shapes.iter().map(|(name, dim)| columns::field(name, *dim));
         let schema = Arc::new(Schema::new(std::iter::once(id).chain(fields).collect::<Vec<_>>()));
-        let file = AtomicFile::create(path, overwrite)?;
+        let file = seal::SealingWriter::new(AtomicFile::create(path, overwrite)?);
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties(&shapes)));
         let writer = writer.map_err(|e| failed(path, e))?;
         Ok(FeatureWriter { path: path.to_path_buf(), schema, shapes, writer })
@@ -72,8 +72,12 @@ impl FeatureWriter {
     ///
     /// # Errors
     /// As [`AtomicFile::commit`].
-    pub fn commit(self) -> Result<()> {
-        self.writer.into_inner().map_err(|e| failed(&self.path, e))?.commit()
+    pub fn commit(mut self) -> Result<()> {
+        // The metadata, which holds the hash, comes last.
+        self.writer.flush().map_err(|e| failed(&self.path, e))?;
+        self.writer.inner_mut().hold();
+        let sealing = self.writer.into_inner().map_err(|e| failed(&self.path, e))?;
+        sealing.finish().map_err(|e| Error::io("write", &self.path, e))?.commit()
     }
 }
 
@@ -90,7 +94,10 @@ pub(super) fn write(features: &Features, path: &Path, overwrite: Overwrite) -> R
 
 /// The mantissas of floats do not compress: no dictionary. Byte stream split groups the exponents, which do.
 fn properties(shapes: &[(String, usize)]) -> WriterProperties {
-    let metadata = vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_owned())];
+    let metadata = vec![
+        KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_owned()),
+        KeyValue::new(seal::KEY.into(), seal::blank()),
+    ];
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

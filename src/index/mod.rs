@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{AtomicDir, Overwrite, sha256_file};
+use crate::artifact::{AtomicDir, FolderKind, INDEX_MANIFEST, Overwrite, seal, sha256_file};
 use crate::error::{Error, Result};
 
-pub use partial::{Partial, fingerprint};
+pub use partial::{PARTS, Partial, fingerprint};
 
 /// The manifest, the file that identifies an index.
-pub const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = INDEX_MANIFEST;
 /// The list of unreadable images, if the build continued without them.
 pub const BAD_IMAGES: &str = "bad-images.jsonl";
 /// The features that the model was trained on.
@@ -31,8 +31,18 @@ pub const VOCABULARY: &str = "vocabulary";
 /// The HTML report.
 pub const REPORT: &str = "report.html";
 
-/// The version of the folder layout that this build writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the folder layout that this build writes.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that this build reads. Version 1 has no hash of the manifest itself.
+pub const OLDEST_FORMAT_VERSION: u32 = 1;
+
+/// An index.
+const KIND: FolderKind = FolderKind {
+    marker: MANIFEST,
+    keys: &["format_version", "catalex_version", "model_hash", "files"],
+    lists: |manifest, file| manifest["files"].get(file).is_some(),
+};
 
 /// The contents of an index, as recorded when it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +74,7 @@ impl IndexWriter {
     /// # Errors
     /// As [`AtomicDir::create`].
     pub fn create(target: &Path, overwrite: Overwrite) -> Result<Self> {
-        Ok(IndexWriter { folder: AtomicDir::create(target, MANIFEST, overwrite)? })
+        Ok(IndexWriter { folder: AtomicDir::create(target, &KIND, overwrite)? })
     }
 
     /// The path to write a part of the index to.
@@ -88,8 +98,8 @@ impl IndexWriter {
             files,
         };
         let path = self.path(MANIFEST);
-        let json = serde_json::to_string_pretty(&manifest).map_err(|e| Error::io("write", &path, e.into()))?;
-        fs::write(&path, json + "\n").map_err(|e| Error::io("write", &path, e))?;
+        let json = seal::to_json(&manifest).map_err(|e| Error::io("write", &path, e))?;
+        fs::write(&path, json).map_err(|e| Error::io("write", &path, e))?;
         self.folder.commit()?;
         Ok(manifest)
     }
@@ -123,17 +133,7 @@ impl Index {
             });
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|e| Error::artifact(&path, "a manifest", e, REBUILD))?;
-        if manifest.format_version != FORMAT_VERSION {
-            let expected = format!("format version {FORMAT_VERSION}");
-            return Err(Error::artifact(
-                &path,
-                expected,
-                manifest.format_version,
-                "use the release of catalex that wrote it",
-            ));
-        }
+        let manifest = read_manifest(&path, &bytes, REBUILD)?;
         for (name, expected) in &manifest.files {
             let file = folder.join(name);
             if !file.is_file() {
@@ -160,6 +160,19 @@ impl Index {
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.join(part)
     }
+}
+
+fn read_manifest(path: &Path, bytes: &[u8], help: &str) -> Result<Manifest> {
+    let version = |manifest: &serde_json::Value| manifest["format_version"].as_u64().unwrap_or(0);
+    let sealed_since = u64::from(OLDEST_FORMAT_VERSION) + 1;
+    let manifest = seal::of_json(path, bytes, "a manifest", help, |manifest| version(manifest) >= sealed_since)?;
+    let known = u64::from(OLDEST_FORMAT_VERSION)..=u64::from(FORMAT_VERSION);
+    if !known.contains(&version(&manifest)) {
+        let expected = format!("format version {OLDEST_FORMAT_VERSION} to {FORMAT_VERSION}");
+        let help = "use the release of catalex that wrote it";
+        return Err(Error::artifact(path, expected, &manifest["format_version"], help));
+    }
+    serde_json::from_value(manifest).map_err(|e| Error::artifact(path, "a manifest", e, help))
 }
 
 fn hash_files(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Result<()> {

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 /// The file with the settings of the build.
 const SETTINGS: &str = "partial.json";
+/// The folder of finished parts of the features.
+pub const PARTS: &str = "parts";
 
 /// The folder `NAME.partial` beside the index that is built.
 #[derive(Debug)]
@@ -28,6 +30,12 @@ impl Partial {
         folder.push(".partial");
         let partial = Partial { folder: folder.into() };
         let (path, settings) = (partial.path(SETTINGS), settings.to_string());
+        if partial.folder.symlink_metadata().is_ok()
+            && let Some(got) = foreign(&partial.folder)
+        {
+            let help = "move it away, or choose another output path";
+            return Err(Error::file(&partial.folder, "no such folder, or one of an interrupted run only", got, help));
+        }
         if path.is_file() && resume {
             let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
             if begun != settings {
@@ -41,7 +49,7 @@ impl Partial {
             return Err(Error::file(
                 &partial.folder,
                 "no such folder",
-                "an interrupted run",
+                "an interrupted run, which no process continues",
                 "continue it with --resume, or start again with --force",
             ));
         }
@@ -78,6 +86,41 @@ impl Partial {
             _ => Ok(()),
         }
     }
+}
+
+/// What a folder has that no interrupted run leaves.
+fn foreign(folder: &Path) -> Option<String> {
+    const FILES: [&str; 5] = [SETTINGS, "features.parquet", "encoded.parquet", "bad-images.jsonl", "model.checkpoint"];
+    let names = |folder: &Path| -> Option<Vec<(String, bool)>> {
+        let entries = fs::read_dir(folder).ok()?.map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().into_string().ok()?, entry.file_type().ok()?.is_dir()))
+        });
+        entries.collect()
+    };
+    // Names of files that are being written; see `AtomicFile`.
+    let temporary = |name: &str| name.starts_with('.') && name.contains(".part-");
+    let Some(found) = names(folder) else { return Some("something else".into()) };
+    let ours = |(name, is_folder): &(String, bool)| match is_folder {
+        true => name == PARTS,
+        false => FILES.contains(&&**name) || temporary(name),
+    };
+    let settings = fs::read(folder.join(SETTINGS)).ok();
+    let begun = settings.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).is_some_and(|v| v.is_object());
+    // A run may have been killed before it wrote its settings, and then has nothing else.
+    let nothing = || found.iter().all(|(name, is_folder)| !is_folder && temporary(name));
+    if !begun && !nothing() {
+        return Some("a folder that catalex did not write".into());
+    }
+    if let Some((name, _)) = found.iter().find(|entry| !ours(entry)) {
+        return Some(format!("{name} too"));
+    }
+    // Parts are numbered.
+    let parts = names(&folder.join(PARTS)).unwrap_or_default();
+    let numbered =
+        |name: &str| name.split('.').next().is_some_and(|n| n.len() == 6 && n.bytes().all(|b| b.is_ascii_digit()));
+    let other = parts.iter().find(|(name, is_folder)| *is_folder || !(numbered(name) || temporary(name)));
+    other.map(|(name, _)| format!("{PARTS}/{name} too"))
 }
 
 /// The keys whose values differ between two JSON objects, including those of nested objects.
@@ -148,6 +191,40 @@ mod tests {
         assert!(!begin(1, false, Overwrite::Replace).unwrap().path("features").exists());
         partial.remove().unwrap();
         begin(1, true, Overwrite::Refuse).unwrap();
+    }
+
+    #[test]
+    fn what_catalex_did_not_write_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, partial) = (home.path().join("index"), home.path().join("index.partial"));
+        let begin = |overwrite| Partial::begin(&target, &serde_json::json!({}), true, overwrite).map(drop);
+        let cases: [&[&str]; 5] = [
+            &["chapter.txt"],
+            &["partial.json", "chapter.txt"],
+            &["partial.json", "parts/chapter.txt"],
+            &["partial.json", "parts/more/000001.parquet"],
+            &["features.parquet"],
+        ];
+        for files in cases {
+            for file in files {
+                fs::create_dir_all(partial.join(file).parent().unwrap()).unwrap();
+                fs::write(partial.join(file), "{}").unwrap();
+            }
+            for overwrite in [Overwrite::Refuse, Overwrite::Replace] {
+                let message = begin(overwrite).unwrap_err().to_string();
+                assert!(message.contains("index.partial") && message.contains("move it away"), "{message}");
+            }
+            assert!(files.iter().all(|file| partial.join(file).exists()), "{files:?}");
+            fs::remove_dir_all(&partial).unwrap();
+        }
+        fs::write(&partial, "a file").unwrap();
+        assert!(begin(Overwrite::Replace).is_err() && partial.is_file());
+        fs::remove_file(&partial).unwrap();
+        // Killed before the settings were there.
+        fs::create_dir(&partial).unwrap();
+        fs::write(partial.join(".partial.json.part-abcdef"), "{").unwrap();
+        begin(Overwrite::Refuse).unwrap();
+        assert!(partial.join("partial.json").is_file());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::json_lines;
 use super::spec::Output;
 use crate::answers::{Aggregation, IdentifierFragment};
-use crate::artifact::{AtomicFile, refuse_existing};
+use crate::artifact::{AtomicFile, OutputLock};
 use crate::constraint::FmIndex;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -87,7 +87,7 @@ pub fn aggregate(spec: &AggregateSpec, progress: &dyn Progress) -> Result<()> {
     let settings = &spec.settings;
     settings.check()?;
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
-    refuse_existing(out, overwrite)?;
+    let _lock = OutputLock::claim(out, overwrite)?;
     let facet_bias = facet_bias(settings.facet_bias.as_deref().unwrap_or_default())?;
     let aggregation = Aggregation { gamma: settings.gamma.unwrap_or(1.0), facet_bias };
     let index = FmIndex::load(&spec.export.join(FM_INDEX))?;

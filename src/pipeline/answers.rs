@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::json_lines;
 use super::spec::Output;
 use crate::answers::{AnswerStatistics, parse_answer};
-use crate::artifact::{AtomicFile, refuse_existing};
+use crate::artifact::{AtomicFile, OutputLock};
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};
 
@@ -64,7 +64,7 @@ struct RankingLine<'a> {
 /// [`Error::File`] for lines that are not as expected, and for an answer to an unknown prompt; for an output that exists.
 pub fn answers(spec: &AnswersSpec) -> Result<AnswersSummary> {
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
-    refuse_existing(out, overwrite)?;
+    let _lock = OutputLock::claim(out, overwrite)?;
     let mut prompts: HashMap<String, AnsweredPrompt> = HashMap::new();
     json_lines::each(&spec.prompts, "prompts of `catalex export --for ranking`", |prompt: AnsweredPrompt, _| {
         prompts.insert(prompt.id.clone(), prompt);

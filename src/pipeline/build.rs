@@ -8,7 +8,7 @@ use super::report_items::{ReportItems, title};
 use super::spec::{BuildSpec, EmbedSpec};
 use super::threads;
 use super::train::checkpoints;
-use crate::artifact::{Overwrite, write_file};
+use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
@@ -64,6 +64,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
     let catalog = spec.encode.catalog_spec(&spec.catalog)?;
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
+    let _lock = OutputLock::claim(out, overwrite)?;
     let writer = IndexWriter::create(out, overwrite)?;
     let options = spec.vocabulary.options();
     let words = vocabulary::Vocabulary::new(config.codebook_sizes(), format.clone());

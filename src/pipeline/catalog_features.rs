@@ -9,13 +9,11 @@ use crate::behaviour;
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions, check_unique};
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
+pub(super) use crate::index::PARTS;
 use crate::index::fingerprint;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
-
-/// The folder of finished parts in that of an output that is being written.
-pub(super) const PARTS: &str = "parts";
 
 /// Items that are copied together.
 const BLOCK: usize = 8_192;

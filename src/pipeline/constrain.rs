@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::sources;
 use super::spec::{ConstrainSpec, NAME_BOTH, needs};
-use crate::artifact::refuse_existing;
+use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
         (Some(_), None, _) => return Err(needs("catalog", "title", NAME_BOTH)),
         (None, ..) => return Err(needs("title", "catalog", NAME_BOTH)),
     }
-    refuse_existing(out, overwrite)?;
+    let _lock = OutputLock::claim(out, overwrite)?;
     let table = sources::token_table(&spec.tokens)?;
     let tokens = sources::token_ids(settings.vocabulary.as_deref(), &spec.tokens, &table)?;
     let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::catalog_features::{CatalogFeatures, PARTS};
 use super::spec::EmbedSpec;
 use super::threads;
-use crate::artifact::{refuse_existing, write_file};
+use crate::artifact::{OutputLock, refuse_existing, write_file};
 use crate::error::{Error, Result};
 use crate::index::Partial;
 use crate::progress::Progress;
@@ -54,8 +54,12 @@ pub struct BadImageSummary {
 pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> {
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
     let list = beside(out);
-    refuse_existing(out, overwrite)?;
+    let _lock = OutputLock::claim(out, overwrite)?;
     refuse_existing(&list, overwrite)?;
+    if list.exists() && !is_list(&list) {
+        let help = "move it away, or choose another output path";
+        return Err(Error::file(&list, "no file, or a list of unreadable images", "something else", help));
+    }
     threads::with_threads(spec.threads, |threads| {
         let job = CatalogFeatures::new(spec, threads)?;
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
@@ -90,10 +94,24 @@ fn beside(out: &Path) -> PathBuf {
     path.into()
 }
 
-/// Removes the list of a run that this one replaces.
+/// Removes the list of a run that this one replaces. What is no such list stays.
 fn remove_stale(path: &Path) -> Result<()> {
+    if !is_list(path) {
+        return Ok(());
+    }
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
         _ => Ok(()),
     }
+}
+
+/// Whether a file is a list of unreadable images, from its first line.
+fn is_list(path: &Path) -> bool {
+    use std::io::{BufRead, BufReader, Read};
+    const LONGEST: u64 = 1 << 20;
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let mut line = Vec::new();
+    let read = BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line);
+    let image = read.ok().and_then(|_| serde_json::from_slice::<serde_json::Value>(&line).ok());
+    image.is_some_and(|image| ["item_id", "expected", "got"].iter().all(|key| image.get(key).is_some()))
 }

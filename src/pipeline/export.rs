@@ -2,7 +2,7 @@
 
 use super::sources;
 use super::spec::{ExportOptions, ExportSpec, needs};
-use crate::artifact::refuse_existing;
+use crate::artifact::OutputLock;
 use crate::behaviour::{Histories, HistorySplit};
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
@@ -43,9 +43,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         (false, true) => Some((spec.output.out.as_path(), spec.output.overwrite())),
         (false, false) => return Err(Error::config("out", "a folder to write", "none", "name it, or pass --dry-run")),
     };
-    if let Some((out, overwrite)) = target {
-        refuse_existing(out, overwrite)?;
-    }
+    let _lock = target.map(|(out, overwrite)| OutputLock::claim(out, overwrite)).transpose()?;
     let table = sources::token_table(&spec.tokens)?;
     let read = Interactions::read(&InteractionSpec {
         path: interactions,

@@ -10,7 +10,7 @@ use super::spec::EncodeSettings;
 use super::spec::{Environment, NAME_BOTH, Output, needs};
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
-use crate::artifact::{AtomicFile, refuse_existing};
+use crate::artifact::{AtomicFile, OutputLock};
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
@@ -88,7 +88,7 @@ struct GroundedLine {
 pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<MeasuredRanking>>> {
     spec.settings.check()?;
     spec.settings.check_together()?;
-    refuse_existing(&spec.output.out, spec.output.overwrite())?;
+    let _lock = OutputLock::claim(&spec.output.out, spec.output.overwrite())?;
     threads::with_threads(spec.threads, |threads| {
         let settings = &spec.settings;
         let items = sources::features(&spec.items)?.read()?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::report_items::{ReportItems, title};
 use super::sources;
 use super::spec::{InspectSpec, NAME_BOTH, needs};
-use crate::artifact::{Overwrite, refuse_existing, write_file};
+use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
 use crate::index::{FEATURES, Index, MODEL, TOKENS};
@@ -46,9 +46,7 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     if let Some((setting, _)) = shown.iter().find(|(_, given)| *given && spec.report.is_none()) {
         return Err(needs(setting, "report", NAME_BOTH));
     }
-    if let Some(report) = &spec.report {
-        refuse_existing(report, overwrite)?;
-    }
+    let _lock = spec.report.as_deref().map(|report| OutputLock::claim(report, overwrite)).transpose()?;
     let Some(subject) = subject(spec, progress)? else {
         if spec.report.is_some() || columns.catalog.is_some() {
             let help = "give --features too: a model alone has no items";

@@ -2,7 +2,7 @@
 
 use super::spec::TokenizeSpec;
 use super::{sources, threads};
-use crate::artifact::refuse_existing;
+use crate::artifact::OutputLock;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::semantic_id::{CollisionReport, TokenTable};
@@ -24,7 +24,7 @@ pub struct TokenizeSummary {
 pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<TokenizeSummary> {
     spec.tokens.check()?;
     let overwrite = spec.output.overwrite();
-    refuse_existing(&spec.output.out, overwrite)?;
+    let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
     threads::with_threads(spec.threads, |_| {
         let model = sources::model(&spec.model)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::spec::{Output, TrainSpec};
 use super::{sources, threads};
-use crate::artifact::refuse_existing;
+use crate::artifact::OutputLock;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::rqvae::{self, Checkpoints};
@@ -28,7 +28,7 @@ pub struct TrainSummary {
 /// As [`rqvae::train`]; for features that cannot be read, and for an output that exists.
 pub fn train(spec: &TrainSpec, progress: &dyn Progress) -> Result<TrainSummary> {
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
-    refuse_existing(out, overwrite)?;
+    let _lock = OutputLock::claim(out, overwrite)?;
     let config = spec.train.config()?;
     threads::with_threads(spec.threads, |_| {
         let features = sources::features(&spec.features)?;

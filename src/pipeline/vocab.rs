@@ -2,7 +2,7 @@
 
 use super::sources;
 use super::spec::{LlmSettings, VocabSpec, needs};
-use crate::artifact::refuse_existing;
+use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::Result;
 use crate::index::{Index, MODEL};
@@ -22,7 +22,7 @@ pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
     spec.vocabulary.check()?;
     spec.llm.check()?;
     let overwrite = spec.output.overwrite();
-    refuse_existing(&spec.output.out, overwrite)?;
+    let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
     let table = sources::token_table(&spec.tokens)?;
     let mut options = spec.vocabulary.options();
     let method = spec.llm.method()?;

@@ -1,7 +1,7 @@
 //! Checkpoints: the state of a training on disk, from which an interrupted training resumes to the same result.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Tensor;
 
+use crate::artifact::seal::{self, Seal};
 use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
 
 /// Keys in the metadata of the file.
 const TRAINING: &str = "catalex.training";
 const STATE: &str = "catalex.state";
+
+/// Longest header of a safetensors file, which its crate reads.
+const MOST_HEADER: u64 = 100_000_000;
 
 /// Where and how often a training saves checkpoints.
 #[derive(Debug, Clone)]
@@ -33,13 +37,31 @@ impl Checkpoints {
     /// Removes the file. Call this once the model is saved.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::File`] for a file that is no checkpoint; [`Error::Io`].
     pub fn remove(&self) -> Result<()> {
+        if self.path.exists() && !is_checkpoint(&self.path) {
+            let help = "move it away, or choose another output path";
+            return Err(Error::file(&self.path, "the checkpoint of a training", "something else", help));
+        }
         match std::fs::remove_file(&self.path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.path, e)),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a file is a checkpoint, from its header alone.
+fn is_checkpoint(path: &Path) -> bool {
+    let header = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(length).min(MOST_HEADER)).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    let header = header().ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    header.is_some_and(|header| header["__metadata__"].get(TRAINING).is_some())
 }
 
 /// Saves the checkpoints of one training.
@@ -106,9 +128,10 @@ impl<'a> Keeper<'a> {
         for (name, shape, bytes) in &arrays {
             views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| fault(&e))?));
         }
-        let metadata = [(TRAINING, self.training.clone()), (STATE, state().to_string())];
+        let metadata = [(TRAINING, self.training.clone()), (STATE, state().to_string()), (seal::KEY, seal::blank())];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fault(&e))?;
+        let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fault(&e))?;
+        seal::seal(&mut bytes).map_err(|e| fault(&e))?;
         let mut file = AtomicFile::create(path, Overwrite::Replace)?;
         file.write_all(&bytes).map_err(|e| Error::io("write", path, e))?;
         file.commit()?;
@@ -127,6 +150,9 @@ impl Saved {
         let (Some(of_training), Some(state)) = (of(TRAINING), of(STATE)) else {
             return Err(damaged(&"a file without the state of a training"));
         };
+        if of(seal::KEY).is_none() || seal::check_bytes(&bytes) != Seal::Whole {
+            return Err(seal::broken(path, START_OVER));
+        }
         if of_training != training {
             let help = "resume with the same settings, features and release of catalex, or start over with --force";
             return Err(Error::artifact(path, "a checkpoint of this training", "one of another training", help));

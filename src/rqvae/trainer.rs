@@ -271,12 +271,21 @@ mod tests {
         assert!(other.contains("another training"), "{other}");
         let resumed = train(&features, config(|_| ()), Some(&again), &Silent).unwrap();
         assert_eq!((resumed.tokenizer, resumed.history), (whole.tokenizer, whole.history));
-        std::fs::write(&again.path, "no checkpoint").unwrap();
-        assert!(
-            train(&features, config(|_| ()), Some(&again), &Silent).unwrap_err().to_string().contains("m.checkpoint")
-        );
+        let whole = std::fs::read(&again.path).unwrap();
+        let says = || train(&features, config(|_| ()), Some(&again), &Silent).unwrap_err().to_string();
+        for at in (0..whole.len()).step_by(whole.len() / 40).chain(0..8) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            std::fs::write(&again.path, flipped).unwrap();
+            assert!(says().contains("m.checkpoint is damaged"), "byte {at}: {}", says());
+        }
+        std::fs::write(&again.path, whole).unwrap();
         again.remove().unwrap();
         assert!(!again.path.exists());
+        // What is no checkpoint is not removed, even by --force.
+        std::fs::write(&again.path, "years of work").unwrap();
+        assert!(says().contains("m.checkpoint"));
+        assert!(again.remove().unwrap_err().to_string().contains("something else") && again.path.exists());
     }
 
     #[test]

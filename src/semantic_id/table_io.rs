@@ -16,16 +16,17 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use ndarray::{Array2, s};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 
 use super::{TableMetadata, TokenTable, table_metadata};
-use crate::artifact::{AtomicFile, Overwrite};
+use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
+use crate::table::check_parquet;
 
 /// Rows per written batch.
 const ROWS_AT_ONCE: usize = 65_536;
@@ -49,6 +50,7 @@ pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W)
     let failed = |e: parquet::errors::ParquetError| Error::io("write", path, std::io::Error::other(e));
     let pairs = table_metadata::pairs(&table.metadata, table.codes.ncols())
         .into_iter()
+        .chain([(seal::KEY, seal::blank())])
         .map(|(key, value)| KeyValue::new(key.into(), value))
         .collect();
     let properties = WriterProperties::builder()
@@ -57,12 +59,16 @@ pub(super) fn write_to<W: Write + Send>(table: &TokenTable, path: &Path, out: W)
         .set_key_value_metadata(Some(pairs))
         .build();
     let schema = Arc::new(Schema::new(fields(table)));
+    let out = seal::SealingWriter::new(out);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
     for first in (0..table.codes.nrows()).step_by(ROWS_AT_ONCE) {
         let rows = first..table.codes.nrows().min(first + ROWS_AT_ONCE);
         writer.write(&batch(table, &schema, rows)?).map_err(failed)?;
     }
-    writer.into_inner().map_err(failed)
+    // The metadata, which holds the hash, comes last.
+    writer.flush().map_err(failed)?;
+    writer.inner_mut().hold();
+    writer.into_inner().map_err(failed)?.finish().map_err(|e| Error::io("write", path, e))
 }
 
 /// The table as one Arrow batch. The schema has the file's metadata.
@@ -117,7 +123,9 @@ pub(super) fn read(path: &Path) -> Result<TokenTable> {
 /// Reads Parquet from a file or from memory; errors name `path`.
 pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> {
     let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table in Parquet", e, REMAKE);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(&e))?;
+    check_parquet(path, &file, metadata.metadata(), REMAKE)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let pairs = pairs.into_iter().filter_map(|pair| Some((pair.key, pair.value?))).collect();
     let schema = builder.schema().clone();

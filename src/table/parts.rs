@@ -19,7 +19,7 @@ use super::column_request::{ColumnRequest, list_columns};
 use super::compression::{decompressed, unpacked};
 use super::files::TableFiles;
 use super::open::RecordBatches;
-use super::{TableFormat, arrow_file, damaged};
+use super::{TableFormat, arrow_file, check_parquet, damaged};
 use crate::error::{Error, Result};
 
 /// A table of which single parts can be read. Parts of several files are numbered through, in the order of the files.
@@ -176,6 +176,7 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
     let file = File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e))?;
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(&path, e))?;
     let columns = places(&path, metadata.schema(), &select(&path, metadata.schema())?)?;
+    check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or make it again")?;
     let rows = metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
     Ok((PartsFile { path, unpacked, container: PartsContainer::Parquet(metadata), columns }, rows))
 }

@@ -8,10 +8,14 @@ use crate::training::TrainingRecord;
 pub use crate::training::{MAX_CODEBOOK_SIZE, MAX_LEVELS};
 
 /// Format version of the model folder that this build writes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
-/// The oldest format version that this build reads. Version 2 has no completion.
+/// The oldest format version that this build reads. Version 2 has no completion; up to version 3, `config.json` has no
+/// hash of itself, and the weights do not name the shapes.
 pub const OLDEST_FORMAT_VERSION: u32 = 2;
+
+/// The first version with the shapes in the weights and a hash of `config.json` in it.
+pub(super) const SHAPES_SINCE: u32 = 4;
 
 /// One modality of the features, as the model expects it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

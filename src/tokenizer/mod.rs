@@ -16,6 +16,7 @@ mod sinkhorn;
 mod standardization;
 mod storage;
 mod usage;
+mod weights;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;

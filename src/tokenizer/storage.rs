@@ -3,25 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use ndarray::{Array, Array1, Array2, Dimension};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
 
-use super::{
-    Completion, Config, FORMAT_VERSION, Layer, Network, OLDEST_FORMAT_VERSION, Offsets, Standardization, Tokenizer,
-    Weights,
-};
-use crate::artifact::{AtomicDir, Overwrite, sha256};
+use super::config::SHAPES_SINCE;
+use super::weights::{RETRAIN, WEIGHTS_FILE, read_weights};
+use super::{Config, FORMAT_VERSION, OLDEST_FORMAT_VERSION, Tokenizer};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite, seal, sha256};
 use crate::error::{Error, Result};
 
 /// The file that identifies a model folder.
 pub const CONFIG_FILE: &str = "config.json";
-const WEIGHTS_FILE: &str = "model.safetensors";
-const PAIR_OFFSETS: &str = "pair_offsets";
-const LAST_OFFSETS: &str = "last_offsets";
 const REPORT: &str = "report this as a bug";
-const COMPLETION_AXES: &str = "completion.axes";
-const RETRAIN: &str = "restore the folder from a copy, or train the model again";
+
+/// A model's folder.
+const KIND: FolderKind = FolderKind {
+    marker: CONFIG_FILE,
+    keys: &["format_version", "catalex_version", "codebook_sizes", "weights_sha256"],
+    lists: |_, file| file == WEIGHTS_FILE,
+};
 
 impl Tokenizer {
     /// Writes the model folder atomically.
@@ -29,7 +28,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::OutputExists`], [`Error::Io`].
     pub fn save(&self, folder: &Path, overwrite: Overwrite) -> Result<()> {
-        let output = AtomicDir::create(folder, CONFIG_FILE, overwrite)?;
+        let output = AtomicDir::create(folder, &KIND, overwrite)?;
         let write = |name: &str, bytes: &[u8]| {
             let path = output.path().join(name);
             fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))
@@ -45,9 +44,14 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Artifact`] for settings or arrays that the file formats cannot represent.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let mut config = serde_json::to_vec_pretty(&self.config)
+        // A model of an older format keeps it, and with it its hash.
+        let config = if self.config.format_version < SHAPES_SINCE {
+            serde_json::to_vec_pretty(&self.config).map(|json| [&json[..], b"\n"].concat()).map_err(Into::into)
+        } else {
+            seal::to_json(&self.config)
+        };
+        let config = config
             .map_err(|e| Error::artifact(Path::new(CONFIG_FILE), "a config that JSON can represent", e, REPORT))?;
-        config.push(b'\n');
         Ok((config, self.weights_bytes()?))
     }
 
@@ -81,7 +85,10 @@ impl Tokenizer {
 
     fn read((config_path, text): (&Path, &[u8]), (weights_path, bytes): (&Path, &[u8])) -> Result<Self> {
         check_version(config_path, text)?;
-        let config: Config = serde_json::from_slice(text)
+        let version = |config: &Value| config["format_version"].as_u64().unwrap_or(0);
+        let sealed = |config: &Value| version(config) >= u64::from(SHAPES_SINCE);
+        let config = seal::of_json(config_path, text, "the settings of a model", RETRAIN, sealed)?;
+        let config: Config = serde_json::from_value(config)
             .map_err(|e| Error::artifact(config_path, "the settings of a model", e, RETRAIN))?;
         let hash = sha256(bytes);
         if hash != config.weights_sha256 {
@@ -94,50 +101,6 @@ impl Tokenizer {
 
     pub(super) fn weights_hash(&self) -> Result<String> {
         Ok(sha256(&self.weights_bytes()?))
-    }
-
-    /// The weights as safetensors; tensors in a fixed order, so that equal models have equal bytes.
-    fn weights_bytes(&self) -> Result<Vec<u8>> {
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        fn push<D: Dimension>(tensors: &mut Vec<(String, Vec<usize>, Vec<u8>)>, name: String, array: &Array<f32, D>) {
-            let bytes = array.iter().flat_map(|v| v.to_le_bytes()).collect();
-            tensors.push((name, array.shape().to_vec(), bytes));
-        }
-        push(&mut tensors, "standardization.mean".into(), &self.standardization.mean);
-        push(&mut tensors, "standardization.scale".into(), &self.standardization.scale);
-        if let Some(completion) = &self.standardization.completion {
-            push(&mut tensors, COMPLETION_AXES.into(), &completion.axes);
-            push(&mut tensors, "completion.variances".into(), &completion.variances);
-            push(&mut tensors, "completion.noise".into(), &completion.noise);
-        }
-        for (name, network) in [("projection", &self.projection), ("inverse", &self.inverse)] {
-            if let Some(skip) = &network.skip {
-                push(&mut tensors, format!("{name}.skip"), skip);
-            }
-            for (i, layer) in network.layers.iter().enumerate() {
-                push(&mut tensors, format!("{name}.{i}.weight"), &layer.weight);
-                push(&mut tensors, format!("{name}.{i}.bias"), &layer.bias);
-            }
-        }
-        for (level, book) in self.quantizer.codebooks().iter().enumerate() {
-            push(&mut tensors, format!("codebooks.{level}"), book);
-            push(&mut tensors, format!("offsets.{level}"), &self.quantizer.offsets().codes[level]);
-        }
-        let offsets = self.quantizer.offsets();
-        for (name, table) in [(PAIR_OFFSETS, &offsets.pairs), (LAST_OFFSETS, &offsets.last)] {
-            if let Some(table) = table {
-                push(&mut tensors, name.into(), table);
-            }
-        }
-        let fault = |e: safetensors::SafeTensorError| {
-            Error::artifact(Path::new(WEIGHTS_FILE), "arrays that safetensors can represent", e, REPORT)
-        };
-        let views = tensors
-            .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(fault)?;
-        safetensors::serialize(views, None).map_err(fault)
     }
 }
 
@@ -160,78 +123,12 @@ fn check_version(path: &Path, text: &[u8]) -> Result<()> {
     }
 }
 
-fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| Error::artifact(path, "safetensors", e, RETRAIN))?;
-    let read = |name: String| -> Result<(Vec<usize>, Vec<f32>)> {
-        let fault = |got: String| Error::artifact(path, format!("float32 tensor {name}"), got, RETRAIN);
-        let tensor = tensors.tensor(&name).map_err(|e| fault(e.to_string()))?;
-        if tensor.dtype() != Dtype::F32 {
-            return Err(fault(format!("{:?}", tensor.dtype())));
-        }
-        let values: Vec<f32> =
-            tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        match values.iter().all(|v| v.is_finite()) {
-            true => Ok((tensor.shape().to_vec(), values)),
-            false => Err(fault("NaN or infinity".into())),
-        }
-    };
-    let vector = |name: String| read(name).map(|(_, values)| Array1::from(values));
-    let matrix = |name: String| -> Result<Array2<f32>> {
-        let (shape, values) = read(name.clone())?;
-        let fault = |got: String| Error::artifact(path, format!("matrix {name}"), got, RETRAIN);
-        match shape[..] {
-            [rows, columns] => Array2::from_shape_vec((rows, columns), values).map_err(|e| fault(e.to_string())),
-            _ => Err(fault(format!("shape {shape:?}"))),
-        }
-    };
-    let has = |name: &str| tensors.names().into_iter().any(|known| known == name);
-    // A linear map has no layers, any other one more than hidden widths.
-    let n_layers = if config.hidden.is_empty() { 0 } else { config.hidden.len() + 1 };
-    let network = |name: &str| -> Result<Network> {
-        let layers = (0..n_layers)
-            .map(|i| {
-                Ok(Layer { weight: matrix(format!("{name}.{i}.weight"))?, bias: vector(format!("{name}.{i}.bias"))? })
-            })
-            .collect::<Result<_>>()?;
-        let skip = format!("{name}.skip");
-        // Required if there are no layers.
-        let skip = (has(&skip) || n_layers == 0).then(|| matrix(skip)).transpose()?;
-        Ok(Network { skip, layers })
-    };
-    let dims: Vec<usize> = config.modalities.iter().map(|m| m.dim).collect();
-    let completion = match has(COMPLETION_AXES) {
-        true => Some(Completion::new(
-            matrix(COMPLETION_AXES.into())?,
-            vector("completion.variances".into())?,
-            vector("completion.noise".into())?,
-            dims.clone(),
-        )),
-        false => None,
-    };
-    Ok(Weights {
-        standardization: Standardization {
-            mean: vector("standardization.mean".into())?,
-            scale: vector("standardization.scale".into())?,
-            dims,
-            completion,
-        },
-        projection: network("projection")?,
-        inverse: network("inverse")?,
-        codebooks: (0..config.levels()).map(|l| matrix(format!("codebooks.{l}"))).collect::<Result<_>>()?,
-        offsets: Offsets {
-            codes: (0..config.levels()).map(|l| vector(format!("offsets.{l}"))).collect::<Result<_>>()?,
-            pairs: has(PAIR_OFFSETS).then(|| matrix(PAIR_OFFSETS.into())).transpose()?,
-            last: has(LAST_OFFSETS).then(|| matrix(LAST_OFFSETS.into())).transpose()?,
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokenizer::ModalityShape;
+    use crate::tokenizer::{Layer, ModalityShape, Network, Offsets, Standardization, Weights};
     use crate::training::{EpochFigures, TrainConfig, TrainingRecord};
-    use ndarray::array;
+    use ndarray::{Array1, Array2, array};
 
     fn model() -> Tokenizer {
         let weights = Weights {
@@ -279,7 +176,20 @@ mod tests {
         let (config, weights) = model().to_bytes().unwrap();
         let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
         change(&mut config);
-        Tokenizer::of_bytes(config.to_string().as_bytes(), &weights)
+        config.as_object_mut().unwrap().remove(seal::JSON_KEY);
+        let sealed = config["format_version"] == FORMAT_VERSION;
+        let json = if sealed { seal::to_json(&config).unwrap() } else { config.to_string().into_bytes() };
+        Tokenizer::of_bytes(&json, &weights)
+    }
+
+    /// The weights of the model without the shapes, and a configuration of version 3 for them, changed.
+    fn of_version_3(change: impl Fn(&mut Config)) -> Result<Tokenizer> {
+        let mut model = model();
+        model.config.format_version = 3;
+        model.config.weights_sha256 = model.weights_hash().unwrap();
+        let (_, weights) = model.to_bytes()?;
+        change(&mut model.config);
+        Tokenizer::of_bytes(&serde_json::to_vec(&model.config).unwrap(), &weights)
     }
 
     #[test]
@@ -288,11 +198,49 @@ mod tests {
         assert_eq!(training(serde_json::json!(null)).config().training, None);
         assert_eq!(training(serde_json::json!({"seed": 7})).config().training, None);
         let older = with_config(|config| {
-            config["format_version"] = 2.into();
             config["training"]["config"] = serde_json::json!({"batch-size": 3});
         });
         let record = older.unwrap().config().training.clone().unwrap();
         assert_eq!((record.config, record.items, record.history.len()), (None, 7, 1));
+    }
+
+    #[test]
+    fn what_determines_codes_is_in_the_weights_too() {
+        type Change = fn(&mut Config);
+        let changes: [(&str, Change); 6] = [
+            ("hidden", |c| c.hidden.clear()),
+            ("widths", |c| c.hidden = vec![5]),
+            ("levels", |c| c.codebook_sizes.truncate(1)),
+            ("sizes", |c| c.codebook_sizes[1] = 2),
+            ("modalities", |c| c.modalities[0].name = "image".into()),
+            ("latent", |c| c.latent_dim = 1),
+        ];
+        for (what, change) in changes {
+            let changed = with_config(|config| {
+                config.as_object_mut().unwrap().remove(seal::JSON_KEY);
+                let mut read: Config = serde_json::from_value(config.clone()).unwrap();
+                change(&mut read);
+                *config = serde_json::to_value(read).unwrap();
+            });
+            assert!(matches!(changed, Err(Error::Artifact { .. })), "{what}");
+            // A model of version 3 does not name its modalities in the weights.
+            let changed = of_version_3(change);
+            assert_eq!(changed.is_ok(), what == "modalities", "{what}");
+        }
+        let older = of_version_3(|_| ()).unwrap();
+        let (config, weights) = older.to_bytes().unwrap();
+        assert_eq!(Tokenizer::of_bytes(&config, &weights).unwrap(), older, "it keeps its format and its hash");
+        assert_ne!(older.hash(), model().hash());
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_configuration_is_found() {
+        let (config, weights) = model().to_bytes().unwrap();
+        for at in 0..config.len() * 8 {
+            let mut flipped = config.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            assert!(Tokenizer::of_bytes(&flipped, &weights).is_err(), "bit {at}");
+        }
     }
 
     #[test]
@@ -336,7 +284,7 @@ mod tests {
         assert!(matches!(Tokenizer::load(&folder), Err(Error::Missing { .. })));
         model().save(&folder, Overwrite::Refuse).unwrap();
         let config = fs::read_to_string(folder.join(CONFIG_FILE)).unwrap();
-        fs::write(folder.join(CONFIG_FILE), config.replace("\"format_version\": 3", "\"format_version\": 99")).unwrap();
+        fs::write(folder.join(CONFIG_FILE), config.replace("\"format_version\": 4", "\"format_version\": 99")).unwrap();
         let message = Tokenizer::load(&folder).unwrap_err().to_string();
         assert!(message.contains("version 99"), "{message}");
         fs::write(folder.join(CONFIG_FILE), "{\"architectures\": [\"LlamaForCausalLM\"]}").unwrap();

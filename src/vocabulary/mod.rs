@@ -30,7 +30,7 @@ pub use options::VocabularyOptions;
 pub use start_values::{START_VALUES_FILE, StartMethod, StartValues};
 pub use token_ids::TokenIds;
 
-use crate::artifact::{AtomicDir, Overwrite};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::{TokenFormat, TokenTable};
@@ -40,6 +40,19 @@ pub const VOCABULARY_FILE: &str = "vocabulary.json";
 /// The subfolder of the extended tokenizer.
 pub const TOKENIZER_FOLDER: &str = "tokenizer";
 const FORMAT_VERSION: u32 = 1;
+
+/// A vocabulary folder. What is in its tokenizer and its language model depends on those that were extended.
+const KIND: FolderKind = FolderKind {
+    marker: VOCABULARY_FILE,
+    keys: &["format_version", "token_format", "codebook_sizes"],
+    lists: |_, file| match file.split_once('/') {
+        Some((folder, _)) => [TOKENIZER_FOLDER, start_values::LLM_FOLDER].contains(&folder),
+        None => {
+            let lists = ["new_tokens.json", "new_tokens.txt", "llamafactory.yaml", "index.json"];
+            lists.contains(&file) || [START_VALUES_FILE, gguf::FILE].contains(&file)
+        }
+    },
+};
 
 /// All tokens of a model, in the order in which they are appended to a tokenizer: level by level.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +114,7 @@ pub fn write_vocabulary(
 ) -> Result<()> {
     let vocabulary = Vocabulary::new(&table.metadata.codebook_sizes, table.metadata.token_format.clone());
     let new = options.words(&vocabulary)?;
-    let folder = AtomicDir::create(target, VOCABULARY_FILE, overwrite)?;
+    let folder = AtomicDir::create(target, &KIND, overwrite)?;
     let tokenizer = folder.path().join(TOKENIZER_FOLDER);
     let extended = options
         .tokenizer

@@ -19,7 +19,7 @@ pub use titles::titles;
 use self::automaton::Automaton;
 use self::grammar::{Dialect, Terminals};
 use super::{Prefix, Transitions, Trie};
-use crate::artifact::{AtomicDir, Overwrite, sha256_file};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite, sha256_file};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
@@ -28,6 +28,16 @@ use crate::vocabulary::TokenIds;
 /// The description of a folder of forms, which also identifies it.
 pub const CONSTRAINT_FILE: &str = "constraint.json";
 const FORMAT_VERSION: u32 = 1;
+
+/// A folder of forms.
+const KIND: FolderKind = FolderKind {
+    marker: CONSTRAINT_FILE,
+    keys: &["format_version", "token_format", "forms"],
+    lists: |description, file| {
+        let forms = description["forms"].as_object();
+        forms.is_some_and(|forms| forms.values().any(|form| form["file"] == *file))
+    },
+};
 
 /// A file format for the valid IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +174,7 @@ impl Forms<'_> {
             }
         };
         forms.iter().try_for_each(|&form| self.check(form, rows.len()))?;
-        let folder = AtomicDir::create(target, CONSTRAINT_FILE, overwrite)?;
+        let folder = AtomicDir::create(target, &KIND, overwrite)?;
         let mut trie = Trie::of_rows(self.table.codes.view(), rows)?;
         if let Some(tokens) = &self.tokens {
             trie = trie.with_tokens(tokens.clone())?;

@@ -27,6 +27,7 @@ use std::str::FromStr;
 
 use ndarray::Array2;
 
+pub(super) use resize::FOLDER as LLM_FOLDER;
 pub use write::START_VALUES_FILE;
 
 use super::Vocabulary;

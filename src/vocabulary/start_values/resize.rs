@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::vocabulary::float_type::{FloatType, bytes_of};
 
 /// The folder of the resized checkpoint in a vocabulary folder.
-pub(super) const FOLDER: &str = "model";
+pub(in crate::vocabulary) const FOLDER: &str = "model";
 /// File name extensions of weights in other formats, which would lack the new rows.
 const OTHER_WEIGHTS: [&str; 8] = ["bin", "pt", "pth", "h5", "msgpack", "onnx", "gguf", "safetensors"];
 const INDEX: &str = "model.safetensors.index.json";

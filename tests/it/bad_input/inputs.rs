@@ -62,7 +62,7 @@ pub(super) fn write_inputs(folder: &Path) {
     fs::write(at("flipped/model.safetensors"), weights).unwrap();
     hand_made(4, &[4, 4, 4]).save(&at("future"), Overwrite::Refuse).unwrap();
     let config = fs::read_to_string(at("future/config.json")).unwrap();
-    fs::write(at("future/config.json"), config.replacen("\"format_version\": 3", "\"format_version\": 99", 1)).unwrap();
+    fs::write(at("future/config.json"), config.replacen("\"format_version\": 4", "\"format_version\": 99", 1)).unwrap();
     let made = catalex(&[
         "tokenize",
         &at("x.npy").to_string_lossy(),

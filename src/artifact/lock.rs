@@ -1,0 +1,186 @@
+//! Who writes an output, and what killed writers left.
+//!
+//! Locks are those of `flock`: they belong to an open file and end with the process that opened it, however it ends. A
+//! temporary file or folder is locked by its writer, so an unlocked one is a leftover.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::place::{parent, resolved};
+use super::{Overwrite, refuse_existing};
+use crate::error::{Error, Result};
+
+/// Characters that tell apart the temporary files of one target.
+const RANDOM: usize = 6;
+
+/// The right to write an output. Another process or thread that claims it meanwhile gets an error.
+///
+/// The lock is a file `.NAME.catalex-lock` beside the output. A process that was killed may leave the file, but not the
+/// lock.
+#[derive(Debug)]
+pub struct OutputLock {
+    path: PathBuf,
+    /// Closing it ends the lock.
+    file: File,
+}
+
+impl OutputLock {
+    /// Claims the output at `target`, and removes what killed writers of it left.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it is being written; as [`refuse_existing`]; [`Error::Io`].
+    pub fn claim(target: &Path, overwrite: Overwrite) -> Result<Self> {
+        refuse_existing(target, overwrite)?;
+        let place = resolved(target)?;
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let path = parent(&place).join(format!(".{name}.catalex-lock"));
+        let fail = |e| Error::io("create a file in", parent(&place), e);
+        let mut file = loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+            let mut file = options.open(&path).map_err(fail)?;
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                let mut process = String::new();
+                let _ = file.read_to_string(&mut process);
+                return Err(Error::Busy { path: target.to_path_buf(), process: process.trim().parse().ok() });
+            }
+            // The last owner removes the file: the lock may be one on a file that is gone.
+            if is_at(&file, &path) {
+                break file;
+            }
+        };
+        let lock = |file: File| OutputLock { path: path.clone(), file };
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let lock = lock(file);
+        remove_leftovers(&place);
+        // The last owner may have finished between the first check and the lock.
+        refuse_existing(target, overwrite)?;
+        Ok(lock)
+    }
+}
+
+impl Drop for OutputLock {
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether the open file is the one at the path.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |about: fs::Metadata| (about.dev(), about.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        _ => false,
+    }
+}
+
+/// Locks a new temporary file or folder. False if it was taken for a leftover and removed before.
+pub(super) fn lock_part(file: &File, path: &Path) -> bool {
+    // File systems without locks have no leftovers either: see `remove_leftovers`.
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && is_at(file, path)
+}
+
+/// The begin of the names of the temporary files of a target.
+pub(super) fn temporary_prefix(target: &Path) -> String {
+    format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// A builder of temporary files and folders beside a target. Their permissions follow the umask, as those of any new file.
+pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'static> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).rand_bytes(RANDOM).permissions(fs::Permissions::from_mode(mode));
+    builder
+}
+
+/// Removes the temporary files and folders of killed writers of `target`: those that nobody has locked.
+pub(super) fn remove_leftovers(target: &Path) {
+    let prefix = temporary_prefix(target);
+    for entry in fs::read_dir(parent(target)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)).unwrap_or_default();
+        let Ok(kind) = entry.file_type() else { continue };
+        let named = random.len() == RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !named || !(kind.is_file() || kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        if let Ok(file) = File::open(&path)
+            && file.try_lock().is_ok()
+        {
+            let _ = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AtomicFile, Overwrite};
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_output_has_one_writer_by_whatever_path() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, link) = (home.path().join("index"), home.path().join("link"));
+        std::os::unix::fs::symlink("index", &link).unwrap();
+        let lock = OutputLock::claim(&target, Overwrite::Refuse).unwrap();
+        for (path, overwrite) in [(&target, Overwrite::Refuse), (&link, Overwrite::Replace)] {
+            let message = OutputLock::claim(path, overwrite).unwrap_err().to_string();
+            assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+        }
+        OutputLock::claim(&home.path().join("other"), Overwrite::Refuse).unwrap();
+        drop(lock);
+        drop(OutputLock::claim(&target, Overwrite::Refuse).unwrap());
+        assert_eq!(names(home.path()), ["link"]);
+        // The file of a killed process is no lock.
+        fs::write(home.path().join(".index.catalex-lock"), "1\n").unwrap();
+        OutputLock::claim(&target, Overwrite::Refuse).unwrap();
+    }
+
+    #[test]
+    fn of_many_claims_at_once_one_wins() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("index");
+        for _ in 0..20 {
+            let (barrier, held) = (std::sync::Barrier::new(8), std::sync::Mutex::new(Vec::new()));
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        held.lock().unwrap().extend(OutputLock::claim(&target, Overwrite::Refuse));
+                    });
+                }
+            });
+            assert_eq!(held.into_inner().unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn leftovers_go_and_live_parts_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("a");
+        let mut live = AtomicFile::create(&target, Overwrite::Refuse).unwrap();
+        let kept = [".a.part-notes", ".a.part-abcde!", ".b.part-abcdef"];
+        kept.iter().for_each(|name| fs::write(home.path().join(name), "x").unwrap());
+        fs::write(home.path().join(".a.part-abcdef"), "x").unwrap();
+        fs::create_dir_all(home.path().join(".a.part-abc123/model")).unwrap();
+        drop(OutputLock::claim(&target, Overwrite::Refuse).unwrap());
+        let left = names(home.path());
+        assert_eq!(left.len(), 4, "{left:?}");
+        assert!(kept.iter().all(|name| left.iter().any(|l| l == name)), "{left:?}");
+        live.write_all(b"whole").unwrap();
+        live.commit().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
+    }
+}

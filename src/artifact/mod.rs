@@ -1,0 +1,78 @@
+//! Files and folders that catalex writes: whole or not at all, by one writer at a time, with a hash of their content.
+//!
+//! - [`AtomicFile`] and [`AtomicDir`] are written beside their target, synced, then renamed.
+//! - [`OutputLock`] is the right to write an output. It ends with its process.
+//! - [`seal`] puts the hash of a file into the file itself, and checks it.
+
+mod file;
+mod folder;
+mod lock;
+mod place;
+pub mod seal;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+pub use file::AtomicFile;
+pub use folder::{AtomicDir, FolderKind};
+pub use lock::OutputLock;
+pub use place::{INDEX_MANIFEST, refuse_existing};
+
+/// Whether an output that already exists may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// No: an error.
+    Refuse,
+    /// Yes (`--force`).
+    Replace,
+}
+
+/// Writes a small file atomically.
+///
+/// # Errors
+/// As [`AtomicFile::create`] and [`AtomicFile::commit`].
+pub fn write_file(target: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<()> {
+    let mut file = AtomicFile::create(target, overwrite)?;
+    file.write_all(bytes).map_err(|e| Error::io("write", target, e))?;
+    file.commit()
+}
+
+/// SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sha256_file(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(|e| Error::io("read", path, e))? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sha256_is_the_standard_one() {
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,45 @@
+//! The check of Parquet files that catalex wrote.
+
+use std::path::Path;
+
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::ChunkReader;
+
+use crate::artifact::seal::{self, Seal};
+use crate::error::{Error, Result};
+
+/// The begin of the name of the program that wrote a file.
+const WRITER: &[u8] = b"catalex ";
+
+/// Checks the hash of a Parquet file, if catalex wrote it and put one there. Other programs that change such a file may
+/// keep its metadata, and with it a hash that is no longer that of the file: it does not count.
+///
+/// # Errors
+/// [`Error::Artifact`] for a file that has changed; [`Error::Io`].
+pub(crate) fn check_parquet(
+    path: &Path,
+    file: &impl ChunkReader,
+    metadata: &ParquetMetaData,
+    help: &str,
+) -> Result<()> {
+    let metadata = metadata.file_metadata();
+    if metadata.created_by().is_some_and(|name| !is_ours(name.as_bytes())) {
+        return Ok(());
+    }
+    let named = metadata.key_value_metadata().is_some_and(|pairs| pairs.iter().any(|pair| pair.key == seal::KEY));
+    let length = file.len();
+    let from = length.saturating_sub(seal::TAIL);
+    let unreadable = |e| Error::io("read", path, std::io::Error::other(e));
+    let tail = file.get_bytes(from, (length - from) as usize).map_err(unreadable)?;
+    let whole = file.get_read(0).map_err(unreadable)?;
+    match seal::check(length, &tail, whole).map_err(|e| Error::io("read", path, e))? {
+        Seal::Whole if named => Ok(()),
+        Seal::Absent if !named => Ok(()),
+        _ => Err(seal::broken(path, help)),
+    }
+}
+
+/// Whether catalex wrote the file, from its name as far as it goes; also if one bit of it has changed since.
+fn is_ours(created_by: &[u8]) -> bool {
+    created_by.iter().zip(WRITER).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>() <= 1
+}
