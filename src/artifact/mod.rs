@@ -42,6 +42,17 @@ pub fn write_file(target: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(
     file.commit()
 }
 
+/// Copies the content of a file to a new one, whose permissions follow the umask.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    let fail = |e| Error::io("copy", from, e);
+    let mut source = File::open(from).map_err(fail)?;
+    let mut target = File::create(to).map_err(|e| Error::io("write", to, e))?;
+    std::io::copy(&mut source, &mut target).map(drop).map_err(fail)
+}
+
 /// SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors

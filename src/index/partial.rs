@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::artifact::{Overwrite, sha256, sha256_file, write_file};
+use crate::artifact::{Overwrite, copy_file, sha256, sha256_file, write_file};
 use crate::error::{Error, Result};
 
 /// The file with the settings of the build.
@@ -71,9 +71,7 @@ impl Partial {
     pub fn share(&self, part: &str, place: &Path) -> Result<()> {
         let from = self.path(part);
         // Copies on file systems without hard links.
-        fs::hard_link(&from, place)
-            .or_else(|_| fs::copy(&from, place).map(drop))
-            .map_err(|e| Error::io("copy", &from, e))
+        fs::hard_link(&from, place).or_else(|_| copy_file(&from, place))
     }
 
     /// Removes the folder, when the index is complete or the build starts again.

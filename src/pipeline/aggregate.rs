@@ -11,7 +11,7 @@ use crate::artifact::{AtomicFile, OutputLock};
 use crate::constraint::FmIndex;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::settings::{Range, SettingGroup, settings};
+use crate::settings::{MAX_COUNT, Range, SettingGroup, settings};
 use crate::vocabulary::FacetTokenizer;
 
 /// The files of an export for transrec.
@@ -32,7 +32,7 @@ settings! {
         /// Bonus of an item for a fragment of a facet, as title=1,number=0.5; 0 for the others.
         facet_bias: Vec<String>, "FACET=X,...";
         /// Number of items per answer.
-        top: usize, "N", default "20", range Range::AtLeast(1.0);
+        top: usize, "N", default "20", range Range::Between(1.0, MAX_COUNT);
     }
 }
 

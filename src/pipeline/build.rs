@@ -11,7 +11,7 @@ use super::train::checkpoints;
 use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
-use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, PARTS, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -148,7 +148,7 @@ impl BuildSpec {
 /// Encodes the catalog into the partial folder. The list of unreadable images comes first: where there are features, the
 /// list is there.
 fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<()> {
-    let (parts, finished) = (partial.path(super::catalog_features::PARTS), partial.path("encoded.parquet"));
+    let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
     let made = job.write(&finished, Overwrite::Replace, &parts, progress)?;
     if let Some(bad) = &made.bad_images {
         write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;

@@ -9,7 +9,6 @@ use crate::behaviour;
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions, check_unique};
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
-pub(super) use crate::index::PARTS;
 use crate::index::fingerprint;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;

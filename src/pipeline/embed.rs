@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::catalog_features::{CatalogFeatures, PARTS};
+use super::catalog_features::CatalogFeatures;
 use super::spec::EmbedSpec;
 use super::threads;
 use crate::artifact::{OutputLock, refuse_existing, write_file};
 use crate::error::{Error, Result};
-use crate::index::Partial;
+use crate::index::{PARTS, Partial};
 use crate::progress::Progress;
 
 /// What [`embed`] wrote.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::settings::{Range, SettingGroup, settings};
+use crate::settings::{MAX_COUNT, Range, SettingGroup, settings};
 
 /// Items per answer, if no number is given.
 const TOP: usize = 20;
@@ -31,11 +31,11 @@ settings! {
         /// Folder of the text encoder that made the items' vectors.
         text_encoder: PathBuf, "DIR";
         /// Number of items per answer.
-        top: usize, "N", default "20", range Range::AtLeast(1.0);
+        top: usize, "N", default "20", range Range::Between(1.0, MAX_COUNT);
         /// Weight popular items by these interactions, as `catalex embed` reads them.
         interactions: PathBuf, "FILE";
         /// Number of last events per user that are not counted.
-        hold_out_last: usize, "N", default "0";
+        hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Other non-negative weights: .npy with one number per item (a column), or one row per answer.
         weights: PathBuf, "FILE";
         /// Exponent of the weights; with --valid it is searched for.

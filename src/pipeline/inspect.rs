@@ -87,12 +87,19 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
     let features = spec.features.as_deref().map(sources::features).transpose()?;
     if Index::is_index(path) {
         let index = Index::open(path)?;
-        let model = Tokenizer::load(&index.path(MODEL))?;
+        let model = match &spec.model {
+            Some(other) => sources::model(other)?,
+            None => Tokenizer::load(&index.path(MODEL))?,
+        };
         let table = TokenTable::read(&index.path(TOKENS))?;
         let features = features.map_or_else(|| FeatureFile::open(&index.path(FEATURES)), Ok)?;
         return Ok(Some(Subject { table, source: Some((model, features)) }));
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
+        if let Some(other) = &spec.model {
+            let help = "leave it out, or name a token table or an index instead of a model";
+            return Err(Error::config("model", "no second model", other.display(), help));
+        }
         return of_model(path, features, progress);
     }
     if path.is_dir() {

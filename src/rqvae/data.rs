@@ -1,6 +1,6 @@
 //! The training data: the items in memory (all, or a random sample) and, of a larger catalog, a way to pass over all items.
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
@@ -11,7 +11,7 @@ use super::relations;
 use super::tensors::{array, tensor};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, gather};
-use crate::tokenizer::Standardization;
+use crate::tokenizer::{MAX_INPUT, Standardization};
 
 /// Numbers per window, 256 MB. The rows of a file are shuffled within a window.
 const WINDOW: usize = 1 << 26;
@@ -68,6 +68,7 @@ impl<'a> TrainingData<'a> {
         let (features, rows) = gather(source, settings.sample_items, rng)?;
         let (x, present) = (features.concatenated(), features.presence());
         drop(features);
+        check_numbers(x.view(), |row| rows[row])?;
         let mut standardization = match &settings.weights {
             Some(weights) => Standardization::measure(x.view(), present.view(), &dims, weights),
             None => Standardization::none(&dims),
@@ -174,6 +175,21 @@ impl<'a> TrainingData<'a> {
     }
 }
 
+/// Refuses numbers whose squares overflow. `row_of` gives the row in the features.
+fn check_numbers(x: ArrayView2<f32>, row_of: impl Fn(usize) -> usize) -> Result<()> {
+    let mut rows = x.rows().into_iter().enumerate();
+    let large = rows.find_map(|(row, vector)| Some((row, *vector.iter().find(|v| v.abs() > MAX_INPUT)?)));
+    match large {
+        None => Ok(()),
+        Some((row, number)) => Err(Error::data(
+            format!("row {} of the features", row_of(row) + 1),
+            format!("numbers of at most {MAX_INPUT:e}"),
+            format!("{number:e}"),
+            "correct the vector; write null for a missing one",
+        )),
+    }
+}
+
 /// Keeps some rows of a matrix, which are in ascending order.
 fn keep_rows(x: &mut Array2<f32>, rows: &[usize]) {
     for (to, &from) in rows.iter().enumerate().filter(|&(to, &from)| to != from) {
@@ -208,7 +224,9 @@ impl ItemStream<'_> {
             let block = block?;
             let features: &Features = &block.features;
             let present = features.presence();
-            let rows = standardization.apply(features.concatenated().view(), Some(present.view()))?;
+            let x = features.concatenated();
+            check_numbers(x.view(), |row| block.first_row + row)?;
+            let rows = standardization.apply(x.view(), Some(present.view()))?;
             let kept = |&at: &usize| self.held_out.binary_search(&(block.first_row + at)).is_err();
             for at in (0..rows.nrows()).filter(kept) {
                 window.extend_from_slice(rows.row(at).as_slice().unwrap_or_default());

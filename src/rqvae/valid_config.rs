@@ -20,6 +20,9 @@ const COHERENCE: f64 = 0.02;
 /// Default coherence for features with behaviour: a generative recommender of films gains more from prefixes without it.
 const COHERENCE_WITH_BEHAVIOUR: f64 = 0.0;
 
+/// Maximum number of weights of the projection: 4 GB, of which training needs several times as much.
+const MAX_PARAMETERS: usize = 1 << 30;
+
 /// With fewer items none are held out: the codebooks need all of them.
 const HOLDOUT_FROM: usize = 1_000;
 
@@ -49,6 +52,7 @@ impl ValidQuantizerConfig {
         let training = in_memory - held_out;
         let largest = check_sizes(&config.codebook_sizes, items, training)?;
         config.latent_dim = config.latent_dim.min(dimension(modalities));
+        check_parameters(dimension(modalities), &config.hidden, config.latent_dim)?;
         let behaviour = modalities.iter().any(|(name, _)| name == BEHAVIOUR);
         config.coherence.get_or_insert(if behaviour { COHERENCE_WITH_BEHAVIOUR } else { COHERENCE });
         config.refine_iterations.get_or_insert((12 + training / largest / 10).min(40));
@@ -115,11 +119,26 @@ pub(super) fn valid_lc_rec(
 ) -> Result<LcRecConfig> {
     check_sizes(&config.codebook_sizes, items, items.min(config.sample_items))?;
     config.latent_dim = config.latent_dim.min(dimension(modalities));
+    check_parameters(dimension(modalities), &config.hidden, config.latent_dim)?;
     Ok(config)
 }
 
 fn dimension(modalities: &[(String, usize)]) -> usize {
     modalities.iter().map(|(_, dim)| dim).sum()
+}
+
+/// Checks the size of the projection before anything of this size is allocated.
+fn check_parameters(dim: usize, hidden: &[usize], latent_dim: usize) -> Result<()> {
+    let widths: Vec<usize> = std::iter::once(dim).chain(hidden.iter().copied()).chain([latent_dim]).collect();
+    let numbers = widths.windows(2).try_fold(0usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
+    match numbers {
+        Some(numbers) if numbers <= MAX_PARAMETERS => Ok(()),
+        _ => {
+            let expected = format!("layers of at most {MAX_PARAMETERS} weights together");
+            let got = format!("layers of the widths {widths:?}");
+            Err(Error::config("hidden", expected, got, "use narrower or fewer layers"))
+        }
+    }
 }
 
 /// Checks that there are items for the codes, and IDs for the items. Returns the size of the largest codebook.

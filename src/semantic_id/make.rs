@@ -1,15 +1,15 @@
 //! Makes a token table from features and a model, in two passes: the first encodes all items, the second encodes the
 //! items again whose latents collision resolution needs.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView1, s};
 
 use super::latents::{Latents, Loaded};
 use super::{Collisions, TableMetadata, TokenFormat, TokenTable};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, for_each_block};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::tokenizer::{Encoded, ModelInput, Tokenizer};
+use crate::tokenizer::{Encoded, MAX_INPUT, ModelInput, Tokenizer};
 
 impl TokenTable {
     /// Encodes every item and assigns semantic IDs, which are unique unless `collisions` is another policy. Modalities are
@@ -70,9 +70,31 @@ impl QuantizedItems {
     /// # Errors
     /// As [`TokenTable::of_features`].
     pub fn of(features: &Features, model: &Tokenizer) -> Result<Self> {
-        let Encoded { codes, latents } = ModelInput::new(model, features)?.encode(features)?;
-        let errors = model.latent_errors(latents.view(), codes.view())?;
+        let (Encoded { codes, latents }, errors) = encode(features, &ModelInput::new(model, features)?)?;
         Ok(QuantizedItems { item_ids: features.item_ids().clone(), codes, latents, errors })
+    }
+}
+
+/// Codes, latents and squared errors. An error that is not finite means that codes say nothing about the vector.
+fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)> {
+    let refuse = |row: usize, got: String| Error::Item {
+        item: features.item_ids().text(row),
+        expected: "a vector of numbers as those of training, at most 1e18".into(),
+        got,
+        help: "correct the vector; write null for a missing one".into(),
+    };
+    for modality in features.modalities() {
+        let large = |row: &ArrayView1<f32>| row.iter().copied().find(|v| v.abs() > MAX_INPUT);
+        let mut rows = modality.vectors.rows().into_iter().enumerate();
+        if let Some((row, number)) = rows.find_map(|(row, vector)| Some((row, large(&vector)?))) {
+            return Err(refuse(row, format!("{number:e} in its {} vector", modality.name)));
+        }
+    }
+    let encoded = input.encode(features)?;
+    let errors = input.model().latent_errors(encoded.latents.view(), encoded.codes.view())?;
+    match errors.iter().position(|error| !error.is_finite()) {
+        Some(row) => Err(refuse(row, "one whose distance from its codes is too large for a float32".into())),
+        None => Ok((encoded, errors)),
     }
 }
 
@@ -92,8 +114,8 @@ impl Encoder<'_> {
         let mut errors = Vec::with_capacity(n);
         self.progress.begin("encode", Some(n as u64), "items");
         for_each_block(self.features, |block| {
-            let encoded = self.input.encode(&block.features)?;
-            errors.extend(model.latent_errors(encoded.latents.view(), encoded.codes.view())?);
+            let (encoded, of_block) = encode(&block.features, &self.input)?;
+            errors.extend(of_block);
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
             ids.append(block.features.item_ids().clone());
             self.progress.advance(block.features.len() as u64);

@@ -5,6 +5,7 @@
 
 mod assign;
 mod collisions;
+mod foreign;
 mod groups;
 mod latents;
 mod lc_rec;

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float32Array, StringArray, UInt16Array,
 };
-use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float32Type, Metadata, Schema, UInt16Type};
-use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use ndarray::{Array2, s};
 use parquet::arrow::ArrowWriter;
@@ -30,14 +29,14 @@ use crate::table::check_parquet;
 
 /// Rows per written batch.
 const ROWS_AT_ONCE: usize = 65_536;
-const ID: &str = "item_id";
-const CODES: &str = "codes";
-const SEMANTIC_ID: &str = "semantic_id";
-const ERROR: &str = "residual_error";
+pub(super) const ID: &str = "item_id";
+pub(super) const CODES: &str = "codes";
+pub(super) const SEMANTIC_ID: &str = "semantic_id";
+pub(super) const ERROR: &str = "residual_error";
 const REASSIGNED: &str = "reassigned";
-const REMAKE: &str = "make the table again with `catalex tokenize`";
+pub(super) const REMAKE: &str = "make the table again with `catalex tokenize`";
 
-fn code_field() -> Arc<Field> {
+pub(super) fn code_field() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::UInt16, false))
 }
 
@@ -135,7 +134,7 @@ pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<
 }
 
 /// A table from Arrow batches with the file's columns.
-fn of_described(
+pub(super) fn of_described(
     path: &Path,
     schema: &Arc<Schema>,
     batches: &[RecordBatch],
@@ -195,47 +194,6 @@ fn column<'a>(
         None => Ok(column),
         Some(row) => Err(row_error(path, row, name, expected.into(), "null".into())),
     }
-}
-
-/// Casts the batches of other programs to the types of the file's columns: they use other string and list types, and some
-/// write wider integers. A column that cannot be cast is left, and refused later.
-fn of_own_types(batches: &[RecordBatch], levels: usize) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
-    let wanted = |name: &str, there: &DataType| match name {
-        ID if matches!(there, DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..)) => DataType::Utf8,
-        ID if there.is_integer() => DataType::Int64,
-        CODES => DataType::FixedSizeList(code_field(), levels as i32),
-        SEMANTIC_ID => DataType::Utf8,
-        ERROR => DataType::Float32,
-        _ => there.clone(),
-    };
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    batches
-        .iter()
-        .map(|batch| {
-            let there = batch.schema();
-            let columns = there.fields().iter().zip(batch.columns()).map(|(field, column)| {
-                let cast = cast_with_options(column, &wanted(field.name(), column.data_type()), &strict);
-                let column = cast.unwrap_or_else(|_| column.clone());
-                (Field::new(field.name(), column.data_type().clone(), true), column)
-            });
-            let (fields, columns): (Vec<_>, Vec<_>) = columns.unzip();
-            RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-        })
-        .collect()
-}
-
-/// A table from Arrow batches of any program; `like` replaces missing metadata.
-pub(super) fn of_foreign(
-    path: &Path,
-    schema: &Arc<Schema>,
-    batches: &[RecordBatch],
-    like: Option<&TableMetadata>,
-) -> Result<TokenTable> {
-    let metadata = like.map_or_else(|| table_metadata::read(path, schema.metadata()), |like| Ok(like.clone()))?;
-    let batches = of_own_types(batches, metadata.codebook_sizes.len())
-        .map_err(|e| Error::artifact(path, "a token table", e, REMAKE))?;
-    let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
-    of_described(path, &schema, &batches, metadata)
 }
 
 fn row_error(path: &Path, row: usize, column: &str, expected: String, got: String) -> Error {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 
-pub use range::Range;
+pub use range::{MAX_COUNT, Range};
 pub use values::{SettingKind, SettingValue, Weights};
 
 /// One setting, as declared.

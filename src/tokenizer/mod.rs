@@ -36,6 +36,9 @@ pub use usage::CodeUsage;
 use crate::error::{Error, Result};
 use crate::training::TrainingRecord;
 
+/// Largest number of a vector, up or down. The square of a larger one overflows soon.
+pub const MAX_INPUT: f32 = 1e18;
+
 /// Rows per block: large enough for matrix products, small enough for the cache.
 const BLOCK: usize = 512;
 
@@ -293,11 +296,11 @@ impl Tokenizer {
                 "give one flag an item and modality",
             ));
         }
-        match x.rows().into_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
+        match x.rows().into_iter().position(|row| row.iter().any(|v| !(v.abs() <= MAX_INPUT))) {
             Some(row) => Err(Error::data(
                 format!("row {} of the features", row + 1),
-                "finite numbers",
-                "NaN or infinity",
+                format!("finite numbers of at most {MAX_INPUT:e}"),
+                "NaN, infinity or a larger number",
                 "drop the item, or mark the modality as missing",
             )),
             None => Ok(()),

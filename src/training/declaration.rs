@@ -4,7 +4,10 @@
 //! differs. Tests compare it with the recipes.
 
 use super::{MAX_CODEBOOK_SIZE, MAX_LEVELS};
-use crate::settings::{Range, Weights, settings};
+use crate::settings::{MAX_COUNT, Range, Weights, settings};
+
+/// Maximum width of a hidden layer.
+const MAX_WIDTH: f64 = 65_536.0;
 
 settings! {
     /// Training settings as they were given. [`TrainSettings::config`] takes the others from the recipe.
@@ -21,11 +24,11 @@ settings! {
         latent_dim: usize, "N", default "256; rq-kmeans that of the features; lc-rec 32", range Range::AtLeast(1.0);
         /// Widths of the hidden layers of the projection; 0 makes the projection linear.
         hidden: Vec<usize>, "N,...", default "512; rq-kmeans 0; lc-rec 2048,1024,512,256,128,64",
-            range Range::AtLeast(0.0);
+            range Range::Between(0.0, MAX_WIDTH);
         /// Maximum number of epochs of gradient descent; with 0 the initial codebooks are the result.
-        epochs: usize, "N", default "15; rq-kmeans 0; lc-rec 10000", range Range::AtLeast(0.0);
+        epochs: usize, "N", default "15; rq-kmeans 0; lc-rec 10000", range Range::Between(0.0, MAX_COUNT);
         /// Items per gradient step.
-        batch_size: usize, "N", default "512; lc-rec 1024", range Range::AtLeast(1.0);
+        batch_size: usize, "N", default "512; lc-rec 1024", range Range::Between(1.0, MAX_COUNT);
         /// Initial learning rate of AdamW. It decays to zero along a cosine (lc-rec: linearly, after a warm-up).
         learning_rate: f64, "X", default "0.0001; lc-rec 0.001", range Range::Between(0.0, 1.0);
         /// Decoupled weight decay of AdamW.
@@ -38,10 +41,10 @@ settings! {
         /// sample of this size is held; gradient descent still reads all items.
         sample_items: usize, "N", default "262144", range Range::AtLeast(1.0);
         /// Maximum number of k-means iterations per level.
-        kmeans_iterations: usize, "N", default "25; rq-kmeans 100; lc-rec 100", range Range::AtLeast(1.0);
+        kmeans_iterations: usize, "N", default "25; rq-kmeans 100; lc-rec 100", range Range::Between(1.0, MAX_COUNT);
         /// Rounds of joint codebook refinement after k-means; 0 disables it.
         refine_iterations: usize, "N", default "12 to 40, more the more items there are per code; rq-kmeans 0",
-            range Range::AtLeast(0.0);
+            range Range::Between(0.0, MAX_COUNT);
         /// Ridge penalty on refined codewords, in items: larger values shrink rarely used codewords more.
         ridge: f64, "X", default "2", range Range::AtLeast(0.0);
         /// Step size with which refinement equalises how often codes are used; 0 disables it.
@@ -55,7 +58,7 @@ settings! {
         /// Fraction of the items that is held out of training to select the best epoch. Below 1,000 items none is.
         holdout: f64, "X", default "0.05; rq-kmeans 0", range Range::Between(0.0, 0.5);
         /// Number of epochs without improvement after which training stops.
-        patience: usize, "N", default "3", range Range::AtLeast(1.0);
+        patience: usize, "N", default "3", range Range::Between(1.0, MAX_COUNT);
         /// Weight of each modality, as text=1,image=0.5.
         weight: Weights, "NAME=X,...",
             default "of several modalities 0.6 for image, 3 for behaviour and 1 for any other", range Range::Above(0.0);

@@ -17,6 +17,7 @@ use super::sentencepiece::{PieceKind, SentencePiece};
 use super::source::{ADDED, CONFIG, DECODER, Source, TOKENIZER, load, unusable};
 use super::verify::verify;
 use super::{TokenIds, Vocabulary, VocabularyOptions};
+use crate::artifact::copy_file;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
@@ -268,13 +269,13 @@ fn copy(from: &Path, to: &Path, changed: &BTreeMap<&str, Vec<u8>>) -> Result<()>
         let text = name.to_string_lossy();
         let weights = WEIGHT_ENDINGS.iter().any(|ending| text.ends_with(ending)) || text.starts_with('.');
         if path.is_file() && !weights && !changed.contains_key(&*text) {
-            fs::copy(&path, to.join(&name)).map_err(|e| Error::io("copy", &path, e))?;
+            copy_file(&path, &to.join(&name))?;
         }
         if path.is_dir() && text == TEMPLATES {
             let inside = to.join(TEMPLATES);
             fs::create_dir(&inside).map_err(|e| Error::io("create", &inside, e))?;
             for (name, template) in files(&path)?.into_iter().filter(|(_, path)| path.is_file()) {
-                fs::copy(&template, inside.join(name)).map_err(|e| Error::io("copy", &template, e))?;
+                copy_file(&template, &inside.join(name))?;
             }
         }
     }

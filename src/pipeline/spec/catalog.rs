@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
-use crate::settings::{Range, SettingKind, SettingValue, settings};
+use crate::settings::{MAX_COUNT, Range, SettingKind, SettingValue, settings};
 
 impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
@@ -55,7 +55,7 @@ settings! {
         /// item id if it has ids. May be given several times.
         embedding: Embeddings, "NAME=FILE[:COLUMN]";
         /// Items per checkpoint while encoding.
-        part_items: usize, "N", default "8192", range Range::AtLeast(1.0);
+        part_items: usize, "N", default "8192", range Range::Between(1.0, MAX_COUNT);
     }
 }
 

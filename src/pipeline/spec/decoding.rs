@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Output;
-use crate::settings::{Range, settings};
+use crate::settings::{MAX_COUNT, Range, settings};
 
 settings! {
     /// Which constraint forms to write, and for which items.
@@ -23,7 +23,7 @@ settings! {
         /// Title columns, joined in this order.
         title: Vec<String>, "COLUMN,...";
         /// Number of the language model's logits, for static.
-        logits: usize, "N", default "the vocabulary's size";
+        logits: usize, "N", default "the vocabulary's size", range Range::Between(1.0, MAX_COUNT);
         /// Number of levels with dense tables in static: 1, or 2 for small vocabularies.
         dense_depth: usize, "N", default "1", range Range::Between(1.0, 2.0);
     }

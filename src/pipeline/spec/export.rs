@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{CatalogColumns, Output};
-use crate::settings::{Range, settings};
+use crate::settings::{MAX_COUNT, Range, settings};
 
 settings! {
     /// Interactions, how they are split, and what prompts are made of.
@@ -28,9 +28,9 @@ settings! {
         /// Fraction of the events, by time, for the test.
         test_share: f64, "X", default "0.1";
         /// Leave out users with fewer events.
-        min_interactions: usize, "N", default "5";
+        min_interactions: usize, "N", default "5", range Range::Between(0.0, MAX_COUNT);
         /// Maximum number of events of a history in a prompt.
-        history: usize, "N", default "20";
+        history: usize, "N", default "20", range Range::Between(0.0, MAX_COUNT);
         /// How items are written in prompts: titles, ids or both.
         items: String, "HOW", default "the family's";
         /// Name of the data set in file names.
@@ -38,7 +38,7 @@ settings! {
         /// TOML file with templates that replace the family's templates of the same task.
         templates: PathBuf, "FILE";
         /// Number of different templates that are filled for each example.
-        prompts: usize, "N", default "1";
+        prompts: usize, "N", default "1", range Range::Between(0.0, MAX_COUNT);
         /// Preferences and intentions of users, in the format of LC-Rec's user.json.
         users: PathBuf, "FILE", default "derived from --attributes";
         /// Ratings above this count as likes, for tallrec and bigrec.
@@ -46,9 +46,9 @@ settings! {
         /// Count every event as a like; tallrec then draws dislikes from the items that a user never had.
         implicit: bool, "BOOL";
         /// Sizes of tallrec's few-shot samples; each sample contains the smaller ones.
-        few_shot: Vec<usize>, "N,...", default "16,64,256";
+        few_shot: Vec<usize>, "N,...", default "16,64,256", range Range::Between(0.0, MAX_COUNT);
         /// Number of candidates in a ranking prompt.
-        candidates: usize, "N", default "20";
+        candidates: usize, "N", default "20", range Range::Between(0.0, MAX_COUNT);
         /// Token before each ID in prompts.
         begin_token: String, "TOKEN";
         /// Token after each ID in prompts.

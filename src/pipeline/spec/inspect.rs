@@ -30,7 +30,7 @@ pub struct InspectSpec {
     pub path: PathBuf,
     /// Features, for the figures that need them.
     pub features: Option<PathBuf>,
-    /// The model of a token table, for its reconstruction error.
+    /// The model of a token table, for its reconstruction error; of an index, one to use instead of its own.
     pub model: Option<PathBuf>,
     /// What to read of the items.
     pub columns: ReportColumns,

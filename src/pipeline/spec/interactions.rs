@@ -6,7 +6,7 @@ use super::needs;
 use crate::behaviour::BehaviourConfig;
 use crate::catalog::InteractionSpec;
 use crate::error::Result;
-use crate::settings::{Range, SettingGroup, settings};
+use crate::settings::{MAX_COUNT, Range, SettingGroup, settings};
 
 settings! {
     /// Interactions of users with the items, and how behaviour vectors are made of them.
@@ -21,7 +21,7 @@ settings! {
         /// Column of the times.
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
         /// Number of last events per user to leave out, so that a recommender can be tested on them.
-        hold_out_last: usize, "N", default "0";
+        hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Dimension of the behaviour vectors.
         behaviour_dim: usize, "N", default "64", range Range::Between(1.0, 4096.0);
         /// Context window: maximum distance, in events, of two items that count as a pair.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{LlmSettings, Output};
 use crate::error::Result;
 use crate::semantic_id::{Collisions, TokenFormat};
-use crate::settings::{Range, SettingKind, SettingValue, settings};
+use crate::settings::{MAX_COUNT, Range, SettingKind, SettingValue, settings};
 use crate::vocabulary::VocabularyOptions;
 
 impl SettingValue for TokenFormat {
@@ -50,7 +50,7 @@ settings! {
         /// Add a token that marks the end of an ID, such as <|sid_end|>.
         end_token: String, "TOKEN";
         /// Round the number of embedding rows in vocabulary.json up to a multiple of this.
-        pad_to_multiple_of: u32, "N", range Range::AtLeast(1.0);
+        pad_to_multiple_of: u32, "N", range Range::Between(1.0, MAX_COUNT);
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::NewRows;
 use super::checkpoint::{Checkpoint, Shard};
+use crate::artifact::copy_file;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::vocabulary::float_type::{FloatType, bytes_of};
@@ -63,7 +64,7 @@ impl<'a> Resizing<'a> {
             if self.tensors.iter().any(|tensor| shard.metadata.info(&tensor.name).is_some()) {
                 growth += self.write_shard(&target, shard)?;
             } else {
-                fs::copy(&shard.path, &target).map_err(|e| Error::io("copy", &shard.path, e))?;
+                copy_file(&shard.path, &target)?;
             }
             progress.advance(1);
         }
@@ -170,7 +171,7 @@ fn copy_companions(from: &Path, to: &Path) -> Result<()> {
         let is_index = path.to_string_lossy().ends_with(".index.json");
         if path.is_file() && !is_index && !OTHER_WEIGHTS.contains(&extension.as_str()) {
             let target = to.join(path.file_name().unwrap_or_default());
-            fs::copy(&path, &target).map_err(|e| Error::io("copy", &path, e))?;
+            copy_file(&path, &target)?;
         }
     }
     Ok(())
