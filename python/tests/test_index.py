@@ -61,6 +61,7 @@ def test_token_table_has_its_types_and_metadata(index: Path, table: pa.Table) ->
     assert not any(field.nullable for field in table.schema)
     metadata = file_metadata(index / "tokens.parquet")
     collisions = json.loads(metadata.pop("catalex.collisions"))
+    assert metadata.pop("catalex.sha256").startswith("catalex-sha256:")
     assert metadata == {
         "catalex.format_version": "1",
         "catalex.model_hash": sha256(index / "model" / "model.safetensors"),
@@ -91,7 +92,9 @@ def test_features_have_one_vector_column_a_modality(index: Path) -> None:
 
     types = {field.name: field.type for field in features.schema}
     assert types == {"item_id": pa.string(), "text": vectors(384), "image": vectors(1280)}
-    assert file_metadata(index / "features.parquet") == {"catalex.format_version": "1"}
+    metadata = file_metadata(index / "features.parquet")
+    assert metadata.pop("catalex.sha256").startswith("catalex-sha256:")
+    assert metadata == {"catalex.format_version": "1"}
     assert (len(features), features["text"].null_count, features["image"].null_count) == (1852, 0, 0)
 
 
@@ -139,7 +142,7 @@ def test_manifest_names_every_file_with_its_hash(index: Path) -> None:
     there = {str(path.relative_to(index)) for path in index.rglob("*") if path.is_file()}
     assert set(manifest["files"]) == there - {"manifest.json"}
     assert manifest["files"] == {name: sha256(index / name) for name in manifest["files"]}
-    assert (manifest["format_version"], manifest["items"]) == (1, 1852)
+    assert (manifest["format_version"], manifest["items"]) == (2, 1852)
     assert manifest["model_hash"] == manifest["files"]["model/model.safetensors"]
     assert manifest["settings"]["version"] == 2 and manifest["settings"]["encode"]["text"] == ["label", "tags"]
     # The settings that were not given are in the model, with their values.

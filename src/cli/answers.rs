@@ -6,6 +6,7 @@ use anyhow::Result;
 use catalex::pipeline::{AnswersSpec, answers};
 use clap::Args;
 
+use super::config_file::ConfigFile;
 use super::output::OutputFlags;
 
 #[derive(Debug, Args)]
@@ -21,9 +22,12 @@ pub(super) struct AnswersArgs {
     /// Print the statistics as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 pub(super) fn run(args: AnswersArgs) -> Result<()> {
+    args.config.read()?.finish()?;
     let spec = AnswersSpec { prompts: args.prompts, answers: args.answers, output: args.output.output() };
     let summary = answers(&spec)?;
     if args.json {

@@ -1,13 +1,18 @@
 //! `--config`: a TOML file with the same keys as the flags. Flags win; unknown keys are refused.
+//!
+//! Declared settings are filled in from the file by [`Settings::fill`]. The other flags of a verb (`out`, `force`, `report`)
+//! are put on the command line before it is parsed, by [`with_file`].
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use catalex::error::{Error, Result};
-use catalex::settings::SettingGroup;
-use clap::Args;
+use catalex::settings::{SettingGroup, SettingKind};
+use clap::{Arg, Args, Command};
 use serde_json::{Map, Value};
 
-use super::flags::Flags;
+use super::flags::{Flags, is_declared};
 
 /// Names the file.
 #[derive(Debug, Clone, Args)]
@@ -24,15 +29,92 @@ pub(super) struct Settings {
     known: Vec<String>,
 }
 
+/// The flags of the verb that are no declared settings. [`with_file`] has taken their values.
+static UNDECLARED: OnceLock<Vec<String>> = OnceLock::new();
+
+/// The command line, completed by the flags in the file that it names. Flags that it has win. A file that cannot be read
+/// is left for [`ConfigFile::read`] to report.
+pub(super) fn with_file(mut command: Command, arguments: Vec<OsString>) -> Vec<OsString> {
+    command.build();
+    let verb = |argument: &OsString| command.find_subcommand(argument);
+    let Some((at, verb)) = arguments.iter().enumerate().skip(1).find_map(|(at, text)| Some((at, verb(text)?))) else {
+        return arguments;
+    };
+    let undeclared: Vec<&Arg> = verb.get_arguments().filter(|arg| is_undeclared(arg)).collect();
+    let names = undeclared.iter().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+    let _ = UNDECLARED.set(names);
+    let given: Vec<&str> = arguments[at..].iter().filter_map(|text| text.to_str()).collect();
+    let file = given.iter().enumerate().find_map(|(at, text)| match *text {
+        "--config" => given.get(at + 1).copied(),
+        text => text.strip_prefix("--config="),
+    });
+    let Some(Ok(keys)) = file.map(|path| keys(Path::new(path))) else { return arguments };
+    let mut more: Vec<OsString> = Vec::new();
+    for arg in undeclared {
+        let Some((name, value)) = arg.get_long().and_then(|name| Some((name, keys.get(name)?))) else { continue };
+        let flag = format!("--{name}");
+        if given.iter().any(|text| *text == flag || text.starts_with(&format!("{flag}="))) {
+            continue;
+        }
+        match value {
+            Value::Bool(false) if !arg.get_action().takes_values() => {}
+            Value::Bool(true) if !arg.get_action().takes_values() => more.push(flag.into()),
+            Value::Array(values) => more.extend(values.iter().map(|value| format!("{flag}={}", text(value)).into())),
+            value => more.push(format!("{flag}={}", text(value)).into()),
+        }
+    }
+    [&arguments[..=at], &more, &arguments[at + 1..]].concat()
+}
+
+fn is_undeclared(arg: &Arg) -> bool {
+    arg.get_long().is_some_and(|name| !["config", "help", "version"].contains(&name)) && !is_declared(arg)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The keys and values of a file, keys as flags are written.
+fn keys(path: &Path) -> Result<Map<String, Value>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let table = text.parse::<toml::Table>().map_err(|e| not_toml(path, &e.to_string()))?;
+    table.into_iter().map(|(key, value)| Ok((key.replace('_', "-"), json(path, &key, value)?))).collect()
+}
+
+/// A TOML value as JSON, which has neither NaN nor infinity nor dates.
+fn json(path: &Path, key: &str, value: toml::Value) -> Result<Value> {
+    Ok(match value {
+        toml::Value::Float(number) if !number.is_finite() => {
+            let got = format!("{number} in {}", path.display());
+            return Err(Error::config(key, "a finite number", got, "leave it out for the default"));
+        }
+        toml::Value::Float(number) => number.into(),
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Boolean(switch) => switch.into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(values) => {
+            values.into_iter().map(|value| json(path, key, value)).collect::<Result<Vec<_>>>()?.into()
+        }
+        toml::Value::Table(table) => Value::Object(
+            table
+                .into_iter()
+                .map(|(inner, value)| Ok((inner.clone(), json(path, &format!("{key}.{inner}"), value)?)))
+                .collect::<Result<_>>()?,
+        ),
+    })
+}
+
 impl ConfigFile {
     /// Reads the file; without one, there are no keys.
     pub(super) fn read(&self) -> Result<Settings> {
+        let known = UNDECLARED.get().cloned().unwrap_or_default();
         let Some(path) = &self.path else {
-            return Ok(Settings { path: PathBuf::new(), left: Map::new(), known: Vec::new() });
+            return Ok(Settings { path: PathBuf::new(), left: Map::new(), known });
         };
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-        let left = toml::from_str::<Map<String, Value>>(&text).map_err(|e| not_toml(path, &e.to_string()))?;
-        Ok(Settings { path: path.clone(), left, known: Vec::new() })
+        let mut left = keys(path)?;
+        left.retain(|key, _| !known.contains(key));
+        Ok(Settings { path: path.clone(), left, known })
     }
 }
 
@@ -48,6 +130,12 @@ impl Settings {
         for setting in T::SETTINGS {
             let key = setting.flag();
             if let Some(value) = self.left.remove(&key) {
+                let value = listed(setting.kind, value);
+                let alone = Map::from_iter([(key.clone(), value.clone())]);
+                if serde_json::from_value::<T>(Value::Object(alone)).is_err() {
+                    let got = format!("{value} in {}", self.path.display());
+                    return Err(Error::config(key, expected(setting.kind), got, "see `catalex help` for each"));
+                }
                 merged.entry(key.clone()).or_insert(value);
             }
             self.known.push(key);
@@ -67,5 +155,108 @@ impl Settings {
                 "mend its spelling or remove it",
             )),
         }
+    }
+}
+
+/// A single value where a list may stand is a list of one.
+fn listed(kind: SettingKind, value: Value) -> Value {
+    match (kind, value) {
+        (_, list @ Value::Array(_)) => list,
+        (SettingKind::Integers | SettingKind::Texts | SettingKind::RepeatedTexts, value) => Value::Array(vec![value]),
+        (_, value) => value,
+    }
+}
+
+fn expected(kind: SettingKind) -> &'static str {
+    match kind {
+        SettingKind::Integer => "a whole number that is not negative",
+        SettingKind::Number => "a number",
+        SettingKind::Text => "a text in quotes",
+        SettingKind::Switch => "true or false",
+        SettingKind::Integers => "a whole number that is not negative, or a list of them",
+        SettingKind::Texts | SettingKind::RepeatedTexts => "a text in quotes, or a list of them",
+        SettingKind::Weights => "a table of numbers, such as { text = 1.0, image = 0.5 }",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalex::training::TrainSettings;
+    use clap::CommandFactory;
+
+    fn written(text: &str) -> (tempfile::NamedTempFile, ConfigFile) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let config = ConfigFile { path: Some(file.path().to_path_buf()) };
+        (file, config)
+    }
+
+    fn train(text: &str) -> std::result::Result<TrainSettings, String> {
+        let (_file, config) = written(text);
+        let read = || -> Result<TrainSettings> {
+            let mut settings = config.read()?;
+            let train: TrainSettings = settings.fill(Flags::default())?;
+            settings.finish()?;
+            train.config().map(|_| train)
+        };
+        read().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn single_values_and_both_spellings_are_taken() {
+        let sizes = |text: &str| train(text).unwrap().codebook_size;
+        assert_eq!(sizes("codebook-size = 8"), Some(vec![8]));
+        assert_eq!(sizes("codebook_size = [8, 16]\nlevels = 2"), Some(vec![8, 16]));
+    }
+
+    #[test]
+    fn every_wrong_value_names_its_key() {
+        for (text, key) in [
+            ("learning-rate = nan", "learning-rate"),
+            ("ridge = inf", "ridge"),
+            ("weight = { text = nan }", "weight.text"),
+            ("levels = \"four\"", "levels"),
+            ("levels = -1", "levels"),
+            ("levels = 4294967296", "levels"),
+            ("epochs = 9223372036854775807", "epochs"),
+            ("hidden = 9223372036854775807", "hidden"),
+            ("hidden = [64, \"x\"]", "hidden"),
+            ("codebook-size = 1.5", "codebook-size"),
+            ("device = 3", "device"),
+            ("ridges = 3", "ridges"),
+        ] {
+            let message = train(text).unwrap_err();
+            assert!(message.starts_with(&format!("setting {key}: expected")), "{text}: {message}");
+        }
+        let message = train("levels = ").unwrap_err();
+        assert!(message.contains("TOML"), "{message}");
+    }
+
+    /// Every flag of every verb may stand in the file.
+    #[test]
+    fn every_setting_of_every_verb_may_stand_in_its_file() {
+        let mut command = crate::cli::Cli::command();
+        command.build();
+        let mut walked = 0;
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let name = verb.get_name();
+            assert!(verb.get_arguments().any(|arg| arg.get_long() == Some("config")), "{name} has no --config");
+            for arg in verb.get_arguments().filter(|arg| is_undeclared(arg)) {
+                let (flag, takes) = (arg.get_long().unwrap(), arg.get_action().takes_values());
+                let (file, _) = written(&format!("{flag} = {}", if takes { "\"x\"" } else { "true" }));
+                let path = file.path().to_string_lossy().into_owned();
+                let line = |more: &[&str]| {
+                    let words = [&["catalex", name, "--config", &path], more].concat();
+                    with_file(crate::cli::Cli::command(), words.into_iter().map(OsString::from).collect())
+                };
+                let written = if takes { format!("--{flag}=x") } else { format!("--{flag}") };
+                assert!(line(&[]).iter().any(|text| *text == *written), "{name}: {flag}");
+                let given = format!("--{flag}=y");
+                assert_eq!(line(&[&given]).len(), 5, "{name}: {flag} on the command line wins");
+                walked += 1;
+            }
+        }
+        assert!(walked > 30, "{walked}");
     }
 }

@@ -41,6 +41,11 @@ impl<T: SettingGroup> FromArgMatches for Flags<T> {
     }
 }
 
+/// Whether a flag is that of a declared setting.
+pub(super) fn is_declared(arg: &Arg) -> bool {
+    arg.is_hide_default_value_set()
+}
+
 fn flag(setting: &'static Setting) -> Arg {
     let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
     let help = setting.help().strip_suffix('.').filter(|_| !default.is_empty()).unwrap_or(setting.help());
@@ -48,7 +53,9 @@ fn flag(setting: &'static Setting) -> Arg {
         .long(setting.flag())
         .value_name(setting.value_name)
         .help(format!("{help}{default}"))
-        .value_parser(ValueParser::new(OsStringValueParser::new()));
+        .value_parser(ValueParser::new(OsStringValueParser::new()))
+        // Without effect, as the default is in the help: it marks the flag for `is_declared`.
+        .hide_default_value(true);
     match setting.kind {
         SettingKind::Switch => {
             arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")

@@ -6,6 +6,8 @@ use anyhow::Result;
 use catalex::pipeline::{LookupKey, LookupSpec, lookup};
 use clap::{ArgGroup, Args};
 
+use super::config_file::ConfigFile;
+
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("wanted").required(true).args(["semantic_id", "item"])))]
 pub(super) struct LookupArgs {
@@ -21,9 +23,12 @@ pub(super) struct LookupArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 pub(super) fn run(args: LookupArgs) -> Result<()> {
+    args.config.read()?.finish()?;
     let key = match args.item {
         Some(item) => LookupKey::Item(item),
         None => LookupKey::SemanticId(args.semantic_id.unwrap_or_default()),

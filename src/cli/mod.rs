@@ -23,7 +23,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use catalex::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use progress::ProgressMode;
 
@@ -32,7 +32,7 @@ use progress::ProgressMode;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// How progress is reported on stderr; by default a bar on a terminal and nothing elsewhere.
+    /// How progress is reported on stderr; by default a bar on a terminal and a line per stage elsewhere.
     #[arg(long, global = true, value_enum, value_name = "HOW")]
     progress: Option<ProgressMode>,
 }
@@ -69,7 +69,7 @@ enum Verb {
 
 /// Parses the command line, runs the verb and sets the exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(config_file::with_file(Cli::command(), std::env::args_os().collect()));
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),

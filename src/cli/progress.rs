@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalex::ErrorKind;
 use catalex::progress::{Progress, ProgressEvents};
@@ -20,16 +20,17 @@ pub(super) enum ProgressMode {
     None,
 }
 
-/// The listener for a mode; without one, a bar on a terminal and warnings only elsewhere.
+/// The listener for a mode; without one, a bar on a terminal and a line per stage elsewhere.
 pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
     match mode {
         Some(ProgressMode::Bar) => Box::new(Bars::default()),
-        Some(ProgressMode::Json) => Box::new(ProgressEvents::new(|event| {
+        Some(ProgressMode::Json) => Box::new(ProgressEvents::new(|mut event| {
+            event["time"] = now().into();
             let _ = writeln!(stderr(), "{event}");
         })),
-        Some(ProgressMode::None) => Box::new(WarningsOnly { costs: false }),
+        Some(ProgressMode::None) => Box::new(Lines { stages: false }),
         None if stderr().is_terminal() => Box::new(Bars::default()),
-        None => Box::new(WarningsOnly { costs: true }),
+        None => Box::new(Lines { stages: true }),
     }
 }
 
@@ -42,16 +43,16 @@ pub(super) fn report_error(mode: Option<ProgressMode>, message: &str, kind: Opti
             Some(ErrorKind::Artifact) => "artifact",
             Some(ErrorKind::Environment) | None => "environment",
         };
-        serde_json::json!({ "event": "error", "kind": kind, "message": message }).to_string()
+        serde_json::json!({ "event": "error", "kind": kind, "message": message, "time": now() }).to_string()
     } else {
         format!("error: {message}")
     };
     let _ = writeln!(stderr(), "{line}");
 }
 
-/// Nothing but warnings, and perhaps what the work took.
-struct WarningsOnly {
-    costs: bool,
+/// Warnings, and perhaps a line at the begin of each stage and what the work took.
+struct Lines {
+    stages: bool,
 }
 
 /// A line such as "train            41.3 s   0.62 GB".
@@ -60,8 +61,13 @@ fn print_cost(part: &str, seconds: f64, peak_bytes: Option<u64>) {
     let _ = writeln!(stderr(), "{part:<12} {seconds:>8.1} s{memory}");
 }
 
-impl Progress for WarningsOnly {
-    fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
+impl Progress for Lines {
+    fn begin(&self, stage: &str, total: Option<u64>, unit: &str) {
+        if self.stages {
+            let size = total.map(|total| format!(": {total} {unit}")).unwrap_or_default();
+            let _ = writeln!(stderr(), "{}  {stage}{size}", now());
+        }
+    }
     fn advance(&self, _n: u64) {}
     fn figure(&self, _name: &str, _value: f64) {}
     fn end(&self) {}
@@ -69,7 +75,7 @@ impl Progress for WarningsOnly {
         let _ = writeln!(stderr(), "warning: {message}");
     }
     fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
-        if self.costs {
+        if self.stages {
             print_cost(part, seconds, peak_bytes);
         }
     }
@@ -138,5 +144,39 @@ impl Progress for Bars {
 
     fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
         print_cost(part, seconds, peak_bytes);
+    }
+}
+
+fn now() -> String {
+    utc(SystemTime::now())
+}
+
+/// A time in UTC by ISO 8601, such as `2026-11-27T12:03:04Z`.
+fn utc(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    // Days from 1 March of the year 0, in eras of 400 years.
+    let day = days + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let (date, month) = (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_795_780_984), "2026-11-27T12:03:04Z");
+        assert_eq!(at(4_107_542_399), "2100-02-28T23:59:59Z");
+        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
     }
 }

@@ -182,11 +182,11 @@ mod tests {
         let settings = |seed: u64| serde_json::json!({ "seed": seed });
         let begin = |seed, resume, overwrite| Partial::begin(&target, &settings(seed), resume, overwrite);
         let partial = begin(1, false, Overwrite::Refuse).unwrap();
-        fs::write(partial.path("features"), "x").unwrap();
+        fs::write(partial.path("features.parquet"), "x").unwrap();
         assert!(begin(1, false, Overwrite::Refuse).unwrap_err().to_string().contains("--resume"));
         assert!(begin(2, true, Overwrite::Refuse).unwrap_err().to_string().contains("other settings"));
-        assert!(begin(1, true, Overwrite::Refuse).unwrap().path("features").exists());
-        assert!(!begin(1, false, Overwrite::Replace).unwrap().path("features").exists());
+        assert!(begin(1, true, Overwrite::Refuse).unwrap().path("features.parquet").exists());
+        assert!(!begin(1, false, Overwrite::Replace).unwrap().path("features.parquet").exists());
         partial.remove().unwrap();
         begin(1, true, Overwrite::Refuse).unwrap();
     }

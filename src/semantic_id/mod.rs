@@ -5,7 +5,7 @@
 
 mod assign;
 mod collisions;
-mod foreign;
+mod columns;
 mod groups;
 mod latents;
 mod lc_rec;

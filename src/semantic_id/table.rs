@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{CollisionReport, Collisions, TokenFormat, foreign, table_io};
+use super::{CollisionReport, Collisions, TokenFormat, table_io};
 use crate::artifact::Overwrite;
 use crate::error::Result;
 use crate::item_ids::ItemIds;
@@ -103,7 +103,7 @@ impl TokenTable {
     /// # Errors
     /// As [`TokenTable::read`].
     pub fn of_batches(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Self> {
-        foreign::of_foreign(Path::new(MEMORY), schema, batches, None)
+        table_io::of_foreign(Path::new(MEMORY), schema, batches, None)
     }
 
     /// As [`TokenTable::of_batches`], for batches without the schema's metadata, which some programs drop.
@@ -111,6 +111,6 @@ impl TokenTable {
     /// # Errors
     /// As [`TokenTable::read`].
     pub fn of_batches_like(schema: &SchemaRef, batches: &[RecordBatch], like: &TableMetadata) -> Result<Self> {
-        foreign::of_foreign(Path::new(MEMORY), schema, batches, Some(like))
+        table_io::of_foreign(Path::new(MEMORY), schema, batches, Some(like))
     }
 }

@@ -21,6 +21,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 
+use super::columns::{CODES, ERROR, ID, REASSIGNED, SEMANTIC_ID, code_field, of_own_types};
 use super::{TableMetadata, TokenTable, table_metadata};
 use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
@@ -29,16 +30,7 @@ use crate::table::check_parquet;
 
 /// Rows per written batch.
 const ROWS_AT_ONCE: usize = 65_536;
-pub(super) const ID: &str = "item_id";
-pub(super) const CODES: &str = "codes";
-pub(super) const SEMANTIC_ID: &str = "semantic_id";
-pub(super) const ERROR: &str = "residual_error";
-const REASSIGNED: &str = "reassigned";
-pub(super) const REMAKE: &str = "make the table again with `catalex tokenize`";
-
-pub(super) fn code_field() -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::UInt16, false))
-}
+const REMAKE: &str = "make the table again with `catalex tokenize`";
 
 pub(super) fn write(table: &TokenTable, path: &Path, overwrite: Overwrite) -> Result<()> {
     write_to(table, path, AtomicFile::create(path, overwrite)?)?.commit()
@@ -134,7 +126,7 @@ pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<
 }
 
 /// A table from Arrow batches with the file's columns.
-pub(super) fn of_described(
+fn of_described(
     path: &Path,
     schema: &Arc<Schema>,
     batches: &[RecordBatch],
@@ -194,6 +186,20 @@ fn column<'a>(
         None => Ok(column),
         Some(row) => Err(row_error(path, row, name, expected.into(), "null".into())),
     }
+}
+
+/// A table from Arrow batches of any program; `like` replaces missing metadata.
+pub(super) fn of_foreign(
+    path: &Path,
+    schema: &Arc<Schema>,
+    batches: &[RecordBatch],
+    like: Option<&TableMetadata>,
+) -> Result<TokenTable> {
+    let metadata = like.map_or_else(|| table_metadata::read(path, schema.metadata()), |like| Ok(like.clone()))?;
+    let batches = of_own_types(batches, metadata.codebook_sizes.len())
+        .map_err(|e| Error::artifact(path, "a token table", e, REMAKE))?;
+    let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
+    of_described(path, &schema, &batches, metadata)
 }
 
 fn row_error(path: &Path, row: usize, column: &str, expected: String, got: String) -> Error {

@@ -17,6 +17,8 @@ mod start_values;
 mod support;
 mod train_settings;
 
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod artifacts;
 #[cfg(feature = "encoders")]
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]

@@ -60,7 +60,7 @@ class Stage:
             parts.append(f"{done / took:,.1f}/s")
             if share is not None and share < 1:
                 parts.append(f"{took / done * (total - done):.0f} s left")
-        known = {"event", "stage", "done", "total", "unit", "rate", "seconds_left"}
+        known = {"event", "stage", "done", "total", "unit", "rate", "seconds_left", "time"}
         parts += [f"{name} {value:.4f}" for name, value in event.items() if name not in known and value is not None]
         return ", ".join(parts), share
 

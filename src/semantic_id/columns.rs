@@ -1,6 +1,5 @@
-//! Token tables in Arrow batches of other programs.
+//! The columns of a token table's file.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::compute::{CastOptions, cast_with_options};
@@ -8,13 +7,22 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use super::table_io::{CODES, ERROR, ID, REMAKE, SEMANTIC_ID, code_field, of_described};
-use super::{TableMetadata, TokenTable, table_metadata};
-use crate::error::{Error, Result};
+pub(super) const ID: &str = "item_id";
+pub(super) const CODES: &str = "codes";
+pub(super) const SEMANTIC_ID: &str = "semantic_id";
+pub(super) const ERROR: &str = "residual_error";
+pub(super) const REASSIGNED: &str = "reassigned";
+
+pub(super) fn code_field() -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::UInt16, false))
+}
 
 /// Casts the batches of other programs to the types of the file's columns: they use other string and list types, and some
 /// write wider integers. A column that cannot be cast is left, and refused later.
-fn of_own_types(batches: &[RecordBatch], levels: usize) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
+pub(super) fn of_own_types(
+    batches: &[RecordBatch],
+    levels: usize,
+) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
     let wanted = |name: &str, there: &DataType| match name {
         ID if matches!(there, DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..)) => DataType::Utf8,
         ID if there.is_integer() => DataType::Int64,
@@ -37,18 +45,4 @@ fn of_own_types(batches: &[RecordBatch], levels: usize) -> std::result::Result<V
             RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
         })
         .collect()
-}
-
-/// A table from Arrow batches of any program; `like` replaces missing metadata.
-pub(super) fn of_foreign(
-    path: &Path,
-    schema: &Arc<Schema>,
-    batches: &[RecordBatch],
-    like: Option<&TableMetadata>,
-) -> Result<TokenTable> {
-    let metadata = like.map_or_else(|| table_metadata::read(path, schema.metadata()), |like| Ok(like.clone()))?;
-    let batches = of_own_types(batches, metadata.codebook_sizes.len())
-        .map_err(|e| Error::artifact(path, "a token table", e, REMAKE))?;
-    let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
-    of_described(path, &schema, &batches, metadata)
 }
