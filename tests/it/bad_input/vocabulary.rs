@@ -106,7 +106,7 @@ pub(super) const CASES: &[Case] = &[
         "padding to nothing",
         "vocab @t.parquet --out @o --tokenizer @hf --pad-to-multiple-of 0",
         2,
-        &["pad-to-multiple-of", "at least 1"],
+        &["pad-to-multiple-of", "from 1 to"],
     ),
     Case(
         "marker in ordinary text",
