@@ -211,6 +211,15 @@ impl Error {
         Error::Io { action, path: path.to_path_buf(), help, source }
     }
 
+    /// An [`Error::Missing`]; or an [`Error::File`] where a part of the path is a file and no folder.
+    pub fn not_found(path: &Path, expected: impl Into<String>, help: impl Into<String>) -> Self {
+        let plain: PathBuf = path.components().collect();
+        match plain.ancestors().find(|part| part.is_file()) {
+            Some(file) => Error::file(path, expected, format!("{} is a file, not a folder", file.display()), help),
+            None => Error::Missing { path: path.to_path_buf(), expected: expected.into(), help: help.into() },
+        }
+    }
+
     /// An [`Error::Config`].
     pub fn config(
         key: impl Into<String>,
