@@ -46,6 +46,9 @@ pub(super) struct CsvCheck<R> {
     position: usize,
 }
 
+/// What to do about an open quote.
+const CLOSE: &str = "close or double that quote, or pass --csv-quote none if quotes are plain characters";
+
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 impl<R: Read> CsvCheck<R> {
@@ -129,23 +132,23 @@ impl<R: Read> CsvCheck<R> {
     fn end(&self) -> Result<(), TextFault> {
         self.encoding.end()?;
         match self.state {
-            CsvState::Quoted | CsvState::Escaped => Err(self.never_closed("the end of the file")),
+            CsvState::Quoted | CsvState::Escaped => Err(TextFault {
+                expected: format!("a closing quote for the one in line {}, which is never closed", self.opened),
+                got: "the end of the file".into(),
+                help: CLOSE.into(),
+            }),
             _ => Ok(()),
-        }
-    }
-
-    fn never_closed(&self, got: &str) -> TextFault {
-        TextFault {
-            expected: format!("a closing quote for the one in line {}, which is never closed", self.opened),
-            got: got.into(),
-            help: "close or double that quote, or pass --csv-quote none if quotes are plain characters".into(),
         }
     }
 
     fn too_long(&self) -> TextFault {
         let most = mib(if self.cell_bytes > MAX_CELL_BYTES { MAX_CELL_BYTES } else { MAX_ROW_BYTES });
         match self.state {
-            CsvState::Quoted | CsvState::Escaped => self.never_closed(&format!("a cell of more than {most}")),
+            CsvState::Quoted | CsvState::Escaped => TextFault {
+                expected: format!("a closing quote within {most} after the one in line {}", self.opened),
+                got: "a longer cell".into(),
+                help: CLOSE.into(),
+            },
             _ => TextFault {
                 expected: format!(
                     "rows of at most {} with cells of at most {}",
@@ -219,7 +222,7 @@ mod tests {
         let quote = io::Read::chain(&b"a\n\""[..], io::repeat(b'x'));
         let error =
             io::copy(&mut CsvCheck::new(quote, b',', Some(b'"'), None), &mut io::sink()).unwrap_err().to_string();
-        assert!(error.contains("the one in line 2, which is never closed, got a cell of more than 64 MiB"), "{error}");
+        assert!(error.contains("a closing quote within 64 MiB after the one in line 2, got a longer cell"), "{error}");
         let error = io::copy(&mut CsvCheck::new(io::repeat(b','), b',', None, None), &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("at most 100000 columns, got more in line 1"), "{error}");
     }
