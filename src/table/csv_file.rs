@@ -1,5 +1,6 @@
 //! CSV and TSV files as Arrow batches. Every cell is text: `007` in a catalog is a name, not a number.
 
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,8 +79,17 @@ impl CsvFile {
         })
     }
 
+    /// The line of the last row, for messages. The parser's position is before the empty lines that it skipped, so the
+    /// file is read again up to there.
     fn line(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
+        let Some(position) = self.record.position() else { return 0 };
+        let empty = || {
+            let mut bytes = BufReader::new(decompressed(&self.path).ok()?);
+            std::io::copy(&mut (&mut bytes).take(position.byte()), &mut std::io::sink()).ok()?;
+            let breaks = bytes.bytes().map_while(|byte| byte.ok().filter(|byte| b"\r\n".contains(byte)));
+            Some(breaks.filter(|&byte| byte == b'\n').count() as u64)
+        };
+        position.line() + empty().unwrap_or_default()
     }
 
     fn header(&mut self) -> Result<Vec<String>> {

@@ -76,7 +76,8 @@ pub(crate) fn tables_of_folder(path: &Path, folder: TableFolder) -> Result<Table
 }
 
 fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
-    let missing = || Error::not_found(path, expected, "check the path");
+    let missing =
+        || Error::Missing { path: path.to_path_buf(), expected: expected.to_owned(), help: "check the path".into() };
     let pattern = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(missing)?;
     let found = glob::glob(pattern)
         .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;

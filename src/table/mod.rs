@@ -28,6 +28,8 @@ mod parts;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 mod text_check;
 
 pub(crate) use column_request::{ColumnRequest, list_columns};
