@@ -7,6 +7,7 @@
 mod batches;
 mod cells;
 mod clean;
+mod column_errors;
 mod event_columns;
 mod events;
 mod interaction_spec;

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use arrow::error::ArrowError;
 
 use super::clean::clean;
+use super::column_errors::{id_error, not_text, type_error};
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
 use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
-use crate::item_ids::{IdFault, ItemIds};
+use crate::item_ids::ItemIds;
 use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
 
 /// Names under which the id column is found when none is given.
@@ -178,45 +178,6 @@ fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Res
         ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
     };
     if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
-}
-
-fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
-    match fault {
-        IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
-            path: batch.file.to_path_buf(),
-            row: batch.first_row + row as u64 + 1,
-            column: column.to_owned(),
-            expected: "an item id".into(),
-            got: "null".into(),
-            help: "give every item an id".into(),
-        },
-        IdFault::Unusable(row, got) => Error::Row {
-            path: batch.file.to_path_buf(),
-            row: batch.first_row + row as u64 + 1,
-            column: column.to_owned(),
-            expected: "an integer or a string that is not empty".into(),
-            got,
-            help: "correct the id, or choose another column with --id".into(),
-        },
-        IdFault::Type(found) => {
-            type_error(&batch.file, column, "integers or strings", &found, "choose another column with --id")
-        }
-    }
-}
-
-fn not_text(batch: &TableBatch, column: &str, got: ArrowError) -> Error {
-    Error::Column {
-        path: batch.file.to_path_buf(),
-        column: column.to_owned(),
-        expected: cells::TEXT_TYPES.into(),
-        got: format!("{got} in or after row {}", batch.first_row + 1),
-        help: "choose another column".into(),
-    }
-}
-
-fn type_error(file: &Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
-    let (path, column, got) = (file.to_path_buf(), column.to_owned(), got.to_string());
-    Error::Column { path, column, expected: expected.into(), got, help: help.into() }
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use super::damaged;
 use super::dialect::CsvDialect;
 use super::limits::BATCH_BYTES;
 use super::notes::TableNotes;
-use super::open::{BATCH_ROWS, OpenTable, Selection};
+use super::open_table::{BATCH_ROWS, OpenTable};
+use super::selection::Selection;
 use super::text_check::read_error;
 use crate::error::{Error, Result};
 
@@ -43,11 +44,6 @@ pub(super) fn open(
         ended: false,
     };
     Ok(OpenTable { columns: selection.columns, types: selection.types, batches: Box::new(batches) })
-}
-
-/// The names of the columns.
-pub(super) fn header(path: &Path, delimiter: u8, dialect: CsvDialect) -> Result<Vec<String>> {
-    CsvFile::open(path, delimiter, dialect)?.header()
 }
 
 /// A file whose rows are read one by one.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::dialect::CsvDialect;
 use super::folder::{Partition, TableFolder, partitions};
-use super::format::{TABLE_EXTENSIONS, TableFormat, base_extension};
+use super::format::{TABLE_EXTENSIONS, TableFormat};
 use crate::error::{Error, Result};
 
 /// The files of one table, in the order of their names.
@@ -93,26 +93,6 @@ fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
     let is_literal = |part: &std::path::Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
     let root = Some(path.components().take_while(is_literal).collect());
     Ok(TableFiles { root, ..tables_of(path, files)? })
-}
-
-/// The files directly in a folder, sorted by name. Names that begin with `.` or `_` are ignored: programs that write
-/// tables in parts use them for their own files (`_SUCCESS`, `.part-0.crc`).
-pub(crate) fn visible_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))? {
-        let file = entry.map_err(|e| Error::io("read", folder, e))?.path();
-        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_']));
-        if !hidden && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Whether a file has the extension of a table, compressed or not.
-pub(crate) fn has_table_extension(file: &Path) -> bool {
-    base_extension(file).is_some_and(|extension| TABLE_EXTENSIONS.contains(&extension.as_str()))
 }
 
 /// The files of one table; at least one. They must have the same format.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::has_table_extension;
+use super::format::has_table_extension;
 use crate::error::{Error, Result};
 
 /// Most names that a note lists.

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
 use super::damaged;
-use super::open::RecordBatches;
+use super::open_table::RecordBatches;
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 

@@ -112,6 +112,11 @@ pub(crate) fn base_extension(path: &Path) -> Option<String> {
     if COMPRESSED.contains(&last.as_str()) { lower(Path::new(path.file_stem()?)) } else { Some(last) }
 }
 
+/// Whether a file has the extension of a table, compressed or not.
+pub(crate) fn has_table_extension(file: &Path) -> bool {
+    base_extension(file).is_some_and(|extension| TABLE_EXTENSIONS.contains(&extension.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

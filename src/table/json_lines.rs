@@ -19,7 +19,7 @@ use super::json_columns::{JsonColumnKind, array, id_array};
 use super::json_row::{KeySurvey, RequestedValues, SurveyedKeys};
 use super::json_value::{JsonValue, mended};
 use super::limits::{BATCH_BYTES, MAX_ROW_BYTES, mib};
-use super::open::{BATCH_ROWS, OpenTable};
+use super::open_table::{BATCH_ROWS, OpenTable};
 use super::text_check::{Utf8Reader, read_error};
 use crate::error::{Error, Result};
 

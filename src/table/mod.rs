@@ -23,11 +23,13 @@ mod json_value;
 mod limits;
 mod notes;
 mod open;
+mod open_table;
 mod partitioned;
 mod parts;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod text_check;
@@ -35,7 +37,7 @@ mod text_check;
 pub(crate) use column_request::{ColumnRequest, list_columns};
 pub(crate) use compression::decompressed;
 pub use dialect::{CsvCharacter, CsvDialect};
-pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of_folder, visible_files};
+pub(crate) use files::{TableFiles, find_tables, tables_of_folder};
 pub(crate) use folder::TableFolder;
 pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
 pub(crate) use notes::TableNotes;

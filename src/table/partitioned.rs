@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 
 use super::column_request::{ColumnRequest, list_columns};
 use super::folder::Partition;
-use super::open::OpenTable;
+use super::open_table::OpenTable;
 use crate::error::Result;
 
 /// The requests for the file itself: what its folders name may be absent in it.

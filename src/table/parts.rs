@@ -19,7 +19,7 @@ use super::column_request::{ColumnRequest, list_columns};
 use super::compression::{decompressed, unpacked};
 use super::files::TableFiles;
 use super::foreign::{foreign, foreign_batches};
-use super::open::RecordBatches;
+use super::open_table::RecordBatches;
 use super::{TableFormat, arrow_file, damaged};
 use crate::error::{Error, Result};
 

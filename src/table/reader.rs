@@ -11,7 +11,8 @@ use super::column_request::ColumnRequest;
 use super::files::TableFiles;
 use super::folder::Partition;
 use super::json_lines::{self, JsonPlan};
-use super::open::{self, BATCH_ROWS, OpenTable};
+use super::open;
+use super::open_table::{BATCH_ROWS, OpenTable};
 use super::{TableFormat, TableNotes, damaged, partitioned};
 use crate::error::{Error, Result};
 
