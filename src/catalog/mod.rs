@@ -7,11 +7,13 @@
 mod batches;
 mod cells;
 mod clean;
+mod elements;
 mod event_columns;
 mod events;
 mod interaction_spec;
 mod interactions;
 mod join;
+mod markup;
 mod pictures;
 mod reader;
 mod spool;
