@@ -13,6 +13,7 @@ mod events;
 mod interaction_spec;
 mod interactions;
 mod join;
+mod lists;
 mod markup;
 mod pictures;
 mod reader;
@@ -43,6 +44,8 @@ pub struct CatalogSpec {
     pub text: TextSpec,
     /// Whether to keep texts as they are, with markup, entities and white space.
     pub raw_text: bool,
+    /// Whether a text that is a list in Python's or JSON's notation is read as a list.
+    pub parse_lists: bool,
     /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
     /// Image columns: paths, absolute or relative to the table's folder; the bytes of image files; or lists of these.

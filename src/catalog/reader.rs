@@ -6,6 +6,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use super::clean::clean;
+use super::lists::parse_list;
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
 use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
@@ -109,6 +110,9 @@ impl CatalogReader {
     fn field(&self, batch: &TableBatch, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
         let mut cells = cells::texts(column).map_err(|e| damaged(&batch.file, e))?;
         for parts in &mut cells {
+            if self.spec.parse_lists {
+                parse_lists(parts);
+            }
             if !self.spec.raw_text {
                 parts.iter_mut().for_each(|part| *part = clean(part));
             }
@@ -160,6 +164,14 @@ fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Res
         ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
     };
     if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
+}
+
+/// Replaces each part that is a list by its elements.
+fn parse_lists(parts: &mut Vec<String>) {
+    if parts.iter().any(|part| part.trim_start().starts_with(['[', '('])) {
+        let all = std::mem::take(parts).into_iter();
+        parts.extend(all.flat_map(|part| parse_list(&part).unwrap_or_else(|| vec![part])));
+    }
 }
 
 fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
@@ -216,6 +228,10 @@ mod tests {
         assert_eq!(items[0].texts, [vec!["A, bold. x"], vec![]]);
         let raw = CatalogSpec { raw_text: true, ..spec(&csv, &["title"]) };
         assert_eq!(read(&raw).unwrap()[0].texts[0], ["A, <b>bold</b>"]);
+        fs::write(&csv, "id,title\n1,\"['Pens &amp; Ink', None, '']\"\n2,[]\n3,[new]\n").unwrap();
+        let parsed = CatalogSpec { parse_lists: true, ..spec(&csv, &["title"]) };
+        assert_eq!(read(&parsed).unwrap()[0].texts, [vec!["Pens & Ink"], vec![], vec!["[new]"]]);
+        assert_eq!(read(&spec(&csv, &["title"])).unwrap()[0].texts[1], ["[]"]);
         let fields = CatalogSpec { fields: vec!["tags".into(), "title".into()], ..spec(&jsonl, &[]) };
         let items = read(&fields).unwrap();
         assert_eq!(items[0].fields, [vec![vec!["x"], vec!["A, bold"]], vec![vec![], vec![]]]);

@@ -125,3 +125,24 @@ fn not_built(what: &str, feature: &str) -> anyhow::Error {
     }
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_verb_that_reads_texts_has_the_settings_of_how() {
+        let command = Cli::command();
+        let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
+        let reads = |verb: &&clap::Command| ["catalog", "text", "title", "description"].iter().any(|of| has(verb, of));
+        let verbs: Vec<&clap::Command> = command.get_subcommands().filter(reads).collect();
+        let names: Vec<&str> = verbs.iter().map(|verb| verb.get_name()).collect();
+        assert!(names.len() >= 8 && ["build", "embed", "serve"].iter().all(|name| names.contains(name)), "{names:?}");
+        for verb in verbs {
+            for setting in ["raw_text", "parse_lists"] {
+                assert!(has(verb, setting), "{} without {setting}", verb.get_name());
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! From a token table and interactions to the files of a family of LLM recommenders.
 
 use super::sources;
-use super::spec::{ExportOptions, ExportSpec, needs};
+use super::spec::{ExportOptions, ExportSpec, ReadsTexts, needs};
 use crate::artifact::refuse_existing;
 use crate::behaviour::{Histories, HistorySplit};
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
@@ -130,7 +130,7 @@ fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Sho
         return Ok(ItemTexts::none(table.item_ids.len()));
     };
     let columns = &spec.columns;
-    let catalog = CatalogSpec { path: path.clone(), id: columns.id.clone(), ..CatalogSpec::default() };
+    let catalog = columns.reading(CatalogSpec { path: path.clone(), id: columns.id.clone(), ..CatalogSpec::default() });
     let title = columns.title.clone().map_or_else(|| title_column(&catalog), Ok)?;
     let columns = ItemColumns {
         title,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "encoders")]
 use super::spec::EncodeSettings;
-use super::spec::{Environment, NAME_BOTH, Output, needs};
+use super::spec::{Environment, NAME_BOTH, Output, needs, text_settings};
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use crate::artifact::{AtomicFile, refuse_existing};
@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::settings::{Range, SettingGroup, settings};
+use crate::settings::{Range, SettingGroup};
 
 /// Items per answer, if no number is given.
 const TOP: usize = 20;
 
-settings! {
+text_settings! {
     /// How answers are matched to items.
     pub struct GroundSettings {
         /// Column of vectors, if there are several.
@@ -147,6 +147,8 @@ impl GroundSpec {
         let settings = EncodeSettings {
             text: Some(vec![text.clone()]),
             text_encoder: Some(encoder.clone()),
+            raw_text: self.settings.raw_text,
+            parse_lists: self.settings.parse_lists,
             ..EncodeSettings::default()
         };
         let catalog = settings.catalog_spec(&self.answers)?;

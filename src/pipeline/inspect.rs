@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report_items::{ReportItems, title};
 use super::sources;
-use super::spec::{InspectSpec, NAME_BOTH, needs};
+use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::{Overwrite, refuse_existing, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
@@ -38,7 +38,9 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     spec.columns.check()?;
     let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
     let columns = &spec.columns;
-    let of_catalog = [("id", columns.id.is_some()), ("label", columns.label.is_some())];
+    let [raw_text, parse_lists] = columns.text_reading().map(|given| given.is_some());
+    let id = ("id", columns.id.is_some());
+    let of_catalog = [id, ("label", columns.label.is_some()), ("raw-text", raw_text), ("parse-lists", parse_lists)];
     let shown = [("text", columns.text.is_some()), ("image", columns.image.is_some())];
     if let Some((setting, _)) = of_catalog.iter().chain(&shown).find(|(_, given)| *given && columns.catalog.is_none()) {
         return Err(needs(setting, "catalog", NAME_BOTH));

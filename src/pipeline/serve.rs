@@ -47,6 +47,8 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
         encode.template = None;
     }
     encode.id = given.id.clone().or(encode.id);
+    encode.raw_text = given.raw_text.or(encode.raw_text);
+    encode.parse_lists = given.parse_lists.or(encode.parse_lists);
     (encode.image, encode.image_encoder, encode.image_onnx_file) = (None, None, None);
     let texts = match catalog {
         Some(path) if given.catalog.is_none() && !path.exists() => {

@@ -76,6 +76,8 @@ def vocab(
     id: str | None = None,
     text: Columns = None,
     model: Model | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     seed: int | None = None,
     embedding_tensor: str | None = None,
     write_model: bool | None = None,
@@ -102,6 +104,8 @@ def vocab(
             "id": id,
             "text": text or None,
             "model": None if model is None else files.model(model),
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
             "seed": seed,
             "embedding_tensor": embedding_tensor,
             "write_model": write_model or None,
@@ -128,6 +132,8 @@ def constrain(
     catalog: Any = None,
     id: str | None = None,
     title: Columns = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     logits: int | None = None,
     dense_depth: int | None = None,
     force: bool = False,
@@ -146,6 +152,8 @@ def constrain(
             "catalog": None if catalog is None else files.table(catalog, "catalog"),
             "id": id,
             "title": title,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
             "logits": logits,
             "dense_depth": dense_depth,
         }
@@ -168,6 +176,8 @@ def export(
     title: Columns = None,
     description: Columns = None,
     attributes: Columns = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     interactions_user: str | None = None,
     interactions_item: str | None = None,
     interactions_time: str | None = None,
@@ -231,7 +241,14 @@ def export(
             "vocabulary": None if vocabulary is None else files.vocabulary(vocabulary),
             "seed": seed,
         }
-        columns = {"id": id, "title": title, "description": description, "attributes": attributes}
+        columns = {
+            "id": id,
+            "title": title,
+            "description": description,
+            "attributes": attributes,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
+        }
         spec = {
             "tokens": files.token_table(tokens),
             "family": family,
@@ -259,6 +276,8 @@ def inspect(
     text: Columns = None,
     image: Columns = None,
     label: str | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     report: AnyPath | None = None,
     force: bool = False,
     progress: Progress = "auto",
@@ -276,6 +295,8 @@ def inspect(
             "text": text,
             "image": image,
             "label": label,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
         }
         path = files.model(subject) if isinstance(subject, Tokenizer) else files.token_table(subject)
         spec = {

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::{ReadsTexts, text_settings};
 use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
-use crate::settings::{Range, SettingKind, SettingValue, settings};
+use crate::settings::{Range, SettingKind, SettingValue};
 
 impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
@@ -19,7 +20,7 @@ impl SettingValue for Embeddings {
     const KIND: SettingKind = SettingKind::RepeatedTexts;
 }
 
-settings! {
+text_settings! {
     /// Which columns of the catalog to encode, with which encoders, and which ready vectors to add.
     pub struct EncodeSettings {
         /// Column of the item ids.
@@ -31,8 +32,6 @@ settings! {
         template: TextTemplate, "TEMPLATE";
         /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
         average_text: bool, "BOOL";
-        /// Do not remove markup and entities from texts.
-        raw_text: bool, "BOOL";
         /// Image columns: paths relative to the catalog, image bytes, or lists of these. The vectors of several images
         /// are averaged.
         image: Vec<String>, "COLUMN,...";
@@ -78,18 +77,13 @@ impl EncodeSettings {
             (Some(columns), None) if average => TextSpec::Separate(columns.clone()),
             (columns, None) => TextSpec::Joined(columns.clone().unwrap_or_default()),
         };
-        Ok(CatalogSpec {
-            path: catalog.to_path_buf(),
-            id: self.id.clone(),
-            text,
-            raw_text: self.raw_text.unwrap_or_default(),
-            fields: Vec::new(),
-            images: self.image.clone().unwrap_or_default(),
-        })
+        let images = self.image.clone().unwrap_or_default();
+        let (path, id) = (catalog.to_path_buf(), self.id.clone());
+        Ok(self.reading(CatalogSpec { path, id, text, images, ..CatalogSpec::default() }))
     }
 }
 
-settings! {
+text_settings! {
     /// Columns of a catalog that say what an item is.
     pub struct CatalogColumns {
         /// Column of the item ids in the catalog.

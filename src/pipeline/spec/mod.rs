@@ -9,6 +9,7 @@ mod inspect;
 mod interactions;
 mod language_model;
 mod output;
+mod reading;
 mod serve;
 mod tokens;
 
@@ -20,6 +21,7 @@ pub use inspect::{InspectSpec, ReportColumns};
 pub use interactions::BehaviourSettings;
 pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
+pub(super) use reading::{ReadsTexts, text_settings};
 pub use serve::{ServeSettings, ServeSpec};
 pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
 

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
-use crate::settings::settings;
+use super::{Environment, text_settings};
 
-settings! {
+text_settings! {
     /// Where an index's texts and text encoder are, if not where they were when it was built.
     pub struct ServeSettings {
         /// Catalog with the items' texts.
