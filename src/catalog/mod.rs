@@ -7,6 +7,7 @@
 mod batches;
 mod cells;
 mod clean;
+mod cut;
 mod elements;
 mod event_columns;
 mod events;
@@ -23,6 +24,7 @@ mod texts;
 
 use std::path::PathBuf;
 
+pub use cut::cut_text;
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
