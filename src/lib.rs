@@ -115,6 +115,7 @@ pub mod features;
 pub mod index;
 pub mod item_ids;
 pub mod pipeline;
+pub mod printable;
 pub mod progress;
 pub mod quality;
 #[cfg(feature = "train")]

@@ -5,7 +5,7 @@ const DEEPEST: usize = 64;
 
 /// The elements of a list in the notation of Python, NumPy or JSON as texts, with nested lists flattened and without
 /// nulls. `None` for a text that is not a list from its first to its last character.
-pub(super) fn parse_list(text: &str) -> Option<Vec<String>> {
+fn parse_list(text: &str) -> Option<Vec<String>> {
     let mut rest = text.trim();
     let is_tuple = rest.starts_with('(');
     if !is_tuple && !rest.starts_with('[') {
@@ -51,6 +51,14 @@ pub(super) fn parse_list(text: &str) -> Option<Vec<String>> {
             }
             _ => return None,
         }
+    }
+}
+
+/// Replaces each part that is a list by its elements.
+pub(super) fn expand_lists(parts: &mut Vec<String>) {
+    if parts.iter().any(|part| part.trim_start().starts_with(['[', '('])) {
+        let all = std::mem::take(parts).into_iter();
+        parts.extend(all.flat_map(|part| parse_list(&part).unwrap_or_else(|| vec![part])));
     }
 }
 

@@ -6,11 +6,14 @@
 
 mod batches;
 mod cells;
+mod checked;
+mod checks;
 mod clean;
 mod cut;
 mod elements;
 mod event_columns;
 mod events;
+mod findings;
 mod interaction_spec;
 mod interactions;
 mod join;
@@ -18,13 +21,17 @@ mod lists;
 mod markup;
 mod pictures;
 mod reader;
+mod roles;
 mod spool;
 mod template;
 mod texts;
 
 use std::path::PathBuf;
 
+pub use checked::text_columns;
+pub use checks::CheckOptions;
 pub use cut::cut_text;
+pub use findings::{Finding, FindingExample, FindingKind};
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
@@ -55,7 +62,7 @@ pub struct CatalogSpec {
 }
 
 /// Where an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImageSource {
     /// In a file of its own.
     Path(PathBuf),

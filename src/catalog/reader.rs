@@ -1,20 +1,16 @@
 //! Streaming a catalog's items.
 
-use std::path::Path;
-
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 
+use super::checks::CatalogChecks;
 use super::clean::clean;
-use super::lists::parse_list;
+use super::lists::expand_lists;
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
+use super::roles::{check, requests, roles, type_error};
 use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
-use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
-
-/// Names under which the id column is found when none is given.
-const ID_NAMES: [&str; 2] = ["item_id", "id"];
+use crate::table::{TableBatch, TableReader, damaged};
 
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
@@ -27,15 +23,8 @@ pub struct CatalogReader {
     rows_read: u64,
     /// Whether an earlier batch had string ids.
     ids_are_strings: bool,
+    pub(super) checks: Option<CatalogChecks>,
     done: bool,
-}
-
-/// What a requested column is read as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ColumnRole {
-    Id,
-    Text,
-    Image,
 }
 
 impl CatalogReader {
@@ -59,7 +48,7 @@ impl CatalogReader {
                 check(table.file(), role, name, data_type)?;
             }
         }
-        Ok(CatalogReader { spec, table, rows_read: 0, ids_are_strings: false, done: false })
+        Ok(CatalogReader { spec, table, rows_read: 0, ids_are_strings: false, checks: None, done: false })
     }
 
     fn items(&mut self, batch: TableBatch) -> Result<ItemBatch> {
@@ -70,11 +59,12 @@ impl CatalogReader {
         }
         let item_ids = self.ids(&batch)?;
         let (texts, fields) = (self.spec.text.columns().len(), self.spec.fields.len());
-        let values = |range: std::ops::Range<usize>| {
-            batch.columns[range]
-                .iter()
-                .flatten()
-                .map(|(_, column)| self.field(&batch, column))
+        let mut checks = self.checks.take();
+        let mut values = |range: std::ops::Range<usize>| {
+            let columns =
+                range.clone().zip(&batch.columns[range]).filter_map(|(at, column)| Some((at, column.as_ref()?)));
+            columns
+                .map(|(at, (_, column))| self.field(&batch, column, checks.as_mut().map(|checks| (at - 1, checks))))
                 .collect::<Result<Vec<_>>>()
         };
         let text_fields: Vec<Vec<Vec<String>>> = values(1..1 + texts)?;
@@ -88,7 +78,11 @@ impl CatalogReader {
             let more = cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
-        let texts = (0..batch.rows).map(passages).collect();
+        let texts: Vec<Vec<String>> = (0..batch.rows).map(passages).collect();
+        if let Some(checks) = &mut checks {
+            checks.items(&texts, &images);
+        }
+        self.checks = checks;
         let mut parts = |row: usize| separate.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
         let fields = (0..batch.rows).map(&mut parts).collect();
         let first_row = self.rows_read;
@@ -107,16 +101,27 @@ impl CatalogReader {
     }
 
     /// The parts of a column's cells, cleaned, without empty ones.
-    fn field(&self, batch: &TableBatch, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
+    fn field(
+        &self,
+        batch: &TableBatch,
+        column: &ArrayRef,
+        mut checks: Option<(usize, &mut CatalogChecks)>,
+    ) -> Result<Vec<Vec<String>>> {
         let mut cells = cells::texts(column).map_err(|e| damaged(&batch.file, e))?;
+        if let Some((at, checks)) = checks.as_mut().filter(|_| !self.spec.parse_lists) {
+            checks.raw(*at, &cells);
+        }
         for parts in &mut cells {
             if self.spec.parse_lists {
-                parse_lists(parts);
+                expand_lists(parts);
             }
             if !self.spec.raw_text {
                 parts.iter_mut().for_each(|part| *part = clean(part));
             }
             parts.retain(|part| !part.trim().is_empty());
+        }
+        if let Some((at, checks)) = checks {
+            checks.cleaned(at, &cells);
         }
         Ok(cells)
     }
@@ -143,37 +148,6 @@ impl Iterator for CatalogReader {
     }
 }
 
-/// The columns to read: id, texts, fields, images. [`roles`] has the same order.
-fn requests(spec: &CatalogSpec) -> Vec<ColumnRequest> {
-    let id = ColumnRequest::named_or(spec.id.as_deref(), &ID_NAMES);
-    let fields = spec.fields.iter().chain(&spec.images).map(String::as_str);
-    let others = spec.text.columns().into_iter().chain(fields).map(ColumnRequest::required);
-    std::iter::once(id).chain(others).collect()
-}
-
-fn roles(spec: &CatalogSpec) -> Vec<ColumnRole> {
-    let texts = vec![ColumnRole::Text; spec.text.columns().len() + spec.fields.len()];
-    [vec![ColumnRole::Id], texts, vec![ColumnRole::Image; spec.images.len()]].concat()
-}
-
-/// Checks the type of a column. That of ids is checked when they are read.
-fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
-    let (fits, expected) = match role {
-        ColumnRole::Id => return Ok(()),
-        ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
-        ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
-    };
-    if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
-}
-
-/// Replaces each part that is a list by its elements.
-fn parse_lists(parts: &mut Vec<String>) {
-    if parts.iter().any(|part| part.trim_start().starts_with(['[', '('])) {
-        let all = std::mem::take(parts).into_iter();
-        parts.extend(all.flat_map(|part| parse_list(&part).unwrap_or_else(|| vec![part])));
-    }
-}
-
 fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
     match fault {
         IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
@@ -190,11 +164,6 @@ fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
     }
 }
 
-fn type_error(file: &Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
-    let (path, column, got) = (file.to_path_buf(), column.to_owned(), got.to_string());
-    Error::Column { path, column, expected: expected.into(), got, help: help.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +171,7 @@ mod tests {
     use crate::table::samples;
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
+    use std::path::Path;
 
     fn spec(path: &Path, text: &[&str]) -> CatalogSpec {
         let text = TextSpec::Joined(text.iter().map(|t| (*t).to_owned()).collect());

@@ -15,7 +15,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::batches::in_parts;
-use super::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
+use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, ImageSource, ItemBatch};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
@@ -28,6 +28,7 @@ pub struct CatalogSpool {
     ids: ItemIds,
     texts: u64,
     images: u64,
+    findings: Vec<Finding>,
     file: File,
 }
 
@@ -38,6 +39,14 @@ impl CatalogSpool {
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`] for a repeated id; [`Error::Io`] for the temporary file.
     pub fn read(spec: &CatalogSpec, folder: Option<&Path>) -> Result<Self> {
+        Self::checked(spec, folder, CheckOptions::default())
+    }
+
+    /// The same with the options of the checks that are made on the way; see [`CatalogSpool::findings`].
+    ///
+    /// # Errors
+    /// As [`CatalogSpool::read`].
+    pub fn checked(spec: &CatalogSpec, folder: Option<&Path>, checks: CheckOptions) -> Result<Self> {
         let place = folder.unwrap_or(Path::new(UNNAMED));
         let failed = |e: ArrowError| Error::io("write", place, std::io::Error::other(e));
         let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
@@ -46,10 +55,12 @@ impl CatalogSpool {
             ids: ItemIds::default(),
             texts: 0,
             images: 0,
+            findings: Vec::new(),
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        for batch in CatalogReader::open(spec)? {
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
+        for batch in &mut reader {
             let batch = batch?;
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
             spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
@@ -59,12 +70,18 @@ impl CatalogSpool {
         let mut buffer = writer.into_inner().map_err(failed)?;
         buffer.flush().map_err(|e| Error::io("write", place, e))?;
         check_unique(spec, &spool.ids)?;
+        spool.findings = reader.take_findings(&spool.ids);
         Ok(spool)
     }
 
     /// The items' ids, in the catalog's order.
     pub fn ids(&self) -> &ItemIds {
         &self.ids
+    }
+
+    /// What the catalog's owner should look at.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Number of passages of text.

@@ -115,6 +115,11 @@ impl TextEncoder {
         self.network.dim()
     }
 
+    /// Most tokens of a text that are read.
+    pub fn max_length(&self) -> usize {
+        self.network.settings.max_length
+    }
+
     /// Number of texts so far that exceeded the maximum length.
     pub fn truncated(&self) -> usize {
         self.truncated

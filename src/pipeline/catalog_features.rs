@@ -146,13 +146,18 @@ impl<'a> CatalogFeatures<'a> {
     /// ids that do not match before it is encoded.
     #[cfg(feature = "encoders")]
     fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
-        use crate::catalog::CatalogSpool;
+        use crate::catalog::{CatalogSpool, CheckOptions};
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
-        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        let max_tokens = loaded.text.as_ref().map(|encoder| encoder.max_length());
+        // An item without content may have a ready vector.
+        let content = self.embeddings.is_empty() && self.interactions.is_none();
+        let checks = CheckOptions { max_tokens, title: None, content };
+        let catalog = CatalogSpool::checked(&self.catalog, Some(parts), checks)?;
+        catalog.findings().iter().for_each(|finding| progress.warn(&finding.to_string()));
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };
         let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };

@@ -17,6 +17,7 @@ mod parts;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
+mod schema;
 
 pub(crate) use column_request::{ColumnRequest, list_columns};
 pub(crate) use compression::decompressed;
@@ -24,6 +25,7 @@ pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of, 
 pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
+pub(crate) use schema::columns_of;
 
 use std::path::Path;
 
