@@ -311,10 +311,51 @@ def inspect(
     return found["model"] if "model" in found else Figures(found["figures"])
 
 
-def lookup(tokens: Tokens, semantic_id: str | None = None, *, item: int | str | None = None) -> list[dict[str, Any]]:
+def check(
+    catalog: Any,
+    *,
+    id: str | None = None,
+    text: Columns = None,
+    template: str | None = None,
+    title: str | None = None,
+    image: Columns = None,
+    max_tokens: int | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
+) -> dict[str, Any]:
+    """What is likely a mistake in a catalog, as `catalex check --json` says it: a dictionary with `items`, `columns` and
+    `findings`. Each finding has `kind`, `column`, `count` and `examples`.
+    """
+    given = {
+        "id": id,
+        "text": text,
+        "template": template,
+        "title": title,
+        "image": image,
+        "max_tokens": max_tokens,
+        "raw_text": raw_text or None,
+        "parse_lists": parse_lists or None,
+    }
+    with Files() as files:
+        spec = {"catalog": files.table(catalog, "catalog"), "settings": values("check", given)}
+        return _object(_native.check(json.dumps(spec)))
+
+
+def lookup(
+    tokens: Tokens,
+    semantic_id: str | None = None,
+    *,
+    item: int | str | None = None,
+    catalog: Any = None,
+    id: str | None = None,
+    text: Columns = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
+) -> list[dict[str, Any]]:
     """The items of a semantic ID or of a prefix, or the semantic ID of an `item`, as `catalex lookup --json` does.
 
-    Each is a dictionary with `item_id` as text, `semantic_id`, `codes` and `reassigned`. For many look-ups
+    Each is a dictionary with `item_id` as text, `semantic_id`, `codes` and `reassigned`, and `title` where the catalog
+    is known: that of the index, or `catalog` with the columns `text`. For many look-ups
     `TokenTable.lookup` and `TokenTable.items` are faster: they do not read the table anew.
     """
     if (semantic_id is None) == (item is None):
@@ -322,9 +363,15 @@ def lookup(tokens: Tokens, semantic_id: str | None = None, *, item: int | str | 
         raise refuse("lookup", "either a semantic ID or item=", got, "give one of them")
     key = {"semantic-id": semantic_id} if item is None else {"item": str(item)}
     with Files() as files:
-        found: list[dict[str, Any]] = json.loads(
-            _native.lookup(json.dumps({"tokens": files.token_table(tokens), "key": key}))
-        )
+        titles = {
+            "catalog": None if catalog is None else files.table(catalog, "catalog"),
+            "id": id,
+            "text": text,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
+        }
+        spec = {"tokens": files.token_table(tokens), "key": key, "titles": values("lookup", titles)}
+        found: list[dict[str, Any]] = json.loads(_native.lookup(json.dumps(spec)))
     return found
 
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{ReadsTexts, text_settings};
 use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
-use crate::settings::{Range, SettingKind, SettingValue};
+use crate::settings::{Range, SettingKind, SettingValue, settings};
 
 impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
@@ -94,5 +94,28 @@ text_settings! {
         description: Vec<String>, "COLUMN,...";
         /// Columns of attributes, such as categories and brands; each part of a list is one attribute.
         attributes: Vec<String>, "COLUMN,...";
+    }
+}
+
+settings! {
+    /// What reports and summaries show of the items.
+    pub struct ShowSettings {
+        /// Columns of the title, which the report and the summary show; by default the text that is encoded.
+        title: Vec<String>, "COLUMN,...";
+        /// More columns that the report and the summary show, after the title.
+        show: Vec<String>, "COLUMN,...";
+    }
+}
+
+impl ShowSettings {
+    /// The columns, if any are given.
+    pub(in crate::pipeline) fn text(&self) -> Option<TextSpec> {
+        let columns = [self.title.clone().unwrap_or_default(), self.show.clone().unwrap_or_default()].concat();
+        (!columns.is_empty()).then_some(TextSpec::Joined(columns))
+    }
+
+    /// Whether none is given: a manifest then does not mention them.
+    pub(super) fn is_default(&self) -> bool {
+        *self == ShowSettings::default()
     }
 }

@@ -13,7 +13,7 @@ mod reading;
 mod serve;
 mod tokens;
 
-pub use catalog::{CatalogColumns, Embeddings, EncodeSettings};
+pub use catalog::{CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
 pub use decoding::{ConstrainSettings, ConstrainSpec};
 pub use export::{ExportOptions, ExportSpec};
 pub use index::{BuildSpec, EmbedSpec, TrainSpec};
