@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{catalex, clustered, outcome, succeeds, write_matrix};
+use super::support::{catalex, clustered, minilm, outcome, succeeds, text, write_matrix};
 
 /// An id that would colour a terminal and break a line.
 const HOSTILE: &str = "\u{1b}[31mred\n";
@@ -77,4 +77,17 @@ fn a_catalog_is_checked_before_anything_is_encoded() {
     let (code, message) = outcome(&catalex(&fails).output().unwrap());
     assert!(code == 1 && message.contains("expected no findings, got 2"), "{message}");
     assert!(succeeds(&["check", &catalog, "--text=title", "--fail-on-findings"]).contains("findings           0"));
+}
+
+#[test]
+fn findings_are_warnings_of_embed() {
+    let folder = inputs();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(folder.path().join("few.jsonl"), r#"{"id": 1, "title": "Pen", "tags": []}"#).unwrap();
+    let (encoder, out) = (minilm().display().to_string(), path("o.parquet"));
+    let mut command =
+        catalex(&["embed", &path("few.jsonl"), "--text=title,tags", "--text-encoder", &encoder, "--out", &out]);
+    let made = command.output().unwrap();
+    assert!(made.status.success());
+    assert!(text(&made.stderr).contains("warning: column tags: empty in all 1 items"), "{}", text(&made.stderr));
 }
