@@ -62,7 +62,7 @@ fn main() -> catalex::Result<()> {
         println!("{}  {}", prefix.prefix, prefix.items.join(", "));
     }
     let key = LookupKey::Item("sku-7".into());
-    for hit in lookup(&LookupSpec { tokens: summary.index, key })? {
+    for hit in lookup(&LookupSpec::new(summary.index, key))? {
         println!("{} is {}", hit.item_id, hit.semantic_id);
     }
     Ok(())

@@ -32,6 +32,11 @@ pub(super) fn is_image(data_type: &DataType) -> bool {
     }
 }
 
+/// Whether a column holds vectors: lists of floats.
+pub(super) fn is_vector(data_type: &DataType) -> bool {
+    list_of(data_type).is_some_and(DataType::is_floating)
+}
+
 /// The element type of a list.
 fn list_of(data_type: &DataType) -> Option<&DataType> {
     match data_type {

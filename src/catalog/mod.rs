@@ -6,21 +6,33 @@
 
 mod batches;
 mod cells;
+mod checked;
+mod checks;
 mod clean;
 mod column_errors;
+mod cut;
+mod elements;
 mod event_columns;
 mod events;
+mod findings;
 mod interaction_spec;
 mod interactions;
 mod join;
+mod lists;
+mod markup;
 mod pictures;
 mod reader;
+mod roles;
 mod spool;
 mod template;
 mod texts;
 
 use std::path::PathBuf;
 
+pub use checked::text_columns;
+pub use checks::CheckOptions;
+pub use cut::cut_text;
+pub use findings::{Finding, FindingExample, FindingKind};
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
@@ -44,6 +56,8 @@ pub struct CatalogSpec {
     pub text: TextSpec,
     /// Whether to keep texts as they are, with markup, entities and white space.
     pub raw_text: bool,
+    /// Whether a text that is a list in Python's or JSON's notation is read as a list.
+    pub parse_lists: bool,
     /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
     /// How cells are quoted, if the catalog is CSV or TSV.
@@ -53,7 +67,7 @@ pub struct CatalogSpec {
 }
 
 /// Where an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImageSource {
     /// In a file of its own.
     Path(PathBuf),

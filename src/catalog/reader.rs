@@ -1,20 +1,17 @@
 //! Streaming a catalog's items.
 
-use std::path::Path;
-
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 
+use super::checks::CatalogChecks;
 use super::clean::clean;
-use super::column_errors::{id_error, not_text, type_error};
+use super::column_errors::{id_error, not_text};
+use super::lists::expand_lists;
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
+use super::roles::{ID_NAMES, check, requests, roles};
 use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
-use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
-
-/// Names under which the id column is found when none is given.
-const ID_NAMES: [&str; 2] = ["item_id", "id"];
+use crate::table::{TableBatch, TableReader, damaged};
 
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
@@ -28,15 +25,8 @@ pub struct CatalogReader {
     rows_read: u64,
     /// Whether an earlier batch had string ids.
     ids_are_strings: bool,
+    pub(super) checks: Option<CatalogChecks>,
     done: bool,
-}
-
-/// What a requested column is read as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ColumnRole {
-    Id,
-    Text,
-    Image,
 }
 
 impl CatalogReader {
@@ -64,7 +54,7 @@ impl CatalogReader {
                 check(table.file(), role, name, data_type)?;
             }
         }
-        Ok(CatalogReader { spec, table, notes, rows_read: 0, ids_are_strings: false, done: false })
+        Ok(CatalogReader { spec, table, notes, rows_read: 0, ids_are_strings: false, checks: None, done: false })
     }
 
     /// Takes what the user should know about the catalog, such as files of its folder that are passed over. More may come
@@ -87,11 +77,14 @@ impl CatalogReader {
         }
         let item_ids = self.ids(&batch)?;
         let (texts, fields) = (self.spec.text.columns().len(), self.spec.fields.len());
-        let values = |range: std::ops::Range<usize>| {
-            batch.columns[range]
-                .iter()
-                .flatten()
-                .map(|(name, column)| self.field(&batch, name, column))
+        let mut checks = self.checks.take();
+        let mut values = |range: std::ops::Range<usize>| {
+            let columns =
+                range.clone().zip(&batch.columns[range]).filter_map(|(at, column)| Some((at, column.as_ref()?)));
+            columns
+                .map(|(at, (name, column))| {
+                    self.field(&batch, name, column, checks.as_mut().map(|checks| (at - 1, checks)))
+                })
                 .collect::<Result<Vec<_>>>()
         };
         let text_fields: Vec<Vec<Vec<String>>> = values(1..1 + texts)?;
@@ -105,7 +98,11 @@ impl CatalogReader {
             let more = cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
-        let texts = (0..batch.rows).map(passages).collect();
+        let texts: Vec<Vec<String>> = (0..batch.rows).map(passages).collect();
+        if let Some(checks) = &mut checks {
+            checks.items(&texts, &images);
+        }
+        self.checks = checks;
         let mut parts = |row: usize| separate.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
         let fields = (0..batch.rows).map(&mut parts).collect();
         let first_row = self.rows_read;
@@ -124,13 +121,28 @@ impl CatalogReader {
     }
 
     /// The parts of a column's cells, cleaned, without empty ones.
-    fn field(&self, batch: &TableBatch, name: &str, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
+    fn field(
+        &self,
+        batch: &TableBatch,
+        name: &str,
+        column: &ArrayRef,
+        mut checks: Option<(usize, &mut CatalogChecks)>,
+    ) -> Result<Vec<Vec<String>>> {
         let mut cells = cells::texts(column).map_err(|e| not_text(batch, name, e))?;
+        if let Some((at, checks)) = checks.as_mut().filter(|_| !self.spec.parse_lists) {
+            checks.raw(*at, &cells);
+        }
         for parts in &mut cells {
+            if self.spec.parse_lists {
+                expand_lists(parts);
+            }
             if !self.spec.raw_text {
                 parts.iter_mut().for_each(|part| *part = clean(part));
             }
             parts.retain(|part| !part.trim().is_empty());
+        }
+        if let Some((at, checks)) = checks {
+            checks.cleaned(at, &cells);
         }
         Ok(cells)
     }
@@ -157,29 +169,6 @@ impl Iterator for CatalogReader {
     }
 }
 
-/// The columns to read: id, texts, fields, images. [`roles`] has the same order.
-fn requests(spec: &CatalogSpec) -> Vec<ColumnRequest> {
-    let id = ColumnRequest::named_or(spec.id.as_deref(), &ID_NAMES).of_ids();
-    let fields = spec.fields.iter().chain(&spec.images).map(String::as_str);
-    let others = spec.text.columns().into_iter().chain(fields).map(ColumnRequest::required);
-    std::iter::once(id).chain(others).collect()
-}
-
-fn roles(spec: &CatalogSpec) -> Vec<ColumnRole> {
-    let texts = vec![ColumnRole::Text; spec.text.columns().len() + spec.fields.len()];
-    [vec![ColumnRole::Id], texts, vec![ColumnRole::Image; spec.images.len()]].concat()
-}
-
-/// Checks the type of a column. That of ids is checked when they are read.
-fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
-    let (fits, expected) = match role {
-        ColumnRole::Id => return Ok(()),
-        ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
-        ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
-    };
-    if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +176,7 @@ mod tests {
     use crate::table::samples;
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
+    use std::path::Path;
 
     fn spec(path: &Path, text: &[&str]) -> CatalogSpec {
         let text = TextSpec::Joined(text.iter().map(|t| (*t).to_owned()).collect());
@@ -213,6 +203,10 @@ mod tests {
         assert_eq!(items[0].texts, [vec!["A, bold. x"], vec![]]);
         let raw = CatalogSpec { raw_text: true, ..spec(&csv, &["title"]) };
         assert_eq!(read(&raw).unwrap()[0].texts[0], ["A, <b>bold</b>"]);
+        fs::write(&csv, "id,title\n1,\"['Pens &amp; Ink', None, '']\"\n2,[]\n3,[new]\n").unwrap();
+        let parsed = CatalogSpec { parse_lists: true, ..spec(&csv, &["title"]) };
+        assert_eq!(read(&parsed).unwrap()[0].texts, [vec!["Pens & Ink"], vec![], vec!["[new]"]]);
+        assert_eq!(read(&spec(&csv, &["title"])).unwrap()[0].texts[1], ["[]"]);
         let fields = CatalogSpec { fields: vec!["tags".into(), "title".into()], ..spec(&jsonl, &[]) };
         let items = read(&fields).unwrap();
         assert_eq!(items[0].fields, [vec![vec!["x"], vec!["A, bold"]], vec![vec![], vec![]]]);

@@ -15,7 +15,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::batches::in_parts;
-use super::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
+use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, ImageSource, ItemBatch};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
@@ -29,6 +29,7 @@ pub struct CatalogSpool {
     texts: u64,
     images: u64,
     notes: Vec<String>,
+    findings: Vec<Finding>,
     file: File,
 }
 
@@ -39,6 +40,14 @@ impl CatalogSpool {
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`] for a repeated id; [`Error::Io`] for the temporary file.
     pub fn read(spec: &CatalogSpec, folder: Option<&Path>) -> Result<Self> {
+        Self::checked(spec, folder, CheckOptions::default())
+    }
+
+    /// The same with the options of the checks that are made on the way; see [`CatalogSpool::findings`].
+    ///
+    /// # Errors
+    /// As [`CatalogSpool::read`].
+    pub fn checked(spec: &CatalogSpec, folder: Option<&Path>, checks: CheckOptions) -> Result<Self> {
         let place = folder.unwrap_or(Path::new(UNNAMED));
         let failed = |e: ArrowError| Error::io("write", place, std::io::Error::other(e));
         let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
@@ -48,10 +57,11 @@ impl CatalogSpool {
             texts: 0,
             images: 0,
             notes: Vec::new(),
+            findings: Vec::new(),
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        let mut reader = CatalogReader::open(spec)?;
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
         for batch in &mut reader {
             let batch = batch?;
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
@@ -63,6 +73,7 @@ impl CatalogSpool {
         buffer.flush().map_err(|e| Error::io("write", place, e))?;
         check_unique(&spec.path, reader.id_column(), &spool.ids)?;
         spool.notes = reader.take_notes();
+        spool.findings = reader.take_findings(&spool.ids);
         Ok(spool)
     }
 
@@ -74,6 +85,11 @@ impl CatalogSpool {
     /// The items' ids, in the catalog's order.
     pub fn ids(&self) -> &ItemIds {
         &self.ids
+    }
+
+    /// What the catalog's owner should look at.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Number of passages of text.

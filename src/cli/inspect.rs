@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{Collisions, Figures, InspectSpec, Inspected, ModelConfig, ReportColumns, inspect};
+use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -52,7 +53,8 @@ fn show_model(config: &ModelConfig, hash: &str, json: bool) -> Result<()> {
     if json {
         return super::print_json(config);
     }
-    let modalities: Vec<String> = config.modalities.iter().map(|m| format!("{} ({})", m.name, m.dim)).collect();
+    let modalities: Vec<String> =
+        config.modalities.iter().map(|m| format!("{} ({})", printable(&m.name), m.dim)).collect();
     let mut out = String::new();
     writeln!(out, "levels            {}", config.levels())?;
     writeln!(out, "codebook sizes    {}", join(&config.codebook_sizes))?;
@@ -118,7 +120,9 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         writeln!(
             out,
             "\nnearest {} with the same {} ({:.4} by chance)",
-            near.neighbours, labels.label, near.by_chance
+            near.neighbours,
+            printable(&labels.label),
+            near.by_chance
         )?;
         for nearness in &near.shares {
             writeln!(out, "{:<18} {:.4} of {} items", nearness.by, nearness.share, nearness.items)?;
@@ -126,7 +130,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     }
     writeln!(out, "\nmost crowded prefixes")?;
     for crowded in &figures.crowded {
-        writeln!(out, "{:>5}  {}", crowded.items, crowded.prefix)?;
+        writeln!(out, "{:>5}  {}", crowded.items, printable(&crowded.prefix))?;
     }
     super::print(&out)
 }
@@ -138,7 +142,7 @@ fn depths(out: &mut String, figures: &Figures) -> Result<()> {
         write!(out, "  neighbours kept")?;
     }
     if let Some(labels) = &figures.labels {
-        write!(out, "  purity of {0}  information on {0}", labels.label)?;
+        write!(out, "  purity of {0}  information on {0}", printable(&labels.label))?;
     }
     writeln!(out)?;
     for (at, prefixes) in figures.distinct_prefixes.iter().enumerate() {
@@ -147,7 +151,7 @@ fn depths(out: &mut String, figures: &Figures) -> Result<()> {
             write!(out, "  {:>15.4}", neighbours.share_by_depth[at])?;
         }
         if let Some(labels) = &figures.labels {
-            let (depth, width) = (&labels.by_depth[at], labels.label.chars().count());
+            let (depth, width) = (&labels.by_depth[at], printable(&labels.label).chars().count());
             let (purity, information) = (depth.purity, depth.normalized_mutual_information);
             write!(out, "  {purity:>0$.4}  {information:>1$.4}", 10 + width, 15 + width)?;
         }

@@ -19,6 +19,7 @@ mod preprocess;
 mod runtime;
 mod text;
 mod text_inputs;
+mod text_reader;
 mod text_settings;
 mod thumbnails;
 

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use ort::session::Session;
-use tokenizers::{Encoding, NormalizerWrapper, Tokenizer, TruncationDirection, TruncationParams};
+use tokenizers::{Tokenizer, TruncationDirection, TruncationParams};
 
 use super::folder::{EncoderKind, graph};
 use super::pooling::PoolingHead;
 use super::runtime::{NetworkOutput, Runtime, choose_output, run};
 use super::text_inputs::{TextBatch, TextInputs};
+use super::text_reader::{TextReader, TokenizedText, lower_case};
 use super::text_settings::{TextSettings, inside};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -36,14 +37,6 @@ pub struct TextEncoder {
     reader: TextReader,
     network: TextNetwork,
     truncated: usize,
-}
-
-/// Tokenizes texts.
-#[derive(Debug)]
-struct TextReader {
-    tokenizer: Tokenizer,
-    prompt: String,
-    path: PathBuf,
 }
 
 #[derive(Debug)]
@@ -103,7 +96,13 @@ impl TextEncoder {
         let pooled = if pooled_inside { "pooler_output" } else { "last_hidden_state" };
         let preferred = ["sentence_embedding", "text_embeds", pooled, "last_hidden_state", "token_embeddings"];
         let output = choose_output(&session, &path, &preferred)?;
-        let reader = TextReader { tokenizer, prompt: settings.prompt.clone(), path: path.clone() };
+        let reader = TextReader {
+            tokenizer,
+            prompt: settings.prompt.clone(),
+            max_length: settings.max_length,
+            cut_left: settings.cut_left,
+            path: path.clone(),
+        };
         Ok(TextEncoder {
             reader,
             network: TextNetwork { path, settings, skip, session, inputs, output, head },
@@ -114,6 +113,11 @@ impl TextEncoder {
     /// Length of the vectors.
     pub fn dim(&self) -> usize {
         self.network.dim()
+    }
+
+    /// Most tokens of a text that are read.
+    pub fn max_length(&self) -> usize {
+        self.network.settings.max_length
     }
 
     /// Number of texts so far that exceeded the maximum length.
@@ -138,23 +142,11 @@ impl TextEncoder {
             let read = || following.map(|window| reader.read(window));
             let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, progress), read);
             done?;
-            *truncated += encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty()).count();
+            *truncated += encodings.iter().filter(|text| text.is_cut).count();
             ready = next;
         }
         progress.end();
         Ok(vectors)
-    }
-}
-
-impl TextReader {
-    fn read(&self, texts: &[String]) -> Result<Vec<Encoding>> {
-        let prompt = &self.prompt;
-        let encodings = match prompt.is_empty() {
-            true => self.tokenizer.encode_batch(texts.iter().map(String::as_str).collect(), true),
-            false => self.tokenizer.encode_batch(texts.iter().map(|text| format!("{prompt}{text}")).collect(), true),
-        };
-        encodings
-            .map_err(|e| Error::file(&self.path, "texts that the tokenizer accepts", e, "check the tokenizer's folder"))
     }
 }
 
@@ -165,12 +157,12 @@ impl TextNetwork {
 
     fn encode(
         &mut self,
-        encodings: &[Encoding],
+        encodings: &[TokenizedText],
         vectors: &mut ArrayViewMut2<f32>,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut order: Vec<usize> = (0..encodings.len()).collect();
-        order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].len()));
+        order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].ids.len()));
         let mut rest = &order[..];
         while let Some(&longest) = rest.first() {
             let most = self.inputs.texts.unwrap_or((BATCH_TOKENS / self.length(&encodings[longest])).max(1));
@@ -184,13 +176,18 @@ impl TextNetwork {
     }
 
     /// Length of the texts in a batch, including padding, given its longest text.
-    fn length(&self, longest: &Encoding) -> usize {
-        if self.settings.always_full { self.settings.max_length } else { longest.len().max(1) }
+    fn length(&self, longest: &TokenizedText) -> usize {
+        if self.settings.always_full { self.settings.max_length } else { longest.ids.len().max(1) }
     }
 
     /// Encodes a batch of rows; the first is the longest.
-    fn encode_batch(&mut self, encodings: &[Encoding], rows: &[usize], vectors: &mut ArrayViewMut2<f32>) -> Result<()> {
-        let tokens: Vec<_> = rows.iter().map(|&at| (encodings[at].get_ids(), encodings[at].get_type_ids())).collect();
+    fn encode_batch(
+        &mut self,
+        encodings: &[TokenizedText],
+        rows: &[usize],
+        vectors: &mut ArrayViewMut2<f32>,
+    ) -> Result<()> {
+        let tokens: Vec<_> = rows.iter().map(|&at| (&encodings[at].ids[..], &encodings[at].types[..])).collect();
         let n = self.inputs.texts.unwrap_or(rows.len());
         let batch = TextBatch::new(&tokens, n, self.length(&encodings[rows[0]]), &self.settings);
         let inputs = self
@@ -225,13 +222,6 @@ impl TextNetwork {
         }
         Ok(())
     }
-}
-
-/// Lowercases texts before all other steps of the tokenizer, as in sentence-transformers.
-fn lower_case(tokenizer: &mut Tokenizer) {
-    let mut steps = vec![NormalizerWrapper::Lowercase(tokenizers::normalizers::utils::Lowercase)];
-    steps.extend(tokenizer.get_normalizer().cloned());
-    tokenizer.with_normalizer(Some(tokenizers::normalizers::Sequence::new(steps)));
 }
 
 /// Number of tokens of the prompt, without a special token at the end.

@@ -113,6 +113,18 @@ impl Index {
     /// # Errors
     /// [`Error::Missing`] and [`Error::Artifact`] name the missing or changed file.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::verified(folder, |_| true)
+    }
+
+    /// Opens an index to read only some of its files, and verifies the hashes of these.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_for(folder: &Path, parts: &[&str]) -> Result<Self> {
+        Self::verified(folder, |name| parts.contains(&name))
+    }
+
+    fn verified(folder: &Path, is_read: impl Fn(&str) -> bool) -> Result<Self> {
         const REBUILD: &str = "restore it from a copy or build the index again";
         let path = folder.join(MANIFEST);
         if !path.is_file() {
@@ -134,7 +146,7 @@ impl Index {
                 "use the release of catalex that wrote it",
             ));
         }
-        for (name, expected) in &manifest.files {
+        for (name, expected) in manifest.files.iter().filter(|(name, _)| is_read(name)) {
             let file = folder.join(name);
             if !file.is_file() {
                 return Err(Error::Missing {
@@ -193,6 +205,9 @@ mod tests {
         assert_eq!(index.manifest().files.keys().collect::<Vec<_>>(), ["model/config.json", TOKENS]);
         fs::write(target.join(TOKENS), "Tokens").unwrap();
         assert!(Index::open(&target).unwrap_err().to_string().contains(TOKENS));
+        assert!(
+            Index::open_for(&target, &[TOKENS]).is_err() && Index::open_for(&target, &["model/config.json"]).is_ok()
+        );
         fs::remove_file(target.join(TOKENS)).unwrap();
         assert!(matches!(Index::open(&target), Err(Error::Missing { .. })));
     }

@@ -9,11 +9,12 @@ use super::spec::{BuildSpec, EmbedSpec};
 use super::threads;
 use super::train::checkpoints;
 use crate::artifact::{Overwrite, write_file};
+use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
-use crate::quality::{Figures, Map, Report};
+use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
 use crate::settings::SettingGroup;
 use crate::{rqvae, vocabulary};
@@ -62,7 +63,13 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     spec.vocabulary.check()?;
     let config = spec.train.config()?;
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
-    let catalog = spec.encode.catalog_spec(&spec.catalog)?;
+    spec.show.check()?;
+    let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
+    if let Some(shown) = spec.show.text() {
+        catalog.text = shown;
+        // A column that is not there is refused before anything is encoded.
+        CatalogReader::open(&catalog)?;
+    }
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
     let writer = IndexWriter::create(out, overwrite)?;
     let options = spec.vocabulary.options();
@@ -98,7 +105,10 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let figures = costs.of("measure", || Figures::of_table(&table, Some((model, source)), progress))?;
         let prefixes = fullest_prefixes(&table);
         let (items, html) = costs.of("report", || -> Result<_> {
-            let members: Vec<usize> = prefixes.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+            let duplicates = DuplicateGroup::largest(&table, Some(source))?;
+            let of_prefixes = prefixes.iter().flat_map(|(_, rows)| rows.iter());
+            let members: Vec<usize> =
+                of_prefixes.chain(duplicates.iter().flat_map(|group| &group.rows)).copied().collect();
             let items = ReportItems::read(&table, &catalog, None, &members, progress)?;
             let map = Map::of_items(&table, model, source)?;
             let report = Report {
@@ -106,6 +116,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
                 table: &table,
                 figures: &figures,
                 cards: &items.cards,
+                duplicates: &duplicates,
                 training: model.config().training.as_ref(),
                 map: Some(&map),
             };

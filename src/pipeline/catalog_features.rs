@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::embed::ModalitySummary;
-use super::spec::EmbedSpec;
+use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions, check_unique};
@@ -148,13 +148,18 @@ impl<'a> CatalogFeatures<'a> {
     /// ids that do not match before it is encoded.
     #[cfg(feature = "encoders")]
     fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
-        use crate::catalog::CatalogSpool;
+        use crate::catalog::{CatalogSpool, CheckOptions};
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
-        let mut catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        let max_tokens = loaded.text.as_ref().map(|encoder| encoder.max_length());
+        // An item without content may have a ready vector.
+        let content = self.embeddings.is_empty() && self.interactions.is_none();
+        let checks = CheckOptions { max_tokens, title: None, content };
+        let mut catalog = CatalogSpool::checked(&self.catalog, Some(parts), checks)?;
+        catalog.findings().iter().for_each(|finding| progress.warn(&finding.to_string()));
         catalog.take_notes().iter().for_each(|note| progress.warn(note));
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };

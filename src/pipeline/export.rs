@@ -1,10 +1,10 @@
 //! From a token table and interactions to the files of a family of LLM recommenders.
 
 use super::sources;
-use super::spec::{ExportOptions, ExportSpec, needs};
+use super::spec::{ExportOptions, ExportSpec, ReadsTexts, needs};
 use crate::artifact::refuse_existing;
 use crate::behaviour::{Histories, HistorySplit};
-use crate::catalog::{CatalogReader, CatalogSpec, CsvDialect, InteractionSpec, Interactions};
+use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
 use crate::progress::Progress;
@@ -52,7 +52,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         user: given.interactions_user.clone(),
         item: given.interactions_item.clone(),
         time: given.interactions_time.clone(),
-        csv: given.csv(),
+        csv: spec.columns.csv(),
         rated: true,
         rating: given.interactions_rating.clone(),
     })?;
@@ -104,13 +104,6 @@ fn resolved(spec: &ExportSpec, family: Family) -> Result<ExportSettings> {
     })
 }
 
-impl ExportOptions {
-    /// How cells of CSV and TSV are quoted.
-    fn csv(&self) -> CsvDialect {
-        CsvDialect { quote: self.csv_quote, escape: self.csv_escape }
-    }
-}
-
 fn split(given: &ExportOptions) -> Result<HistorySplit> {
     match given.split.as_deref().unwrap_or("leave-one-out").parse()? {
         HistorySplit::Time { valid, test } => {
@@ -144,8 +137,7 @@ fn texts(
         return Ok(ItemTexts::none(table.item_ids.len()));
     };
     let columns = &spec.columns;
-    let csv = spec.settings.csv();
-    let catalog = CatalogSpec { path: path.clone(), id: columns.id.clone(), csv, ..CatalogSpec::default() };
+    let catalog = columns.reading(CatalogSpec { path: path.clone(), id: columns.id.clone(), ..CatalogSpec::default() });
     let title = columns.title.clone().map_or_else(|| title_column(&catalog), Ok)?;
     let columns = ItemColumns {
         title,

@@ -1,9 +1,9 @@
 //! From a token table to the files that add its tokens to a language model.
 
 use super::sources;
-use super::spec::{LlmSettings, VocabSpec, needs};
+use super::spec::{LlmSettings, ReadsTexts, VocabSpec, needs};
 use crate::artifact::refuse_existing;
-use crate::catalog::{CatalogSpec, CsvDialect, TextSpec};
+use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::Result;
 use crate::index::{Index, MODEL};
 use crate::progress::Progress;
@@ -72,12 +72,9 @@ fn start_values<'a>(
         llm: llm.clone(),
         embedding_tensor: settings.embedding_tensor.clone(),
         method,
-        catalog: settings.catalog.clone().map(|path| CatalogSpec {
-            path,
-            id: settings.id.clone(),
-            text: TextSpec::Joined(settings.text.clone().unwrap_or_default()),
-            csv: CsvDialect { quote: settings.csv_quote, escape: settings.csv_escape },
-            ..CatalogSpec::default()
+        catalog: settings.catalog.clone().map(|path| {
+            let text = TextSpec::Joined(settings.text.clone().unwrap_or_default());
+            settings.reading(CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() })
         }),
         codebooks: model.map(|model| (model.hash(), model.codebooks())),
         seed: settings.seed.unwrap_or(SEED),

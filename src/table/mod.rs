@@ -29,6 +29,7 @@ mod parts;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
+mod schema;
 mod selection;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
 pub(crate) use notes::TableNotes;
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
+pub(crate) use schema::columns_of;
 
 use std::path::Path;
 

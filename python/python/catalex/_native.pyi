@@ -433,6 +433,9 @@ def inspect(spec: str, listener: Callable[[str], object]) -> str:
     The result has the key `model` for a model without features, else `figures`.
     """
 
+def check(spec: str) -> str:
+    """`catalex::pipeline::check` of a spec as JSON."""
+
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
 

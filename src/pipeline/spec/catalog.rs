@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{CatalogSpec, CsvCharacter, CsvDialect, TextSpec, TextTemplate};
+use super::{ReadsTexts, text_settings};
+use crate::catalog::{CatalogSpec, CsvCharacter, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
 use crate::settings::{Range, SettingKind, SettingValue, settings};
 
@@ -23,7 +24,7 @@ impl SettingValue for Embeddings {
     const KIND: SettingKind = SettingKind::RepeatedTexts;
 }
 
-settings! {
+text_settings! {
     /// Which columns of the catalog to encode, with which encoders, and which ready vectors to add.
     pub struct EncodeSettings {
         /// Column of the item ids.
@@ -35,8 +36,6 @@ settings! {
         template: TextTemplate, "TEMPLATE";
         /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
         average_text: bool, "BOOL";
-        /// Do not remove markup and entities from texts.
-        raw_text: bool, "BOOL";
         /// Image columns: paths relative to the catalog, image bytes, or lists of these. The vectors of several images
         /// are averaged.
         image: Vec<String>, "COLUMN,...";
@@ -60,19 +59,10 @@ settings! {
         embedding: Embeddings, "NAME=FILE[:COLUMN]";
         /// Items per checkpoint while encoding.
         part_items: usize, "N", default "8192", range Range::AtLeast(1.0);
-        /// Character around cells of CSV and TSV files, or none.
-        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
-        /// Character before a quote within a quoted cell, such as the backslash of Spark.
-        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 
 impl EncodeSettings {
-    /// How cells of CSV and TSV are quoted.
-    pub(crate) fn csv(&self) -> CsvDialect {
-        CsvDialect { quote: self.csv_quote, escape: self.csv_escape }
-    }
-
     /// The columns of a catalog that the settings name.
     ///
     /// # Errors
@@ -91,19 +81,13 @@ impl EncodeSettings {
             (Some(columns), None) if average => TextSpec::Separate(columns.clone()),
             (columns, None) => TextSpec::Joined(columns.clone().unwrap_or_default()),
         };
-        Ok(CatalogSpec {
-            path: catalog.to_path_buf(),
-            id: self.id.clone(),
-            text,
-            raw_text: self.raw_text.unwrap_or_default(),
-            fields: Vec::new(),
-            csv: self.csv(),
-            images: self.image.clone().unwrap_or_default(),
-        })
+        let images = self.image.clone().unwrap_or_default();
+        let (path, id) = (catalog.to_path_buf(), self.id.clone());
+        Ok(self.reading(CatalogSpec { path, id, text, images, ..CatalogSpec::default() }))
     }
 }
 
-settings! {
+text_settings! {
     /// Columns of a catalog that say what an item is.
     pub struct CatalogColumns {
         /// Column of the item ids in the catalog.
@@ -114,5 +98,28 @@ settings! {
         description: Vec<String>, "COLUMN,...";
         /// Columns of attributes, such as categories and brands; each part of a list is one attribute.
         attributes: Vec<String>, "COLUMN,...";
+    }
+}
+
+settings! {
+    /// What reports and summaries show of the items.
+    pub struct ShowSettings {
+        /// Columns of the title, which the report and the summary show; by default the text that is encoded.
+        title: Vec<String>, "COLUMN,...";
+        /// More columns that the report and the summary show, after the title.
+        show: Vec<String>, "COLUMN,...";
+    }
+}
+
+impl ShowSettings {
+    /// The columns, if any are given.
+    pub(in crate::pipeline) fn text(&self) -> Option<TextSpec> {
+        let columns = [self.title.clone().unwrap_or_default(), self.show.clone().unwrap_or_default()].concat();
+        (!columns.is_empty()).then_some(TextSpec::Joined(columns))
+    }
+
+    /// Whether none is given: a manifest then does not mention them.
+    pub(super) fn is_default(&self) -> bool {
+        *self == ShowSettings::default()
     }
 }
