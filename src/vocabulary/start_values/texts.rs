@@ -1,16 +1,17 @@
 //! The items' texts as token ids of the language model.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tokenizers::Tokenizer;
 
 use super::matrix::EmbeddingMatrix;
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
+use crate::text_tokenizer::TextTokenizer;
 
 /// A token with this relative frequency has weight one half. After Arora, Liang and Ma: "A Simple but Tough-to-Beat
 /// Baseline for Sentence Embeddings", ICLR 2017.
@@ -38,16 +39,15 @@ impl ItemTokens {
             let help = "save it again with AutoTokenizer's save_pretrained";
             Error::file(tokenizer, "a Hugging Face tokenizer", reason, help)
         };
-        let mut encoder = Tokenizer::from_file(tokenizer).map_err(|e| unusable(e.to_string()))?;
-        encoder.with_padding(None);
-        encoder.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
+        let text = fs::read_to_string(tokenizer).map_err(|e| Error::io("read", tokenizer, e))?;
+        let encoder = TextTokenizer::parse(&text).map_err(unusable)?;
         let mut ids: Vec<Vec<u32>> = vec![Vec::new(); table.item_ids.len()];
         progress.begin("read texts", Some(ids.len() as u64), "items");
         CatalogJoin::new(&table.item_ids).read(catalog, MissingItems::Refuse, progress, |batch, pairs| {
-            let encode = |&(at, row): &(usize, usize)| (row, encoder.encode(batch.texts[at].join(". "), false));
+            let encode = |&(at, row): &(usize, usize)| (row, encoder.encode(&batch.texts[at].join(". ")));
             let encoded: Vec<_> = pairs.par_iter().map(encode).collect();
             for (row, encoding) in encoded {
-                let encoding = encoding.map_err(|e| unusable(e.to_string()))?;
+                let encoding = encoding.map_err(unusable)?;
                 // Ids that the matrix has no row for are words that the model never had.
                 ids[row] = encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect();
                 progress.advance(1);
