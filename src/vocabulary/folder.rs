@@ -28,6 +28,20 @@ pub(super) fn read_file(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     path.map(|path| fs::read(&path).map_err(|e| Error::io("read", &path, e))).transpose()
 }
 
+/// The text of a file of a folder, if it is there.
+///
+/// # Errors
+/// As [`read_file`]; [`Error::File`] for other text than UTF-8.
+pub(super) fn read_text(folder: &Path, name: &str) -> Result<Option<String>> {
+    let bytes = read_file(folder, name)?;
+    bytes.map(|bytes| String::from_utf8(bytes).map_err(|e| unusable(&folder.join(name), e))).transpose()
+}
+
+/// The error for a file that is no part of a tokenizer.
+pub(super) fn unusable(path: &Path, reason: impl ToString) -> Error {
+    Error::file(path, "part of a Hugging Face tokenizer", reason, "save it again with AutoTokenizer's save_pretrained")
+}
+
 /// Checks that a path below a folder is a regular file of that folder.
 ///
 /// # Errors

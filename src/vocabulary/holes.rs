@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
+use super::folder::unusable;
 use super::json_edit::{Entries, JsonPlace, append};
 use super::sentencepiece::{PieceKind, SentencePiece};
-use super::source::{Source, unusable};
+use super::source::Source;
 use crate::error::{Error, Result};
 
 /// Maximum number of ids that are filled.

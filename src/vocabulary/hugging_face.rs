@@ -10,13 +10,14 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::folder::check_file;
+use super::folder::{check_file, unusable};
 use super::holes::{pieces_before, without_holes};
 use super::json_edit::{Entries, JsonPlace, append};
+use super::json_tokenizer::TOKENIZER;
 use super::new_words::NewWords;
 use super::record::{RECORD, TokenizerRecord};
 use super::sentencepiece::{PieceKind, SentencePiece};
-use super::source::{ADDED, CONFIG, DECODER, Source, TOKENIZER, unusable};
+use super::source::{ADDED, CONFIG, DECODER, Source};
 use super::verify::verify;
 use super::{TokenIds, Vocabulary, VocabularyOptions};
 use crate::error::{Error, Result};

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::source::{TOKENIZER, text, unusable};
+use super::folder::{read_text, unusable};
 use crate::error::{Error, Result};
 use crate::text_tokenizer::TextTokenizer;
+
+pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// `tokenizer.json`, as text and parsed.
 pub(super) struct JsonTokenizer {
@@ -60,7 +62,7 @@ enum VocabOutline {
 impl JsonTokenizer {
     pub(super) fn find(folder: &Path) -> Result<Option<JsonTokenizer>> {
         let path = folder.join(TOKENIZER);
-        let Some(text) = text(folder, TOKENIZER)? else { return Ok(None) };
+        let Some(text) = read_text(folder, TOKENIZER)? else { return Ok(None) };
         let outline: TokenizerOutline = serde_json::from_str(&text).map_err(|e| unusable(&path, e))?;
         let (mut words, model_ids) = match outline.model.vocab {
             VocabOutline::Ids(words) => {

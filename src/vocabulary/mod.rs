@@ -4,6 +4,7 @@
 //! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them. A growing catalog
 //! therefore never renumbers a token.
 
+mod description;
 mod facets;
 mod files;
 mod float_type;

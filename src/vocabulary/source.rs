@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::folder::read_file;
-use super::json_tokenizer::{JsonTokenizer, other_id};
+use super::folder::{read_text, unusable};
+use super::json_tokenizer::{JsonTokenizer, TOKENIZER, other_id};
 use super::record::TokenizerRecord;
 use super::sentencepiece::{self, PieceKind};
 use super::special_tokens::{SpecialToken, SpecialTokenFiles};
 use crate::error::{Error, Result};
 
-pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const CONFIG: &str = "tokenizer_config.json";
 pub(super) const ADDED: &str = "added_tokens.json";
 const SPECIAL: &str = "special_tokens_map.json";
@@ -78,7 +77,7 @@ impl Source {
                 help: "pass a folder with one of them; AutoTokenizer's save_pretrained writes the first".into(),
             });
         }
-        let (config, added) = (text(folder, CONFIG)?, text(folder, ADDED)?);
+        let (config, added) = (read_text(folder, CONFIG)?, read_text(folder, ADDED)?);
         let mut source = Source {
             listed: Vec::new(),
             outside: Vec::new(),
@@ -142,8 +141,8 @@ impl Source {
             text.map(|text| serde_json::from_str(text).map_err(|e| unusable(&self.folder.join(name), e))).transpose()
         };
         let config = parsed(CONFIG, self.config.as_ref())?;
-        let map = parsed(SPECIAL, text(&self.folder, SPECIAL)?.as_ref())?;
-        let model = parsed(MODEL, text(&self.folder, MODEL)?.as_ref())?;
+        let map = parsed(SPECIAL, read_text(&self.folder, SPECIAL)?.as_ref())?;
+        let model = parsed(MODEL, read_text(&self.folder, MODEL)?.as_ref())?;
         let class = |file: &Option<Value>, key: &str| Some(file.as_ref()?[key].as_str()?.to_owned());
         let named = class(&config, "tokenizer_class").or_else(|| class(&model, "tokenizer_class"));
         let class = named.or_else(|| class(&model, "model_type")).unwrap_or_default();
@@ -251,16 +250,7 @@ impl SpecialToken {
 
 /// `vocab_size` in the model's `config.json`, if present; for a multimodal model, of its text part.
 fn model_rows(folder: &Path) -> Result<Option<u64>> {
-    let Some(config) = text(folder, MODEL)? else { return Ok(None) };
+    let Some(config) = read_text(folder, MODEL)? else { return Ok(None) };
     let config: Value = serde_json::from_str(&config).map_err(|e| unusable(&folder.join(MODEL), e))?;
     Ok(config["vocab_size"].as_u64().or_else(|| config["text_config"]["vocab_size"].as_u64()))
-}
-
-pub(super) fn text(folder: &Path, name: &str) -> Result<Option<String>> {
-    let bytes = read_file(folder, name)?;
-    bytes.map(|bytes| String::from_utf8(bytes).map_err(|e| unusable(&folder.join(name), e))).transpose()
-}
-
-pub(super) fn unusable(path: &Path, reason: impl ToString) -> Error {
-    Error::file(path, "part of a Hugging Face tokenizer", reason, "save it again with AutoTokenizer's save_pretrained")
 }

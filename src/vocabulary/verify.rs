@@ -1,7 +1,8 @@
 //! Verification of an extended tokenizer.
 
+use super::folder::unusable;
 use super::new_words::NewWords;
-use super::source::{Source, unusable};
+use super::source::Source;
 use super::token_ids::TokenIds;
 use crate::error::{Error, Result};
 use crate::progress::Progress;

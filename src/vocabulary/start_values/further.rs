@@ -23,8 +23,8 @@ const TOKEN_PARTS: [&str; 13] = [
     "output",
     "decoder",
 ];
-/// Beginnings and ends of such parts: `final_logits_bias`, `lm_head`, `medusa_heads`.
-const TOKEN_WORDS: [&str; 4] = ["logits", "vocab", "head", "heads"];
+/// Words in such parts: `final_logits_bias`, `lm_head`, `medusa_heads`.
+const TOKEN_WORDS: [&str; 5] = ["logits", "logit", "vocab", "head", "heads"];
 /// Words in names of tensors with a row per position.
 const POSITION_WORDS: [&str; 5] = ["position", "pos_emb", "wpe", "relative", "rotary"];
 /// Parts of names before the number of a layer.
@@ -107,9 +107,7 @@ fn role(name: &str, info: &TensorInfo, rows: usize, config: &Value) -> TensorRol
         return TensorRole::Other;
     }
     let in_layer = parts.windows(2).any(|pair| LAYERS.contains(&pair[0]) && pair[1].parse::<u32>().is_ok());
-    let of_tokens = |part: &&str| {
-        TOKEN_PARTS.contains(part) || TOKEN_WORDS.iter().any(|word| part.starts_with(word) || part.ends_with(word))
-    };
+    let of_tokens = |part: &&str| TOKEN_PARTS.contains(part) || part.split('_').any(|word| TOKEN_WORDS.contains(&word));
     let float = matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16);
     // The layers of an encoder or decoder are no heads.
     let named = parts.iter().any(|part| of_tokens(part) && !(in_layer && ["decoder", "output"].contains(part)));
