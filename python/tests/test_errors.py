@@ -150,6 +150,7 @@ def write_rows(path: Path, metadata: dict[str, str] | None) -> None:
         ({"format_version": 2, "first_id": 3, "tokens": 2}, "expected format version 1, got 2; install a newer"),
         ({"first_id": 3, "tokens": 2}, "expected format version 1, got none"),
         ({"format_version": 1, "tokens": 2}, "with the key 'first_id'"),
+        ({"format_version": 1, "first_id": 3, "tokens": 5}, "expected 2 tokens, got 5"),
     ],
 )
 def test_start_values_are_checked(description: Any, says: str, tmp_path: Path) -> None:

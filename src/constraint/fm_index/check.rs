@@ -10,6 +10,9 @@ use super::build::SAMPLE_RATE;
 use super::layout::FmShape;
 use crate::constraint::file::number;
 
+/// Number of items that are read together.
+const TOGETHER: usize = 32;
+
 impl FmShape {
     /// The sizes in a file's header, if an index can have them in `bytes` bytes.
     pub(super) fn of_header(map: &[u8]) -> Result<Self, String> {
@@ -83,7 +86,7 @@ impl FmIndex {
 
     /// Reads every item from its first token to its last.
     fn check_items(&self, next: &[u32]) -> Result<(), String> {
-        let FmShape { items, facets, .. } = self.layout.shape;
+        let items = self.len();
         let item_rows = self.buffer.read(&self.layout.item_rows);
         let mut seen = vec![false; items];
         for &row in item_rows {
@@ -92,27 +95,39 @@ impl FmIndex {
                 _ => return Err(format!("the first row {row} of an item twice, or beyond {items} items")),
             }
         }
-        let (starts, sampled) = (self.facet_starts(), self.sampled());
-        let samples = self.buffer.read(&self.layout.samples);
-        let wrong = |item: &usize| {
-            let (begin, end) = (starts[item * facets], starts[(item + 1) * facets]);
-            let mut row = item_rows[*item] as usize;
-            if sampled.get(row) {
-                return true;
-            }
-            for position in begin + 1..=end {
-                row = next[row] as usize;
-                let marked = (end - position) as usize % SAMPLE_RATE == 0;
-                // A row below the number of items is the end of an item.
-                if row < items || sampled.get(row) != marked || marked && samples[sampled.rank(row)] != position {
-                    return true;
-                }
-            }
-            next[row] as usize >= items
-        };
-        match (0..items).into_par_iter().find_first(wrong) {
+        let numbers: Vec<usize> = (0..items).collect();
+        match numbers.par_chunks(TOGETHER).find_map_first(|some| self.wrong_item(some, next)) {
             None => Ok(()),
             Some(item) => Err(format!("an item {item} whose tokens do not lead from its first row to its end")),
         }
+    }
+
+    /// The first of some items whose tokens are not those of the rows. They are read together, a token of each in turn,
+    /// because the rows of an item are far apart in memory.
+    fn wrong_item(&self, some: &[usize], next: &[u32]) -> Option<usize> {
+        let FmShape { items, facets, .. } = self.layout.shape;
+        let (starts, sampled) = (self.facet_starts(), self.sampled());
+        let samples = self.buffer.read(&self.layout.samples);
+        let item_rows = self.buffer.read(&self.layout.item_rows);
+        // Position, end and row of each.
+        let state = |&item: &usize| (starts[item * facets], starts[(item + 1) * facets], item_rows[item] as usize);
+        let mut states: Vec<(u32, u32, usize)> = some.iter().map(state).collect();
+        if let Some(at) = states.iter().position(|(.., row)| sampled.get(*row)) {
+            return Some(some[at]);
+        }
+        let longest = states.iter().map(|(begin, end, _)| end - begin).max().unwrap_or(0);
+        for _ in 0..longest {
+            for ((position, end, row), item) in states.iter_mut().zip(some).filter(|((at, end, _), _)| at < end) {
+                (*position, *row) = (*position + 1, next[*row] as usize);
+                let marked = (*end - *position) as usize % SAMPLE_RATE == 0;
+                // A row below the number of items is the end of an item.
+                let wrong = *row < items || sampled.get(*row) != marked;
+                if wrong || marked && samples[sampled.rank(*row)] != *position {
+                    return Some(*item);
+                }
+            }
+        }
+        let open = states.iter().zip(some).find(|((.., row), _)| next[*row] as usize >= items);
+        open.map(|(_, item)| *item)
     }
 }
