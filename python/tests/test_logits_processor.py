@@ -282,6 +282,7 @@ def test_free_rows_keep_the_scores_of_words() -> None:
 
 def test_an_answer_ends_after_its_id_by_default() -> None:
     trie = made_trie()
+    assert trie.tokens is not None
     row = [trie.tokens.id(level, code) for level, code in enumerate(random_codes(300, SIZES)[0].tolist())]
     said = np.array([[5, *row]])
 

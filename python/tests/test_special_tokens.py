@@ -72,8 +72,8 @@ def write_tokenizer(folder: Path, layout: dict[str, Any], change: Any = None) ->
         change(content)
     (folder / "tokenizer.json").write_text(json.dumps(content))
     following = str(tokenizer.get_vocab_size())
-    for name, text in layout.items():
-        text = json.dumps(text).replace('"{next}":', f'"{following}":').replace('"{next}"', following)
+    for name, file in layout.items():
+        text = json.dumps(file).replace('"{next}":', f'"{following}":').replace('"{next}"', following)
         (folder / name).write_text(text)
 
 
@@ -142,7 +142,9 @@ def tiny(kind: str, words: int) -> Any:
             config.decoder_start_token_id = 0
             return T5ForConditionalGeneration(config)
         case "gpt2":
-            return GPT2LMHeadModel(GPT2Config(vocab_size=words, n_embd=8, n_layer=1, n_head=1, n_positions=words, **ends))
+            return GPT2LMHeadModel(
+                GPT2Config(vocab_size=words, n_embd=8, n_layer=1, n_head=1, n_positions=words, **ends)
+            )
         case _:
             return LlamaForCausalLM(
                 LlamaConfig(

@@ -7,7 +7,7 @@ use super::trie::Trie;
 impl Bits<'_> {
     /// Checks that the directory is that of the bits, and that no bit at or after `len` is set.
     pub(super) fn check(self, len: usize) -> Result<(), String> {
-        let rest = self.words.last().filter(|_| len % 64 != 0).map_or(0, |word| word >> (len % 64));
+        let rest = self.words.last().filter(|_| !len.is_multiple_of(64)).map_or(0, |word| word >> (len % 64));
         if self.words.len() != len.div_ceil(64) || rest != 0 || directory(self.words) != self.directory {
             return Err("bits that do not match their directory".into());
         }

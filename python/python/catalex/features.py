@@ -123,10 +123,9 @@ def _features(
 
 def _columns_of_numbers(table: Any) -> int:
     """How many columns of a data frame hold one float each."""
-    schema = getattr(table, "schema", None)
-    types = getattr(table, "dtypes", None)
+    types: Any = getattr(table, "dtypes", None)
     if types is None:
-        types = getattr(schema, "types", ())
+        types = getattr(getattr(table, "schema", None), "types", ())
     return sum(str(type).lower().startswith(("float", "double", "half")) for type in types)
 
 

@@ -119,7 +119,7 @@ impl FmIndex {
         for _ in 0..longest {
             for ((position, end, row), item) in states.iter_mut().zip(some).filter(|((at, end, _), _)| at < end) {
                 (*position, *row) = (*position + 1, next[*row] as usize);
-                let marked = (*end - *position) as usize % SAMPLE_RATE == 0;
+                let marked = ((*end - *position) as usize).is_multiple_of(SAMPLE_RATE);
                 // A row below the number of items is the end of an item.
                 let wrong = *row < items || sampled.get(*row) != marked;
                 if wrong || marked && samples[sampled.rank(*row)] != *position {
