@@ -3,25 +3,22 @@
 //! The `tokenizers` library panics on some damaged files, and a normalizer can make a text grow exponentially. Here a panic
 //! becomes an error, and a file whose steps could grow a text without bound is refused when it is read.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use base64::Engine;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
+use crate::guard;
+
 /// How many times longer the steps of a tokenizer may make a text. Tokenizers in use stay below 100.
 const MAX_GROWTH: f64 = 4_096.0;
 
-/// Runs a function of a foreign library; its panic becomes an error.
+/// Runs a function of the `tokenizers` library; its panic becomes an error.
 ///
 /// # Errors
 /// The reason, as a phrase.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        Err(format!("a file on which the tokenizers library fails ({})", text.unwrap_or("without a reason")))
-    })
+    guard::guarded(run).unwrap_or_else(|panic| Err(format!("a damaged tokenizer ({panic})")))
 }
 
 /// A parsed `tokenizer.json`.
