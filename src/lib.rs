@@ -124,6 +124,7 @@ pub mod rqvae;
 pub mod semantic_id;
 pub mod settings;
 mod table;
+mod text_tokenizer;
 pub mod tokenizer;
 pub mod training;
 pub mod vocabulary;

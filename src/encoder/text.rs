@@ -1,5 +1,6 @@
 //! The text encoder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
@@ -14,6 +15,7 @@ use super::text_reader::{TextReader, TokenizedText, lower_case};
 use super::text_settings::{TextSettings, inside};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::text_tokenizer::{self, guarded};
 
 /// Maximum number of texts per batch.
 const BATCH_TEXTS: usize = 64;
@@ -71,11 +73,12 @@ impl TextEncoder {
             });
         }
         let path = graph(folder, EncoderKind::Text, options.onnx_file.as_deref())?;
-        let wrong = |e: tokenizers::Error| {
+        let wrong = |e: String| {
             let help = "use the original file of the model";
             Error::file(&tokenizer_path, "a Hugging Face tokenizer", e, help)
         };
-        let mut tokenizer = Tokenizer::from_file(&tokenizer_path).map_err(wrong)?;
+        let text = fs::read_to_string(&tokenizer_path).map_err(|e| Error::io("read", &tokenizer_path, e))?;
+        let mut tokenizer = text_tokenizer::parse(&text).map_err(wrong)?;
         let mut settings = TextSettings::read(folder, &head.transformer, &tokenizer, options.prompt.as_deref())?;
         // The text towers of CLIP and SigLIP pool inside the graph.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -88,11 +91,12 @@ impl TextEncoder {
         // The truncation and padding in the file are those of its last use, not of the model.
         let direction = if settings.cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
         let truncation = TruncationParams { max_length: settings.max_length, direction, ..TruncationParams::default() };
-        tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(wrong)?;
+        tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(|e| wrong(e.to_string()))?;
         if settings.lower_case {
             lower_case(&mut tokenizer);
         }
-        let skip = if head.include_prompt { 0 } else { prompt_tokens(&tokenizer, &settings.prompt).map_err(wrong)? };
+        let prompt = || guarded(|| prompt_tokens(&tokenizer, &settings.prompt).map_err(|e| e.to_string()));
+        let skip = if head.include_prompt { 0 } else { prompt().map_err(wrong)? };
         let pooled = if pooled_inside { "pooler_output" } else { "last_hidden_state" };
         let preferred = ["sentence_embedding", "text_embeds", pooled, "last_hidden_state", "token_embeddings"];
         let output = choose_output(&session, &path, &preferred)?;

@@ -7,6 +7,7 @@ use tokenizers::{NormalizerWrapper, Tokenizer};
 
 use crate::catalog::cut_text;
 use crate::error::{Error, Result};
+use crate::text_tokenizer::guarded;
 
 /// Bytes per token of the maximum length that are read of a text: the next number where the one before does not give
 /// enough tokens. A token of text has some 4 bytes. Only a text whose tokens have more than the last number on average
@@ -39,10 +40,8 @@ pub(super) struct TokenizedText {
 impl TextReader {
     /// The tokens of each text.
     pub(super) fn read(&self, texts: &[String]) -> Result<Vec<TokenizedText>> {
-        texts
-            .par_iter()
-            .map(|text| self.tokens(text))
-            .collect::<tokenizers::Result<_>>()
+        let tokens = || texts.par_iter().map(|text| self.tokens(text)).collect::<tokenizers::Result<_>>();
+        guarded(|| tokens().map_err(|e| e.to_string()))
             .map_err(|e| Error::file(&self.path, "texts that the tokenizer accepts", e, "check the tokenizer's folder"))
     }
 

@@ -5,9 +5,12 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from . import token_table
+
 __version__: str
 
 _Path = str | os.PathLike[str]
+_Table = token_table.TokenTable
 
 @final
 class TokenIds:
@@ -58,8 +61,8 @@ class Trie:
     """The valid semantic IDs of a catalog."""
 
     @staticmethod
-    def from_table(path: _Path, vocabulary: _Path | None = None) -> Trie:
-        """The trie of a token table, or of an index; with a vocabulary folder it knows token ids."""
+    def from_table(table: _Path | _Table, vocabulary: _Path | None = None) -> Trie:
+        """The trie of a token table, its file or an index; with a vocabulary folder it knows token ids."""
     @staticmethod
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""
