@@ -8,6 +8,8 @@ mod batches;
 mod cells;
 mod clean;
 mod event_columns;
+mod event_files;
+mod event_times;
 mod events;
 mod interaction_spec;
 mod interactions;

@@ -5,10 +5,12 @@
 //! single parts of formats with random access: row groups of Parquet, record batches of Arrow IPC.
 
 mod arrow_file;
+mod column_names;
 mod column_request;
 mod compression;
 mod files;
 mod format;
+mod int96;
 mod json_columns;
 mod json_lines;
 mod json_row;
@@ -18,6 +20,7 @@ mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub(crate) use column_names::column_names;
 pub(crate) use column_request::{ColumnRequest, list_columns};
 pub(crate) use compression::decompressed;
 pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of, visible_files};

@@ -9,10 +9,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::column_request::{ColumnRequest, list_columns};
 use super::compression::{decompressed, seekable};
+use super::int96::in_microseconds;
 use super::{TableFormat, damaged};
 use crate::error::{Error, Result};
 
@@ -96,7 +97,9 @@ pub(super) fn in_memory(path: &Path, batch: RecordBatch, requests: &[ColumnReque
 }
 
 fn parquet(path: &Path, requests: &[ColumnRequest]) -> Result<OpenTable> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(seekable(path)?).map_err(|e| damaged(path, e))?;
+    let file = seekable(path)?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).and_then(in_microseconds);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.map_err(|e| damaged(path, e))?);
     let selection = Selection::new(path, builder.schema(), requests)?;
     let projection = ProjectionMask::roots(builder.parquet_schema(), selection.places.iter().copied());
     let builder = builder.with_projection(projection).with_batch_size(BATCH_ROWS);
