@@ -73,8 +73,13 @@ impl<'a> Context<'a> {
 
     /// The users to write.
     pub(super) fn users(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
-        let (progress, most) = (self.progress, if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX });
-        self.histories.users().take(most).inspect(move |_| progress.advance(1))
+        let progress = self.progress;
+        self.users_unseen().inspect(move |_| progress.advance(1))
+    }
+
+    /// The users to write, for a look at them before they are written.
+    pub(super) fn users_unseen(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
+        self.histories.users().take(if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX })
     }
 
     /// The rows of the items to write.
