@@ -23,15 +23,16 @@ pub fn refuse_unknown(interactions: &Interactions, item_ids: &ItemIds, of: &str,
     }
     let with_events: std::collections::HashSet<&str> = interactions.items.iter().map(String::as_str).collect();
     let strangers = interactions.items.iter().zip(&known).filter(|(_, known)| !**known).map(|(item, _)| item.clone());
-    let strangers = examples(strangers);
-    let without = examples((0..item_ids.len()).map(|row| item_ids.text(row)).filter(|id| !with_events.contains(&**id)));
-    let of_others = if without.is_empty() { String::new() } else { format!("; {of} has {without} without an event") };
+    let ids = || (0..item_ids.len()).map(|row| item_ids.text(row));
+    let without = examples(ids().filter(|id| !with_events.contains(&**id)));
+    let own = if without.is_empty() { examples(ids()) } else { without };
     Err(Error::mismatch(
         format!("items of {}", interactions.path.display()),
-        format!("items of {of} in all but {most} of the events"),
+        format!("ids of {of}, such as {own}, in all but {most} of the events"),
         format!(
-            "{:.2} of the events, {unknown} of {events}, with items that {of} does not have, such as {strangers}{of_others}",
+            "{:.2} of the events, {unknown} of {events}, with others, such as {}",
             unknown as f64 / events as f64,
+            examples(strangers),
         ),
         "name the interactions of these items and their item column, or pass a larger --max-unknown-events (1 allows all)",
     ))

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::table::{TableFiles, TableFormat, base_extension, find_tables, has_table_extension, visible_files};
+use crate::table::{
+    TableFiles, TableFormat, base_extension, files_of_pattern, find_tables, has_table_extension, visible_files,
+};
 
 /// Extension of lines `user item item ...`.
 pub(super) const LINES_EXTENSION: &str = "txt";
@@ -48,7 +50,7 @@ impl EventFiles {
                 }
             };
         }
-        match is_lines(path).then(|| lines_of_pattern(path)) {
+        match is_lines(path).then(|| files_of_pattern(path)).transpose()? {
             Some(lines) if !lines.is_empty() => Ok(EventFiles::Lines(lines)),
             _ => find_tables(path, EXPECTED).map(EventFiles::Tables),
         }
@@ -58,12 +60,4 @@ impl EventFiles {
 /// Whether the name is that of a file of lines.
 fn is_lines(path: &Path) -> bool {
     base_extension(path).is_some_and(|extension| extension == LINES_EXTENSION)
-}
-
-/// The files of lines that a pattern names, in the order of their names.
-fn lines_of_pattern(pattern: &Path) -> Vec<PathBuf> {
-    let found = pattern.to_str().and_then(|pattern| glob::glob(pattern).ok());
-    let mut files: Vec<PathBuf> = found.into_iter().flatten().flatten().filter(|file| file.is_file()).collect();
-    files.sort();
-    files
 }

@@ -63,7 +63,11 @@ impl MessageCheck {
         let message = match serde_json::from_slice(line) {
             Ok(Value::Object(message)) => message,
             Ok(Value::Array(_)) => {
-                return refused(&Value::Null, INVALID_REQUEST, "batches are not supported: send each message in a line");
+                return refused(
+                    &Value::Null,
+                    INVALID_REQUEST,
+                    "batches are not supported: send each message in a line",
+                );
             }
             Ok(_) => return refused(&Value::Null, INVALID_REQUEST, "expected an object"),
             Err(e) => {

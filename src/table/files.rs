@@ -38,7 +38,15 @@ pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
     }
     let missing =
         || Error::Missing { path: path.to_path_buf(), expected: expected.to_owned(), help: "check the path".into() };
-    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(missing)?;
+    match files_of_pattern(path)? {
+        files if files.is_empty() => Err(missing()),
+        files => tables_of(path, files),
+    }
+}
+
+/// The files that a pattern of names matches, sorted by name; none for a path that is no pattern.
+pub(crate) fn files_of_pattern(path: &Path) -> Result<Vec<PathBuf>> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else { return Ok(Vec::new()) };
     let found = glob::glob(pattern)
         .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;
     let mut files = Vec::new();
@@ -46,11 +54,8 @@ pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
         let file = file.map_err(|e| Error::io("read", path, e.into()))?;
         files.extend(file.is_file().then_some(file));
     }
-    if files.is_empty() {
-        return Err(missing());
-    }
     files.sort();
-    tables_of(path, files)
+    Ok(files)
 }
 
 /// The files directly in a folder, sorted by name. Names that begin with `.` or `_` are ignored: programs that write

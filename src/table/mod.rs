@@ -23,7 +23,7 @@ pub(crate) mod samples;
 pub(crate) use column_names::column_names;
 pub(crate) use column_request::{ColumnRequest, list_columns};
 pub(crate) use compression::decompressed;
-pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of, visible_files};
+pub(crate) use files::{TableFiles, files_of_pattern, find_tables, has_table_extension, tables_of, visible_files};
 pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};

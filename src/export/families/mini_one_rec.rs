@@ -43,7 +43,9 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
                 help: "choose other ids".into(),
             });
         }
-        out.line(file, "info.txt", &format!("{}\t{}\t{id}", context.id(row), context.title(row)))?;
+        // Tabs and line breaks separate the fields and the items here.
+        let title = context.title(row).replace(['\t', '\n', '\r'], " ");
+        out.line(file, "info.txt", &format!("{}\t{title}\t{id}", context.id(row)))?;
     }
     let mut files = Vec::new();
     for part in SplitPart::ALL {
