@@ -9,6 +9,8 @@ mod cells;
 mod clean;
 mod column_errors;
 mod event_columns;
+mod event_files;
+mod event_times;
 mod events;
 mod interaction_spec;
 mod interactions;

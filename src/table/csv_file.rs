@@ -46,6 +46,11 @@ pub(super) fn open(
     Ok(OpenTable { columns: selection.columns, types: selection.types, batches: Box::new(batches) })
 }
 
+/// The names of the columns.
+pub(super) fn header(path: &Path, delimiter: u8, dialect: CsvDialect) -> Result<Vec<String>> {
+    CsvFile::open(path, delimiter, dialect)?.header()
+}
+
 /// A file whose rows are read one by one.
 struct CsvFile {
     path: PathBuf,

@@ -27,5 +27,7 @@ mod emoji;
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
+#[cfg(all(feature = "serve", feature = "encoders"))]
+mod serve;
 #[cfg(feature = "train")]
 mod training;
