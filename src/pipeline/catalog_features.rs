@@ -201,6 +201,10 @@ fn write_ready(
 
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
 fn content(path: &Path) -> Result<String> {
+    if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let help = "write its content to a file: it is read more than once";
+        return Err(Error::file(path, "a file or a folder", "a device or a pipe", help));
+    }
     match fingerprint(path) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok("absent".into()),
         found => found,
@@ -251,5 +255,16 @@ impl FeaturesMade {
             bad_images,
             modalities: written.modalities.into_iter().map(modality).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_refused_and_not_read_for_ever() {
+        assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
+        assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }
 }
