@@ -24,7 +24,7 @@ help: ## say what there is
 	@echo "Variables:"
 	@echo "  CATALEX_CACHE=DIR    where set-up puts things ($$($(PYTHON) scripts/setup.py --print-cache))"
 	@echo "  LIBTORCH=DIR, ORT_DYLIB_PATH=FILE    your own libtorch 2.13 and ONNX Runtime, used instead of fetched ones"
-	@echo "  CARGO_TARGET_DIR=DIR, PYTHON=python3, DEMO_OUT=target/demo-index"
+	@echo "  CARGO_TARGET_DIR=DIR, PYTHON=python3, DEMO_OUT=target/emoji"
 
 demo: build ## index the 1,852 emoji of fixtures/emoji, text and pictures, and look around in the result
 	@$(ENV); scripts/demo.sh "$$CARGO_TARGET_DIR/release/catalex"

@@ -13,6 +13,8 @@ mod column_errors;
 mod cut;
 mod elements;
 mod event_columns;
+mod event_files;
+mod event_times;
 mod events;
 mod findings;
 mod interaction_spec;

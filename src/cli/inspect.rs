@@ -88,9 +88,18 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         let rate = c.collision_rate;
         match figures.collision_policy {
             Collisions::Resolve | Collisions::LcRec => {
-                writeln!(out, "collision rate     {rate:.4} before resolution ({collided} items)")?;
+                let taken = "got an ID that another item had";
+                writeln!(
+                    out,
+                    "collision rate     {rate:.4} before resolution ({collided} of {} items {taken})",
+                    c.items
+                )?;
                 let elsewhere = c.moved_to_other_prefix;
                 writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;
+                if c.moved > collided {
+                    let why = "an item without a collision moves where that makes room at a smaller loss";
+                    writeln!(out, "                   more than collided: {why}")?;
+                }
                 writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;
             }
             Collisions::Keep => writeln!(out, "collision rate     {rate:.4} ({collided} items), kept")?,

@@ -7,7 +7,7 @@ mod partial;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +147,10 @@ impl Index {
             ));
         }
         for (name, expected) in manifest.files.iter().filter(|(name, _)| is_read(name)) {
+            // A stranger's index says nothing about files elsewhere.
+            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+                return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));
+            }
             let file = folder.join(name);
             if !file.is_file() {
                 return Err(Error::Missing {
@@ -203,6 +207,13 @@ mod tests {
         writer.commit(3, "abc", serde_json::json!({"seed": 1})).unwrap();
         let index = Index::open(&target).unwrap();
         assert_eq!(index.manifest().files.keys().collect::<Vec<_>>(), ["model/config.json", TOKENS]);
+        let manifest = fs::read_to_string(target.join(MANIFEST)).unwrap();
+        for outside in ["/etc/hostname", "../x", "model/../../x"] {
+            let changed = manifest.replace("model/config.json", outside);
+            fs::write(target.join(MANIFEST), changed).unwrap();
+            assert!(Index::open(&target).unwrap_err().to_string().contains(&format!("{outside:?}")));
+        }
+        fs::write(target.join(MANIFEST), manifest).unwrap();
         fs::write(target.join(TOKENS), "Tokens").unwrap();
         assert!(Index::open(&target).unwrap_err().to_string().contains(TOKENS));
         assert!(

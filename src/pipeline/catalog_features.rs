@@ -123,7 +123,10 @@ impl<'a> CatalogFeatures<'a> {
         }
         if let Some(interactions) = &self.interactions {
             let config = self.spec.behaviour.config();
-            let (modality, usage) = behaviour::vectors(&Interactions::read(interactions)?, ids, &config, progress)?;
+            let read = Interactions::read(interactions, progress)?;
+            let most = self.spec.behaviour.max_unknown_events.unwrap_or(behaviour::MAX_UNKNOWN_EVENTS);
+            behaviour::refuse_unknown(&read, ids, "the catalog", most)?;
+            let (modality, usage) = behaviour::vectors(&read, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }

@@ -3,7 +3,7 @@
 use super::sources;
 use super::spec::{ExportOptions, ExportSpec, ReadsTexts, needs};
 use crate::artifact::refuse_existing;
-use crate::behaviour::{Histories, HistorySplit};
+use crate::behaviour::{Histories, HistorySplit, MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
@@ -47,7 +47,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         refuse_existing(out, overwrite)?;
     }
     let table = sources::token_table(&spec.tokens)?;
-    let read = Interactions::read(&InteractionSpec {
+    let wanted = InteractionSpec {
         path: interactions,
         user: given.interactions_user.clone(),
         item: given.interactions_item.clone(),
@@ -55,7 +55,10 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         csv: spec.columns.csv(),
         rated: true,
         rating: given.interactions_rating.clone(),
-    })?;
+    };
+    let read = Interactions::read(&wanted, progress)?;
+    let most = given.max_unknown_events.unwrap_or(MAX_UNKNOWN_EVENTS);
+    refuse_unknown(&read, &table.item_ids, "the token table", most)?;
     let histories = Histories::new(&read, &table.item_ids, settings.split, settings.min_interactions)?;
     drop(read);
     let texts = texts(spec, &table, family, settings.show, progress)?;

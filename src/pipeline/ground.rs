@@ -11,6 +11,7 @@ use super::spec::{Environment, NAME_BOTH, Output, ReadsTexts, needs, text_settin
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use crate::artifact::{AtomicFile, refuse_existing};
+use crate::behaviour::{MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
@@ -34,6 +35,8 @@ text_settings! {
         top: usize, "N", default "20", range Range::AtLeast(1.0);
         /// Weight popular items by these interactions, as `catalex embed` reads them.
         interactions: PathBuf, "FILE";
+        /// Largest fraction of events whose items the index does not have; they are not counted. More is an error.
+        max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user that are not counted.
         hold_out_last: usize, "N", default "0";
         /// Other non-negative weights: .npy with one number per item (a column), or one row per answer.
@@ -97,7 +100,7 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
         let answered = vectors(&answers, settings.modality.as_deref(), &spec.answers)?;
         let grounding = Grounding::new(known.vectors.view())?;
         let rows = items.item_ids().rows_by_text();
-        let weights = settings.weights(items.item_ids(), &rows)?;
+        let weights = settings.weights(items.item_ids(), &rows, progress)?;
         let chosen = settings.choose(&grounding, weights.as_ref(), &rows, progress)?;
         if weights.is_some() && chosen.is_none() && settings.gamma.is_none() {
             let help = "name it, or answers to choose it by with --valid and --valid-targets";
@@ -198,7 +201,12 @@ impl GroundSettings {
     }
 
     /// The weights of the items: the numbers of a file, or popularity.
-    fn weights(&self, ids: &ItemIds, rows: &HashMap<String, usize>) -> Result<Option<GroundingWeights>> {
+    fn weights(
+        &self,
+        ids: &ItemIds,
+        rows: &HashMap<String, usize>,
+        progress: &dyn Progress,
+    ) -> Result<Option<GroundingWeights>> {
         if let Some(path) = &self.weights {
             let read = sources::features(path)?.read()?.concatenated();
             return Ok(Some(match read.ncols() {
@@ -207,8 +215,9 @@ impl GroundSettings {
             }));
         }
         let Some(path) = &self.interactions else { return Ok(None) };
-        let mut read =
-            Interactions::read(&InteractionSpec { path: path.clone(), csv: self.csv(), ..InteractionSpec::default() })?;
+        let wanted = InteractionSpec { path: path.clone(), csv: self.csv(), ..InteractionSpec::default() };
+        let mut read = Interactions::read(&wanted, progress)?;
+        refuse_unknown(&read, ids, "the index", self.max_unknown_events.unwrap_or(MAX_UNKNOWN_EVENTS))?;
         read.hold_out_last(self.hold_out_last.unwrap_or(0));
         let mut counts = vec![0; ids.len()];
         for event in read.histories.iter().flatten() {

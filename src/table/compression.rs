@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::gzip::GzipReader;
-use super::text_check::read_error;
+use super::text_check::{Utf8Reader, read_error};
 use crate::error::{Error, Result};
 
 enum Compression {
@@ -26,6 +26,11 @@ pub(crate) fn decompressed(path: &Path) -> Result<Bytes> {
         Some(Compression::Gzip) => Box::new(GzipReader::new(BufReader::new(file))),
         Some(Compression::Zstandard) => Box::new(zstd::Decoder::new(file).map_err(|e| Error::io("read", path, e))?),
     })
+}
+
+/// The text of a file, decompressed if necessary; other encodings than UTF-8 are an error that names them.
+pub(crate) fn decompressed_text(path: &Path) -> Result<Utf8Reader<Bytes>> {
+    decompressed(path).map(Utf8Reader::new)
 }
 
 /// A file that can be read from any position. A compressed one is unpacked into a temporary file first.

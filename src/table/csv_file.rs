@@ -46,8 +46,8 @@ pub(super) fn open(
     Ok(OpenTable { columns: selection.columns, types: selection.types, batches: Box::new(batches) })
 }
 
-/// The names of a file's columns.
-pub(super) fn column_names(path: &Path, delimiter: u8, dialect: CsvDialect) -> Result<Vec<String>> {
+/// The names of the columns.
+pub(super) fn header(path: &Path, delimiter: u8, dialect: CsvDialect) -> Result<Vec<String>> {
     CsvFile::open(path, delimiter, dialect)?.header()
 }
 

@@ -78,7 +78,18 @@ pub(crate) fn tables_of_folder(path: &Path, folder: TableFolder) -> Result<Table
 fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
     let missing =
         || Error::Missing { path: path.to_path_buf(), expected: expected.to_owned(), help: "check the path".into() };
-    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(missing)?;
+    let files = files_of_pattern(path)?;
+    if files.is_empty() {
+        return Err(missing());
+    }
+    let is_literal = |part: &std::path::Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    let root = Some(path.components().take_while(is_literal).collect());
+    Ok(TableFiles { root, ..tables_of(path, files)? })
+}
+
+/// The files that a pattern of names matches, sorted by name; none for a path that is no pattern.
+pub(crate) fn files_of_pattern(path: &Path) -> Result<Vec<PathBuf>> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else { return Ok(Vec::new()) };
     let found = glob::glob(pattern)
         .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;
     let mut files = Vec::new();
@@ -86,13 +97,23 @@ fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
         let file = file.map_err(|e| Error::io("read", path, e.into()))?;
         files.extend(file.is_file().then_some(file));
     }
-    if files.is_empty() {
-        return Err(missing());
+    files.sort();
+    Ok(files)
+}
+
+/// The files directly in a folder, sorted by name. Names that begin with `.` or `_` are ignored: programs that write
+/// tables in parts use them for their own files (`_SUCCESS`, `.part-0.crc`).
+pub(crate) fn visible_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))? {
+        let file = entry.map_err(|e| Error::io("read", folder, e))?.path();
+        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_']));
+        if !hidden && file.is_file() {
+            files.push(file);
+        }
     }
     files.sort();
-    let is_literal = |part: &std::path::Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
-    let root = Some(path.components().take_while(is_literal).collect());
-    Ok(TableFiles { root, ..tables_of(path, files)? })
+    Ok(files)
 }
 
 /// The files of one table; at least one. They must have the same format.

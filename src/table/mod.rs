@@ -6,6 +6,7 @@
 
 mod arrow_file;
 mod cell_size;
+mod column_names;
 mod column_request;
 mod compression;
 mod csv_check;
@@ -16,6 +17,7 @@ mod folder;
 mod foreign;
 mod format;
 mod gzip;
+mod int96;
 mod json_columns;
 mod json_lines;
 mod json_row;
@@ -35,12 +37,13 @@ mod selection;
 mod tests;
 mod text_check;
 
+pub(crate) use column_names::column_names;
 pub(crate) use column_request::{ColumnRequest, list_columns};
-pub(crate) use compression::decompressed;
+pub(crate) use compression::decompressed_text;
 pub use dialect::{CsvCharacter, CsvDialect};
-pub(crate) use files::{TableFiles, find_tables, tables_of_folder};
+pub(crate) use files::{TableFiles, files_of_pattern, find_tables, tables_of_folder, visible_files};
 pub(crate) use folder::TableFolder;
-pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
+pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension, has_table_extension};
 pub(crate) use notes::TableNotes;
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};

@@ -6,12 +6,13 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::column_request::ColumnRequest;
 use super::compression::{decompressed, seekable};
 use super::dialect::CsvDialect;
 use super::foreign::{foreign, foreign_batches};
+use super::int96::in_microseconds;
 use super::notes::TableNotes;
 use super::open_table::{BATCH_ROWS, OpenTable};
 use super::selection::Selection;
@@ -54,7 +55,9 @@ pub(super) fn in_memory(path: &Path, batch: RecordBatch, requests: &[ColumnReque
 
 fn parquet(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Result<OpenTable> {
     let file = seekable(path)?;
-    let builder = foreign(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
+    let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).and_then(in_microseconds);
+    let metadata = foreign(path, load)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let selection = Selection::new(path, builder.schema(), requests, notes)?;
     let projection = ProjectionMask::roots(builder.parquet_schema(), selection.places.iter().copied());
     let builder = builder.with_projection(projection).with_batch_size(BATCH_ROWS);

@@ -26,7 +26,7 @@ pub(crate) fn columns_of(files: &TableFiles, dialect: CsvDialect) -> Result<Vec<
         schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect()
     };
     let csv = |delimiter: u8| -> Result<Vec<(String, Option<DataType>)>> {
-        let names = csv_file::column_names(path, delimiter, dialect)?;
+        let names = csv_file::header(path, delimiter, dialect)?;
         Ok(names.into_iter().map(|name| (name, Some(DataType::Utf8))).collect())
     };
     match files.format {

@@ -122,7 +122,7 @@ pub(super) fn fill(inner: &mut impl Read, buffer: &mut [u8], least: usize) -> io
 pub(super) const LEAST: usize = 4;
 
 /// The bytes of a text file; those that are not UTF-8 are an error.
-pub(super) struct Utf8Reader<R> {
+pub(crate) struct Utf8Reader<R> {
     inner: R,
     check: Utf8Check,
 }

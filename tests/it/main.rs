@@ -27,6 +27,8 @@ mod emoji;
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
+#[cfg(all(feature = "serve", feature = "encoders"))]
+mod serve;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod texts;
 #[cfg(feature = "train")]

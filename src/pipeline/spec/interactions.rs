@@ -20,6 +20,8 @@ settings! {
         interactions_item: String, "COLUMN", default "item_id or item";
         /// Column of the times.
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
+        /// Largest fraction of events whose items the catalog does not have; they are left out. More is an error.
+        max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user to leave out, so that a recommender can be tested on them.
         hold_out_last: usize, "N", default "0";
         /// Dimension of the behaviour vectors.
