@@ -35,6 +35,12 @@ text_settings! {
         top: usize, "N", default "20", range Range::AtLeast(1.0);
         /// Weight popular items by these interactions, as `catalex embed` reads them.
         interactions: PathBuf, "FILE";
+        /// Column of the users.
+        interactions_user: String, "COLUMN", default "user_id or user";
+        /// Column of the items.
+        interactions_item: String, "COLUMN", default "item_id or item";
+        /// Column of the times.
+        interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
         /// Largest fraction of events whose items the index does not have; they are not counted. More is an error.
         max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user that are not counted.
@@ -194,6 +200,15 @@ impl GroundSettings {
                 return Err(Error::config(one, format!("either it or --{other}"), "both", "leave one out"));
             }
         }
+        let of_interactions = [
+            ("interactions-user", self.interactions_user.is_some()),
+            ("interactions-item", self.interactions_item.is_some()),
+            ("interactions-time", self.interactions_time.is_some()),
+            ("max-unknown-events", self.max_unknown_events.is_some()),
+        ];
+        if let Some((setting, _)) = of_interactions.iter().find(|(_, given)| *given && self.interactions.is_none()) {
+            return Err(needs(setting, "interactions", NAME_BOTH));
+        }
         if self.valid_weights.is_some() && self.valid.is_none() {
             return Err(needs("valid-weights", "valid", NAME_BOTH));
         }
@@ -215,7 +230,14 @@ impl GroundSettings {
             }));
         }
         let Some(path) = &self.interactions else { return Ok(None) };
-        let wanted = InteractionSpec { path: path.clone(), csv: self.csv(), ..InteractionSpec::default() };
+        let wanted = InteractionSpec {
+            path: path.clone(),
+            user: self.interactions_user.clone(),
+            item: self.interactions_item.clone(),
+            time: self.interactions_time.clone(),
+            csv: self.csv(),
+            ..InteractionSpec::default()
+        };
         let mut read = Interactions::read(&wanted, progress)?;
         refuse_unknown(&read, ids, "the index", self.max_unknown_events.unwrap_or(MAX_UNKNOWN_EVENTS))?;
         read.hold_out_last(self.hold_out_last.unwrap_or(0));
