@@ -96,6 +96,11 @@ const WORDS: [&str; 44] = [
 
 /// A changed copy of `input`; `other` is another input of the same target.
 pub(crate) fn mutated(form: Form, input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    let changed = changed(form, input, other, random);
+    if changed.len() > LONGEST { input.to_vec() } else { changed }
+}
+
+fn changed(form: Form, input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = input.to_vec();
     match form {
         Form::Json if !random.once_in(3) => {

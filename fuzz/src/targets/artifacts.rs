@@ -180,33 +180,50 @@ fn manifest(_: &Home, folder: &Path, input: &[u8]) {
 /// The checkpoint of a training, as a resumed training reads it.
 #[cfg(feature = "train")]
 mod training {
-    use super::*;
+    use catalex::progress::Progress;
     use serde_json::Value;
 
+    use super::*;
+
     fn settings(home: &Home, out: &Path) -> Value {
-        let train = json!({"levels": 2, "codebook-size": 4, "latent-dim": 2, "hidden": [4], "epochs": 2});
+        let train = json!({"levels": 2, "codebook-size": [4], "latent-dim": 2, "hidden": [4], "epochs": 2});
         json!({"features": home.path("x.parquet"), "train": train, "threads": 1,
             "output": {"out": out, "resume": true, "checkpoint-every": 0}})
     }
 
-    /// A checkpoint of a training whose model cannot be saved, so that it stays.
+    /// Takes copies of the checkpoint while the training goes on.
+    struct Listener {
+        checkpoint: std::path::PathBuf,
+        copies: std::sync::Mutex<Vec<Vec<u8>>>,
+    }
+
+    impl Progress for Listener {
+        fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
+
+        fn advance(&self, _n: u64) {
+            if let Ok(bytes) = std::fs::read(&self.checkpoint)
+                && let Ok(mut copies) = self.copies.lock()
+                && !copies.contains(&bytes)
+            {
+                copies.push(bytes);
+            }
+        }
+
+        fn figure(&self, _name: &str, _value: f64) {}
+
+        fn end(&self) {}
+
+        fn warn(&self, _message: &str) {}
+    }
+
     pub(super) fn seeds(home: &Home) -> Vec<Vec<u8>> {
         let out = home.path("trained");
-        let checkpoint = home.path("trained.checkpoint");
-        let found = std::sync::Mutex::new(Vec::new());
-        // The last checkpoint is there when the listener hears of the epoch after it.
-        let listener = catalex::progress::ProgressEvents::new(|_| {
-            if let Ok(bytes) = std::fs::read(&checkpoint)
-                && let Ok(mut found) = found.lock()
-                && found.len() < 3
-                && !found.contains(&bytes)
-            {
-                found.push(bytes);
-            }
-        });
-        let _ = shown(pipeline::train(&spec(settings(home, &out)), &listener));
+        let listener = Listener { checkpoint: home.path("trained.checkpoint"), copies: std::sync::Mutex::default() };
+        pipeline::train(&spec(settings(home, &out)), &listener).unwrap_or_else(|e| panic!("{e}"));
         let _ = std::fs::remove_dir_all(&out);
-        found.into_inner().unwrap_or_default()
+        let copies = listener.copies.into_inner().unwrap_or_default();
+        assert!(!copies.is_empty(), "the training left no checkpoint");
+        copies
     }
 
     pub(super) fn resume(home: &Home, folder: &Path, input: &[u8]) {
