@@ -186,7 +186,7 @@ mod training {
     use super::*;
 
     fn settings(home: &Home, out: &Path) -> Value {
-        let train = json!({"levels": 2, "codebook-size": [4], "latent-dim": 2, "hidden": [4], "epochs": 2});
+        let train = json!({"levels": 3, "codebook-size": [4], "latent-dim": 2, "hidden": [4], "epochs": 2});
         json!({"features": home.path("x.parquet"), "train": train, "threads": 1,
             "output": {"out": out, "resume": true, "checkpoint-every": 0}})
     }
