@@ -4,7 +4,7 @@
 //! differs. Tests compare it with the recipes.
 
 use super::{MAX_CODEBOOK_SIZE, MAX_LEVELS};
-use crate::settings::{Range, Weights, settings};
+use crate::settings::{Range, WeightsByName, settings};
 
 settings! {
     /// Training settings as they were given. [`TrainSettings::config`] takes the others from the recipe.
@@ -57,7 +57,7 @@ settings! {
         /// Number of epochs without improvement after which training stops.
         patience: usize, "N", default "3", range Range::AtLeast(1.0);
         /// Weight of each modality, as text=1,image=0.5.
-        weight: Weights, "NAME=X,...",
+        weight: WeightsByName, "NAME=X,...",
             default "of several modalities 0.6 for image, 3 for behaviour and 1 for any other", range Range::Above(0.0);
         /// Cross-modal smoothing: fraction of the prediction from the other modalities that is added to each modality
         /// (never to behaviour); 0 disables it.
