@@ -2,8 +2,8 @@
 """Write python/requirements-test.lock: every package that the test environment gets, with the hashes of its files.
 
 Run it after a change of python/requirements-test.txt, with uv on the PATH (pip install uv). Set-up installs the lock
-with `pip install --require-hashes --no-deps`. CUDA's packages are left out: on Linux set-up lays in PyTorch without them.
-Packages that the old lock has keep their versions; `--upgrade` takes the newest.
+with `pip install --require-hashes --no-deps`. CUDA's packages are left out: on Linux set-up lays in PyTorch without
+them. Packages that the old lock has keep their versions; `--upgrade` takes the newest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 PYTHON = Path(__file__).resolve().parent.parent / "python"
 LOCK = PYTHON / "requirements-test.lock"
-HEAD = "# Written by scripts/lock_requirements.py from requirements-test.txt: change that file, and run the script again.\n"
+HEAD = "# Written by scripts/lock_requirements.py: change requirements-test.txt, and run the script again.\n"
 NOT_LAID_IN = re.compile(r"(cuda-|nvidia-|triton\b)")
 
 

@@ -16,7 +16,7 @@ pub(super) const TARGETS: &[Target] = &[
     target("picture-file", Form::Bytes, seeds::pictures, |_, folder, input| {
         let _ = Thumbnail::of(&ImageSource::Path(put(folder, "x.png", input)));
     }),
-    target("text-encoder", Form::Json, text_encoder_files, text_encoder),
+    target("encoder-settings", Form::Json, encoder_files, encoder_settings),
 ];
 
 fn picture(_: &Home, _: &Path, input: &[u8]) {
@@ -25,8 +25,8 @@ fn picture(_: &Home, _: &Path, input: &[u8]) {
     }
 }
 
-/// All settings of a text encoder's folder as one object: file name to content.
-fn text_encoder_files(_: &Home) -> Vec<Vec<u8>> {
+/// All settings of the folders of a text and an image encoder as one object: file name to content.
+fn encoder_files(_: &Home) -> Vec<Vec<u8>> {
     let files = json!({
         "modules.json": [{"type": "sentence_transformers.models.Transformer", "path": ""},
             {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"},
@@ -38,11 +38,15 @@ fn text_encoder_files(_: &Home) -> Vec<Vec<u8>> {
         "tokenizer_config.json": {"model_max_length": 512, "pad_token": "<pad>", "truncation_side": "left"},
         "config.json": {"max_position_embeddings": 512, "model_type": "bert", "pad_token_id": 0},
         "special_tokens_map.json": {"pad_token": {"content": "<pad>"}},
+        "preprocessor_config.json": {"do_resize": true, "size": {"shortest_edge": 256}, "resample": 2,
+            "do_center_crop": true, "crop_size": {"height": 224, "width": 224}, "do_rescale": true,
+            "rescale_factor": 0.00392156862745098, "do_normalize": true, "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5]},
     });
     vec![files.to_string().into_bytes()]
 }
 
-fn text_encoder(home: &Home, folder: &Path, input: &[u8]) {
+fn encoder_settings(home: &Home, folder: &Path, input: &[u8]) {
     let Ok(files) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(input) else { return };
     let encoder = with_file(home, "llm", folder, "model.onnx", b"no graph");
     for (name, content) in files {
