@@ -112,6 +112,7 @@ pub mod error;
 pub mod explore;
 pub mod export;
 pub mod features;
+mod guard;
 pub mod index;
 pub mod item_ids;
 pub mod pipeline;
