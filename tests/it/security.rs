@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use catalex::semantic_id::TokenTable;
+
 use super::support::root;
 
 /// What is declared in the source as constants of numbers with this name.
@@ -54,4 +56,13 @@ fn the_limits_of_the_page_are_those_of_the_source() {
         let expected = written(row[1]).unwrap_or_else(|| panic!("{name}: {} is no number", row[1]));
         assert!(found.contains(&expected), "{name}: the page says {expected}, the source {found:?}");
     }
+}
+
+/// Tables at which the Parquet library panics. They were found by `make fuzz`.
+#[test]
+fn a_token_table_at_which_its_reader_panics_is_refused() {
+    let entries = fs::read_dir(root().join("fuzz/corpus/token-table")).unwrap();
+    let messages: Vec<String> =
+        entries.map(|entry| TokenTable::read(&entry.unwrap().path()).unwrap_err().to_string()).collect();
+    assert!(messages.len() >= 3 && messages.iter().all(|message| message.contains("token table")), "{messages:?}");
 }
