@@ -40,7 +40,7 @@ pub enum Error {
     },
 
     /// A required file or folder does not exist.
-    #[error("{path} does not exist: expected {expected}; {help}", path = .path.display())]
+    #[error("{}: expected {expected}; {help}", absence(.path))]
     Missing {
         /// The path.
         path: PathBuf,
@@ -179,6 +179,15 @@ pub enum Error {
     },
 }
 
+/// How a path is absent: of `a.csv/b.csv` it may be that `a.csv` is a file.
+fn absence(path: &Path) -> String {
+    let plain: PathBuf = path.components().collect();
+    match plain.ancestors().find(|part| part.is_file()) {
+        Some(file) => format!("{}: {} is a file, not a folder", path.display(), file.display()),
+        None => format!("{} does not exist", path.display()),
+    }
+}
+
 impl Error {
     /// The category of this error.
     pub fn kind(&self) -> ErrorKind {
@@ -249,5 +258,23 @@ impl Error {
     /// An [`Error::Artifact`].
     pub fn artifact(path: &Path, expected: impl Into<String>, got: impl ToString, help: impl Into<String>) -> Self {
         Error::Artifact { path: path.to_path_buf(), expected: expected.into(), got: got.to_string(), help: help.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_used_as_a_folder_is_not_called_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        std::fs::write(&file, "id\n").unwrap();
+        let says =
+            |path: PathBuf| Error::Missing { path, expected: "a table".into(), help: "check it".into() }.to_string();
+        for path in [file.join("b.csv"), file.join("b/c.csv"), PathBuf::from(format!("{}/", file.display()))] {
+            assert!(says(path.clone()).contains("a.csv is a file, not a folder: expected a table"), "{}", says(path));
+        }
+        assert!(says(folder.path().join("x/y")).contains("x/y does not exist"));
     }
 }

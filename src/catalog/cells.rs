@@ -17,6 +17,7 @@ pub(super) const IMAGE_TYPES: &str = "strings (paths), binary (the bytes of imag
 pub(super) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean | DataType::Null => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         DataType::Dictionary(_, value) => is_text(value),
         other => other.is_numeric() || list_of(other).is_some_and(is_text),
     }
@@ -45,7 +46,12 @@ fn list_of(data_type: &DataType) -> Option<&DataType> {
 /// flattened.
 pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
     flattened(column, &|values| {
+        let nulls = values.logical_null_count();
         let values = cast(values, &DataType::Utf8)?;
+        // Hive, Impala and old versions of Spark write strings as bare bytes. Bytes that are no text become null.
+        if values.null_count() > nulls {
+            return Err(ArrowError::CastError("bytes that are not text in UTF-8".into()));
+        }
         Ok(values.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
     })
 }

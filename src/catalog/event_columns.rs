@@ -7,6 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};
 
 use crate::error::{Error, Result};
+use crate::item_ids::{IdFault, ItemIds};
 
 /// A column in a batch of rows, for error messages.
 pub(super) struct EventColumn<'a> {
@@ -16,21 +17,13 @@ pub(super) struct EventColumn<'a> {
     pub(super) first_row: u64,
 }
 
-/// A column of ids as text.
+/// A column of ids as text. What a catalog's id column may be, this may be too.
 pub(super) fn ids(place: &EventColumn, column: &ArrayRef) -> Result<StringArray> {
-    let wrong = |got: String| place.type_error("integers or strings", got);
-    let fits = match column.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => true,
-        other => other.is_integer(),
-    };
-    if !fits {
-        return Err(wrong(column.data_type().to_string()));
-    }
-    let texts = cast(column, &DataType::Utf8).map_err(|e| wrong(e.to_string()))?;
-    let texts = texts.as_string::<i32>();
-    match (0..texts.len()).find(|&row| texts.is_null(row) || texts.value(row).is_empty()) {
-        Some(row) => Err(place.row_error(row, "an id", "none".into())),
-        None => Ok(texts.clone()),
+    match ItemIds::from_arrow(column) {
+        Ok(ids) => Ok(StringArray::from_iter_values((0..ids.len()).map(|row| ids.text(row)))),
+        Err(IdFault::Null(row) | IdFault::Duplicate(_, row, _)) => Err(place.row_error(row, "an id", "none".into())),
+        Err(IdFault::Unusable(row, got)) => Err(place.row_error(row, "an integer or a string that is not empty", got)),
+        Err(IdFault::Type(found)) => Err(place.type_error("integers or strings", found.to_string())),
     }
 }
 

@@ -70,14 +70,14 @@ fn read_table(spec: &InteractionSpec, visit: VisitEvent<'_>) -> Result<EventValu
     let expected =
         "interactions: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or text with a line a user";
     let mut requests = vec![
-        ColumnRequest::named_or(spec.user.as_deref(), &USER_NAMES),
-        ColumnRequest::named_or(spec.item.as_deref(), &ITEM_NAMES),
+        ColumnRequest::named_or(spec.user.as_deref(), &USER_NAMES).of_ids(),
+        ColumnRequest::named_or(spec.item.as_deref(), &ITEM_NAMES).of_ids(),
         ColumnRequest::optional(spec.time.as_deref(), &TIME_NAMES),
     ];
     if spec.rated {
         requests.push(ColumnRequest::optional(spec.rating.as_deref(), &RATING_NAMES));
     }
-    let mut table = TableReader::open(&spec.path, find_tables(&spec.path, expected)?, requests)?;
+    let mut table = TableReader::open(&spec.path, find_tables(&spec.path, expected)?.with_dialect(spec.csv), requests)?;
     let has: Vec<bool> = table.columns().map(|column| column.is_some()).collect();
     table.try_for_each(|batch| {
         let batch = batch?;

@@ -49,13 +49,15 @@ impl<'a> CatalogJoin<'a> {
         mut visit: impl FnMut(ItemBatch, &[(usize, usize)]) -> Result<()>,
     ) -> Result<()> {
         let mut found = vec![false; self.ids.len()];
-        for batch in CatalogReader::open(catalog)? {
+        let mut reader = CatalogReader::open(catalog)?;
+        for batch in &mut reader {
             let batch = batch?;
             let row_of = |at: usize| Some((at, *self.rows.get(&batch.item_ids.text(at))?));
             let pairs: Vec<(usize, usize)> = (0..batch.item_ids.len()).filter_map(row_of).collect();
             pairs.iter().for_each(|&(_, row)| found[row] = true);
             visit(batch, &pairs)?;
         }
+        reader.take_notes().iter().for_each(|note| progress.warn(note));
         let absent = self.rows.values().filter(|&&row| !found[row]).min();
         let Some(&absent) = absent else { return Ok(()) };
         let count = self.rows.values().filter(|&&row| !found[row]).count();

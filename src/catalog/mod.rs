@@ -7,6 +7,7 @@
 mod batches;
 mod cells;
 mod clean;
+mod column_errors;
 mod event_columns;
 mod events;
 mod interaction_spec;
@@ -28,6 +29,8 @@ pub use spool::{CatalogSpool, check_unique};
 pub use template::TextTemplate;
 pub use texts::TextSpec;
 
+pub use crate::table::{CsvCharacter, CsvDialect};
+
 use crate::item_ids::ItemIds;
 
 /// Which columns of a catalog to read, and how.
@@ -43,6 +46,8 @@ pub struct CatalogSpec {
     pub raw_text: bool,
     /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
+    /// How cells are quoted, if the catalog is CSV or TSV.
+    pub csv: CsvDialect,
     /// Image columns: paths, absolute or relative to the table's folder; the bytes of image files; or lists of these.
     pub images: Vec<String>,
 }

@@ -6,10 +6,11 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use super::clean::clean;
+use super::column_errors::{id_error, not_text, type_error};
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
 use super::{CatalogSpec, ImageSource, ItemBatch, cells};
 use crate::error::{Error, Result};
-use crate::item_ids::{IdFault, ItemIds};
+use crate::item_ids::ItemIds;
 use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
 
 /// Names under which the id column is found when none is given.
@@ -22,6 +23,7 @@ const ID_NAMES: [&str; 2] = ["item_id", "id"];
 pub struct CatalogReader {
     spec: CatalogSpec,
     table: TableReader,
+    notes: Vec<String>,
     /// Items so far.
     rows_read: u64,
     /// Whether an earlier batch had string ids.
@@ -45,20 +47,36 @@ impl CatalogReader {
     /// that cannot be read.
     pub fn open(spec: &CatalogSpec) -> Result<Self> {
         let mut spec = spec.clone();
+        let mut notes = Vec::new();
         let table = match find_catalog(&spec.path)? {
-            CatalogFiles::Pictures(files) => {
+            CatalogFiles::Pictures(files, note) => {
+                notes.extend(note);
                 spec.id = Some(PICTURE_ID.to_owned());
                 spec.images = vec![PICTURE.to_owned()];
                 TableReader::in_memory(&spec.path, picture_table(&spec.path, &files)?, requests(&spec))?
             }
-            CatalogFiles::Tables(files) => TableReader::open(&spec.path, files, requests(&spec))?,
+            CatalogFiles::Tables(files) => {
+                TableReader::open(&spec.path, files.with_dialect(spec.csv), requests(&spec))?
+            }
         };
         for (role, column) in roles(&spec).into_iter().zip(table.columns()) {
             if let Some((name, data_type)) = column {
                 check(table.file(), role, name, data_type)?;
             }
         }
-        Ok(CatalogReader { spec, table, rows_read: 0, ids_are_strings: false, done: false })
+        Ok(CatalogReader { spec, table, notes, rows_read: 0, ids_are_strings: false, done: false })
+    }
+
+    /// Takes what the user should know about the catalog, such as files of its folder that are passed over. More may come
+    /// up while it is read.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.notes.append(&mut self.table.notes().take());
+        std::mem::take(&mut self.notes)
+    }
+
+    /// The column of the ids.
+    pub fn id_column(&self) -> &str {
+        self.table.columns().next().flatten().map_or(ID_NAMES[1], |(name, _)| name)
     }
 
     fn items(&mut self, batch: TableBatch) -> Result<ItemBatch> {
@@ -73,7 +91,7 @@ impl CatalogReader {
             batch.columns[range]
                 .iter()
                 .flatten()
-                .map(|(_, column)| self.field(&batch, column))
+                .map(|(name, column)| self.field(&batch, name, column))
                 .collect::<Result<Vec<_>>>()
         };
         let text_fields: Vec<Vec<Vec<String>>> = values(1..1 + texts)?;
@@ -106,8 +124,8 @@ impl CatalogReader {
     }
 
     /// The parts of a column's cells, cleaned, without empty ones.
-    fn field(&self, batch: &TableBatch, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
-        let mut cells = cells::texts(column).map_err(|e| damaged(&batch.file, e))?;
+    fn field(&self, batch: &TableBatch, name: &str, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
+        let mut cells = cells::texts(column).map_err(|e| not_text(batch, name, e))?;
         for parts in &mut cells {
             if !self.spec.raw_text {
                 parts.iter_mut().for_each(|part| *part = clean(part));
@@ -141,7 +159,7 @@ impl Iterator for CatalogReader {
 
 /// The columns to read: id, texts, fields, images. [`roles`] has the same order.
 fn requests(spec: &CatalogSpec) -> Vec<ColumnRequest> {
-    let id = ColumnRequest::named_or(spec.id.as_deref(), &ID_NAMES);
+    let id = ColumnRequest::named_or(spec.id.as_deref(), &ID_NAMES).of_ids();
     let fields = spec.fields.iter().chain(&spec.images).map(String::as_str);
     let others = spec.text.columns().into_iter().chain(fields).map(ColumnRequest::required);
     std::iter::once(id).chain(others).collect()
@@ -160,27 +178,6 @@ fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Res
         ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
     };
     if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
-}
-
-fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
-    match fault {
-        IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
-            path: batch.file.to_path_buf(),
-            row: batch.first_row + row as u64 + 1,
-            column: column.to_owned(),
-            expected: "an item id".into(),
-            got: "null".into(),
-            help: "give every item an id".into(),
-        },
-        IdFault::Type(found) => {
-            type_error(&batch.file, column, "integers or strings", &found, "choose another column with --id")
-        }
-    }
-}
-
-fn type_error(file: &Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
-    let (path, column, got) = (file.to_path_buf(), column.to_owned(), got.to_string());
-    Error::Column { path, column, expected: expected.into(), got, help: help.into() }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub struct CatalogSpool {
     ids: ItemIds,
     texts: u64,
     images: u64,
+    notes: Vec<String>,
     file: File,
 }
 
@@ -46,10 +47,12 @@ impl CatalogSpool {
             ids: ItemIds::default(),
             texts: 0,
             images: 0,
+            notes: Vec::new(),
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        for batch in CatalogReader::open(spec)? {
+        let mut reader = CatalogReader::open(spec)?;
+        for batch in &mut reader {
             let batch = batch?;
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
             spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
@@ -58,8 +61,14 @@ impl CatalogSpool {
         }
         let mut buffer = writer.into_inner().map_err(failed)?;
         buffer.flush().map_err(|e| Error::io("write", place, e))?;
-        check_unique(spec, &spool.ids)?;
+        check_unique(&spec.path, reader.id_column(), &spool.ids)?;
+        spool.notes = reader.take_notes();
         Ok(spool)
+    }
+
+    /// Takes what the user should know about the catalog.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// The items' ids, in the catalog's order.
@@ -163,13 +172,13 @@ fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch
 ///
 /// # Errors
 /// [`Error::Row`] for the first repeated one.
-pub fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
+pub fn check_unique(catalog: &Path, column: &str, ids: &ItemIds) -> Result<()> {
     match ids.check_unique() {
         Ok(()) => Ok(()),
         Err(IdFault::Duplicate(first, row, id)) => Err(Error::Row {
-            path: spec.path.clone(),
+            path: catalog.to_path_buf(),
             row: row as u64 + 1,
-            column: spec.id.clone().unwrap_or_else(|| "id".into()),
+            column: column.to_owned(),
             expected: "an id not used before".into(),
             got: format!("{id}, also in row {}", first + 1),
             help: "remove or rename one of the items".into(),
@@ -209,9 +218,9 @@ mod tests {
     fn a_repeated_id_names_its_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
-        std::fs::write(&path, "id\na\nb\na\n").unwrap();
+        std::fs::write(&path, "item_id\na\nb\na\n").unwrap();
         let spec = CatalogSpec { path, ..CatalogSpec::default() };
         let error = CatalogSpool::read(&spec, Some(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("row 3") && error.contains("also in row 1"), "{error}");
+        assert!(error.contains("row 3, column \"item_id\"") && error.contains("also in row 1"), "{error}");
     }
 }

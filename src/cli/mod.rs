@@ -92,10 +92,19 @@ pub(crate) fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let kind = error.downcast_ref::<catalex::Error>().map(catalex::Error::kind);
-            progress::report_error(cli.progress, &format!("{error:#}"), kind);
+            progress::report_error(cli.progress, &described(&error), kind);
             ExitCode::from(if kind == Some(ErrorKind::Config) { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
+fn described(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).reduce(with_cause).unwrap_or_default()
+}
+
+fn with_cause(text: String, cause: String) -> String {
+    if text.contains(&cause) { text } else { format!("{text}: {cause}") }
 }
 
 /// Whether the reader of our output went away, as `head` does.
@@ -124,4 +133,18 @@ fn not_built(what: &str, feature: &str) -> anyhow::Error {
         help: "build it with its default features".into(),
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_printed_once() {
+        let cause = || io::Error::other("no such disk");
+        let own = anyhow::Error::from(catalex::Error::io("read", "a.csv".as_ref(), cause()));
+        assert_eq!(described(&own).matches("no such disk").count(), 1, "{}", described(&own));
+        let other = anyhow::Error::from(cause()).context("cannot write");
+        assert_eq!(described(&other), "cannot write: no such disk");
+    }
 }

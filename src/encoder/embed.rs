@@ -58,7 +58,8 @@ pub fn embed(
 ) -> Result<Embedded> {
     let ready = ready.into_iter().map(|modality| Box::new(modality) as Box<dyn ModalityRows>).collect();
     let mut encoders = Encoders { text, image, ready, on_bad_image };
-    let catalog = CatalogSpool::read(spec, None)?;
+    let mut catalog = CatalogSpool::read(spec, None)?;
+    catalog.take_notes().iter().for_each(|note| progress.warn(note));
     progress.begin("encode", Some(encoders.work(&catalog)?), "texts and images");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
     for batch in catalog.parts(PART_ITEMS)? {

@@ -55,7 +55,7 @@ impl<'a> CatalogFeatures<'a> {
     pub(super) fn new(spec: &'a EmbedSpec, threads: usize) -> Result<Self> {
         spec.encode.check()?;
         spec.behaviour.check()?;
-        let interactions = spec.behaviour.spec()?;
+        let interactions = spec.behaviour.spec(spec.encode.csv())?;
         let catalog = spec.encode.catalog_spec(&spec.catalog)?;
         Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, threads })
     }
@@ -97,7 +97,7 @@ impl<'a> CatalogFeatures<'a> {
                 "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
-        let ids = self.ids()?;
+        let ids = self.ids(progress)?;
         let ready = self.open_ready(&ids, parts, progress)?;
         write_ready(ids, ready, out, overwrite, progress)
     }
@@ -133,12 +133,14 @@ impl<'a> CatalogFeatures<'a> {
     }
 
     /// The ids of the catalog.
-    fn ids(&self) -> Result<ItemIds> {
+    fn ids(&self, progress: &dyn Progress) -> Result<ItemIds> {
         let mut ids = ItemIds::default();
-        for batch in CatalogReader::open(&self.catalog)? {
+        let mut reader = CatalogReader::open(&self.catalog)?;
+        for batch in &mut reader {
             ids.append(batch?.item_ids);
         }
-        check_unique(&self.catalog, &ids)?;
+        reader.take_notes().iter().for_each(|note| progress.warn(note));
+        check_unique(&self.catalog.path, reader.id_column(), &ids)?;
         Ok(ids)
     }
 
@@ -152,7 +154,8 @@ impl<'a> CatalogFeatures<'a> {
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
-        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        let mut catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        catalog.take_notes().iter().for_each(|note| progress.warn(note));
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };
         let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };

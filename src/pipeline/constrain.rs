@@ -6,7 +6,7 @@ use std::path::Path;
 use super::sources;
 use super::spec::{ConstrainSpec, NAME_BOTH, needs};
 use crate::artifact::refuse_existing;
-use crate::catalog::{CatalogSpec, TextSpec};
+use crate::catalog::{CatalogSpec, CsvDialect, TextSpec};
 use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -34,7 +34,8 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
     let titles = settings.catalog.clone().map(|path| {
         let text = TextSpec::Joined(settings.title.clone().unwrap_or_default());
-        titles(&CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() }, &table)
+        let csv = CsvDialect { quote: settings.csv_quote, escape: settings.csv_escape };
+        titles(&CatalogSpec { path, id: settings.id.clone(), text, csv, ..CatalogSpec::default() }, &table, progress)
     });
     let titles = titles.transpose()?;
     let written = Forms {

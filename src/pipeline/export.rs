@@ -4,7 +4,7 @@ use super::sources;
 use super::spec::{ExportOptions, ExportSpec, needs};
 use crate::artifact::refuse_existing;
 use crate::behaviour::{Histories, HistorySplit};
-use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
+use crate::catalog::{CatalogReader, CatalogSpec, CsvDialect, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
 use crate::progress::Progress;
@@ -52,12 +52,13 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         user: given.interactions_user.clone(),
         item: given.interactions_item.clone(),
         time: given.interactions_time.clone(),
+        csv: given.csv(),
         rated: true,
         rating: given.interactions_rating.clone(),
     })?;
     let histories = Histories::new(&read, &table.item_ids, settings.split, settings.min_interactions)?;
     drop(read);
-    let texts = texts(spec, &table, family, settings.show)?;
+    let texts = texts(spec, &table, family, settings.show, progress)?;
     let users = given.users.as_deref().map(UserTexts::read).transpose()?;
     let vocabulary = given.vocabulary.as_deref();
     let tokens = match vocabulary.is_some() || family == Family::Sequences {
@@ -103,6 +104,13 @@ fn resolved(spec: &ExportSpec, family: Family) -> Result<ExportSettings> {
     })
 }
 
+impl ExportOptions {
+    /// How cells of CSV and TSV are quoted.
+    fn csv(&self) -> CsvDialect {
+        CsvDialect { quote: self.csv_quote, escape: self.csv_escape }
+    }
+}
+
 fn split(given: &ExportOptions) -> Result<HistorySplit> {
     match given.split.as_deref().unwrap_or("leave-one-out").parse()? {
         HistorySplit::Time { valid, test } => {
@@ -117,7 +125,13 @@ fn split(given: &ExportOptions) -> Result<HistorySplit> {
 }
 
 /// The texts of the items; empty ones without a catalog.
-fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Show>) -> Result<ItemTexts> {
+fn texts(
+    spec: &ExportSpec,
+    table: &TokenTable,
+    family: Family,
+    show: Option<Show>,
+    progress: &dyn Progress,
+) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
         if family.needs_titles(show) {
             let help = "name the catalog that the items come from, and with --title its column of titles";
@@ -130,14 +144,15 @@ fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Sho
         return Ok(ItemTexts::none(table.item_ids.len()));
     };
     let columns = &spec.columns;
-    let catalog = CatalogSpec { path: path.clone(), id: columns.id.clone(), ..CatalogSpec::default() };
+    let csv = spec.settings.csv();
+    let catalog = CatalogSpec { path: path.clone(), id: columns.id.clone(), csv, ..CatalogSpec::default() };
     let title = columns.title.clone().map_or_else(|| title_column(&catalog), Ok)?;
     let columns = ItemColumns {
         title,
         description: columns.description.clone().unwrap_or_default(),
         attributes: columns.attributes.clone().unwrap_or_default(),
     };
-    ItemTexts::read(&catalog, &columns, &table.item_ids)
+    ItemTexts::read(&catalog, &columns, &table.item_ids, progress)
 }
 
 /// The first usual name of a title's column that the catalog has.

@@ -11,7 +11,7 @@ use super::spec::{Environment, NAME_BOTH, Output, needs};
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use crate::artifact::{AtomicFile, refuse_existing};
-use crate::catalog::{InteractionSpec, Interactions};
+use crate::catalog::{CsvCharacter, CsvDialect, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
 use crate::item_ids::ItemIds;
@@ -48,6 +48,10 @@ settings! {
         valid_targets: PathBuf, "FILE";
         /// Weights per item and answer for --valid.
         valid_weights: PathBuf, "FILE";
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 
@@ -147,6 +151,8 @@ impl GroundSpec {
         let settings = EncodeSettings {
             text: Some(vec![text.clone()]),
             text_encoder: Some(encoder.clone()),
+            csv_quote: self.settings.csv_quote,
+            csv_escape: self.settings.csv_escape,
             ..EncodeSettings::default()
         };
         let catalog = settings.catalog_spec(&self.answers)?;
@@ -203,7 +209,11 @@ impl GroundSettings {
             }));
         }
         let Some(path) = &self.interactions else { return Ok(None) };
-        let mut read = Interactions::read(&InteractionSpec { path: path.clone(), ..InteractionSpec::default() })?;
+        let mut read = Interactions::read(&InteractionSpec {
+            path: path.clone(),
+            csv: CsvDialect { quote: self.csv_quote, escape: self.csv_escape },
+            ..InteractionSpec::default()
+        })?;
         read.hold_out_last(self.hold_out_last.unwrap_or(0));
         let mut counts = vec![0; ids.len()];
         for event in read.histories.iter().flatten() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::spec::ReportColumns;
-use crate::catalog::{CatalogJoin, CatalogSpec, ItemBatch, MissingItems};
+use crate::catalog::{CatalogJoin, CatalogSpec, CsvDialect, ItemBatch, MissingItems};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::quality::{Cards, Pictures, picture_order, report_rows};
@@ -80,7 +80,8 @@ impl ReportColumns {
     pub(super) fn catalog_spec(&self) -> Option<CatalogSpec> {
         let text = crate::catalog::TextSpec::Joined(self.text.clone().unwrap_or_default());
         let (id, images) = (self.id.clone(), self.image.clone().unwrap_or_default());
-        self.catalog.clone().map(|path| CatalogSpec { path, id, text, images, ..CatalogSpec::default() })
+        let csv = CsvDialect { quote: self.csv_quote, escape: self.csv_escape };
+        self.catalog.clone().map(|path| CatalogSpec { path, id, text, images, csv, ..CatalogSpec::default() })
     }
 }
 

@@ -47,6 +47,8 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
         encode.template = None;
     }
     encode.id = given.id.clone().or(encode.id);
+    encode.csv_quote = given.csv_quote.or(encode.csv_quote);
+    encode.csv_escape = given.csv_escape.or(encode.csv_escape);
     (encode.image, encode.image_encoder, encode.image_onnx_file) = (None, None, None);
     let texts = match catalog {
         Some(path) if given.catalog.is_none() && !path.exists() => {

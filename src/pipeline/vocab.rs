@@ -3,7 +3,7 @@
 use super::sources;
 use super::spec::{LlmSettings, VocabSpec, needs};
 use crate::artifact::refuse_existing;
-use crate::catalog::{CatalogSpec, TextSpec};
+use crate::catalog::{CatalogSpec, CsvDialect, TextSpec};
 use crate::error::Result;
 use crate::index::{Index, MODEL};
 use crate::progress::Progress;
@@ -76,6 +76,7 @@ fn start_values<'a>(
             path,
             id: settings.id.clone(),
             text: TextSpec::Joined(settings.text.clone().unwrap_or_default()),
+            csv: CsvDialect { quote: settings.csv_quote, escape: settings.csv_escape },
             ..CatalogSpec::default()
         }),
         codebooks: model.map(|model| (model.hash(), model.codebooks())),

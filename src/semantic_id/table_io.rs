@@ -243,6 +243,7 @@ fn row_error(path: &Path, row: usize, column: &str, expected: String, got: Strin
 fn id_error(path: &Path, fault: IdFault) -> Error {
     match fault {
         IdFault::Null(row) => row_error(path, row, ID, "an item id".into(), "null".into()),
+        IdFault::Unusable(row, got) => row_error(path, row, ID, "an integer or a string that is not empty".into(), got),
         IdFault::Duplicate(first, row, id) => {
             row_error(path, row, ID, "an id not used before".into(), format!("{id}, also in row {}", first + 1))
         }

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
+use crate::catalog::{CatalogSpec, CsvCharacter, CsvDialect, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
 use crate::settings::{Range, SettingKind, SettingValue, settings};
+
+impl SettingValue for CsvCharacter {
+    const KIND: SettingKind = SettingKind::Text;
+}
 
 impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
@@ -56,10 +60,19 @@ settings! {
         embedding: Embeddings, "NAME=FILE[:COLUMN]";
         /// Items per checkpoint while encoding.
         part_items: usize, "N", default "8192", range Range::AtLeast(1.0);
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 
 impl EncodeSettings {
+    /// How cells of CSV and TSV are quoted.
+    pub(crate) fn csv(&self) -> CsvDialect {
+        CsvDialect { quote: self.csv_quote, escape: self.csv_escape }
+    }
+
     /// The columns of a catalog that the settings name.
     ///
     /// # Errors
@@ -84,6 +97,7 @@ impl EncodeSettings {
             text,
             raw_text: self.raw_text.unwrap_or_default(),
             fields: Vec::new(),
+            csv: self.csv(),
             images: self.image.clone().unwrap_or_default(),
         })
     }

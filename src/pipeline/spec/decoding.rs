@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Output;
+use crate::catalog::CsvCharacter;
 use crate::settings::{Range, settings};
 
 settings! {
@@ -26,6 +27,10 @@ settings! {
         logits: usize, "N", default "the vocabulary's size";
         /// Number of levels with dense tables in static: 1, or 2 for small vocabularies.
         dense_depth: usize, "N", default "1", range Range::Between(1.0, 2.0);
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 

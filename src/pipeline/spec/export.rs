@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{CatalogColumns, Output};
+use crate::catalog::CsvCharacter;
 use crate::settings::{Range, settings};
 
 settings! {
@@ -59,6 +60,10 @@ settings! {
         vocabulary: PathBuf, "DIR", default "the index's own";
         /// Seed of all random numbers.
         seed: u64, "N", default "42", range Range::Any;
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 

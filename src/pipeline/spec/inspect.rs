@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::CsvCharacter;
 use crate::settings::settings;
 
 settings! {
@@ -19,6 +20,10 @@ settings! {
         image: Vec<String>, "COLUMN,...";
         /// Column of labels, such as a category or a brand, to compare prefixes with.
         label: String, "COLUMN";
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 

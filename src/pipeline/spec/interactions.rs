@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::needs;
 use crate::behaviour::BehaviourConfig;
-use crate::catalog::InteractionSpec;
+use crate::catalog::{CsvDialect, InteractionSpec};
 use crate::error::Result;
 use crate::settings::{Range, SettingGroup, settings};
 
@@ -56,7 +56,7 @@ impl BehaviourSettings {
     ///
     /// # Errors
     /// [`crate::Error::Config`] for a setting that has no meaning without `interactions`.
-    pub(crate) fn spec(&self) -> Result<Option<InteractionSpec>> {
+    pub(crate) fn spec(&self, csv: CsvDialect) -> Result<Option<InteractionSpec>> {
         let Some(path) = &self.interactions else {
             return match self.first_given() {
                 None => Ok(None),
@@ -68,6 +68,7 @@ impl BehaviourSettings {
             user: self.interactions_user.clone(),
             item: self.interactions_item.clone(),
             time: self.interactions_time.clone(),
+            csv,
             ..InteractionSpec::default()
         }))
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::catalog::CsvCharacter;
 use crate::settings::settings;
 
 settings! {
@@ -28,5 +29,9 @@ settings! {
         write_model: bool, "BOOL";
         /// GGUF file of the same language model: write a copy with the new tokens and rows.
         gguf: PathBuf, "FILE";
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }

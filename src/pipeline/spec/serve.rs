@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Environment;
+use crate::catalog::CsvCharacter;
 use crate::settings::settings;
 
 settings! {
@@ -18,6 +19,10 @@ settings! {
         text: Vec<String>, "COLUMN,...", default "those of the build";
         /// Folder of the text encoder, for search by text.
         text_encoder: PathBuf, "DIR", default "the one that the index was built with";
+        /// Character around cells of CSV and TSV files, or none.
+        csv_quote: CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
+        /// Character before a quote within a quoted cell, such as the backslash of Spark.
+        csv_escape: CsvCharacter, "CHAR|none", default "none: quotes are doubled";
     }
 }
 
