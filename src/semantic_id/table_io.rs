@@ -25,6 +25,7 @@ use parquet::file::reader::ChunkReader;
 use super::{TableMetadata, TokenTable, table_metadata};
 use crate::artifact::{AtomicFile, Overwrite};
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::item_ids::{IdFault, ItemIds};
 
 /// Rows per written batch.
@@ -114,8 +115,12 @@ pub(super) fn read(path: &Path) -> Result<TokenTable> {
     parquet(path, File::open(path).map_err(|e| Error::io("read", path, e))?)
 }
 
-/// Reads Parquet from a file or from memory; errors name `path`.
+/// Reads Parquet from a file or from memory; errors name `path`. A panic of the Parquet library is an error, too.
 pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> {
+    guarded(|| parsed(path, file)).unwrap_or_else(|e| Err(Error::artifact(path, "a token table in Parquet", e, REMAKE)))
+}
+
+fn parsed<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> {
     let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table in Parquet", e, REMAKE);
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();

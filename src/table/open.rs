@@ -8,6 +8,7 @@ use arrow::ipc::reader::{FileReader, StreamReader};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use super::arrow_file::{check_file, check_stream};
 use super::column_request::ColumnRequest;
 use super::compression::{decompressed, seekable};
 use super::dialect::CsvDialect;
@@ -65,6 +66,8 @@ fn parquet(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Resul
 }
 
 fn arrow_file(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Result<OpenTable> {
+    let mut file = seekable(path)?;
+    foreign(path, || check_file(&mut file))?;
     let reader = |places| {
         let file = seekable(path)?;
         foreign(path, || FileReader::try_new_buffered(file, places))
@@ -75,6 +78,8 @@ fn arrow_file(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Re
 }
 
 fn arrow_stream(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Result<OpenTable> {
+    let bytes = decompressed(path)?;
+    foreign(path, || check_stream(bytes))?;
     let reader = |places| {
         let bytes = decompressed(path)?;
         foreign(path, || StreamReader::try_new_buffered(bytes, places))

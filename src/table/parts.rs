@@ -182,7 +182,8 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
 fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let unpacked = unpacked(&path)?.map(NamedTempFile::into_temp_path);
     let open = || File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e));
-    let file = open()?;
+    let mut file = open()?;
+    foreign(&path, || arrow_file::check_file(&mut file))?;
     let schema = foreign(&path, || FileReader::try_new_buffered(file, None))?.schema();
     let columns = places(&path, &schema, &select(&path, &schema)?)?;
     let mut file = open()?;
@@ -192,6 +193,8 @@ fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usiz
 
 /// A stream has no random access: its selected columns become a temporary Arrow IPC file.
 fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<(PartsFile, Vec<usize>)> {
+    let bytes = decompressed(&path)?;
+    foreign(&path, || arrow_file::check_stream(bytes))?;
     let reader = |places| {
         let bytes = decompressed(&path)?;
         foreign(&path, || StreamReader::try_new_buffered(bytes, places))
