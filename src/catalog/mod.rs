@@ -9,6 +9,7 @@ mod cells;
 mod clean;
 mod event_columns;
 mod events;
+mod image_cells;
 mod interaction_spec;
 mod interactions;
 mod join;
@@ -43,7 +44,8 @@ pub struct CatalogSpec {
     pub raw_text: bool,
     /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
-    /// Image columns: paths, absolute or relative to the table's folder; the bytes of image files; or lists of these.
+    /// Image columns: paths, absolute or relative to the table's folder; `data:` URIs; the bytes of image files; structs of
+    /// bytes and path, as Hugging Face stores images; or lists of these.
     pub images: Vec<String>,
 }
 
@@ -54,6 +56,8 @@ pub enum ImageSource {
     Path(PathBuf),
     /// In the table: the bytes of an image file.
     Bytes(Vec<u8>),
+    /// Nowhere: the cell holds something else, which this describes.
+    Unusable(String),
 }
 
 /// Consecutive items of a catalog.

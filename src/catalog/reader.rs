@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 
 use super::clean::clean;
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
-use super::{CatalogSpec, ImageSource, ItemBatch, cells};
+use super::{CatalogSpec, ImageSource, ItemBatch, cells, image_cells};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
@@ -84,7 +84,7 @@ impl CatalogReader {
         };
         let mut images: Vec<Vec<ImageSource>> = vec![Vec::new(); batch.rows];
         for (_, column) in batch.columns[1 + texts + fields..].iter().flatten() {
-            let more = cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
+            let more = image_cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
         let texts = (0..batch.rows).map(passages).collect();
@@ -157,7 +157,7 @@ fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Res
     let (fits, expected) = match role {
         ColumnRole::Id => return Ok(()),
         ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
-        ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
+        ColumnRole::Image => (image_cells::is_image(data_type), image_cells::IMAGE_TYPES),
     };
     if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
 }

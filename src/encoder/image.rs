@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::value::TensorElementType;
 use rayon::prelude::*;
 
-use super::decode::{ImageFault, decode};
+use super::decode::{ImageFault, with_image};
 use super::folder::{EncoderKind, graph};
 use super::preprocess::{PixelLayout, Preprocessor};
 use super::runtime::{NetworkOutput, Runtime, choose_output, element, floats, run, shape};
@@ -152,7 +152,7 @@ impl ImageLoader {
                         .apply(picture, self.layout, self.size, out)
                         .map_err(|got| ImageFault { expected: "a usable image".into(), got })
                 };
-                decode(picture).and_then(prepare).err()
+                with_image(picture, prepare).err()
             })
             .collect();
         let shape = match self.layout {

@@ -14,6 +14,7 @@ mod image;
 mod image_settings;
 mod modalities;
 mod parts;
+mod picture_file;
 mod pooling;
 mod preprocess;
 mod runtime;
@@ -21,6 +22,7 @@ mod text;
 mod text_inputs;
 mod text_settings;
 mod thumbnails;
+mod whole;
 
 pub use bad_image::{BadImage, OnBadImage};
 pub use device::Device;
