@@ -18,6 +18,9 @@ use crate::error::shortened;
 pub(super) const IMAGE_TYPES: &str =
     "strings (paths or data: URIs), binary (the bytes of image files), structs of bytes and path, or lists of these";
 
+/// What a text of an image column may be, for error messages.
+pub(super) const IMAGE_TEXTS: &str = "the path of an image file, or a data: URI with its bytes";
+
 /// The fields of Hugging Face's struct.
 const BYTES: &str = "bytes";
 const PATH: &str = "path";
@@ -49,7 +52,7 @@ fn field(fields: &Fields, name: &str) -> Option<usize> {
     fields.iter().position(|field| field.name() == name)
 }
 
-/// The images of each row. Null, no bytes and an empty path mean that there is none. Relative paths start from `folder`.
+/// The images of each row. Null and an empty path mean that there is none. Relative paths start from `folder`.
 pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Vec<ImageSource>>, ArrowError> {
     flattened(column, &|values| sources(values, folder))
 }
@@ -61,17 +64,21 @@ fn sources(values: &ArrayRef, folder: &Path) -> Result<Vec<Option<ImageSource>>,
             Some(at) => sources(both.column(at), folder),
             None => Ok(vec![None; both.len()]),
         };
-        // The path beside bytes is only their name.
+        // The path beside bytes is only their name. No bytes at all are an image that cannot be read.
         let either = of(BYTES)?.into_iter().zip(of(PATH)?).enumerate();
-        return Ok(either.map(|(row, (bytes, path))| bytes.or(path).filter(|_| both.is_valid(row))).collect());
+        return Ok(either.map(|(row, (bytes, path))| chosen(bytes, path).filter(|_| both.is_valid(row))).collect());
     }
     if is_binary(values.data_type()) {
         let bytes = cast(values, &DataType::LargeBinary)?;
-        let source = |bytes: &[u8]| (!bytes.is_empty()).then(|| ImageSource::Bytes(bytes.to_vec()));
-        return Ok(bytes.as_binary::<i64>().iter().map(|bytes| bytes.and_then(source)).collect());
+        return Ok(bytes.as_binary::<i64>().iter().map(|b| b.map(|b| ImageSource::Bytes(b.to_vec()))).collect());
     }
     let texts = cast(values, &DataType::LargeUtf8)?;
     Ok(texts.as_string::<i64>().iter().map(|text| text.and_then(|text| source(text.trim(), folder))).collect())
+}
+
+fn chosen(bytes: Option<ImageSource>, path: Option<ImageSource>) -> Option<ImageSource> {
+    let is_empty = bytes.as_ref().is_some_and(|image| *image == ImageSource::Bytes(Vec::new()));
+    if is_empty { path.or(bytes) } else { bytes.or(path) }
 }
 
 /// The image that a text names: a path, a `data:` URI, a `file:` URL, or an address that is not read.

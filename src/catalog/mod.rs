@@ -7,12 +7,14 @@
 mod batches;
 mod cells;
 mod clean;
+mod content;
 mod event_columns;
 mod events;
 mod image_cells;
 mod interaction_spec;
 mod interactions;
 mod join;
+mod picture_state;
 mod pictures;
 mod reader;
 mod spool;
@@ -21,9 +23,12 @@ mod texts;
 
 use std::path::PathBuf;
 
+pub use content::OnBadItem;
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
+pub use picture_state::PictureState;
+pub use pictures::passed_over;
 pub use reader::CatalogReader;
 pub use spool::{CatalogSpool, check_unique};
 pub use template::TextTemplate;

@@ -61,6 +61,11 @@ impl CatalogReader {
         Ok(CatalogReader { spec, table, rows_read: 0, ids_are_strings: false, done: false })
     }
 
+    /// The file of the last batch.
+    pub(super) fn file(&self) -> &Path {
+        self.table.file()
+    }
+
     fn items(&mut self, batch: TableBatch) -> Result<ItemBatch> {
         for (role, column) in roles(&self.spec).into_iter().zip(&batch.columns) {
             if let Some((name, column)) = column {

@@ -15,6 +15,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::batches::in_parts;
+use super::content::{CatalogContent, OnBadItem};
 use super::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
@@ -33,6 +34,7 @@ pub struct CatalogSpool {
     ids: ItemIds,
     texts: u64,
     images: u64,
+    content: CatalogContent,
     file: File,
 }
 
@@ -51,11 +53,14 @@ impl CatalogSpool {
             ids: ItemIds::default(),
             texts: 0,
             images: 0,
+            content: CatalogContent::new(spec),
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        for batch in CatalogReader::open(spec)? {
+        let mut reader = CatalogReader::open(spec)?;
+        while let Some(batch) = reader.next() {
             let batch = batch?;
+            spool.content.note(&batch, reader.file());
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
             spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             spool.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
@@ -80,6 +85,24 @@ impl CatalogSpool {
     /// Number of images.
     pub fn images(&self) -> u64 {
         self.images
+    }
+
+    /// The file of an item, and its 1-based row in it.
+    pub fn place(&self, row: usize) -> (&Path, u64) {
+        self.content.place(row)
+    }
+
+    /// The error for the first image that is neither a path nor bytes, if there is one.
+    pub fn unusable_image(&self) -> Option<Error> {
+        self.content.unusable_image()
+    }
+
+    /// Rows of the items that have neither text nor image, and no ready vector (`has_vector`).
+    ///
+    /// # Errors
+    /// [`Error::Row`] for the first where such items stop a job, and where all items are such.
+    pub fn bare_items(&self, has_vector: impl Fn(usize) -> bool, on_bad_item: OnBadItem) -> Result<Vec<usize>> {
+        self.content.bare_items(&self.ids, has_vector, on_bad_item)
     }
 
     /// The items in batches of `items`; the last may be shorter.

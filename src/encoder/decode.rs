@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 
+use super::image_fault::{ImageFault, fault};
 use super::picture_file::{IN_FLIGHT, MemoryShare, PictureBytes};
 use super::whole::check_jpeg_end;
 use crate::catalog::ImageSource;
-use crate::error::Error;
 
 /// Maximum number of pixels in an image's header; larger images are refused before decoding.
 const MAX_PIXELS: u64 = 100_000_000;
@@ -17,29 +17,6 @@ const MAX_PIXELS: u64 = 100_000_000;
 const MAX_MEMORY: u64 = 1 << 30;
 /// What decoding takes, in sizes of the decoded image: the decoder's buffers, and the copy in another colour space.
 const COPIES: u64 = 2;
-
-/// Why an image cannot be used: what was expected and what was found.
-#[derive(Debug)]
-pub(super) struct ImageFault {
-    pub(super) expected: String,
-    pub(super) got: String,
-}
-
-impl ImageFault {
-    /// The fault as the error of an item.
-    pub(super) fn of_item(self, item: &str) -> Error {
-        Error::Item {
-            item: item.to_owned(),
-            expected: self.expected,
-            got: self.got,
-            help: "correct the image, leave the cell empty, or pass --on-bad-image missing".into(),
-        }
-    }
-}
-
-pub(super) fn fault(expected: impl Into<String>, got: impl ToString) -> ImageFault {
-    ImageFault { expected: expected.into(), got: got.to_string() }
-}
 
 /// Reads and decodes an image, and gives it to `work`. The memory of the image counts as in use until `work` ends. A fault
 /// in a decoder that ends in a panic is a fault of the image.

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::decode::{ImageFault, fault};
+use super::image_fault::{ImageFault, fault};
 use crate::catalog::ImageSource;
 
 /// Most bytes of a picture file.
