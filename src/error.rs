@@ -262,6 +262,14 @@ pub fn shortened(text: &str) -> String {
     cut(text, QUOTED)
 }
 
+/// [`shortened`], in quotation marks.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{:?}... ({} bytes)", &text[..end], text.len()),
+        None => format!("{text:?}"),
+    }
+}
+
 fn cut(text: &str, most: usize) -> String {
     let mut characters = text.chars();
     let mut out = String::new();
@@ -282,6 +290,8 @@ mod tests {
     fn what_a_message_quotes_is_cut_and_escaped() {
         assert_eq!(shortened("Sjöfn\u{1b}[2J\n"), "Sjöfn\\u{1b}[2J\\n");
         let long = "é".repeat(50_000);
+        assert_eq!(quoted("a\"\n"), r#""a\"\n""#);
+        assert_eq!(quoted(&long), format!("\"{}\"... (100000 bytes)", "é".repeat(80)));
         assert_eq!(shortened(&long), format!("{}... (100000 bytes)", "é".repeat(80)));
         let path = std::path::Path::new("a.csv");
         let item =

@@ -9,7 +9,7 @@ use crate::behaviour;
 #[cfg(all(feature = "train", feature = "encoders"))]
 use crate::catalog::{CatalogReader, PictureState, TextSpec};
 use crate::catalog::{CatalogSpec, CatalogSpool, InteractionSpec, Interactions, OnBadItem, passed_over};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
 use crate::index::fingerprint;
 use crate::item_ids::ItemIds;
@@ -158,7 +158,8 @@ impl<'a> CatalogFeatures<'a> {
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!(
-                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {item:?}"
+                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {}",
+                    quoted(&item)
                 ));
             }
             ready.push(Box::new(opened.rows));
