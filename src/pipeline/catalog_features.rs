@@ -34,6 +34,7 @@ pub(super) struct FeaturesMade {
     pub(super) bad_images: Option<BadImageList>,
     pub(super) bad_items: Option<BadItemList>,
     /// Digest of the picture files.
+    #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
     pub(super) pictures: String,
 }
 
