@@ -28,7 +28,7 @@ use super::config::BehaviourConfig;
 use super::counts::PairCounts;
 use super::factors;
 use crate::catalog::{Event, Interactions};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
@@ -72,8 +72,8 @@ impl std::fmt::Display for InteractionUsage {
             self.items_with_vector, self.items, self.events
         )?;
         if let Some(item) = &self.unknown_item {
-            let (events, items) = (self.unknown_events, self.unknown_items);
-            write!(f, "; ignored {events} events of {items} items that are not in the catalog, such as {item:?}")?;
+            let (events, items, item) = (self.unknown_events, self.unknown_items, quoted(item));
+            write!(f, "; ignored {events} events of {items} items that are not in the catalog, such as {item}")?;
         }
         if self.duplicates > 0 {
             write!(f, "; dropped {} duplicate rows", self.duplicates)?;
@@ -136,10 +136,11 @@ fn catalog_rows(interactions: &Interactions, item_ids: &ItemIds) -> Result<Vec<O
     if rows.iter().all(Option::is_none) {
         let what = format!("items of {}", interactions.path.display());
         let expected = format!(
-            "ids of the catalog, such as {:?}",
-            if item_ids.is_empty() { String::new() } else { item_ids.text(0) }
+            "ids of the catalog, such as {}",
+            if item_ids.is_empty() { String::new() } else { quoted(&item_ids.text(0)) }
         );
-        let got = format!("{} others, such as {:?}", rows.len(), interactions.items.first().map_or("", String::as_str));
+        let got =
+            format!("{} others, such as {}", rows.len(), quoted(interactions.items.first().map_or("", String::as_str)));
         return Err(Error::mismatch(
             what,
             expected,

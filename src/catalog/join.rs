@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{CatalogReader, CatalogSpec, ItemBatch};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
@@ -73,12 +73,12 @@ impl<'a> CatalogJoin<'a> {
             return Err(Error::mismatch(
                 format!("items of the catalog {}", catalog.path.display()),
                 format!("all {} items of the token table", self.rows.len()),
-                format!("{count} missing, such as {:?}", self.ids.text(absent)),
+                format!("{count} missing, such as {}", quoted(&self.ids.text(absent))),
                 "name the catalog that the table was made from, and its id column with --id",
             ));
         }
-        let (item, path) = (self.ids.text(absent), catalog.path.display());
-        progress.warn(&format!("{count} items of the token table are not in {path}, such as {item:?}"));
+        let (item, path) = (quoted(&self.ids.text(absent)), catalog.path.display());
+        progress.warn(&format!("{count} items of the token table are not in {path}, such as {item}"));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod checked;
 mod checks;
 mod clean;
 mod column_errors;
+mod content;
 mod cut;
 mod elements;
 mod event_columns;
@@ -17,11 +18,13 @@ mod event_files;
 mod event_times;
 mod events;
 mod findings;
+mod image_cells;
 mod interaction_spec;
 mod interactions;
 mod join;
 mod lists;
 mod markup;
+mod picture_state;
 mod pictures;
 mod reader;
 mod roles;
@@ -33,11 +36,13 @@ use std::path::PathBuf;
 
 pub use checked::text_columns;
 pub use checks::CheckOptions;
+pub use content::OnBadItem;
 pub use cut::cut_text;
 pub use findings::{Finding, FindingExample, FindingKind};
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
+pub use picture_state::PictureState;
 pub use reader::CatalogReader;
 pub use spool::{CatalogSpool, check_unique};
 pub use template::TextTemplate;
@@ -64,7 +69,8 @@ pub struct CatalogSpec {
     pub fields: Vec<String>,
     /// How cells are quoted, if the catalog is CSV or TSV.
     pub csv: CsvDialect,
-    /// Image columns: paths, absolute or relative to the table's folder; the bytes of image files; or lists of these.
+    /// Image columns: paths, absolute or relative to the table's folder; `data:` URIs; the bytes of image files; structs of
+    /// bytes and path, as Hugging Face stores images; or lists of these.
     pub images: Vec<String>,
 }
 
@@ -75,6 +81,8 @@ pub enum ImageSource {
     Path(PathBuf),
     /// In the table: the bytes of an image file.
     Bytes(Vec<u8>),
+    /// Nowhere: the cell holds something else, which this describes.
+    Unusable(String),
 }
 
 /// Consecutive items of a catalog.

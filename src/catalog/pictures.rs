@@ -14,7 +14,8 @@ pub(super) const PICTURE_ID: &str = "item_id";
 /// See [`PICTURE_ID`].
 pub(super) const PICTURE: &str = "image";
 /// Extensions of pictures.
-const PICTURE_EXTENSIONS: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff"];
+const PICTURE_EXTENSIONS: [&str; 15] =
+    ["png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "webp", "gif", "bmp", "dib", "tif", "tiff"];
 
 /// The files of a catalog.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,8 +52,11 @@ pub(super) fn find_catalog(path: &Path) -> Result<CatalogFiles> {
 }
 
 fn is_picture(file: &Path) -> bool {
-    let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| PICTURE_EXTENSIONS.contains(&extension.as_str()))
+    extension(file).is_some_and(|extension| PICTURE_EXTENSIONS.contains(&extension.as_str()))
+}
+
+fn extension(file: &Path) -> Option<String> {
+    file.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }
 
 /// The pictures of a folder as a table. The id is the file's name without its extension.

@@ -1,5 +1,7 @@
 //! Streaming a catalog's items.
 
+use std::path::Path;
+
 use arrow::array::ArrayRef;
 
 use super::checks::CatalogChecks;
@@ -8,7 +10,7 @@ use super::column_errors::{id_error, not_text};
 use super::lists::expand_lists;
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
 use super::roles::{ID_NAMES, check, requests, roles};
-use super::{CatalogSpec, ImageSource, ItemBatch, cells};
+use super::{CatalogSpec, ImageSource, ItemBatch, cells, image_cells};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::table::{TableBatch, TableReader, damaged};
@@ -69,6 +71,11 @@ impl CatalogReader {
         self.table.columns().next().flatten().map_or(ID_NAMES[1], |(name, _)| name)
     }
 
+    /// The file of the last batch.
+    pub(super) fn file(&self) -> &Path {
+        self.table.file()
+    }
+
     fn items(&mut self, batch: TableBatch) -> Result<ItemBatch> {
         for (role, column) in roles(&self.spec).into_iter().zip(&batch.columns) {
             if let Some((name, column)) = column {
@@ -95,7 +102,7 @@ impl CatalogReader {
         };
         let mut images: Vec<Vec<ImageSource>> = vec![Vec::new(); batch.rows];
         for (_, column) in batch.columns[1 + texts + fields..].iter().flatten() {
-            let more = cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
+            let more = image_cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
         let texts: Vec<Vec<String>> = (0..batch.rows).map(passages).collect();

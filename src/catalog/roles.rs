@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow::datatypes::DataType;
 
 use super::column_errors::type_error;
-use super::{CatalogSpec, cells};
+use super::{CatalogSpec, cells, image_cells};
 use crate::error::Result;
 use crate::table::ColumnRequest;
 
@@ -39,7 +39,7 @@ pub(super) fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataT
     let (fits, expected) = match role {
         ColumnRole::Id => return Ok(()),
         ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
-        ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
+        ColumnRole::Image => (image_cells::is_image(data_type), image_cells::IMAGE_TYPES),
     };
     if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
 }

@@ -8,16 +8,22 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanBuilder, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{Array, AsArray, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch, UInt8Builder};
+use arrow::datatypes::{DataType, Field, Schema, UInt8Type};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::batches::in_parts;
+use super::content::{CatalogContent, OnBadItem};
 use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, ImageSource, ItemBatch};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
+
+/// Kinds of images in the temporary file.
+const PATH: u8 = 0;
+const BYTES: u8 = 1;
+const UNUSABLE: u8 = 2;
 
 /// What errors call the temporary file.
 const UNNAMED: &str = "the temporary file of the catalog";
@@ -30,6 +36,7 @@ pub struct CatalogSpool {
     images: u64,
     notes: Vec<String>,
     findings: Vec<Finding>,
+    content: CatalogContent,
     file: File,
 }
 
@@ -58,12 +65,14 @@ impl CatalogSpool {
             images: 0,
             notes: Vec::new(),
             findings: Vec::new(),
+            content: CatalogContent::new(spec),
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
         let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
-        for batch in &mut reader {
+        while let Some(batch) = reader.next() {
             let batch = batch?;
+            spool.content.note(&batch, reader.file());
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
             spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             spool.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
@@ -102,6 +111,24 @@ impl CatalogSpool {
         self.images
     }
 
+    /// The file of an item, and its 1-based row in it.
+    pub fn place(&self, row: usize) -> (&Path, u64) {
+        self.content.place(row)
+    }
+
+    /// The error for the first image that is neither a path nor bytes, if there is one.
+    pub fn unusable_image(&self) -> Option<Error> {
+        self.content.unusable_image()
+    }
+
+    /// Rows of the items that have neither text nor image, and no ready vector (`has_vector`).
+    ///
+    /// # Errors
+    /// [`Error::Row`] for the first where such items stop a job, and where all items are such.
+    pub fn bare_items(&self, has_vector: impl Fn(usize) -> bool, on_bad_item: OnBadItem) -> Result<Vec<usize>> {
+        self.content.bare_items(&self.ids, has_vector, on_bad_item)
+    }
+
     /// The items in batches of `items`; the last may be shorter.
     ///
     /// # Errors
@@ -124,53 +151,55 @@ impl CatalogSpool {
     }
 }
 
-/// Passages of text, and of the images whether they are bytes (or a path), and these.
+/// Passages of text, and of the images what they are ([`PATH`], ...) and these.
 fn schema() -> Schema {
     let list = |name: &str, of| Field::new_list(name, Field::new_list_field(of, true), false);
     Schema::new(vec![
         list("texts", DataType::LargeUtf8),
-        list("are_bytes", DataType::Boolean),
+        list("kinds", DataType::UInt8),
         list("images", DataType::LargeBinary),
     ])
 }
 
 fn to_arrow(batch: &ItemBatch) -> std::result::Result<RecordBatch, ArrowError> {
     let mut texts = ListBuilder::new(LargeStringBuilder::new());
-    let mut are_bytes = ListBuilder::new(BooleanBuilder::new());
+    let mut kinds = ListBuilder::new(UInt8Builder::new());
     let mut images = ListBuilder::new(LargeBinaryBuilder::new());
     for (passages, sources) in batch.texts.iter().zip(&batch.images) {
         passages.iter().for_each(|passage| texts.values().append_value(passage));
         texts.append(true);
         for source in sources {
-            let (is_bytes, data) = match source {
-                ImageSource::Path(path) => (false, path.as_os_str().as_bytes()),
-                ImageSource::Bytes(bytes) => (true, bytes.as_slice()),
+            let (kind, data) = match source {
+                ImageSource::Path(path) => (PATH, path.as_os_str().as_bytes()),
+                ImageSource::Bytes(bytes) => (BYTES, bytes.as_slice()),
+                ImageSource::Unusable(reason) => (UNUSABLE, reason.as_bytes()),
             };
-            are_bytes.values().append_value(is_bytes);
+            kinds.values().append_value(kind);
             images.values().append_value(data);
         }
-        are_bytes.append(true);
+        kinds.append(true);
         images.append(true);
     }
     let columns: Vec<arrow::array::ArrayRef> =
-        vec![Arc::new(texts.finish()), Arc::new(are_bytes.finish()), Arc::new(images.finish())];
+        vec![Arc::new(texts.finish()), Arc::new(kinds.finish()), Arc::new(images.finish())];
     RecordBatch::try_new(Arc::new(schema()), columns)
 }
 
 fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch {
     let column = |at: usize| batch.column(at).as_list::<i32>();
-    let (texts, are_bytes, images) = (column(0), column(1), column(2));
+    let (texts, kinds, images) = (column(0), column(1), column(2));
     let passages = |row: usize| {
         let passages = texts.value(row);
         let passages = passages.as_string::<i64>();
         (0..passages.len()).map(|at| passages.value(at).to_owned()).collect()
     };
     let sources = |row: usize| {
-        let (are_bytes, images) = (are_bytes.value(row), images.value(row));
-        let (are_bytes, images) = (are_bytes.as_boolean(), images.as_binary::<i64>());
-        let source = |at: usize| match are_bytes.value(at) {
-            true => ImageSource::Bytes(images.value(at).to_vec()),
-            false => ImageSource::Path(std::ffi::OsString::from_vec(images.value(at).to_vec()).into()),
+        let (kinds, images) = (kinds.value(row), images.value(row));
+        let (kinds, images) = (kinds.as_primitive::<UInt8Type>(), images.as_binary::<i64>());
+        let source = |at: usize| match (kinds.value(at), images.value(at)) {
+            (BYTES, bytes) => ImageSource::Bytes(bytes.to_vec()),
+            (UNUSABLE, reason) => ImageSource::Unusable(String::from_utf8_lossy(reason).into_owned()),
+            (_, path) => ImageSource::Path(std::ffi::OsString::from_vec(path.to_vec()).into()),
         };
         (0..images.len()).map(source).collect()
     };

@@ -62,6 +62,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     };
     settings.finish()?;
     let summary = build(&spec, progress)?;
+    super::print(&(super::embed::summary(&summary.encoded) + "\n"))?;
     super::inspect::show(&summary.figures, false)?;
     let mut out = String::from("\nitems that share a prefix\n");
     for example in &summary.prefixes {

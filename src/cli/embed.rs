@@ -48,7 +48,7 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
 }
 
 /// What was encoded, and what was not.
-fn summary(made: &EmbedSummary) -> String {
+pub(super) fn summary(made: &EmbedSummary) -> String {
     let mut out = format!("items              {}\n", made.items);
     for modality in &made.modalities {
         let (name, dim, missing) = (&modality.name, modality.dim, modality.missing);
@@ -59,6 +59,12 @@ fn summary(made: &EmbedSummary) -> String {
         let _ =
             writeln!(out, "unreadable images  {}, listed in {}", bad.count, printable(&bad.list.display().to_string()));
         let _ = writeln!(out, "items left out     {}, which have no other content", bad.left_out);
+    }
+    if let Some(bad) = &made.bad_items {
+        let first: Vec<String> = bad.first.iter().map(|id| catalex::error::shortened(id)).collect();
+        let (more, list) = (if bad.count > first.len() { ", ..." } else { "" }, bad.list.display());
+        let _ =
+            writeln!(out, "empty items        {} left out: {}{more}, listed in {list}", bad.count, first.join(", "));
     }
     out
 }

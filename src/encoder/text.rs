@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 use ort::session::Session;
 use tokenizers::{Tokenizer, TruncationDirection, TruncationParams};
 
 use super::folder::{EncoderKind, graph};
+use super::journal::BatchJournal;
 use super::pooling::PoolingHead;
 use super::runtime::{NetworkOutput, Runtime, choose_output, run};
 use super::text_inputs::{TextBatch, TextInputs};
@@ -135,6 +136,16 @@ impl TextEncoder {
     /// # Errors
     /// [`Error::File`] where the model fails on its input.
     pub fn encode(&mut self, texts: &[String], progress: &dyn Progress) -> Result<Array2<f32>> {
+        self.encode_kept(texts, None, progress)
+    }
+
+    /// [`TextEncoder::encode`], with batches taken from a journal and kept there.
+    pub(super) fn encode_kept(
+        &mut self,
+        texts: &[String],
+        mut journal: Option<&mut BatchJournal>,
+        progress: &dyn Progress,
+    ) -> Result<Array2<f32>> {
         progress.begin("encode text", Some(texts.len() as u64), "texts");
         let mut vectors = Array2::zeros((texts.len(), self.dim()));
         let TextEncoder { reader, network, truncated } = self;
@@ -144,7 +155,8 @@ impl TextEncoder {
             let Some(encodings) = ready.take().transpose()? else { break };
             let following = windows.next();
             let read = || following.map(|window| reader.read(window));
-            let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, progress), read);
+            let journal = journal.as_deref_mut();
+            let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, journal, progress), read);
             done?;
             *truncated += encodings.iter().filter(|text| text.is_cut).count();
             ready = next;
@@ -163,6 +175,7 @@ impl TextNetwork {
         &mut self,
         encodings: &[TokenizedText],
         vectors: &mut ArrayViewMut2<f32>,
+        mut journal: Option<&mut BatchJournal>,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut order: Vec<usize> = (0..encodings.len()).collect();
@@ -172,7 +185,18 @@ impl TextNetwork {
             let most = self.inputs.texts.unwrap_or((BATCH_TOKENS / self.length(&encodings[longest])).max(1));
             let fits = most.min(self.inputs.texts.unwrap_or(BATCH_TEXTS)).min(rest.len());
             let (rows, later) = rest.split_at(fits);
-            self.encode_batch(encodings, rows, vectors)?;
+            match journal.as_mut().and_then(|journal| journal.next()) {
+                Some(done) => rows.iter().zip(done.vectors.chunks_exact(self.dim())).for_each(|(&row, vector)| {
+                    vectors.row_mut(row).assign(&ArrayView1::from(vector));
+                }),
+                None => {
+                    self.encode_batch(encodings, rows, vectors)?;
+                    if let Some(journal) = &mut journal {
+                        let made = rows.iter().flat_map(|&row| vectors.row(row).to_vec());
+                        journal.keep(&[], &made.collect::<Vec<f32>>())?;
+                    }
+                }
+            }
             progress.advance(rows.len() as u64);
             rest = later;
         }

@@ -20,6 +20,8 @@ pub use partial::{Partial, fingerprint};
 pub const MANIFEST: &str = "manifest.json";
 /// The list of unreadable images, if the build continued without them.
 pub const BAD_IMAGES: &str = "bad-images.jsonl";
+/// The list of items without content, if the build left any out.
+pub const BAD_ITEMS: &str = "bad-items.jsonl";
 /// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
 /// The folder of the frozen model.

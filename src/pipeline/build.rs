@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use super::catalog_features::CatalogFeatures;
 use super::costs::{Costs, StageCost};
+use super::embed::EmbedSummary;
+use super::encode_stage;
 use super::report_items::{ReportItems, title};
 use super::spec::{BuildSpec, EmbedSpec};
 use super::threads;
@@ -11,8 +13,8 @@ use super::train::checkpoints;
 use crate::artifact::{Overwrite, write_file};
 use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
-use crate::features::{FeatureFile, FeatureSource};
-use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::features::FeatureSource;
+use crate::index::{IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -30,6 +32,8 @@ pub struct IndexSummary {
     pub index: PathBuf,
     /// The report in it.
     pub report: PathBuf,
+    /// What was encoded, and what was not. Lists are files of the index.
+    pub encoded: EmbedSummary,
     /// Hash of the model.
     pub model_hash: String,
     /// The measures of the index.
@@ -80,17 +84,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let job = CatalogFeatures::new(&embed, threads)?;
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
         let mut costs = Costs::default();
-        let features = costs.of("encode", || -> Result<FeatureFile> {
-            let encoded = partial.path(FEATURES);
-            if !encoded.exists() {
-                encode(&job, &partial, progress)?;
-            }
-            FeatureFile::open(&encoded)
-        })?;
-        partial.share(FEATURES, &writer.path(FEATURES))?;
-        if partial.path(BAD_IMAGES).exists() {
-            partial.share(BAD_IMAGES, &writer.path(BAD_IMAGES))?;
-        }
+        let (features, encoded) = costs.of("encode", || encode_stage::features(&job, &partial, &writer, progress))?;
         let checkpoints = checkpoints(&spec.output, &partial.path(MODEL));
         let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
         let model = &trained.tokenizer;
@@ -133,6 +127,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         Ok(IndexSummary {
             index: out.clone(),
             report: out.join(REPORT),
+            encoded,
             model_hash: model.hash().to_owned(),
             prefixes: prefixes.into_iter().map(|prefix| example(&table, &items, prefix)).collect(),
             figures,
@@ -153,22 +148,6 @@ impl BuildSpec {
             environment: self.environment.clone(),
         }
     }
-}
-
-/// Encodes the catalog into the partial folder. The list of unreadable images comes first: where there are features, the
-/// list is there.
-fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<()> {
-    let (parts, finished) = (partial.path(super::catalog_features::PARTS), partial.path("encoded.parquet"));
-    let made = job.write(&finished, Overwrite::Replace, &parts, progress)?;
-    if let Some(bad) = &made.bad_images {
-        write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;
-        progress.warn(&format!("{} images cannot be read; {BAD_IMAGES} of the index lists them", bad.count));
-    }
-    let encoded = partial.path(FEATURES);
-    std::fs::rename(&finished, &encoded).map_err(|e| Error::io("rename", &finished, e))?;
-    // Features without an encoder have no parts.
-    let _ = std::fs::remove_dir_all(&parts);
-    Ok(())
 }
 
 /// The fullest prefixes of one or two codes, with the rows of some of their items.

@@ -29,6 +29,8 @@ mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
@@ -56,7 +58,7 @@ pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
-pub use embed::{BadImageSummary, EmbedSummary, ModalitySummary, embed};
+pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, ModalitySummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};

@@ -36,12 +36,15 @@ text_settings! {
         template: TextTemplate, "TEMPLATE";
         /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
         average_text: bool, "BOOL";
-        /// Image columns: paths relative to the catalog, image bytes, or lists of these. The vectors of several images
-        /// are averaged.
+        /// Image columns: paths relative to the catalog, data: URIs, image bytes, structs of bytes and path, or lists
+        /// of these. The vectors of several images are averaged.
         image: Vec<String>, "COLUMN,...";
         /// What to do about an image that cannot be read: error stops; missing continues without it and lists it beside
         /// the output.
         on_bad_image: String, "HOW", default "error";
+        /// What to do about an item without any content (no text, image or vector): error stops before anything is encoded;
+        /// skip leaves it out and lists it beside the output.
+        on_bad_item: String, "HOW", default "error";
         /// Text encoder: a folder with tokenizer.json and model.onnx, or a name on the Hugging Face Hub (owner/name).
         text_encoder: PathBuf, "DIR|NAME";
         /// Image encoder: a folder with preprocessor_config.json and model.onnx, or a name on the Hugging Face Hub.
