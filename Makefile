@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions notebooks check lint-rust lint-python audit test test-rust test-python clean
+.PHONY: help setup setup-build build wheel demo evaluate benchmark benchmark-collisions notebooks check lint-rust lint-python audit fuzz soak test test-rust test-python clean
 
 PYTHON ?= python3
 export RUSTDOCFLAGS = -D warnings
@@ -24,7 +24,7 @@ help: ## say what there is
 	@echo "Variables:"
 	@echo "  CATALEX_CACHE=DIR    where set-up puts things ($$($(PYTHON) scripts/setup.py --print-cache))"
 	@echo "  LIBTORCH=DIR, ORT_DYLIB_PATH=FILE    your own libtorch 2.13 and ONNX Runtime, used instead of fetched ones"
-	@echo "  CARGO_TARGET_DIR=DIR, PYTHON=python3, DEMO_OUT=target/demo-index"
+	@echo "  CARGO_TARGET_DIR=DIR, PYTHON=python3, DEMO_OUT=target/emoji"
 
 demo: build ## index the 1,852 emoji of fixtures/emoji, text and pictures, and look around in the result
 	@$(ENV); scripts/demo.sh "$$CARGO_TARGET_DIR/release/catalex"
@@ -62,6 +62,15 @@ audit: ## check licences, sources and security advisories of all crates; needs c
 	@command -v cargo-deny >/dev/null || { echo "make: cargo-deny is not installed: run cargo install cargo-deny --locked" >&2; exit 1; }
 	@cargo deny --locked --offline check licenses bans sources
 	@cargo deny --locked check advisories || { echo "make: advisories failed, or their database could not be fetched" >&2; exit 1; }
+
+# Coverage counters go into the library alone (fuzz/rustc.sh), so that no dependency is compiled again. A file that was a
+# finding once lies in fuzz/corpus and is run each time.
+fuzz: setup-build ## attack every parser with damaged inputs, SECONDS in total (default 300), and print what was found
+	@$(ENV); RUSTC_WORKSPACE_WRAPPER="$$PWD/fuzz/rustc.sh" cargo build --locked --release --package catalex-fuzz; \
+	    "$$CARGO_TARGET_DIR/release/catalex-fuzz" --seconds "$(or $(SECONDS),300)" --seed "$(or $(SEED),1)" --state target/fuzz
+
+soak: setup-build build ## disturb builds, trainings and the server, SECONDS in total (default 300), and print what did not hold
+	@$(ENV); PATH="$$CARGO_TARGET_DIR/release:$$PATH" $(PYTHON) scripts/soak.py --seconds "$(or $(SECONDS),300)"
 
 setup: ## bring in all that build, demo and tests need (quick when it is there)
 	@$(PYTHON) scripts/setup.py

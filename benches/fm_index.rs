@@ -1,5 +1,5 @@
 //! How long the FM-index of identifiers takes to build, how large it is, and how long a step of generation takes. Not a
-//! timed test: `cargo bench --bench fm_index --no-default-features`, with other numbers of items as arguments.
+//! timed test: `cargo bench --locked --bench fm_index --no-default-features`, with other numbers of items as arguments.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! What making IDs unique costs: a million items of which a tenth have another one's code, and the worst that can come.
 //!
-//!     cargo bench --no-default-features --bench resolver
+//!     cargo bench --locked --no-default-features --bench resolver
 
 use std::time::Instant;
 

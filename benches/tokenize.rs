@@ -1,7 +1,7 @@
 //! How fast items get codes: the frozen model beside a loop in libtorch, as PyTorch code does it, and beside what the
 //! machine's matrix products allow. One run, same threads, same model and items.
 //!
-//!     cargo bench --bench tokenize [-- ITEMS]
+//!     cargo bench --locked --bench tokenize [-- ITEMS]
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 //! How long the trie of valid IDs takes to build, how large it is, and how long a look-up takes. Not a timed test:
-//! `cargo bench --bench trie --no-default-features`, with other numbers of items as arguments.
+//! `cargo bench --locked --bench trie --no-default-features`, with other numbers of items as arguments.
 
 use std::hint::black_box;
 use std::time::Instant;

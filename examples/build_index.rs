@@ -1,7 +1,7 @@
 //! Builds an index of a small catalog with ready vectors: trains a model, gives every item a unique semantic ID, and
 //! writes the vocabulary and a report.
 //!
-//!     cargo run --release --example build_index -- FOLDER
+//!     cargo run --locked --release --example build_index -- FOLDER
 //!
 //! With `text` and `text_encoder` in `EncodeSettings`, the same call encodes texts first; `image` and `image_encoder` do
 //! so for images.
@@ -62,7 +62,7 @@ fn main() -> catalex::Result<()> {
         println!("{}  {}", prefix.prefix, prefix.items.join(", "));
     }
     let key = LookupKey::Item("sku-7".into());
-    for hit in lookup(&LookupSpec { tokens: summary.index, key })? {
+    for hit in lookup(&LookupSpec::new(summary.index, key))? {
         println!("{} is {}", hit.item_id, hit.semantic_id);
     }
     Ok(())

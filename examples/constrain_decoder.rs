@@ -1,7 +1,7 @@
 //! Restricts the decoder of a language model to valid semantic IDs: at each step, the logits of all tokens that cannot lead
 //! to an item are masked.
 //!
-//!     cargo run --release --no-default-features --example constrain_decoder -- TOKENS.parquet
+//!     cargo run --locked --release --no-default-features --example constrain_decoder -- TOKENS.parquet
 
 use std::path::{Path, PathBuf};
 

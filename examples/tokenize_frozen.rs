@@ -1,6 +1,6 @@
 //! Gives semantic IDs to items with a frozen model. This needs neither libtorch nor ONNX Runtime:
 //!
-//!     cargo run --release --no-default-features --example tokenize_frozen -- MODEL FEATURES
+//!     cargo run --locked --release --no-default-features --example tokenize_frozen -- MODEL FEATURES
 //!
 //! MODEL is a folder that `catalex train` wrote, FEATURES a Parquet table or a `.npy` matrix.
 

@@ -5,7 +5,7 @@ export LC_ALL=C.UTF-8 # for printf to write emoji
 
 catalex=$1
 cd "$(dirname "$0")/.."
-out=${DEMO_OUT:-target/demo-index}
+out=${DEMO_OUT:-target/emoji}
 models=${CATALEX_MODELS:?run this through make demo}
 mkdir -p "$(dirname "$out")"
 

@@ -44,6 +44,8 @@ def main() -> None:
     base.convert("CMYK").save(out / "print.jpg", quality=95)
     base.convert("L").save(out / "grey.jpg", quality=95)
     base.save(out / "turned.jpg", quality=95, exif=turned)
+    base.save(out / "progressive.jpg", quality=95, progressive=True)
+    base.save(out / "restarts.jpg", quality=95, restart_marker_blocks=3)
     base.convert("P", palette=Image.Palette.ADAPTIVE).save(
         out / "moving.gif", save_all=True, append_images=[flipped.convert("P", palette=Image.Palette.ADAPTIVE)]
     )

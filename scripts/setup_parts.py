@@ -226,6 +226,9 @@ class SmolLm2(Part):
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
+    # How pip reads the requirements.
+    options: tuple[str, ...] = ()
+
     def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
         """`alone` names packages that are installed without what they ask for."""
         super().__init__(name, [], size)
@@ -267,9 +270,9 @@ class Venv(Part):
                 "module (on Debian and Ubuntu: apt install python3-venv), then run again"
             )
         self.before_packages(cache, next(folder.glob("lib/python*/site-packages")))
-        self._install(folder, self.requirements)
+        self._install(folder, self.requirements, *self.options)
         if self.alone:
-            self._install(folder, self.alone, "--no-deps")
+            self._install(folder, self.alone, "--no-deps", *self.options)
         self.after_packages(folder)
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
@@ -292,10 +295,13 @@ class Venv(Part):
 
 
 class TestVenv(Venv):
-    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone."""
+    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone. Every file
+    that pip fetches must have a hash of the lock."""
+
+    options = ("--require-hashes", "--no-deps")
 
     def __init__(self) -> None:
-        requirements = PYTHON / "requirements-test.txt"
+        requirements = PYTHON / "requirements-test.lock"
         alone = PYTHON / "requirements-test-alone.txt"
         super().__init__("the Python test environment", "venv", requirements, 4_200_000_000, alone)
         self.compiled = PYTHON / "requirements-test-compiled.txt"
@@ -329,7 +335,7 @@ class TestVenv(Venv):
     def _packed(self, folder: Path, doing: str, requirements: Path, package: str, environment: dict[str, str]) -> None:
         """A package of which there is no wheel, and without which tests are skipped."""
         say(f"{doing}, some minutes (once: pip keeps what it has built)")
-        done = self._pip(folder, requirements, ["--no-binary", package, "--no-deps"], environment)
+        done = self._pip(folder, requirements, ["--no-binary", package, *self.options], environment)
         if done.returncode != 0:
             say(f"{doing} did not succeed, so its tests will be skipped ({last_line(done.stderr)})")
 

@@ -40,7 +40,7 @@ pub enum Error {
     },
 
     /// A required file or folder does not exist.
-    #[error("{path} does not exist: expected {expected}; {help}", path = .path.display())]
+    #[error("{}: expected {expected}; {help}", absence(.path), expected = cut(.expected, PART))]
     Missing {
         /// The path.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum Error {
     },
 
     /// A file has an unexpected format.
-    #[error("{path}: expected {expected}, got {got}; {help}", path = .path.display())]
+    #[error("{path}: expected {expected}, got {got}; {help}", path = .path.display(), expected = cut(.expected, PART), got = cut(.got, PART))]
     File {
         /// The file.
         path: PathBuf,
@@ -83,7 +83,7 @@ pub enum Error {
     },
 
     /// A column is missing or has the wrong type.
-    #[error("{path}, column \"{column}\": expected {expected}, got {got}; {help}", path = .path.display())]
+    #[error("{path}, column \"{column}\": expected {expected}, got {got}; {help}", path = .path.display(), expected = cut(.expected, PART), got = cut(.got, PART))]
     Column {
         /// The table.
         path: PathBuf,
@@ -98,7 +98,7 @@ pub enum Error {
     },
 
     /// A row of a table is invalid. Rows count from 1, without the header.
-    #[error("{path}, row {row}, column \"{column}\": expected {expected}, got {got}; {help}", path = .path.display())]
+    #[error("{path}, row {row}, column \"{column}\": expected {expected}, got {got}; {help}", path = .path.display(), expected = cut(.expected, PART), got = cut(.got, PART))]
     Row {
         /// The table.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum Error {
     },
 
     /// An item is invalid (its image, its vector, its code).
-    #[error("item {item}: expected {expected}, got {got}; {help}")]
+    #[error("item {item}: expected {expected}, got {got}; {help}", item = cut(.item, PART), expected = cut(.expected, PART), got = cut(.got, PART))]
     Item {
         /// The item's id, as text.
         item: String,
@@ -128,7 +128,7 @@ pub enum Error {
     },
 
     /// A setting is out of range, unknown, or contradicts another.
-    #[error("setting {key}: expected {expected}, got {got}; {help}")]
+    #[error("setting {key}: expected {expected}, got {got}; {help}", expected = cut(.expected, PART), got = cut(.got, PART))]
     Config {
         /// The setting's name as on the command line, without dashes.
         key: String,
@@ -141,7 +141,7 @@ pub enum Error {
     },
 
     /// Two inputs do not match (features and model, table and model, ids and rows).
-    #[error("{what}: expected {expected}, got {got}; {help}")]
+    #[error("{what}: expected {expected}, got {got}; {help}", what = cut(.what, PART), expected = cut(.expected, PART), got = cut(.got, PART))]
     Mismatch {
         /// What was compared.
         what: String,
@@ -154,7 +154,7 @@ pub enum Error {
     },
 
     /// There is too little data, or none.
-    #[error("{what}: expected {expected}, got {got}; {help}")]
+    #[error("{what}: expected {expected}, got {got}; {help}", what = cut(.what, PART), expected = cut(.expected, PART), got = cut(.got, PART))]
     Data {
         /// What needs the data.
         what: String,
@@ -167,7 +167,7 @@ pub enum Error {
     },
 
     /// A file of catalex is damaged, or has a version that this build does not read.
-    #[error("{path} is damaged or not a file of catalex: expected {expected}, got {got}; {help}", path = .path.display())]
+    #[error("{path} is damaged or not a file of catalex: expected {expected}, got {got}; {help}", path = .path.display(), expected = cut(.expected, PART), got = cut(.got, PART))]
     Artifact {
         /// The file.
         path: PathBuf,
@@ -180,7 +180,7 @@ pub enum Error {
     },
 
     /// A shared library, a device or a feature of the crate is missing.
-    #[error("{what} is not available: {reason}; {help}")]
+    #[error("{what} is not available: {reason}; {help}", what = cut(.what, PART))]
     Unavailable {
         /// What is missing.
         what: String,
@@ -189,6 +189,15 @@ pub enum Error {
         /// What to do.
         help: String,
     },
+}
+
+/// How a path is absent: of `a.csv/b.csv` it may be that `a.csv` is a file.
+fn absence(path: &Path) -> String {
+    let plain: PathBuf = path.components().collect();
+    match plain.ancestors().find(|part| part.is_file()) {
+        Some(file) => format!("{}: {} is a file, not a folder", path.display(), file.display()),
+        None => format!("{} does not exist", path.display()),
+    }
 }
 
 impl Error {
@@ -263,5 +272,75 @@ impl Error {
     /// An [`Error::Artifact`].
     pub fn artifact(path: &Path, expected: impl Into<String>, got: impl ToString, help: impl Into<String>) -> Self {
         Error::Artifact { path: path.to_path_buf(), expected: expected.into(), got: got.to_string(), help: help.into() }
+    }
+}
+
+/// Most characters of a text from a table that a message quotes.
+const QUOTED: usize = 80;
+/// Most characters of one part of a message.
+const PART: usize = 600;
+
+/// A text from a table, as messages quote it: control characters escaped, and what is too long cut.
+pub fn shortened(text: &str) -> String {
+    cut(text, QUOTED)
+}
+
+/// [`shortened`], in quotation marks.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{:?}... ({} bytes)", &text[..end], text.len()),
+        None => format!("{text:?}"),
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut characters = text.chars();
+    let mut out = String::new();
+    for c in characters.by_ref().take(most) {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    if !characters.as_str().is_empty() {
+        out += &format!("... ({} bytes)", text.len());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_used_as_a_folder_is_not_called_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        std::fs::write(&file, "id\n").unwrap();
+        let says =
+            |path: PathBuf| Error::Missing { path, expected: "a table".into(), help: "check it".into() }.to_string();
+        for path in [file.join("b.csv"), file.join("b/c.csv"), PathBuf::from(format!("{}/", file.display()))] {
+            assert!(says(path.clone()).contains("a.csv is a file, not a folder: expected a table"), "{}", says(path));
+        }
+        assert!(says(folder.path().join("x/y")).contains("x/y does not exist"));
+    }
+
+    #[test]
+    fn what_a_message_quotes_is_cut_and_escaped() {
+        assert_eq!(shortened("Sjöfn\u{1b}[2J\n"), "Sjöfn\\u{1b}[2J\\n");
+        let long = "é".repeat(50_000);
+        assert_eq!(quoted("a\"\n"), r#""a\"\n""#);
+        assert_eq!(quoted(&long), format!("\"{}\"... (100000 bytes)", "é".repeat(80)));
+        assert_eq!(shortened(&long), format!("{}... (100000 bytes)", "é".repeat(80)));
+        let path = std::path::Path::new("a.csv");
+        let item =
+            Error::Item { item: long.clone(), expected: long.clone(), got: long.clone(), help: "mend it".into() };
+        let errors = [
+            item,
+            Error::config("template", "a template", &long, "mend it"),
+            Error::file(path, "a table", &long, "mend it"),
+            Error::mismatch("ids", &long, &long, "mend it"),
+        ];
+        for error in errors {
+            let said = error.to_string();
+            assert!(said.len() < 4_500 && said.ends_with("mend it"), "{said}");
+        }
     }
 }

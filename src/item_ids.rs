@@ -1,12 +1,13 @@
-//! Item ids: one integer or string per row, unique and not null.
+//! Item ids: one integer or string per row, unique, not null and not empty.
+
+mod from_column;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{Array, ArrayRef, Int64Array, StringArray};
+use arrow::datatypes::DataType;
 
 /// The ids of a set of items, in row order. They keep the type of the catalog's id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum IdFault {
     Null(usize),
     /// Two 0-based rows with one id.
     Duplicate(usize, usize, String),
+    /// 0-based row whose value is no id, and the value: an empty string, a fraction, bytes that are not UTF-8.
+    Unusable(usize, String),
     /// The column has another type.
     Type(DataType),
 }
@@ -41,30 +44,19 @@ impl ItemIds {
         ItemIds::Integers((0..n as i64).collect())
     }
 
-    /// Ids from an integer or string column. Integers must fit 64 signed bits.
+    /// Ids from a column of integers or strings, of decimals or floats that are integers, or of strings in binary form or
+    /// in a dictionary. Integers that do not fit 64 signed bits become strings, digit by digit.
     ///
     /// # Errors
-    /// [`IdFault::Null`] with the first null row; [`IdFault::Type`] for a column of another type.
+    /// [`IdFault::Null`], [`IdFault::Unusable`] with the first such row; [`IdFault::Type`] for a column of another type.
     pub fn from_arrow(column: &dyn Array) -> Result<Self, IdFault> {
-        use DataType as T;
-        let target = match column.data_type() {
-            T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => T::Int64,
-            T::Utf8 | T::LargeUtf8 | T::Utf8View => T::Utf8,
-            T::Dictionary(_, value) if matches!(**value, T::Utf8 | T::LargeUtf8) => T::Utf8,
-            other => return Err(IdFault::Type(other.clone())),
-        };
-        if let Some(row) = (0..column.len()).find(|&row| column.is_null(row)) {
-            return Err(IdFault::Null(row));
+        let ids = from_column::ids(column)?;
+        if let ItemIds::Strings(texts) = &ids
+            && let Some(row) = texts.iter().position(|text| text.trim().is_empty())
+        {
+            return Err(IdFault::Unusable(row, format!("{:?}", texts[row])));
         }
-        let cast = cast(column, &target).map_err(|_| IdFault::Type(column.data_type().clone()))?;
-        // A u64 above i64::MAX casts to null.
-        if cast.null_count() > 0 {
-            return Err(IdFault::Type(column.data_type().clone()));
-        }
-        Ok(match target {
-            T::Int64 => ItemIds::Integers(cast.as_primitive::<Int64Type>().values().to_vec()),
-            _ => ItemIds::Strings(cast.as_string::<i32>().iter().flatten().map(str::to_owned).collect()),
-        })
+        Ok(ids)
     }
 
     /// The ids as an Arrow column of `int64` or `utf8`.
@@ -186,7 +178,6 @@ impl ItemIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float32Array, UInt64Array};
 
     #[test]
     fn integers_and_strings_survive_arrow() {
@@ -213,8 +204,8 @@ mod tests {
     fn faults_name_their_rows() {
         let nulls = Int64Array::from(vec![Some(1), None]);
         assert_eq!(ItemIds::from_arrow(&nulls), Err(IdFault::Null(1)));
-        assert!(matches!(ItemIds::from_arrow(&Float32Array::from(vec![1.0])), Err(IdFault::Type(_))));
-        assert!(matches!(ItemIds::from_arrow(&UInt64Array::from(vec![u64::MAX])), Err(IdFault::Type(_))));
+        let empty = StringArray::from(vec!["a", ""]);
+        assert_eq!(ItemIds::from_arrow(&empty), Err(IdFault::Unusable(1, "\"\"".into())));
         let twice = ItemIds::Strings(vec!["a".into(), "b".into(), "a".into()]);
         assert_eq!(twice.check_unique(), Err(IdFault::Duplicate(0, 2, "a".into())));
     }

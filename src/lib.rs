@@ -49,8 +49,8 @@
 //! | [`quality`] | [`Figures`](quality::Figures): metrics, and the report |
 //! | [`index`] | [`Index`](index::Index): the folder with all results and a hash of every file |
 //!
-//! All of them use [`error`], [`progress`], [`settings`] (declared settings), [`artifact`] (atomic writes), [`item_ids`]
-//! and [`candidate`] (items in ranking prompts).
+//! All of them use [`error`], [`progress`], [`printable`] (text of users as it is printed), [`settings`] (declared
+//! settings), [`artifact`] (atomic writes), [`item_ids`] and [`candidate`] (items in ranking prompts).
 //!
 //! # Without libtorch
 //!
@@ -112,9 +112,11 @@ pub mod error;
 pub mod explore;
 pub mod export;
 pub mod features;
+mod guard;
 pub mod index;
 pub mod item_ids;
 pub mod pipeline;
+pub mod printable;
 pub mod progress;
 pub mod quality;
 #[cfg(feature = "train")]
@@ -122,6 +124,7 @@ pub mod rqvae;
 pub mod semantic_id;
 pub mod settings;
 mod table;
+mod text_tokenizer;
 pub mod tokenizer;
 pub mod training;
 pub mod vocabulary;

@@ -1,6 +1,7 @@
 //! Conversion of the crate's errors to Python exceptions.
 
 use catalex::ErrorKind;
+use catalex::printable::printable;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -23,7 +24,7 @@ pub(crate) fn model_error(error: &catalex::Error) -> PyErr {
 fn of_class(index: usize, name: &str, error: &catalex::Error) -> PyErr {
     static CLASSES: [PyOnceLock<Py<PyType>>; 5] = [const { PyOnceLock::new() }; 5];
     Python::attach(|py| match CLASSES[index].import(py, "catalex.errors", name) {
-        Ok(class) => PyErr::from_type(class.clone(), error.to_string()),
+        Ok(class) => PyErr::from_type(class.clone(), printable(&error.to_string()).into_owned()),
         Err(missing) => missing,
     })
 }

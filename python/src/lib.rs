@@ -56,6 +56,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::export, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::family_templates, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::check, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::lookup, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::index_format_version, module)?)?;

@@ -3,9 +3,9 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, BehaviourSettings, CatalogColumns, ConstrainSettings, ConstrainSpec, EncodeSettings, ExportOptions,
-    ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSpec, ReportColumns, ThreadSettings, TokenSettings,
-    TokenizeSpec, VocabSpec, VocabularySettings,
+    self, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings, ConstrainSpec,
+    EncodeSettings, ExportOptions, ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec,
+    ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenFormat;
@@ -66,6 +66,13 @@ pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -
     })
 }
 
+/// Checks a catalog, and returns what `catalex check --json` prints.
+#[pyfunction]
+pub(crate) fn check(py: Python<'_>, spec: &str) -> PyResult<String> {
+    let spec: CheckSpec = spec_of(spec).map_err(to_py)?;
+    work::short(py, || json_text(&pipeline::check(&spec)?))
+}
+
 /// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.
 #[pyfunction]
 pub(crate) fn lookup(py: Python<'_>, spec: &str) -> PyResult<String> {
@@ -96,6 +103,9 @@ pub(crate) fn settings() -> String {
     add::<CatalogColumns>(&mut groups, "columns");
     add::<ExportOptions>(&mut groups, "export");
     add::<ReportColumns>(&mut groups, "report");
+    add::<ShowSettings>(&mut groups, "show");
+    add::<CheckSettings>(&mut groups, "check");
+    add::<LookupSettings>(&mut groups, "lookup");
     add::<ThreadSettings>(&mut groups, "threads");
     Value::Object(groups).to_string()
 }

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use crate::errors::{mismatch, to_py};
 use crate::subset::PySubset;
 use crate::token_ids::PyTokenIds;
+use crate::token_table::PyTokenTable;
 use crate::work;
 
 /// The valid semantic IDs of a catalog.
@@ -31,18 +32,28 @@ pub(crate) struct PyTrie {
 
 #[pymethods]
 impl PyTrie {
-    /// The trie of a token table or an index; with token ids, given a vocabulary folder.
+    /// The trie of a token table, or of its file or index; with token ids, given a vocabulary folder.
     #[staticmethod]
-    #[pyo3(signature = (path, vocabulary=None))]
-    fn from_table(py: Python<'_>, path: PathBuf, vocabulary: Option<PathBuf>) -> PyResult<Self> {
+    #[pyo3(signature = (table, vocabulary=None))]
+    fn from_table(py: Python<'_>, table: &Bound<'_, PyAny>, vocabulary: Option<PathBuf>) -> PyResult<Self> {
+        // `catalex.TokenTable` has the native table as an attribute.
+        let native = table.getattr("_native").ok();
+        let native = native.and_then(|native| Some(native.cast::<PyTokenTable>().ok()?.get().inner.clone()));
+        let path: Option<PathBuf> = if native.is_some() { None } else { Some(table.extract()?) };
         work::short(py, || -> catalex::Result<PyTrie> {
-            let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
-            let table = TokenTable::read(&path)?;
+            let read = |path: PathBuf| {
+                let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
+                TokenTable::read(&path)
+            };
+            let table = match (native, path) {
+                (Some(table), _) => table,
+                (None, path) => Arc::new(read(path.unwrap_or_default())?),
+            };
             let mut trie = Inner::new(table.codes.view())?;
             if let Some(folder) = vocabulary {
                 trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
             }
-            Ok(PyTrie::new(trie, Some(table.item_ids)))
+            Ok(PyTrie::new(trie, Some(table.item_ids.clone())))
         })
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from conftest import ROOT
@@ -149,6 +150,7 @@ def write_rows(path: Path, metadata: dict[str, str] | None) -> None:
         ({"format_version": 2, "first_id": 3, "tokens": 2}, "expected format version 1, got 2; install a newer"),
         ({"first_id": 3, "tokens": 2}, "expected format version 1, got none"),
         ({"format_version": 1, "tokens": 2}, "with the key 'first_id'"),
+        ({"format_version": 1, "first_id": 3, "tokens": 5}, "expected 2 tokens, got 5"),
     ],
 )
 def test_start_values_are_checked(description: Any, says: str, tmp_path: Path) -> None:
@@ -166,6 +168,17 @@ def test_damaged_start_values_are_an_artifact_error(tmp_path: Path) -> None:
         catalex.apply_start_values(None, tmp_path / "rows.safetensors")
     with pytest.raises(catalex.InputError, match="got no file"):
         catalex.apply_start_values(None, tmp_path)
+
+
+def test_a_wide_data_frame_is_refused_with_the_call_that_takes_it() -> None:
+    numbers = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    frames = [pd.DataFrame(numbers, columns=list("xyz")), pa.table({name: numbers[:, 0] for name in "xyz"})]
+    frames.append(frames[0].assign(id=range(5)))
+    for frame in frames:
+        with pytest.raises(catalex.InputError, match=r"3 columns of single numbers.*to_numpy\(\)"):
+            catalex.Features(frame)
+    given = catalex.Features(frames[2][list("xyz")].to_numpy(), item_ids=frames[2]["id"].to_list())
+    assert given.modalities == {"features": 3}
 
 
 def test_json_that_is_not_there_is_left_to_the_caller(tmp_path: Path) -> None:

@@ -280,6 +280,21 @@ def test_free_rows_keep_the_scores_of_words() -> None:
         assert torch.equal(masked, expected)
 
 
+def test_an_answer_ends_after_its_id_by_default() -> None:
+    trie = made_trie()
+    assert trie.tokens is not None
+    row = [trie.tokens.id(level, code) for level, code in enumerate(random_codes(300, SIZES)[0].tolist())]
+    said = np.array([[5, *row]])
+
+    def allowed(**settings: Any) -> list[int]:
+        processor = catalex.LogitsProcessor(trie, prompt_length=1, **settings)
+        return np.flatnonzero(np.isfinite(processor(said, np.zeros((1, VOCABULARY), np.float32))[0])).tolist()
+
+    assert allowed(eos_token_id=EOS) == [EOS] == allowed(eos_token_id=[EOS], after="eos")
+    assert len(allowed()) > 1 and len(allowed(eos_token_id=EOS, after="any")) > 1
+    assert len(allowed(eos_token_id=EOS, start="free")) > 1
+
+
 def test_settings_that_do_not_fit() -> None:
     trie = made_trie()
     with pytest.raises(catalex.ConfigError, match="eos_token_id"):

@@ -96,7 +96,7 @@ def test_an_agent_finds_its_way_through_an_index(quick_start: QuickStart, index:
         assert (await call(client, "id_by_item", item_id=cat)) == item
 
     # The paths of the build are those of its working folder.
-    drive(quick_start.folder, [index], use)
+    drive(quick_start.folder, [index, "--trust-index"], use)
 
 
 def test_a_table_has_ids_and_no_vectors(tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_agents_are_a_catalog(quick_start: QuickStart) -> None:
         found = (await call(client, "search_items", query="somebody to help me learn Spanish", limit=3))["items"]
         assert found[0]["item_id"] == "language-partner"
 
-    drive(quick_start.folder, ["target/agents"], use)
+    drive(quick_start.folder, ["target/agents", "--trust-index"], use)

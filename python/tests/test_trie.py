@@ -39,6 +39,16 @@ def test_a_table_and_its_codes_give_one_trie(folder: Path) -> None:
     assert catalex.Trie.from_codes(np.asfortranarray(codes)).find(codes[7].tolist()) == 7
 
 
+def test_a_table_in_memory_gives_the_trie_of_its_file(folder: Path) -> None:
+    table = catalex.TokenTable.read(folder / "t.parquet")
+    catalex.Trie.from_table(table, folder / "vocabulary").save(folder / "memory.trie")
+    catalex.Trie.from_table(folder / "t.parquet", folder / "vocabulary").save(folder / "file.trie")
+    assert (folder / "memory.trie").read_bytes() == (folder / "file.trie").read_bytes()
+    assert catalex.Trie.from_table(table).item_ids == IDS
+    with pytest.raises(TypeError):
+        catalex.Trie.from_table(7)  # type: ignore[arg-type]
+
+
 def test_prefixes_lead_to_codes_tokens_and_rows(folder: Path) -> None:
     codes = random_codes(500, SIZES)
     trie = catalex.Trie.from_table(folder / "t.parquet", folder / "vocabulary")

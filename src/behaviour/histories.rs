@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::split::{HistorySplit, SplitPart};
 use crate::catalog::Interactions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 
 /// Which interactions the histories cover.
@@ -41,8 +41,8 @@ impl fmt::Display for HistoryCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} users with {} events", self.users, self.events)?;
         if let Some(item) = &self.unknown_item {
-            let (events, items) = (self.unknown_events, self.unknown_items);
-            write!(f, "; dropped {events} events of {items} items that are not in the token table, such as {item:?}")?;
+            let (events, items, item) = (self.unknown_events, self.unknown_items, quoted(item));
+            write!(f, "; dropped {events} events of {items} items that are not in the token table, such as {item}")?;
         }
         if self.short_users > 0 {
             write!(f, "; dropped {} users with too few events ({} events)", self.short_users, self.short_events)?;
@@ -128,8 +128,9 @@ impl Histories {
             interactions.items.iter().map(|item| row_of.get(item).map(|&row| row as u32)).collect();
         if known.iter().all(Option::is_none) {
             let what = format!("items of {}", interactions.path.display());
-            let expected = format!("ids of the token table, such as {:?}", item_ids.text(0));
-            let got = format!("{} others, such as {:?}", known.len(), interactions.items.first().map_or("", |i| i));
+            let expected = format!("ids of the token table, such as {}", quoted(&item_ids.text(0)));
+            let got =
+                format!("{} others, such as {}", known.len(), quoted(interactions.items.first().map_or("", |i| i)));
             let help = "pass the item column, or the token table of the same catalog";
             return Err(Error::mismatch(what, expected, got, help));
         }

@@ -6,6 +6,7 @@
 //! | `config.rs` | the settings of these vectors |
 //! | `counts.rs`, `factors.rs` | counting of item pairs; factorization of their mutual information |
 //! | `histories.rs` | [`Histories`]: the histories over the rows of a token table |
+//! | `unknown.rs` | refusing interactions of another data set |
 //! | `split.rs` | [`HistorySplit`]: how histories are split into training, validation and test |
 
 mod config;
@@ -13,9 +14,11 @@ mod counts;
 mod factors;
 mod histories;
 mod split;
+mod unknown;
 mod vectors;
 
 pub use config::BehaviourConfig;
 pub use histories::{Histories, HistoryCounts, UserHistory};
 pub use split::{HistorySplit, SplitPart};
+pub use unknown::{MAX_UNKNOWN_EVENTS, refuse_unknown};
 pub use vectors::{InteractionUsage, vectors};

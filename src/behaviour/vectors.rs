@@ -13,9 +13,12 @@
 //! ```
 //!
 //! With a damping below 1, popular items are weaker contexts. The vectors are the eigenvectors of the largest positive
-//! eigenvalues of `m`, times the square roots of these eigenvalues, scaled to length 1. Negative eigenvalues separate items
-//! only because `m` has no diagonal. Dropping them is equivalent to adding item and context vectors, as Levy, Goldberg and
-//! Dagan do.
+//! eigenvalues of `m`, times the square roots of these eigenvalues. Negative eigenvalues separate items only because `m` has
+//! no diagonal. Dropping them is equivalent to adding item and context vectors, as Levy, Goldberg and Dagan do.
+//!
+//! Each vector is scaled to the length `e / (e + 20)`, where `e` is the number of the item's events: few events are mostly
+//! noise, so an item with 5 events gets a fifth of the length, and one with 200 nine tenths. Training weights behaviour by
+//! these lengths ([`crate::training::QuantizerConfig::modality_weights`]).
 
 use std::collections::HashMap;
 
@@ -25,10 +28,13 @@ use super::config::BehaviourConfig;
 use super::counts::PairCounts;
 use super::factors;
 use crate::catalog::{Event, Interactions};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
+
+/// Number of events at which a vector has half of its full length.
+const HALF_LENGTH_EVENTS: f64 = 20.0;
 
 /// Which interactions and items the vectors cover.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,8 +72,8 @@ impl std::fmt::Display for InteractionUsage {
             self.items_with_vector, self.items, self.events
         )?;
         if let Some(item) = &self.unknown_item {
-            let (events, items) = (self.unknown_events, self.unknown_items);
-            write!(f, "; ignored {events} events of {items} items that are not in the catalog, such as {item:?}")?;
+            let (events, items, item) = (self.unknown_events, self.unknown_items, quoted(item));
+            write!(f, "; ignored {events} events of {items} items that are not in the catalog, such as {item}")?;
         }
         if self.duplicates > 0 {
             write!(f, "; dropped {} duplicate rows", self.duplicates)?;
@@ -95,7 +101,8 @@ pub fn vectors(
     let mut usage =
         InteractionUsage { items: item_ids.len(), duplicates: interactions.duplicates, ..InteractionUsage::default() };
     let rows = catalog_rows(interactions, item_ids)?;
-    let counts = count(interactions, &rows, config, &mut usage, progress);
+    let mut events = vec![0u64; item_ids.len()];
+    let counts = count(interactions, &rows, config, &mut usage, &mut events, progress);
     // Items with a co-occurring item, renumbered without gaps.
     let paired = counts.items();
     if paired.is_empty() {
@@ -105,15 +112,16 @@ pub fn vectors(
     }
     let matrix = counts.information(&paired, config);
     let factors = factors::factorize(&matrix, config.dim, config.seed, progress);
-    // A model relies on the length. Missing eigenvalues become zeros at the end.
+    // Missing eigenvalues become zeros at the end.
     let mut vectors = Array2::zeros((item_ids.len(), config.dim));
     let mut present = vec![false; item_ids.len()];
     for (vector, &row) in factors.axis_iter(Axis(0)).zip(&paired) {
         let length = vector.dot(&vector).sqrt();
         // The vector is zero where every pair is rarer than chance.
         if length > 1e-9 {
-            let unit = vector.mapv(|v| (v / length) as f32);
-            vectors.slice_mut(s![row as usize, ..unit.len()]).assign(&unit);
+            let of_item = events[row as usize] as f64;
+            let scale = of_item / (of_item + HALF_LENGTH_EVENTS) / length;
+            vectors.slice_mut(s![row as usize, ..vector.len()]).assign(&vector.mapv(|v| (v * scale) as f32));
             present[row as usize] = true;
         }
     }
@@ -128,10 +136,11 @@ fn catalog_rows(interactions: &Interactions, item_ids: &ItemIds) -> Result<Vec<O
     if rows.iter().all(Option::is_none) {
         let what = format!("items of {}", interactions.path.display());
         let expected = format!(
-            "ids of the catalog, such as {:?}",
-            if item_ids.is_empty() { String::new() } else { item_ids.text(0) }
+            "ids of the catalog, such as {}",
+            if item_ids.is_empty() { String::new() } else { quoted(&item_ids.text(0)) }
         );
-        let got = format!("{} others, such as {:?}", rows.len(), interactions.items.first().map_or("", String::as_str));
+        let got =
+            format!("{} others, such as {}", rows.len(), quoted(interactions.items.first().map_or("", String::as_str)));
         return Err(Error::mismatch(
             what,
             expected,
@@ -142,12 +151,13 @@ fn catalog_rows(interactions: &Interactions, item_ids: &ItemIds) -> Result<Vec<O
     Ok(rows)
 }
 
-/// Counts the pairs of items that are at most a window apart in a session.
+/// Counts the pairs of items that are at most a window apart in a session, and the events per item.
 fn count(
     interactions: &Interactions,
     rows: &[Option<u32>],
     config: &BehaviourConfig,
     usage: &mut InteractionUsage,
+    events: &mut [u64],
     progress: &dyn Progress,
 ) -> PairCounts {
     progress.begin("count pairs", Some(interactions.users.len() as u64), "users");
@@ -159,7 +169,10 @@ fn count(
         known.clear();
         for &Event { item, time, .. } in used {
             match rows[item as usize] {
-                Some(row) => known.push((row, time)),
+                Some(row) => {
+                    known.push((row, time));
+                    events[row as usize] += 1;
+                }
                 None => {
                     usage.unknown_events += 1;
                     unknown[item as usize] = true;

@@ -1,38 +1,29 @@
-//! Cells of text and image columns of any Arrow type.
-
-use std::path::Path;
+//! Cells of text columns of any Arrow type.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::ImageSource;
-
 /// Accepted types of a text column, for error messages.
 pub(super) const TEXT_TYPES: &str = "strings, numbers, booleans, or lists of these";
-/// Accepted types of an image column, for error messages.
-pub(super) const IMAGE_TYPES: &str = "strings (paths), binary (the bytes of image files), or lists of these";
 
 pub(super) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean | DataType::Null => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         DataType::Dictionary(_, value) => is_text(value),
         other => other.is_numeric() || list_of(other).is_some_and(is_text),
     }
 }
 
-pub(super) fn is_image(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => true,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
-        DataType::Dictionary(_, value) => is_image(value),
-        other => list_of(other).is_some_and(is_image),
-    }
+/// Whether a column holds vectors: lists of floats.
+pub(super) fn is_vector(data_type: &DataType) -> bool {
+    list_of(data_type).is_some_and(DataType::is_floating)
 }
 
 /// The element type of a list.
-fn list_of(data_type: &DataType) -> Option<&DataType> {
+pub(super) fn list_of(data_type: &DataType) -> Option<&DataType> {
     match data_type {
         DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => {
             Some(inner.data_type())
@@ -45,29 +36,20 @@ fn list_of(data_type: &DataType) -> Option<&DataType> {
 /// flattened.
 pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
     flattened(column, &|values| {
+        let nulls = values.logical_null_count();
         let values = cast(values, &DataType::Utf8)?;
+        // Hive, Impala and old versions of Spark write strings as bare bytes. Bytes that are no text become null.
+        if values.null_count() > nulls {
+            return Err(ArrowError::CastError("bytes that are not text in UTF-8".into()));
+        }
         Ok(values.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
     })
 }
 
-/// The images of each row. Null and an empty path mean that there is none.
-pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Vec<ImageSource>>, ArrowError> {
-    flattened(column, &|values| {
-        let is_binary = matches!(values.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
-        if is_binary {
-            let bytes = cast(values, &DataType::LargeBinary)?;
-            return Ok(bytes.as_binary::<i64>().iter().map(|b| b.map(|b| ImageSource::Bytes(b.to_vec()))).collect());
-        }
-        let paths = cast(values, &DataType::Utf8)?;
-        let source = |path: &str| (!path.trim().is_empty()).then(|| ImageSource::Path(folder.join(path.trim())));
-        Ok(paths.as_string::<i32>().iter().map(|path| path.and_then(source)).collect())
-    })
-}
-
-type Leaves<'a, T> = &'a dyn Fn(&ArrayRef) -> Result<Vec<Option<T>>, ArrowError>;
+pub(super) type Leaves<'a, T> = &'a dyn Fn(&ArrayRef) -> Result<Vec<Option<T>>, ArrowError>;
 
 /// The values of each row, with lists of any depth flattened.
-fn flattened<T>(column: &ArrayRef, leaves: Leaves<T>) -> Result<Vec<Vec<T>>, ArrowError> {
+pub(super) fn flattened<T>(column: &ArrayRef, leaves: Leaves<T>) -> Result<Vec<Vec<T>>, ArrowError> {
     if list_of(column.data_type()).is_none() {
         return Ok(leaves(column)?.into_iter().map(|value| value.into_iter().collect()).collect());
     }
@@ -101,7 +83,7 @@ mod tests {
         column.append(false);
         column.append(true);
         let column: ArrayRef = Arc::new(column.finish());
-        assert!(is_text(column.data_type()) && is_image(column.data_type()));
+        assert!(is_text(column.data_type()));
         assert_eq!(texts(&column).unwrap(), [vec!["Office", "Ink", "Sale"], vec![], vec![]]);
         // The offsets of a slice do not start at zero.
         assert_eq!(texts(&column.slice(1, 2)).unwrap(), [vec![""; 0], vec![]]);

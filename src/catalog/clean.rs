@@ -1,55 +1,25 @@
 //! Cleaning of catalog texts: removes HTML tags and scripts, resolves entities and normalises white space.
 
-/// A cleaned copy. `<` starts a tag only if a letter, `/`, `!` or `?` follows and a `>` ends it: "a < b" is kept.
+use super::markup;
+
+/// A cleaned copy. Tags of HTML go; a `<` that starts none is text: `a < b`, `List<String>`. Entities are resolved once.
 pub(super) fn clean(text: &str) -> String {
-    // A tag becomes a space: "one<br>two" is two words.
-    let without_tags = if text.contains('<') { strip_tags(text) } else { text.to_owned() };
+    let without_tags = if text.contains('<') { markup::strip(text) } else { text.to_owned() };
     let resolved = if without_tags.contains('&') { resolve_entities(&without_tags) } else { without_tags };
     let visible = if resolved.contains(is_invisible) { resolved.replace(is_invisible, "") } else { resolved };
-    visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn strip_tags(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        out += &rest[..at];
-        rest = &rest[at..];
-        match tag_end(rest) {
-            Some(end) => {
-                let tag = rest[1..end].to_ascii_lowercase();
-                rest = &rest[end + 1..];
-                out.push(' ');
-                // The content of these elements is not displayed.
-                for name in ["script", "style"] {
-                    if tag.split(|c: char| !c.is_ascii_alphanumeric()).next() == Some(name) && !tag.ends_with('/') {
-                        let close = format!("</{name}");
-                        let end = rest.to_ascii_lowercase().find(&close);
-                        rest = end.map_or("", |end| &rest[end..]);
-                    }
-                }
-            }
-            None => {
-                out.push('<');
-                rest = &rest[1..];
-            }
+    let mut out = String::with_capacity(visible.len());
+    for word in visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
         }
+        out += word;
     }
-    out + rest
+    out
 }
 
-/// Position of the `>` that ends the tag or comment at the start of the text.
-fn tag_end(text: &str) -> Option<usize> {
-    if text.starts_with("<!--") {
-        return text.find("-->").map(|end| end + 2);
-    }
-    let after = text.as_bytes().get(1)?;
-    if !(after.is_ascii_alphabetic() || matches!(after, b'/' | b'!' | b'?')) {
-        return None;
-    }
-    let end = text.find('>')?;
-    // If another "<" comes before the ">", this one does not start a tag.
-    (!text[1..end].contains('<')).then_some(end)
+/// Whether a cleaned text still has what looks like tags or entities.
+pub(super) fn has_markup(text: &str) -> bool {
+    (text.contains('<') && markup::has_traces(text)) || (text.contains('&') && resolve_entities(text) != text)
 }
 
 /// Resolves character references that end in a semicolon. Without one, `&` usually means itself: `AT&T`, `p&notes`.
@@ -101,9 +71,80 @@ mod tests {
             ("10-1/2&Prime; x 8&Prime; r&eacute;sum&eacute; p&notes &NotEqualTilde;", "10-1/2″ x 8″ résumé p&notes ≂̸"),
             ("soft\u{ad}ware\u{200b} and\u{7} bells &#0;", "software and bells \u{fffd}"),
             ("Ünï <i>ça</i>", "Ünï ça"),
+            ("&amp;lt;b&amp;gt; once", "&lt;b&gt; once"),
+            ("<!DOCTYPE html><html><body>Hat</body></html>", "Hat"),
+            ("<img alt='wide > tall' src=x>Vase <input checked>", "Vase"),
+            ("<a href=\"x>link</a> and <b class=y>Bold", "link and Bold"),
+            ("<![CDATA[<b>Red</b> hat]]> for men", "Red hat for men"),
+            ("<?xml:namespace prefix = o /><o:p>&nbsp;</o:p>Pen", "Pen"),
+            ("<div><b>Great pen. It wri", "Great pen. It wri"),
+            ("<script src=x />Pen<SCRIPT>a</Script >cil", "Pen cil"),
         ];
         for (dirty, clean_text) in cases {
             assert_eq!(clean(dirty), clean_text);
         }
+    }
+
+    #[test]
+    fn angle_brackets_that_are_no_markup_are_text() {
+        let texts = [
+            "Understanding the <script> element in HTML",
+            "Learning the <style> tag",
+            "Use <div> and <span>, not <b>",
+            "List<String> and Map<K,V> in Java",
+            "Pokemon <Scarlet>",
+            "<A Tale of Two Cities>",
+            "The <Big Sale> starts",
+            "x<y and z>w, x < y > z, a<b and c>d",
+            "not <!-- closed, <b not closed",
+            "<![CDATA[ and <!ELEMENT x>",
+            "<my-element> <mailto:a@b.c> <https://a.b/c>",
+            "<",
+            "<<>>",
+            "</>",
+            "<é>",
+            "<b",
+            "a <b x='",
+        ];
+        for text in texts {
+            assert_eq!(clean(text), text);
+        }
+        // What follows something that is not closed is cleaned all the same.
+        assert_eq!(clean("the <style> tag, <!-- and <i>more</i> &amp; more"), "the <style> tag, <!-- and more & more");
+    }
+
+    #[test]
+    fn hostile_texts_take_linear_time() {
+        let start = std::time::Instant::now();
+        let parts = [
+            "<!--",
+            "<a ",
+            "&",
+            "<",
+            "</",
+            "<a x=\"",
+            "<a x='",
+            "<b x='\" ",
+            "<b y='\" z=\"<b y='\" z=\"",
+            "<script>",
+            "<style ",
+            "<![CDATA[",
+            "</script",
+            "<!doctype ",
+            "&a",
+            "<p><",
+            "<i>",
+            "<a x=\"<a x='",
+            "]]>",
+            "<?xml",
+        ];
+        for part in parts {
+            let text = part.repeat(100_000);
+            assert!(clean(&text).len() <= text.len());
+            // The same before what would close it, at a distance.
+            clean(&(text + "\">'>--></script></style>]]>"));
+        }
+        // Quadratic time would be some minutes.
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 }

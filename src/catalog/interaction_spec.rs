@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::table::CsvDialect;
+
 /// Which columns of interactions to read. A column that is given must exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InteractionSpec {
@@ -13,6 +15,8 @@ pub struct InteractionSpec {
     pub item: Option<String>,
     /// The time column; by default `timestamp` or `time`, or the order of the rows if there is neither.
     pub time: Option<String>,
+    /// How cells are quoted, if the table is CSV or TSV.
+    pub csv: CsvDialect,
     /// Whether to read ratings.
     pub rated: bool,
     /// The rating column, if ratings are read; by default `rating`, or no ratings if there is no such column.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{CatalogReader, CatalogSpec, ItemBatch};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
@@ -49,13 +49,15 @@ impl<'a> CatalogJoin<'a> {
         mut visit: impl FnMut(ItemBatch, &[(usize, usize)]) -> Result<()>,
     ) -> Result<()> {
         let mut found = vec![false; self.ids.len()];
-        for batch in CatalogReader::open(catalog)? {
+        let mut reader = CatalogReader::open(catalog)?;
+        for batch in &mut reader {
             let batch = batch?;
             let row_of = |at: usize| Some((at, *self.rows.get(&batch.item_ids.text(at))?));
             let pairs: Vec<(usize, usize)> = (0..batch.item_ids.len()).filter_map(row_of).collect();
             pairs.iter().for_each(|&(_, row)| found[row] = true);
             visit(batch, &pairs)?;
         }
+        reader.take_notes().iter().for_each(|note| progress.warn(note));
         let absent = self.rows.values().filter(|&&row| !found[row]).min();
         let Some(&absent) = absent else { return Ok(()) };
         let count = self.rows.values().filter(|&&row| !found[row]).count();
@@ -71,12 +73,12 @@ impl<'a> CatalogJoin<'a> {
             return Err(Error::mismatch(
                 format!("items of the catalog {}", catalog.path.display()),
                 format!("all {} items of the token table", self.rows.len()),
-                format!("{count} missing, such as {:?}", self.ids.text(absent)),
+                format!("{count} missing, such as {}", quoted(&self.ids.text(absent))),
                 "name the catalog that the table was made from, and its id column with --id",
             ));
         }
-        let (item, path) = (self.ids.text(absent), catalog.path.display());
-        progress.warn(&format!("{count} items of the token table are not in {path}, such as {item:?}"));
+        let (item, path) = (quoted(&self.ids.text(absent)), catalog.path.display());
+        progress.warn(&format!("{count} items of the token table are not in {path}, such as {item}"));
         Ok(())
     }
 

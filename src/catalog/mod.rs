@@ -6,27 +6,49 @@
 
 mod batches;
 mod cells;
+mod checked;
+mod checks;
 mod clean;
+mod column_errors;
+mod content;
+mod cut;
+mod elements;
 mod event_columns;
+mod event_files;
+mod event_times;
 mod events;
+mod findings;
+mod image_cells;
 mod interaction_spec;
 mod interactions;
 mod join;
+mod lists;
+mod markup;
+mod picture_state;
 mod pictures;
 mod reader;
+mod roles;
 mod spool;
 mod template;
 mod texts;
 
 use std::path::PathBuf;
 
+pub use checked::text_columns;
+pub use checks::CheckOptions;
+pub use content::OnBadItem;
+pub use cut::cut_text;
+pub use findings::{Finding, FindingExample, FindingKind};
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
+pub use picture_state::PictureState;
 pub use reader::CatalogReader;
 pub use spool::{CatalogSpool, check_unique};
 pub use template::TextTemplate;
 pub use texts::TextSpec;
+
+pub use crate::table::{CsvCharacter, CsvDialect};
 
 use crate::item_ids::ItemIds;
 
@@ -41,19 +63,26 @@ pub struct CatalogSpec {
     pub text: TextSpec,
     /// Whether to keep texts as they are, with markup, entities and white space.
     pub raw_text: bool,
+    /// Whether a text that is a list in Python's or JSON's notation is read as a list.
+    pub parse_lists: bool,
     /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
-    /// Image columns: paths, absolute or relative to the table's folder; the bytes of image files; or lists of these.
+    /// How cells are quoted, if the catalog is CSV or TSV.
+    pub csv: CsvDialect,
+    /// Image columns: paths, absolute or relative to the table's folder; `data:` URIs; the bytes of image files; structs of
+    /// bytes and path, as Hugging Face stores images; or lists of these.
     pub images: Vec<String>,
 }
 
 /// Where an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImageSource {
     /// In a file of its own.
     Path(PathBuf),
     /// In the table: the bytes of an image file.
     Bytes(Vec<u8>),
+    /// Nowhere: the cell holds something else, which this describes.
+    Unusable(String),
 }
 
 /// Consecutive items of a catalog.

@@ -7,20 +7,21 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::error::{Error, Result};
-use crate::table::{TABLE_EXTENSIONS, TableFiles, damaged, find_tables, has_table_extension, tables_of, visible_files};
+use crate::table::{TABLE_EXTENSIONS, TableFiles, TableFolder, damaged, find_tables, tables_of_folder};
 
 /// The columns that a folder of pictures is read as.
 pub(super) const PICTURE_ID: &str = "item_id";
 /// See [`PICTURE_ID`].
 pub(super) const PICTURE: &str = "image";
 /// Extensions of pictures.
-const PICTURE_EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
+const PICTURE_EXTENSIONS: [&str; 15] =
+    ["png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "webp", "gif", "bmp", "dib", "tif", "tiff"];
 
 /// The files of a catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CatalogFiles {
-    /// Pictures of a folder, in the order of their names.
-    Pictures(Vec<PathBuf>),
+    /// Pictures of a folder, in the order of their names; and what was passed over.
+    Pictures(Vec<PathBuf>, Option<String>),
     /// Tables.
     Tables(TableFiles),
 }
@@ -32,28 +33,30 @@ pub(super) fn find_catalog(path: &Path) -> Result<CatalogFiles> {
             "a catalog: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or a folder of pictures";
         return find_tables(path, expected).map(CatalogFiles::Tables);
     }
-    let files = visible_files(path)?;
-    let (pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|file| is_picture(file));
-    let tables: Vec<PathBuf> = others.into_iter().filter(|file| has_table_extension(file)).collect();
-    match (pictures.is_empty(), tables.is_empty()) {
+    let mut folder = TableFolder::read(path)?;
+    let pictures = folder.take(|file| file.parent() == Some(path) && is_picture(file));
+    match (pictures.is_empty(), folder.tables.is_empty()) {
         (true, true) => {
             let (tables, pictures) = (TABLE_EXTENSIONS.join(", "), PICTURE_EXTENSIONS.join(", "));
             let expected = format!("a folder of tables ({tables}) or pictures ({pictures})");
             let help = "name the catalog's table, or a folder that holds tables or pictures";
-            Err(Error::file(path, expected, "none of these", help))
+            Err(Error::file(path, expected, folder.nothing(), help))
         }
-        (false, true) => Ok(CatalogFiles::Pictures(pictures)),
-        (true, false) => tables_of(path, tables).map(CatalogFiles::Tables),
+        (false, true) => Ok(CatalogFiles::Pictures(pictures, folder.note(path))),
+        (true, false) => tables_of_folder(path, folder).map(CatalogFiles::Tables),
         (false, false) => {
-            let got = format!("{} pictures and {} tables", pictures.len(), tables.len());
+            let got = format!("{} pictures and {} tables", pictures.len(), folder.tables.len());
             Err(Error::file(path, "a folder of either pictures or tables", got, "name the table itself"))
         }
     }
 }
 
 fn is_picture(file: &Path) -> bool {
-    let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| PICTURE_EXTENSIONS.contains(&extension.as_str()))
+    extension(file).is_some_and(|extension| PICTURE_EXTENSIONS.contains(&extension.as_str()))
+}
+
+fn extension(file: &Path) -> Option<String> {
+    file.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }
 
 /// The pictures of a folder as a table. The id is the file's name without its extension.
@@ -84,7 +87,12 @@ mod tests {
         fs::write(folder.path().join("B.PNG"), "x").unwrap();
         assert!(says().contains("1 pictures and 1 tables"));
         fs::remove_file(folder.path().join("a.csv.gz")).unwrap();
-        let pictures = CatalogFiles::Pictures(vec![folder.path().join("B.PNG")]);
+        for name in ["c.jfif", "d.jpe", "e.avif"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let files = ["B.PNG", "c.jfif", "d.jpe"].map(|name| folder.path().join(name)).to_vec();
+        let note = format!("{}: passed over 1 other file (e.avif)", folder.path().display());
+        let pictures = CatalogFiles::Pictures(files, Some(note));
         assert_eq!(find_catalog(folder.path()).unwrap(), pictures);
     }
 }

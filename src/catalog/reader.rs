@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 
+use super::checks::CatalogChecks;
 use super::clean::clean;
+use super::column_errors::{id_error, not_text};
+use super::lists::expand_lists;
 use super::pictures::{CatalogFiles, PICTURE, PICTURE_ID, find_catalog, picture_table};
-use super::{CatalogSpec, ImageSource, ItemBatch, cells};
+use super::roles::{ID_NAMES, check, requests, roles};
+use super::{CatalogSpec, ImageSource, ItemBatch, cells, image_cells};
 use crate::error::{Error, Result};
-use crate::item_ids::{IdFault, ItemIds};
-use crate::table::{ColumnRequest, TableBatch, TableReader, damaged};
-
-/// Names under which the id column is found when none is given.
-const ID_NAMES: [&str; 2] = ["item_id", "id"];
+use crate::item_ids::ItemIds;
+use crate::table::{TableBatch, TableReader, damaged};
 
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
@@ -22,19 +22,13 @@ const ID_NAMES: [&str; 2] = ["item_id", "id"];
 pub struct CatalogReader {
     spec: CatalogSpec,
     table: TableReader,
+    notes: Vec<String>,
     /// Items so far.
     rows_read: u64,
     /// Whether an earlier batch had string ids.
     ids_are_strings: bool,
+    pub(super) checks: Option<CatalogChecks>,
     done: bool,
-}
-
-/// What a requested column is read as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ColumnRole {
-    Id,
-    Text,
-    Image,
 }
 
 impl CatalogReader {
@@ -45,20 +39,41 @@ impl CatalogReader {
     /// that cannot be read.
     pub fn open(spec: &CatalogSpec) -> Result<Self> {
         let mut spec = spec.clone();
+        let mut notes = Vec::new();
         let table = match find_catalog(&spec.path)? {
-            CatalogFiles::Pictures(files) => {
+            CatalogFiles::Pictures(files, note) => {
+                notes.extend(note);
                 spec.id = Some(PICTURE_ID.to_owned());
                 spec.images = vec![PICTURE.to_owned()];
                 TableReader::in_memory(&spec.path, picture_table(&spec.path, &files)?, requests(&spec))?
             }
-            CatalogFiles::Tables(files) => TableReader::open(&spec.path, files, requests(&spec))?,
+            CatalogFiles::Tables(files) => {
+                TableReader::open(&spec.path, files.with_dialect(spec.csv), requests(&spec))?
+            }
         };
         for (role, column) in roles(&spec).into_iter().zip(table.columns()) {
             if let Some((name, data_type)) = column {
                 check(table.file(), role, name, data_type)?;
             }
         }
-        Ok(CatalogReader { spec, table, rows_read: 0, ids_are_strings: false, done: false })
+        Ok(CatalogReader { spec, table, notes, rows_read: 0, ids_are_strings: false, checks: None, done: false })
+    }
+
+    /// Takes what the user should know about the catalog, such as files of its folder that are passed over. More may come
+    /// up while it is read.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.notes.append(&mut self.table.notes().take());
+        std::mem::take(&mut self.notes)
+    }
+
+    /// The column of the ids.
+    pub fn id_column(&self) -> &str {
+        self.table.columns().next().flatten().map_or(ID_NAMES[1], |(name, _)| name)
+    }
+
+    /// The file of the last batch.
+    pub(super) fn file(&self) -> &Path {
+        self.table.file()
     }
 
     fn items(&mut self, batch: TableBatch) -> Result<ItemBatch> {
@@ -69,11 +84,14 @@ impl CatalogReader {
         }
         let item_ids = self.ids(&batch)?;
         let (texts, fields) = (self.spec.text.columns().len(), self.spec.fields.len());
-        let values = |range: std::ops::Range<usize>| {
-            batch.columns[range]
-                .iter()
-                .flatten()
-                .map(|(_, column)| self.field(&batch, column))
+        let mut checks = self.checks.take();
+        let mut values = |range: std::ops::Range<usize>| {
+            let columns =
+                range.clone().zip(&batch.columns[range]).filter_map(|(at, column)| Some((at, column.as_ref()?)));
+            columns
+                .map(|(at, (name, column))| {
+                    self.field(&batch, name, column, checks.as_mut().map(|checks| (at - 1, checks)))
+                })
                 .collect::<Result<Vec<_>>>()
         };
         let text_fields: Vec<Vec<Vec<String>>> = values(1..1 + texts)?;
@@ -84,10 +102,14 @@ impl CatalogReader {
         };
         let mut images: Vec<Vec<ImageSource>> = vec![Vec::new(); batch.rows];
         for (_, column) in batch.columns[1 + texts + fields..].iter().flatten() {
-            let more = cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
+            let more = image_cells::images(column, &batch.folder).map_err(|e| damaged(&batch.file, e))?;
             images.iter_mut().zip(more).for_each(|(images, more)| images.extend(more));
         }
-        let texts = (0..batch.rows).map(passages).collect();
+        let texts: Vec<Vec<String>> = (0..batch.rows).map(passages).collect();
+        if let Some(checks) = &mut checks {
+            checks.items(&texts, &images);
+        }
+        self.checks = checks;
         let mut parts = |row: usize| separate.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
         let fields = (0..batch.rows).map(&mut parts).collect();
         let first_row = self.rows_read;
@@ -106,13 +128,28 @@ impl CatalogReader {
     }
 
     /// The parts of a column's cells, cleaned, without empty ones.
-    fn field(&self, batch: &TableBatch, column: &ArrayRef) -> Result<Vec<Vec<String>>> {
-        let mut cells = cells::texts(column).map_err(|e| damaged(&batch.file, e))?;
+    fn field(
+        &self,
+        batch: &TableBatch,
+        name: &str,
+        column: &ArrayRef,
+        mut checks: Option<(usize, &mut CatalogChecks)>,
+    ) -> Result<Vec<Vec<String>>> {
+        let mut cells = cells::texts(column).map_err(|e| not_text(batch, name, e))?;
+        if let Some((at, checks)) = checks.as_mut().filter(|_| !self.spec.parse_lists) {
+            checks.raw(*at, &cells);
+        }
         for parts in &mut cells {
+            if self.spec.parse_lists {
+                expand_lists(parts);
+            }
             if !self.spec.raw_text {
                 parts.iter_mut().for_each(|part| *part = clean(part));
             }
             parts.retain(|part| !part.trim().is_empty());
+        }
+        if let Some((at, checks)) = checks {
+            checks.cleaned(at, &cells);
         }
         Ok(cells)
     }
@@ -139,50 +176,6 @@ impl Iterator for CatalogReader {
     }
 }
 
-/// The columns to read: id, texts, fields, images. [`roles`] has the same order.
-fn requests(spec: &CatalogSpec) -> Vec<ColumnRequest> {
-    let id = ColumnRequest::named_or(spec.id.as_deref(), &ID_NAMES);
-    let fields = spec.fields.iter().chain(&spec.images).map(String::as_str);
-    let others = spec.text.columns().into_iter().chain(fields).map(ColumnRequest::required);
-    std::iter::once(id).chain(others).collect()
-}
-
-fn roles(spec: &CatalogSpec) -> Vec<ColumnRole> {
-    let texts = vec![ColumnRole::Text; spec.text.columns().len() + spec.fields.len()];
-    [vec![ColumnRole::Id], texts, vec![ColumnRole::Image; spec.images.len()]].concat()
-}
-
-/// Checks the type of a column. That of ids is checked when they are read.
-fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
-    let (fits, expected) = match role {
-        ColumnRole::Id => return Ok(()),
-        ColumnRole::Text => (cells::is_text(data_type), cells::TEXT_TYPES),
-        ColumnRole::Image => (cells::is_image(data_type), cells::IMAGE_TYPES),
-    };
-    if fits { Ok(()) } else { Err(type_error(file, name, expected, data_type, "choose another column")) }
-}
-
-fn id_error(batch: &TableBatch, column: &str, fault: IdFault) -> Error {
-    match fault {
-        IdFault::Null(row) | IdFault::Duplicate(_, row, _) => Error::Row {
-            path: batch.file.to_path_buf(),
-            row: batch.first_row + row as u64 + 1,
-            column: column.to_owned(),
-            expected: "an item id".into(),
-            got: "null".into(),
-            help: "give every item an id".into(),
-        },
-        IdFault::Type(found) => {
-            type_error(&batch.file, column, "integers or strings", &found, "choose another column with --id")
-        }
-    }
-}
-
-fn type_error(file: &Path, column: &str, expected: &str, got: &DataType, help: &str) -> Error {
-    let (path, column, got) = (file.to_path_buf(), column.to_owned(), got.to_string());
-    Error::Column { path, column, expected: expected.into(), got, help: help.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +183,7 @@ mod tests {
     use crate::table::samples;
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::fs;
+    use std::path::Path;
 
     fn spec(path: &Path, text: &[&str]) -> CatalogSpec {
         let text = TextSpec::Joined(text.iter().map(|t| (*t).to_owned()).collect());
@@ -216,6 +210,10 @@ mod tests {
         assert_eq!(items[0].texts, [vec!["A, bold. x"], vec![]]);
         let raw = CatalogSpec { raw_text: true, ..spec(&csv, &["title"]) };
         assert_eq!(read(&raw).unwrap()[0].texts[0], ["A, <b>bold</b>"]);
+        fs::write(&csv, "id,title\n1,\"['Pens &amp; Ink', None, '']\"\n2,[]\n3,[new]\n").unwrap();
+        let parsed = CatalogSpec { parse_lists: true, ..spec(&csv, &["title"]) };
+        assert_eq!(read(&parsed).unwrap()[0].texts, [vec!["Pens & Ink"], vec![], vec!["[new]"]]);
+        assert_eq!(read(&spec(&csv, &["title"])).unwrap()[0].texts[1], ["[]"]);
         let fields = CatalogSpec { fields: vec!["tags".into(), "title".into()], ..spec(&jsonl, &[]) };
         let items = read(&fields).unwrap();
         assert_eq!(items[0].fields, [vec![vec!["x"], vec!["A, bold"]], vec![vec![], vec![]]]);

@@ -8,16 +8,22 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanBuilder, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{Array, AsArray, LargeBinaryBuilder, LargeStringBuilder, ListBuilder, RecordBatch, UInt8Builder};
+use arrow::datatypes::{DataType, Field, Schema, UInt8Type};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::batches::in_parts;
-use super::{CatalogReader, CatalogSpec, ImageSource, ItemBatch};
+use super::content::{CatalogContent, OnBadItem};
+use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, ImageSource, ItemBatch};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
+
+/// Kinds of images in the temporary file.
+const PATH: u8 = 0;
+const BYTES: u8 = 1;
+const UNUSABLE: u8 = 2;
 
 /// What errors call the temporary file.
 const UNNAMED: &str = "the temporary file of the catalog";
@@ -28,6 +34,9 @@ pub struct CatalogSpool {
     ids: ItemIds,
     texts: u64,
     images: u64,
+    notes: Vec<String>,
+    findings: Vec<Finding>,
+    content: CatalogContent,
     file: File,
 }
 
@@ -38,6 +47,14 @@ impl CatalogSpool {
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`] for a repeated id; [`Error::Io`] for the temporary file.
     pub fn read(spec: &CatalogSpec, folder: Option<&Path>) -> Result<Self> {
+        Self::checked(spec, folder, CheckOptions::default())
+    }
+
+    /// The same with the options of the checks that are made on the way; see [`CatalogSpool::findings`].
+    ///
+    /// # Errors
+    /// As [`CatalogSpool::read`].
+    pub fn checked(spec: &CatalogSpec, folder: Option<&Path>, checks: CheckOptions) -> Result<Self> {
         let place = folder.unwrap_or(Path::new(UNNAMED));
         let failed = |e: ArrowError| Error::io("write", place, std::io::Error::other(e));
         let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
@@ -46,11 +63,16 @@ impl CatalogSpool {
             ids: ItemIds::default(),
             texts: 0,
             images: 0,
+            notes: Vec::new(),
+            findings: Vec::new(),
+            content: CatalogContent::new(spec),
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        for batch in CatalogReader::open(spec)? {
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
+        while let Some(batch) = reader.next() {
             let batch = batch?;
+            spool.content.note(&batch, reader.file());
             writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
             spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
             spool.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
@@ -58,13 +80,25 @@ impl CatalogSpool {
         }
         let mut buffer = writer.into_inner().map_err(failed)?;
         buffer.flush().map_err(|e| Error::io("write", place, e))?;
-        check_unique(spec, &spool.ids)?;
+        check_unique(&spec.path, reader.id_column(), &spool.ids)?;
+        spool.notes = reader.take_notes();
+        spool.findings = reader.take_findings(&spool.ids);
         Ok(spool)
+    }
+
+    /// Takes what the user should know about the catalog.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// The items' ids, in the catalog's order.
     pub fn ids(&self) -> &ItemIds {
         &self.ids
+    }
+
+    /// What the catalog's owner should look at.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Number of passages of text.
@@ -75,6 +109,24 @@ impl CatalogSpool {
     /// Number of images.
     pub fn images(&self) -> u64 {
         self.images
+    }
+
+    /// The file of an item, and its 1-based row in it.
+    pub fn place(&self, row: usize) -> (&Path, u64) {
+        self.content.place(row)
+    }
+
+    /// The error for the first image that is neither a path nor bytes, if there is one.
+    pub fn unusable_image(&self) -> Option<Error> {
+        self.content.unusable_image()
+    }
+
+    /// Rows of the items that have neither text nor image, and no ready vector (`has_vector`).
+    ///
+    /// # Errors
+    /// [`Error::Row`] for the first where such items stop a job, and where all items are such.
+    pub fn bare_items(&self, has_vector: impl Fn(usize) -> bool, on_bad_item: OnBadItem) -> Result<Vec<usize>> {
+        self.content.bare_items(&self.ids, has_vector, on_bad_item)
     }
 
     /// The items in batches of `items`; the last may be shorter.
@@ -99,53 +151,55 @@ impl CatalogSpool {
     }
 }
 
-/// Passages of text, and of the images whether they are bytes (or a path), and these.
+/// Passages of text, and of the images what they are ([`PATH`], ...) and these.
 fn schema() -> Schema {
     let list = |name: &str, of| Field::new_list(name, Field::new_list_field(of, true), false);
     Schema::new(vec![
         list("texts", DataType::LargeUtf8),
-        list("are_bytes", DataType::Boolean),
+        list("kinds", DataType::UInt8),
         list("images", DataType::LargeBinary),
     ])
 }
 
 fn to_arrow(batch: &ItemBatch) -> std::result::Result<RecordBatch, ArrowError> {
     let mut texts = ListBuilder::new(LargeStringBuilder::new());
-    let mut are_bytes = ListBuilder::new(BooleanBuilder::new());
+    let mut kinds = ListBuilder::new(UInt8Builder::new());
     let mut images = ListBuilder::new(LargeBinaryBuilder::new());
     for (passages, sources) in batch.texts.iter().zip(&batch.images) {
         passages.iter().for_each(|passage| texts.values().append_value(passage));
         texts.append(true);
         for source in sources {
-            let (is_bytes, data) = match source {
-                ImageSource::Path(path) => (false, path.as_os_str().as_bytes()),
-                ImageSource::Bytes(bytes) => (true, bytes.as_slice()),
+            let (kind, data) = match source {
+                ImageSource::Path(path) => (PATH, path.as_os_str().as_bytes()),
+                ImageSource::Bytes(bytes) => (BYTES, bytes.as_slice()),
+                ImageSource::Unusable(reason) => (UNUSABLE, reason.as_bytes()),
             };
-            are_bytes.values().append_value(is_bytes);
+            kinds.values().append_value(kind);
             images.values().append_value(data);
         }
-        are_bytes.append(true);
+        kinds.append(true);
         images.append(true);
     }
     let columns: Vec<arrow::array::ArrayRef> =
-        vec![Arc::new(texts.finish()), Arc::new(are_bytes.finish()), Arc::new(images.finish())];
+        vec![Arc::new(texts.finish()), Arc::new(kinds.finish()), Arc::new(images.finish())];
     RecordBatch::try_new(Arc::new(schema()), columns)
 }
 
 fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch {
     let column = |at: usize| batch.column(at).as_list::<i32>();
-    let (texts, are_bytes, images) = (column(0), column(1), column(2));
+    let (texts, kinds, images) = (column(0), column(1), column(2));
     let passages = |row: usize| {
         let passages = texts.value(row);
         let passages = passages.as_string::<i64>();
         (0..passages.len()).map(|at| passages.value(at).to_owned()).collect()
     };
     let sources = |row: usize| {
-        let (are_bytes, images) = (are_bytes.value(row), images.value(row));
-        let (are_bytes, images) = (are_bytes.as_boolean(), images.as_binary::<i64>());
-        let source = |at: usize| match are_bytes.value(at) {
-            true => ImageSource::Bytes(images.value(at).to_vec()),
-            false => ImageSource::Path(std::ffi::OsString::from_vec(images.value(at).to_vec()).into()),
+        let (kinds, images) = (kinds.value(row), images.value(row));
+        let (kinds, images) = (kinds.as_primitive::<UInt8Type>(), images.as_binary::<i64>());
+        let source = |at: usize| match (kinds.value(at), images.value(at)) {
+            (BYTES, bytes) => ImageSource::Bytes(bytes.to_vec()),
+            (UNUSABLE, reason) => ImageSource::Unusable(String::from_utf8_lossy(reason).into_owned()),
+            (_, path) => ImageSource::Path(std::ffi::OsString::from_vec(path.to_vec()).into()),
         };
         (0..images.len()).map(source).collect()
     };
@@ -163,13 +217,13 @@ fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch
 ///
 /// # Errors
 /// [`Error::Row`] for the first repeated one.
-pub fn check_unique(spec: &CatalogSpec, ids: &ItemIds) -> Result<()> {
+pub fn check_unique(catalog: &Path, column: &str, ids: &ItemIds) -> Result<()> {
     match ids.check_unique() {
         Ok(()) => Ok(()),
         Err(IdFault::Duplicate(first, row, id)) => Err(Error::Row {
-            path: spec.path.clone(),
+            path: catalog.to_path_buf(),
             row: row as u64 + 1,
-            column: spec.id.clone().unwrap_or_else(|| "id".into()),
+            column: column.to_owned(),
             expected: "an id not used before".into(),
             got: format!("{id}, also in row {}", first + 1),
             help: "remove or rename one of the items".into(),
@@ -209,9 +263,9 @@ mod tests {
     fn a_repeated_id_names_its_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
-        std::fs::write(&path, "id\na\nb\na\n").unwrap();
+        std::fs::write(&path, "item_id\na\nb\na\n").unwrap();
         let spec = CatalogSpec { path, ..CatalogSpec::default() };
         let error = CatalogSpool::read(&spec, Some(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("row 3") && error.contains("also in row 1"), "{error}");
+        assert!(error.contains("row 3, column \"item_id\"") && error.contains("also in row 1"), "{error}");
     }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{BehaviourSettings, EncodeSettings, ThreadSettings, TokenSettings, VocabularySettings};
+use catalex::pipeline::{
+    BehaviourSettings, EncodeSettings, ShowSettings, ThreadSettings, TokenSettings, VocabularySettings,
+};
 use catalex::progress::Progress;
 use catalex::training::TrainSettings;
 use clap::Args;
@@ -21,6 +23,8 @@ pub(super) struct BuildArgs {
     output: OutputFlags,
     #[command(flatten)]
     encode: Flags<EncodeSettings>,
+    #[command(flatten)]
+    show: Flags<ShowSettings>,
     #[command(flatten)]
     behaviour: Flags<BehaviourSettings>,
     #[command(flatten)]
@@ -40,11 +44,13 @@ pub(super) struct BuildArgs {
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::pipeline::{BuildSpec, build};
+    use catalex::printable::printable;
 
     let mut settings = args.config.read()?;
     let spec = BuildSpec {
         catalog: args.catalog,
         encode: settings.fill(args.encode)?,
+        show: settings.fill(args.show)?,
         behaviour: settings.fill(args.behaviour)?,
         train: settings.fill(args.train)?,
         tokens: settings.fill(args.tokens)?,
@@ -56,13 +62,15 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
     };
     settings.finish()?;
     let summary = build(&spec, progress)?;
+    super::print(&(super::embed::summary(&summary.encoded) + "\n"))?;
     super::inspect::show(&summary.figures, false)?;
     let mut out = String::from("\nitems that share a prefix\n");
     for example in &summary.prefixes {
-        let items: Vec<String> = example.items.iter().map(|text| shortened(text)).collect();
-        out += &format!("  {}  {}\n", example.prefix, items.join(" | "));
+        let items: Vec<String> = example.items.iter().map(|text| shortened(&printable(text))).collect();
+        out += &format!("  {}  {}\n", printable(&example.prefix), items.join(" | "));
     }
-    let (index, report) = (summary.index.display(), summary.report.display());
+    let [index, report] = [&summary.index, &summary.report].map(|path| path.display().to_string());
+    let (index, report) = (printable(&index), printable(&report));
     super::print(&format!("{out}\nindex   {index}\nreport  {report}\n"))
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{ConstrainSettings, ConstrainSpec, constrain};
+use catalex::printable::printable_json;
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -29,5 +30,5 @@ pub(super) fn run(args: ConstrainArgs, progress: &dyn Progress) -> Result<()> {
     let constraint = settings.fill(args.constraint)?;
     settings.finish()?;
     let spec = ConstrainSpec { tokens: args.tokens, constraint, output: args.output.output() };
-    super::print(&constrain(&spec, progress)?)
+    super::print(&printable_json(&constrain(&spec, progress)?))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{BehaviourSettings, EmbedSpec, EmbedSummary, EncodeSettings, Output, ThreadSettings, embed};
+use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -47,16 +48,23 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
 }
 
 /// What was encoded, and what was not.
-fn summary(made: &EmbedSummary) -> String {
+pub(super) fn summary(made: &EmbedSummary) -> String {
     let mut out = format!("items              {}\n", made.items);
     for modality in &made.modalities {
         let (name, dim, missing) = (&modality.name, modality.dim, modality.missing);
-        let _ = writeln!(out, "{name:<18} dimension {dim}, missing for {missing} items");
+        let _ = writeln!(out, "{:<18} dimension {dim}, missing for {missing} items", printable(name));
     }
     let _ = writeln!(out, "texts truncated    {}", made.truncated_texts);
     if let Some(bad) = &made.bad_images {
-        let _ = writeln!(out, "unreadable images  {}, listed in {}", bad.count, bad.list.display());
+        let _ =
+            writeln!(out, "unreadable images  {}, listed in {}", bad.count, printable(&bad.list.display().to_string()));
         let _ = writeln!(out, "items left out     {}, which have no other content", bad.left_out);
+    }
+    if let Some(bad) = &made.bad_items {
+        let first: Vec<String> = bad.first.iter().map(|id| catalex::error::shortened(id)).collect();
+        let (more, list) = (if bad.count > first.len() { ", ..." } else { "" }, bad.list.display());
+        let _ =
+            writeln!(out, "empty items        {} left out: {}{more}, listed in {list}", bad.count, first.join(", "));
     }
     out
 }

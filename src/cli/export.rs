@@ -7,6 +7,7 @@ use catalex::Error;
 use catalex::pipeline::{
     CatalogColumns, EXPORT_FILE, ExportOptions, ExportSpec, Exported, Output, export, family_templates,
 };
+use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -79,7 +80,7 @@ fn summary(exported: &Exported, out: Option<&Path>) -> String {
         let skipped = if report.skipped > 0 { format!(", {} left out", report.skipped) } else { String::new() };
         if exported.dry_run {
             text += &format!("\n{task}\n");
-            report.samples.iter().for_each(|sample| text += &format!("{sample}\n"));
+            report.samples.iter().for_each(|sample| text += &format!("{}\n", printable(&sample.to_string())));
         } else {
             text += &format!("{task:<28} {:>10} records{skipped}\n", report.records);
         }

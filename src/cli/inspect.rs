@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{Collisions, Figures, InspectSpec, Inspected, ModelConfig, ReportColumns, inspect};
+use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -52,7 +53,8 @@ fn show_model(config: &ModelConfig, hash: &str, json: bool) -> Result<()> {
     if json {
         return super::print_json(config);
     }
-    let modalities: Vec<String> = config.modalities.iter().map(|m| format!("{} ({})", m.name, m.dim)).collect();
+    let modalities: Vec<String> =
+        config.modalities.iter().map(|m| format!("{} ({})", printable(&m.name), m.dim)).collect();
     let mut out = String::new();
     writeln!(out, "levels            {}", config.levels())?;
     writeln!(out, "codebook sizes    {}", join(&config.codebook_sizes))?;
@@ -86,9 +88,18 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         let rate = c.collision_rate;
         match figures.collision_policy {
             Collisions::Resolve | Collisions::LcRec => {
-                writeln!(out, "collision rate     {rate:.4} before resolution ({collided} items)")?;
+                let taken = "got an ID that another item had";
+                writeln!(
+                    out,
+                    "collision rate     {rate:.4} before resolution ({collided} of {} items {taken})",
+                    c.items
+                )?;
                 let elsewhere = c.moved_to_other_prefix;
                 writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;
+                if c.moved > collided {
+                    let why = "an item without a collision moves where that makes room at a smaller loss";
+                    writeln!(out, "                   more than collided: {why}")?;
+                }
                 writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;
             }
             Collisions::Keep => writeln!(out, "collision rate     {rate:.4} ({collided} items), kept")?,
@@ -118,7 +129,9 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         writeln!(
             out,
             "\nnearest {} with the same {} ({:.4} by chance)",
-            near.neighbours, labels.label, near.by_chance
+            near.neighbours,
+            printable(&labels.label),
+            near.by_chance
         )?;
         for nearness in &near.shares {
             writeln!(out, "{:<18} {:.4} of {} items", nearness.by, nearness.share, nearness.items)?;
@@ -126,7 +139,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     }
     writeln!(out, "\nmost crowded prefixes")?;
     for crowded in &figures.crowded {
-        writeln!(out, "{:>5}  {}", crowded.items, crowded.prefix)?;
+        writeln!(out, "{:>5}  {}", crowded.items, printable(&crowded.prefix))?;
     }
     super::print(&out)
 }
@@ -138,7 +151,7 @@ fn depths(out: &mut String, figures: &Figures) -> Result<()> {
         write!(out, "  neighbours kept")?;
     }
     if let Some(labels) = &figures.labels {
-        write!(out, "  purity of {0}  information on {0}", labels.label)?;
+        write!(out, "  purity of {0}  information on {0}", printable(&labels.label))?;
     }
     writeln!(out)?;
     for (at, prefixes) in figures.distinct_prefixes.iter().enumerate() {
@@ -147,7 +160,7 @@ fn depths(out: &mut String, figures: &Figures) -> Result<()> {
             write!(out, "  {:>15.4}", neighbours.share_by_depth[at])?;
         }
         if let Some(labels) = &figures.labels {
-            let (depth, width) = (&labels.by_depth[at], labels.label.chars().count());
+            let (depth, width) = (&labels.by_depth[at], printable(&labels.label).chars().count());
             let (purity, information) = (depth.purity, depth.normalized_mutual_information);
             write!(out, "  {purity:>0$.4}  {information:>1$.4}", 10 + width, 15 + width)?;
         }

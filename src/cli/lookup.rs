@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{LookupKey, LookupSpec, lookup};
+use catalex::pipeline::{LookupHit, LookupKey, LookupSettings, LookupSpec, lookup};
+use catalex::printable::printable;
 use clap::{ArgGroup, Args};
 
 use super::config_file::ConfigFile;
+use super::flags::Flags;
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("wanted").required(true).args(["semantic_id", "item"])))]
@@ -24,6 +26,8 @@ pub(super) struct LookupArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    titles: Flags<LookupSettings>,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
@@ -33,10 +37,17 @@ pub(super) fn run(args: LookupArgs) -> Result<()> {
         Some(item) => LookupKey::Item(item),
         None => LookupKey::SemanticId(args.semantic_id.unwrap_or_default()),
     };
-    let found = lookup(&LookupSpec { tokens: args.tokens, key })?;
+    let mut file = args.config.read()?;
+    let titles = file.fill(args.titles)?;
+    file.finish()?;
+    let found = lookup(&LookupSpec { tokens: args.tokens, key, titles })?;
     if args.json {
         return super::print_json(&found);
     }
-    let lines: Vec<String> = found.iter().map(|hit| format!("{}\t{}\n", hit.semantic_id, hit.item_id)).collect();
+    let line = |hit: &LookupHit| {
+        let title = hit.title.as_ref().map(|title| format!("\t{}", printable(title))).unwrap_or_default();
+        format!("{}\t{}{title}\n", printable(&hit.semantic_id), printable(&hit.item_id))
+    };
+    let lines: Vec<String> = found.iter().map(line).collect();
     super::print(&lines.concat())
 }

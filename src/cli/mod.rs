@@ -3,6 +3,7 @@
 mod aggregate;
 mod answers;
 mod build;
+mod check;
 mod config_file;
 mod constrain;
 mod embed;
@@ -23,6 +24,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use catalex::ErrorKind;
+use catalex::printable::printable_json;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use progress::ProgressMode;
@@ -41,6 +43,8 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
+    /// Say what is likely a mistake in a catalog, before anything is encoded.
+    Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
     Embed(Box<embed::EmbedArgs>),
     /// Train the RQ-VAE on features.
@@ -73,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
+        Verb::Check(args) => check::run(args),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
@@ -92,10 +97,19 @@ pub(crate) fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let kind = error.downcast_ref::<catalex::Error>().map(catalex::Error::kind);
-            progress::report_error(cli.progress, &format!("{error:#}"), kind);
+            progress::report_error(cli.progress, &described(&error), kind);
             ExitCode::from(if kind == Some(ErrorKind::Config) { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
+fn described(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).reduce(with_cause).unwrap_or_default()
+}
+
+fn with_cause(text: String, cause: String) -> String {
+    if text.contains(&cause) { text } else { format!("{text}: {cause}") }
 }
 
 /// Whether the reader of our output went away, as `head` does.
@@ -112,7 +126,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
+    print(&(printable_json(&serde_json::to_string_pretty(value)?).into_owned() + "\n"))
 }
 
 /// The error of a verb that needs a feature this binary was built without.
@@ -124,4 +138,33 @@ fn not_built(what: &str, feature: &str) -> anyhow::Error {
         help: "build it with its default features".into(),
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_printed_once() {
+        let cause = || io::Error::other("no such disk");
+        let own = anyhow::Error::from(catalex::Error::io("read", "a.csv".as_ref(), cause()));
+        assert_eq!(described(&own).matches("no such disk").count(), 1, "{}", described(&own));
+        let other = anyhow::Error::from(cause()).context("cannot write");
+        assert_eq!(described(&other), "cannot write: no such disk");
+    }
+
+    #[test]
+    fn every_verb_that_reads_texts_has_the_settings_of_how() {
+        let command = Cli::command();
+        let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
+        let reads = |verb: &&clap::Command| ["catalog", "text", "title", "description"].iter().any(|of| has(verb, of));
+        let verbs: Vec<&clap::Command> = command.get_subcommands().filter(reads).collect();
+        let names: Vec<&str> = verbs.iter().map(|verb| verb.get_name()).collect();
+        assert!(names.len() >= 10 && ["build", "embed", "serve"].iter().all(|name| names.contains(name)), "{names:?}");
+        for verb in verbs {
+            for setting in ["raw_text", "parse_lists"] {
+                assert!(has(verb, setting), "{} without {setting}", verb.get_name());
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use catalex::ErrorKind;
+use catalex::printable::printable;
 use catalex::progress::{Progress, ProgressEvents};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,7 +27,7 @@ pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
         Some(ProgressMode::Bar) => Box::new(Bars::default()),
         Some(ProgressMode::Json) => Box::new(ProgressEvents::new(|mut event| {
             event["time"] = now().into();
-            let _ = writeln!(stderr(), "{event}");
+            let _ = writeln!(stderr(), "{}", printable(&event.to_string()));
         })),
         Some(ProgressMode::None) => Box::new(Lines { stages: false }),
         None if stderr().is_terminal() => Box::new(Bars::default()),
@@ -47,7 +48,7 @@ pub(super) fn report_error(mode: Option<ProgressMode>, message: &str, kind: Opti
     } else {
         format!("error: {message}")
     };
-    let _ = writeln!(stderr(), "{line}");
+    let _ = writeln!(stderr(), "{}", printable(&line));
 }
 
 /// Warnings, and perhaps a line at the begin of each stage and what the work took.
@@ -72,7 +73,7 @@ impl Progress for Lines {
     fn figure(&self, _name: &str, _value: f64) {}
     fn end(&self) {}
     fn warn(&self, message: &str) {
-        let _ = writeln!(stderr(), "warning: {message}");
+        let _ = writeln!(stderr(), "warning: {}", printable(message));
     }
     fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {
         if self.stages {
@@ -139,7 +140,7 @@ impl Progress for Bars {
 
     fn warn(&self, message: &str) {
         self.with(|bar| bar.suspend(|| ()));
-        let _ = writeln!(stderr(), "warning: {message}");
+        let _ = writeln!(stderr(), "warning: {}", printable(message));
     }
 
     fn cost(&self, part: &str, seconds: f64, peak_bytes: Option<u64>) {

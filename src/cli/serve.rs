@@ -31,6 +31,12 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: ServeArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::pipeline::{ServeSpec, serve};
 
+    // A panic in a tool becomes an answer. Its message may repeat what the client sent: escaped, it cannot change a terminal.
+    std::panic::set_hook(Box::new(|panic| {
+        use std::io::Write;
+        let message: String = panic.to_string().chars().take(500).collect();
+        let _ = writeln!(std::io::stderr(), "error: a tool failed: {}", message.escape_debug());
+    }));
     let mut file = args.config.read()?;
     let spec = ServeSpec {
         index: args.index,

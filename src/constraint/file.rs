@@ -35,7 +35,7 @@ const TRIE: BinaryFormat = BinaryFormat {
 };
 
 impl BinaryFormat {
-    fn wrong(&self, path: &Path, expected: impl Into<String>, got: impl ToString) -> Error {
+    pub(super) fn wrong(&self, path: &Path, expected: impl Into<String>, got: impl ToString) -> Error {
         Error::artifact(path, expected, got, self.help)
     }
 
@@ -108,12 +108,16 @@ impl Trie {
     /// [`Error::Io`] where it cannot be read; [`Error::Artifact`] for another format or version and for a damaged file.
     pub fn load(path: &Path) -> Result<Self> {
         let map = TRIE.map(path)?;
-        let levels = number(&map, 2).min(MAX_LEVELS as u64) as usize;
-        let nodes: Vec<usize> = (0..levels).map(|level| number(&map, 3 + level) as usize).collect();
-        let layout = TrieLayout::new(&nodes);
+        let wrong = |got: String| TRIE.wrong(path, "arrays of a trie that match each other", got);
+        let levels = usize::try_from(number(&map, 2)).ok().filter(|&levels| levels <= MAX_LEVELS);
+        let levels = levels.ok_or_else(|| wrong(format!("{} levels", number(&map, 2))))?;
+        let nodes: Vec<u64> = (0..levels).map(|level| number(&map, 3 + level)).collect();
+        let layout = TrieLayout::checked(&nodes, map.len()).map_err(wrong)?;
         TRIE.check_length(path, &map, layout.end)?;
-        let tokens = read_tokens(levels, |at| number(&map, TOKENS + at));
-        Ok(Trie { buffer: Buffer::Mapped(map), layout, tokens })
+        let tokens = read_tokens(levels, |at| number(&map, TOKENS + at)).map_err(wrong)?;
+        let trie = Trie { buffer: Buffer::Mapped(map), layout, tokens };
+        trie.check().map_err(wrong)?;
+        Ok(trie)
     }
 }
 
@@ -130,16 +134,22 @@ fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
     numbers
 }
 
-/// The token ids of a header. The checksum guarantees that the numbers are as written.
-fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> Option<TokenIds> {
-    let id = |at: usize| number(at).checked_sub(1).map(|id| id as u32);
-    Some(TokenIds {
-        first_id: id(0)?,
-        begin: id(1),
-        end: id(2),
-        vocabulary_size: number(3) as u32,
-        codebook_sizes: (0..levels).map(|level| number(4 + level) as usize).collect(),
-    })
+/// The token ids of a header, none where its first number is zero.
+fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> std::result::Result<Option<TokenIds>, String> {
+    let id = |at: usize| match number(at).checked_sub(1).map(u32::try_from).transpose() {
+        Ok(id) => Ok(id),
+        Err(_) => Err(format!("the token id {}", number(at) - 1)),
+    };
+    let Some(first_id) = id(0)? else {
+        return if (1..HEADER - TOKENS).all(|at| number(at) == 0) {
+            Ok(None)
+        } else {
+            Err("a part of token ids".into())
+        };
+    };
+    let sizes: Vec<usize> = (0..levels).map(|level| usize::try_from(number(4 + level)).unwrap_or(usize::MAX)).collect();
+    let vocabulary_size = u32::try_from(number(3)).map_err(|_| format!("a vocabulary of {}", number(3)))?;
+    Ok(Some(TokenIds { first_id, begin: id(1)?, end: id(2)?, vocabulary_size, codebook_sizes: sizes }))
 }
 
 #[cfg(test)]
@@ -198,5 +208,63 @@ mod tests {
             assert!(load(&whole[..at]).is_err(), "cut at {at}");
         }
         load(&whole).unwrap();
+    }
+
+    #[test]
+    fn damaged_arrays_with_a_right_checksum_are_refused_or_the_trie_of_their_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trie");
+        let codes = ndarray::Array2::from_shape_fn((150, 3), |(i, l)| [i % 5, i / 5 % 6, i / 30][l] as u16);
+        let tokens = TokenIds {
+            first_id: 9,
+            codebook_sizes: vec![8, 8, 8],
+            begin: Some(33),
+            end: Some(34),
+            vocabulary_size: 35,
+        };
+        Trie::new(codes.view()).unwrap().with_tokens(tokens).unwrap().save(&path, Overwrite::Refuse).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let body = whole.len() - CHECKSUM;
+        let mut random = 5u64;
+        let mut next = |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % below
+        };
+        let mut accepted = 0;
+        for round in 0..1_500 {
+            let mut bytes = whole[..body].to_vec();
+            let (at, byte, length) = (next(body - 16), next(256) as u8, 1 + next(8));
+            match round % 3 {
+                0 => bytes[at] = byte,
+                1 => bytes[at..at + length].fill(byte),
+                _ => bytes.swap(at, at + length),
+            }
+            bytes.extend(sha256(&bytes).as_bytes());
+            std::fs::write(&path, &bytes).unwrap();
+            let Ok(trie) = Trie::load(&path) else { continue };
+            accepted += 1;
+            // Every ID is found, at the row of the file, and a trie of these IDs gives the same answers.
+            let mut found: Vec<(u32, Vec<u16>)> = Vec::new();
+            let mut open = vec![vec![]];
+            while let Some(prefix) = open.pop() {
+                let node = trie.find(&prefix).unwrap();
+                match prefix.len() == trie.levels() {
+                    true => found.push((trie.rows_under(node)[0], prefix)),
+                    false => open.extend(trie.allowed(node).iter().map(|&code| [&prefix[..], &[code]].concat())),
+                }
+            }
+            found.sort();
+            let codes = ndarray::Array2::from_shape_fn((found.len(), trie.levels()), |(i, l)| found[i].1[l]);
+            let again = Trie::new(codes.view()).unwrap();
+            assert_eq!((again.len(), again.levels()), (trie.len(), trie.levels()));
+            for (_, id) in &found {
+                for depth in 0..id.len() {
+                    let (one, other) = (trie.find(&id[..depth]).unwrap(), again.find(&id[..depth]).unwrap());
+                    assert_eq!(trie.allowed(one), again.allowed(other));
+                    assert_eq!(trie.rows_under(one).len(), again.rows_under(other).len());
+                }
+            }
+        }
+        assert!(accepted < 900, "{accepted}");
     }
 }

@@ -28,6 +28,14 @@ pub(super) struct Section<T> {
     of: PhantomData<T>,
 }
 
+#[cfg(test)]
+impl<T> Section<T> {
+    /// The bytes of the array.
+    pub(super) fn bytes(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.len * size_of::<T>()
+    }
+}
+
 /// The arrays of a level.
 #[derive(Debug, Clone)]
 pub(super) struct LevelLayout {

@@ -7,6 +7,7 @@
 //! identifiers of several facets, which may be generated from any position on.
 
 mod bits;
+mod check;
 mod decoding;
 mod file;
 mod fm_index;

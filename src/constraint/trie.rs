@@ -203,12 +203,12 @@ impl Trie {
     }
 
     /// Row of each leaf.
-    fn rows(&self) -> &[u32] {
+    pub(super) fn rows(&self) -> &[u32] {
         self.buffer.read(&self.layout.rows)
     }
 
     /// A bit per node of a level below the first: whether it is the first child of its parent.
-    fn firsts(&self, level: usize) -> Bits<'_> {
+    pub(super) fn firsts(&self, level: usize) -> Bits<'_> {
         let layout = &self.layout.levels[level];
         Bits { words: self.buffer.read(&layout.words), directory: self.buffer.read(&layout.directory) }
     }

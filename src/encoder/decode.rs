@@ -1,58 +1,57 @@
 //! Decoding of images to upright RGB pixels on a white background.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 
+use super::image_fault::{ImageFault, fault};
+use super::picture_file::{IN_FLIGHT, MemoryShare, PictureBytes};
+use super::whole::check_jpeg_end;
 use crate::catalog::ImageSource;
-use crate::error::Error;
 
 /// Maximum number of pixels in an image's header; larger images are refused before decoding.
 const MAX_PIXELS: u64 = 100_000_000;
 /// Maximum memory for decoding an image.
 const MAX_MEMORY: u64 = 1 << 30;
+/// What decoding takes, in sizes of the decoded image: the decoder's buffers, and the copy in another colour space.
+const COPIES: u64 = 2;
 
-/// Why an image cannot be used: what was expected and what was found.
-#[derive(Debug)]
-pub(super) struct ImageFault {
-    pub(super) expected: String,
-    pub(super) got: String,
+/// Reads and decodes an image, and gives it to `work`. The memory of the image counts as in use until `work` ends. A fault
+/// in a decoder that ends in a panic is a fault of the image.
+pub(super) fn with_image<T>(
+    source: &ImageSource,
+    work: impl FnOnce(RgbImage) -> Result<T, ImageFault>,
+) -> Result<T, ImageFault> {
+    let PictureBytes { bytes, name, .. } = &PictureBytes::read(source)?;
+    caught(name, || decode_bytes(bytes, name).and_then(|(picture, _share)| work(picture)))
 }
 
-impl ImageFault {
-    /// The fault as the error of an item.
-    pub(super) fn of_item(self, item: &str) -> Error {
-        Error::Item {
-            item: item.to_owned(),
-            expected: self.expected,
-            got: self.got,
-            help: "correct the image, leave the cell empty, or pass --on-bad-image missing".into(),
-        }
-    }
-}
-
-fn fault(expected: impl Into<String>, got: impl ToString) -> ImageFault {
-    ImageFault { expected: expected.into(), got: got.to_string() }
-}
-
+#[cfg(test)]
 pub(super) fn decode(source: &ImageSource) -> Result<RgbImage, ImageFault> {
-    let (bytes, name) = match source {
-        ImageSource::Bytes(bytes) => (std::borrow::Cow::from(bytes), "the image in the table".to_owned()),
-        ImageSource::Path(path) => {
-            let read = std::fs::read(path).map_err(|e| fault(format!("an image at {}", path.display()), e))?;
-            (read.into(), path.display().to_string())
-        }
-    };
-    decode_bytes(&bytes, &name)
+    with_image(source, Ok)
 }
 
-fn decode_bytes(bytes: &[u8], name: &str) -> Result<RgbImage, ImageFault> {
+/// What `work` returns; a panic becomes a fault.
+fn caught<T>(name: &str, work: impl FnOnce() -> Result<T, ImageFault>) -> Result<T, ImageFault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let got = format!("one on which the decoder failed ({})", said.unwrap_or("no reason given"));
+        Err(fault(format!("an image that can be decoded in {name}"), got))
+    })
+}
+
+fn decode_bytes(bytes: &[u8], name: &str) -> Result<(RgbImage, MemoryShare<'static>), ImageFault> {
     if bytes.is_empty() {
         return Err(fault(format!("an image in {name}"), "no bytes at all"));
     }
-    let unreadable = |e: image::ImageError| fault(format!("a JPEG, PNG, WebP, GIF, BMP or TIFF image in {name}"), e);
+    let expected = || format!("a JPEG, PNG, WebP, GIF, BMP or TIFF image in {name}");
+    let unreadable = |e: image::ImageError| fault(expected(), e);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| unreadable(e.into()))?;
+    if reader.format() == Some(ImageFormat::Jpeg) {
+        check_jpeg_end(bytes).map_err(|got| fault(expected(), got))?;
+    }
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS || width == 0 || height == 0 {
@@ -64,9 +63,10 @@ fn decode_bytes(bytes: &[u8], name: &str) -> Result<RgbImage, ImageFault> {
     decoder.set_limits(limits).map_err(unreadable)?;
     // An invalid EXIF block is ignored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let share = IN_FLIGHT.take(decoder.total_bytes().saturating_mul(COPIES));
     let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     picture.apply_orientation(orientation);
-    Ok(on_white(picture))
+    Ok((on_white(picture), share))
 }
 
 fn on_white(picture: DynamicImage) -> RgbImage {
@@ -85,7 +85,7 @@ fn on_white(picture: DynamicImage) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageFormat, Rgba, RgbaImage};
+    use image::{Rgba, RgbaImage};
 
     fn encoded(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn transparent_images_get_a_white_background() {
         let picture = RgbaImage::from_pixel(2, 1, Rgba([10, 20, 30, 0]));
-        let decoded = decode_bytes(&encoded(picture.into(), ImageFormat::Png), "x").unwrap();
+        let (decoded, _) = decode_bytes(&encoded(picture.into(), ImageFormat::Png), "x").unwrap();
         assert_eq!(decoded.get_pixel(0, 0).0, [255, 255, 255]);
     }
 
@@ -124,19 +124,26 @@ mod tests {
             assert!(worst <= most && mean <= on_average, "{}: {worst} at worst, {mean} on average", path.display());
             seen += 1;
         }
-        assert_eq!(seen, 12);
+        assert_eq!(seen, 14);
+    }
+
+    #[test]
+    fn a_decoder_that_panics_is_a_fault_of_the_image() {
+        let fault = caught("a.png", || -> Result<(), ImageFault> { panic!("index {} out of range", 7) }).unwrap_err();
+        assert!(fault.expected.contains("a.png") && fault.got.contains("index 7 out of range"), "{fault:?}");
     }
 
     #[test]
     fn invalid_images_are_refused() {
+        let refused = |bytes: &[u8]| decode_bytes(bytes, "x").map(drop).unwrap_err();
         let png = encoded(DynamicImage::new_rgb8(40, 40), ImageFormat::Png);
-        assert!(decode_bytes(&[], "x").unwrap_err().got.contains("no bytes"));
+        assert!(refused(&[]).got.contains("no bytes"));
         assert!(decode_bytes(b"GIF, they said", "x").is_err());
         assert!(decode_bytes(&png[..png.len() / 2], "x").is_err());
         // A decompression bomb: the header declares 60,000 x 60,000 pixels.
         let mut bomb = png.clone();
         bomb[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
-        let got = decode_bytes(&bomb, "x").unwrap_err().got;
+        let got = refused(&bomb).got;
         assert!(got.contains("60000 x 60000") || got.to_lowercase().contains("crc"), "{got}");
     }
 }

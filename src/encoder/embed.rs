@@ -1,11 +1,10 @@
 //! Encoding of a catalog's items into features.
 
-use ndarray::Axis;
-
 use super::bad_image::{BadImage, OnBadImage};
+use super::journal::BatchJournal;
 use super::modalities::{image_modality, text_modality};
 use super::{ImageEncoder, TextEncoder};
-use crate::catalog::{CatalogSpec, CatalogSpool, ItemBatch};
+use crate::catalog::{CatalogSpec, CatalogSpool, ItemBatch, OnBadItem};
 use crate::error::{Error, Result};
 use crate::features::{Features, IMAGE, Modality, ModalityRows, TEXT};
 use crate::item_ids::ItemIds;
@@ -32,6 +31,8 @@ pub struct Encoders<'a> {
     pub ready: Vec<Box<dyn ModalityRows + 'a>>,
     /// What to do about images that cannot be read.
     pub on_bad_image: OnBadImage,
+    /// What to do about items without any content.
+    pub on_bad_item: OnBadItem,
 }
 
 /// The result of encoding some items; without features where no item has any.
@@ -57,12 +58,14 @@ pub fn embed(
     progress: &dyn Progress,
 ) -> Result<Embedded> {
     let ready = ready.into_iter().map(|modality| Box::new(modality) as Box<dyn ModalityRows>).collect();
-    let mut encoders = Encoders { text, image, ready, on_bad_image };
-    let catalog = CatalogSpool::read(spec, None)?;
+    let mut encoders = Encoders { text, image, ready, on_bad_image, on_bad_item: OnBadItem::Error };
+    let mut catalog = CatalogSpool::read(spec, None)?;
+    catalog.take_notes().iter().for_each(|note| progress.warn(note));
+    encoders.left_out(&catalog)?;
     progress.begin("encode", Some(encoders.work(&catalog)?), "texts and images");
     let (mut found, mut truncated_texts, mut bad_images) = (Vec::new(), 0, Vec::new());
     for batch in catalog.parts(PART_ITEMS)? {
-        let part = encoders.encode(batch?, &StageProgress(progress))?;
+        let part = encoders.encode(batch?, None, &StageProgress(progress))?;
         found.extend(part.features);
         truncated_texts += part.truncated_texts;
         bad_images.extend(part.bad_images);
@@ -103,17 +106,35 @@ impl Encoders<'_> {
         Ok(u64::from(with_text) * catalog.texts() + u64::from(with_images) * catalog.images())
     }
 
-    /// Encodes some items.
-    pub(super) fn encode(&mut self, batch: ItemBatch, progress: &dyn Progress) -> Result<EncodedPart> {
+    /// Rows of the items without any content, which are left out.
+    ///
+    /// # Errors
+    /// [`Error::Row`] for the first where they are to stop the job, and for the first image that is neither a path nor
+    /// bytes where that is to stop it.
+    pub(super) fn left_out(&self, catalog: &CatalogSpool) -> Result<Vec<usize>> {
+        let unusable = || catalog.unusable_image().filter(|_| self.image.is_some());
+        if let Some(error) = unusable().filter(|_| self.on_bad_image == OnBadImage::Error) {
+            return Err(error);
+        }
+        catalog.bare_items(|row| self.ready.iter().any(|ready| ready.has(row)), self.on_bad_item)
+    }
+
+    /// Encodes some items. Those without any content are left out.
+    pub(super) fn encode(
+        &mut self,
+        batch: ItemBatch,
+        mut journal: Option<&mut BatchJournal>,
+        progress: &dyn Progress,
+    ) -> Result<EncodedPart> {
         let ItemBatch { first_row, item_ids, texts, images, .. } = batch;
         let (mut modalities, mut bad_images, mut truncated_texts) = (Vec::new(), Vec::new(), 0);
         if let Some(encoder) = &mut self.text {
             let before = encoder.truncated();
-            modalities.push(text_modality(encoder, texts, progress)?);
+            modalities.push(text_modality(encoder, texts, journal.as_deref_mut(), progress)?);
             truncated_texts = encoder.truncated() - before;
         }
         if let Some(encoder) = &mut self.image {
-            let (modality, bad) = image_modality(encoder, &item_ids, images, self.on_bad_image, progress)?;
+            let (modality, bad) = image_modality(encoder, &item_ids, images, self.on_bad_image, journal, progress)?;
             modalities.push(modality);
             bad_images = bad;
         }
@@ -145,25 +166,18 @@ fn no_picture(bad: &BadImage) -> Error {
     Error::data(format!("modality {IMAGE}"), "at least one image that can be read", got, help)
 }
 
-/// Removes the items that have nothing but unreadable images.
+/// Removes the items that have nothing, or nothing but unreadable images.
 fn drop_bare_items(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
-    let bare: std::collections::HashSet<String> =
-        (0..ids.len()).filter(|&row| modalities.iter().all(|m| !m.present[row])).map(|row| ids.text(row)).collect();
+    let has = |row: usize| modalities.iter().any(|m| m.present[row]);
+    let (kept, bare): (Vec<usize>, Vec<usize>) = (0..ids.len()).partition(|&row| has(row));
+    if bare.is_empty() {
+        return (ids, modalities);
+    }
+    let bare: std::collections::HashSet<String> = bare.into_iter().map(|row| ids.text(row)).collect();
     for bad in bad_images.iter_mut() {
         bad.left_out = bare.contains(&bad.item_id);
     }
-    let gone: std::collections::HashSet<&str> =
-        bad_images.iter().filter(|bad| bad.left_out).map(|bad| bad.item_id.as_str()).collect();
-    if gone.is_empty() {
-        return (ids, modalities);
-    }
-    let kept: Vec<usize> = (0..ids.len()).filter(|&row| !gone.contains(ids.text(row).as_str())).collect();
-    let modalities = modalities.into_iter().map(|m| Modality {
-        present: kept.iter().map(|&row| m.present[row]).collect(),
-        vectors: m.vectors.select(Axis(0), &kept),
-        name: m.name,
-    });
-    (ids.take(&kept), modalities.collect())
+    (ids.take(&kept), modalities.into_iter().map(|modality| modality.select(&kept)).collect())
 }
 
 /// Progress within a stage that the caller has started.

@@ -7,8 +7,10 @@ use ort::session::Session;
 use ort::value::TensorElementType;
 use rayon::prelude::*;
 
-use super::decode::{ImageFault, decode};
+use super::decode::with_image;
 use super::folder::{EncoderKind, graph};
+use super::image_fault::ImageFault;
+use super::journal::{BatchJournal, EncodedBatch};
 use super::preprocess::{PixelLayout, Preprocessor};
 use super::runtime::{NetworkOutput, Runtime, choose_output, element, floats, run, shape};
 use crate::catalog::ImageSource;
@@ -104,7 +106,7 @@ impl ImageEncoder {
     /// [`Error::Item`] for the first image that cannot be read.
     pub fn encode(&mut self, pictures: &[ImageSource], items: &[String]) -> Result<Array2<f32>> {
         let mut vectors = Array2::zeros((pictures.len(), self.dim()));
-        self.encode_readable(pictures, |first, found, faults| {
+        self.encode_readable(pictures, None, |first, found, faults| {
             match faults.into_iter().zip(&items[first..]).find_map(|(fault, item)| Some((fault?, item))) {
                 Some((fault, item)) => return Err(fault.of_item(item)),
                 None => vectors.slice_mut(s![first..first + found.nrows(), ..]).assign(&found),
@@ -115,22 +117,34 @@ impl ImageEncoder {
     }
 
     /// Encodes images batch by batch, while the next batch is decoded. `each` gets the index of a batch's first image, its
-    /// vectors `(images, dim)`, zeros for unreadable images, and the faults.
+    /// vectors `(images, dim)`, zeros for unreadable images, and the faults. Batches are taken from a journal and kept there.
     pub(super) fn encode_readable(
         &mut self,
         pictures: &[ImageSource],
+        mut journal: Option<&mut BatchJournal>,
         mut each: impl FnMut(usize, Array2<f32>, Vec<Option<ImageFault>>) -> Result<()>,
     ) -> Result<()> {
         let ImageEncoder { loader, network } = self;
         let mut batches = pictures.chunks(loader.batch.unwrap_or(BATCH));
         let mut first = 0;
+        while let Some(EncodedBatch { faults, vectors }) = journal.as_mut().and_then(|journal| journal.next()) {
+            batches.next();
+            let (seen, dim) = (faults.len(), network.output.dim);
+            let vectors = Array2::from_shape_vec((seen, dim), vectors)
+                .map_err(|e| Error::mismatch("a kept batch of images", "one vector per image", e, "use --force"))?;
+            each(first, vectors, faults)?;
+            first += seen;
+        }
         let mut ready = batches.next().map(|batch| loader.load(batch));
         while let Some(PixelBatch { shape, values, faults }) = ready {
             let following = batches.next();
             let load = || following.map(|batch| loader.load(batch));
             let (vectors, next) = rayon::join(|| network.vectors(shape, values, &faults), load);
-            let seen = faults.len();
-            each(first, vectors?, faults)?;
+            let (seen, vectors) = (faults.len(), vectors?);
+            if let Some(journal) = &mut journal {
+                journal.keep(&faults, &vectors.iter().copied().collect::<Vec<f32>>())?;
+            }
+            each(first, vectors, faults)?;
             first += seen;
             ready = next;
         }
@@ -152,7 +166,7 @@ impl ImageLoader {
                         .apply(picture, self.layout, self.size, out)
                         .map_err(|got| ImageFault { expected: "a usable image".into(), got })
                 };
-                decode(picture).and_then(prepare).err()
+                with_image(picture, prepare).err()
             })
             .collect();
         let shape = match self.layout {

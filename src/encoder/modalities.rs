@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView1};
 
 use super::bad_image::{BadImage, OnBadImage};
+use super::journal::BatchJournal;
 use super::{ImageEncoder, TextEncoder};
 use crate::catalog::ImageSource;
 use crate::error::Result;
@@ -14,6 +15,7 @@ use crate::progress::Progress;
 pub(super) fn text_modality(
     encoder: &mut TextEncoder,
     texts: Vec<Vec<String>>,
+    journal: Option<&mut BatchJournal>,
     progress: &dyn Progress,
 ) -> Result<Modality> {
     let mut means = ItemMeans::new(texts.len(), encoder.dim());
@@ -21,7 +23,7 @@ pub(super) fn text_modality(
         texts.iter().enumerate().flat_map(|(row, passages)| passages.iter().map(move |_| row)).collect();
     let passages: Vec<String> = texts.into_iter().flatten().collect();
     if !passages.is_empty() {
-        for (vector, &row) in encoder.encode(&passages, progress)?.rows().into_iter().zip(&rows) {
+        for (vector, &row) in encoder.encode_kept(&passages, journal, progress)?.rows().into_iter().zip(&rows) {
             means.add(row, vector);
         }
     }
@@ -37,13 +39,14 @@ pub(super) fn image_modality(
     item_ids: &ItemIds,
     images: Vec<Vec<ImageSource>>,
     on_bad_image: OnBadImage,
+    journal: Option<&mut BatchJournal>,
     progress: &dyn Progress,
 ) -> Result<(Modality, Vec<BadImage>)> {
     let mut means = ItemMeans::new(item_ids.len(), encoder.dim());
     let mut bad_images = Vec::new();
     let pictures = images.into_iter().enumerate().flat_map(|(at, of)| of.into_iter().map(move |one| (at, one)));
     let (rows, pictures): (Vec<usize>, Vec<ImageSource>) = pictures.unzip();
-    encoder.encode_readable(&pictures, |first, vectors, faults| {
+    encoder.encode_readable(&pictures, journal, |first, vectors, faults| {
         let rows = &rows[first..first + faults.len()];
         for ((vector, fault), &at) in vectors.rows().into_iter().zip(faults).zip(rows) {
             match fault {

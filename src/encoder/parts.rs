@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bad_image::BadImage;
 use super::embed::{EncodedPart, Encoders, PART_ITEMS, StageProgress};
+use super::journal::BatchJournal;
 use crate::artifact::{Overwrite, sha256_file, write_file};
-use crate::catalog::CatalogSpool;
+use crate::catalog::{CatalogSpool, PictureState};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
 use crate::progress::Progress;
@@ -24,6 +25,10 @@ pub struct EncodedCatalog {
     pub truncated_texts: usize,
     /// Images that could not be read, in the order of the catalog.
     pub bad_images: Vec<BadImage>,
+    /// Rows of the items without any content, which are not in the file.
+    pub left_out: Vec<usize>,
+    /// The picture files that the vectors were made of.
+    pub pictures: PictureState,
 }
 
 /// The folder of finished parts.
@@ -44,11 +49,12 @@ struct PartRecord {
     sha256: Option<String>,
     truncated_texts: usize,
     bad_images: Vec<BadImage>,
+    /// The picture files that the vectors were made of.
+    pictures: PictureState,
 }
 
-/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the same size that
-/// are already in the folder are reused, so the folder must belong to the same catalog, encoders and settings. The caller
-/// removes the folder.
+/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the same size and
+/// picture files that are already in the folder are reused, and so are the batches of an unfinished part. The folder must belong to the same catalog, encoders and settings. The caller removes it.
 ///
 /// # Errors
 /// As [`super::embed()`]; [`Error::Io`].
@@ -60,12 +66,18 @@ pub fn embed_to(
     folder: &PartFolder,
     progress: &dyn Progress,
 ) -> Result<EncodedCatalog> {
+    let left_out = encoders.left_out(catalog)?;
     progress.begin("encode", Some(encoders.work(catalog)?), "texts and images");
-    let mut kept = Vec::new();
+    let (mut kept, mut pictures) = (Vec::new(), PictureState::default());
     for (number, batch) in catalog.parts(folder.items.unwrap_or(PART_ITEMS))?.enumerate() {
         let batch = batch?;
         let rows = batch.item_ids.len();
-        let record = match folder.finished(number, rows, progress)? {
+        let mut state = PictureState::default();
+        for images in batch.images.iter().filter(|_| encoders.image.is_some()) {
+            state.add(images);
+            pictures.add(images);
+        }
+        let record = match folder.finished(number, rows, &state, progress)? {
             Some(record) => {
                 let work = |each: Vec<usize>| each.into_iter().sum::<usize>() as u64;
                 let texts = if encoders.text.is_some() { batch.texts.iter().map(Vec::len).collect() } else { vec![] };
@@ -74,13 +86,20 @@ pub fn embed_to(
                 progress.advance(work(texts) + work(images));
                 record
             }
-            None => folder.keep(number, rows, encoders.encode(batch, &StageProgress(progress))?)?,
+            None => {
+                let mut journal = BatchJournal::open(&folder.journal(number), &(rows, &state))?;
+                let part = encoders.encode(batch, Some(&mut journal), &StageProgress(progress))?;
+                let record = folder.keep(number, rows, state, part)?;
+                journal.remove()?;
+                record
+            }
         };
         kept.push(record);
     }
     progress.end();
     let shapes = encoders.shapes();
-    let mut written = EncodedCatalog { items: 0, modalities: Vec::new(), truncated_texts: 0, bad_images: Vec::new() };
+    let (modalities, bad_images) = (Vec::new(), Vec::new());
+    let mut written = EncodedCatalog { items: 0, modalities, truncated_texts: 0, bad_images, left_out, pictures };
     let mut lacking = vec![0; shapes.len()];
     let mut writer = FeatureWriter::create(out, catalog.ids(), shapes.clone(), overwrite)?;
     for (number, record) in kept.into_iter().enumerate() {
@@ -116,8 +135,18 @@ impl PartFolder {
         self.folder.join(format!("{number:06}.json"))
     }
 
-    /// The record of a finished part, if its features are intact.
-    fn finished(&self, number: usize, rows: usize, progress: &dyn Progress) -> Result<Option<PartRecord>> {
+    fn journal(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("{number:06}.journal"))
+    }
+
+    /// The record of a finished part, if its features are intact and its picture files are what they were.
+    fn finished(
+        &self,
+        number: usize,
+        rows: usize,
+        pictures: &PictureState,
+        progress: &dyn Progress,
+    ) -> Result<Option<PartRecord>> {
         let (path, features) = (self.record(number), self.features(number));
         if !path.is_file() {
             return Ok(None);
@@ -129,6 +158,10 @@ impl PartFolder {
             None => true,
         };
         let found = record.filter(|record| record.rows == rows && whole(record));
+        if found.as_ref().is_some_and(|record| record.pictures != *pictures) {
+            progress.warn(&format!("picture files of part {number} have changed; its items are encoded again"));
+            return Ok(None);
+        }
         if found.is_none() {
             progress.warn(&format!("{} is damaged; its items are encoded again", features.display()));
         }
@@ -136,7 +169,7 @@ impl PartFolder {
     }
 
     /// Writes a part: first its features, then its record.
-    fn keep(&self, number: usize, rows: usize, part: EncodedPart) -> Result<PartRecord> {
+    fn keep(&self, number: usize, rows: usize, pictures: PictureState, part: EncodedPart) -> Result<PartRecord> {
         let path = self.features(number);
         let sha256 = match &part.features {
             Some(features) => {
@@ -146,7 +179,7 @@ impl PartFolder {
             None => None,
         };
         let (truncated_texts, bad_images) = (part.truncated_texts, part.bad_images);
-        let record = PartRecord { rows, sha256, truncated_texts, bad_images };
+        let record = PartRecord { rows, sha256, truncated_texts, bad_images, pictures };
         let path = self.record(number);
         let text = serde_json::to_vec(&record)
             .map_err(|e| Error::artifact(&path, "a record that can be serialized", e, "report this as a bug"))?;

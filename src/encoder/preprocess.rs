@@ -3,6 +3,11 @@
 use fast_image_resize as fir;
 use image::{Rgb32FImage, RgbImage, imageops};
 
+/// Most pixels of an image that has its new width and still its old height.
+const MAX_PIXELS: u64 = 100_000_000;
+/// Bytes of an image that get their new width together.
+const STRIP_BYTES: usize = 4 << 20;
+
 /// The preprocessing steps of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Preprocessor {
@@ -100,24 +105,33 @@ fn resize(picture: RgbImage, size: ResizeTarget, filter: fir::ResizeAlg) -> std:
     if filter == fir::ResizeAlg::Nearest {
         return Ok(nearest(&picture, new_width, new_height));
     }
+    if u64::from(new_width) * u64::from(height) > MAX_PIXELS {
+        return Err("an image that is too narrow".into());
+    }
     // Width first, then height, with intermediate values rounded to bytes as in Pillow. The resizer's byte arithmetic is
-    // less precise than Pillow's 22 bits, so floats are used.
+    // less precise than Pillow's 22 bits, so floats are used, of some rows at a time.
     let options = fir::ResizeOptions::new().resize_alg(filter);
     let mut resizer = fir::Resizer::new();
-    let mut step = |picture: RgbImage, width: u32, height: u32| {
-        if picture.dimensions() == (width, height) {
-            return Ok(picture);
+    let mut step = |bytes: &[u8], (old_width, old_height): (u32, u32), (width, height): (u32, u32)| {
+        if (old_width, old_height) == (width, height) {
+            return Ok(bytes.to_vec());
         }
-        let (old_width, old_height) = picture.dimensions();
-        let values = picture.into_raw().into_iter().map(f32::from).collect();
+        let values = bytes.iter().copied().map(f32::from).collect();
         let floats = Rgb32FImage::from_vec(old_width, old_height, values).ok_or("an image of another size")?;
         let mut resized = Rgb32FImage::new(width, height);
         resizer.resize(&floats, &mut resized, &options).map_err(|e| e.to_string())?;
-        let bytes = resized.into_raw().into_iter().map(|value| (value + 0.5).clamp(0.0, 255.0) as u8).collect();
-        RgbImage::from_vec(width, height, bytes).ok_or_else(|| "an image of another size".to_owned())
+        Ok(resized.into_raw().into_iter().map(|value| (value + 0.5).clamp(0.0, 255.0) as u8).collect())
     };
-    let widened = step(picture, new_width, height)?;
-    step(widened, new_width, new_height)
+    let row = 3 * width as usize;
+    let mut widened = Vec::with_capacity(3 * new_width as usize * height as usize);
+    for rows in picture.as_raw().chunks((STRIP_BYTES / row).max(1) * row) {
+        let lines = (rows.len() / row) as u32;
+        let made: std::result::Result<Vec<u8>, String> = step(rows, (width, lines), (new_width, lines));
+        widened.extend(made?);
+    }
+    drop(picture);
+    let resized = step(&widened, (new_width, height), (new_width, new_height))?;
+    RgbImage::from_vec(new_width, new_height, resized).ok_or_else(|| "an image of another size".to_owned())
 }
 
 /// Nearest-neighbour resizing with the same accumulated coordinates as in Pillow.
@@ -156,6 +170,19 @@ mod tests {
         assert_eq!(cropped.get_pixel(0, 0), resized.get_pixel(12, 0));
         let bordered = centre_crop(&cropped, 32, 32);
         assert_eq!((bordered.get_pixel(0, 0).0, bordered.get_pixel(1, 1)), ([0, 0, 0], cropped.get_pixel(0, 0)));
+    }
+
+    #[test]
+    fn strips_of_rows_are_resized_as_the_whole_is() {
+        let picture = RgbImage::from_fn(1_500, 1_100, |x, y| image::Rgb([(x * y) as u8, x as u8, (x ^ y) as u8]));
+        let narrow = |picture: &RgbImage| {
+            resize(picture.clone(), ResizeTarget::Exact(picture.height(), 333), BILINEAR).unwrap().into_raw()
+        };
+        assert!(picture.as_raw().len() > STRIP_BYTES);
+        let rows = |from: u32, n: u32| imageops::crop_imm(&picture, 0, from, 1_500, n).to_image();
+        assert!(narrow(&picture) == [narrow(&rows(0, 500)), narrow(&rows(500, 600))].concat());
+        let needle = resize(RgbImage::new(1, 1 << 20), ResizeTarget::Exact(224, 224), BILINEAR);
+        assert!(needle.unwrap_err().contains("too narrow"));
     }
 
     #[test]

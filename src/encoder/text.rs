@@ -1,18 +1,22 @@
 //! The text encoder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 use ort::session::Session;
-use tokenizers::{Encoding, NormalizerWrapper, Tokenizer, TruncationDirection, TruncationParams};
+use tokenizers::{Tokenizer, TruncationDirection, TruncationParams};
 
 use super::folder::{EncoderKind, graph};
+use super::journal::BatchJournal;
 use super::pooling::PoolingHead;
 use super::runtime::{NetworkOutput, Runtime, choose_output, run};
 use super::text_inputs::{TextBatch, TextInputs};
+use super::text_reader::{TextReader, TokenizedText, lower_case};
 use super::text_settings::{TextSettings, inside};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::text_tokenizer::{self, guarded};
 
 /// Maximum number of texts per batch.
 const BATCH_TEXTS: usize = 64;
@@ -36,14 +40,6 @@ pub struct TextEncoder {
     reader: TextReader,
     network: TextNetwork,
     truncated: usize,
-}
-
-/// Tokenizes texts.
-#[derive(Debug)]
-struct TextReader {
-    tokenizer: Tokenizer,
-    prompt: String,
-    path: PathBuf,
 }
 
 #[derive(Debug)]
@@ -78,11 +74,12 @@ impl TextEncoder {
             });
         }
         let path = graph(folder, EncoderKind::Text, options.onnx_file.as_deref())?;
-        let wrong = |e: tokenizers::Error| {
+        let wrong = |e: String| {
             let help = "use the original file of the model";
             Error::file(&tokenizer_path, "a Hugging Face tokenizer", e, help)
         };
-        let mut tokenizer = Tokenizer::from_file(&tokenizer_path).map_err(wrong)?;
+        let text = fs::read_to_string(&tokenizer_path).map_err(|e| Error::io("read", &tokenizer_path, e))?;
+        let mut tokenizer = text_tokenizer::parse(&text).map_err(wrong)?;
         let mut settings = TextSettings::read(folder, &head.transformer, &tokenizer, options.prompt.as_deref())?;
         // The text towers of CLIP and SigLIP pool inside the graph.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -95,15 +92,22 @@ impl TextEncoder {
         // The truncation and padding in the file are those of its last use, not of the model.
         let direction = if settings.cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
         let truncation = TruncationParams { max_length: settings.max_length, direction, ..TruncationParams::default() };
-        tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(wrong)?;
+        tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(|e| wrong(e.to_string()))?;
         if settings.lower_case {
             lower_case(&mut tokenizer);
         }
-        let skip = if head.include_prompt { 0 } else { prompt_tokens(&tokenizer, &settings.prompt).map_err(wrong)? };
+        let prompt = || guarded(|| prompt_tokens(&tokenizer, &settings.prompt).map_err(|e| e.to_string()));
+        let skip = if head.include_prompt { 0 } else { prompt().map_err(wrong)? };
         let pooled = if pooled_inside { "pooler_output" } else { "last_hidden_state" };
         let preferred = ["sentence_embedding", "text_embeds", pooled, "last_hidden_state", "token_embeddings"];
         let output = choose_output(&session, &path, &preferred)?;
-        let reader = TextReader { tokenizer, prompt: settings.prompt.clone(), path: path.clone() };
+        let reader = TextReader {
+            tokenizer,
+            prompt: settings.prompt.clone(),
+            max_length: settings.max_length,
+            cut_left: settings.cut_left,
+            path: path.clone(),
+        };
         Ok(TextEncoder {
             reader,
             network: TextNetwork { path, settings, skip, session, inputs, output, head },
@@ -114,6 +118,11 @@ impl TextEncoder {
     /// Length of the vectors.
     pub fn dim(&self) -> usize {
         self.network.dim()
+    }
+
+    /// Most tokens of a text that are read.
+    pub fn max_length(&self) -> usize {
+        self.network.settings.max_length
     }
 
     /// Number of texts so far that exceeded the maximum length.
@@ -127,6 +136,16 @@ impl TextEncoder {
     /// # Errors
     /// [`Error::File`] where the model fails on its input.
     pub fn encode(&mut self, texts: &[String], progress: &dyn Progress) -> Result<Array2<f32>> {
+        self.encode_kept(texts, None, progress)
+    }
+
+    /// [`TextEncoder::encode`], with batches taken from a journal and kept there.
+    pub(super) fn encode_kept(
+        &mut self,
+        texts: &[String],
+        mut journal: Option<&mut BatchJournal>,
+        progress: &dyn Progress,
+    ) -> Result<Array2<f32>> {
         progress.begin("encode text", Some(texts.len() as u64), "texts");
         let mut vectors = Array2::zeros((texts.len(), self.dim()));
         let TextEncoder { reader, network, truncated } = self;
@@ -136,25 +155,14 @@ impl TextEncoder {
             let Some(encodings) = ready.take().transpose()? else { break };
             let following = windows.next();
             let read = || following.map(|window| reader.read(window));
-            let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, progress), read);
+            let journal = journal.as_deref_mut();
+            let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, journal, progress), read);
             done?;
-            *truncated += encodings.iter().filter(|encoding| !encoding.get_overflowing().is_empty()).count();
+            *truncated += encodings.iter().filter(|text| text.is_cut).count();
             ready = next;
         }
         progress.end();
         Ok(vectors)
-    }
-}
-
-impl TextReader {
-    fn read(&self, texts: &[String]) -> Result<Vec<Encoding>> {
-        let prompt = &self.prompt;
-        let encodings = match prompt.is_empty() {
-            true => self.tokenizer.encode_batch(texts.iter().map(String::as_str).collect(), true),
-            false => self.tokenizer.encode_batch(texts.iter().map(|text| format!("{prompt}{text}")).collect(), true),
-        };
-        encodings
-            .map_err(|e| Error::file(&self.path, "texts that the tokenizer accepts", e, "check the tokenizer's folder"))
     }
 }
 
@@ -165,18 +173,30 @@ impl TextNetwork {
 
     fn encode(
         &mut self,
-        encodings: &[Encoding],
+        encodings: &[TokenizedText],
         vectors: &mut ArrayViewMut2<f32>,
+        mut journal: Option<&mut BatchJournal>,
         progress: &dyn Progress,
     ) -> Result<()> {
         let mut order: Vec<usize> = (0..encodings.len()).collect();
-        order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].len()));
+        order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].ids.len()));
         let mut rest = &order[..];
         while let Some(&longest) = rest.first() {
             let most = self.inputs.texts.unwrap_or((BATCH_TOKENS / self.length(&encodings[longest])).max(1));
             let fits = most.min(self.inputs.texts.unwrap_or(BATCH_TEXTS)).min(rest.len());
             let (rows, later) = rest.split_at(fits);
-            self.encode_batch(encodings, rows, vectors)?;
+            match journal.as_mut().and_then(|journal| journal.next()) {
+                Some(done) => rows.iter().zip(done.vectors.chunks_exact(self.dim())).for_each(|(&row, vector)| {
+                    vectors.row_mut(row).assign(&ArrayView1::from(vector));
+                }),
+                None => {
+                    self.encode_batch(encodings, rows, vectors)?;
+                    if let Some(journal) = &mut journal {
+                        let made = rows.iter().flat_map(|&row| vectors.row(row).to_vec());
+                        journal.keep(&[], &made.collect::<Vec<f32>>())?;
+                    }
+                }
+            }
             progress.advance(rows.len() as u64);
             rest = later;
         }
@@ -184,13 +204,18 @@ impl TextNetwork {
     }
 
     /// Length of the texts in a batch, including padding, given its longest text.
-    fn length(&self, longest: &Encoding) -> usize {
-        if self.settings.always_full { self.settings.max_length } else { longest.len().max(1) }
+    fn length(&self, longest: &TokenizedText) -> usize {
+        if self.settings.always_full { self.settings.max_length } else { longest.ids.len().max(1) }
     }
 
     /// Encodes a batch of rows; the first is the longest.
-    fn encode_batch(&mut self, encodings: &[Encoding], rows: &[usize], vectors: &mut ArrayViewMut2<f32>) -> Result<()> {
-        let tokens: Vec<_> = rows.iter().map(|&at| (encodings[at].get_ids(), encodings[at].get_type_ids())).collect();
+    fn encode_batch(
+        &mut self,
+        encodings: &[TokenizedText],
+        rows: &[usize],
+        vectors: &mut ArrayViewMut2<f32>,
+    ) -> Result<()> {
+        let tokens: Vec<_> = rows.iter().map(|&at| (&encodings[at].ids[..], &encodings[at].types[..])).collect();
         let n = self.inputs.texts.unwrap_or(rows.len());
         let batch = TextBatch::new(&tokens, n, self.length(&encodings[rows[0]]), &self.settings);
         let inputs = self
@@ -225,13 +250,6 @@ impl TextNetwork {
         }
         Ok(())
     }
-}
-
-/// Lowercases texts before all other steps of the tokenizer, as in sentence-transformers.
-fn lower_case(tokenizer: &mut Tokenizer) {
-    let mut steps = vec![NormalizerWrapper::Lowercase(tokenizers::normalizers::utils::Lowercase)];
-    steps.extend(tokenizer.get_normalizer().cloned());
-    tokenizer.with_normalizer(Some(tokenizers::normalizers::Sequence::new(steps)));
 }
 
 /// Number of tokens of the prompt, without a special token at the end.

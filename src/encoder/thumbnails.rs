@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, Rgb, RgbImage, imageops};
 
-use super::decode::decode;
+use super::decode::with_image;
 use crate::catalog::ImageSource;
 use crate::error::{Error, Result};
 
@@ -24,7 +24,10 @@ pub struct Thumbnail(RgbImage);
 impl Thumbnail {
     /// Scales an image down to a tile; smaller images are not enlarged. `None` where it cannot be read.
     pub fn of(source: &ImageSource) -> Option<Self> {
-        let picture = decode(source).ok()?;
+        with_image(source, |picture| Ok(Thumbnail::of_pixels(picture))).ok()
+    }
+
+    fn of_pixels(picture: RgbImage) -> Self {
         let (width, height) = picture.dimensions();
         let longest = width.max(height);
         let picture = if longest > TILE {
@@ -36,7 +39,7 @@ impl Thumbnail {
         let mut tile = RgbImage::from_pixel(TILE, TILE, WHITE);
         let middle = |side: u32| i64::from((TILE - side) / 2);
         imageops::replace(&mut tile, &picture, middle(picture.width()), middle(picture.height()));
-        Some(Thumbnail(tile))
+        Thumbnail(tile)
     }
 
     /// A JPEG sheet of at most `ACROSS` x `ACROSS` tiles, row by row, as high as needed.

@@ -3,9 +3,13 @@
 //! Every result is bounded: at most [`MAX_RESULTS`] items, with truncated texts.
 
 mod explorer;
+#[cfg(all(feature = "serve", feature = "encoders"))]
+mod messages;
 mod results;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod server;
+#[cfg(all(feature = "serve", feature = "encoders"))]
+mod stdio;
 
 pub use explorer::{Explorer, MAX_RESULTS};
 pub use results::{FoundItem, PrefixContents, SearchHit};

@@ -1,17 +1,23 @@
 //! A Model Context Protocol server with tools that search and look up items. All tools only read.
 
-use std::sync::{Arc, Mutex};
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::stdio::LineTransport;
 use super::{Explorer, FoundItem, MAX_RESULTS, PrefixContents, SearchHit};
 use crate::encoder::TextEncoder;
 use crate::error::Error;
 use crate::features::TEXT;
 use crate::progress::Silent;
 use rmcp::handler::server::router::tool::ToolRouter;
+use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::handler::server::wrapper::Parameters;
-use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
-use rmcp::service::ServerInitializeError;
-use rmcp::{Json, ServerHandler, ServiceExt, tool, tool_handler, tool_router};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
+    ServerCapabilities, ServerConfig,
+};
+use rmcp::service::{RequestContext, ServerInitializeError};
+use rmcp::{Json, RoleServer, ServerHandler, ServiceExt, tool, tool_handler, tool_router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -103,20 +109,27 @@ impl McpServer {
     /// # Errors
     /// [`Error::Unavailable`] where the connection fails.
     pub fn serve_stdio(self) -> Result<(), Error> {
+        self.serve_lines(std::io::stdin(), std::io::stdout())
+    }
+
+    /// Serves messages in lines until the input ends.
+    fn serve_lines(self, input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
         let failed = |reason: String| Error::Unavailable {
             what: "the connection on stdin and stdout".into(),
             reason,
             help: "start the server from a client of the Model Context Protocol".into(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (transport, writer) = LineTransport::open(input, output);
         runtime.map_err(|e| failed(e.to_string()))?.block_on(async {
-            match ServiceExt::serve(self, rmcp::transport::stdio()).await {
-                // A client that disconnects before its first message is no error.
+            match ServiceExt::serve(self, transport).await {
+                // A client that disconnects before it initializes the session is no error.
                 Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
                 Err(error) => Err(failed(error.to_string())),
                 Ok(running) => running.waiting().await.map(drop).map_err(|e| failed(e.to_string())),
             }
-        })
+        })?;
+        writer.join().map_err(|_| failed("its writer failed".into()))
     }
 
     /// Find items of the catalog by a description in words.
@@ -128,7 +141,8 @@ impl McpServer {
             return Err(format!("query: expected 1 to {MAX_QUERY} characters, got {characters}"));
         }
         let limit = limit(asked.limit)?;
-        let mut encoder = searcher.0.lock().map_err(|_| "the text encoder failed before; restart the server")?;
+        // A query that failed left the encoder as it was: it has no state between queries.
+        let mut encoder = searcher.0.lock().unwrap_or_else(PoisonError::into_inner);
         let vector = encoder.encode(&[asked.query], &Silent).map_err(|e| e.to_string())?;
         let items = self.explorer.nearest(TEXT, vector.row(0), limit).map_err(|e| e.to_string())?;
         Ok(Json(SearchHits { items }))
@@ -175,6 +189,21 @@ impl ServerHandler for McpServer {
             .with_server_info(Implementation::new("catalex", env!("CARGO_PKG_VERSION")))
             .with_instructions(about)
     }
+
+    /// Calls a tool in a task of its own: one that panics has an error for its answer.
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let server = self.clone();
+        let task =
+            tokio::spawn(async move { server.tools.call(ToolCallContext::new(&server, request, context)).await });
+        task.await.unwrap_or_else(|_| {
+            let text = "the tool failed on this request, which is a fault of catalex; other requests are answered";
+            Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
+        })
+    }
 }
 
 fn limit(asked: Option<usize>) -> Result<usize, String> {
@@ -183,3 +212,6 @@ fn limit(asked: Option<usize>) -> Result<usize, String> {
         limit => Err(format!("limit: expected 1 to {MAX_RESULTS}, got {limit}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

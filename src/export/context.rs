@@ -1,5 +1,6 @@
 //! What the families write their records from.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -7,7 +8,8 @@ use serde_json::Value;
 use super::Export;
 use super::fillable_text::Values;
 use super::items::ItemTexts;
-use super::record_rng::{RecordRng, event_number, record_rng, sample_others};
+use super::negatives::NegativePool;
+use super::record_rng::{RecordRng, event_number, record_rng};
 use super::settings::{ExportSettings, Show};
 use super::template::{Example, ItemTemplates, Templates};
 use super::user_texts::UserTexts;
@@ -35,9 +37,9 @@ pub(super) struct Context<'a> {
     /// How prompts name an item.
     show: Show,
     /// Rows of the items with training events: the pool of negatives before the test.
-    trained: Vec<u32>,
+    trained: NegativePool,
     /// All rows: the pool of negatives for the test.
-    all: Vec<u32>,
+    all: NegativePool,
     dry_run: bool,
 }
 
@@ -63,16 +65,21 @@ impl<'a> Context<'a> {
             progress,
             templates,
             show: settings.show.unwrap_or(show),
-            trained: all.iter().copied().filter(|&row| popularity[row as usize] > 0).collect(),
-            all,
+            trained: NegativePool::new(all.iter().copied().filter(|&row| popularity[row as usize] > 0).collect()),
+            all: NegativePool::new(all),
             dry_run,
         }
     }
 
     /// The users to write.
     pub(super) fn users(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
-        let (progress, most) = (self.progress, if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX });
-        self.histories.users().take(most).inspect(move |_| progress.advance(1))
+        let progress = self.progress;
+        self.users_unseen().inspect(move |_| progress.advance(1))
+    }
+
+    /// The users to write, for a look at them before they are written.
+    pub(super) fn users_unseen(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
+        self.histories.users().take(if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX })
     }
 
     /// The rows of the items to write.
@@ -184,7 +191,8 @@ impl<'a> Context<'a> {
     /// Samples items without an event of the user. For training and validation the items have training events, so that
     /// an item of the test alone is in no earlier prompt.
     pub(super) fn others(&self, user: &UserHistory<'_>, n: usize, part: SplitPart, rng: &mut RecordRng) -> Vec<u32> {
-        sample_others(if part == SplitPart::Test { &self.all } else { &self.trained }, user, n, rng)
+        let pool = if part == SplitPart::Test { &self.all } else { &self.trained };
+        pool.sample(user, n, rng)
     }
 
     /// Fills templates of a task: at most as many as the settings ask for, fewer where not enough can be filled.
@@ -205,8 +213,10 @@ impl<'a> Context<'a> {
     /// The most frequent attributes of items, the most frequent first, ties in order of appearance.
     pub(super) fn frequent_attributes(&self, rows: &[u32], most: usize) -> Vec<&'a str> {
         let mut counts: Vec<(&str, usize)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
         for attribute in rows.iter().flat_map(|&row| self.texts.attributes(row as usize)) {
-            match counts.iter_mut().find(|(other, _)| *other == attribute) {
+            let place = *places.entry(attribute).or_insert(counts.len());
+            match counts.get_mut(place) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((attribute, 1)),
             }

@@ -3,7 +3,7 @@
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
-use crate::progress::Silent;
+use crate::progress::Progress;
 
 /// The catalog columns that hold titles, descriptions and attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +35,12 @@ impl ItemTexts {
     ///
     /// # Errors
     /// As [`CatalogJoin::read`]: every item of the table must be in the catalog.
-    pub fn read(catalog: &CatalogSpec, columns: &ItemColumns, item_ids: &ItemIds) -> Result<Self> {
+    pub fn read(
+        catalog: &CatalogSpec,
+        columns: &ItemColumns,
+        item_ids: &ItemIds,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let fields = [&columns.title[..], &columns.description, &columns.attributes].concat();
         let spec = CatalogSpec { fields, ..catalog.clone() };
         let mut found = ItemTexts {
@@ -44,7 +49,7 @@ impl ItemTexts {
             ..ItemTexts::default()
         };
         let (titles, descriptions) = (columns.title.len(), columns.description.len());
-        CatalogJoin::new(item_ids).read(&spec, MissingItems::Refuse, &Silent, |batch, pairs| {
+        CatalogJoin::new(item_ids).read(&spec, MissingItems::Refuse, progress, |batch, pairs| {
             for &(at, row) in pairs {
                 let (title, rest) = batch.fields[at].split_at(titles);
                 let (description, attributes) = rest.split_at(descriptions);
@@ -108,6 +113,7 @@ fn joined(fields: &[Vec<String>], between: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
     use std::fs;
 
     #[test]
@@ -128,11 +134,11 @@ mod tests {
         };
         let ids = ItemIds::Strings(names(&["a", "b"]));
         let catalog = CatalogSpec { path, ..CatalogSpec::default() };
-        let texts = ItemTexts::read(&catalog, &columns, &ids).unwrap();
+        let texts = ItemTexts::read(&catalog, &columns, &ids, &Silent).unwrap();
         assert_eq!((texts.title(0), texts.description(0), texts.untitled), ("", "Bic", 1));
         assert_eq!((texts.title(1), texts.description(1)), ("Pen", "Pen"));
         assert_eq!((texts.attributes(0), texts.attributes(1)), (vec![], vec!["blue", "ink", "office"]));
         let more = ItemIds::Strings(names(&["a", "c"]));
-        assert!(ItemTexts::read(&catalog, &columns, &more).unwrap_err().to_string().contains("such as \"c\""));
+        assert!(ItemTexts::read(&catalog, &columns, &more, &Silent).unwrap_err().to_string().contains("such as \"c\""));
     }
 }

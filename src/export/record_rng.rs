@@ -1,7 +1,7 @@
 //! Random number generators that depend on the seed and the record only, not on earlier draws. A record is therefore the
 //! same in a dry run, for some users or for all.
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::behaviour::UserHistory;
@@ -28,27 +28,4 @@ pub(super) fn hash(seed: u64, task: &str, number: u64) -> u64 {
 /// The number of an event of a user's history, for [`record_rng`].
 pub(super) fn event_number(user: &UserHistory<'_>, at: usize) -> u64 {
     (user.number as u64) << 24 ^ at as u64
-}
-
-/// Samples up to `n` different rows of a pool, without those of the user's history.
-pub(super) fn sample_others(pool: &[u32], user: &UserHistory<'_>, n: usize, rng: &mut RecordRng) -> Vec<u32> {
-    let mut found: Vec<u32> = Vec::with_capacity(n);
-    let fits = |found: &[u32], row: u32| !found.contains(&row) && !user.rows.contains(&row);
-    for _ in 0..20 * n {
-        if found.len() == n || pool.is_empty() {
-            return found;
-        }
-        let row = pool[rng.gen_range(0..pool.len())];
-        if fits(&found, row) {
-            found.push(row);
-        }
-    }
-    // Few rows are left: scan the pool from a random position.
-    let from = rng.gen_range(0..pool.len().max(1));
-    for &row in pool[from..].iter().chain(&pool[..from]) {
-        if found.len() < n && fits(&found, row) {
-            found.push(row);
-        }
-    }
-    found
 }

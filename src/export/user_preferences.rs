@@ -1,5 +1,7 @@
 //! Preferences and searches of users: from a file, or derived from the attributes of the items in the history.
 
+use std::collections::HashSet;
+
 use super::context::Context;
 use super::record_rng::RecordRng;
 use super::user_texts::{UserPreferences, UserSearch};
@@ -46,7 +48,8 @@ fn derived(context: &Context<'_>, user: &UserHistory<'_>) -> Option<UserPreferen
 fn search(context: &Context<'_>, user: &UserHistory<'_>, at: usize, rng: &mut RecordRng) -> Option<UserSearch> {
     let of_item = context.texts.attributes(user.rows[at] as usize);
     let often = context.frequent_attributes(&user.rows[..at], usize::MAX);
-    let mut shared: Vec<&str> = often.into_iter().filter(|attribute| of_item.contains(attribute)).collect();
+    let known: HashSet<&str> = of_item.iter().copied().collect();
+    let mut shared: Vec<&str> = often.into_iter().filter(|attribute| known.contains(attribute)).collect();
     shared.truncate(MAX_ATTRIBUTES);
     let of_item = &of_item[..of_item.len().min(MAX_ATTRIBUTES)];
     let by_item = worded(context, "derived-query", of_item, rng)?;

@@ -8,6 +8,7 @@ mod columns;
 mod file;
 mod memory;
 mod npy;
+mod npy_header;
 mod ready;
 mod ready_rows;
 mod rows;

@@ -2,20 +2,19 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
 use half::{bf16, f16};
 use ndarray::{Array2, ArrayView2};
-use npyz::{Endianness, NpyFile, Order, TypeChar};
 
+use super::npy_header::{MAGIC, NpyHeader};
 use super::source::{Block, ROWS_AT_ONCE};
 use super::{Features, complete, first_not_finite};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-const MAGIC: &[u8] = b"\x93NUMPY";
 /// The modality name of a matrix.
 const MODALITY: &str = "features";
 const WANTED: &str = "a 2-D .npy matrix of float16, float32 or float64";
@@ -33,12 +32,13 @@ pub(super) fn is_npy(path: &Path) -> Result<bool> {
 pub(super) struct MatrixFile {
     pub(super) rows: usize,
     pub(super) columns: usize,
-    pub(super) order: Order,
+    /// Whether the numbers of a column, and not those of a row, follow each other.
+    pub(super) by_column: bool,
     /// Bytes per number: 2, 4 or 8.
     pub(super) width: usize,
     /// Whether 2-byte numbers are bfloat16.
     pub(super) brain: bool,
-    pub(super) endianness: Endianness,
+    pub(super) big_endian: bool,
     /// Offset of the first number.
     pub(super) start: u64,
 }
@@ -47,31 +47,31 @@ impl MatrixFile {
     /// Reads the header.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
-        let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-        let npy = NpyFile::new(&mut file).map_err(|e| damaged(path, e))?;
-        let shape: Vec<usize> = npy.shape().iter().map(|&d| d as usize).collect();
-        let [rows, columns] = shape[..] else {
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let header = NpyHeader::read(BufReader::new(&file)).map_err(|e| damaged(path, e))?;
+        let (width, big_endian) = match header.descr.as_str() {
+            "<f2" | "=f2" => (2, false),
+            "<f4" | "=f4" => (4, false),
+            "<f8" | "=f8" => (8, false),
+            ">f2" => (2, true),
+            ">f4" => (4, true),
+            ">f8" => (8, true),
+            other => return Err(refuse(format!("{other:?}"), "save it as x.astype(numpy.float32)")),
+        };
+        let [rows, columns] = header.shape[..] else {
+            let shape = &header.shape;
             return Err(refuse(format!("{} dimensions, {shape:?}", shape.len()), "save one row per item"));
         };
         if rows == 0 || columns == 0 {
             return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row per item"));
         }
-        let (width, endianness) = match npy.dtype() {
-            npyz::DType::Plain(kind)
-                if kind.type_char() == TypeChar::Float && [2, 4, 8].contains(&kind.size_field()) =>
-            {
-                (kind.size_field() as usize, kind.endianness())
-            }
-            other => return Err(refuse(other.descr(), "save it as x.astype(numpy.float32)")),
-        };
-        let order = npy.order();
-        let start = file.stream_position().map_err(|e| Error::io("read", path, e))?;
+        let start = header.length as u64;
         let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
         let bytes = rows.checked_mul(columns).and_then(|n| n.checked_mul(width)).map(|n| n as u64);
         if bytes.is_none_or(|bytes| length - start.min(length) < bytes) {
             return Err(damaged(path, format!("it ends before its {rows} x {columns} numbers do")));
         }
-        Ok(MatrixFile { rows, columns, order, width, brain: false, endianness, start })
+        Ok(MatrixFile { rows, columns, by_column: header.fortran_order, width, brain: false, big_endian, start })
     }
 
     pub(super) fn shapes(&self) -> Vec<(String, usize)> {
@@ -111,12 +111,12 @@ impl MatrixFile {
             std::io::Result::Ok(bytes.chunks_exact(self.width).map(|b| self.number(b)).collect::<Vec<f32>>())
         };
         let shape = |e: ndarray::ShapeError| std::io::Error::other(e);
-        match self.order {
-            Order::C => {
+        match self.by_column {
+            false => {
                 let values = numbers(rows.start * self.columns, rows.len() * self.columns)?;
                 Array2::from_shape_vec((rows.len(), self.columns), values).map_err(shape)
             }
-            Order::Fortran => {
+            true => {
                 let mut values = Vec::with_capacity(rows.len() * self.columns);
                 for column in 0..self.columns {
                     values.extend(numbers(column * self.rows + rows.start, rows.len())?);
@@ -129,7 +129,7 @@ impl MatrixFile {
 
     /// Decodes one number.
     fn number(&self, bytes: &[u8]) -> f32 {
-        let big = self.endianness == Endianness::Big;
+        let big = self.big_endian;
         match *bytes {
             [a, b] if self.brain => f32::from(bf16::from_le_bytes([a, b])),
             [a, b] => f32::from(if big { f16::from_be_bytes([a, b]) } else { f16::from_le_bytes([a, b]) }),

@@ -7,7 +7,7 @@ use super::file::open_matrix;
 use super::npy::MatrixFile;
 use super::ready_rows::{PlacedVectors, ReadyRows};
 use super::table::FeatureTable;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 
 /// The location of ready vectors.
@@ -116,8 +116,8 @@ impl ReadyVectors {
         let catalogs = if items.is_empty() { String::new() } else { items.text(0) };
         Error::mismatch(
             format!("item ids of {}", self.path.display()),
-            format!("ids of the catalog, such as {catalogs:?}"),
-            format!("{rows} others, such as {:?}", item.unwrap_or_default()),
+            format!("ids of the catalog, such as {}", quoted(&catalogs)),
+            format!("{rows} others, such as {}", quoted(&item.unwrap_or_default())),
             "name the catalog's id column with --id, or write the table with the catalog's ids",
         )
     }

@@ -49,6 +49,13 @@ impl ModalityRows for ReadyRows {
         self.dim
     }
 
+    fn has(&self, row: usize) -> bool {
+        match &self.source {
+            RowSource::Matrix(_, matrix) => row < matrix.rows,
+            RowSource::Placed(placed) => placed.present.get(row) == Some(&true),
+        }
+    }
+
     fn rows(&mut self, rows: Range<usize>) -> Result<Modality> {
         let name = self.name.clone();
         match &self.source {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::s;
+use ndarray::{Axis, s};
 
 use super::Modality;
 use crate::error::Result;
@@ -15,11 +15,25 @@ pub trait ModalityRows: Send {
     /// Dimension of its vectors.
     fn dim(&self) -> usize;
 
+    /// Whether an item of the catalog has a vector.
+    fn has(&self, row: usize) -> bool;
+
     /// The vectors of these rows of the catalog. Ranges must ascend and must not overlap.
     ///
     /// # Errors
     /// For a file that cannot be read; errors name file, column and row.
     fn rows(&mut self, rows: Range<usize>) -> Result<Modality>;
+}
+
+impl Modality {
+    /// These rows of the modality.
+    pub(crate) fn select(self, rows: &[usize]) -> Modality {
+        Modality {
+            present: rows.iter().map(|&row| self.present[row]).collect(),
+            vectors: self.vectors.select(Axis(0), rows),
+            name: self.name,
+        }
+    }
 }
 
 impl ModalityRows for Modality {
@@ -29,6 +43,10 @@ impl ModalityRows for Modality {
 
     fn dim(&self) -> usize {
         Modality::dim(self)
+    }
+
+    fn has(&self, row: usize) -> bool {
+        self.present.get(row) == Some(&true)
     }
 
     fn rows(&mut self, rows: Range<usize>) -> Result<Modality> {

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use npyz::{Endianness, Order};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
@@ -55,18 +54,23 @@ pub(super) fn open(path: &Path) -> Result<MatrixFile> {
     if rows == 0 || columns == 0 {
         return Err(refuse(format!("an empty matrix, {rows} x {columns}"), "save one row per item"));
     }
-    let place = |offset: usize| LENGTH as u64 + header + offset as u64;
-    if length < place(info.data_offsets.1) {
+    let (begin, end) = info.data_offsets;
+    let bytes = rows.checked_mul(columns).and_then(|numbers| numbers.checked_mul(width));
+    if bytes.is_none() || end.checked_sub(begin) != bytes {
+        return Err(damaged(format!("{rows} x {columns} numbers in the bytes {begin} to {end}")));
+    }
+    let data = LENGTH as u64 + header;
+    if (end as u64).checked_add(data).is_none_or(|end| length < end) {
         return Err(damaged(format!("it ends before its {rows} x {columns} numbers do")));
     }
     Ok(MatrixFile {
         rows,
         columns,
-        order: Order::C,
+        by_column: false,
         width,
         brain: info.dtype == Dtype::BF16,
-        endianness: Endianness::Little,
-        start: place(info.data_offsets.0),
+        big_endian: false,
+        start: data + begin as u64,
     })
 }
 
@@ -112,6 +116,21 @@ mod tests {
         assert!(says(&file(vec![one(), ("y", Dtype::F32, vec![1, 1], vec![0; 4])])).contains("2 matrices x, y"));
         assert!(says(&file(vec![("x", Dtype::I32, vec![1, 1], vec![0; 4])])).contains("I32"));
         assert!(says(&file(vec![("x", Dtype::F32, vec![0, 3], vec![])])).contains("empty"));
+        let hostile = |shape: &str, offsets: &str| {
+            let header = format!("{{\"x\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":{offsets}}}}}");
+            let out = tempfile::Builder::new().suffix(".safetensors").tempfile().unwrap();
+            std::fs::write(out.path(), [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 8]].concat())
+                .unwrap();
+            says(&out)
+        };
+        for (shape, offsets) in [
+            ("[1099511627776,1048576]", "[0,8]"),
+            ("[9223372036854775807,4]", "[0,8]"),
+            ("[2,1]", "[8,0]"),
+            ("[2,1]", "[18446744073709551607,18446744073709551615]"),
+        ] {
+            assert!(hostile(shape, offsets).contains("damaged"), "{shape} {offsets}");
+        }
         let cut = file(vec![one()]);
         let whole = std::fs::read(cut.path()).unwrap();
         for length in [0, 4, 20, whole.len() - 1] {

@@ -124,6 +124,7 @@ pub(super) fn duplicate_item(fault: IdFault) -> Error {
     let (item, got) = match fault {
         IdFault::Duplicate(first, row, id) => (id, format!("rows {} and {}", first + 1, row + 1)),
         IdFault::Null(row) => ("without an id".into(), format!("null in row {}", row + 1)),
+        IdFault::Unusable(row, got) => ("without an id".into(), format!("{got} in row {}", row + 1)),
         IdFault::Type(data_type) => ("of another type".into(), data_type.to_string()),
     };
     Error::Item { item, expected: "one row an item id".into(), got, help: "remove or rename one of them".into() }

@@ -147,6 +147,9 @@ fn named<'a>(batch: &'a RecordBatch, name: &str, path: &Path) -> Result<&'a Arra
 pub(super) fn id_error(path: &Path, column: &str, first_row: usize, fault: IdFault) -> Error {
     match fault {
         IdFault::Null(at) => id_row_error(path, column, first_row + at, "an item id", "null".into()),
+        IdFault::Unusable(at, got) => {
+            id_row_error(path, column, first_row + at, "an integer or a string that is not empty", got)
+        }
         IdFault::Duplicate(first, at, id) => {
             let got = format!("{id}, also in row {}", first + 1);
             id_row_error(path, column, first_row + at, "an id not used before", got)

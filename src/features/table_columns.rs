@@ -26,7 +26,7 @@ pub(super) fn find_features(path: &Path) -> Result<TableFiles> {
     };
     let found = if path.is_file() {
         let format = TableFormat::detect(path)?.ok_or_else(|| not_features("an unknown format".into()))?;
-        TableFiles { format, files: vec![path.to_path_buf()] }
+        TableFiles::one(format, path)
     } else {
         find_tables(path, EXPECTED)?
     };

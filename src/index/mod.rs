@@ -7,7 +7,7 @@ mod partial;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub use partial::{PARTS, Partial, fingerprint};
 pub const MANIFEST: &str = INDEX_MANIFEST;
 /// The list of unreadable images, if the build continued without them.
 pub const BAD_IMAGES: &str = "bad-images.jsonl";
+/// The list of items without content, if the build left any out.
+pub const BAD_ITEMS: &str = "bad-items.jsonl";
 /// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
 /// The folder of the frozen model.
@@ -123,6 +125,18 @@ impl Index {
     /// # Errors
     /// [`Error::Missing`] and [`Error::Artifact`] name the missing or changed file.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::verified(folder, |_| true)
+    }
+
+    /// Opens an index to read only some of its files, and verifies the hashes of these.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_for(folder: &Path, parts: &[&str]) -> Result<Self> {
+        Self::verified(folder, |name| parts.contains(&name))
+    }
+
+    fn verified(folder: &Path, is_read: impl Fn(&str) -> bool) -> Result<Self> {
         const REBUILD: &str = "restore it from a copy or build the index again";
         let path = folder.join(MANIFEST);
         if !path.is_file() {
@@ -134,7 +148,11 @@ impl Index {
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let manifest = read_manifest(&path, &bytes, REBUILD)?;
-        for (name, expected) in &manifest.files {
+        for (name, expected) in manifest.files.iter().filter(|(name, _)| is_read(name)) {
+            // A stranger's index says nothing about files elsewhere.
+            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+                return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));
+            }
             let file = folder.join(name);
             if !file.is_file() {
                 return Err(Error::Missing {
@@ -204,8 +222,18 @@ mod tests {
         writer.commit(3, "abc", serde_json::json!({"seed": 1})).unwrap();
         let index = Index::open(&target).unwrap();
         assert_eq!(index.manifest().files.keys().collect::<Vec<_>>(), ["model/config.json", TOKENS]);
+        let manifest = fs::read_to_string(target.join(MANIFEST)).unwrap();
+        for outside in ["/etc/hostname", "../x", "model/../../x"] {
+            let changed = manifest.replace("model/config.json", outside);
+            fs::write(target.join(MANIFEST), changed).unwrap();
+            assert!(Index::open(&target).unwrap_err().to_string().contains(&format!("{outside:?}")));
+        }
+        fs::write(target.join(MANIFEST), manifest).unwrap();
         fs::write(target.join(TOKENS), "Tokens").unwrap();
         assert!(Index::open(&target).unwrap_err().to_string().contains(TOKENS));
+        assert!(
+            Index::open_for(&target, &[TOKENS]).is_err() && Index::open_for(&target, &["model/config.json"]).is_ok()
+        );
         fs::remove_file(target.join(TOKENS)).unwrap();
         assert!(matches!(Index::open(&target), Err(Error::Missing { .. })));
     }

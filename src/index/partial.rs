@@ -88,7 +88,15 @@ impl Partial {
 
 /// What a folder has that no interrupted run leaves.
 fn foreign(folder: &Path) -> Option<String> {
-    const FILES: [&str; 5] = [SETTINGS, "features.parquet", "encoded.parquet", "bad-images.jsonl", "model.checkpoint"];
+    const FILES: [&str; 7] = [
+        SETTINGS,
+        "features.parquet",
+        "encoded.parquet",
+        "encoded.json",
+        "bad-images.jsonl",
+        "bad-items.jsonl",
+        "model.checkpoint",
+    ];
     let names = |folder: &Path| -> Option<Vec<(String, bool)>> {
         let entries = fs::read_dir(folder).ok()?.map(|entry| {
             let entry = entry.ok()?;

@@ -4,16 +4,19 @@ use std::path::PathBuf;
 
 use super::catalog_features::CatalogFeatures;
 use super::costs::{Costs, StageCost};
+use super::embed::EmbedSummary;
+use super::encode_stage;
 use super::report_items::{ReportItems, title};
 use super::spec::{BuildSpec, EmbedSpec};
 use super::threads;
 use super::train::checkpoints;
 use crate::artifact::{OutputLock, Overwrite, write_file};
+use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
-use crate::features::{FeatureFile, FeatureSource};
-use crate::index::{BAD_IMAGES, FEATURES, IndexWriter, MODEL, PARTS, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::features::FeatureSource;
+use crate::index::{IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
-use crate::quality::{Figures, Map, Report};
+use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
 use crate::settings::SettingGroup;
 use crate::{rqvae, vocabulary};
@@ -29,6 +32,8 @@ pub struct IndexSummary {
     pub index: PathBuf,
     /// The report in it.
     pub report: PathBuf,
+    /// What was encoded, and what was not. Lists are files of the index.
+    pub encoded: EmbedSummary,
     /// Hash of the model.
     pub model_hash: String,
     /// The measures of the index.
@@ -62,7 +67,13 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     spec.vocabulary.check()?;
     let config = spec.train.config()?;
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
-    let catalog = spec.encode.catalog_spec(&spec.catalog)?;
+    spec.show.check()?;
+    let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
+    if let Some(shown) = spec.show.text() {
+        catalog.text = shown;
+        // A column that is not there is refused before anything is encoded.
+        CatalogReader::open(&catalog)?;
+    }
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
     let _lock = OutputLock::claim(out, overwrite)?;
     let writer = IndexWriter::create(out, overwrite)?;
@@ -74,17 +85,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let job = CatalogFeatures::new(&embed, threads)?;
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
         let mut costs = Costs::default();
-        let features = costs.of("encode", || -> Result<FeatureFile> {
-            let encoded = partial.path(FEATURES);
-            if !encoded.exists() {
-                encode(&job, &partial, progress)?;
-            }
-            FeatureFile::open(&encoded)
-        })?;
-        partial.share(FEATURES, &writer.path(FEATURES))?;
-        if partial.path(BAD_IMAGES).exists() {
-            partial.share(BAD_IMAGES, &writer.path(BAD_IMAGES))?;
-        }
+        let (features, encoded) = costs.of("encode", || encode_stage::features(&job, &partial, &writer, progress))?;
         let checkpoints = checkpoints(&spec.output, &partial.path(MODEL));
         let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
         let model = &trained.tokenizer;
@@ -99,7 +100,10 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let figures = costs.of("measure", || Figures::of_table(&table, Some((model, source)), progress))?;
         let prefixes = fullest_prefixes(&table);
         let (items, html) = costs.of("report", || -> Result<_> {
-            let members: Vec<usize> = prefixes.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+            let duplicates = DuplicateGroup::largest(&table, Some(source))?;
+            let of_prefixes = prefixes.iter().flat_map(|(_, rows)| rows.iter());
+            let members: Vec<usize> =
+                of_prefixes.chain(duplicates.iter().flat_map(|group| &group.rows)).copied().collect();
             let items = ReportItems::read(&table, &catalog, None, &members, progress)?;
             let map = Map::of_items(&table, model, source)?;
             let report = Report {
@@ -107,6 +111,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
                 table: &table,
                 figures: &figures,
                 cards: &items.cards,
+                duplicates: &duplicates,
                 training: model.config().training.as_ref(),
                 map: Some(&map),
             };
@@ -123,6 +128,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         Ok(IndexSummary {
             index: out.clone(),
             report: out.join(REPORT),
+            encoded,
             model_hash: model.hash().to_owned(),
             prefixes: prefixes.into_iter().map(|prefix| example(&table, &items, prefix)).collect(),
             figures,
@@ -143,22 +149,6 @@ impl BuildSpec {
             environment: self.environment.clone(),
         }
     }
-}
-
-/// Encodes the catalog into the partial folder. The list of unreadable images comes first: where there are features, the
-/// list is there.
-fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<()> {
-    let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
-    let made = job.write(&finished, Overwrite::Replace, &parts, progress)?;
-    if let Some(bad) = &made.bad_images {
-        write_file(&partial.path(BAD_IMAGES), &bad.lines, Overwrite::Replace)?;
-        progress.warn(&format!("{} images cannot be read; {BAD_IMAGES} of the index lists them", bad.count));
-    }
-    let encoded = partial.path(FEATURES);
-    std::fs::rename(&finished, &encoded).map_err(|e| Error::io("rename", &finished, e))?;
-    // Features without an encoder have no parts.
-    let _ = std::fs::remove_dir_all(&parts);
-    Ok(())
 }
 
 /// The fullest prefixes of one or two codes, with the rows of some of their items.

@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use super::embed::ModalitySummary;
-use super::spec::EmbedSpec;
+use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
-use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions, check_unique};
-use crate::error::{Error, Result};
+#[cfg(all(feature = "train", feature = "encoders"))]
+use crate::catalog::{CatalogReader, PictureState, TextSpec};
+use crate::catalog::{CatalogSpec, CatalogSpool, InteractionSpec, Interactions, OnBadItem};
+use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
 use crate::index::fingerprint;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
+
+/// Ids of items that are left out, in a summary.
+const FIRST: usize = 3;
 
 /// Items that are copied together.
 const BLOCK: usize = 8_192;
@@ -24,6 +29,19 @@ pub(super) struct FeaturesMade {
     /// Texts that were longer than the encoder reads.
     pub(super) truncated_texts: usize,
     pub(super) bad_images: Option<BadImageList>,
+    pub(super) bad_items: Option<BadItemList>,
+    /// Digest of the picture files.
+    #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
+    pub(super) pictures: String,
+}
+
+/// Items without any content, which were left out.
+pub(super) struct BadItemList {
+    pub(super) count: usize,
+    /// The ids of the first.
+    pub(super) first: Vec<String>,
+    /// One item per line, as JSON.
+    pub(super) lines: Vec<u8>,
 }
 
 /// Images that could not be read.
@@ -41,6 +59,7 @@ pub(super) struct CatalogFeatures<'a> {
     catalog: CatalogSpec,
     embeddings: Vec<ReadyVectors>,
     interactions: Option<InteractionSpec>,
+    on_bad_item: OnBadItem,
     threads: usize,
 }
 
@@ -52,9 +71,10 @@ impl<'a> CatalogFeatures<'a> {
     pub(super) fn new(spec: &'a EmbedSpec, threads: usize) -> Result<Self> {
         spec.encode.check()?;
         spec.behaviour.check()?;
-        let interactions = spec.behaviour.spec()?;
+        let interactions = spec.behaviour.spec(spec.encode.csv())?;
         let catalog = spec.encode.catalog_spec(&spec.catalog)?;
-        Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, threads })
+        let on_bad_item = spec.encode.on_bad_item.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+        Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, on_bad_item, threads })
     }
 
     /// What the features depend on, for a run that continues another.
@@ -94,9 +114,30 @@ impl<'a> CatalogFeatures<'a> {
                 "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
-        let ids = self.ids()?;
-        let ready = self.open_ready(&ids, parts, progress)?;
-        write_ready(ids, ready, out, overwrite, progress)
+        let mut catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        catalog.take_notes().iter().for_each(|note| progress.warn(note));
+        let ready = self.open_ready(catalog.ids(), parts, progress)?;
+        let left_out = catalog.bare_items(|row| ready.iter().any(|ready| ready.has(row)), self.on_bad_item)?;
+        let mut made = write_ready(catalog.ids(), ready, &left_out, out, overwrite, progress)?;
+        made.bad_items = BadItemList::of(&catalog, &left_out);
+        Ok(made)
+    }
+
+    /// The state of the picture files that the catalog names now.
+    ///
+    /// # Errors
+    /// As [`CatalogReader`].
+    #[cfg(all(feature = "train", feature = "encoders"))]
+    pub(super) fn picture_state(&self) -> Result<PictureState> {
+        let mut state = PictureState::default();
+        if self.spec.encode.image_encoder.is_none() {
+            return Ok(state);
+        }
+        let spec = CatalogSpec { text: TextSpec::default(), fields: Vec::new(), ..self.catalog.clone() };
+        for batch in CatalogReader::open(&spec)? {
+            batch?.images.iter().for_each(|images| state.add(images));
+        }
+        Ok(state)
     }
 
     fn has_encoders(&self) -> bool {
@@ -113,14 +154,18 @@ impl<'a> CatalogFeatures<'a> {
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!(
-                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {item:?}"
+                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {}",
+                    quoted(&item)
                 ));
             }
             ready.push(Box::new(opened.rows));
         }
         if let Some(interactions) = &self.interactions {
             let config = self.spec.behaviour.config();
-            let (modality, usage) = behaviour::vectors(&Interactions::read(interactions)?, ids, &config, progress)?;
+            let read = Interactions::read(interactions, progress)?;
+            let most = self.spec.behaviour.max_unknown_events.unwrap_or(behaviour::MAX_UNKNOWN_EVENTS);
+            behaviour::refuse_unknown(&read, ids, "the catalog", most)?;
+            let (modality, usage) = behaviour::vectors(&read, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
@@ -129,31 +174,28 @@ impl<'a> CatalogFeatures<'a> {
         Ok(ready)
     }
 
-    /// The ids of the catalog.
-    fn ids(&self) -> Result<ItemIds> {
-        let mut ids = ItemIds::default();
-        for batch in CatalogReader::open(&self.catalog)? {
-            ids.append(batch?.item_ids);
-        }
-        check_unique(&self.catalog, &ids)?;
-        Ok(ids)
-    }
-
     /// Encodes the catalog, and adds the ready modalities. What can be refused is refused before the catalog is read, and
     /// ids that do not match before it is encoded.
     #[cfg(feature = "encoders")]
     fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
-        use crate::catalog::CatalogSpool;
+        use crate::catalog::CheckOptions;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
-        let catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
+        let max_tokens = loaded.text.as_ref().map(|encoder| encoder.max_length());
+        // An item without content may have a ready vector.
+        let content = self.embeddings.is_empty() && self.interactions.is_none();
+        let checks = CheckOptions { max_tokens, title: None, content };
+        let mut catalog = CatalogSpool::checked(&self.catalog, Some(parts), checks)?;
+        catalog.findings().iter().for_each(|finding| progress.warn(&finding.to_string()));
+        catalog.take_notes().iter().for_each(|note| progress.warn(note));
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
-        let encoders = Encoders { text: loaded.text.as_mut(), image: loaded.image.as_mut(), ready, on_bad_image };
+        let (text, image, on_bad_item) = (loaded.text.as_mut(), loaded.image.as_mut(), self.on_bad_item);
+        let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item };
         let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
-        FeaturesMade::of(embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
+        FeaturesMade::of(&catalog, embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
@@ -164,8 +206,9 @@ impl<'a> CatalogFeatures<'a> {
 
 /// Writes features that need no encoder, block by block.
 fn write_ready(
-    ids: ItemIds,
+    ids: &ItemIds,
     mut ready: Vec<Box<dyn ModalityRows>>,
+    left_out: &[usize],
     out: &Path,
     overwrite: Overwrite,
     progress: &dyn Progress,
@@ -173,25 +216,38 @@ fn write_ready(
     let shapes: Vec<(String, usize)> = ready.iter().map(|rows| (rows.name().to_owned(), rows.dim())).collect();
     let mut modalities: Vec<ModalitySummary> =
         shapes.iter().map(|(name, dim)| ModalitySummary { name: name.clone(), dim: *dim, missing: 0 }).collect();
-    let mut writer = FeatureWriter::create(out, &ids, shapes, overwrite)?;
+    let mut writer = FeatureWriter::create(out, ids, shapes, overwrite)?;
     progress.begin("copy vectors", Some(ids.len() as u64), "items");
     for from in (0..ids.len()).step_by(BLOCK) {
         let rows = from..ids.len().min(from + BLOCK);
-        let block: Vec<Modality> = ready.iter_mut().map(|ready| ready.rows(rows.clone())).collect::<Result<_>>()?;
+        let mut block: Vec<Modality> = ready.iter_mut().map(|ready| ready.rows(rows.clone())).collect::<Result<_>>()?;
+        let here: Vec<usize> = rows.clone().filter(|row| left_out.binary_search(row).is_err()).collect();
+        progress.advance(rows.len() as u64);
+        if here.is_empty() {
+            continue;
+        }
+        if here.len() < rows.len() {
+            let kept: Vec<usize> = here.iter().map(|row| row - from).collect();
+            block = block.into_iter().map(|modality| modality.select(&kept)).collect();
+        }
         for (summary, modality) in modalities.iter_mut().zip(&block) {
             summary.missing += modality.present.iter().filter(|&&present| !present).count();
         }
-        let here: Vec<usize> = rows.collect();
         writer.write(&Features::new(ids.take(&here), block)?)?;
-        progress.advance(here.len() as u64);
     }
     progress.end();
     writer.commit()?;
-    Ok(FeaturesMade { items: ids.len(), modalities, truncated_texts: 0, bad_images: None })
+    let items = ids.len() - left_out.len();
+    let (bad_images, bad_items, pictures) = (None, None, String::new());
+    Ok(FeaturesMade { items, modalities, truncated_texts: 0, bad_images, bad_items, pictures })
 }
 
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
 fn content(path: &Path) -> Result<String> {
+    if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let help = "write its content to a file: it is read more than once";
+        return Err(Error::file(path, "a file or a folder", "a device or a pipe", help));
+    }
     match fingerprint(path) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok("absent".into()),
         found => found,
@@ -219,9 +275,22 @@ fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     Ok(embeddings)
 }
 
+impl BadItemList {
+    fn of(catalog: &CatalogSpool, rows: &[usize]) -> Option<Self> {
+        let line = |&row: &usize| {
+            let (file, place) = catalog.place(row);
+            let file = file.to_string_lossy();
+            serde_json::json!({ "item_id": catalog.ids().text(row), "file": file, "row": place }).to_string() + "\n"
+        };
+        let first = rows.iter().take(FIRST).map(|&row| catalog.ids().text(row)).collect();
+        let lines = rows.iter().map(line).collect::<String>().into_bytes();
+        (!rows.is_empty()).then_some(BadItemList { count: rows.len(), first, lines })
+    }
+}
+
 impl FeaturesMade {
     #[cfg(feature = "encoders")]
-    fn of(written: crate::encoder::EncodedCatalog) -> Result<Self> {
+    fn of(catalog: &CatalogSpool, written: crate::encoder::EncodedCatalog) -> Result<Self> {
         let bad = &written.bad_images;
         let lines: Vec<String> = bad
             .iter()
@@ -240,7 +309,20 @@ impl FeaturesMade {
             items: written.items,
             truncated_texts: written.truncated_texts,
             bad_images,
+            bad_items: BadItemList::of(catalog, &written.left_out),
+            pictures: written.pictures.digest().to_owned(),
             modalities: written.modalities.into_iter().map(modality).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_refused_and_not_read_for_ever() {
+        assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
+        assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::sources;
-use super::spec::{ConstrainSpec, NAME_BOTH, needs};
+use super::spec::{ConstrainSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
@@ -28,13 +28,19 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
         (Some(_), None, _) => return Err(needs("catalog", "title", NAME_BOTH)),
         (None, ..) => return Err(needs("title", "catalog", NAME_BOTH)),
     }
+    for (setting, given) in ["raw-text", "parse-lists"].into_iter().zip(settings.text_reading()) {
+        if given.is_some() && settings.catalog.is_none() {
+            return Err(needs(setting, "catalog", NAME_BOTH));
+        }
+    }
     let _lock = OutputLock::claim(out, overwrite)?;
     let table = sources::token_table(&spec.tokens)?;
     let tokens = sources::token_ids(settings.vocabulary.as_deref(), &spec.tokens, &table)?;
     let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
     let titles = settings.catalog.clone().map(|path| {
         let text = TextSpec::Joined(settings.title.clone().unwrap_or_default());
-        titles(&CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() }, &table)
+        let catalog = CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() };
+        titles(&settings.reading(catalog), &table, progress)
     });
     let titles = titles.transpose()?;
     let written = Forms {

@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::catalog_features::CatalogFeatures;
+use serde::{Deserialize, Serialize};
+
+use super::catalog_features::{CatalogFeatures, FeaturesMade};
 use super::spec::EmbedSpec;
 use super::threads;
-use crate::artifact::{OutputLock, refuse_existing, write_file};
+use crate::artifact::{OutputLock, Overwrite, refuse_existing, write_file};
 use crate::error::{Error, Result};
 use crate::index::{PARTS, Partial};
 use crate::progress::Progress;
 
 /// What [`embed`] wrote.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedSummary {
     /// Number of items.
     pub items: usize,
@@ -21,10 +23,12 @@ pub struct EmbedSummary {
     pub truncated_texts: usize,
     /// Images that could not be read, if any.
     pub bad_images: Option<BadImageSummary>,
+    /// Items without any content, if any were left out.
+    pub bad_items: Option<BadItemSummary>,
 }
 
 /// One modality of the features.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModalitySummary {
     /// Its name.
     pub name: String,
@@ -35,12 +39,23 @@ pub struct ModalitySummary {
 }
 
 /// Images that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadImageSummary {
     /// How many.
     pub count: usize,
     /// Items that have no other content and are not among the features.
     pub left_out: usize,
+    /// The file that lists them.
+    pub list: PathBuf,
+}
+
+/// Items that had no content and are not among the features.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadItemSummary {
+    /// How many.
+    pub count: usize,
+    /// The ids of the first.
+    pub first: Vec<String>,
     /// The file that lists them.
     pub list: PathBuf,
 }
@@ -53,12 +68,14 @@ pub struct BadImageSummary {
 /// an output that exists.
 pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> {
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
-    let list = beside(out);
+    let lists = Lists::beside(out);
     let _lock = OutputLock::claim(out, overwrite)?;
-    refuse_existing(&list, overwrite)?;
-    if list.exists() && !is_list(&list) {
-        let help = "move it away, or choose another output path";
-        return Err(Error::file(&list, "no file, or a list of unreadable images", "something else", help));
+    for list in [&lists.bad_images, &lists.bad_items] {
+        refuse_existing(list, overwrite)?;
+        if list.exists() && !is_list(list) {
+            let help = "move it away, or choose another output path";
+            return Err(Error::file(list, "no file, or a list of what was left out", "something else", help));
+        }
     }
     threads::with_threads(spec.threads, |threads| {
         let job = CatalogFeatures::new(spec, threads)?;
@@ -70,28 +87,46 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
         if made.is_ok() || !finished {
             partial.remove()?;
         }
-        let made = made?;
-        let bad_images = match made.bad_images {
-            Some(bad) => {
-                write_file(&list, &bad.lines, overwrite)?;
-                Some(BadImageSummary { count: bad.count, left_out: bad.left_out, list })
-            }
-            None => {
-                remove_stale(&list)?;
-                None
-            }
-        };
+        let summary = lists.write(made?, overwrite)?;
         progress.end();
-        let (items, modalities, truncated_texts) = (made.items, made.modalities, made.truncated_texts);
-        Ok(EmbedSummary { items, modalities, truncated_texts, bad_images })
+        Ok(summary)
     })
 }
 
-/// Where the images that could not be read are listed.
-fn beside(out: &Path) -> PathBuf {
-    let mut path = out.as_os_str().to_owned();
-    path.push(".bad-images.jsonl");
-    path.into()
+/// Where that which is left out is listed.
+pub(super) struct Lists {
+    pub(super) bad_images: PathBuf,
+    pub(super) bad_items: PathBuf,
+}
+
+impl Lists {
+    fn beside(out: &Path) -> Self {
+        let with = |end: &str| {
+            let mut path = out.as_os_str().to_owned();
+            path.push(end);
+            path.into()
+        };
+        Lists { bad_images: with(".bad-images.jsonl"), bad_items: with(".bad-items.jsonl") }
+    }
+
+    /// Writes the lists, and removes those of a run that this one replaces.
+    pub(super) fn write(self, made: FeaturesMade, overwrite: Overwrite) -> Result<EmbedSummary> {
+        let write = |path: &Path, lines: Option<&[u8]>| match lines {
+            Some(lines) => write_file(path, lines, overwrite),
+            None => remove_stale(path),
+        };
+        write(&self.bad_images, made.bad_images.as_ref().map(|bad| bad.lines.as_slice()))?;
+        write(&self.bad_items, made.bad_items.as_ref().map(|bad| bad.lines.as_slice()))?;
+        let bad_images = made.bad_images.map(|bad| BadImageSummary {
+            count: bad.count,
+            left_out: bad.left_out,
+            list: self.bad_images,
+        });
+        let bad_items =
+            made.bad_items.map(|bad| BadItemSummary { count: bad.count, first: bad.first, list: self.bad_items });
+        let (items, modalities, truncated_texts) = (made.items, made.modalities, made.truncated_texts);
+        Ok(EmbedSummary { items, modalities, truncated_texts, bad_images, bad_items })
+    }
 }
 
 /// Removes the list of a run that this one replaces. What is no such list stays.

@@ -1,9 +1,9 @@
 //! From a token table and interactions to the files of a family of LLM recommenders.
 
 use super::sources;
-use super::spec::{ExportOptions, ExportSpec, needs};
+use super::spec::{ExportOptions, ExportSpec, ReadsTexts, needs};
 use crate::artifact::OutputLock;
-use crate::behaviour::{Histories, HistorySplit};
+use crate::behaviour::{Histories, HistorySplit, MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
@@ -45,17 +45,21 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
     };
     let _lock = target.map(|(out, overwrite)| OutputLock::claim(out, overwrite)).transpose()?;
     let table = sources::token_table(&spec.tokens)?;
-    let read = Interactions::read(&InteractionSpec {
+    let wanted = InteractionSpec {
         path: interactions,
         user: given.interactions_user.clone(),
         item: given.interactions_item.clone(),
         time: given.interactions_time.clone(),
+        csv: spec.columns.csv(),
         rated: true,
         rating: given.interactions_rating.clone(),
-    })?;
+    };
+    let read = Interactions::read(&wanted, progress)?;
+    let most = given.max_unknown_events.unwrap_or(MAX_UNKNOWN_EVENTS);
+    refuse_unknown(&read, &table.item_ids, "the token table", most)?;
     let histories = Histories::new(&read, &table.item_ids, settings.split, settings.min_interactions)?;
     drop(read);
-    let texts = texts(spec, &table, family, settings.show)?;
+    let texts = texts(spec, &table, family, settings.show, progress)?;
     let users = given.users.as_deref().map(UserTexts::read).transpose()?;
     let vocabulary = given.vocabulary.as_deref();
     let tokens = match vocabulary.is_some() || family == Family::Sequences {
@@ -115,7 +119,13 @@ fn split(given: &ExportOptions) -> Result<HistorySplit> {
 }
 
 /// The texts of the items; empty ones without a catalog.
-fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Show>) -> Result<ItemTexts> {
+fn texts(
+    spec: &ExportSpec,
+    table: &TokenTable,
+    family: Family,
+    show: Option<Show>,
+    progress: &dyn Progress,
+) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
         if family.needs_titles(show) {
             let help = "name the catalog that the items come from, and with --title its column of titles";
@@ -128,14 +138,14 @@ fn texts(spec: &ExportSpec, table: &TokenTable, family: Family, show: Option<Sho
         return Ok(ItemTexts::none(table.item_ids.len()));
     };
     let columns = &spec.columns;
-    let catalog = CatalogSpec { path: path.clone(), id: columns.id.clone(), ..CatalogSpec::default() };
+    let catalog = columns.reading(CatalogSpec { path: path.clone(), id: columns.id.clone(), ..CatalogSpec::default() });
     let title = columns.title.clone().map_or_else(|| title_column(&catalog), Ok)?;
     let columns = ItemColumns {
         title,
         description: columns.description.clone().unwrap_or_default(),
         attributes: columns.attributes.clone().unwrap_or_default(),
     };
-    ItemTexts::read(&catalog, &columns, &table.item_ids)
+    ItemTexts::read(&catalog, &columns, &table.item_ids, progress)
 }
 
 /// The first usual name of a title's column that the catalog has.

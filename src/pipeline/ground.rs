@@ -7,21 +7,22 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "encoders")]
 use super::spec::EncodeSettings;
-use super::spec::{Environment, NAME_BOTH, Output, needs};
+use super::spec::{Environment, NAME_BOTH, Output, ReadsTexts, needs, text_settings};
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
 use crate::artifact::{AtomicFile, OutputLock};
+use crate::behaviour::{MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::settings::{MAX_COUNT, Range, SettingGroup, settings};
+use crate::settings::{MAX_COUNT, Range, SettingGroup};
 
 /// Items per answer, if no number is given.
 const TOP: usize = 20;
 
-settings! {
+text_settings! {
     /// How answers are matched to items.
     pub struct GroundSettings {
         /// Column of vectors, if there are several.
@@ -34,6 +35,14 @@ settings! {
         top: usize, "N", default "20", range Range::Between(1.0, MAX_COUNT);
         /// Weight popular items by these interactions, as `catalex embed` reads them.
         interactions: PathBuf, "FILE";
+        /// Column of the users.
+        interactions_user: String, "COLUMN", default "user_id or user";
+        /// Column of the items.
+        interactions_item: String, "COLUMN", default "item_id or item";
+        /// Column of the times.
+        interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
+        /// Largest fraction of events whose items the index does not have; they are not counted. More is an error.
+        max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user that are not counted.
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Other non-negative weights: .npy with one number per item (a column), or one row per answer.
@@ -97,7 +106,7 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
         let answered = vectors(&answers, settings.modality.as_deref(), &spec.answers)?;
         let grounding = Grounding::new(known.vectors.view())?;
         let rows = items.item_ids().rows_by_text();
-        let weights = settings.weights(items.item_ids(), &rows)?;
+        let weights = settings.weights(items.item_ids(), &rows, progress)?;
         let chosen = settings.choose(&grounding, weights.as_ref(), &rows, progress)?;
         if weights.is_some() && chosen.is_none() && settings.gamma.is_none() {
             let help = "name it, or answers to choose it by with --valid and --valid-targets";
@@ -147,6 +156,10 @@ impl GroundSpec {
         let settings = EncodeSettings {
             text: Some(vec![text.clone()]),
             text_encoder: Some(encoder.clone()),
+            csv_quote: self.settings.csv_quote,
+            csv_escape: self.settings.csv_escape,
+            raw_text: self.settings.raw_text,
+            parse_lists: self.settings.parse_lists,
             ..EncodeSettings::default()
         };
         let catalog = settings.catalog_spec(&self.answers)?;
@@ -187,6 +200,15 @@ impl GroundSettings {
                 return Err(Error::config(one, format!("either it or --{other}"), "both", "leave one out"));
             }
         }
+        let of_interactions = [
+            ("interactions-user", self.interactions_user.is_some()),
+            ("interactions-item", self.interactions_item.is_some()),
+            ("interactions-time", self.interactions_time.is_some()),
+            ("max-unknown-events", self.max_unknown_events.is_some()),
+        ];
+        if let Some((setting, _)) = of_interactions.iter().find(|(_, given)| *given && self.interactions.is_none()) {
+            return Err(needs(setting, "interactions", NAME_BOTH));
+        }
         if self.valid_weights.is_some() && self.valid.is_none() {
             return Err(needs("valid-weights", "valid", NAME_BOTH));
         }
@@ -194,7 +216,12 @@ impl GroundSettings {
     }
 
     /// The weights of the items: the numbers of a file, or popularity.
-    fn weights(&self, ids: &ItemIds, rows: &HashMap<String, usize>) -> Result<Option<GroundingWeights>> {
+    fn weights(
+        &self,
+        ids: &ItemIds,
+        rows: &HashMap<String, usize>,
+        progress: &dyn Progress,
+    ) -> Result<Option<GroundingWeights>> {
         if let Some(path) = &self.weights {
             let read = sources::features(path)?.read()?.concatenated();
             return Ok(Some(match read.ncols() {
@@ -203,7 +230,16 @@ impl GroundSettings {
             }));
         }
         let Some(path) = &self.interactions else { return Ok(None) };
-        let mut read = Interactions::read(&InteractionSpec { path: path.clone(), ..InteractionSpec::default() })?;
+        let wanted = InteractionSpec {
+            path: path.clone(),
+            user: self.interactions_user.clone(),
+            item: self.interactions_item.clone(),
+            time: self.interactions_time.clone(),
+            csv: self.csv(),
+            ..InteractionSpec::default()
+        };
+        let mut read = Interactions::read(&wanted, progress)?;
+        refuse_unknown(&read, ids, "the index", self.max_unknown_events.unwrap_or(MAX_UNKNOWN_EVENTS))?;
         read.hold_out_last(self.hold_out_last.unwrap_or(0));
         let mut counts = vec![0; ids.len()];
         for event in read.histories.iter().flatten() {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::report_items::{ReportItems, title};
 use super::sources;
-use super::spec::{InspectSpec, NAME_BOTH, needs};
+use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
 use crate::index::{FEATURES, Index, MODEL, TOKENS};
 use crate::progress::Progress;
-use crate::quality::{Figures, LabelFigures, LabelNeighbours, Map, Report};
+use crate::quality::{DuplicateGroup, Figures, LabelFigures, LabelNeighbours, Map, Report};
 use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::{self, Tokenizer};
@@ -38,7 +38,9 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     spec.columns.check()?;
     let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
     let columns = &spec.columns;
-    let of_catalog = [("id", columns.id.is_some()), ("label", columns.label.is_some())];
+    let [raw_text, parse_lists] = columns.text_reading().map(|given| given.is_some());
+    let id = ("id", columns.id.is_some());
+    let of_catalog = [id, ("label", columns.label.is_some()), ("raw-text", raw_text), ("parse-lists", parse_lists)];
     let shown = [("text", columns.text.is_some()), ("image", columns.image.is_some())];
     if let Some((setting, _)) = of_catalog.iter().chain(&shown).find(|(_, given)| *given && columns.catalog.is_none()) {
         return Err(needs(setting, "catalog", NAME_BOTH));
@@ -58,8 +60,13 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     let Subject { table, source } = &subject;
     let source = source.as_ref().map(|(model, features)| (model, features as &dyn FeatureSource));
     let mut figures = Figures::of_table(table, source, progress)?;
+    let duplicates = match &spec.report {
+        Some(_) => DuplicateGroup::largest(table, source.map(|(_, features)| features))?,
+        None => Vec::new(),
+    };
+    let more: Vec<usize> = duplicates.iter().flat_map(|group| group.rows.iter().copied()).collect();
     let items = match columns.catalog_spec() {
-        Some(catalog) => ReportItems::read(table, &catalog, columns.label.as_deref(), &[], progress)?,
+        Some(catalog) => ReportItems::read(table, &catalog, columns.label.as_deref(), &more, progress)?,
         None => ReportItems::default(),
     };
     if let (Some(label), Some(labels)) = (&columns.label, &items.labels) {
@@ -73,8 +80,8 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
         let map = source.map(|(model, features)| Map::of_items(table, model, features)).transpose()?;
         let title = title(columns.catalog.as_deref().unwrap_or(&spec.path));
         let training = source.and_then(|(model, _)| model.config().training.as_ref());
-        let report =
-            Report { title: &title, table, figures: &figures, cards: &items.cards, training, map: map.as_ref() };
+        let (cards, map) = (&items.cards, map.as_ref());
+        let report = Report { title: &title, table, figures: &figures, cards, duplicates: &duplicates, training, map };
         write_file(path, report.html()?.as_bytes(), overwrite)?;
     }
     progress.end();

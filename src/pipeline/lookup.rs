@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::sources;
+use super::titles::LookupSettings;
 use crate::error::{Error, Result};
-use crate::semantic_id::Lookup;
+use crate::index::{Index, TOKENS};
+use crate::semantic_id::{Lookup, TokenTable};
+use crate::settings::SettingGroup;
 
 /// What to look up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,13 +21,23 @@ pub enum LookupKey {
 }
 
 /// Look something up in a token table: [`lookup`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LookupSpec {
     /// Token table, or an index.
     pub tokens: PathBuf,
     /// What to look up.
     pub key: LookupKey,
+    /// Where the items' titles are.
+    #[serde(default)]
+    pub titles: LookupSettings,
+}
+
+impl LookupSpec {
+    /// A look-up in a token table or an index, with the titles that the index knows.
+    pub fn new(tokens: impl Into<PathBuf>, key: LookupKey) -> Self {
+        LookupSpec { tokens: tokens.into(), key, titles: LookupSettings::default() }
+    }
 }
 
 /// An item and its ID.
@@ -39,6 +51,9 @@ pub struct LookupHit {
     pub codes: Vec<u16>,
     /// Whether the item was moved to another code to make its ID unique.
     pub reassigned: bool,
+    /// Its title or text, where a catalog is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
 }
 
 /// Finds the items of a semantic ID or prefix, or the ID of an item.
@@ -46,7 +61,14 @@ pub struct LookupHit {
 /// # Errors
 /// [`Error::Data`] where nothing is found; as [`Lookup::item`] and [`Lookup::find`].
 pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
-    let table = sources::token_table(&spec.tokens)?;
+    spec.titles.check()?;
+    // Of an index, only the table is read, so only the table is hashed.
+    let is_index = Index::is_index(&spec.tokens);
+    let index = is_index.then(|| Index::open_for(&spec.tokens, &[TOKENS])).transpose()?;
+    let table = match &index {
+        Some(index) => TokenTable::read(&index.path(TOKENS))?,
+        None => TokenTable::read(&spec.tokens)?,
+    };
     let lookup = Lookup::new(&table);
     let rows = match &spec.key {
         LookupKey::Item(item) => vec![lookup.item(item)?],
@@ -56,7 +78,9 @@ pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
         let got = format!("none under {id}");
         return Err(Error::data("lookup", "an item under this prefix", got, "try a shorter prefix"));
     }
+    let mut titles = spec.titles.titles(index.as_ref().map(Index::manifest), &table.item_ids, &rows)?;
     let hit = |row: usize| LookupHit {
+        title: titles.remove(&table.item_ids.text(row)),
         item_id: table.item_ids.text(row),
         semantic_id: table.semantic_id(row),
         codes: table.codes.row(row).to_vec(),

@@ -6,6 +6,7 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
+//! | [`check`] | a catalog | what is likely a mistake in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
 //! | [`tokenize`] | features, a model | a token table |
@@ -23,10 +24,13 @@ mod answers;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod build;
 mod catalog_features;
+mod check;
 mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
@@ -40,6 +44,7 @@ mod serve;
 mod sources;
 pub mod spec;
 mod threads;
+mod titles;
 mod tokenize;
 #[cfg(feature = "train")]
 mod train;
@@ -49,10 +54,11 @@ pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
+pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
-pub use embed::{BadImageSummary, EmbedSummary, ModalitySummary, embed};
+pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, ModalitySummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
@@ -62,14 +68,16 @@ pub use serve::serve;
 pub use spec::{
     BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
     Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec,
-    ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
+pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]
 pub use train::{TrainSummary, train};
 pub use vocab::vocab;
 
 // Types of other rooms that the functions take or return.
+pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};

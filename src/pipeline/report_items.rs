@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::spec::ReportColumns;
+use super::spec::{ReadsTexts, ReportColumns};
 use crate::catalog::{CatalogJoin, CatalogSpec, ItemBatch, MissingItems};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -80,7 +80,8 @@ impl ReportColumns {
     pub(super) fn catalog_spec(&self) -> Option<CatalogSpec> {
         let text = crate::catalog::TextSpec::Joined(self.text.clone().unwrap_or_default());
         let (id, images) = (self.id.clone(), self.image.clone().unwrap_or_default());
-        self.catalog.clone().map(|path| CatalogSpec { path, id, text, images, ..CatalogSpec::default() })
+        let path = self.catalog.clone()?;
+        Some(self.reading(CatalogSpec { path, id, text, images, ..CatalogSpec::default() }))
     }
 }
 

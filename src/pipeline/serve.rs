@@ -1,15 +1,15 @@
 //! An index for agents: the Model Context Protocol server with all that it answers from.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use super::spec::{BuildSpec, EncodeSettings, ServeSpec};
 use super::threads;
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::encoder::TextEncoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explore::{Explorer, McpServer};
 use crate::features::Features;
-use crate::index::{FEATURES, Index, TOKENS};
+use crate::index::{FEATURES, Index, MANIFEST, TOKENS};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -38,26 +38,40 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
     } else {
         (TokenTable::read(index)?, None, None)
     };
-    let (catalog, mut encode) = match built {
-        Some(built) => (given.catalog.clone().or(Some(built.catalog)), built.encode),
-        None => (given.catalog.clone(), EncodeSettings::default()),
-    };
+    let trusted = given.trust_index == Some(true);
+    let named = built.as_ref().map(|built| (built.catalog.clone(), built.encode.text_encoder.clone()));
+    let mut encode = built.map(|built| built.encode).unwrap_or_default();
+    check_file_name(&encode, index)?;
     if let Some(text) = &given.text {
         encode.text = Some(text.clone());
         encode.template = None;
     }
     encode.id = given.id.clone().or(encode.id);
+    encode.csv_quote = given.csv_quote.or(encode.csv_quote);
+    encode.csv_escape = given.csv_escape.or(encode.csv_escape);
+    encode.raw_text = given.raw_text.or(encode.raw_text);
+    encode.parse_lists = given.parse_lists.or(encode.parse_lists);
     (encode.image, encode.image_encoder, encode.image_onnx_file) = (None, None, None);
-    let texts = match catalog {
-        Some(path) if given.catalog.is_none() && !path.exists() => {
-            let path = path.display();
-            progress.warn(&format!("{path} does not exist, so answers have no texts: name the catalog with --catalog"));
+    let (named_catalog, named_encoder) = named.unzip();
+    let named_catalog = named_catalog.filter(|path| !path.as_os_str().is_empty());
+    let catalog = given.catalog.clone().or_else(|| named_catalog.clone().filter(|path| trusted && path.exists()));
+    let texts = match &catalog {
+        Some(path) => texts(&table, &encode.catalog_spec(path)?, progress)?,
+        None => {
+            warn_untrusted(
+                "answers have no texts",
+                "catalog",
+                "--catalog",
+                named_catalog.as_deref(),
+                trusted,
+                progress,
+            );
             Vec::new()
         }
-        Some(path) => texts(&table, &encode.catalog_spec(&path)?, progress)?,
-        None => Vec::new(),
     };
-    encode.text_encoder = given.text_encoder.clone().or(encode.text_encoder).filter(|_| features.is_some());
+    let named_encoder = named_encoder.flatten();
+    let encoder = given.text_encoder.clone().or_else(|| named_encoder.clone().filter(|_| trusted));
+    encode.text_encoder = encoder.filter(|_| features.is_some());
     let encoder = match encode.text_encoder {
         Some(_) => {
             let catalog = encode.catalog_spec(&PathBuf::new())?;
@@ -65,10 +79,40 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
         }
         None => None,
     };
-    if encoder.is_none() {
-        progress.warn("items cannot be searched by text: that needs an index, and --text-encoder if it has none");
+    if encoder.is_none() && features.is_some() {
+        let what = "items cannot be searched by text";
+        warn_untrusted(what, "text encoder", "--text-encoder", named_encoder.as_deref(), trusted, progress);
+    } else if encoder.is_none() {
+        progress.warn("items cannot be searched by text: a token table has no vectors, name an index for that");
     }
     Ok((Explorer::new(table, texts, features)?, encoder))
+}
+
+/// Says what is not answered, and which flag changes that.
+fn warn_untrusted(what: &str, kind: &str, flag: &str, named: Option<&Path>, trusted: bool, progress: &dyn Progress) {
+    progress.warn(&match named {
+        None => format!("{what}: name the {kind} with {flag}"),
+        Some(path) if trusted => format!("{what}: the {kind} of the index, {path:?}, does not exist; name it with {flag}"),
+        Some(path) => format!(
+            "{what}: the index names the {kind} {path:?}, which is used only with {flag} {path:?}, or with --trust-index for an \
+             index of your own"
+        ),
+    });
+}
+
+/// Refuses an encoder's file that an index names outside the encoder's folder.
+fn check_file_name(encode: &EncodeSettings, index: &Path) -> Result<()> {
+    let Some(name) = &encode.onnx_file else { return Ok(()) };
+    if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(());
+    }
+    let help = "build the index again, or serve another one";
+    Err(Error::artifact(
+        &index.join(MANIFEST),
+        "a file in the encoder's folder as onnx-file",
+        format!("{name:?}"),
+        help,
+    ))
 }
 
 /// The items' texts by row of the table; none where no column was named.

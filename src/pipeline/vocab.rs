@@ -1,7 +1,7 @@
 //! From a token table to the files that add its tokens to a language model.
 
 use super::sources;
-use super::spec::{LlmSettings, VocabSpec, needs};
+use super::spec::{LlmSettings, ReadsTexts, VocabSpec, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::Result;
@@ -72,11 +72,9 @@ fn start_values<'a>(
         llm: llm.clone(),
         embedding_tensor: settings.embedding_tensor.clone(),
         method,
-        catalog: settings.catalog.clone().map(|path| CatalogSpec {
-            path,
-            id: settings.id.clone(),
-            text: TextSpec::Joined(settings.text.clone().unwrap_or_default()),
-            ..CatalogSpec::default()
+        catalog: settings.catalog.clone().map(|path| {
+            let text = TextSpec::Joined(settings.text.clone().unwrap_or_default());
+            settings.reading(CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() })
         }),
         codebooks: model.map(|model| (model.hash(), model.codebooks())),
         seed: settings.seed.unwrap_or(SEED),

@@ -3,6 +3,7 @@
 //! [`Figures`] holds the numbers; [`Report`] is an HTML page with the numbers and the items by prefix. Features are read
 //! block by block, so they may be larger than memory.
 
+mod duplicates;
 mod figures;
 mod label_neighbours;
 mod labels;
@@ -11,6 +12,7 @@ mod recall;
 mod reconstruction;
 mod report;
 
+pub use duplicates::DuplicateGroup;
 pub use figures::{CrowdedPrefix, Figures, LevelFigures};
 pub use label_neighbours::{LabelNeighbours, Nearness};
 pub use labels::{LabelDepth, LabelFigures};

@@ -1,6 +1,6 @@
 //! The training data: the items in memory (all, or a random sample) and, of a larger catalog, a way to pass over all items.
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
@@ -24,11 +24,36 @@ pub(super) struct DataSettings {
     /// Number of items that are held out of training.
     pub(super) held_out: usize,
     /// Weight of each modality in the standardisation; `None` takes the features as they are.
-    pub(super) weights: Option<Vec<f32>>,
+    pub(super) weights: Option<Vec<ModalityWeight>>,
     /// Number of common axes, at least, by which missing modalities are predicted; `None` leaves them at their mean.
     pub(super) completion: Option<usize>,
     /// Fraction of the items of a batch of which one modality is replaced by its prediction.
     pub(super) dropout: f64,
+}
+
+/// The weight of a modality in the standardisation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum ModalityWeight {
+    /// This weight.
+    Fixed(f32),
+    /// This many times the root mean square length of the modality's vectors, at most 1: lengths below 1 say how much is
+    /// known of an item.
+    OfLength(f32),
+}
+
+impl ModalityWeight {
+    /// The weight for the vectors of one modality, of which `present` items have one.
+    fn of(self, vectors: ArrayView2<f32>, present: ArrayView1<bool>) -> f32 {
+        let factor = match self {
+            ModalityWeight::Fixed(weight) => return weight,
+            ModalityWeight::OfLength(factor) => factor,
+        };
+        let squares = vectors.rows().into_iter().zip(present).filter(|&(_, &has)| has);
+        let (sum, count) = squares.fold((0.0, 0.0), |(sum, count), (row, _)| {
+            (sum + row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>(), count + 1.0)
+        });
+        factor * (sum / f64::max(count, 1.0)).sqrt().min(1.0) as f32
+    }
 }
 
 /// The data that training reads.
@@ -70,7 +95,15 @@ impl<'a> TrainingData<'a> {
         drop(features);
         check_numbers(x.view(), |row| rows[row])?;
         let mut standardization = match &settings.weights {
-            Some(weights) => Standardization::measure(x.view(), present.view(), &dims, weights),
+            Some(weights) => {
+                let mut start = 0;
+                let weight = |(m, (&dim, weight)): (usize, (&usize, &ModalityWeight))| {
+                    start += dim;
+                    weight.of(x.slice(s![.., start - dim..start]), present.column(m))
+                };
+                let weights: Vec<f32> = dims.iter().zip(weights).enumerate().map(weight).collect();
+                Standardization::measure(x.view(), present.view(), &dims, &weights)
+            }
             None => Standardization::none(&dims),
         };
         if standardization.is_flat() || x.rows().into_iter().all(|row| row == x.row(0)) {
@@ -262,7 +295,7 @@ mod tests {
         let settings = DataSettings {
             sample_items: 2_000,
             held_out: 100,
-            weights: Some(vec![1.0]),
+            weights: Some(vec![ModalityWeight::Fixed(1.0)]),
             completion: None,
             dropout: 0.0,
         };
@@ -289,5 +322,16 @@ mod tests {
         assert_eq!(data.len(), n - 100);
         let spread = first_batch.iter().max().unwrap() - first_batch.iter().min().unwrap();
         assert!(spread > n / 2, "mixed: {first_batch:?}");
+    }
+
+    #[test]
+    fn a_weight_by_length_counts_the_items_that_have_the_modality() {
+        let vectors = ndarray::array![[0.3, 0.4], [0.0, 0.0], [0.0, 0.1]];
+        let present = ndarray::array![true, false, true];
+        let of = |weight: ModalityWeight, scale: f32| weight.of((&vectors * scale).view(), present.view());
+        assert_eq!(of(ModalityWeight::Fixed(3.0), 1.0), 3.0);
+        let expected = 2.0 * (0.26f32 / 2.0).sqrt();
+        assert!((of(ModalityWeight::OfLength(2.0), 1.0) - expected).abs() < 1e-6);
+        assert_eq!(of(ModalityWeight::OfLength(2.0), 100.0), 2.0, "longer vectors weigh no more");
     }
 }

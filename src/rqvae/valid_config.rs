@@ -1,6 +1,6 @@
 //! Checks of a configuration against the features, and the values that depend on the features.
 
-use super::data::DataSettings;
+use super::data::{DataSettings, ModalityWeight};
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, IMAGE};
 use crate::training::{LcRecConfig, QuantizerConfig};
@@ -9,10 +9,10 @@ use crate::training::{LcRecConfig, QuantizerConfig};
 /// items of a game, neighbours agree best with the labels at about this weight.
 const IMAGE_WEIGHT: f32 = 0.6;
 
-/// Default weight of behaviour beside other modalities. Behaviour predicts the next item best: a generative recommender of
-/// films learns fastest from codes with about this weight. Text then separates items with alike behaviour and represents
-/// those without any.
-const BEHAVIOUR_WEIGHT: f32 = 3.0;
+/// Default weight of behaviour beside other modalities, times the root mean square length of its vectors: the more events
+/// the items have, the more behaviour counts. A generative recommender gained most by this on films with many events per
+/// item and on two shops with few (`docs/recommenders.md`), where a fixed weight of 3 was worse than text alone.
+const BEHAVIOUR_WEIGHT: f32 = 2.0;
 
 /// Default coherence: search by prefix finds more of an item's neighbours.
 const COHERENCE: f64 = 0.02;
@@ -89,18 +89,19 @@ impl ValidQuantizerConfig {
     }
 
     /// The weight of each modality.
-    fn weights_of(&self, modalities: &[(String, usize)]) -> Result<Vec<f32>> {
+    fn weights_of(&self, modalities: &[(String, usize)]) -> Result<Vec<ModalityWeight>> {
         let has = |name: &String| modalities.iter().any(|(modality, _)| modality == name);
         if let Some(name) = self.modality_weights.keys().find(|name| !has(name)) {
             let there: Vec<&str> = modalities.iter().map(|(name, _)| name.as_str()).collect();
             return Err(Error::config("weight", there.join(", "), name, "name a modality of the features"));
         }
         let default = |modality: &str| match modality {
-            IMAGE if modalities.len() > 1 => IMAGE_WEIGHT,
-            BEHAVIOUR if modalities.len() > 1 => BEHAVIOUR_WEIGHT,
-            _ => 1.0,
+            IMAGE if modalities.len() > 1 => ModalityWeight::Fixed(IMAGE_WEIGHT),
+            BEHAVIOUR if modalities.len() > 1 => ModalityWeight::OfLength(BEHAVIOUR_WEIGHT),
+            _ => ModalityWeight::Fixed(1.0),
         };
-        let weight = |(name, _): &(String, usize)| self.modality_weights.get(name).copied().unwrap_or(default(name));
+        let given = |name: &String| self.modality_weights.get(name).map(|&weight| ModalityWeight::Fixed(weight));
+        let weight = |(name, _): &(String, usize)| given(name).unwrap_or(default(name));
         Ok(modalities.iter().map(weight).collect())
     }
 
@@ -208,13 +209,14 @@ mod tests {
     fn weights_apply_to_the_modalities_of_the_features() {
         let weights = |config: &ValidQuantizerConfig, names: &[&str]| config.weights_of(&modalities(names));
         let default = valid(1_000, &["text"]);
-        assert_eq!(weights(&default, &["image", "text", "llama"]).unwrap(), [0.6, 1.0, 1.0]);
-        assert_eq!(weights(&default, &["behaviour", "text"]).unwrap(), [3.0, 1.0]);
-        assert_eq!(weights(&default, &["behaviour"]).unwrap(), [1.0]);
-        assert_eq!(weights(&default, &["image"]).unwrap(), [1.0]);
+        let fixed = ModalityWeight::Fixed;
+        assert_eq!(weights(&default, &["image", "text", "llama"]).unwrap(), [0.6, 1.0, 1.0].map(fixed));
+        assert_eq!(weights(&default, &["behaviour", "text"]).unwrap(), [ModalityWeight::OfLength(2.0), fixed(1.0)]);
+        assert_eq!(weights(&default, &["behaviour"]).unwrap(), [fixed(1.0)]);
+        assert_eq!(weights(&default, &["image"]).unwrap(), [fixed(1.0)]);
         let config = QuantizerConfig { modality_weights: [("image".into(), 0.5)].into(), ..QuantizerConfig::default() };
         let given = ValidQuantizerConfig::new(config, 1_000, &modalities(&["text"])).unwrap();
-        assert_eq!(weights(&given, &["text", "image"]).unwrap(), [1.0, 0.5]);
+        assert_eq!(weights(&given, &["text", "image"]).unwrap(), [1.0, 0.5].map(fixed));
         assert!(weights(&given, &["text"]).unwrap_err().to_string().contains("image"));
     }
 

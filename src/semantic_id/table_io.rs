@@ -25,6 +25,7 @@ use super::columns::{CODES, ERROR, ID, REASSIGNED, SEMANTIC_ID, code_field, of_o
 use super::{TableMetadata, TokenTable, table_metadata};
 use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::item_ids::{IdFault, ItemIds};
 use crate::table::check_parquet;
 
@@ -111,8 +112,12 @@ pub(super) fn read(path: &Path) -> Result<TokenTable> {
     parquet(path, File::open(path).map_err(|e| Error::io("read", path, e))?)
 }
 
-/// Reads Parquet from a file or from memory; errors name `path`.
+/// Reads Parquet from a file or from memory; errors name `path`. A panic of the Parquet library is an error, too.
 pub(super) fn parquet<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> {
+    guarded(|| parsed(path, file)).unwrap_or_else(|e| Err(Error::artifact(path, "a token table in Parquet", e, REMAKE)))
+}
+
+fn parsed<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> {
     let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table in Parquet", e, REMAKE);
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(&e))?;
     check_parquet(path, &file, metadata.metadata(), REMAKE)?;
@@ -210,6 +215,7 @@ fn row_error(path: &Path, row: usize, column: &str, expected: String, got: Strin
 fn id_error(path: &Path, fault: IdFault) -> Error {
     match fault {
         IdFault::Null(row) => row_error(path, row, ID, "an item id".into(), "null".into()),
+        IdFault::Unusable(row, got) => row_error(path, row, ID, "an integer or a string that is not empty".into(), got),
         IdFault::Duplicate(first, row, id) => {
             row_error(path, row, ID, "an id not used before".into(), format!("{id}, also in row {}", first + 1))
         }

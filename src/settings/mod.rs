@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Result;
 
 pub use range::{MAX_COUNT, Range};
-pub use values::{SettingKind, SettingValue, Weights};
+pub use values::{SettingKind, SettingValue, WeightsByName};
 
 /// One setting, as declared.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Weights by name, as in `text=1,image=0.5`.
-pub type Weights = BTreeMap<String, f32>;
+pub type WeightsByName = BTreeMap<String, f32>;
 
 /// How a setting's value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl SettingValue for Vec<usize> {
     }
 }
 
-impl SettingValue for Weights {
+impl SettingValue for WeightsByName {
     const KIND: SettingKind = SettingKind::Weights;
 
     fn numbers(&self) -> Vec<f64> {

@@ -1,7 +1,8 @@
-//! Arrow IPC files: the number of rows of each record batch, without decoding any.
+//! Arrow IPC files and streams: the number of rows of each record batch, and whether the file is as long as it says,
+//! without decoding any.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use arrow::error::ArrowError;
 use arrow::ipc::reader::read_footer_length;
@@ -12,14 +13,71 @@ const TRAILER: usize = 10;
 /// What precedes the length of a message, but in files of old versions.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
 
-/// Rows of each record batch of a file, read from the footer and the batches' headers.
-pub(super) fn batch_rows(file: &mut File) -> Result<Vec<usize>, ArrowError> {
+/// Refuses a file whose blocks end after it. The reader allocates a block before it reads it.
+pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
+    let whole = file.seek(SeekFrom::End(0))?;
+    let footer = read_footer(file)?;
+    let footer = root_as_footer(&footer).map_err(|e| damaged(&e))?;
+    let blocks = footer.recordBatches().into_iter().chain(footer.dictionaries()).flatten();
+    for block in blocks {
+        let numbers = [block.offset(), block.metaDataLength().into(), block.bodyLength()];
+        let end = numbers.into_iter().try_fold(0u64, |sum, n| sum.checked_add(u64::try_from(n).ok()?));
+        if end.is_none_or(|end| end > whole) {
+            return Err(damaged(&format!("a block of {} bytes in a file of {whole}", block.bodyLength())));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a stream with a message that is longer than what is left. The reader allocates a message before it reads it.
+pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
+    // A stream ends with a length of 0, or without one.
+    while let Some(length) = message_length(&mut stream)?.filter(|&length| length != 0) {
+        let length = u64::try_from(length).map_err(|e| damaged(&e))?;
+        let mut header = Vec::new();
+        (&mut stream).take(length).read_to_end(&mut header)?;
+        if (header.len() as u64) < length {
+            return Err(damaged(&format!("a header of {length} bytes, where {} are left", header.len())));
+        }
+        let message = root_as_message(&header).map_err(|e| damaged(&e))?;
+        let body = u64::try_from(message.bodyLength()).map_err(|e| damaged(&e))?;
+        let left = io::copy(&mut (&mut stream).take(body), &mut io::sink())?;
+        if left < body {
+            return Err(damaged(&format!("a message of {body} bytes, where {left} are left")));
+        }
+    }
+    Ok(())
+}
+
+/// The length before a message, which a marker may precede.
+fn message_length(stream: &mut impl Read) -> io::Result<Option<i32>> {
+    let mut number = || -> io::Result<Option<i32>> {
+        let mut bytes = Vec::new();
+        (&mut *stream).take(4).read_to_end(&mut bytes)?;
+        Ok(<[u8; 4]>::try_from(bytes).ok().map(i32::from_le_bytes))
+    };
+    match number()? {
+        Some(-1) => number(),
+        length => Ok(length),
+    }
+}
+
+fn damaged(reason: &dyn std::fmt::Display) -> ArrowError {
+    ArrowError::ParseError(format!("the footer or a header: {reason}"))
+}
+
+/// The bytes of a file's footer.
+fn read_footer(file: &mut File) -> Result<Vec<u8>, ArrowError> {
     let mut trailer = [0; TRAILER];
     file.seek(SeekFrom::End(-(TRAILER as i64)))?;
     file.read_exact(&mut trailer)?;
     let length = read_footer_length(trailer)?;
-    let footer = read_at(file, SeekFrom::End(-((TRAILER + length) as i64)), length)?;
-    let damaged = |e: &dyn std::fmt::Display| ArrowError::ParseError(format!("the footer or a header: {e}"));
+    read_at(file, SeekFrom::End(-((TRAILER + length) as i64)), length)
+}
+
+/// Rows of each record batch of a file, read from the footer and the batches' headers.
+pub(super) fn batch_rows(file: &mut File) -> Result<Vec<usize>, ArrowError> {
+    let footer = read_footer(file)?;
     let footer = root_as_footer(&footer).map_err(|e| damaged(&e))?;
     let blocks = footer.recordBatches().ok_or_else(|| damaged(&"no list of record batches"))?;
     let rows = |block: &arrow::ipc::Block| {
@@ -43,4 +101,56 @@ fn read_at(file: &mut File, start: SeekFrom, length: usize) -> Result<Vec<u8>, A
         return Err(ArrowError::ParseError("the file ends too early".into()));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::ipc::writer::{FileWriter, StreamWriter};
+
+    use super::*;
+
+    fn table() -> RecordBatch {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        RecordBatch::try_from_iter([("id", ids)]).unwrap()
+    }
+
+    /// Copies of `bytes` with each occurrence of this number replaced by a huge one.
+    fn grown(bytes: &[u8], number: i64) -> Vec<Vec<u8>> {
+        let at = |at: &usize| bytes[*at..].starts_with(&number.to_le_bytes());
+        let grow = |at: usize| [&bytes[..at], &(1i64 << 40).to_le_bytes(), &bytes[at + 8..]].concat();
+        (0..bytes.len()).filter(at).map(grow).collect()
+    }
+
+    #[test]
+    fn a_block_that_ends_after_its_file_is_refused() {
+        let check = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            check_file(&mut file).map_err(|e| e.to_string())
+        };
+        let mut writer = FileWriter::try_new(Vec::new(), &table().schema()).unwrap();
+        writer.write(&table()).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        check(&bytes).unwrap();
+        // The length stands in the message, where this check does not look, and in the footer.
+        let errors: Vec<String> = grown(&bytes, 8_000).iter().filter_map(|grown| check(grown).err()).collect();
+        let errors = [errors, grown(&bytes, 8_064).iter().filter_map(|grown| check(grown).err()).collect()].concat();
+        assert!(errors.iter().any(|error| error.contains("a block of 1099511627776 bytes")), "{errors:?}");
+    }
+
+    #[test]
+    fn a_message_that_is_longer_than_its_stream_is_refused() {
+        let mut writer = StreamWriter::try_new(Vec::new(), &table().schema()).unwrap();
+        writer.write(&table()).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        check_stream(&bytes[..]).unwrap();
+        let huge = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F];
+        assert!(check_stream(&huge[..]).unwrap_err().to_string().contains("where 0 are left"));
+        let error = check_stream(&bytes[..bytes.len() - 100]).unwrap_err().to_string();
+        assert!(error.contains("are left"), "{error}");
+    }
 }

@@ -14,19 +14,27 @@ pub(crate) struct ColumnRequest {
     pub(crate) names: Vec<String>,
     /// Whether a table without the column is refused.
     pub(crate) required: bool,
+    /// Whether the column holds ids. Of JSON, whose values have no types, they are read by rules of their own.
+    pub(crate) of_ids: bool,
 }
 
 impl ColumnRequest {
     /// A column that must be there under this name.
     pub(crate) fn required(name: &str) -> Self {
-        ColumnRequest { names: vec![name.to_owned()], required: true }
+        ColumnRequest { names: vec![name.to_owned()], required: true, of_ids: false }
+    }
+
+    /// The same for a column of ids.
+    #[must_use]
+    pub(crate) fn of_ids(self) -> Self {
+        ColumnRequest { of_ids: true, ..self }
     }
 
     /// A column that must be there: under the name that was given, otherwise under one of the usual names.
     pub(crate) fn named_or(name: Option<&str>, usual: &[&str]) -> Self {
         let names =
             name.map_or_else(|| usual.iter().map(|&name| name.to_owned()).collect(), |name| vec![name.to_owned()]);
-        ColumnRequest { names, required: true }
+        ColumnRequest { names, required: true, of_ids: false }
     }
 
     /// As [`ColumnRequest::named_or`], but without a given name the column may be absent.

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use tempfile::NamedTempFile;
 
+use super::gzip::GzipReader;
+use super::text_check::{Utf8Reader, read_error};
 use crate::error::{Error, Result};
 
 enum Compression {
@@ -14,14 +15,22 @@ enum Compression {
     Zstandard,
 }
 
+/// The bytes of a file.
+pub(crate) type Bytes = Box<dyn Read + Send>;
+
 /// The bytes of a file, decompressed if necessary.
-pub(crate) fn decompressed(path: &Path) -> Result<Box<dyn Read + Send>> {
+pub(crate) fn decompressed(path: &Path) -> Result<Bytes> {
     let (file, compression) = detect(path)?;
     Ok(match compression {
         None => Box::new(BufReader::new(file)),
-        Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        Some(Compression::Gzip) => Box::new(GzipReader::new(BufReader::new(file))),
         Some(Compression::Zstandard) => Box::new(zstd::Decoder::new(file).map_err(|e| Error::io("read", path, e))?),
     })
+}
+
+/// The text of a file, decompressed if necessary; other encodings than UTF-8 are an error that names them.
+pub(crate) fn decompressed_text(path: &Path) -> Result<Utf8Reader<Bytes>> {
+    decompressed(path).map(Utf8Reader::new)
 }
 
 /// A file that can be read from any position. A compressed one is unpacked into a temporary file first.
@@ -39,7 +48,7 @@ pub(super) fn unpacked(path: &Path) -> Result<Option<NamedTempFile>> {
     }
     let unpack = |e| Error::io("unpack", path, e);
     let mut temporary = NamedTempFile::new().map_err(unpack)?;
-    io::copy(&mut decompressed(path)?, &mut temporary).map_err(|e| unreadable(path, &e))?;
+    io::copy(&mut decompressed(path)?, &mut temporary).map_err(|e| read_error(path, &e))?;
     temporary.rewind().map_err(unpack)?;
     Ok(Some(temporary))
 }
@@ -47,7 +56,7 @@ pub(super) fn unpacked(path: &Path) -> Result<Option<NamedTempFile>> {
 /// The first bytes of the decompressed file, at most `length`.
 pub(super) fn first_bytes(path: &Path, length: u64) -> Result<Vec<u8>> {
     let mut head = Vec::new();
-    decompressed(path)?.take(length).read_to_end(&mut head).map_err(|e| unreadable(path, &e))?;
+    decompressed(path)?.take(length).read_to_end(&mut head).map_err(|e| read_error(path, &e))?;
     Ok(head)
 }
 
@@ -59,15 +68,11 @@ fn detect(path: &Path) -> Result<(File, Option<Compression>)> {
     file.rewind().map_err(read)?;
     let compression = match &head[..] {
         [0x1F, 0x8B, ..] => Some(Compression::Gzip),
-        [0x28, 0xB5, 0x2F, 0xFD] => Some(Compression::Zstandard),
+        // Zstandard's parallel writer begins with a frame that readers skip.
+        [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => Some(Compression::Zstandard),
         _ => None,
     };
     Ok((file, compression))
-}
-
-/// The error for bytes that cannot be read, because of the disk or because the compressed data is damaged.
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::file(path, "a readable file", format!("a damaged file ({error})"), "write or copy it again")
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! The files of a table: a file, a folder of files, or a pattern of names.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::format::{TABLE_EXTENSIONS, TableFormat, base_extension};
+use super::dialect::CsvDialect;
+use super::folder::{Partition, TableFolder, partitions};
+use super::format::{TABLE_EXTENSIONS, TableFormat};
 use crate::error::{Error, Result};
 
 /// The files of one table, in the order of their names.
@@ -12,6 +16,31 @@ pub(crate) struct TableFiles {
     pub(crate) format: TableFormat,
     /// At least one.
     pub(crate) files: Vec<PathBuf>,
+    /// How cells are quoted, if they are CSV or TSV.
+    pub(super) dialect: CsvDialect,
+    /// The folder below which names of folders, such as `year=2024`, are columns.
+    pub(super) root: Option<PathBuf>,
+    /// What the user should know about how the files were found.
+    pub(super) notes: Vec<String>,
+}
+
+impl TableFiles {
+    /// One file.
+    pub(crate) fn one(format: TableFormat, file: &Path) -> Self {
+        let files = vec![file.to_path_buf()];
+        TableFiles { format, files, dialect: CsvDialect::default(), root: None, notes: Vec::new() }
+    }
+
+    /// Reads CSV and TSV in another dialect.
+    #[must_use]
+    pub(crate) fn with_dialect(self, dialect: CsvDialect) -> Self {
+        TableFiles { dialect, ..self }
+    }
+
+    /// Columns that the folders of a file give it.
+    pub(super) fn partitions(&self, file: &Path) -> Vec<Partition> {
+        self.root.as_deref().map_or_else(Vec::new, |root| partitions(root, file))
+    }
 }
 
 /// Finds the tables of a path: a file, a folder, or a pattern with `*`, `?` or `[...]`. `expected` says in an error what
@@ -20,25 +49,47 @@ pub(crate) struct TableFiles {
 /// # Errors
 /// [`Error::Missing`] for nothing there; [`Error::File`] for a folder without tables, or files of different formats.
 pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
-    if path.is_dir() {
-        let files: Vec<PathBuf> = visible_files(path)?.into_iter().filter(|file| has_table_extension(file)).collect();
-        if files.is_empty() {
-            let expected = format!("a folder of tables ({})", TABLE_EXTENSIONS.join(", "));
-            return Err(Error::file(
-                path,
-                expected,
-                "none of these",
-                "name the file of the table, or a folder of such files",
-            ));
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => tables_of_folder(path, TableFolder::read(path)?),
+        Ok(found) if found.is_file() => Ok(TableFiles::one(TableFormat::of(path)?, path)),
+        Ok(_) => {
+            let help = "write its content to a file: a table is opened more than once";
+            Err(Error::file(path, "a file or a folder", "a device or a pipe", help))
         }
-        return tables_of(path, files);
+        Err(e) if [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::InvalidFilename].contains(&e.kind()) => {
+            tables_of_pattern(path, expected)
+        }
+        Err(e) => Err(Error::io("read", path, e)),
     }
-    if path.exists() {
-        return Ok(TableFiles { format: TableFormat::of(path)?, files: vec![path.to_path_buf()] });
+}
+
+/// The tables of a folder.
+pub(crate) fn tables_of_folder(path: &Path, folder: TableFolder) -> Result<TableFiles> {
+    let (note, root) = (folder.note(path), Some(path.to_path_buf()));
+    if folder.tables.is_empty() {
+        let expected = format!("a folder of tables ({})", TABLE_EXTENSIONS.join(", "));
+        let help = "name the file of the table, or a folder of such files";
+        return Err(Error::file(path, expected, folder.nothing(), help));
     }
+    let found = tables_of(path, folder.tables)?;
+    Ok(TableFiles { root, notes: note.into_iter().collect(), ..found })
+}
+
+fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
     let missing =
         || Error::Missing { path: path.to_path_buf(), expected: expected.to_owned(), help: "check the path".into() };
-    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(missing)?;
+    let files = files_of_pattern(path)?;
+    if files.is_empty() {
+        return Err(missing());
+    }
+    let is_literal = |part: &std::path::Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    let root = Some(path.components().take_while(is_literal).collect());
+    Ok(TableFiles { root, ..tables_of(path, files)? })
+}
+
+/// The files that a pattern of names matches, sorted by name; none for a path that is no pattern.
+pub(crate) fn files_of_pattern(path: &Path) -> Result<Vec<PathBuf>> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else { return Ok(Vec::new()) };
     let found = glob::glob(pattern)
         .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;
     let mut files = Vec::new();
@@ -46,11 +97,8 @@ pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
         let file = file.map_err(|e| Error::io("read", path, e.into()))?;
         files.extend(file.is_file().then_some(file));
     }
-    if files.is_empty() {
-        return Err(missing());
-    }
     files.sort();
-    tables_of(path, files)
+    Ok(files)
 }
 
 /// The files directly in a folder, sorted by name. Names that begin with `.` or `_` are ignored: programs that write
@@ -68,11 +116,6 @@ pub(crate) fn visible_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether a file has the extension of a table, compressed or not.
-pub(crate) fn has_table_extension(file: &Path) -> bool {
-    base_extension(file).is_some_and(|extension| TABLE_EXTENSIONS.contains(&extension.as_str()))
-}
-
 /// The files of one table; at least one. They must have the same format.
 pub(crate) fn tables_of(path: &Path, files: Vec<PathBuf>) -> Result<TableFiles> {
     let format = TableFormat::of(&files[0])?;
@@ -83,7 +126,7 @@ pub(crate) fn tables_of(path: &Path, files: Vec<PathBuf>) -> Result<TableFiles> 
             return Err(Error::file(path, "files of one format", got, "name only files of the same format"));
         }
     }
-    Ok(TableFiles { format, files })
+    Ok(TableFiles { files, ..TableFiles::one(format, path) })
 }
 
 #[cfg(test)]
@@ -104,6 +147,9 @@ mod tests {
         assert_eq!(names(folder.path()), ["part-02.csv", "part-10.csv"]);
         assert_eq!(names(&folder.path().join("part-0*.csv")), ["part-02.csv"]);
         assert!(matches!(find_tables(&folder.path().join("x*.csv"), "a table"), Err(Error::Missing { .. })));
+        let file = folder.path().join("part-02.csv");
+        let error = find_tables(&file.join("x.csv"), "a table").unwrap_err().to_string();
+        assert!(error.contains("part-02.csv is a file, not a folder") && !error.contains("does not exist"), "{error}");
         fs::write(folder.path().join("part-11.jsonl"), "{\"id\": 1}\n").unwrap();
         let error = find_tables(folder.path(), "a table").unwrap_err().to_string();
         assert!(error.contains("files of one format, got CSV in ") && error.contains("JSON Lines in "), "{error}");

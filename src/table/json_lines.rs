@@ -11,13 +11,16 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema};
 use serde::de::DeserializeSeed;
-use serde_json::Value;
+use serde_json::de::{Deserializer, StrRead};
 
 use super::column_request::{ColumnRequest, list_columns};
-use super::compression::decompressed;
-use super::json_columns::{JsonColumnKind, array};
+use super::compression::{Bytes, decompressed};
+use super::json_columns::{JsonColumnKind, array, id_array};
 use super::json_row::{KeySurvey, RequestedValues, SurveyedKeys};
-use super::open::{BATCH_ROWS, OpenTable};
+use super::json_value::{JsonValue, mended};
+use super::limits::{BATCH_BYTES, MAX_ROW_BYTES, mib};
+use super::open_table::{BATCH_ROWS, OpenTable};
+use super::text_check::{Utf8Reader, read_error};
 use crate::error::{Error, Result};
 
 /// What all files of a table are read for.
@@ -29,12 +32,14 @@ pub(super) struct JsonPlan {
     columns: Vec<Option<String>>,
     /// Columns that are null in every row.
     null: Vec<String>,
+    /// Names of columns of ids.
+    ids: Vec<String>,
     /// Names of optional columns that the first rows do not have.
     absent: Vec<String>,
 }
 
 /// One row: a value for each of the plan's names.
-type JsonRow = Vec<Option<Value>>;
+type JsonRow = Vec<Option<JsonValue>>;
 
 /// Opens the first file of a table and decides which columns all of them are read for.
 pub(super) fn open_first(
@@ -75,7 +80,8 @@ pub(super) fn open_first(
     }
     let absent = requests.iter().zip(&columns).filter(|(_, column)| column.is_none());
     let absent = absent.flat_map(|(request, _)| request.names.clone()).collect();
-    let plan = Arc::new(JsonPlan { names, columns, null, absent });
+    let ids = requests.iter().filter(|request| request.of_ids).flat_map(|request| request.names.clone()).collect();
+    let plan = Arc::new(JsonPlan { names, columns, null, ids, absent });
     let table = plan.table(&files[0], lines, Some(first))?;
     Ok((plan, table))
 }
@@ -135,7 +141,19 @@ impl JsonPlan {
                 JsonColumnKind::Nulls => least,
                 kind => kind,
             };
-            let column = array(kind, rows.iter().map(|row| row[at].as_ref()));
+            let values = rows.iter().map(|row| row[at].as_ref());
+            let column = if self.ids.contains(name) && kind != JsonColumnKind::Nulls {
+                id_array(values).map_err(|(row, got)| Error::Row {
+                    path: file.to_path_buf(),
+                    row: (rows_before + row) as u64 + 1,
+                    column: name.clone(),
+                    expected: "an integer or a string".into(),
+                    got,
+                    help: "write the ids as integers or strings, or choose another column".into(),
+                })?
+            } else {
+                array(kind, values)
+            };
             fields.push(Field::new(name, column.data_type().clone(), true));
             arrays.push(column);
         }
@@ -162,8 +180,8 @@ impl JsonPlan {
     }
 }
 
-fn value(row: &JsonRow, at: usize) -> Option<&Value> {
-    row[at].as_ref().filter(|value| !value.is_null())
+fn value(row: &JsonRow, at: usize) -> Option<&JsonValue> {
+    row[at].as_ref().filter(|value| **value != JsonValue::Null)
 }
 
 /// Scans the files until every required column has a value, or to the end.
@@ -175,7 +193,8 @@ fn survey(files: &[PathBuf], requests: &[ColumnRequest], names: &[String]) -> Re
     };
     for file in files {
         let mut lines = JsonLineReader::open(file)?;
-        while lines.row(SurveyedKeys { requested: names, survey: &mut survey })?.is_some() {
+        while lines.row(|parser| SurveyedKeys { requested: names, survey: &mut survey }.deserialize(parser))?.is_some()
+        {
             if complete(&survey) {
                 return Ok(survey);
             }
@@ -187,42 +206,56 @@ fn survey(files: &[PathBuf], requests: &[ColumnRequest], names: &[String]) -> Re
 /// The lines of a file; blank ones are skipped.
 struct JsonLineReader {
     path: PathBuf,
-    bytes: BufReader<Box<dyn Read + Send>>,
+    bytes: BufReader<Utf8Reader<Bytes>>,
     buffer: Vec<u8>,
     line: u64,
 }
 
 impl JsonLineReader {
     fn open(path: &Path) -> Result<Self> {
-        let bytes = BufReader::with_capacity(1 << 16, decompressed(path)?);
+        let bytes = BufReader::with_capacity(1 << 16, Utf8Reader::new(decompressed(path)?));
         Ok(JsonLineReader { path: path.to_path_buf(), bytes, buffer: Vec::new(), line: 0 })
     }
 
     /// The rows of the next batch; none at the end of the file.
     fn rows(&mut self, names: &[String]) -> Result<Vec<JsonRow>> {
         let mut rows = Vec::new();
-        while rows.len() < BATCH_ROWS {
-            let Some(row) = self.row(RequestedValues { names })? else { break };
+        let mut bytes = 0;
+        while rows.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+            let row = self.row(|parser| RequestedValues { names }.deserialize(parser))?;
+            let Some(row) = row else { break };
+            bytes += row.iter().flatten().map(JsonValue::bytes).sum::<usize>();
             rows.push(row);
         }
         Ok(rows)
     }
 
     /// Parses the next object.
-    fn row<S: for<'de> DeserializeSeed<'de, Value = T>, T>(&mut self, seed: S) -> Result<Option<T>> {
+    fn row<T>(
+        &mut self,
+        mut parse: impl FnMut(&mut Deserializer<StrRead<'_>>) -> serde_json::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut parse = |text: &str| {
+            let mut parser = Deserializer::from_str(text);
+            parse(&mut parser).and_then(|row| parser.end().map(|()| row))
+        };
         loop {
             self.buffer.clear();
             self.line += 1;
-            let read = self.bytes.read_until(b'\n', &mut self.buffer).map_err(|e| self.wrong(&e))?;
+            let mut line = (&mut self.bytes).take(MAX_ROW_BYTES as u64 + 1);
+            let read = line.read_until(b'\n', &mut self.buffer).map_err(|e| read_error(&self.path, &e))?;
             if read == 0 {
                 return Ok(None);
+            }
+            if read > MAX_ROW_BYTES {
+                return Err(self.wrong(&format!("more than {}", mib(MAX_ROW_BYTES))));
             }
             let text = std::str::from_utf8(&self.buffer).map_err(|e| self.wrong(&e))?;
             if text.trim().is_empty() {
                 continue;
             }
-            let mut parser = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
-            let parsed = seed.deserialize(&mut parser).and_then(|row| parser.end().map(|()| row));
+            let text = text.trim_start_matches('\u{feff}');
+            let parsed = parse(text).or_else(|e| mended(text).map_or(Err(e), |mended| parse(&mended)));
             return parsed.map(Some).map_err(|e| self.wrong(&e));
         }
     }

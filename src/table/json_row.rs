@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+use super::json_value::JsonValue;
 
 /// Parses an object into the values of `names`. Of a key that occurs twice the last value counts.
 pub(super) struct RequestedValues<'a> {
@@ -13,7 +14,7 @@ pub(super) struct RequestedValues<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for RequestedValues<'_> {
-    type Value = Vec<Option<Value>>;
+    type Value = Vec<Option<JsonValue>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -21,7 +22,7 @@ impl<'de> DeserializeSeed<'de> for RequestedValues<'_> {
 }
 
 impl<'de> Visitor<'de> for RequestedValues<'_> {
-    type Value = Vec<Option<Value>>;
+    type Value = Vec<Option<JsonValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a JSON object")
@@ -31,7 +32,7 @@ impl<'de> Visitor<'de> for RequestedValues<'_> {
         let mut values = vec![None; self.names.len()];
         while let Some(requested) = map.next_key_seed(KeyIndex(self.names))? {
             match requested {
-                Some(index) => values[index] = Some(map.next_value()?),
+                Some(index) => values[index] = Some(JsonValue::of(map.next_value()?).map_err(A::Error::custom)?),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -131,9 +132,8 @@ impl<'de> Visitor<'de> for SurveyedKeys<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn values(text: &str) -> serde_json::Result<Vec<Option<Value>>> {
+    fn values(text: &str) -> serde_json::Result<Vec<Option<JsonValue>>> {
         let names = ["id".to_owned(), "t".into()];
         RequestedValues { names: &names }.deserialize(&mut serde_json::Deserializer::from_str(text))
     }
@@ -141,8 +141,9 @@ mod tests {
     #[test]
     fn only_requested_keys_are_kept_and_the_last_value_counts() {
         let found = values(r#"{"x": {"id": 1}, "\u0069d": 2, "y": [1, "z"], "id": [3, {"k": null}]}"#).unwrap();
-        assert_eq!(found, [Some(json!([3, {"k": null}])), None]);
-        assert_eq!(values(r#"{"t": null}"#).unwrap(), [None, Some(Value::Null)]);
+        let list = JsonValue::List(vec![JsonValue::Number("3".into()), JsonValue::Object]);
+        assert_eq!(found, [Some(list), None]);
+        assert_eq!(values(r#"{"t": null}"#).unwrap(), [None, Some(JsonValue::Null)]);
     }
 
     #[test]

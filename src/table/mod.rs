@@ -5,26 +5,50 @@
 //! single parts of formats with random access: row groups of Parquet, record batches of Arrow IPC.
 
 mod arrow_file;
+mod cell_size;
+mod column_names;
 mod column_request;
 mod compression;
+mod csv_check;
+mod csv_file;
+mod dialect;
 mod files;
+mod folder;
+mod foreign;
 mod format;
+mod gzip;
+mod int96;
 mod json_columns;
 mod json_lines;
 mod json_row;
+mod json_value;
+mod limits;
+mod notes;
 mod open;
+mod open_table;
+mod partitioned;
 mod parts;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
+mod schema;
 mod sealed;
+mod selection;
+#[cfg(test)]
+mod tests;
+mod text_check;
 
+pub(crate) use column_names::column_names;
 pub(crate) use column_request::{ColumnRequest, list_columns};
-pub(crate) use compression::decompressed;
-pub(crate) use files::{TableFiles, find_tables, has_table_extension, tables_of, visible_files};
-pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension};
+pub(crate) use compression::decompressed_text;
+pub use dialect::{CsvCharacter, CsvDialect};
+pub(crate) use files::{TableFiles, files_of_pattern, find_tables, tables_of_folder, visible_files};
+pub(crate) use folder::TableFolder;
+pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension, has_table_extension};
+pub(crate) use notes::TableNotes;
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
+pub(crate) use schema::columns_of;
 pub(crate) use sealed::check_parquet;
 
 use std::path::Path;

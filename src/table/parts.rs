@@ -18,7 +18,8 @@ use tempfile::{NamedTempFile, TempPath};
 use super::column_request::{ColumnRequest, list_columns};
 use super::compression::{decompressed, unpacked};
 use super::files::TableFiles;
-use super::open::RecordBatches;
+use super::foreign::{foreign, foreign_batches};
+use super::open_table::RecordBatches;
 use super::{TableFormat, arrow_file, check_parquet, damaged};
 use crate::error::{Error, Result};
 
@@ -123,17 +124,15 @@ impl TableParts {
                 let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata.clone());
                 let projection = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
                 let builder = builder.with_projection(projection).with_row_groups(vec![index]);
-                Box::new(builder.with_batch_size(batch_rows).build().map_err(|e| damaged(path, e))?)
+                Box::new(foreign(path, || builder.with_batch_size(batch_rows).build())?)
             }
             PartsContainer::Arrow => {
-                let reader = FileReader::try_new(BufReader::new(opened), Some(columns.clone()));
-                let mut reader = reader.map_err(|e| damaged(path, e))?;
-                reader.set_index(index).map_err(|e| damaged(path, e))?;
+                let mut reader = foreign(path, || FileReader::try_new(BufReader::new(opened), Some(columns.clone())))?;
+                foreign(path, || reader.set_index(index))?;
                 Box::new(reader.take(1).flat_map(move |batch| slices(batch, batch_rows)))
             }
         };
-        let path = path.clone();
-        Ok(Box::new(batches.map(move |batch| batch.map_err(|e| damaged(&path, e)))))
+        Ok(foreign_batches(path, batches))
     }
 }
 
@@ -174,7 +173,7 @@ type Select<'a> = &'a mut dyn FnMut(&Path, &SchemaRef) -> Result<Vec<String>>;
 fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let unpacked = unpacked(&path)?.map(NamedTempFile::into_temp_path);
     let file = File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(&path, e))?;
+    let metadata = foreign(&path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
     let columns = places(&path, metadata.schema(), &select(&path, metadata.schema())?)?;
     check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or make it again")?;
     let rows = metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
@@ -184,15 +183,23 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
 fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let unpacked = unpacked(&path)?.map(NamedTempFile::into_temp_path);
     let open = || File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e));
-    let schema = FileReader::try_new_buffered(open()?, None).map_err(|e| damaged(&path, e))?.schema();
+    let mut file = open()?;
+    foreign(&path, || arrow_file::check_file(&mut file))?;
+    let schema = foreign(&path, || FileReader::try_new_buffered(file, None))?.schema();
     let columns = places(&path, &schema, &select(&path, &schema)?)?;
-    let rows = arrow_file::batch_rows(&mut open()?).map_err(|e| damaged(&path, e))?;
+    let mut file = open()?;
+    let rows = foreign(&path, || arrow_file::batch_rows(&mut file))?;
     Ok((PartsFile { path, unpacked, container: PartsContainer::Arrow, columns }, rows))
 }
 
 /// A stream has no random access: its selected columns become a temporary Arrow IPC file.
 fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<(PartsFile, Vec<usize>)> {
-    let reader = |places| StreamReader::try_new_buffered(decompressed(&path)?, places).map_err(|e| damaged(&path, e));
+    let bytes = decompressed(&path)?;
+    foreign(&path, || arrow_file::check_stream(bytes))?;
+    let reader = |places| {
+        let bytes = decompressed(&path)?;
+        foreign(&path, || StreamReader::try_new_buffered(bytes, places))
+    };
     let schema = reader(None)?.schema();
     let stream = reader(Some(places(&path, &schema, &select(&path, &schema)?)?))?;
     let fields: Vec<Field> = stream.schema().fields().iter().map(|field| without_dictionary(field)).collect();
@@ -201,8 +208,8 @@ fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<
     let unpack = |e: ArrowError| Error::io("unpack", &path, std::io::Error::other(e));
     let mut writer = FileWriter::try_new_buffered(&mut temporary, &schema).map_err(unpack)?;
     let mut rows = Vec::new();
-    for batch in stream.flat_map(|batch| slices(batch, part_rows)) {
-        let batch = batch.map_err(|e| damaged(&path, e))?;
+    for batch in foreign_batches(&path, stream.flat_map(move |batch| slices(batch, part_rows))) {
+        let batch = batch?;
         let columns =
             batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
         let columns = columns.collect::<std::result::Result<_, _>>().map_err(|e| damaged(&path, e))?;

@@ -3,25 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 
+use super::cell_size::check_cells;
 use super::column_request::ColumnRequest;
 use super::files::TableFiles;
+use super::folder::Partition;
 use super::json_lines::{self, JsonPlan};
-use super::open::{self, BATCH_ROWS, OpenTable};
-use super::{TableFormat, damaged};
+use super::open;
+use super::open_table::{BATCH_ROWS, OpenTable};
+use super::{TableFormat, TableNotes, damaged, partitioned};
 use crate::error::{Error, Result};
 
 /// Reads a table in batches of at most 4,096 rows. A batch never spans two files.
 pub(crate) struct TableReader {
     requests: Vec<ColumnRequest>,
-    format: TableFormat,
+    /// All files, and how they are read.
+    files: TableFiles,
+    notes: TableNotes,
     /// How the files of a JSON Lines table are read.
     json: Option<Arc<JsonPlan>>,
     /// The file being read.
     file: Arc<Path>,
     table: OpenTable,
+    /// Columns of this file that are named by its folders: name and value, for each request that they answer.
+    constants: Vec<Option<Partition>>,
     /// The folder that relative paths in this file start from.
     folder: Arc<Path>,
     /// Files to read afterwards.
@@ -53,26 +60,58 @@ impl TableReader {
     /// # Errors
     /// [`Error::Column`] for an absent column; [`Error::File`] for a damaged file.
     pub(crate) fn open(path: &Path, files: TableFiles, requests: Vec<ColumnRequest>) -> Result<Self> {
-        let TableFiles { format, files } = files;
-        let (json, table) = match format {
+        let notes = TableNotes::default();
+        files.notes.iter().for_each(|note| notes.add(note.clone()));
+        let mut later = files.files.clone().into_iter();
+        let file = later.next().unwrap_or_default();
+        let partitions = files.partitions(&file);
+        let in_file = partitioned::left_to_file(&requests, &partitions);
+        let (json, mut table) = match files.format {
             TableFormat::JsonLines => {
-                let (plan, table) = json_lines::open_first(path, &files, &requests)?;
+                let (plan, table) = json_lines::open_first(path, &files.files, &in_file)?;
                 (Some(plan), table)
             }
-            _ => (None, open::open(format, &files[0], &requests)?),
+            format => (None, open::open(format, &file, files.dialect, &in_file, &notes)?),
         };
-        let mut later = files.into_iter();
-        let file: Arc<Path> = later.next().unwrap_or_default().into();
-        let folder = folder_of(&file);
-        Ok(TableReader { requests, format, json, file, table, folder, later, rows_read: 0, pending: None })
+        let constants = partitioned::complete(&file, &requests, partitions, &mut table)?;
+        let (file, folder): (Arc<Path>, _) = (file.as_path().into(), folder_of(&file));
+        Ok(TableReader {
+            requests,
+            files,
+            notes,
+            json,
+            file,
+            table,
+            constants,
+            folder,
+            later,
+            rows_read: 0,
+            pending: None,
+        })
     }
 
     /// A table in memory. `folder` is what errors name, and what relative paths start from.
     pub(crate) fn in_memory(folder: &Path, batch: RecordBatch, requests: Vec<ColumnRequest>) -> Result<Self> {
         let table = open::in_memory(folder, batch, &requests)?;
         let (file, later) = (Arc::from(folder), Vec::new().into_iter());
-        let (format, folder) = (TableFormat::ArrowStream, Arc::from(folder));
-        Ok(TableReader { requests, format, json: None, file, table, folder, later, rows_read: 0, pending: None })
+        Ok(TableReader {
+            constants: vec![None; requests.len()],
+            requests,
+            files: TableFiles::one(TableFormat::ArrowStream, folder),
+            notes: TableNotes::default(),
+            json: None,
+            file,
+            table,
+            folder: Arc::from(folder),
+            later,
+            rows_read: 0,
+            pending: None,
+        })
+    }
+
+    /// What to tell the user, so far. More may come up while the table is read.
+    pub(crate) fn notes(&self) -> &TableNotes {
+        &self.notes
     }
 
     /// The file being read.
@@ -114,10 +153,15 @@ impl TableReader {
     }
 
     fn open_next(&mut self, file: PathBuf) -> Result<()> {
-        let table = match &self.json {
+        let partitions = self.files.partitions(&file);
+        let mut table = match &self.json {
             Some(plan) => json_lines::open_next(plan, &file)?,
-            None => open::open(self.format, &file, &self.requests)?,
+            None => {
+                let in_file = partitioned::left_to_file(&self.requests, &partitions);
+                open::open(self.files.format, &file, self.files.dialect, &in_file, &self.notes)?
+            }
         };
+        self.constants = partitioned::complete(&file, &self.requests, partitions, &mut table)?;
         // An optional column must be in all files or in none.
         for ((request, before), now) in self.requests.iter().zip(&self.table.columns).zip(&table.columns) {
             if before.is_some() != now.is_some() {
@@ -137,14 +181,19 @@ impl TableReader {
     }
 
     fn batch(&mut self, batch: &RecordBatch) -> Result<TableBatch> {
-        let column = |name: &Option<String>| {
+        let (first_row, rows) = (self.rows_read, batch.num_rows());
+        let column = |(name, constant): (&Option<String>, &Option<Partition>)| {
             let Some(name) = name else { return Ok(None) };
+            if let Some((_, value)) = constant {
+                let column: ArrayRef = Arc::new(StringArray::from(vec![value.as_deref(); rows]));
+                return Ok(Some((name.clone(), column)));
+            }
             let column = batch.column_by_name(name);
             let column = column.ok_or_else(|| damaged(&self.file, format!("a batch without column {name}")))?;
+            check_cells(&self.file, name, column, first_row)?;
             Ok(Some((name.clone(), column.clone())))
         };
-        let columns = self.table.columns.iter().map(column).collect::<Result<_>>()?;
-        let (first_row, rows) = (self.rows_read, batch.num_rows());
+        let columns = self.table.columns.iter().zip(&self.constants).map(column).collect::<Result<_>>()?;
         self.rows_read += rows as u64;
         Ok(TableBatch { file: self.file.clone(), folder: self.folder.clone(), first_row, rows, columns })
     }
@@ -166,7 +215,7 @@ fn folder_of(file: &Path) -> Arc<Path> {
 mod tests {
     use super::*;
     use crate::table::{find_tables, samples};
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::Int64Array;
     use std::fs::{self, File};
 
     fn open(path: &Path, requests: Vec<ColumnRequest>) -> Result<TableReader> {

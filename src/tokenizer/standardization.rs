@@ -48,8 +48,8 @@ impl Standardization {
                 });
             }
             let rms = (spread / count).sqrt();
-            // Below this, the variance is rounding error of the mean and no difference between items.
-            let noise = 1e-6 * sum.iter().map(|v| v * v).sum::<f64>().sqrt();
+            // Below this, the variance is rounding error of 32-bit numbers and no difference between items.
+            let noise = f64::from(f32::EPSILON) * sum.iter().map(|v| v * v).sum::<f64>().sqrt();
             let factor = if rms > noise { f64::from(weight) / rms } else { 0.0 };
             mean.slice_mut(ndarray::s![start..start + d]).assign(&sum.mapv(|v| v as f32));
             scale.slice_mut(ndarray::s![start..start + d]).fill(factor as f32);
@@ -148,5 +148,15 @@ mod tests {
         let x = Array2::from_elem((5, 3), 0.1);
         let s = Standardization::measure(x.view(), Array2::from_elem((5, 1), true).view(), &[3], &[1.0]);
         assert!(s.is_flat());
+    }
+
+    #[test]
+    fn small_differences_of_large_numbers_count() {
+        for (around, spread) in [(1e6, 1.0), (1e6, 0.5), (1.0, 1e-6), (1e30, 1e24)] {
+            let x = Array2::from_shape_fn((40, 3), |(i, j)| around + spread * ((i * 7 + j * 3) % 11) as f32 / 10.0);
+            let present = Array2::from_elem((40, 1), true);
+            let s = Standardization::measure(x.view(), present.view(), &[3], &[1.0]);
+            assert!(!s.is_flat(), "{spread} around {around}");
+        }
     }
 }

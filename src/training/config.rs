@@ -116,7 +116,8 @@ pub struct QuantizerConfig {
     pub seed: u64,
     /// Device: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Weight by modality. Of several modalities, those not named get 0.6 for "image", 3 for "behaviour", 1 for others.
+    /// Weight by modality. Of several modalities, those not named get 0.6 for "image", 1 for others,
+    /// and for "behaviour" 2 times the root mean square length of its vectors, at most 2.
     pub modality_weights: BTreeMap<String, f32>,
 }
 

@@ -4,7 +4,7 @@
 //! differs. Tests compare it with the recipes.
 
 use super::{MAX_CODEBOOK_SIZE, MAX_LEVELS};
-use crate::settings::{MAX_COUNT, Range, Weights, settings};
+use crate::settings::{MAX_COUNT, Range, WeightsByName, settings};
 
 /// Maximum width of a hidden layer.
 const MAX_WIDTH: f64 = 65_536.0;
@@ -60,8 +60,8 @@ settings! {
         /// Number of epochs without improvement after which training stops.
         patience: usize, "N", default "3", range Range::Between(1.0, MAX_COUNT);
         /// Weight of each modality, as text=1,image=0.5.
-        weight: Weights, "NAME=X,...",
-            default "of several modalities 0.6 for image, 3 for behaviour and 1 for any other", range Range::Above(0.0);
+        weight: WeightsByName, "NAME=X,...",
+            default "of several modalities 0.6 for image, 2 times their RMS length (at most 1) for behaviour vectors and 1 for any other", range Range::Above(0.0);
         /// Cross-modal smoothing: fraction of the prediction from the other modalities that is added to each modality
         /// (never to behaviour); 0 disables it.
         agreement: f64, "X", default "0.8; rq-kmeans 0", range Range::Between(0.0, 1.0);

@@ -1,10 +1,10 @@
 //! The facets of an item's identifier as token ids of a language model.
 
+use std::fs;
 use std::path::Path;
 
-use tokenizers::Tokenizer;
-
 use crate::error::{Error, Result};
+use crate::text_tokenizer::TextTokenizer;
 
 /// The three facets in the format of TransRec's code (arXiv 2310.06491). Concatenated they read
 /// ` || id ## attribute @@ ## attribute @@ title`, with a leading space as in running text.
@@ -20,7 +20,7 @@ pub fn trans_rec(id: &str, attributes: &[&str], title: &str) -> [String; 3] {
 /// The tokenizer of a language model, for identifiers with several facets.
 #[derive(Debug)]
 pub struct FacetTokenizer {
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
 }
 
 impl FacetTokenizer {
@@ -36,11 +36,9 @@ impl FacetTokenizer {
             return Err(Error::Missing { path, expected: "the tokenizer of a Hugging Face folder".into(), help });
         }
         let help = "save it again with AutoTokenizer's save_pretrained";
+        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
         let wrong = |e| Error::file(&path, "a Hugging Face tokenizer", e, help);
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(wrong)?;
-        // Some files keep the truncation and padding of their last use.
-        tokenizer.with_padding(None).with_truncation(None).map_err(wrong)?;
-        Ok(FacetTokenizer { tokenizer })
+        Ok(FacetTokenizer { tokenizer: TextTokenizer::parse(&text).map_err(wrong)? })
     }
 
     /// The id of a token, such as the end-of-text token.
@@ -57,7 +55,7 @@ impl FacetTokenizer {
     /// [`Error::Data`] where the tokenizer refuses the text.
     pub fn tokenize<S: AsRef<str>>(&self, facets: &[S]) -> Result<Vec<Vec<u32>>> {
         let joined: String = facets.iter().map(AsRef::as_ref).collect();
-        let encoding = self.tokenizer.encode(joined.as_str(), false).map_err(|e| {
+        let encoding = self.tokenizer.encode(&joined).map_err(|e| {
             let got = format!("{e}, for {joined:?}");
             Error::data("identifier", "a text that the tokenizer accepts", got, "check the text of the item")
         })?;

@@ -3,24 +3,28 @@
 //! Tokens are appended after the highest id in use, because recommenders hard-code the ids of ordinary words. Files are
 //! edited as text or bytes, so that everything else in them stays unchanged.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::folder::{check_file, unusable};
+use super::holes::{pieces_before, without_holes};
 use super::json_edit::{Entries, JsonPlace, append};
+use super::json_tokenizer::TOKENIZER;
 use super::new_words::NewWords;
 use super::record::{RECORD, TokenizerRecord};
 use super::sentencepiece::{PieceKind, SentencePiece};
-use super::source::{ADDED, CONFIG, DECODER, Source, TOKENIZER, load, unusable};
+use super::source::{ADDED, CONFIG, DECODER, Source};
 use super::verify::verify;
 use super::{TokenIds, Vocabulary, VocabularyOptions};
 use crate::artifact::copy_file;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
+use crate::text_tokenizer::TextTokenizer;
 
 /// File name endings of weights, which are not copied.
 const WEIGHT_ENDINGS: [&str; 17] = [
@@ -44,14 +48,14 @@ const WEIGHT_ENDINGS: [&str; 17] = [
 ];
 /// The folder of further chat templates.
 const TEMPLATES: &str = "chat_templates";
-/// Maximum number of ids without a piece that are filled in a SentencePiece model.
-const MAX_FILLED: u64 = 1_000_000;
 
 /// The result of an extension.
 pub(super) struct ExtendedTokenizer {
     pub(super) ids: TokenIds,
     /// Embedding rows of the model according to its `config.json`.
     pub(super) model_rows: Option<u64>,
+    /// How many tokens before the new ones were in no file, but were added by loading.
+    pub(super) added_on_loading: u32,
     /// Name of the SentencePiece model, and whether it was extended.
     pub(super) model: Option<(String, bool)>,
     /// Whether decoding inserts spaces between tokens.
@@ -89,7 +93,7 @@ pub(super) fn extend(
 ) -> Result<ExtendedTokenizer> {
     let source = Source::read(source)?;
     let first_id = first_id(&source, new)?;
-    let wanted = TokenizerRecord::new(&table.metadata, new, first_id);
+    let wanted = TokenizerRecord::new(&table.metadata, new, first_id, source.outside.len());
     let mut changed: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     match &source.record {
         Some(record) => {
@@ -99,7 +103,9 @@ pub(super) fn extend(
         None => {
             check_free(&source, new)?;
             if let Some(json) = &source.json {
-                let edited = append(&json.text, JsonPlace::Key("added_tokens"), &json_entries(&source, new, first_id));
+                let filled = without_holes(&source)?;
+                let text = filled.as_deref().unwrap_or(&json.text);
+                let edited = append(text, JsonPlace::Key("added_tokens"), &json_entries(&source, new, first_id));
                 changed.insert(TOKENIZER, edited.map_err(|e| unusable(&json.path, e))?.into_bytes());
             }
             edit_companions(&source, new, first_id, &mut changed)?;
@@ -111,7 +117,7 @@ pub(super) fn extend(
         (name, source.extends_model())
     });
     if let (Some(model), Some((name, true)), None) = (&source.model, &model, &source.record) {
-        let pieces = filling(&source, first_id)?
+        let pieces = pieces_before(&source, first_id)?
             .into_iter()
             .chain(new.words.iter().map(|word| SentencePiece { text: word.clone(), kind: PieceKind::UserDefined }));
         changed.insert(name, model.with(pieces));
@@ -132,13 +138,14 @@ pub(super) fn extend(
         let extended = match changed.get(TOKENIZER) {
             Some(text) => {
                 let text = std::str::from_utf8(text).map_err(|e| unusable(&json.path, e))?;
-                &load(text).map_err(|e| unusable(&json.path, e))?
+                &TextTokenizer::parse(text).map_err(|e| unusable(&json.path, e))?
             }
             None => &json.tokenizer,
         };
         spaces = verify(&source, extended, new, &ids, table, progress)?;
     }
-    Ok(ExtendedTokenizer { ids, model_rows: source.model_rows, model, spaces })
+    let added_on_loading = source.record.as_ref().unwrap_or(&wanted).added_on_loading.unwrap_or(0);
+    Ok(ExtendedTokenizer { ids, model_rows: source.model_rows, added_on_loading, model, spaces })
 }
 
 /// Id of the first new token, checked so that all ids fit.
@@ -199,7 +206,7 @@ fn json_entries(source: &Source, new: &NewWords, first_id: u32) -> Entries {
         entry.extend(token);
         Value::Object(entry)
     };
-    let listed = source.listed_after_json().into_iter().map(|listed| {
+    let listed = source.beside_json().into_iter().map(|listed| {
         let mut token = added_token(&listed.word);
         token.extend(listed.more.clone());
         entry(listed.id, token)
@@ -221,42 +228,21 @@ fn edit_companions(
     first_id: u32,
     changed: &mut BTreeMap<&str, Vec<u8>>,
 ) -> Result<()> {
-    let ids = u64::from(first_id)..;
+    let ours = || new.words.iter().zip(u64::from(first_id)..);
     // With a SentencePiece model only, transformers recognizes in a text only the tokens that are listed here.
     if let Some(config) = source.config.as_ref().filter(|text| text.contains(DECODER) || source.json.is_none()) {
-        let pairs = new.words.iter().zip(ids.clone()).map(|(word, id)| (id.to_string(), added_token(word).into()));
+        let outside = source.outside.iter().map(|token| (token.id.to_string(), token.more.clone().into()));
+        let pairs = outside.chain(ours().map(|(word, id)| (id.to_string(), added_token(word).into())));
         let edited = append(config, JsonPlace::Key(DECODER), &Entries::Object(pairs.collect()));
         changed.insert(CONFIG, edited.map_err(|e| unusable(&source.folder.join(CONFIG), e))?.into_bytes());
     }
     if let Some(added) = &source.added {
-        let pairs = new.words.iter().zip(ids).map(|(word, id)| (word.clone(), json!(id)));
+        let outside = source.outside.iter().map(|token| (token.word.clone(), json!(token.id)));
+        let pairs = outside.chain(ours().map(|(word, id)| (word.clone(), json!(id))));
         let edited = append(added, JsonPlace::Whole, &Entries::Object(pairs.collect()));
         changed.insert(ADDED, edited.map_err(|e| unusable(&source.folder.join(ADDED), e))?.into_bytes());
     }
     Ok(())
-}
-
-/// Pieces for the ids between the model's last one and the first new one: tokens that the tokenizer keeps outside of its
-/// model, such as T5's `<extra_id_0>`. Their kinds never match text, so that the encoding of text does not change.
-fn filling(source: &Source, first_id: u32) -> Result<Vec<SentencePiece>> {
-    let Some(model) = &source.model else { return Ok(vec![]) };
-    let pieces = model.pieces.len() as u64;
-    let gap = u64::from(first_id).saturating_sub(pieces);
-    if gap > MAX_FILLED {
-        let got = format!("{pieces} pieces, {gap} fewer than the tokenizer's ids");
-        let help = "remove the SentencePiece model from the folder, or use a tokenizer without such a gap";
-        return Err(Error::file(&model.path, format!("at most {MAX_FILLED} ids without a piece"), got, help));
-    }
-    let known: HashSet<&str> = model.pieces.iter().map(|piece| piece.text.as_str()).collect();
-    // Of several tokens with the same id, the first in alphabetical order.
-    let mut words: Vec<(&str, u64)> = source.words().into_iter().collect();
-    words.sort_unstable_by(|a, b| b.cmp(a));
-    let by_id: HashMap<u64, &str> = words.into_iter().map(|(word, id)| (id, word)).collect();
-    let fill = |id: u64| match by_id.get(&id).filter(|word| !known.contains(**word)) {
-        Some(word) => SentencePiece { text: (*word).to_owned(), kind: PieceKind::Control },
-        None => SentencePiece { text: format!("<catalex_unused_{id}>"), kind: PieceKind::Unused },
-    };
-    Ok((pieces..u64::from(first_id)).map(fill).collect())
 }
 
 /// Copies the files of a folder except weights, with the changed contents where they were changed.
@@ -268,15 +254,18 @@ fn copy(from: &Path, to: &Path, changed: &BTreeMap<&str, Vec<u8>>) -> Result<()>
     for (name, path) in files(from)? {
         let text = name.to_string_lossy();
         let weights = WEIGHT_ENDINGS.iter().any(|ending| text.ends_with(ending)) || text.starts_with('.');
-        if path.is_file() && !weights && !changed.contains_key(&*text) {
-            copy_file(&path, &to.join(&name))?;
-        }
-        if path.is_dir() && text == TEMPLATES {
-            let inside = to.join(TEMPLATES);
-            fs::create_dir(&inside).map_err(|e| Error::io("create", &inside, e))?;
-            for (name, template) in files(&path)?.into_iter().filter(|(_, path)| path.is_file()) {
-                copy_file(&template, &inside.join(name))?;
+        if path.is_dir() {
+            if text == TEMPLATES {
+                let inside = to.join(TEMPLATES);
+                fs::create_dir(&inside).map_err(|e| Error::io("create", &inside, e))?;
+                for (name, template) in files(&path)? {
+                    check_file(from, &template)?;
+                    copy_file(&template, &inside.join(name))?;
+                }
             }
+        } else if !weights && !changed.contains_key(&*text) {
+            check_file(from, &path)?;
+            copy_file(&path, &to.join(&name))?;
         }
     }
     Ok(())

@@ -18,6 +18,8 @@ pub(super) enum Entries {
 pub(super) enum JsonPlace<'a> {
     Whole,
     Key(&'a str),
+    /// A value inside objects inside the whole, by their keys; all of them must be there.
+    Path(&'a [&'a str]),
 }
 
 /// The text with entries appended at a place. A missing key is added at the end of the text.
@@ -25,24 +27,38 @@ pub(super) enum JsonPlace<'a> {
 /// # Errors
 /// The reason, as a phrase without the file name.
 pub(super) fn append(text: &str, place: JsonPlace<'_>, entries: &Entries) -> Result<String, String> {
+    append_at(text, place, entries, 0)
+}
+
+fn append_at(text: &str, place: JsonPlace<'_>, entries: &Entries, depth: usize) -> Result<String, String> {
     let whole: RawObject<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let find = |key: &str| whole.0.iter().rev().find(|(name, _)| name == key).map(|(_, raw)| raw.get());
+    if let JsonPlace::Path(keys) = place {
+        let Some((key, rest)) = keys.split_first() else { return append_at(text, JsonPlace::Whole, entries, depth) };
+        let inner = find(key).ok_or_else(|| format!("there is no {key}"))?;
+        let from = inner.as_ptr() as usize - text.as_ptr() as usize;
+        let edited = append_at(inner, JsonPlace::Path(rest), entries, depth + 1)?;
+        return Ok([&text[..from], &edited, &text[from + inner.len()..]].concat());
+    }
     let is_list = matches!(entries, Entries::List(_));
     let (from, to, depth) = match place {
         JsonPlace::Whole => {
             let from = text.len() - text.trim_start().len();
-            (from, text.trim_end().len(), 0)
+            (from, text.trim_end().len(), depth)
         }
-        JsonPlace::Key(key) => match whole.0.iter().rev().find(|(name, _)| name == key) {
-            Some((_, raw)) => {
-                let from = raw.get().as_ptr() as usize - text.as_ptr() as usize;
-                (from, from + raw.get().len(), 1)
+        JsonPlace::Path(_) => (0, text.len(), depth),
+        JsonPlace::Key(key) => match find(key) {
+            Some(raw) => {
+                let from = raw.as_ptr() as usize - text.as_ptr() as usize;
+                (from, from + raw.len(), depth + 1)
             }
             None => {
                 let value = match entries {
                     Entries::List(values) => Value::Array(values.clone()),
                     Entries::Object(pairs) => Value::Object(pairs.iter().cloned().collect()),
                 };
-                return append(text, JsonPlace::Whole, &Entries::Object(vec![(key.to_owned(), value)]));
+                let pair = Entries::Object(vec![(key.to_owned(), value)]);
+                return append_at(text, JsonPlace::Whole, &pair, depth);
             }
         },
     };
@@ -138,6 +154,10 @@ mod tests {
         }
         let pair = Entries::Object(vec![("<é>".into(), json!(7))]);
         assert_eq!(append("{\n  \"x\": 1\n}\n", JsonPlace::Whole, &pair).unwrap(), "{\n  \"x\": 1,\n  \"<é>\": 7\n}\n");
+        let nested = "{\n  \"m\": {\n    \"v\": {\n      \"x\": 1\n    }\n  }\n}";
+        let expected = "{\n  \"m\": {\n    \"v\": {\n      \"x\": 1,\n      \"<é>\": 7\n    }\n  }\n}";
+        assert_eq!(append(nested, JsonPlace::Path(&["m", "v"]), &pair).unwrap(), expected);
+        assert!(append(nested, JsonPlace::Path(&["m", "w"]), &pair).unwrap_err().contains("no w"));
         assert!(append("{\"a\": 3}", JsonPlace::Key("a"), &list).unwrap_err().contains("a is not a list"));
         assert!(append("[1]", JsonPlace::Whole, &pair).is_err());
     }

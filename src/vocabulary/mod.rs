@@ -4,17 +4,22 @@
 //! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them. A growing catalog
 //! therefore never renumbers a token.
 
+mod description;
 mod facets;
 mod files;
 mod float_type;
+mod folder;
 mod gguf;
+mod holes;
 mod hugging_face;
 mod json_edit;
+mod json_tokenizer;
 mod new_words;
 mod options;
 mod record;
 mod sentencepiece;
 mod source;
+mod special_tokens;
 mod start_values;
 #[cfg(test)]
 mod tests;
@@ -125,8 +130,9 @@ pub fn write_vocabulary(
         })
         .transpose()?;
     if let (Some(extended), Some(start_values)) = (&extended, &options.start_values) {
+        let (first_id, added_on_loading) = (extended.ids.first_id, extended.added_on_loading);
         let additions =
-            start_values::Additions { vocabulary: &vocabulary, table, new: &new, first_id: extended.ids.first_id };
+            start_values::Additions { vocabulary: &vocabulary, table, new: &new, first_id, added_on_loading };
         start_values::write(folder.path(), &tokenizer, &additions, start_values, progress)?;
     }
     files::write(folder.path(), &vocabulary, &new, table, options, extended.as_ref())?;

@@ -3,12 +3,12 @@
 //! Tokenizers ignore the file. With it, a second run recognizes a tokenizer that is already extended and refuses one with
 //! the tokens of another model.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT_VERSION;
+use super::folder::read_file;
 use super::new_words::NewWords;
 use crate::error::{Error, Result};
 use crate::semantic_id::{TableMetadata, TokenFormat};
@@ -26,10 +26,13 @@ pub(super) struct TokenizerRecord {
     begin_token: Option<String>,
     end_token: Option<String>,
     pub(super) first_id: u32,
+    /// How many tokens before the first id were in no file of the original tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) added_on_loading: Option<u32>,
 }
 
 impl TokenizerRecord {
-    pub(super) fn new(metadata: &TableMetadata, new: &NewWords, first_id: u32) -> Self {
+    pub(super) fn new(metadata: &TableMetadata, new: &NewWords, first_id: u32, outside: usize) -> Self {
         TokenizerRecord {
             format_version: FORMAT_VERSION,
             model_hash: metadata.model_hash.clone(),
@@ -38,16 +41,14 @@ impl TokenizerRecord {
             begin_token: new.begin.clone(),
             end_token: new.end.clone(),
             first_id,
+            added_on_loading: u32::try_from(outside).ok().filter(|&outside| outside > 0),
         }
     }
 
     /// The record of a folder that catalex has extended.
     pub(super) fn find(folder: &Path) -> Result<Option<TokenizerRecord>> {
         let path = folder.join(RECORD);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let Some(bytes) = read_file(folder, RECORD)? else { return Ok(None) };
         let record: TokenizerRecord = serde_json::from_slice(&bytes).map_err(|e| damaged(&path, e))?;
         if record.format_version != FORMAT_VERSION {
             return Err(damaged(&path, format!("format version {}", record.format_version)));

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::folder::find_file;
 use crate::error::{Error, Result};
 
 /// File names in Hugging Face folders.
@@ -43,8 +44,12 @@ pub(super) struct SentencePieceModel {
 impl SentencePieceModel {
     /// The model of a Hugging Face folder, if it has one.
     pub(super) fn find(folder: &Path) -> Result<Option<SentencePieceModel>> {
-        let found = NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-        found.map(|path| SentencePieceModel::read(&path)).transpose()
+        for name in NAMES {
+            if let Some(path) = find_file(folder, name)? {
+                return SentencePieceModel::read(&path).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn read(path: &Path) -> Result<SentencePieceModel> {

@@ -1,20 +1,22 @@
 //! Reading of a Hugging Face tokenizer folder: its tokens and their ids.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokenizers::Tokenizer;
+use tokenizers::AddedToken;
 
+use super::folder::{read_text, unusable};
+use super::json_tokenizer::{JsonTokenizer, TOKENIZER, other_id};
 use super::record::TokenizerRecord;
 use super::sentencepiece::{self, PieceKind};
+use super::special_tokens::{SpecialToken, SpecialTokenFiles};
 use crate::error::{Error, Result};
 
-pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const CONFIG: &str = "tokenizer_config.json";
 pub(super) const ADDED: &str = "added_tokens.json";
+const SPECIAL: &str = "special_tokens_map.json";
+const MODEL: &str = "config.json";
 /// Key of `tokenizer_config.json`: the added tokens by id.
 pub(super) const DECODER: &str = "added_tokens_decoder";
 /// Prefixes of class names whose ids differ from the indices in their SentencePiece model: these classes shift the ids,
@@ -44,6 +46,8 @@ pub(super) struct Source {
     pub(super) added: Option<String>,
     /// Tokens that these two files list.
     listed: Vec<ListedToken>,
+    /// Special tokens that loading adds, with the ids that they get.
+    pub(super) outside: Vec<ListedToken>,
     /// The record of an earlier extension by catalex.
     pub(super) record: Option<TokenizerRecord>,
     /// Rows of the model's embedding matrix according to its `config.json`.
@@ -56,41 +60,6 @@ pub(super) struct ListedToken {
     pub(super) word: String,
     /// Its entry in `tokenizer_config.json`.
     pub(super) more: Map<String, Value>,
-}
-
-/// `tokenizer.json`, as text and parsed.
-pub(super) struct JsonTokenizer {
-    pub(super) path: PathBuf,
-    pub(super) text: String,
-    pub(super) tokenizer: Tokenizer,
-    words: HashMap<String, u64>,
-}
-
-/// The parts of `tokenizer.json` that are read separately.
-#[derive(Deserialize)]
-struct TokenizerOutline {
-    #[serde(default)]
-    added_tokens: Vec<AddedTokenId>,
-    model: ModelOutline,
-}
-
-#[derive(Deserialize)]
-struct AddedTokenId {
-    id: u64,
-    content: String,
-}
-
-#[derive(Deserialize)]
-struct ModelOutline {
-    vocab: VocabOutline,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum VocabOutline {
-    Ids(HashMap<String, u64>),
-    /// Unigram: pieces with scores; the index is the id.
-    Pieces(Vec<(String, f64)>),
 }
 
 impl Source {
@@ -108,9 +77,10 @@ impl Source {
                 help: "pass a folder with one of them; AutoTokenizer's save_pretrained writes the first".into(),
             });
         }
-        let (config, added) = (text(folder, CONFIG)?, text(folder, ADDED)?);
+        let (config, added) = (read_text(folder, CONFIG)?, read_text(folder, ADDED)?);
         let mut source = Source {
             listed: Vec::new(),
+            outside: Vec::new(),
             record: TokenizerRecord::find(folder)?,
             model_rows: model_rows(folder)?,
             folder: folder.to_path_buf(),
@@ -121,7 +91,71 @@ impl Source {
         };
         source.listed = source.listed_tokens()?;
         source.refuse_renumbering()?;
+        source.add_as_loading_does()?;
         Ok(source)
+    }
+
+    /// Adds the tokens that loading adds, in its order.
+    fn add_as_loading_does(&mut self) -> Result<()> {
+        let special = self.special_tokens()?;
+        let known = self.words();
+        let special: Vec<SpecialToken> =
+            special.into_iter().filter(|token| !known.contains_key(token.word.as_str())).collect();
+        let next = self.next_id();
+        let Some(json) = &mut self.json else {
+            self.outside = special.into_iter().zip(next..).map(|(token, id)| token.listed(id)).collect();
+            return Ok(());
+        };
+        let mut listed: Vec<&ListedToken> =
+            self.listed.iter().filter(|token| !json.words.contains_key(&token.word)).collect();
+        listed.sort_by_key(|token| token.id);
+        listed.dedup_by_key(|token| token.id);
+        let added: Vec<AddedToken> = listed.iter().map(|token| AddedToken::from(token.word.as_str(), false)).collect();
+        let fail = |e: String| unusable(&json.path, e);
+        json.tokenizer.add_tokens(&added).map_err(fail)?;
+        let id_of = |json: &JsonTokenizer, word: &str| json.tokenizer.token_to_id(word).map_or(u64::MAX, u64::from);
+        let used: HashSet<u64> = json.words.values().copied().collect();
+        for token in listed {
+            let id = id_of(json, &token.word);
+            if id != token.id {
+                return Err(other_id(&json.path, &token.word, token.id, id));
+            }
+        }
+        let added: Vec<AddedToken> = special.iter().map(|token| AddedToken::from(token.word.as_str(), true)).collect();
+        json.tokenizer.add_tokens(&added).map_err(|e| unusable(&json.path, e))?;
+        for token in special {
+            let id = id_of(json, &token.word);
+            if used.contains(&id) {
+                let got =
+                    format!("ids with gaps, so that loading would give {:?} the id {id} of another token", token.word);
+                return Err(unusable(&json.path, got));
+            }
+            self.outside.push(token.listed(id));
+        }
+        Ok(())
+    }
+
+    /// The special tokens that the configuration names.
+    fn special_tokens(&self) -> Result<Vec<SpecialToken>> {
+        let parsed = |name: &str, text: Option<&String>| -> Result<Option<Value>> {
+            text.map(|text| serde_json::from_str(text).map_err(|e| unusable(&self.folder.join(name), e))).transpose()
+        };
+        let config = parsed(CONFIG, self.config.as_ref())?;
+        let map = parsed(SPECIAL, read_text(&self.folder, SPECIAL)?.as_ref())?;
+        let model = parsed(MODEL, read_text(&self.folder, MODEL)?.as_ref())?;
+        let class = |file: &Option<Value>, key: &str| Some(file.as_ref()?[key].as_str()?.to_owned());
+        let named = class(&config, "tokenizer_class").or_else(|| class(&model, "tokenizer_class"));
+        let class = named.or_else(|| class(&model, "model_type")).unwrap_or_default();
+        // A Llama tokenizer on bytes is loaded without the class.
+        let on_bytes = self.json.as_ref().is_some_and(|json| json.text.contains("\"ByteLevel\""));
+        let has_list = config.as_ref().is_some_and(|config| config.get(DECODER).is_some());
+        let files = SpecialTokenFiles {
+            config: config.as_ref(),
+            map: map.as_ref().filter(|_| !has_list),
+            padding: self.json.as_ref().and_then(|json| json.padding.as_deref()),
+            class: if on_bytes && class.to_lowercase().starts_with("llama") { "" } else { &class },
+        };
+        Ok(files.tokens())
     }
 
     /// The path for errors.
@@ -136,7 +170,7 @@ impl Source {
         if let Some(model) = self.model.as_ref().filter(|_| self.json.is_none()) {
             words.extend(model.pieces.iter().zip(0..).map(|(piece, id)| (piece.text.as_str(), id)));
         }
-        words.extend(self.listed.iter().map(|token| (token.word.as_str(), token.id)));
+        words.extend(self.listed.iter().chain(&self.outside).map(|token| (token.word.as_str(), token.id)));
         words.extend(self.json.iter().flat_map(|json| json.words.iter().map(|(word, &id)| (word.as_str(), id))));
         words
     }
@@ -147,11 +181,11 @@ impl Source {
         self.words().into_values().max().map_or(0, |id| id.saturating_add(1)).max(pieces)
     }
 
-    /// Tokens of the companion files with ids above all of `tokenizer.json`, which loading adds to it.
-    pub(super) fn listed_after_json(&self) -> Vec<&ListedToken> {
+    /// Tokens that are not in `tokenizer.json` and that loading adds to it.
+    pub(super) fn beside_json(&self) -> Vec<&ListedToken> {
         let Some(json) = &self.json else { return vec![] };
-        let next = json.words.values().max().map_or(0, |id| id.saturating_add(1));
-        let mut after: Vec<&ListedToken> = self.listed.iter().filter(|token| token.id >= next).collect();
+        let all = self.listed.iter().chain(&self.outside);
+        let mut after: Vec<&ListedToken> = all.filter(|token| !json.words.contains_key(&token.word)).collect();
         after.sort_by_key(|token| token.id);
         after.dedup_by_key(|token| token.id);
         after
@@ -208,44 +242,15 @@ impl Source {
     }
 }
 
-impl JsonTokenizer {
-    fn find(folder: &Path) -> Result<Option<JsonTokenizer>> {
-        let path = folder.join(TOKENIZER);
-        let Some(text) = text(folder, TOKENIZER)? else { return Ok(None) };
-        let outline: TokenizerOutline = serde_json::from_str(&text).map_err(|e| unusable(&path, e))?;
-        let mut words = match outline.model.vocab {
-            VocabOutline::Ids(words) => words,
-            VocabOutline::Pieces(pieces) => pieces.into_iter().zip(0..).map(|((piece, _), id)| (piece, id)).collect(),
-        };
-        words.extend(outline.added_tokens.into_iter().map(|token| (token.content, token.id)));
-        let tokenizer = load(&text).map_err(|e| unusable(&path, e))?;
-        Ok(Some(JsonTokenizer { path, text, tokenizer, words }))
+impl SpecialToken {
+    fn listed(self, id: u64) -> ListedToken {
+        ListedToken { id, word: self.word, more: self.more }
     }
-}
-
-/// Parses a tokenizer, without the padding and truncation of its last use that some files keep.
-pub(super) fn load(text: &str) -> tokenizers::Result<Tokenizer> {
-    let mut tokenizer: Tokenizer = text.parse()?;
-    tokenizer.with_padding(None).with_truncation(None)?;
-    Ok(tokenizer)
 }
 
 /// `vocab_size` in the model's `config.json`, if present; for a multimodal model, of its text part.
 fn model_rows(folder: &Path) -> Result<Option<u64>> {
-    let Some(config) = text(folder, "config.json")? else { return Ok(None) };
-    let config: Value = serde_json::from_str(&config).map_err(|e| unusable(&folder.join("config.json"), e))?;
+    let Some(config) = read_text(folder, MODEL)? else { return Ok(None) };
+    let config: Value = serde_json::from_str(&config).map_err(|e| unusable(&folder.join(MODEL), e))?;
     Ok(config["vocab_size"].as_u64().or_else(|| config["text_config"]["vocab_size"].as_u64()))
-}
-
-fn text(folder: &Path, name: &str) -> Result<Option<String>> {
-    let path = folder.join(name);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-    String::from_utf8(bytes).map(Some).map_err(|e| unusable(&path, e))
-}
-
-pub(super) fn unusable(path: &Path, reason: impl ToString) -> Error {
-    Error::file(path, "part of a Hugging Face tokenizer", reason, "save it again with AutoTokenizer's save_pretrained")
 }

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
-
+use super::description::VocabularyDescription;
 use super::{FORMAT_VERSION, VOCABULARY_FILE};
 use crate::error::{Error, Result};
 
@@ -23,24 +22,6 @@ pub struct TokenIds {
     pub end: Option<u32>,
     /// The highest id in use plus one: the minimum number of embedding rows.
     pub vocabulary_size: u32,
-}
-
-/// The keys of `vocabulary.json` that are read; unknown keys are ignored.
-#[derive(Deserialize)]
-struct VocabularyDescription {
-    format_version: u32,
-    codebook_sizes: Vec<usize>,
-    tokenizer: Option<TokenizerIds>,
-}
-
-#[derive(Deserialize)]
-struct TokenizerIds {
-    first_id: u32,
-    vocabulary_size: u32,
-    #[serde(default)]
-    begin_id: Option<u32>,
-    #[serde(default)]
-    end_id: Option<u32>,
 }
 
 impl TokenIds {
@@ -96,7 +77,7 @@ impl TokenIds {
             let (expected, got) = (format!("format version {FORMAT_VERSION}"), description.format_version.to_string());
             return Err(damaged(&expected, got));
         }
-        let Some(ids) = description.tokenizer else {
+        let Some(ids) = &description.tokenizer else {
             let path = path.clone();
             return Err(Error::Artifact {
                 path,
@@ -105,23 +86,37 @@ impl TokenIds {
                 help: "write it again with `catalex vocab --tokenizer`".into(),
             });
         };
-        let sizes = description.codebook_sizes;
-        let last = sizes.iter().try_fold(u64::from(ids.first_id), |sum, &size| sum.checked_add(size as u64));
-        let highest = last.filter(|&end| end <= u64::from(ids.vocabulary_size));
-        let outside = |id: Option<u32>| {
-            id.is_some_and(|id| id >= ids.vocabulary_size || last.is_none_or(|last| u64::from(id) < last))
-        };
-        if highest.is_none() || sizes.is_empty() || outside(ids.begin_id) || outside(ids.end_id) {
-            let got = format!("first id {}, codebooks of {sizes:?}", ids.first_id);
-            return Err(damaged(&format!("token ids below {}", ids.vocabulary_size), got));
-        }
-        Ok(TokenIds {
+        let found = TokenIds {
             first_id: ids.first_id,
-            codebook_sizes: sizes,
+            codebook_sizes: description.codebook_sizes.clone(),
             begin: ids.begin_id,
             end: ids.end_id,
             vocabulary_size: ids.vocabulary_size,
-        })
+        };
+        found.check().map_err(|(expected, got)| damaged(&expected, got))?;
+        if let Some((key, expected, got)) = description.contradiction() {
+            return Err(damaged(&format!("{expected} as {key}, as the other keys say"), got));
+        }
+        Ok(found)
+    }
+
+    /// Checks that all ids are below the size of the vocabulary, and that markers are not codes.
+    ///
+    /// # Errors
+    /// What was expected, and what was found.
+    pub(crate) fn check(&self) -> std::result::Result<(), (String, String)> {
+        let sizes = &self.codebook_sizes;
+        let end = u64::from(self.vocabulary_size);
+        let last = sizes.iter().try_fold(u64::from(self.first_id), |sum, &size| sum.checked_add(size as u64));
+        let last = last.filter(|&last| last <= end && !sizes.is_empty());
+        let outside = |id: u32| u64::from(id) >= end || last.is_none_or(|last| u64::from(id) < last);
+        let twice = self.begin.is_some() && self.begin == self.end;
+        if last.is_none() || twice || self.begin.is_some_and(outside) || self.end.is_some_and(outside) {
+            let markers = format!("markers {:?} and {:?}", self.begin, self.end);
+            let got = format!("first id {}, codebooks of {sizes:?}, {markers}", self.first_id);
+            return Err((format!("token ids below {end}"), got));
+        }
+        Ok(())
     }
 }
 
@@ -161,6 +156,37 @@ mod tests {
             *bad.pointer_mut(place).unwrap() = value;
             let message = read(&bad).unwrap_err().to_string();
             assert!(message.contains(says), "{message}");
+        }
+        let redundant = json!({
+            "format_version": 1, "codebook_sizes": [1, 2], "levels": 2, "tokens": 3, "offsets": [0, 1],
+            "token_format": "<{level}_{code}>", "begin_token": "<s>", "end_token": null,
+            "add_tokens_list": ["<a_0>", "<b_0>", "<b_1>", "<s>"],
+            "tokenizer": {"first_id": 10, "last_id": 13, "first_ids": [10, 11], "vocabulary_size": 14, "begin_id": 13,
+                "embedding_rows": 64, "trainable_token_indices": [10, 11, 12, 13],
+                "token_ids": {"<a_0>": 10, "<b_0>": 11, "<b_1>": 12, "<s>": 13}},
+        });
+        assert_eq!(read(&redundant).unwrap().first_id, 10);
+        let changes: [(&str, serde_json::Value, &str); 14] = [
+            ("/levels", json!(3), "2 as levels"),
+            ("/tokens", json!(4), "3 as tokens"),
+            ("/offsets/1", json!(2), "offsets"),
+            ("/add_tokens_list/1", json!("<b_2>"), "<b_0>"),
+            ("/add_tokens_list/3", json!("<t>"), "<s>"),
+            ("/begin_token", json!(null), "add_tokens_list"),
+            ("/token_format", json!("[{level}_{code}]"), "[a_0]"),
+            ("/tokenizer/first_id", json!(9), "as the other keys say"),
+            ("/tokenizer/last_id", json!(12), "13 as tokenizer.last_id"),
+            ("/tokenizer/first_ids/0", json!(9), "tokenizer.first_ids"),
+            ("/tokenizer/embedding_rows", json!(13), "14 as tokenizer.embedding_rows"),
+            ("/tokenizer/trainable_token_indices/2", json!(13), "trainable_token_indices"),
+            ("/tokenizer/token_ids/<b_1>", json!(11), "12 as tokenizer.token_ids[\"<b_1>\"]"),
+            ("/tokenizer/token_ids", json!({"<a_0>": 10}), "tokenizer.token_ids"),
+        ];
+        for (place, value, says) in changes {
+            let mut bad = redundant.clone();
+            *bad.pointer_mut(place).unwrap() = value;
+            let message = read(&bad).unwrap_err().to_string();
+            assert!(message.contains(says), "{place}: {message}");
         }
         let nothing = TokenIds::read(Path::new("nowhere")).unwrap_err().to_string();
         assert!(nothing.contains("vocabulary.json does not exist"), "{nothing}");

@@ -1,13 +1,13 @@
 //! Verification of an extended tokenizer.
 
-use tokenizers::Tokenizer;
-
+use super::folder::unusable;
 use super::new_words::NewWords;
-use super::source::{Source, unusable};
+use super::source::Source;
 use super::token_ids::TokenIds;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
+use crate::text_tokenizer::TextTokenizer;
 
 /// Contexts in which an ID (`@`) occurs in prompts and answers.
 const CONTEXTS: [&str; 7] =
@@ -21,7 +21,7 @@ const ORDINARY: &str = include_str!("ordinary_text.txt");
 /// decoding of every item's ID. Returns whether decoding inserts spaces between tokens, as WordPiece does.
 pub(super) fn verify(
     source: &Source,
-    extended: &Tokenizer,
+    extended: &TextTokenizer,
     new: &NewWords,
     ids: &TokenIds,
     table: &TokenTable,
@@ -30,8 +30,8 @@ pub(super) fn verify(
     for (word, id) in new.words.iter().zip(ids.first_id..) {
         let got = extended.token_to_id(word);
         if got != Some(id) {
-            let got = format!("ids with gaps, so that {word:?} would have {got:?} in place of {id}");
-            let help = "use a tokenizer whose ids run from 0 without gaps";
+            let got = format!("one that gives {word:?} the id {got:?} in place of {id}");
+            let help = "load it with AutoTokenizer, and save it with save_pretrained";
             return Err(Error::file(source.path(), "a tokenizer that can be extended", got, help));
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn verify(
     Ok(spaces)
 }
 
-fn ordinary_text(source: &Source, original: &Tokenizer, extended: &Tokenizer) -> Result<()> {
+fn ordinary_text(source: &Source, original: &TextTokenizer, extended: &TextTokenizer) -> Result<()> {
     for line in ORDINARY.lines() {
         let (before, after) = (encode(source, original, line)?, encode(source, extended, line)?);
         if before != after {
@@ -82,7 +82,7 @@ fn ordinary_text(source: &Source, original: &Tokenizer, extended: &Tokenizer) ->
 /// Tests the ID of one item. Returns whether decoding inserts spaces.
 fn item(
     source: &Source,
-    extended: &Tokenizer,
+    extended: &TextTokenizer,
     ids: &TokenIds,
     table: &TokenTable,
     row: usize,
@@ -101,7 +101,7 @@ fn item(
     if encoded != expected {
         return Err(wrong(&semantic_id, format!("to be encoded as {expected:?}"), format!("{encoded:?}")));
     }
-    let decoded = extended.decode(&encoded, false).map_err(|e| unusable(source.path(), e))?;
+    let decoded = extended.decode(&encoded).map_err(|e| unusable(source.path(), e))?;
     let spaces = decoded != semantic_id;
     if spaces && decoded.replace(' ', "") != semantic_id {
         return Err(wrong(&semantic_id, "to be restored by decoding".into(), format!("{decoded:?}")));
@@ -119,7 +119,7 @@ fn item(
     Ok(spaces)
 }
 
-fn encode(source: &Source, tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
-    let encoding = tokenizer.encode(text, false).map_err(|e| unusable(source.path(), e))?;
+fn encode(source: &Source, tokenizer: &TextTokenizer, text: &str) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode(text).map_err(|e| unusable(source.path(), e))?;
     Ok(encoding.get_ids().to_vec())
 }

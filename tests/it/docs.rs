@@ -100,6 +100,21 @@ fn links_lead_to_files() {
     assert!(seen > 50, "the test saw {seen} links");
 }
 
+/// After `make demo` alone the Python blocks run: they read what the demo wrote, and nothing else in `target/`.
+#[test]
+fn python_of_the_readme_reads_what_the_demo_writes() {
+    let demo = read("scripts/demo.sh");
+    let out = demo.split_once("DEMO_OUT:-").and_then(|(_, rest)| rest.split_once('}')).map(|(out, _)| out).unwrap();
+    let readme = read("README.md");
+    let (_, from_python) = readme.split_once("### From Python").unwrap();
+    let blocks: Vec<&str> =
+        from_python.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 2);
+    for path in blocks.iter().flat_map(|block| block.split('"').filter(|text| text.starts_with("target/"))) {
+        assert!(path == out || path.starts_with(&format!("{out}/")), "{path} is not in {out}");
+    }
+}
+
 #[test]
 fn make_targets_exist() {
     let makefile = read("Makefile");

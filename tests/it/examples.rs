@@ -34,7 +34,7 @@ fn an_index_is_built_from_ready_vectors() {
     let summary = build_index::build_index(folder.path()).unwrap();
     assert_eq!((summary.figures.items, summary.figures.distinct_ids), (300, 300));
     assert!(summary.report.is_file() && !summary.prefixes.is_empty());
-    let found = lookup(&LookupSpec { tokens: summary.index, key: LookupKey::Item("sku-7".into()) }).unwrap();
+    let found = lookup(&LookupSpec::new(summary.index, LookupKey::Item("sku-7".into()))).unwrap();
     assert_eq!((found.len(), found[0].codes.len()), (1, 3));
     // The catalog has two columns; the fullest prefixes hold items of one kind.
     let kinds = |items: &[String]| {

@@ -178,3 +178,45 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
     println!("{found:?}");
     assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }
+
+/// A build that has encoded everything goes on only with the same picture files; it says what it encoded and left out.
+#[test]
+fn a_build_knows_its_pictures_and_what_it_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    small_catalog(&at("emoji.jsonl"), 60);
+    let lines = fs::read_to_string(at("emoji.jsonl")).unwrap();
+    let images = format!("{}/", super::support::root().join("fixtures/emoji/images").display());
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    let name = first["image"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    fs::copy(format!("{images}{name}"), at(&name)).unwrap();
+    let lines =
+        lines.replacen(&format!("{images}{name}"), &name, 1) + "{\"id\":\"bare\",\"text\":\"\",\"image\":null}\n";
+    fs::write(at("c.jsonl"), lines).unwrap();
+    let out = at("index");
+    let arguments = |epochs: &str, more: &str| {
+        let mut arguments = build(&at("c.jsonl"), &out);
+        let place = arguments.iter().position(|argument| argument == "--epochs").unwrap();
+        arguments[place + 1] = epochs.into();
+        arguments.extend(["--on-bad-item", "skip", more].map(String::from));
+        arguments
+    };
+    let mut child =
+        catalex(&arguments("100000", "--force")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !at("index.partial/features.parquet").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::copy(format!("{images}1F436.png"), at(&name)).unwrap();
+    let (code, message) = outcome(&catalex(&arguments("3", "--resume")).output().unwrap());
+    assert!(code == 1 && message.contains("changed picture files") && message.contains("--force"), "{message}");
+    let printed = succeeds(&arguments("3", "--force"));
+    assert!(printed.contains("text               dimension 384, missing for 0 items"), "{printed}");
+    assert!(
+        printed.contains("texts truncated    0") && printed.contains("1 left out: bare, listed in bad-items.jsonl")
+    );
+    let list = fs::read_to_string(out.join("bad-items.jsonl")).unwrap();
+    assert!(list.contains("\"item_id\":\"bare\"") && list.contains("\"row\":61"), "{list}");
+    catalex::index::Index::open(&out).unwrap();
+}

@@ -12,6 +12,7 @@ mod licences;
 mod names;
 mod old_index;
 mod recommender;
+mod security;
 mod sources;
 mod start_values;
 mod support;
@@ -29,5 +30,9 @@ mod emoji;
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
+#[cfg(all(feature = "serve", feature = "encoders"))]
+mod serve;
+#[cfg(all(feature = "train", feature = "encoders"))]
+mod texts;
 #[cfg(feature = "train")]
 mod training;

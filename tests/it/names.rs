@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::sources::sources;
 
-/// Names that still have two meanings. None may be added.
-const ALLOWED: [&str; 2] = ["Part", "Weights"];
-
 /// The types that code defines outside of functions and `impl` blocks, which rustfmt indents.
 fn types(code: &str) -> impl Iterator<Item = &str> {
     code.lines().filter_map(|line| {
@@ -32,8 +29,7 @@ fn no_type_name_is_defined_twice() {
     for name in ["Error", "Trie", "PyTrie", "Family", "UserHistory"] {
         assert!(name == "Family" || places.contains_key(name), "the test did not see {name}");
     }
-    let twice: Vec<_> =
-        places.iter().filter(|(name, paths)| paths.len() > 1 && !ALLOWED.contains(&name.as_str())).collect();
+    let twice: Vec<_> = places.iter().filter(|(_, paths)| paths.len() > 1).collect();
     assert!(twice.is_empty(), "names must say what they are of, such as PySubset and HistorySplit: {twice:#?}");
 }
 

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use ndarray::{Array2, ArrayView1, Axis, s};
 use safetensors::{Dtype, SafeTensors};
 
-use super::support::{WORDS, clustered, features, files, hand_made, language_model, numbers, succeeds};
+use super::support::{WORDS, catalex, clustered, features, files, hand_made, language_model, numbers, succeeds, text};
 
 const INPUT: &str = "model.embed_tokens.weight";
 const OUTPUT: &str = "lm_head.weight";
@@ -202,4 +202,41 @@ fn a_resized_checkpoint_is_the_old_one_with_the_rows() {
         fs::read(model.join("tokenizer.json")).unwrap(),
         fs::read(Path::new(&shop.path("v")).join("tokenizer/tokenizer.json")).unwrap()
     );
+}
+
+#[test]
+fn further_heads_grow_and_tensors_of_unknown_meaning_are_refused_by_name() {
+    let shop = Shop::new();
+    let head = "model.layers.9.shared_head.head.weight";
+    language_model(shop.path("mtp").as_ref(), ROWS, DIM, &[INPUT, OUTPUT, head], Dtype::F32);
+    shop.vocab("mtp", "v", &["--write-model"]);
+    let file = "model-2.safetensors";
+    let old = rows(&Path::new(&shop.path("mtp")).join(file), head);
+    let new = rows(&Path::new(&shop.path("v")).join("model").join(file), head);
+    assert_eq!(new.slice(s![..12, ..]), old.slice(s![..12, ..]));
+    assert_eq!(new.nrows(), 36);
+    let output = shop.rows("v", "output_embeddings");
+    assert!(distance(new.row(12), output.row(0)) > 1e-3, "the rows of a head come from its own matrix");
+
+    language_model(shop.path("odd").as_ref(), ROWS, DIM, &[INPUT, "score.weight"], Dtype::F32);
+    let (tokens, out, llm) = (shop.path("t"), shop.path("w"), shop.path("odd"));
+    let line = ["vocab", &tokens, "--out", &out, "--tokenizer", &llm, "--llm", &llm, "--start-values", "mean"];
+    succeeds(&line);
+    let failed = catalex(&[&line[..], &["--write-model", "--force"]].concat()).output().unwrap();
+    let message = text(&failed.stderr);
+    assert!(!failed.status.success() && message.contains("score.weight") && message.contains("14"), "{message}");
+}
+
+#[test]
+fn a_token_that_loading_adds_gets_a_row_too() {
+    let shop = Shop::new();
+    language_model(shop.path("llm").as_ref(), WORDS.len(), DIM, &[INPUT], Dtype::F32);
+    let llm = Path::new(&shop.path("llm")).to_owned();
+    fs::write(llm.join("tokenizer_config.json"), r#"{"pad_token": "<pad>", "unk_token": "[UNK]"}"#).unwrap();
+    shop.vocab("llm", "v", &["--write-model"]);
+    let old = rows(&llm.join("model.safetensors"), INPUT);
+    let new = rows(&Path::new(&shop.path("v")).join("model/model.safetensors"), INPUT);
+    assert_eq!((new.nrows(), new.slice(s![..12, ..])), (37, old.view()));
+    assert!(distance(new.row(12), old.mean_axis(Axis(0)).unwrap().view()) < 1e-6);
+    assert_eq!(new.slice(s![13.., ..]), shop.rows("v", "input_embeddings"));
 }

@@ -16,7 +16,7 @@ A recipe is a training algorithm with a value for each of its settings. A value 
 setting that the chosen recipe does not use (—) is an error.
 
 This page is generated from `src/training/declaration.rs`. After a change there, write it anew with
-`CATALEX_UPDATE_DOCS=1 cargo test --release --test it train_settings`.
+`CATALEX_UPDATE_DOCS=1 cargo test --locked --release --test it train_settings`.
 
 | setting | what it does | values | recipe `default` | `rq-kmeans` | `lc-rec` |
 |---|---|---|---|---|---|

@@ -6,7 +6,7 @@ from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelE
 from .estimator import SemanticIdEncoder
 from .features import Features
 from .index import Index
-from .jobs import constrain, export, family_templates, inspect, lookup, tokenize, vocab
+from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "apply_start_values",
     "build",
+    "check",
     "constrain",
     "embed",
     "evaluate",

@@ -5,9 +5,12 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from . import token_table
+
 __version__: str
 
 _Path = str | os.PathLike[str]
+_Table = token_table.TokenTable
 
 @final
 class TokenIds:
@@ -58,8 +61,8 @@ class Trie:
     """The valid semantic IDs of a catalog."""
 
     @staticmethod
-    def from_table(path: _Path, vocabulary: _Path | None = None) -> Trie:
-        """The trie of a token table, or of an index; with a vocabulary folder it knows token ids."""
+    def from_table(table: _Path | _Table, vocabulary: _Path | None = None) -> Trie:
+        """The trie of a token table, its file or an index; with a vocabulary folder it knows token ids."""
     @staticmethod
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""
@@ -432,6 +435,9 @@ def inspect(spec: str, listener: Callable[[str], object]) -> str:
 
     The result has the key `model` for a model without features, else `figures`.
     """
+
+def check(spec: str) -> str:
+    """`catalex::pipeline::check` of a spec as JSON."""
 
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from . import _native
 from ._arrays import flags, item_ids, modalities, refuse
 from ._html import table
+from .errors import InputError
 
 
 class Features:
@@ -106,11 +107,26 @@ def _features(
         except ImportError as error:
             help = "install pyarrow, or give the vectors as one matrix: numpy.stack(column)"
             raise refuse("features", "a table that can be read as Arrow", str(error), help) from error
+        except InputError as error:
+            numbers = _columns_of_numbers(data)
+            if numbers < 2:
+                raise
+            got = f"a table of {numbers} columns of single numbers"
+            help = "give the numbers as a matrix: Features(df[columns].to_numpy(), item_ids=df[id].to_list())"
+            raise refuse("features", "a column of float lists per modality", got, help) from error
     _unused("matrices", id=id)
     names, matrices = modalities(data, shapes)
     rows = len(matrices[0])
     there = None if present is None else flags(present, "present", (rows, len(names)))
     return _native.Features.of_matrices(names, matrices, None if ids is None else item_ids(ids), there)
+
+
+def _columns_of_numbers(table: Any) -> int:
+    """How many columns of a data frame hold one float each."""
+    types: Any = getattr(table, "dtypes", None)
+    if types is None:
+        types = getattr(getattr(table, "schema", None), "types", ())
+    return sum(str(type).lower().startswith(("float", "double", "half")) for type in types)
 
 
 def _unused(kind: str, **given: Any) -> None:

@@ -76,6 +76,8 @@ def vocab(
     id: str | None = None,
     text: Columns = None,
     model: Model | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     seed: int | None = None,
     embedding_tensor: str | None = None,
     write_model: bool | None = None,
@@ -102,6 +104,8 @@ def vocab(
             "id": id,
             "text": text or None,
             "model": None if model is None else files.model(model),
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
             "seed": seed,
             "embedding_tensor": embedding_tensor,
             "write_model": write_model or None,
@@ -128,6 +132,8 @@ def constrain(
     catalog: Any = None,
     id: str | None = None,
     title: Columns = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     logits: int | None = None,
     dense_depth: int | None = None,
     force: bool = False,
@@ -146,6 +152,8 @@ def constrain(
             "catalog": None if catalog is None else files.table(catalog, "catalog"),
             "id": id,
             "title": title,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
             "logits": logits,
             "dense_depth": dense_depth,
         }
@@ -168,10 +176,13 @@ def export(
     title: Columns = None,
     description: Columns = None,
     attributes: Columns = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     interactions_user: str | None = None,
     interactions_item: str | None = None,
     interactions_time: str | None = None,
     interactions_rating: str | None = None,
+    max_unknown_events: float | None = None,
     split: Literal["leave-one-out", "time"] | None = None,
     valid_share: float | None = None,
     test_share: float | None = None,
@@ -211,6 +222,7 @@ def export(
             "interactions_item": interactions_item,
             "interactions_time": interactions_time,
             "interactions_rating": interactions_rating,
+            "max_unknown_events": max_unknown_events,
             "split": split,
             "valid_share": valid_share,
             "test_share": test_share,
@@ -231,7 +243,14 @@ def export(
             "vocabulary": None if vocabulary is None else files.vocabulary(vocabulary),
             "seed": seed,
         }
-        columns = {"id": id, "title": title, "description": description, "attributes": attributes}
+        columns = {
+            "id": id,
+            "title": title,
+            "description": description,
+            "attributes": attributes,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
+        }
         spec = {
             "tokens": files.token_table(tokens),
             "family": family,
@@ -259,6 +278,8 @@ def inspect(
     text: Columns = None,
     image: Columns = None,
     label: str | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
     report: AnyPath | None = None,
     force: bool = False,
     progress: Progress = "auto",
@@ -276,6 +297,8 @@ def inspect(
             "text": text,
             "image": image,
             "label": label,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
         }
         path = files.model(subject) if isinstance(subject, Tokenizer) else files.token_table(subject)
         spec = {
@@ -290,10 +313,51 @@ def inspect(
     return found["model"] if "model" in found else Figures(found["figures"])
 
 
-def lookup(tokens: Tokens, semantic_id: str | None = None, *, item: int | str | None = None) -> list[dict[str, Any]]:
+def check(
+    catalog: Any,
+    *,
+    id: str | None = None,
+    text: Columns = None,
+    template: str | None = None,
+    title: str | None = None,
+    image: Columns = None,
+    max_tokens: int | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
+) -> dict[str, Any]:
+    """What is likely a mistake in a catalog, as `catalex check --json` says it: a dictionary with `items`, `columns` and
+    `findings`. Each finding has `kind`, `column`, `count` and `examples`.
+    """
+    given = {
+        "id": id,
+        "text": text,
+        "template": template,
+        "title": title,
+        "image": image,
+        "max_tokens": max_tokens,
+        "raw_text": raw_text or None,
+        "parse_lists": parse_lists or None,
+    }
+    with Files() as files:
+        spec = {"catalog": files.table(catalog, "catalog"), "settings": values("check", given)}
+        return _object(_native.check(json.dumps(spec)))
+
+
+def lookup(
+    tokens: Tokens,
+    semantic_id: str | None = None,
+    *,
+    item: int | str | None = None,
+    catalog: Any = None,
+    id: str | None = None,
+    text: Columns = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
+) -> list[dict[str, Any]]:
     """The items of a semantic ID or of a prefix, or the semantic ID of an `item`, as `catalex lookup --json` does.
 
-    Each is a dictionary with `item_id` as text, `semantic_id`, `codes` and `reassigned`. For many look-ups
+    Each is a dictionary with `item_id` as text, `semantic_id`, `codes` and `reassigned`, and `title` where the catalog
+    is known: that of the index, or `catalog` with the columns `text`. For many look-ups
     `TokenTable.lookup` and `TokenTable.items` are faster: they do not read the table anew.
     """
     if (semantic_id is None) == (item is None):
@@ -301,9 +365,15 @@ def lookup(tokens: Tokens, semantic_id: str | None = None, *, item: int | str | 
         raise refuse("lookup", "either a semantic ID or item=", got, "give one of them")
     key = {"semantic-id": semantic_id} if item is None else {"item": str(item)}
     with Files() as files:
-        found: list[dict[str, Any]] = json.loads(
-            _native.lookup(json.dumps({"tokens": files.token_table(tokens), "key": key}))
-        )
+        titles = {
+            "catalog": None if catalog is None else files.table(catalog, "catalog"),
+            "id": id,
+            "text": text,
+            "raw_text": raw_text or None,
+            "parse_lists": parse_lists or None,
+        }
+        spec = {"tokens": files.token_table(tokens), "key": key, "titles": values("lookup", titles)}
+        found: list[dict[str, Any]] = json.loads(_native.lookup(json.dumps(spec)))
     return found
 
 

@@ -32,7 +32,9 @@ def apply_start_values(model: PreTrainedModel, path: str | Path, *, pad_to_multi
     first, n = description["first_id"], description["tokens"]
     embeddings = model.get_input_embeddings().weight
     old, dim = embeddings.shape
-    if first > old or rows["input_embeddings"].shape != (n, dim):
+    # Tokens that the tokenizer adds when it is loaded can be missing from the model.
+    added = description.get("added_on_loading", 0)
+    if first - added > old or rows["input_embeddings"].shape != (n, dim):
         raise InputError(
             f"{path}: expected start values for a model with {old} rows of {dim} numbers, got rows of "
             f"{rows['input_embeddings'].shape[1]} numbers for ids from {first} on; name the start values that were "
@@ -65,12 +67,25 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise ArtifactError(f"{path}: expected {what}, got a damaged file ({error}); write it again") from error
     if metadata is None or "input_embeddings" not in rows:
         raise ArtifactError(f"{path}: expected {what}, got a file that holds no start values; check the path")
-    return parse_json(metadata, str(path), what, FORMAT_VERSION, needs=("first_id", "tokens")), rows
+    description = parse_json(metadata, str(path), what, FORMAT_VERSION, needs=("first_id", "tokens"))
+    repeated = {"tokens": len(rows["input_embeddings"])}
+    if "codebook_sizes" in description:
+        repeated["codes"] = sum(description["codebook_sizes"])
+    if "output_embeddings" in rows:
+        repeated["tokens of the output"] = len(rows["output_embeddings"])
+    said = {**description, "tokens of the output": description["tokens"]}
+    for key, number in repeated.items():
+        if said.get(key, number) != number:
+            raise ArtifactError(f"{path}: expected {number} {key}, got {said[key]}; write it again")
+    return description, rows
 
 
 def set_rows(weight: torch.Tensor, rows: torch.Tensor, first: int, old: int) -> None:
-    """Sets the rows from `first` on. Rows after them that are new become the mean of the old rows."""
+    """Sets the rows from `first` on. Other rows that are new become the mean of the old rows."""
     end = first + len(rows)
+    mean = weight[: min(first, old)].float().mean(0).to(weight.dtype)
     if len(weight) > max(end, old):
-        weight[max(end, old) :] = weight[:first].float().mean(0).to(weight.dtype)
+        weight[max(end, old) :] = mean
+    if old < first:
+        weight[old:first] = mean
     weight[first:end] = rows.to(weight)

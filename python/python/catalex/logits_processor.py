@@ -30,7 +30,8 @@ class LogitsProcessor:
 
     * `start`: `"always"`, the answer begins with an ID; `"free"`, any text is allowed, and the IDs in it are valid.
     * `after`: what can follow an ID: `"eos"`, the end of the answer; `"id"`, another ID, or the end of the answer if
-      `eos_token_id` is given; `"any"`, anything.
+      `eos_token_id` is given; `"any"`, anything. By default `"eos"` if `eos_token_id` is given and the answer begins
+      with an ID, so that every beam is another item; otherwise `"any"`.
     * `eos_token_id`: the token or tokens that end an answer.
     * `subsets`: the allowed items: one `Subset` (or `None` for all items) per prompt of the batch, in order. A single
       `Subset` applies to all prompts.
@@ -48,13 +49,15 @@ class LogitsProcessor:
         trie: Trie,
         *,
         start: Literal["always", "free"] = "always",
-        after: Literal["any", "eos", "id"] = "any",
+        after: Literal["any", "eos", "id"] | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         subsets: Subset | Sequence[Subset | None] | None = None,
         prompt_length: int | None = None,
         in_place: bool = True,
     ) -> None:
         ids = () if eos_token_id is None else (eos_token_id,) if isinstance(eos_token_id, int) else eos_token_id
+        if after is None:
+            after = "eos" if ids and start == "always" else "any"
         self._trie = trie
         self._decoder = Decoder(trie, start, after, list(ids))
         self._subsets = [subsets] if isinstance(subsets, Subset) else None if subsets is None else list(subsets)

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use ndarray::ArrayView1;
-
 use super::*;
 use crate::progress::Silent;
 
@@ -48,8 +46,13 @@ fn purity(modality: &Modality, groups: usize, of: usize) -> f64 {
     pure as f64 / rows.len() as f64
 }
 
+fn cosine(modality: &Modality, i: usize, j: usize) -> f32 {
+    let (a, b) = (modality.vectors.row(i), modality.vectors.row(j));
+    a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+}
+
 #[test]
-fn dot_products_approximate_the_mutual_information() {
+fn cosines_approximate_the_mutual_information() {
     // With all eigenvalues, against the formula of the module.
     let lists = grouped(30, 6, 12, 2);
     let config = BehaviourConfig { window: 3, popularity_damping: 0.5, shift: 1.5, ..BehaviourConfig::default() };
@@ -74,13 +77,13 @@ fn dot_products_approximate_the_mutual_information() {
         pairs.get(&(i, j)).map_or(0.0, pmi).max(0.0)
     });
     let (modality, _) = made(&histories(&lists), 12, &config);
-    // The positive part of the matrix, with rows scaled to length 1.
+    // The positive part of the matrix; the lengths of its rows are another test's.
     let values = linfa_linalg::eigh::Eigh::eigh(&m).unwrap();
     let root = values.1.dot(&Array2::from_diag(&values.0.mapv(|v| v.max(0.0)))).dot(&values.1.t());
     for i in 0..12 {
         for j in 0..12 {
             let expected = root[[i, j]] / (root[[i, i]] * root[[j, j]]).sqrt();
-            let found = f64::from(modality.vectors.row(i).dot(&modality.vectors.row(j)));
+            let found = f64::from(cosine(&modality, i, j));
             assert!((expected - found).abs() < 1e-4, "{i}, {j}: {found}, not {expected}");
         }
     }
@@ -97,10 +100,22 @@ fn cooccurring_items_are_similar_for_any_number_of_threads() {
     assert!(purity(&modality, 5, 200) > 0.95);
     assert_eq!(modality.present[200..], [false; 3]);
     assert_eq!((usage.items, usage.items_with_vector, usage.events), (203, 200, 4_800));
-    for (row, vector) in modality.vectors.rows().into_iter().enumerate() {
-        let length = |v: ArrayView1<f32>| v.dot(&v).sqrt();
-        assert!((length(vector) - f32::from(u8::from(modality.present[row]))).abs() < 1e-5);
+}
+
+#[test]
+fn items_with_few_events_have_short_vectors() {
+    let mut lists = vec![vec![0, 1]; 20];
+    lists.push(vec![2, 4]);
+    lists.push(vec![3]);
+    let (modality, _) = made(&histories(&lists), 5, &BehaviourConfig::default());
+    let lengths: Vec<f32> = modality.vectors.rows().into_iter().map(|v| v.dot(&v).sqrt()).collect();
+    for (length, expected) in lengths.iter().zip([0.5, 0.5, 1.0 / 21.0, 0.0, 1.0 / 21.0]) {
+        assert!((length - expected).abs() < 1e-5, "{lengths:?}");
     }
+    // Events that are held out give no length either.
+    let config = BehaviourConfig { hold_out_last: 1, ..BehaviourConfig::default() };
+    lists.iter_mut().for_each(|list| list.push(0));
+    assert_eq!(made(&histories(&lists), 5, &config).0, modality);
 }
 
 #[test]
@@ -123,8 +138,8 @@ fn session_gaps_separate_items() {
     interactions.histories[0][3].time = 101.0;
     let apart = BehaviourConfig { session_gap: Some(50.0), ..BehaviourConfig::default() };
     let (modality, _) = made(&interactions, 4, &apart);
-    let likeness = |i: usize, j: usize| modality.vectors.row(i).dot(&modality.vectors.row(j));
-    assert!(likeness(0, 1) > 0.99 && likeness(2, 3) > 0.99 && likeness(0, 2).abs() < 1e-5);
+    assert!(cosine(&modality, 0, 1) > 0.99 && cosine(&modality, 2, 3) > 0.99);
+    assert!(cosine(&modality, 0, 2).abs() < 1e-5);
 }
 
 #[test]
@@ -148,7 +163,14 @@ fn ignored_events_are_reported() {
 fn memory_is_bounded_by_the_number_of_pairs() {
     let interactions = histories(&grouped(20_000, 50, 4_000, 20));
     let rows: Vec<Option<u32>> = (0..4_000).map(Some).collect();
-    let counts = count(&interactions, &rows, &BehaviourConfig::default(), &mut InteractionUsage::default(), &Silent);
+    let counts = count(
+        &interactions,
+        &rows,
+        &BehaviourConfig::default(),
+        &mut InteractionUsage::default(),
+        &mut [0; 4_000],
+        &Silent,
+    );
     // 20 groups of 200 items bound the number of pairs, whatever the number of events.
     assert_eq!(counts.items().len(), 4_000);
     assert!(counts.held() <= 20 * 200 * 199 / 2);

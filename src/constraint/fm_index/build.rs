@@ -11,7 +11,7 @@ use crate::constraint::layout::Buffer;
 use crate::error::{Error, Result};
 
 /// Suffix-array sampling interval: every 16th token of an item, counted from its last, has its position stored.
-const SAMPLE_RATE: usize = 16;
+pub(super) const SAMPLE_RATE: usize = 16;
 /// The symbol that terminates each reversed item.
 const END: i32 = 0;
 

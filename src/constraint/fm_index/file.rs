@@ -26,8 +26,11 @@ impl FmIndex {
     /// damaged file.
     pub fn load(path: &Path) -> Result<Self> {
         let map = FORMAT.map(path)?;
-        let layout = FmLayout::new(FmShape::of_header(&map));
+        let wrong = |got: String| FORMAT.wrong(path, "arrays of an FM-index that match each other", got);
+        let layout = FmLayout::new(FmShape::of_header(&map).map_err(wrong)?);
         FORMAT.check_length(path, &map, layout.end)?;
-        Ok(FmIndex { buffer: Buffer::Mapped(map), layout })
+        let index = FmIndex { buffer: Buffer::Mapped(map), layout };
+        index.check().map_err(wrong)?;
+        Ok(index)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::wavelet::{WaveletBlock, level_blocks, levels};
 use crate::constraint::bits::directory_len;
-use crate::constraint::file::{BinaryFormat, number};
+use crate::constraint::file::BinaryFormat;
 use crate::constraint::layout::{Section, section};
 
 /// Length of the header in 8-byte numbers: magic number, version, the shape, and one reserved.
@@ -29,21 +29,6 @@ pub(super) struct FmShape {
     pub(super) symbols: usize,
     /// Number of rows with a sampled position.
     pub(super) samples: usize,
-}
-
-impl FmShape {
-    /// The sizes in a file's header, clamped so that invalid ones cannot overflow.
-    pub(super) fn of_header(map: &[u8]) -> Self {
-        let size = |at, most: usize| number(map, at).min(most as u64) as usize;
-        let rows = size(2, i32::MAX as usize);
-        FmShape {
-            rows,
-            items: size(3, rows),
-            facets: size(4, rows),
-            symbols: size(5, rows.saturating_add(1)),
-            samples: size(6, rows),
-        }
-    }
 }
 
 /// The arrays of an FM-index.

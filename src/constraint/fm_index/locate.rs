@@ -44,7 +44,7 @@ impl FmIndex {
     }
 
     /// Number of tokens before each facet of each item, and in total.
-    fn facet_starts(&self) -> &[u32] {
+    pub(super) fn facet_starts(&self) -> &[u32] {
         self.buffer.read(&self.layout.facet_starts)
     }
 

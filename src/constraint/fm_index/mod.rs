@@ -12,8 +12,10 @@
 //! | `locate.rs` | from matches to items; extraction of documents |
 //! | `wavelet.rs` | wavelet matrix: rank over a large alphabet |
 //! | `layout.rs`, `file.rs` | the arrays in memory, and the file |
+//! | `check.rs` | checks of a file's arrays |
 
 mod build;
+mod check;
 mod file;
 mod layout;
 mod locate;

@@ -190,3 +190,76 @@ fn a_vocabulary_of_300_000_tokens_is_indexed() {
     assert_eq!(index.continuations(index.anywhere()).tokens.len(), 300_000);
     assert_eq!(index.continuations(index.anywhere()).ends, 50_000);
 }
+
+/// The documents of a loaded index.
+fn documents_of(index: &FmIndex) -> Vec<Document> {
+    (0..index.len()).map(|item| index.document(item).unwrap()).collect()
+}
+
+#[test]
+fn damaged_arrays_with_a_right_checksum_are_refused_or_the_index_of_their_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.fm");
+    let items = || (0..60u32).map(|item| Document { facets: vec![vec![item], vec![1_000 + item % 7; 40], vec![9]] });
+    let index = FmIndex::new(items()).unwrap();
+    index.save(&path, Overwrite::Refuse).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let body = whole.len() - 64;
+    let mut random = 7u64;
+    let mut next = move |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let load = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = whole[..body].to_vec();
+        change(&mut bytes);
+        bytes.extend(crate::artifact::sha256(&bytes).as_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        FmIndex::load(&path)
+    };
+    // The marks of the samples, without which a search would never end.
+    let (from, to) = (index.layout.sampled_words.clone(), index.layout.sampled_directory.clone());
+    let marks = |bytes: &mut [u8]| bytes[from.bytes().start..to.bytes().end].fill(0);
+    assert!(load(&marks).unwrap_err().to_string().contains("marks"));
+    let mut accepted = 0;
+    for round in 0..1_200 {
+        let (at, byte, length) = (next(body - 16), next(256) as u8, 1 + next(4));
+        let change = |bytes: &mut [u8]| match round % 3 {
+            0 => bytes[at] = byte,
+            1 => bytes[at..at + length].fill(byte),
+            _ => bytes.swap(at, at + 4 * length - 3),
+        };
+        let Ok(loaded) = load(&change) else { continue };
+        accepted += 1;
+        let documents = documents_of(&loaded);
+        let again = FmIndex::new(documents.clone()).unwrap();
+        for document in documents.iter().step_by(7) {
+            let tokens = document.facets.concat();
+            for pattern in [&tokens[..1], &tokens[1..4], &tokens[..]] {
+                let (one, other) = (loaded.range(pattern), again.range(pattern));
+                assert_eq!((one, loaded.continuations(one)), (other, again.continuations(other)));
+                assert_eq!(loaded.items(one), again.items(other));
+            }
+        }
+    }
+    assert!(accepted < 700, "{accepted}");
+}
+
+/// `cargo test --release -- --ignored --nocapture time_of_a_load`
+#[test]
+#[ignore = "a measurement"]
+fn time_of_a_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.fm");
+    let items = (0..200_000u32)
+        .map(|item| Document { facets: vec![(0..20).map(|at| item.wrapping_mul(7919 + at) % 50_000).collect()] });
+    FmIndex::new(items).unwrap().save(&path, Overwrite::Refuse).unwrap();
+    for _ in 0..3 {
+        let start = std::time::Instant::now();
+        drop(super::layout::FORMAT.map(&path).unwrap());
+        let hashed = start.elapsed();
+        let start = std::time::Instant::now();
+        FmIndex::load(&path).unwrap();
+        println!("hash alone {hashed:?}, load {:?}", start.elapsed());
+    }
+}

@@ -57,19 +57,42 @@ pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> Vec<WaveletBlock> 
         sequence.append(&mut ones);
         let mut before = zeros as u64;
         for block in &mut blocks {
-            let (mut inside, mut counts) = (0, before);
-            for (pair, words) in block[1..].chunks(2).enumerate() {
-                if pair > 0 {
-                    counts |= inside << (32 + COUNT * (pair - 1));
-                }
-                inside += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-            }
-            block[0] = counts;
-            before += inside;
+            (block[0], before) = counts_of(block, before);
         }
         all.extend(blocks);
     }
     all
+}
+
+/// The counts of a block, given the number before it and its bits; and the number after it.
+fn counts_of(block: &WaveletBlock, before: u64) -> (u64, u64) {
+    let (mut inside, mut counts) = (0, before);
+    for (pair, words) in block[1..].chunks(2).enumerate() {
+        if pair > 0 {
+            counts |= inside << (32 + COUNT * (pair - 1));
+        }
+        inside += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+    }
+    (counts, before + inside)
+}
+
+/// Checks the counts of a level of `len` bits, and that the bits after them are zero.
+fn check_counts(blocks: &[WaveletBlock], len: usize, zeros: Option<usize>) -> Result<(), String> {
+    let mut before = zeros.ok_or("more ones than rows")? as u64;
+    for (at, block) in blocks.iter().enumerate() {
+        let counts;
+        (counts, before) = counts_of(block, before);
+        if counts != block[0] {
+            return Err(format!("counts of block {at} that do not match its bits"));
+        }
+    }
+    // A level ends in its last block, which may be empty.
+    let last = &blocks[len / BITS][1..];
+    let after = |(at, word): (usize, &u64)| match (len % BITS).checked_sub(at * 64) {
+        None => *word != 0,
+        Some(bits) => bits < 64 && word >> bits != 0,
+    };
+    if last.iter().enumerate().any(after) { Err("bits after the last row".into()) } else { Ok(()) }
 }
 
 fn bit_of(number: u32, level: usize, levels: usize) -> bool {
@@ -131,6 +154,36 @@ impl<'a> Wavelet<'a> {
         })
     }
 
+    /// All numbers in order, decoded level by level; checks the counts and that nothing is stored after the last number.
+    ///
+    /// # Errors
+    /// What was found instead, as a phrase.
+    pub(super) fn sequence(self) -> Result<Vec<u32>, String> {
+        let mut numbers = vec![0u32; self.len];
+        let mut other = vec![0u32; self.len];
+        for level in (0..self.levels).rev() {
+            let blocks = self.level(level).blocks;
+            let ones: usize = blocks.iter().flat_map(|block| &block[1..]).map(|word| word.count_ones() as usize).sum();
+            let zeros = self.len.checked_sub(ones);
+            check_counts(blocks, self.len, zeros).map_err(|got| format!("level {level}: {got}"))?;
+            // The numbers of the next level are those with zeros, then those with ones.
+            let (mut zero, mut one) = (0, zeros.unwrap_or_default());
+            let bit = 1 << (self.levels - 1 - level);
+            for (numbers_of, block) in other.chunks_mut(BITS).zip(blocks) {
+                for (numbers_of, &word) in numbers_of.chunks_mut(64).zip(&block[1..]) {
+                    for (at, number) in numbers_of.iter_mut().enumerate() {
+                        let set = word >> at & 1 == 1;
+                        let from = if set { &mut one } else { &mut zero };
+                        *number = numbers[*from] | if set { bit } else { 0 };
+                        *from += 1;
+                    }
+                }
+            }
+            std::mem::swap(&mut numbers, &mut other);
+        }
+        Ok(numbers)
+    }
+
     /// The distinct numbers in a range of positions, ascending, with their counts.
     pub(super) fn distinct(self, range: Range<usize>, mut found: impl FnMut(u32, usize)) {
         self.distinct_from(0, 0, range, &mut found);
@@ -174,6 +227,7 @@ mod tests {
             let mut found = Vec::new();
             wavelet.distinct(range.clone(), |number, count| found.push((number, count)));
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(wavelet.sequence(), Ok(sequence.clone()));
             for (at, &number) in sequence.iter().enumerate() {
                 let first = wavelet.descend(number, 0..0).start;
                 let before = sequence[..at].iter().filter(|&&other| other == number).count();

@@ -2,14 +2,19 @@
 
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::error::Result;
-use crate::progress::Silent;
+use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 
-/// The titles of a table's items by row: the text columns of `catalog`, cleaned as usual, so without tabs and line breaks.
+/// The titles of a table's items by row: the text columns of `catalog`, without tabs and line breaks.
 ///
 /// # Errors
 /// As [`CatalogJoin::read`]: every item of the table must be in the catalog.
-pub fn titles(catalog: &CatalogSpec, table: &TokenTable) -> Result<Vec<String>> {
-    let mut found = CatalogJoin::new(&table.item_ids).texts(catalog, MissingItems::Refuse, &Silent)?;
-    Ok((0..table.item_ids.len()).map(|row| found.remove(&row).unwrap_or_default()).collect())
+pub fn titles(catalog: &CatalogSpec, table: &TokenTable, progress: &dyn Progress) -> Result<Vec<String>> {
+    let mut found = CatalogJoin::new(&table.item_ids).texts(catalog, MissingItems::Refuse, progress)?;
+    Ok((0..table.item_ids.len()).map(|row| one_line(&found.remove(&row).unwrap_or_default())).collect())
+}
+
+/// A text on one line. Cleaned texts are; with `raw_text` they need not be.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -13,6 +13,12 @@ pub(super) const FAMILY: FamilySpec = FamilySpec::new("minionerec", write);
 /// Tokens per ID that its title tasks read.
 const TOKENS: usize = 3;
 
+/// What `pandas.read_csv` takes for a missing value by default.
+const MISSING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
 const COLUMNS: [&str; 7] =
     ["user_id", "history_item_title", "item_title", "history_item_id", "item_id", "history_item_sid", "item_sid"];
 
@@ -24,6 +30,7 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
              --levels {TOKENS}, or those tasks confuse items that differ in later tokens only"
         ));
     }
+    warn_missing(context);
     lc_rec::write_items(context, out)?;
     let file = out.file(format!("info/{name}.txt"), Role::Items, FileFormat::Text)?;
     for row in context.rows() {
@@ -36,7 +43,9 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
                 help: "choose other ids".into(),
             });
         }
-        out.line(file, "info.txt", &format!("{}\t{}\t{id}", context.id(row), context.title(row)))?;
+        // Tabs and line breaks separate the fields and the items here.
+        let title = context.title(row).replace(['\t', '\n', '\r'], " ");
+        out.line(file, "info.txt", &format!("{}\t{title}\t{id}", context.id(row)))?;
     }
     let mut files = Vec::new();
     for part in SplitPart::ALL {
@@ -58,8 +67,31 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
             serde_json::json!(ids).to_string(),
             context.id(row),
         ];
-        out.line(files[part as usize], "next-item", &fields.map(|field| quoted(&field)).join(","))
+        out.line(files[part as usize], "next-item", &fields.map(|field| quoted(&surviving(field))).join(","))
     })
+}
+
+/// Warns of titles and ids that MiniOneRec's reader would take for missing values.
+fn warn_missing(context: &Context<'_>) {
+    let titles = context.rows().filter(|&row| is_missing(&context.title(row))).count();
+    let items = context.rows().filter(|&row| is_missing(&context.table.item_ids.text(row))).count();
+    let users = context.users_unseen().filter(|user| is_missing(user.id)).count();
+    if titles + items + users > 0 {
+        context.progress.warn(&format!(
+            "{titles} titles, {items} item ids and {users} user ids are words such as NA, None or null, which MiniOneRec's \
+             reader (pandas.read_csv) takes for missing values: they are written with a space at the end, which it keeps"
+        ));
+    }
+}
+
+/// Whether `pandas.read_csv` takes a field for a missing value, quoted or not.
+fn is_missing(field: &str) -> bool {
+    MISSING.contains(&field)
+}
+
+/// A field that `pandas.read_csv` reads as text.
+fn surviving(field: String) -> String {
+    if is_missing(&field) { field + " " } else { field }
 }
 
 /// Quotes a CSV field where needed.
@@ -68,5 +100,20 @@ fn quoted(field: &str) -> String {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
         field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_values_of_pandas_survive_and_other_fields_stay() {
+        for word in MISSING {
+            assert!(is_missing(word) && !is_missing(&surviving(word.to_owned())), "{word:?}");
+        }
+        for word in ["none", "na", "Nan", "N/a", " NA", "Null", "0", "\u{e9}"] {
+            assert_eq!(surviving(word.to_owned()), word);
+        }
     }
 }

@@ -2,9 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{CatalogSpec, TextSpec, TextTemplate};
+use super::{ReadsTexts, text_settings};
+use crate::catalog::{CatalogSpec, CsvCharacter, TextSpec, TextTemplate};
 use crate::error::{Error, Result};
 use crate::settings::{MAX_COUNT, Range, SettingKind, SettingValue, settings};
+
+impl SettingValue for CsvCharacter {
+    const KIND: SettingKind = SettingKind::Text;
+}
 
 impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
@@ -19,7 +24,7 @@ impl SettingValue for Embeddings {
     const KIND: SettingKind = SettingKind::RepeatedTexts;
 }
 
-settings! {
+text_settings! {
     /// Which columns of the catalog to encode, with which encoders, and which ready vectors to add.
     pub struct EncodeSettings {
         /// Column of the item ids.
@@ -31,14 +36,15 @@ settings! {
         template: TextTemplate, "TEMPLATE";
         /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
         average_text: bool, "BOOL";
-        /// Do not remove markup and entities from texts.
-        raw_text: bool, "BOOL";
-        /// Image columns: paths relative to the catalog, image bytes, or lists of these. The vectors of several images
-        /// are averaged.
+        /// Image columns: paths relative to the catalog, data: URIs, image bytes, structs of bytes and path, or lists
+        /// of these. The vectors of several images are averaged.
         image: Vec<String>, "COLUMN,...";
         /// What to do about an image that cannot be read: error stops; missing continues without it and lists it beside
         /// the output.
         on_bad_image: String, "HOW", default "error";
+        /// What to do about an item without any content (no text, image or vector): error stops before anything is encoded;
+        /// skip leaves it out and lists it beside the output.
+        on_bad_item: String, "HOW", default "error";
         /// Text encoder: a folder with tokenizer.json and model.onnx, or a name on the Hugging Face Hub (owner/name).
         text_encoder: PathBuf, "DIR|NAME";
         /// Image encoder: a folder with preprocessor_config.json and model.onnx, or a name on the Hugging Face Hub.
@@ -78,18 +84,13 @@ impl EncodeSettings {
             (Some(columns), None) if average => TextSpec::Separate(columns.clone()),
             (columns, None) => TextSpec::Joined(columns.clone().unwrap_or_default()),
         };
-        Ok(CatalogSpec {
-            path: catalog.to_path_buf(),
-            id: self.id.clone(),
-            text,
-            raw_text: self.raw_text.unwrap_or_default(),
-            fields: Vec::new(),
-            images: self.image.clone().unwrap_or_default(),
-        })
+        let images = self.image.clone().unwrap_or_default();
+        let (path, id) = (catalog.to_path_buf(), self.id.clone());
+        Ok(self.reading(CatalogSpec { path, id, text, images, ..CatalogSpec::default() }))
     }
 }
 
-settings! {
+text_settings! {
     /// Columns of a catalog that say what an item is.
     pub struct CatalogColumns {
         /// Column of the item ids in the catalog.
@@ -100,5 +101,28 @@ settings! {
         description: Vec<String>, "COLUMN,...";
         /// Columns of attributes, such as categories and brands; each part of a list is one attribute.
         attributes: Vec<String>, "COLUMN,...";
+    }
+}
+
+settings! {
+    /// What reports and summaries show of the items.
+    pub struct ShowSettings {
+        /// Columns of the title, which the report and the summary show; by default the text that is encoded.
+        title: Vec<String>, "COLUMN,...";
+        /// More columns that the report and the summary show, after the title.
+        show: Vec<String>, "COLUMN,...";
+    }
+}
+
+impl ShowSettings {
+    /// The columns, if any are given.
+    pub(in crate::pipeline) fn text(&self) -> Option<TextSpec> {
+        let columns = [self.title.clone().unwrap_or_default(), self.show.clone().unwrap_or_default()].concat();
+        (!columns.is_empty()).then_some(TextSpec::Joined(columns))
+    }
+
+    /// Whether none is given: a manifest then does not mention them.
+    pub(super) fn is_default(&self) -> bool {
+        *self == ShowSettings::default()
     }
 }

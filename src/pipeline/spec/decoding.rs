@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Output;
-use crate::settings::{MAX_COUNT, Range, settings};
+use super::{Output, text_settings};
+use crate::settings::{MAX_COUNT, Range};
 
-settings! {
+text_settings! {
     /// Which constraint forms to write, and for which items.
     pub struct ConstrainSettings {
         /// Forms to write: trie, static, llguidance, xgrammar, gbnf, regex, choices, xllm, minionerec.

@@ -20,6 +20,8 @@ settings! {
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
         /// Column of the ratings.
         interactions_rating: String, "COLUMN", default "rating, if there is one";
+        /// Largest fraction of events whose items the token table does not have; they are left out. More is an error.
+        max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// How histories are split: leave-one-out (each user's last event is for the test, the one before for validation),
         /// or time.
         split: String, "HOW", default "leave-one-out";

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BehaviourSettings, EncodeSettings, Environment, Output, TokenSettings, VocabularySettings};
+use super::{BehaviourSettings, EncodeSettings, Environment, Output, ShowSettings, TokenSettings, VocabularySettings};
+use crate::catalog::TextSpec;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
 
@@ -21,6 +22,9 @@ pub struct BuildSpec {
     pub catalog: PathBuf,
     /// Columns and encoders.
     pub encode: EncodeSettings,
+    /// What the report shows of the items.
+    #[serde(skip_serializing_if = "ShowSettings::is_default")]
+    pub show: ShowSettings,
     /// Interactions.
     pub behaviour: BehaviourSettings,
     /// Training.
@@ -45,6 +49,7 @@ impl Default for BuildSpec {
             version: VERSION,
             catalog: PathBuf::new(),
             encode: EncodeSettings::default(),
+            show: ShowSettings::default(),
             behaviour: BehaviourSettings::default(),
             train: TrainSettings::default(),
             tokens: TokenSettings::default(),
@@ -76,6 +81,12 @@ struct Version1 {
 }
 
 impl BuildSpec {
+    /// The text of an item that reports and summaries show, if there is any: the title, or what is encoded.
+    pub(in crate::pipeline) fn shown(&self) -> Option<TextSpec> {
+        let encoded = || self.encode.catalog_spec(&self.catalog).ok().map(|catalog| catalog.text);
+        self.show.text().or_else(encoded).filter(|text| !text.is_empty())
+    }
+
     /// The spec that a manifest stores, of this version or an older one.
     ///
     /// # Errors

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::settings;
+use super::text_settings;
 
-settings! {
+text_settings! {
     /// What to read of the items themselves, for a report.
     pub struct ReportColumns {
         /// Catalog of the items, for the report's texts and images and for labels.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::needs;
 use crate::behaviour::BehaviourConfig;
-use crate::catalog::InteractionSpec;
+use crate::catalog::{CsvDialect, InteractionSpec};
 use crate::error::Result;
 use crate::settings::{MAX_COUNT, Range, SettingGroup, settings};
 
@@ -20,6 +20,8 @@ settings! {
         interactions_item: String, "COLUMN", default "item_id or item";
         /// Column of the times.
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
+        /// Largest fraction of events whose items the catalog does not have; they are left out. More is an error.
+        max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user to leave out, so that a recommender can be tested on them.
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Dimension of the behaviour vectors.
@@ -56,7 +58,7 @@ impl BehaviourSettings {
     ///
     /// # Errors
     /// [`crate::Error::Config`] for a setting that has no meaning without `interactions`.
-    pub(crate) fn spec(&self) -> Result<Option<InteractionSpec>> {
+    pub(crate) fn spec(&self, csv: CsvDialect) -> Result<Option<InteractionSpec>> {
         let Some(path) = &self.interactions else {
             return match self.first_given() {
                 None => Ok(None),
@@ -68,6 +70,7 @@ impl BehaviourSettings {
             user: self.interactions_user.clone(),
             item: self.interactions_item.clone(),
             time: self.interactions_time.clone(),
+            csv,
             ..InteractionSpec::default()
         }))
     }

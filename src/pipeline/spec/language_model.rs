@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::settings::settings;
+use super::text_settings;
 
-settings! {
+text_settings! {
     /// A language model whose embedding rows for the new tokens are written.
     pub struct LlmSettings {
         /// Hugging Face model folder: write start values of its new embedding rows.

@@ -9,10 +9,11 @@ mod inspect;
 mod interactions;
 mod language_model;
 mod output;
+mod reading;
 mod serve;
 mod tokens;
 
-pub use catalog::{CatalogColumns, Embeddings, EncodeSettings};
+pub use catalog::{CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
 pub use decoding::{ConstrainSettings, ConstrainSpec};
 pub use export::{ExportOptions, ExportSpec};
 pub use index::{BuildSpec, EmbedSpec, TrainSpec};
@@ -20,6 +21,7 @@ pub use inspect::{InspectSpec, ReportColumns};
 pub use interactions::BehaviourSettings;
 pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
+pub(super) use reading::{ReadsTexts, text_settings};
 pub use serve::{ServeSettings, ServeSpec};
 pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
 

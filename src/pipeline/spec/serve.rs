@@ -4,20 +4,22 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
-use crate::settings::settings;
+use super::{Environment, text_settings};
 
-settings! {
-    /// Where an index's texts and text encoder are, if not where they were when it was built.
+text_settings! {
+    /// Where the texts and the text encoder of an index are. What an index itself names is used only where it is trusted.
     pub struct ServeSettings {
         /// Catalog with the items' texts.
-        catalog: PathBuf, "CATALOG", default "the one that the index was built from";
+        catalog: PathBuf, "CATALOG", default "none: answers have no texts";
         /// Column of the catalog's item ids.
         id: String, "COLUMN", default "that of the build, else item_id or id";
         /// Text columns of the catalog.
         text: Vec<String>, "COLUMN,...", default "those of the build";
-        /// Folder of the text encoder, for search by text.
-        text_encoder: PathBuf, "DIR", default "the one that the index was built with";
+        /// Text encoder that the index was built with, for search by text: a folder, or a name on the Hugging Face Hub.
+        text_encoder: PathBuf, "DIR|NAME", default "none: no search by text";
+        /// Use the catalog and the text encoder that the index names: files of this machine, and models of the Hugging Face
+        /// Hub. For indexes of your own.
+        trust_index: bool, "BOOL";
     }
 }
 

@@ -2,9 +2,16 @@
 
 use std::borrow::Cow;
 
-/// Escapes text for an element or a quoted attribute.
+use crate::printable::printable;
+
+/// Escapes text for an element or a quoted attribute. Control characters are shown escaped.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    printable(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 /// 1852 as "1,852".

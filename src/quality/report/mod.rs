@@ -22,6 +22,7 @@ pub use cards::{Cards, PICTURES_AT_MOST, Pictures, picture_order};
 pub use map::Map;
 pub use rows::report_rows;
 
+use super::duplicates::DuplicateGroup;
 use super::figures::Figures;
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
@@ -57,6 +58,8 @@ pub struct Report<'a> {
     pub figures: &'a Figures,
     /// Texts and pictures of the items.
     pub cards: &'a Cards,
+    /// The largest groups of items that cannot be told apart.
+    pub duplicates: &'a [DuplicateGroup],
     /// The record of the model's training; without it the report has no training curves.
     pub training: Option<&'a TrainingRecord>,
     /// The items as points.
@@ -113,7 +116,10 @@ impl Report<'_> {
                 ("map", &map),
                 ("codebooks", &sections::codebooks(self.table, figures)),
                 ("depths", &sections::depths(figures)),
-                ("collisions", &sections::collisions(figures)),
+                (
+                    "collisions",
+                    &(sections::collisions(figures) + &sections::duplicates(self.duplicates, self.table, self.cards)),
+                ),
                 ("training", &self.training.map(sections::training).unwrap_or_default()),
                 ("model", &escape(figures.model_hash.get(..12).unwrap_or(&figures.model_hash))),
                 ("version", env!("CARGO_PKG_VERSION")),
@@ -149,7 +155,9 @@ mod tests {
 
     fn html(title: &str, table: &TokenTable, cards: &Cards) -> String {
         let figures = Figures::of_table(table, None, &Silent).unwrap();
-        Report { title, table, figures: &figures, cards, training: None, map: None }.html().unwrap()
+        let duplicates = DuplicateGroup::largest(table, None).unwrap();
+        let (training, map) = (None, None);
+        Report { title, table, figures: &figures, cards, duplicates: &duplicates, training, map }.html().unwrap()
     }
 
     #[test]
@@ -162,6 +170,14 @@ mod tests {
         assert_eq!(html.matches("<script").count(), html.matches("</script>").count());
         assert_eq!(html.matches("<html").count(), 1);
         assert!(!html.contains("http://") && !html.contains("https://"), "the page loads no other resource");
+    }
+
+    #[test]
+    fn duplicates_are_listed_by_name() {
+        let table = table(array![[0, 0], [0, 1], [0, 0], [0, 0]], &[2, 2]);
+        let cards = Cards { texts: [(0, "Pen".into()), (2, "\u{1b}[31mPen".into())].into(), pictures: None };
+        let html = html("pens", &table, &cards);
+        assert!(html.contains("3 items: Pen (0); \\u001b[31mPen (2); 3<"), "{html}");
     }
 
     #[test]

@@ -2,12 +2,17 @@
 
 use std::fmt::Write;
 
-use super::markup::{escape, grouped, percent};
+use super::cards::Cards;
+use super::markup::{count, escape, grouped, percent, shortened};
 use super::{charts, words};
+use crate::quality::duplicates::DuplicateGroup;
 use crate::quality::figures::Figures;
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::CodeUsage;
 use crate::training::{EpochFigures, TrainingRecord};
+
+/// Most characters of an item's text or id in a list.
+const NAME: usize = 80;
 
 /// The headline figures.
 pub(super) fn headlines(figures: &Figures) -> String {
@@ -120,6 +125,27 @@ pub(super) fn collisions(figures: &Figures) -> String {
         let _ = write!(out, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
     }
     out + "</tbody></table></div>"
+}
+
+/// The largest groups of items that cannot be told apart, by their texts and ids.
+pub(super) fn duplicates(groups: &[DuplicateGroup], table: &TokenTable, cards: &Cards) -> String {
+    if groups.is_empty() {
+        return String::new();
+    }
+    let name = |&row: &usize| {
+        let id = table.item_ids.text(row);
+        match cards.texts.get(&row).filter(|text| !text.is_empty()) {
+            Some(text) => escape(&format!("{} ({})", shortened(text, NAME), shortened(&id, NAME))),
+            None => escape(&shortened(&id, NAME)),
+        }
+    };
+    let line = |group: &DuplicateGroup| {
+        let more = if group.items > group.rows.len() { "; …" } else { "" };
+        let names: Vec<String> = group.rows.iter().map(name).collect();
+        format!("<li>{}: {}{more}</li>", count(group.items, "item"), names.join("; "))
+    };
+    let lines: String = groups.iter().map(line).collect();
+    format!("<p>The largest groups of items with equal vectors or IDs:</p><ul>{lines}</ul>")
 }
 
 /// Curves of error and loss over the epochs; empty where there are too few epochs for a curve.

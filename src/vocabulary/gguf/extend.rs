@@ -17,6 +17,7 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const KINDS: &str = "tokenizer.ggml.token_type";
 const SCORES: &str = "tokenizer.ggml.scores";
 const ARCHITECTURE: &str = "general.architecture";
+const SPLIT: &str = "split.count";
 const INPUT: &str = "token_embd.weight";
 const OUTPUT: &str = "output.weight";
 /// Kinds of tokens: normal ones, user-defined ones, and unused rows.
@@ -53,6 +54,7 @@ pub(in crate::vocabulary) fn extend(
     #[allow(unsafe_code)]
     let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", source, e))?;
     let gguf = Gguf::read(source, &map)?;
+    refuse_shard(&gguf, source)?;
     let first = first_id as usize;
     let entries = TokenLists::of(&gguf, source)?.extended(source, first, tokens)?;
     let rows = entries.tokens.len();
@@ -65,8 +67,43 @@ pub(in crate::vocabulary) fn extend(
     if extended.first().is_none_or(|tensor| tensor.name != INPUT) {
         return Err(foreign(source, format!("a tensor {INPUT}"), "none"));
     }
+    refuse_further(&gguf, source)?;
     let mut out = BufWriter::new(File::create(target).map_err(|e| Error::io("write", target, e))?);
     write(&mut out, &gguf, &entries, &extended).map_err(|e| Error::io("write", target, e))
+}
+
+/// Refuses one of several files of a split model, which lacks the tensors of the others.
+fn refuse_shard(gguf: &Gguf, path: &Path) -> Result<()> {
+    match gguf.integer(SPLIT).filter(|&count| count > 1) {
+        None => Ok(()),
+        Some(count) => Err(Error::file(
+            path,
+            "a whole GGUF model",
+            format!("one of {count} files ({SPLIT} = {count})"),
+            "merge them first: llama-gguf-split --merge FIRST_FILE MERGED_FILE",
+        )),
+    }
+}
+
+/// Refuses further tensors with a row or a value per token, such as heads for several tokens.
+fn refuse_further(gguf: &Gguf, path: &Path) -> Result<()> {
+    let rows = gguf.tensors.iter().find(|tensor| tensor.name == INPUT).and_then(|tensor| tensor.shape.get(1));
+    let per_token = |tensor: &&GgufTensor| {
+        // Layers have other sizes, which can be equal by chance.
+        let named = !tensor.name.starts_with("blk.") || tensor.name.contains(".nextn.");
+        let positions = tensor.name.contains("position") || tensor.name.contains("rope");
+        let tensor_of_tokens = named && !positions && ![INPUT, OUTPUT].contains(&tensor.name);
+        tensor_of_tokens && rows.is_some_and(|rows| tensor.shape.contains(rows))
+    };
+    match gguf.tensors.iter().find(per_token) {
+        None => Ok(()),
+        Some(tensor) => Err(Error::file(
+            path,
+            format!("rows per token in {INPUT} and {OUTPUT} only"),
+            format!("{} with the shape {:?}", tensor.name, tensor.shape),
+            "omit --gguf, and convert the checkpoint of --write-model with llama.cpp's convert_hf_to_gguf.py",
+        )),
+    }
 }
 
 /// The token lists of the tokenizer.

@@ -12,6 +12,8 @@ pub(super) const STRING: u32 = 8;
 pub(super) const ARRAY: u32 = 9;
 /// Size in bytes of a value per type; strings and arrays have a length prefix instead.
 const WIDTHS: [usize; 13] = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8];
+/// The integer types.
+const INTEGERS: [u32; 8] = [0, 1, 2, 3, UINT32, INT32, 10, 11];
 const DEFAULT_ALIGNMENT: usize = 32;
 const VERSIONS: [u32; 2] = [2, 3];
 
@@ -90,6 +92,13 @@ impl<'a> Gguf<'a> {
     /// The value of a key with this type.
     pub(super) fn entry(&self, key: &str, kind: u32) -> Option<&'a [u8]> {
         self.entries.iter().find(|entry| entry.key == key && entry.kind == kind).map(|entry| entry.value)
+    }
+
+    /// The value of a key of any integer type.
+    pub(super) fn integer(&self, key: &str) -> Option<u64> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        let integer = INTEGERS.contains(&entry.kind) && entry.value.len() <= 8;
+        integer.then(|| entry.value.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
     /// The number of elements and the bytes of an array with this element type.

@@ -20,9 +20,19 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 
 /// A model with three tokens and one float32 matrix.
 fn small() -> Vec<u8> {
+    small_with(None, None)
+}
+
+/// The same as one of several files, or with a second matrix of this name.
+fn small_with(files: Option<u16>, head: Option<&str>) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
-    out.extend([1u64, 3].map(u64::to_le_bytes).concat());
+    out.extend([1 + u64::from(head.is_some()), 3 + u64::from(files.is_some())].map(u64::to_le_bytes).concat());
+    if let Some(files) = files {
+        push_text(&mut out, "split.count");
+        out.extend(2u32.to_le_bytes());
+        out.extend(files.to_le_bytes());
+    }
     push_text(&mut out, "general.architecture");
     out.extend(STRING.to_le_bytes());
     push_text(&mut out, "llama");
@@ -32,11 +42,13 @@ fn small() -> Vec<u8> {
     out.extend([ARRAY, STRING].map(u32::to_le_bytes).concat());
     out.extend((WORDS.len() as u64).to_le_bytes());
     WORDS.iter().for_each(|word| push_text(&mut out, word));
-    push_text(&mut out, "token_embd.weight");
-    out.extend(2u32.to_le_bytes());
-    out.extend([DIM as u64, WORDS.len() as u64].map(u64::to_le_bytes).concat());
-    out.extend(0u32.to_le_bytes());
-    out.extend(0u64.to_le_bytes());
+    for name in ["token_embd.weight"].into_iter().chain(head) {
+        push_text(&mut out, name);
+        out.extend(2u32.to_le_bytes());
+        out.extend([DIM as u64, WORDS.len() as u64].map(u64::to_le_bytes).concat());
+        out.extend(0u32.to_le_bytes());
+        out.extend(0u64.to_le_bytes());
+    }
     out.resize(out.len().next_multiple_of(32), 0);
     (0..DIM * WORDS.len()).for_each(|i| out.extend((i as f32).to_le_bytes()));
     out
@@ -64,6 +76,17 @@ fn tokens_and_rows_are_added() {
     assert_eq!(gguf.tensors[0].shape, [DIM as u64, 5]);
     let numbers = (0..12).map(|i| i as f32).chain([0.5; 8]);
     assert!(gguf.data_of(&gguf.tensors[0]).starts_with(&numbers.flat_map(f32::to_le_bytes).collect::<Vec<_>>()));
+}
+
+#[test]
+fn one_file_of_several_and_further_heads_are_refused_by_name() {
+    assert!(extended(&small_with(Some(1), Some("blk.0.ffn_up.weight"))).is_ok());
+    let message = extended(&small_with(Some(2), None)).unwrap_err().to_string();
+    assert!(message.contains("split.count = 2") && message.contains("llama-gguf-split --merge"), "{message}");
+    for head in ["blk.4.nextn.shared_head_head.weight", "output.bias", "per_layer_token_embd.weight"] {
+        let message = extended(&small_with(None, Some(head))).unwrap_err().to_string();
+        assert!(message.contains(head), "{message}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 
 use super::matrix::EmbeddingMatrix;
@@ -39,8 +39,6 @@ const OUTPUT_NAMES: [&str; 5] = [
 ];
 /// Names of copies of the input embeddings in some checkpoints.
 const COPY_NAMES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
-/// Names of output biases, one number per token.
-const BIAS_NAMES: [&str; 3] = ["lm_head.bias", "cls.predictions.bias", "cls.predictions.decoder.bias"];
 const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
 const COPY_AGAIN: &str = "copy or download the checkpoint again";
@@ -86,35 +84,28 @@ impl Checkpoint {
         self.output.as_deref().map(|name| self.matrix(name)).transpose()
     }
 
-    /// Tensors that are copies of the input embeddings.
-    pub(super) fn copies(&self) -> Result<Vec<String>> {
-        let input = self.input()?;
-        let mut copies = Vec::new();
-        let tied = OUTPUT_NAMES.iter().filter(|name| self.output.as_deref() != Some(**name));
-        for name in COPY_NAMES.iter().chain(tied).filter(|name| **name != self.input && self.has(name)) {
-            let other = self.matrix(name)?;
-            if (other.rows, other.dim) == (input.rows, input.dim) {
-                copies.push((*name).to_owned());
-            }
-        }
-        Ok(copies)
+    /// All tensors, file by file, in the order of their data.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&Shard, String, &TensorInfo)> {
+        self.shards.iter().flat_map(|shard| {
+            let names = shard.metadata.offset_keys().into_iter();
+            names.filter_map(move |name| shard.metadata.info(&name).map(|info| (shard, name, info)))
+        })
     }
 
-    /// Tensors with one number per token.
-    pub(super) fn biases(&self, rows: usize) -> Vec<String> {
-        let fits = |name: &&&str| self.info(name).is_some_and(|(_, info)| info.shape == [rows]);
-        BIAS_NAMES.iter().filter(fits).map(|name| (*name).to_owned()).collect()
+    /// Whether transformers replaces a tensor by the input embeddings when it loads the checkpoint.
+    pub(super) fn is_tied(&self, name: &str) -> bool {
+        COPY_NAMES.contains(&name) || OUTPUT_NAMES.contains(&name) && self.output.is_none()
     }
 
     fn has(&self, name: &str) -> bool {
         self.info(name).is_some()
     }
 
-    fn info(&self, name: &str) -> Option<(&Shard, &safetensors::tensor::TensorInfo)> {
+    fn info(&self, name: &str) -> Option<(&Shard, &TensorInfo)> {
         self.shards.iter().find_map(|shard| Some((shard, shard.metadata.info(name)?)))
     }
 
-    fn matrix(&self, name: &str) -> Result<EmbeddingMatrix<'_>> {
+    pub(super) fn matrix(&self, name: &str) -> Result<EmbeddingMatrix<'_>> {
         let (shard, info) = self.info(name).ok_or_else(|| self.no_tensor(name))?;
         let fault = |got: String| {
             let expected = format!("{name} as a matrix of float32, float16 or bfloat16");

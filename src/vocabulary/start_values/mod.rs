@@ -14,6 +14,7 @@ mod checkpoint;
 mod directions;
 mod draw;
 mod fit;
+mod further;
 mod matrix;
 mod moments;
 mod resize;
@@ -38,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use checkpoint::Checkpoint;
+use further::FurtherTensors;
 use matrix::EmbeddingMatrix;
 use texts::ItemTokens;
 
@@ -102,6 +104,8 @@ pub(super) struct Additions<'a> {
     pub(super) table: &'a TokenTable,
     /// Id of the first code.
     pub(super) first_id: u32,
+    /// How many tokens before it are in no file of the tokenizer but are added when it is loaded; a model can lack them.
+    pub(super) added_on_loading: u32,
     /// All new tokens in the order of their ids: codes, then markers.
     pub(super) new: &'a NewWords,
 }
@@ -121,6 +125,8 @@ pub(super) struct NewRows {
     /// Means of the old rows, for padding rows.
     pub(super) input_mean: Vec<f32>,
     pub(super) output_mean: Option<Vec<f32>>,
+    /// Rows and means of further matrices of the checkpoint.
+    pub(super) further: Vec<(Array2<f32>, Vec<f32>)>,
     /// The type of the model's weights.
     pub(super) float_type: FloatType,
 }
@@ -141,7 +147,8 @@ pub(super) fn write(
     check_model(table, options)?;
     let checkpoint = Checkpoint::open(&options.llm, options.embedding_tensor.as_deref())?;
     let input = checkpoint.input()?;
-    let old = check_rows(&input, first_id, &options.llm)?;
+    let old = check_rows(&input, new, &options.llm)?;
+    let further = if options.write_model { FurtherTensors::of(&checkpoint)? } else { FurtherTensors::default() };
     let tokens = match (options.method, &options.catalog) {
         (StartMethod::Mean, _) => None,
         (_, Some(catalog)) => Some(ItemTokens::read(catalog, table, &tokenizer.join("tokenizer.json"), old, progress)?),
@@ -163,12 +170,15 @@ pub(super) fn write(
     let (new_input, input_mean) = make(&input, 0)?;
     let output = checkpoint.output()?.map(|matrix| make(&matrix, 1)).transpose()?;
     let (output, output_mean) = output.unzip();
+    let matrices = further.matrices.iter().zip(2..);
+    let more = matrices.map(|(name, part)| make(&checkpoint.matrix(name)?, part)).collect::<Result<_>>()?;
     progress.end();
-    let rows = NewRows { input: new_input, output, input_mean, output_mean, float_type: input.float_type };
+    let float_type = input.float_type;
+    let rows = NewRows { input: new_input, output, input_mean, output_mean, further: more, float_type };
     write::write(folder, &checkpoint, new, &rows, options)?;
     if options.write_model {
         let multiple = options.pad_to_multiple_of.unwrap_or(1);
-        let resizing = resize::Resizing::new(&checkpoint, first_id, &rows, multiple)?;
+        let resizing = resize::Resizing::new(&checkpoint, &further, first_id, &rows, multiple)?;
         resizing.write(&folder.join(resize::FOLDER), tokenizer, progress)?;
     }
     if let Some(gguf) = &options.gguf {
@@ -225,12 +235,13 @@ fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
     Ok(())
 }
 
-/// The number of old rows with tokens. A model has at least as many rows as its tokenizer has ids, and few more.
-fn check_rows(matrix: &EmbeddingMatrix, first_id: u32, llm: &Path) -> Result<usize> {
+/// The number of old rows with tokens. A model has at least as many rows as its tokenizer has ids, except for tokens that
+/// loading adds, and few more.
+fn check_rows(matrix: &EmbeddingMatrix, new: &Additions, llm: &Path) -> Result<usize> {
     /// Maximum number of padding rows of known models.
     const MAX_PADDING: usize = 1_024;
-    let ids = first_id as usize;
-    let spare = matrix.rows.checked_sub(ids);
+    let ids = new.first_id as usize;
+    let spare = (matrix.rows + new.added_on_loading as usize).checked_sub(ids);
     if ids == 0 || spare.is_none_or(|spare| spare > MAX_PADDING && spare * 20 > matrix.rows) {
         return Err(Error::mismatch(
             format!("rows of {} in {}", matrix.name, llm.display()),
@@ -239,5 +250,5 @@ fn check_rows(matrix: &EmbeddingMatrix, first_id: u32, llm: &Path) -> Result<usi
             "pass the tokenizer and the model of the same folder",
         ));
     }
-    Ok(ids)
+    Ok(ids.min(matrix.rows))
 }

@@ -9,10 +9,12 @@ use serde_json::{Map, Value, json};
 
 use super::NewRows;
 use super::checkpoint::{Checkpoint, Shard};
+use super::further::FurtherTensors;
 use crate::artifact::copy_file;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::vocabulary::float_type::{FloatType, bytes_of};
+use crate::vocabulary::folder::check_file;
 
 /// The folder of the resized checkpoint in a vocabulary folder.
 pub(in crate::vocabulary) const FOLDER: &str = "model";
@@ -23,6 +25,8 @@ const INDEX: &str = "model.safetensors.index.json";
 /// A tensor that gets new rows.
 struct ExtendedTensor {
     name: String,
+    /// The dimension that grows.
+    axis: usize,
     /// Size of a row in bytes.
     width: usize,
     /// The bytes of the new rows.
@@ -45,11 +49,17 @@ pub(super) struct Resizing<'a> {
 
 impl<'a> Resizing<'a> {
     /// Prepares new rows from the id `first_id` on; the total number of rows becomes a multiple of `multiple`.
-    pub(super) fn new(checkpoint: &'a Checkpoint, first_id: u32, rows: &NewRows, multiple: u32) -> Result<Self> {
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        further: &FurtherTensors,
+        first_id: u32,
+        rows: &NewRows,
+        multiple: u32,
+    ) -> Result<Self> {
         let (first_id, old_rows) = (first_id as usize, checkpoint.input()?.rows);
         let needed = (first_id + rows.input.nrows()).max(old_rows);
         let total_rows = needed.next_multiple_of(multiple.max(1) as usize);
-        let tensors = extended_tensors(checkpoint, rows, first_id, old_rows)?;
+        let tensors = extended_tensors(checkpoint, further, rows, first_id, old_rows)?;
         Ok(Resizing { checkpoint, tensors, first_id, old_rows, total_rows })
     }
 
@@ -71,7 +81,11 @@ impl<'a> Resizing<'a> {
         progress.end();
         copy_companions(folder, out)?;
         copy_companions(tokenizer, out)?;
-        write_config(&folder.join("config.json"), &out.join("config.json"), self.total_rows)?;
+        // Those of a picture or sound tower have another size.
+        let config = &self.checkpoint.config;
+        let said = [&config["vocab_size"], &config["text_config"]["vocab_size"]].into_iter().filter_map(Value::as_u64);
+        let old: Vec<u64> = said.chain([self.old_rows as u64]).collect();
+        write_config(&folder.join("config.json"), &out.join("config.json"), &old, self.total_rows)?;
         if folder.join(INDEX).is_file() {
             write_index(&folder.join(INDEX), &out.join(INDEX), growth)?;
         }
@@ -96,7 +110,7 @@ impl<'a> Resizing<'a> {
             let mut shape = info.shape.clone();
             let mut length = info.data_offsets.1 - info.data_offsets.0;
             if let Some(tensor) = of(name) {
-                shape[0] = self.total_rows;
+                shape[tensor.axis] = self.total_rows;
                 growth += self.total_rows * tensor.width - length;
                 length = self.total_rows * tensor.width;
             }
@@ -117,8 +131,13 @@ impl<'a> Resizing<'a> {
             match of(name) {
                 None => out.write_all(bytes).map_err(fail)?,
                 Some(tensor) => {
-                    let end = self.first_id * tensor.width + tensor.new.len();
-                    out.write_all(&bytes[..self.first_id * tensor.width]).map_err(fail)?;
+                    let start = self.first_id * tensor.width;
+                    let end = start + tensor.new.len();
+                    out.write_all(&bytes[..start.min(bytes.len())]).map_err(fail)?;
+                    // Rows of tokens that the tokenizer has and the model has not.
+                    for _ in self.old_rows..self.first_id {
+                        out.write_all(&tensor.padding).map_err(fail)?;
+                    }
                     out.write_all(&tensor.new).map_err(fail)?;
                     // Rows of the model beyond the tokenizer's ids are kept.
                     out.write_all(bytes.get(end..).unwrap_or_default()).map_err(fail)?;
@@ -133,9 +152,10 @@ impl<'a> Resizing<'a> {
     }
 }
 
-/// The tensors that get new rows: the embeddings, their copies, and output biases.
+/// The tensors that get new rows: the embeddings, their copies, further matrices, and biases.
 fn extended_tensors(
     checkpoint: &Checkpoint,
+    further: &FurtherTensors,
     rows: &NewRows,
     first_id: usize,
     old_rows: usize,
@@ -143,21 +163,29 @@ fn extended_tensors(
     let matrix = |name: &str, array: &Array2<f32>, mean: &[f32], float_type: FloatType| {
         let mut padding = Vec::new();
         float_type.write(mean.iter().copied(), &mut padding);
-        ExtendedTensor { name: name.into(), width: padding.len(), new: bytes_of(array.view(), float_type), padding }
+        let new = bytes_of(array.view(), float_type);
+        ExtendedTensor { name: name.into(), axis: 0, width: padding.len(), new, padding }
     };
     let mut tensors = vec![matrix(&checkpoint.input, &rows.input, &rows.input_mean, rows.float_type)];
-    for copy in checkpoint.copies()? {
-        tensors.push(matrix(&copy, &rows.input, &rows.input_mean, rows.float_type));
+    for copy in &further.copies {
+        tensors.push(matrix(copy, &rows.input, &rows.input_mean, rows.float_type));
     }
     if let (Some(name), Some(array), Some(mean)) = (&checkpoint.output, &rows.output, &rows.output_mean) {
         let float_type = checkpoint.output()?.map_or(rows.float_type, |matrix| matrix.float_type);
-        tensors.push(matrix(name, array, mean, float_type));
+        for name in further.output_copies.iter().chain([name]) {
+            tensors.push(matrix(name, array, mean, float_type));
+        }
+    }
+    for (name, (array, mean)) in further.matrices.iter().zip(&rows.further) {
+        tensors.push(matrix(name, array, mean, checkpoint.matrix(name)?.float_type));
     }
     // The biases of new tokens start at 0.
-    for name in checkpoint.biases(old_rows) {
-        let shard = checkpoint.shards.iter().find_map(|shard| shard.metadata.info(&name));
-        let width = shard.map_or(0, |info| (info.data_offsets.1 - info.data_offsets.0) / old_rows.max(1));
-        tensors.push(ExtendedTensor { name, width, new: vec![0; width * rows.input.nrows()], padding: vec![0; width] });
+    for name in &further.biases {
+        let info = checkpoint.shards.iter().find_map(|shard| shard.metadata.info(name));
+        let axis = info.and_then(|info| info.shape.iter().position(|&size| size == old_rows)).unwrap_or(0);
+        let width = info.map_or(0, |info| (info.data_offsets.1 - info.data_offsets.0) / old_rows.max(1));
+        let (new, padding) = (vec![0; width * rows.input.nrows()], vec![0; width]);
+        tensors.push(ExtendedTensor { name: name.clone(), axis, width, new, padding });
     }
     debug_assert!(tensors.iter().all(|tensor| tensor.width > 0 && first_id > 0));
     Ok(tensors)
@@ -169,16 +197,17 @@ fn copy_companions(from: &Path, to: &Path) -> Result<()> {
         let path = entry.map_err(|e| Error::io("read", from, e))?.path();
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let is_index = path.to_string_lossy().ends_with(".index.json");
-        if path.is_file() && !is_index && !OTHER_WEIGHTS.contains(&extension.as_str()) {
+        if !path.is_dir() && !is_index && !OTHER_WEIGHTS.contains(&extension.as_str()) {
             let target = to.join(path.file_name().unwrap_or_default());
+            check_file(from, &path)?;
             copy_file(&path, &target)?;
         }
     }
     Ok(())
 }
 
-/// Copies `config.json` with another number after every "vocab_size".
-fn write_config(from: &Path, to: &Path, total: usize) -> Result<()> {
+/// Copies `config.json` with another number after every "vocab_size" of the model, and none of its other parts.
+fn write_config(from: &Path, to: &Path, old: &[u64], total: usize) -> Result<()> {
     const KEY: &str = "\"vocab_size\"";
     let text = fs::read_to_string(from).map_err(|e| Error::io("read", from, e))?;
     let mut out = String::with_capacity(text.len() + 8);
@@ -188,8 +217,10 @@ fn write_config(from: &Path, to: &Path, total: usize) -> Result<()> {
         let gap = after.len() - after.trim_start_matches([' ', ':', '\t', '\n', '\r']).len();
         let digits = after[gap..].chars().take_while(char::is_ascii_digit).count();
         out += &rest[..at + KEY.len() + gap];
-        if digits > 0 {
-            out += &total.to_string();
+        let number = &after[gap..gap + digits];
+        match number.parse().is_ok_and(|number: u64| old.contains(&number)) {
+            true => out += &total.to_string(),
+            false => out += number,
         }
         rest = &after[gap + digits..];
     }

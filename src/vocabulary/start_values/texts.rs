@@ -1,20 +1,24 @@
 //! The items' texts as token ids of the language model.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tokenizers::Tokenizer;
 
 use super::matrix::EmbeddingMatrix;
-use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
+use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems, cut_text};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
+use crate::text_tokenizer::TextTokenizer;
 
 /// A token with this relative frequency has weight one half. After Arora, Liang and Ma: "A Simple but Tough-to-Beat
 /// Baseline for Sentence Embeddings", ICLR 2017.
 const HALF_WEIGHT_FREQUENCY: f32 = 1e-3;
+
+/// At most this much of an item's text is read: some 10,000 tokens.
+const MOST_BYTES: usize = 64 << 10;
 
 /// The token ids of each item's text, in the order of the table, and the weights of the tokens.
 pub(super) struct ItemTokens {
@@ -38,16 +42,19 @@ impl ItemTokens {
             let help = "save it again with AutoTokenizer's save_pretrained";
             Error::file(tokenizer, "a Hugging Face tokenizer", reason, help)
         };
-        let mut encoder = Tokenizer::from_file(tokenizer).map_err(|e| unusable(e.to_string()))?;
-        encoder.with_padding(None);
-        encoder.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
+        let text = fs::read_to_string(tokenizer).map_err(|e| Error::io("read", tokenizer, e))?;
+        let encoder = TextTokenizer::parse(&text).map_err(unusable)?;
+        let mut cut = 0;
         let mut ids: Vec<Vec<u32>> = vec![Vec::new(); table.item_ids.len()];
         progress.begin("read texts", Some(ids.len() as u64), "items");
         CatalogJoin::new(&table.item_ids).read(catalog, MissingItems::Refuse, progress, |batch, pairs| {
-            let encode = |&(at, row): &(usize, usize)| (row, encoder.encode(batch.texts[at].join(". "), false));
-            let encoded: Vec<_> = pairs.par_iter().map(encode).collect();
+            let texts: Vec<(usize, String)> =
+                pairs.iter().map(|&(at, row)| (row, batch.texts[at].join(". "))).collect();
+            cut += texts.iter().filter(|(_, text)| text.len() > MOST_BYTES).count();
+            let encode = |(row, text): &(usize, String)| (*row, encoder.encode(cut_text(text, MOST_BYTES, false)));
+            let encoded: Vec<_> = texts.par_iter().map(encode).collect();
             for (row, encoding) in encoded {
-                let encoding = encoding.map_err(|e| unusable(e.to_string()))?;
+                let encoding = encoding.map_err(unusable)?;
                 // Ids that the matrix has no row for are words that the model never had.
                 ids[row] = encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect();
                 progress.advance(1);
@@ -55,6 +62,9 @@ impl ItemTokens {
             Ok(())
         })?;
         progress.end();
+        if cut > 0 {
+            progress.warn(&format!("{cut} texts were cut to {MOST_BYTES} bytes for the start values"));
+        }
         if ids.iter().all(Vec::is_empty) {
             return Err(Error::data(
                 "start values from the items' texts",

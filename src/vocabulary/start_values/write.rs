@@ -28,7 +28,7 @@ pub(super) fn write(
     options: &StartValues,
 ) -> Result<()> {
     let path = folder.join(START_VALUES_FILE);
-    let description = json!({
+    let mut description = json!({
         "format_version": FORMAT_VERSION,
         "method": options.method.to_string(),
         "seed": options.seed,
@@ -42,6 +42,9 @@ pub(super) fn write(
         "input_tensor": checkpoint.input,
         "output_tensor": checkpoint.output,
     });
+    if new.added_on_loading > 0 {
+        description["added_on_loading"] = json!(new.added_on_loading);
+    }
     let dtype = match rows.float_type {
         FloatType::F32 => Dtype::F32,
         FloatType::F16 => Dtype::F16,

@@ -45,7 +45,7 @@ pub(super) fn write_tokenizers(folder: &Path) {
     write("hf", "\"yes\": 1");
     write("taken", "\"<b_2>\": 1");
     write("huge", "\"yes\": 4294967290");
-    write("gaps", "\"yes\": 90");
+    write("gaps", "\"yes\": 9000000");
     write("listing", "\"yes\": 1");
     fs::write(folder.join("listing/added_tokens.json"), "[1]").unwrap();
     write("other-index", "\"yes\": 1");

@@ -1,0 +1,61 @@
+//! An allocator that counts, so that an input that asks for too much memory is found before the machine suffers.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The memory that one input may ask for beyond what was in use before it.
+pub(crate) const MAX_BYTES: usize = 1 << 30;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Counts what Rust code allocates. Libraries in C are seen by the supervisor, which reads the resident size.
+pub(crate) struct Counting;
+
+impl Counting {
+    fn add(size: usize) {
+        let now = IN_USE.fetch_add(size, Relaxed) + size;
+        MOST.fetch_max(now, Relaxed);
+        if now > LIMIT.load(Relaxed) {
+            LIMIT.store(usize::MAX, Relaxed);
+            crate::status::too_much_memory();
+            std::process::abort();
+        }
+    }
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Counting::add(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Counting::add(layout.size());
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Counting::add(size);
+        IN_USE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Runs something under the limit and returns the most bytes that it held at once.
+pub(crate) fn measured(work: impl FnOnce()) -> usize {
+    let before = IN_USE.load(Relaxed);
+    MOST.store(before, Relaxed);
+    LIMIT.store(before + MAX_BYTES, Relaxed);
+    work();
+    LIMIT.store(usize::MAX, Relaxed);
+    MOST.load(Relaxed).saturating_sub(before)
+}

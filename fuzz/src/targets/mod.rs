@@ -1,0 +1,88 @@
+//! The parsers that are attacked, each by its way in from outside: a file, a text or a message.
+
+mod answers;
+mod artifacts;
+mod encoders;
+mod language_models;
+mod settings;
+mod tables;
+
+use std::fmt::Display;
+use std::path::Path;
+
+use crate::home::Home;
+use crate::mutate::Form;
+
+/// A parser.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    /// Good inputs.
+    pub(crate) seeds: fn(&Home) -> Vec<Vec<u8>>,
+    /// Reads an input; the folder is empty and may be filled.
+    pub(crate) run: fn(&Home, &Path, &[u8]),
+}
+
+const fn target(
+    name: &'static str,
+    form: Form,
+    seeds: fn(&Home) -> Vec<Vec<u8>>,
+    run: fn(&Home, &Path, &[u8]),
+) -> Target {
+    Target { name, form, seeds, run }
+}
+
+/// All targets.
+pub(crate) const TARGETS: &[&[Target]] = &[
+    tables::TARGETS,
+    artifacts::TARGETS,
+    encoders::TARGETS,
+    language_models::TARGETS,
+    answers::TARGETS,
+    settings::TARGETS,
+];
+
+/// All targets, one after the other.
+pub(crate) fn all() -> impl Iterator<Item = &'static Target> {
+    TARGETS.iter().copied().flatten()
+}
+
+pub(crate) fn of_name(name: &str) -> Option<&'static Target> {
+    all().find(|target| target.name == name)
+}
+
+/// An error is what a damaged input should give; writing it must not fail either.
+fn shown<T, E: Display>(outcome: Result<T, E>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) => {
+            std::hint::black_box(error.to_string());
+            None
+        }
+    }
+}
+
+/// Writes the attacked file.
+fn put(folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
+    let path = folder.join(name);
+    if let Some(parent) = path.parent() {
+        let _ = std::fs::create_dir_all(parent);
+    }
+    std::fs::write(&path, input).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    path
+}
+
+/// A copy of a folder of good files with one file replaced.
+fn with_file(home: &Home, source: &str, folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
+    let copy = folder.join(source);
+    let entries = std::fs::read_dir(home.path(source)).unwrap_or_else(|e| panic!("{source}: {e}"));
+    let _ = std::fs::create_dir_all(&copy);
+    for entry in entries.flatten() {
+        if entry.path().is_file() && entry.file_name() != name {
+            let _ = std::fs::hard_link(entry.path(), copy.join(entry.file_name()));
+        }
+    }
+    put(&copy, name, input);
+    copy
+}

@@ -1,0 +1,69 @@
+//! Interactions of another data set: most of their events are of items that the catalog does not have.
+
+use crate::catalog::Interactions;
+use crate::error::{Error, Result};
+use crate::item_ids::ItemIds;
+
+/// Largest share of events with unknown items, if none is given.
+pub const MAX_UNKNOWN_EVENTS: f64 = 0.5;
+/// Ids of each side that the error shows.
+const EXAMPLES: usize = 3;
+
+/// Refuses interactions with too many events of unknown items. `of` is what has the items: "the token table", "the catalog".
+///
+/// # Errors
+/// [`Error::Mismatch`] where the share of such events is above `most`.
+pub fn refuse_unknown(interactions: &Interactions, item_ids: &ItemIds, of: &str, most: f64) -> Result<()> {
+    let rows = item_ids.rows_by_text();
+    let known: Vec<bool> = interactions.items.iter().map(|item| rows.contains_key(item)).collect();
+    let events = interactions.len();
+    let unknown = interactions.histories.iter().flatten().filter(|event| !known[event.item as usize]).count();
+    if unknown as f64 <= most * events as f64 {
+        return Ok(());
+    }
+    let with_events: std::collections::HashSet<&str> = interactions.items.iter().map(String::as_str).collect();
+    let strangers = interactions.items.iter().zip(&known).filter(|(_, known)| !**known).map(|(item, _)| item.clone());
+    let ids = || (0..item_ids.len()).map(|row| item_ids.text(row));
+    let without = examples(ids().filter(|id| !with_events.contains(&**id)));
+    let own = if without.is_empty() { examples(ids()) } else { without };
+    Err(Error::mismatch(
+        format!("items of {}", interactions.path.display()),
+        format!("ids of {of}, such as {own}, in all but {most} of the events"),
+        format!(
+            "{:.2} of the events, {unknown} of {events}, with others, such as {}",
+            unknown as f64 / events as f64,
+            examples(strangers),
+        ),
+        "name the interactions of these items and their item column, or pass a larger --max-unknown-events (1 allows all)",
+    ))
+}
+
+fn examples(ids: impl Iterator<Item = String>) -> String {
+    let shown: Vec<String> =
+        ids.take(EXAMPLES).map(|id| format!("{:?}", id.chars().take(60).collect::<String>())).collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Event;
+
+    #[test]
+    fn a_share_above_the_largest_is_refused_with_examples_of_both_sides() {
+        let event = |item: u32| Event { item, time: 0.0, rating: 0.0 };
+        let read = Interactions {
+            path: "ev.csv".into(),
+            users: vec!["u".into()],
+            items: ["0", "x", "y"].map(str::to_owned).to_vec(),
+            histories: vec![[0, 0, 1, 2].map(event).to_vec()],
+            ..Interactions::default()
+        };
+        let refused = |most| refuse_unknown(&read, &ItemIds::row_numbers(3), "the catalog", most);
+        assert!(refused(0.5).is_ok() && refused(1.0).is_ok());
+        let error = refused(0.4).unwrap_err().to_string();
+        for part in ["ev.csv", "0.50 of the events, 2 of 4", "\"x\", \"y\"", "\"1\", \"2\"", "--max-unknown-events"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}

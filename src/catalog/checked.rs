@@ -1,0 +1,51 @@
+//! Reading a catalog with checks.
+
+use super::checks::CatalogChecks;
+use super::pictures::{CatalogFiles, find_catalog};
+use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, cells};
+use crate::error::Result;
+use crate::item_ids::ItemIds;
+use crate::table::columns_of;
+
+impl CatalogReader {
+    /// Lets the reader check what it reads.
+    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions) -> Self {
+        self.checks = Some(CatalogChecks::new(spec, options));
+        self
+    }
+
+    /// What was found in the rows that were read.
+    pub(super) fn take_findings(&mut self, ids: &ItemIds) -> Vec<Finding> {
+        self.checks.take().map(|checks| checks.findings(ids)).unwrap_or_default()
+    }
+}
+
+impl CatalogSpec {
+    /// Reads the catalog once and checks it. Beside the ids, some bytes per item are in memory.
+    ///
+    /// # Errors
+    /// As [`CatalogReader`]; [`Error::Row`](crate::Error::Row) for a repeated id.
+    pub fn check(&self, options: CheckOptions) -> Result<(ItemIds, Vec<Finding>)> {
+        let mut reader = CatalogReader::open(self)?.with_checks(self, options);
+        let mut ids = ItemIds::default();
+        for batch in &mut reader {
+            ids.append(batch?.item_ids);
+        }
+        super::check_unique(&self.path, reader.id_column(), &ids)?;
+        let found = reader.take_findings(&ids);
+        Ok((ids, found))
+    }
+}
+
+/// The columns of a catalog that can be read as texts, without vectors. A folder of images has none.
+///
+/// # Errors
+/// [`Error::Missing`](crate::Error::Missing) and [`Error::File`](crate::Error::File) for the file.
+pub fn text_columns(spec: &CatalogSpec) -> Result<Vec<String>> {
+    let CatalogFiles::Tables(files) = find_catalog(&spec.path)? else { return Ok(Vec::new()) };
+    let columns = columns_of(&files, spec.csv)?.into_iter();
+    let fits = columns.filter(|(_, data_type)| {
+        data_type.as_ref().is_none_or(|data_type| cells::is_text(data_type) && !cells::is_vector(data_type))
+    });
+    Ok(fits.map(|(name, _)| name).collect())
+}

@@ -1,0 +1,127 @@
+//! What a check of a catalog finds.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::printable::printable;
+
+/// Most examples of a finding.
+pub(super) const EXAMPLES: usize = 3;
+/// Most characters of a text in an example.
+const EXCERPT: usize = 60;
+
+/// The kind of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// A column without any value.
+    EmptyColumn,
+    /// A column with the same value in every row.
+    ConstantColumn,
+    /// Cells that are lists in the notation of Python or JSON.
+    ListsInText,
+    /// Cells with a word for a missing value, such as `nan`.
+    MissingWords,
+    /// Cells that have tags or entities after cleaning.
+    Markup,
+    /// Items whose title other items have, too.
+    RepeatedTitles,
+    /// Items with the same texts and images as others.
+    Duplicates,
+    /// Texts that are longer than an encoder reads, by estimate.
+    LongTexts,
+    /// Items without any text or image.
+    NoContent,
+}
+
+/// Some items of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingExample {
+    /// Ids of one item, or of several that are alike.
+    pub items: Vec<String>,
+    /// The beginning of the text.
+    pub text: String,
+}
+
+/// Something in a catalog that its owner should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
+    /// The column, where it is about one.
+    pub column: Option<String>,
+    /// Number of cells or items.
+    pub count: u64,
+    /// Number of items of the catalog.
+    pub items: u64,
+    /// For texts that are too long, the number of tokens that an encoder reads.
+    pub max_tokens: Option<usize>,
+    /// The first, or the most frequent.
+    pub examples: Vec<FindingExample>,
+}
+
+/// The beginning of a text.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(EXCERPT).collect();
+    if chars.next().is_some() { start + "…" } else { start }
+}
+
+/// One line: what is wrong, how often, where, and what to do.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, items) = (self.count, self.items);
+        if let Some(column) = &self.column {
+            write!(f, "column {}: ", printable(column))?;
+        }
+        let help = match self.kind {
+            FindingKind::EmptyColumn => {
+                write!(f, "empty in all {items} items")?;
+                ""
+            }
+            FindingKind::ConstantColumn => {
+                write!(f, "the same value in all {items} items")?;
+                ""
+            }
+            FindingKind::ListsInText => {
+                write!(f, "{count} cells are lists in the notation of Python or JSON")?;
+                "; --parse-lists reads them as lists"
+            }
+            FindingKind::MissingWords => {
+                write!(f, "{count} cells have a word for a missing value")?;
+                "; write them as empty cells"
+            }
+            FindingKind::Markup => {
+                write!(f, "{count} cells have what looks like markup after cleaning")?;
+                ""
+            }
+            FindingKind::RepeatedTitles => {
+                write!(f, "{count} of {items} items have the title of another item")?;
+                ""
+            }
+            FindingKind::Duplicates => {
+                write!(f, "{count} of {items} items have the same content as another item")?;
+                ""
+            }
+            FindingKind::LongTexts => {
+                let tokens = self.max_tokens.unwrap_or_default();
+                write!(f, "about {count} texts have more than {tokens} tokens; an encoder of that length cuts them")?;
+                ""
+            }
+            FindingKind::NoContent => {
+                write!(f, "{count} of {items} items have no text and no image")?;
+                ""
+            }
+        };
+        for (at, example) in self.examples.iter().enumerate() {
+            f.write_str(if at == 0 { ", such as " } else { "; " })?;
+            let ids: Vec<_> = example.items.iter().map(|id| printable(id)).collect();
+            f.write_str(&ids.join(" = "))?;
+            if !example.text.is_empty() {
+                write!(f, " \"{}\"", printable(&example.text))?;
+            }
+        }
+        f.write_str(help)
+    }
+}

@@ -1,0 +1,47 @@
+//! `catalex check`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use catalex::pipeline::{CheckSettings, CheckSpec, check};
+use clap::Args;
+
+use super::config_file::ConfigFile;
+use super::flags::Flags;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    #[arg(value_name = "CATALOG")]
+    catalog: PathBuf,
+    #[command(flatten)]
+    settings: Flags<CheckSettings>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Exit with 1 if anything is found.
+    #[arg(long)]
+    fail_on_findings: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+pub(super) fn run(args: CheckArgs) -> Result<()> {
+    let mut file = args.config.read()?;
+    let spec = CheckSpec { catalog: args.catalog, settings: file.fill(args.settings)? };
+    file.finish()?;
+    let checked = check(&spec)?;
+    if args.json {
+        super::print_json(&checked)?;
+    } else {
+        let mut out = format!("items              {}\nfindings           {}\n", checked.items, checked.findings.len());
+        checked.findings.iter().for_each(|finding| out += &format!("{finding}\n"));
+        super::print(&out)?;
+    }
+    if args.fail_on_findings && !checked.findings.is_empty() {
+        let (what, got) = (spec.catalog.display().to_string(), format!("{}", checked.findings.len()));
+        let help = "correct the catalog, or leave out --fail-on-findings";
+        return Err(catalex::Error::data(what, "no findings", got, help).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The bytes of a picture in a file of its own, and how much memory pictures may take together.
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::image_fault::{ImageFault, fault};
+use crate::catalog::ImageSource;
+
+/// Most bytes of a picture file.
+pub(super) const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Files that are larger than this are held one at a time.
+const LARGE_FILE_BYTES: u64 = 16 << 20;
+/// Bytes that all threads together may use for pictures that are being decoded. A picture that needs more is decoded alone.
+pub(super) const MAX_IN_FLIGHT: u64 = 512 << 20;
+
+/// Held while a large file is.
+static LARGE_FILE: Mutex<()> = Mutex::new(());
+
+/// The bytes of a picture, and what they are called in errors.
+pub(super) struct PictureBytes<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
+    pub(super) name: String,
+    _large: Option<MutexGuard<'static, ()>>,
+}
+
+impl<'a> PictureBytes<'a> {
+    /// Reads a picture. Only regular files are opened: a device may be endless, and a pipe may wait for ever.
+    pub(super) fn read(source: &'a ImageSource) -> Result<Self, ImageFault> {
+        match source {
+            ImageSource::Bytes(bytes) => {
+                let name = "the image in the table".to_owned();
+                Ok(PictureBytes { bytes: bytes.into(), name, _large: None })
+            }
+            ImageSource::Unusable(reason) => {
+                Err(fault("the path or the bytes of an image, or a data: URI with its bytes", reason))
+            }
+            ImageSource::Path(path) => PictureBytes::of_file(path),
+        }
+    }
+
+    fn of_file(path: &Path) -> Result<Self, ImageFault> {
+        let at = |e: &dyn std::fmt::Display| fault(format!("an image at {}", path.display()), e);
+        let about = std::fs::metadata(path).map_err(|e| at(&e))?;
+        if !about.is_file() {
+            return Err(at(&if about.is_dir() { "a folder" } else { "a device or a pipe, not a file" }));
+        }
+        // What is behind the name may change until it is opened.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| at(&e))?;
+        let about = file.metadata().map_err(|e| at(&e))?;
+        if !about.is_file() {
+            return Err(at(&"a device or a pipe, not a file"));
+        }
+        let large = (about.len() > LARGE_FILE_BYTES).then(|| LARGE_FILE.lock().unwrap_or_else(PoisonError::into_inner));
+        let bytes = at_most(file, MAX_FILE_BYTES).map_err(|e| at(&e))?;
+        let Some(bytes) = bytes else {
+            let expected = format!("an image file of at most {} MiB at {}", MAX_FILE_BYTES >> 20, path.display());
+            return Err(fault(expected, "a larger file"));
+        };
+        Ok(PictureBytes { bytes: bytes.into(), name: path.display().to_string(), _large: large })
+    }
+}
+
+/// The content of a file; none where it is larger.
+fn at_most(file: File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    if file.metadata()?.len() > most {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// A number of bytes that several threads share.
+pub(super) struct MemoryBudget {
+    all: u64,
+    free: Mutex<u64>,
+    freed: Condvar,
+}
+
+/// The memory of all pictures that are being decoded.
+pub(super) static IN_FLIGHT: MemoryBudget = MemoryBudget::new(MAX_IN_FLIGHT);
+
+/// A part of a budget, given back when dropped.
+pub(super) struct MemoryShare<'a>(&'a MemoryBudget, u64);
+
+impl MemoryBudget {
+    const fn new(all: u64) -> Self {
+        MemoryBudget { all, free: Mutex::new(all), freed: Condvar::new() }
+    }
+
+    /// Takes `bytes`, or all where that is less; waits until so many are free. A thread must not ask twice.
+    pub(super) fn take(&self, bytes: u64) -> MemoryShare<'_> {
+        let wanted = bytes.min(self.all);
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let enough = self.freed.wait_while(free, |free| *free < wanted);
+        *enough.unwrap_or_else(PoisonError::into_inner) -= wanted;
+        MemoryShare(self, wanted)
+    }
+}
+
+impl Drop for MemoryShare<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += self.1;
+        self.0.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn says(path: &Path) -> String {
+        match PictureBytes::read(&ImageSource::Path(path.to_path_buf())) {
+            Err(fault) => format!("{}; {}", fault.expected, fault.got),
+            Ok(read) => panic!("{} bytes", read.bytes.len()),
+        }
+    }
+
+    #[test]
+    fn only_regular_files_of_a_limited_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(says(Path::new("/dev/zero")).contains("a device or a pipe"));
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(says(&at("fifo")).contains("a device or a pipe"));
+        std::os::unix::fs::symlink(at("fifo"), at("link.png")).unwrap();
+        assert!(says(&at("link.png")).contains("a device or a pipe"));
+        assert!(says(folder.path()).contains("a folder"));
+        assert!(says(&at("none.png")).contains("No such file"));
+        let sparse = File::create(at("sparse.png")).unwrap();
+        sparse.set_len(MAX_FILE_BYTES + 1).unwrap();
+        assert!(says(&at("sparse.png")).contains("at most 256 MiB"));
+    }
+
+    #[test]
+    fn threads_never_take_more_than_the_budget() {
+        let (budget, used, most) = (MemoryBudget::new(10), AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..8u64 {
+                let (budget, used, most) = (&budget, &used, &most);
+                scope.spawn(move || {
+                    for round in 0..50 {
+                        let wanted = (thread * 7 + round) % 14;
+                        let share = budget.take(wanted);
+                        most.fetch_max(used.fetch_add(share.1, Ordering::SeqCst) + share.1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        used.fetch_sub(share.1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(most.into_inner() <= 10 && *budget.free.lock().unwrap() == 10);
+    }
+}

@@ -1,0 +1,184 @@
+//! The messages of a client, checked before the server sees them. Every wrong message has an answer, and none ends the
+//! session.
+
+use rmcp::RoleServer;
+use rmcp::model::{ClientRequest, JsonRpcMessage};
+use rmcp::service::RxJsonRpcMessage;
+use serde_json::{Map, Value, json};
+
+/// Maximum length of a message in bytes.
+pub(super) const MAX_MESSAGE: usize = 1 << 20;
+/// Maximum length of a request's id, a method and the name of a tool in bytes.
+const MAX_NAME: usize = 256;
+/// Maximum length of a text in an error, in characters: it may repeat what the client sent.
+const MAX_ERROR: usize = 600;
+
+const PARSE_ERROR: i32 = -32_700;
+const INVALID_REQUEST: i32 = -32_600;
+const METHOD_NOT_FOUND: i32 = -32_601;
+const INVALID_PARAMS: i32 = -32_602;
+
+/// The methods that are answered, each by one message.
+const METHODS: [&str; 10] = [
+    "initialize",
+    "ping",
+    "tools/list",
+    "tools/call",
+    "server/discover",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "completion/complete",
+    "logging/setLevel",
+];
+
+/// What to do about a line.
+#[derive(Debug)]
+pub(super) enum CheckedMessage {
+    /// Nothing: a message that is not answered.
+    Ignored,
+    /// Write this error.
+    Refused(String),
+    /// Pass it on.
+    Request(Box<RxJsonRpcMessage<RoleServer>>),
+}
+
+/// Checks the messages of a session.
+#[derive(Debug, Default)]
+pub(super) struct MessageCheck {
+    initialized: bool,
+}
+
+/// The answer to a line that is longer than [`MAX_MESSAGE`].
+pub(super) fn too_long() -> String {
+    error(&Value::Null, PARSE_ERROR, &format!("expected a message of at most {MAX_MESSAGE} bytes in one line"))
+}
+
+impl MessageCheck {
+    /// Checks a line.
+    pub(super) fn check(&mut self, line: &[u8]) -> CheckedMessage {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return CheckedMessage::Ignored;
+        }
+        let message = match serde_json::from_slice(line) {
+            Ok(Value::Object(message)) => message,
+            Ok(Value::Array(_)) => {
+                return refused(
+                    &Value::Null,
+                    INVALID_REQUEST,
+                    "batches are not supported: send each message in a line",
+                );
+            }
+            Ok(_) => return refused(&Value::Null, INVALID_REQUEST, "expected an object"),
+            Err(e) => {
+                return refused(&Value::Null, PARSE_ERROR, &format!("expected a JSON object in one line, got {e}"));
+            }
+        };
+        match self.request(message) {
+            Ok(checked) => checked,
+            Err((id, code, what)) => refused(&id, code, &what),
+        }
+    }
+
+    fn request(&mut self, message: Map<String, Value>) -> Result<CheckedMessage, (Value, i32, String)> {
+        // An id that is wrong itself is not repeated.
+        let id = message.get("id").filter(|id| is_id(id)).cloned().unwrap_or(Value::Null);
+        let wrong = |code: i32, what: &str| Err((id.clone(), code, what.to_owned()));
+        if message.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+            return wrong(INVALID_REQUEST, "jsonrpc: expected \"2.0\"");
+        }
+        let method = match message.get("method") {
+            Some(Value::String(method)) if method.len() <= MAX_NAME => method.as_str(),
+            Some(Value::String(_)) => return wrong(METHOD_NOT_FOUND, "method: expected a shorter name"),
+            Some(_) => return wrong(INVALID_REQUEST, "method: expected a string"),
+            // The server asks the client nothing, so there is nothing to do with an answer.
+            None if message.contains_key("result") || message.contains_key("error") => {
+                return Ok(CheckedMessage::Ignored);
+            }
+            None => return wrong(INVALID_REQUEST, "method: expected a string, got none"),
+        };
+        match message.get("id") {
+            // A notification is not answered, and no notification changes what the tools say.
+            None => return Ok(CheckedMessage::Ignored),
+            Some(id) if is_id(id) => {}
+            Some(_) => {
+                let what = format!("id: expected an integer, or a string of at most {MAX_NAME} bytes");
+                return wrong(INVALID_REQUEST, &what);
+            }
+        }
+        if !METHODS.contains(&method) {
+            return wrong(METHOD_NOT_FOUND, &format!("{method:?} is not a method of this server"));
+        }
+        let params = match message.get("params") {
+            None => &Value::Null,
+            Some(params @ Value::Object(_)) => params,
+            Some(_) => return wrong(INVALID_PARAMS, "params: expected an object"),
+        };
+        let is_initialize = method == "initialize";
+        if is_initialize && self.initialized {
+            return wrong(INVALID_REQUEST, "this session was initialized before");
+        }
+        if method == "tools/call" && params["name"].as_str().is_none_or(|name| name.len() > MAX_NAME) {
+            return wrong(
+                INVALID_PARAMS,
+                &format!("name: expected the name of a tool, a string of at most {MAX_NAME} bytes"),
+            );
+        }
+        let invalid = format!("params: expected those of {method}");
+        match serde_json::from_value(Value::Object(message)) {
+            // A known method with other parameters than it has.
+            Ok(JsonRpcMessage::Request(request)) if matches!(request.request, ClientRequest::CustomRequest(_)) => {
+                wrong(INVALID_PARAMS, &invalid)
+            }
+            Ok(passed @ JsonRpcMessage::Request(_)) => {
+                self.initialized |= is_initialize;
+                Ok(CheckedMessage::Request(Box::new(passed)))
+            }
+            Ok(_) => wrong(INVALID_REQUEST, "expected a request"),
+            Err(_) => wrong(INVALID_PARAMS, &invalid),
+        }
+    }
+}
+
+/// Whether a request may have this id.
+fn is_id(id: &Value) -> bool {
+    id.is_i64() || id.as_str().is_some_and(|id| id.len() <= MAX_NAME)
+}
+
+fn refused(id: &Value, code: i32, message: &str) -> CheckedMessage {
+    CheckedMessage::Refused(error(id, code, message))
+}
+
+fn error(id: &Value, code: i32, message: &str) -> String {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": cut(message) } }).to_string()
+}
+
+/// Cuts the texts of an answer that is an error.
+pub(super) fn cut_errors(answer: &mut Value) {
+    if let Some(error) = answer.get_mut("error").and_then(Value::as_object_mut) {
+        error.entry("message").and_modify(|message| *message = cut(message.as_str().unwrap_or_default()).into());
+        // Data may repeat the request.
+        error.retain(|key, value| key != "data" || value.to_string().len() <= MAX_ERROR);
+    }
+    if answer["result"]["isError"] == true
+        && let Some(parts) = answer["result"]["content"].as_array_mut()
+    {
+        for part in parts {
+            if let Some(text) = part["text"].as_str() {
+                part["text"] = cut(text).into();
+            }
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_ERROR) {
+        // What to do stands at the end.
+        Some((at, _)) => {
+            let tail = text.char_indices().rev().nth(MAX_ERROR / 3).map_or(0, |(at, _)| at);
+            let head = text.char_indices().nth(MAX_ERROR / 2).map_or(at, |(at, _)| at);
+            format!("{} … {}", &text[..head], &text[tail..])
+        }
+        None => text.to_owned(),
+    }
+}

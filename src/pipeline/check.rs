@@ -1,0 +1,115 @@
+//! What is likely a mistake in a catalog, before anything is encoded.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::{ReadsTexts, text_settings};
+use crate::catalog::{CatalogSpec, CheckOptions, Finding, TextSpec, TextTemplate, text_columns};
+use crate::error::{Error, Result};
+use crate::settings::{Range, SettingGroup};
+
+/// Tokens that many text encoders read.
+const MAX_TOKENS: usize = 256;
+/// Names of the id column where none is given.
+const ID_NAMES: [&str; 2] = ["item_id", "id"];
+
+text_settings! {
+    /// Which columns of a catalog are checked.
+    pub struct CheckSettings {
+        /// Column of the item ids.
+        id: String, "COLUMN", default "item_id or id";
+        /// Text columns to check.
+        text: Vec<String>, "COLUMN,...", default "all columns with texts or numbers";
+        /// Template of an item's text instead of --text.
+        template: TextTemplate, "TEMPLATE";
+        /// Column of the titles, to find repeated ones.
+        title: String, "COLUMN", default "title, name, label or product_name";
+        /// Image columns.
+        image: Vec<String>, "COLUMN,...";
+        /// Number of tokens that the text encoder reads: longer texts are estimated.
+        max_tokens: usize, "N", default "256", range Range::AtLeast(1.0);
+    }
+}
+
+/// Check a catalog: [`check`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CheckSpec {
+    /// A table, a folder or a pattern of tables, or a folder of images.
+    pub catalog: PathBuf,
+    /// What to check.
+    pub settings: CheckSettings,
+}
+
+/// What [`check`] found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckedCatalog {
+    /// Number of items.
+    pub items: usize,
+    /// The columns of texts that were checked.
+    pub columns: Vec<String>,
+    /// What was found, column by column.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a catalog once and says what is likely a mistake: empty and constant columns, lists in strings, markup, repeated
+/// titles, duplicates, long texts, items without content. Beside the ids, some bytes per item are in memory.
+///
+/// # Errors
+/// For a catalog that cannot be read, and [`Error::Row`] for a repeated id.
+pub fn check(spec: &CheckSpec) -> Result<CheckedCatalog> {
+    let settings = &spec.settings;
+    settings.check()?;
+    let images = settings.image.clone().unwrap_or_default();
+    let plain = CatalogSpec { path: spec.catalog.clone(), id: settings.id.clone(), images, ..CatalogSpec::default() };
+    let text = match (&settings.text, &settings.template) {
+        (Some(_), Some(_)) => {
+            return Err(Error::config("template", "either --template or --text", "both", "name the columns once"));
+        }
+        (_, Some(template)) => TextSpec::Template(template.clone()),
+        (Some(columns), None) => TextSpec::Joined(columns.clone()),
+        (None, None) => {
+            let mut columns = text_columns(&plain)?;
+            let id = settings.id.as_deref().or(ID_NAMES.into_iter().find(|name| columns.iter().any(|c| c == name)));
+            columns.retain(|column| Some(column.as_str()) != id && !plain.images.contains(column));
+            TextSpec::Joined(columns)
+        }
+    };
+    let columns: Vec<String> = text.columns().into_iter().map(str::to_owned).collect();
+    let beside = settings.title.iter().filter(|title| !columns.contains(title)).cloned().collect();
+    let catalog = settings.reading(CatalogSpec { text, fields: beside, ..plain });
+    let max_tokens = Some(settings.max_tokens.unwrap_or(MAX_TOKENS));
+    let options = CheckOptions { max_tokens, title: settings.title.clone(), content: true };
+    let (ids, findings) = catalog.check(options)?;
+    Ok(CheckedCatalog { items: ids.len(), columns, findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_columns_of_texts_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = folder.path().join("c.jsonl");
+        let lines = ["a", "b"].map(|id| {
+            format!("{{\"id\": \"{id}\", \"title\": \"Pen\", \"tags\": [], \"more\": {{\"x\": 1}}, \"n\": \"{id}\"}}\n")
+        });
+        std::fs::write(&catalog, lines.concat()).unwrap();
+        let kinds = |settings: CheckSettings| {
+            let found = check(&CheckSpec { catalog: catalog.clone(), settings }).unwrap();
+            let kinds: Vec<String> = found
+                .findings
+                .iter()
+                .map(|f| serde_json::to_value(f.kind).unwrap().as_str().unwrap().to_owned())
+                .collect();
+            (found.columns, kinds)
+        };
+        let (columns, found) = kinds(CheckSettings::default());
+        assert_eq!(columns, ["title", "tags", "n"]);
+        assert_eq!(found, ["constant-column", "empty-column", "repeated-titles"]);
+        let one = CheckSettings { text: Some(vec!["title".into()]), ..CheckSettings::default() };
+        assert_eq!(kinds(one).1, ["constant-column", "repeated-titles", "duplicates"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! The first stage of a build: the features of its catalog, kept in the folder beside the index until that is complete.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog_features::CatalogFeatures;
+use super::embed::{EmbedSummary, Lists};
+use crate::artifact::{Overwrite, write_file};
+use crate::error::{Error, Result};
+use crate::features::FeatureFile;
+use crate::index::{BAD_IMAGES, BAD_ITEMS, FEATURES, IndexWriter, PARTS, Partial};
+use crate::progress::Progress;
+
+/// What is known of encoded features.
+const RECORD: &str = "encoded.json";
+
+/// Beside the features, for a run that goes on.
+#[derive(Serialize, Deserialize)]
+struct EncodedRecord {
+    summary: EmbedSummary,
+    /// Digest of the picture files.
+    pictures: String,
+}
+
+/// Encodes the catalog, unless an earlier run has, and links the features into the index.
+pub(super) fn features(
+    job: &CatalogFeatures,
+    partial: &Partial,
+    writer: &IndexWriter,
+    progress: &dyn Progress,
+) -> Result<(FeatureFile, EmbedSummary)> {
+    let (encoded, record) = (partial.path(FEATURES), partial.path(RECORD));
+    let summary = match encoded.exists() {
+        true => earlier(job, &record)?,
+        false => encode(job, partial, progress)?,
+    };
+    partial.share(FEATURES, &writer.path(FEATURES))?;
+    for list in [BAD_IMAGES, BAD_ITEMS] {
+        if partial.path(list).exists() {
+            partial.share(list, &writer.path(list))?;
+        }
+    }
+    Ok((FeatureFile::open(&encoded)?, summary))
+}
+
+/// What an earlier run encoded, if it was of the same picture files.
+fn earlier(job: &CatalogFeatures, path: &Path) -> Result<EmbedSummary> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let help = "start again with --force";
+    let record: EncodedRecord =
+        serde_json::from_slice(&bytes).map_err(|e| Error::artifact(path, "a record of encoded features", e, help))?;
+    if job.picture_state()?.digest() != record.pictures {
+        return Err(Error::artifact(path, "the picture files of the interrupted run", "changed picture files", help));
+    }
+    Ok(record.summary)
+}
+
+/// Encodes the catalog into the partial folder. The lists of what is left out and the record come first: where there are
+/// features, these are there.
+fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<EmbedSummary> {
+    let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
+    let made = job.write(&finished, Overwrite::Replace, &parts, progress)?;
+    let lists = Lists { bad_images: partial.path(BAD_IMAGES), bad_items: partial.path(BAD_ITEMS) };
+    let pictures = made.pictures.clone();
+    let mut summary = lists.write(made, Overwrite::Replace)?;
+    for (list, name) in [
+        (summary.bad_images.as_mut().map(|bad| &mut bad.list), BAD_IMAGES),
+        (summary.bad_items.as_mut().map(|bad| &mut bad.list), BAD_ITEMS),
+    ] {
+        list.into_iter().for_each(|list| *list = name.into());
+    }
+    let (path, record) = (partial.path(RECORD), EncodedRecord { summary, pictures });
+    let json = serde_json::to_vec(&record).map_err(|e| Error::io("write", &path, e.into()))?;
+    write_file(&path, &json, Overwrite::Replace)?;
+    let encoded = partial.path(FEATURES);
+    std::fs::rename(&finished, &encoded).map_err(|e| Error::io("rename", &finished, e))?;
+    // Features without an encoder have no parts.
+    let _ = std::fs::remove_dir_all(&parts);
+    Ok(record.summary)
+}

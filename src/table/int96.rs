@@ -1,0 +1,71 @@
+//! Times of Parquet's old type INT96, which Spark and Impala write. As nanoseconds, as Arrow reads them, times after 2262 wrap
+//! around to 1677; microseconds hold all of them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type;
+use parquet::errors::Result;
+
+/// The metadata of a file, with a schema that reads columns of INT96 in microseconds.
+pub(super) fn in_microseconds(metadata: ArrowReaderMetadata) -> Result<ArrowReaderMetadata> {
+    let roots = metadata.parquet_schema().root_schema().get_fields();
+    let is_int96 = |at: usize| roots[at].is_primitive() && roots[at].get_physical_type() == Type::INT96;
+    if !(0..roots.len()).any(is_int96) {
+        return Ok(metadata);
+    }
+    let fields = metadata.schema().fields().iter().enumerate().map(|(at, field)| match field.data_type() {
+        DataType::Timestamp(_, zone) if is_int96(at) => {
+            let read = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+            Arc::new(field.as_ref().clone().with_data_type(read))
+        }
+        _ => field.clone(),
+    });
+    let schema: SchemaRef =
+        Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata.schema().metadata().clone()));
+    ArrowReaderMetadata::try_new(metadata.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use parquet::data_type::{Int96, Int96Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use crate::catalog::{InteractionSpec, Interactions};
+    use crate::progress::Silent;
+
+    #[test]
+    fn times_after_2262_keep_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let schema = "message m { required int96 time; required int64 user; required int64 item; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(File::create(&path).unwrap(), schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        // 1970-01-01 is the Julian day 2440588; the days are in 2024, 2300 and 9999.
+        let times = [9_999, 2_024, 2_300].map(|year: u32| {
+            let mut time = Int96::new();
+            time.set_data(0, 0, 2_440_588 + (year - 1970) * 365);
+            time
+        });
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int96Type>().write_batch(&times, None, None).unwrap();
+        column.close().unwrap();
+        for values in [[1, 1, 1], [10, 11, 12]] {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<parquet::data_type::Int64Type>().write_batch(&values, None, None).unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        let read = Interactions::read(&InteractionSpec { path, ..InteractionSpec::default() }, &Silent).unwrap();
+        let order: Vec<&str> = read.histories[0].iter().map(|event| &*read.items[event.item as usize]).collect();
+        assert_eq!(order, ["11", "12", "10"]);
+        assert_eq!(read.histories[0][2].time, f64::from((9_999 - 1_970) * 365) * 86_400.0);
+    }
+}

@@ -1,0 +1,51 @@
+//! Requests that the names of a file's folders answer: the partition columns of Hive and Spark.
+
+use std::path::Path;
+
+use arrow::datatypes::DataType;
+
+use super::column_request::{ColumnRequest, list_columns};
+use super::folder::Partition;
+use super::open_table::OpenTable;
+use crate::error::Result;
+
+/// The requests for the file itself: what its folders name may be absent in it.
+pub(super) fn left_to_file(requests: &[ColumnRequest], partitions: &[Partition]) -> Vec<ColumnRequest> {
+    let relaxed = |request: &ColumnRequest| ColumnRequest {
+        required: request.required && answer(request, partitions).is_none(),
+        ..request.clone()
+    };
+    requests.iter().map(relaxed).collect()
+}
+
+/// Adds the columns that only the folders name. Returns them for each request; a column of the file itself comes first.
+pub(super) fn complete(
+    file: &Path,
+    requests: &[ColumnRequest],
+    partitions: Vec<Partition>,
+    table: &mut OpenTable,
+) -> Result<Vec<Option<Partition>>> {
+    let mut constants = vec![None; requests.len()];
+    for (at, request) in requests.iter().enumerate() {
+        if table.columns[at].is_some() {
+            continue;
+        }
+        match answer(request, &partitions) {
+            Some(partition) => {
+                table.columns[at] = Some(partition.0.clone());
+                table.types[at] = Some(DataType::Utf8);
+                constants[at] = Some(partition.clone());
+            }
+            None if request.required => {
+                return Err(request.absent(file, &list_columns(table.columns.iter().flatten())));
+            }
+            None => {}
+        }
+    }
+    Ok(constants)
+}
+
+fn answer<'a>(request: &ColumnRequest, partitions: &'a [Partition]) -> Option<&'a Partition> {
+    let name = request.find(|name| partitions.iter().any(|(column, _)| column == name))?;
+    partitions.iter().find(|(column, _)| *column == name)
+}

@@ -1,0 +1,68 @@
+//! `docs/security.md` names the limits of the source.
+
+use std::fs;
+use std::path::Path;
+
+use catalex::semantic_id::TokenTable;
+
+use super::support::root;
+
+/// What is declared in the source as constants of numbers with this name.
+fn declared(folder: &Path, name: &str, found: &mut Vec<f64>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            declared(&path, name, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let start = format!("const {name}: ");
+            found.extend(text.lines().filter_map(|line| line.split_once(&start)).filter_map(|(_, rest)| value(rest)));
+        }
+    }
+}
+
+/// The value of `usize = 1 << 20;`.
+fn value(declaration: &str) -> Option<f64> {
+    let number = |text: &str| text.trim().replace('_', "").parse::<f64>().ok();
+    let expression = declaration.split_once('=')?.1.trim().strip_suffix(';')?;
+    match expression.split_once("<<") {
+        Some((mantissa, shift)) => Some(number(mantissa)? * number(shift)?.exp2()),
+        None => number(expression),
+    }
+}
+
+/// The number of a cell, such as `64 MiB` or `4,096`.
+fn written(cell: &str) -> Option<f64> {
+    let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
+    let power = ["", "Ki", "Mi", "Gi"].iter().position(|&prefix| prefix == unit.trim_end_matches('B'))?;
+    Some(number.replace(',', "").parse::<f64>().ok()? * 1024f64.powi(power as i32))
+}
+
+#[test]
+fn the_limits_of_the_page_are_those_of_the_source() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (_, table) = page.split_once("<!-- limits -->").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(3)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() > 15);
+    for row in rows {
+        let name = row[2].trim_matches('`');
+        let mut found = Vec::new();
+        declared(&root().join("src"), name, &mut found);
+        let expected = written(row[1]).unwrap_or_else(|| panic!("{name}: {} is no number", row[1]));
+        assert!(found.contains(&expected), "{name}: the page says {expected}, the source {found:?}");
+    }
+}
+
+/// Tables at which the Parquet library panics. They were found by `make fuzz`.
+#[test]
+fn a_token_table_at_which_its_reader_panics_is_refused() {
+    let entries = fs::read_dir(root().join("fuzz/corpus/token-table")).unwrap();
+    let messages: Vec<String> =
+        entries.map(|entry| TokenTable::read(&entry.unwrap().path()).unwrap_err().to_string()).collect();
+    assert!(messages.len() >= 3 && messages.iter().all(|message| message.contains("token table")), "{messages:?}");
+}
