@@ -225,7 +225,9 @@ mod tests {
         let manifest = fs::read_to_string(target.join(MANIFEST)).unwrap();
         for outside in ["/etc/hostname", "../x", "model/../../x"] {
             let changed = manifest.replace("model/config.json", outside);
-            fs::write(target.join(MANIFEST), changed).unwrap();
+            let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&changed).unwrap();
+            value.remove(seal::JSON_KEY);
+            fs::write(target.join(MANIFEST), seal::to_json(&value).unwrap()).unwrap();
             assert!(Index::open(&target).unwrap_err().to_string().contains(&format!("{outside:?}")));
         }
         fs::write(target.join(MANIFEST), manifest).unwrap();

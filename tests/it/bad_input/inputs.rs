@@ -94,11 +94,11 @@ pub(super) fn write_inputs(folder: &Path) {
         &at("null-id.parquet"),
         vec![("id", strings(vec![Some("a"), None])), ("t", strings(vec![Some("x"), Some("y")]))],
     );
-    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"x"[..], b"y"]));
+    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"x"[..], b"\xff\xfe"]));
     parquet(&at("binary.parquet"), vec![("id", ids()), ("t", bytes)]);
     parquet(
         &at("float-id.parquet"),
-        vec![("id", Arc::new(Float32Array::from(vec![1.0]))), ("t", strings(vec![Some("x")]))],
+        vec![("id", Arc::new(Float32Array::from(vec![1.5]))), ("t", strings(vec![Some("x")]))],
     );
     // Interactions.
     fs::write(at("did.csv"), "user,item,time\nu,1,3\nu,2,4\nv,1,5\n").unwrap();

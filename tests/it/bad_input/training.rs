@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
         &["levles", "unknown.toml", "codebook-size"],
     ),
     Case("bad TOML", "train @x.npy --out @o --config @syntax.toml", 1, &["syntax.toml"]),
-    Case("wrong type in TOML", "train @x.npy --out @o --config @type.toml", 1, &["type.toml", "three"]),
+    Case("wrong type in TOML", "train @x.npy --out @o --config @type.toml", 2, &["type.toml", "three"]),
     Case("no TOML", "train @x.npy --out @o --config @no.toml", 1, &["no.toml"]),
     Case("unknown device", "train @x.npy --out @o --codebook-size 4 --device tpu", 2, &["cuda:N"]),
     Case("other modality", "train @x.npy --out @o --codebook-size 4 --weight text=1", 2, &["setting weight", "text"]),
