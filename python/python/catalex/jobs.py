@@ -325,8 +325,8 @@ def check(
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
 ) -> dict[str, Any]:
-    """What is likely a mistake in a catalog, as `catalex check --json` says it: a dictionary with `items`, `columns` and
-    `findings`. Each finding has `kind`, `column`, `count` and `examples`.
+    """What is likely a mistake in a catalog, as `catalex check --json` prints it: a dictionary with `items`, `columns`
+    and `findings`. Each finding has `kind`, `column`, `count` and `examples`.
     """
     given = {
         "id": id,
