@@ -33,13 +33,13 @@ class TrainConfig:
     """Dimension of the latent vectors; lowered to the dimension of the features where that is smaller. Accepts numbers
     of at least 1. Default: 256; rq-kmeans that of the features; lc-rec 32."""
     hidden: int | Sequence[int] | None = None
-    """Widths of the hidden layers of the projection; 0 makes the projection linear. Accepts numbers of at least 0.
+    """Widths of the hidden layers of the projection; 0 makes the projection linear. Accepts numbers from 0 to 65536.
     Default: 512; rq-kmeans 0; lc-rec 2048,1024,512,256,128,64."""
     epochs: int | None = None
-    """Maximum number of epochs of gradient descent; with 0 the initial codebooks are the result. Accepts numbers of at
-    least 0. Default: 15; rq-kmeans 0; lc-rec 10000."""
+    """Maximum number of epochs of gradient descent; with 0 the initial codebooks are the result. Accepts numbers from 0
+    to 1000000000. Default: 15; rq-kmeans 0; lc-rec 10000."""
     batch_size: int | None = None
-    """Items per gradient step. Accepts numbers of at least 1. Default: 512; lc-rec 1024."""
+    """Items per gradient step. Accepts numbers from 1 to 1000000000. Default: 512; lc-rec 1024."""
     learning_rate: float | None = None
     """Initial learning rate of AdamW. It decays to zero along a cosine (lc-rec: linearly, after a warm-up). Accepts
     numbers from 0 to 1. Default: 0.0001; lc-rec 0.001."""
@@ -56,11 +56,11 @@ class TrainConfig:
     sample of this size is held; gradient descent still reads all items. Accepts numbers of at least 1. Default:
     262144."""
     kmeans_iterations: int | None = None
-    """Maximum number of k-means iterations per level. Accepts numbers of at least 1. Default: 25; rq-kmeans 100; lc-rec
-    100."""
+    """Maximum number of k-means iterations per level. Accepts numbers from 1 to 1000000000. Default: 25; rq-kmeans 100;
+    lc-rec 100."""
     refine_iterations: int | None = None
     """Rounds of joint codebook refinement after k-means; 0 disables it. Only with recipe default and rq-kmeans. Accepts
-    numbers of at least 0. Default: 12 to 40, more the more items there are per code; rq-kmeans 0."""
+    numbers from 0 to 1000000000. Default: 12 to 40, more the more items there are per code; rq-kmeans 0."""
     ridge: float | None = None
     """Ridge penalty on refined codewords, in items: larger values shrink rarely used codewords more. Only with recipe
     default and rq-kmeans. Accepts numbers of at least 0. Default: 2."""
@@ -81,7 +81,7 @@ class TrainConfig:
     recipe default and rq-kmeans. Accepts numbers from 0 to 0.5. Default: 0.05; rq-kmeans 0."""
     patience: int | None = None
     """Number of epochs without improvement after which training stops. Only with recipe default and rq-kmeans. Accepts
-    numbers of at least 1. Default: 3."""
+    numbers from 1 to 1000000000. Default: 3."""
     weight: Mapping[str, float] | None = None
     """Weight of each modality, as text=1,image=0.5. Only with recipe default and rq-kmeans. Accepts numbers above 0.
     Default: of several modalities 0.6 for image, 2 times their RMS length (at most 1) for behaviour vectors and 1 for
