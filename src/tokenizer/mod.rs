@@ -296,7 +296,7 @@ impl Tokenizer {
                 "give one flag an item and modality",
             ));
         }
-        match x.rows().into_iter().position(|row| row.iter().any(|v| !(v.abs() <= MAX_INPUT))) {
+        match x.rows().into_iter().position(|row| row.iter().any(|v| v.is_nan() || v.abs() > MAX_INPUT)) {
             Some(row) => Err(Error::data(
                 format!("row {} of the features", row + 1),
                 format!("finite numbers of at most {MAX_INPUT:e}"),

@@ -138,7 +138,8 @@ fn force_leaves_what_catalex_did_not_write() {
     let train = ["train", &matrix, "--levels=3", "--codebook-size=16", "--epochs=1", "--threads=1"].map(String::from);
     let web = ("manifest.json", "{\"name\": \"a web app\", \"format_version\": 1}");
     let llm = ("config.json", "{\"architectures\": [\"LlamaForCausalLM\"]}");
-    let cases: [(&[String], &str, &str, (&str, &str)); 5] = [
+    type Case<'a> = (&'a [String], &'a str, &'a str, (&'a str, &'a str));
+    let cases: [Case; 5] = [
         (&train, "llm", "llm", llm),
         (&build, "web", "web", web),
         (&build, "x", "x.partial", ("thesis.txt", "years")),

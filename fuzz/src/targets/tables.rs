@@ -64,7 +64,7 @@ fn events(path: &Path) {
         ..InteractionSpec::default()
     };
     for spec in [spec(true, None), spec(false, Some("price"))] {
-        let Some(read) = shown(Interactions::read(&spec)) else { continue };
+        let Some(read) = shown(Interactions::read(&spec, &catalex::progress::Silent)) else { continue };
         let items = catalex::ItemIds::row_numbers(10);
         let split = "leave-one-out".parse().unwrap_or_else(|e| panic!("{e}"));
         let _ = shown(Histories::new(&read, &items, split, 1));
