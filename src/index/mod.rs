@@ -182,8 +182,9 @@ impl Index {
 
 fn read_manifest(path: &Path, bytes: &[u8], help: &str) -> Result<Manifest> {
     let version = |manifest: &serde_json::Value| manifest["format_version"].as_u64().unwrap_or(0);
-    let sealed_since = u64::from(OLDEST_FORMAT_VERSION) + 1;
-    let manifest = seal::of_json(path, bytes, "a manifest", help, |manifest| version(manifest) >= sealed_since)?;
+    // A version that this release does not know is refused as such, below.
+    let sealed = u64::from(OLDEST_FORMAT_VERSION) + 1..=u64::from(FORMAT_VERSION);
+    let manifest = seal::of_json(path, bytes, "a manifest", help, |manifest| sealed.contains(&version(manifest)))?;
     let known = u64::from(OLDEST_FORMAT_VERSION)..=u64::from(FORMAT_VERSION);
     if !known.contains(&version(&manifest)) {
         let expected = format!("format version {OLDEST_FORMAT_VERSION} to {FORMAT_VERSION}");

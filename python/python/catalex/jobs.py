@@ -78,6 +78,8 @@ def vocab(
     model: Model | None = None,
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
     seed: int | None = None,
     embedding_tensor: str | None = None,
     write_model: bool | None = None,
@@ -106,6 +108,8 @@ def vocab(
             "model": None if model is None else files.model(model),
             "raw_text": raw_text or None,
             "parse_lists": parse_lists or None,
+            "csv_quote": csv_quote,
+            "csv_escape": csv_escape,
             "seed": seed,
             "embedding_tensor": embedding_tensor,
             "write_model": write_model or None,
@@ -134,6 +138,8 @@ def constrain(
     title: Columns = None,
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
     logits: int | None = None,
     dense_depth: int | None = None,
     force: bool = False,
@@ -154,6 +160,8 @@ def constrain(
             "title": title,
             "raw_text": raw_text or None,
             "parse_lists": parse_lists or None,
+            "csv_quote": csv_quote,
+            "csv_escape": csv_escape,
             "logits": logits,
             "dense_depth": dense_depth,
         }
@@ -178,6 +186,8 @@ def export(
     attributes: Columns = None,
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
     interactions_user: str | None = None,
     interactions_item: str | None = None,
     interactions_time: str | None = None,
@@ -250,6 +260,8 @@ def export(
             "attributes": attributes,
             "raw_text": raw_text or None,
             "parse_lists": parse_lists or None,
+            "csv_quote": csv_quote,
+            "csv_escape": csv_escape,
         }
         spec = {
             "tokens": files.token_table(tokens),
@@ -280,6 +292,8 @@ def inspect(
     label: str | None = None,
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
     report: AnyPath | None = None,
     force: bool = False,
     progress: Progress = "auto",
@@ -299,6 +313,8 @@ def inspect(
             "label": label,
             "raw_text": raw_text or None,
             "parse_lists": parse_lists or None,
+            "csv_quote": csv_quote,
+            "csv_escape": csv_escape,
         }
         path = files.model(subject) if isinstance(subject, Tokenizer) else files.token_table(subject)
         spec = {
@@ -324,6 +340,8 @@ def check(
     max_tokens: int | None = None,
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
 ) -> dict[str, Any]:
     """What is likely a mistake in a catalog, as `catalex check --json` prints it: a dictionary with `items`, `columns`
     and `findings`. Each finding has `kind`, `column`, `count` and `examples`.
@@ -337,6 +355,8 @@ def check(
         "max_tokens": max_tokens,
         "raw_text": raw_text or None,
         "parse_lists": parse_lists or None,
+        "csv_quote": csv_quote,
+        "csv_escape": csv_escape,
     }
     with Files() as files:
         spec = {"catalog": files.table(catalog, "catalog"), "settings": values("check", given)}
@@ -353,6 +373,8 @@ def lookup(
     text: Columns = None,
     raw_text: bool | None = None,
     parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
 ) -> list[dict[str, Any]]:
     """The items of a semantic ID or of a prefix, or the semantic ID of an `item`, as `catalex lookup --json` does.
 
@@ -371,6 +393,8 @@ def lookup(
             "text": text,
             "raw_text": raw_text or None,
             "parse_lists": parse_lists or None,
+            "csv_quote": csv_quote,
+            "csv_escape": csv_escape,
         }
         spec = {"tokens": files.token_table(tokens), "key": key, "titles": values("lookup", titles)}
         found: list[dict[str, Any]] = json.loads(_native.lookup(json.dumps(spec)))
