@@ -37,8 +37,8 @@ def test_the_index_holds_what_the_table_lists(quick_start: QuickStart, index: Pa
 def test_lookup_finds_the_dog_and_its_neighbours(quick_start: QuickStart) -> None:
     printed = quick_start.output_of("catalex lookup")
     first, *under = (line for line in printed.splitlines() if re.match(r"<a_\d+><b_\d+><c_\d+><d_\d+>\t", line))
-    semantic_id, item = first.split("\t")
-    assert item == "1F436"
+    semantic_id, item, title = first.split("\t")
+    assert item == "1F436" and "dog" in title
     assert first in under
     prefix = semantic_id.split("><")[0] + ">"
     assert under and all(line.startswith(prefix) for line in under)
