@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::embed::ModalitySummary;
+use serde::{Deserialize, Serialize};
+
 use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
@@ -18,6 +19,17 @@ use crate::settings::SettingGroup;
 
 /// Ids of items that are left out, in a summary.
 const FIRST: usize = 3;
+
+/// One modality of the features.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModalitySummary {
+    /// Its name.
+    pub name: String,
+    /// Dimension of its vectors.
+    pub dim: usize,
+    /// Items that lack it.
+    pub missing: usize,
+}
 
 /// Items that are copied together.
 const BLOCK: usize = 8_192;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog_features::{CatalogFeatures, FeaturesMade};
+use super::catalog_features::{CatalogFeatures, FeaturesMade, ModalitySummary};
 use super::spec::EmbedSpec;
 use super::threads;
 use crate::artifact::{OutputLock, Overwrite, refuse_existing, write_file};
@@ -25,17 +25,6 @@ pub struct EmbedSummary {
     pub bad_images: Option<BadImageSummary>,
     /// Items without any content, if any were left out.
     pub bad_items: Option<BadItemSummary>,
-}
-
-/// One modality of the features.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModalitySummary {
-    /// Its name.
-    pub name: String,
-    /// Dimension of its vectors.
-    pub dim: usize,
-    /// Items that lack it.
-    pub missing: usize,
 }
 
 /// Images that could not be read.

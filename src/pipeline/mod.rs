@@ -54,11 +54,12 @@ pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
+pub use catalog_features::ModalitySummary;
 pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
-pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, ModalitySummary, embed};
+pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
