@@ -18,6 +18,14 @@ thread_local! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panicked(String);
 
+impl Panicked {
+    /// The message of the panic.
+    #[cfg(feature = "encoders")]
+    pub(crate) fn message(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "its reader gave up: {}", self.0)

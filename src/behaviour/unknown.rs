@@ -1,7 +1,7 @@
 //! Interactions of another data set: most of their events are of items that the catalog does not have.
 
 use crate::catalog::Interactions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 
 /// Largest share of events with unknown items, if none is given.
@@ -39,9 +39,7 @@ pub fn refuse_unknown(interactions: &Interactions, item_ids: &ItemIds, of: &str,
 }
 
 fn examples(ids: impl Iterator<Item = String>) -> String {
-    let shown: Vec<String> =
-        ids.take(EXAMPLES).map(|id| format!("{:?}", id.chars().take(60).collect::<String>())).collect();
-    shown.join(", ")
+    ids.take(EXAMPLES).map(|id| quoted(&id)).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -6,11 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::item_ids::{IdFault, ItemIds};
-
-/// Most characters of a cell in an error message.
-const MAX_SHOWN: usize = 100;
 
 /// A column in a batch of rows, for error messages.
 pub(super) struct EventColumn<'a> {
@@ -56,8 +53,7 @@ pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef, String> {
 /// A cell for an error message.
 pub(super) fn cell(column: &ArrayRef, row: usize) -> String {
     let text = cast(&column.slice(row, 1), &DataType::Utf8).ok().filter(|text| text.is_valid(0));
-    let cut = |text: &str| text.chars().take(MAX_SHOWN).collect::<String>();
-    text.map_or("null".into(), |text| format!("{:?}", cut(text.as_string::<i32>().value(0))))
+    text.map_or("null".into(), |text| quoted(text.as_string::<i32>().value(0)))
 }
 
 impl EventColumn<'_> {

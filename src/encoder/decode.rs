@@ -1,7 +1,6 @@
 //! Decoding of images to upright RGB pixels on a white background.
 
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
@@ -10,6 +9,7 @@ use super::image_fault::{ImageFault, fault};
 use super::picture_file::{IN_FLIGHT, MemoryShare, PictureBytes};
 use super::whole::check_jpeg_end;
 use crate::catalog::ImageSource;
+use crate::guard::guarded;
 
 /// Maximum number of pixels in an image's header; larger images are refused before decoding.
 const MAX_PIXELS: u64 = 100_000_000;
@@ -35,9 +35,8 @@ pub(super) fn decode(source: &ImageSource) -> Result<RgbImage, ImageFault> {
 
 /// What `work` returns; a panic becomes a fault.
 fn caught<T>(name: &str, work: impl FnOnce() -> Result<T, ImageFault>) -> Result<T, ImageFault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let got = format!("one on which the decoder failed ({})", said.unwrap_or("no reason given"));
+    guarded(work).unwrap_or_else(|panic| {
+        let got = format!("one on which the decoder failed ({})", panic.message());
         Err(fault(format!("an image that can be decoded in {name}"), got))
     })
 }

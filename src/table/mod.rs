@@ -6,7 +6,6 @@
 
 mod arrow_file;
 mod cell_size;
-mod column_names;
 mod column_request;
 mod compression;
 mod csv_check;
@@ -38,7 +37,6 @@ mod selection;
 mod tests;
 mod text_check;
 
-pub(crate) use column_names::column_names;
 pub(crate) use column_request::{ColumnRequest, list_columns};
 pub(crate) use compression::decompressed_text;
 pub use dialect::{CsvCharacter, CsvDialect};
@@ -48,7 +46,7 @@ pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension, has_table
 pub(crate) use notes::TableNotes;
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
-pub(crate) use schema::columns_of;
+pub(crate) use schema::{column_names, columns_of};
 pub(crate) use sealed::check_parquet;
 
 use std::path::Path;

@@ -1,9 +1,10 @@
 //! The columns of a table, without reading its rows.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::{FileReader, StreamReader};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
@@ -11,8 +12,9 @@ use serde_json::{Map, Value};
 use super::compression::{decompressed, seekable};
 use super::dialect::CsvDialect;
 use super::foreign::foreign;
+use super::limits::MAX_ROW_BYTES;
 use super::{TableFiles, TableFormat, csv_file, damaged};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Lines of JSON that are read for the names of the columns.
 const LINES: usize = 1_000;
@@ -21,33 +23,50 @@ const LINES: usize = 1_000;
 /// first lines whose values are no objects.
 pub(crate) fn columns_of(files: &TableFiles, dialect: CsvDialect) -> Result<Vec<(String, Option<DataType>)>> {
     let Some(path) = files.files.first() else { return Ok(Vec::new()) };
-    let path = path.as_path();
-    let of_schema = |schema: &Schema| {
-        schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect()
-    };
-    let csv = |delimiter: u8| -> Result<Vec<(String, Option<DataType>)>> {
+    let Some(schema) = schema_of(path, files.format, dialect)? else { return json_columns(path) };
+    Ok(schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect())
+}
+
+/// Names of the columns of the first file; of JSON Lines, those of the first row.
+///
+/// # Errors
+/// [`Error::File`] and [`Error::Io`] for a file that cannot be read.
+pub(crate) fn column_names(files: &TableFiles) -> Result<Vec<String>> {
+    let Some(path) = files.files.first() else { return Ok(Vec::new()) };
+    if let Some(schema) = schema_of(path, files.format, files.dialect)? {
+        return Ok(schema.fields().iter().map(|field| field.name().clone()).collect());
+    }
+    let mut line = String::new();
+    let bytes = decompressed(path)?.take(MAX_ROW_BYTES as u64);
+    BufReader::new(bytes).read_line(&mut line).map_err(|e| Error::io("read", path, e))?;
+    let row: Map<String, Value> = serde_json::from_str(&line).map_err(|e| damaged(path, e))?;
+    Ok(row.into_iter().map(|(key, _)| key).collect())
+}
+
+/// The schema that a file has before its rows; JSON has none.
+fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Option<SchemaRef>> {
+    let of_csv = |delimiter: u8| -> Result<SchemaRef> {
         let names = csv_file::header(path, delimiter, dialect)?;
-        Ok(names.into_iter().map(|name| (name, Some(DataType::Utf8))).collect())
+        let fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        Ok(Arc::new(Schema::new(fields)))
     };
-    match files.format {
+    Ok(Some(match format {
         TableFormat::Parquet => {
             let file = seekable(path)?;
-            let builder = foreign(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
-            Ok(of_schema(builder.schema()))
+            foreign(path, || ParquetRecordBatchReaderBuilder::try_new(file))?.schema().clone()
         }
         TableFormat::ArrowFile => {
             let file = seekable(path)?;
-            let reader = foreign(path, || FileReader::try_new_buffered(file, None))?;
-            Ok(of_schema(&reader.schema()))
+            foreign(path, || FileReader::try_new_buffered(file, None))?.schema()
         }
         TableFormat::ArrowStream => {
-            let file = BufReader::new(decompressed(path)?);
-            Ok(of_schema(&foreign(path, || StreamReader::try_new(file, None))?.schema()))
+            let bytes = decompressed(path)?;
+            foreign(path, || StreamReader::try_new_buffered(bytes, None))?.schema()
         }
-        TableFormat::Csv => csv(b','),
-        TableFormat::Tsv => csv(b'\t'),
-        TableFormat::JsonLines => json_columns(path),
-    }
+        TableFormat::Csv => of_csv(b',')?,
+        TableFormat::Tsv => of_csv(b'\t')?,
+        TableFormat::JsonLines => return Ok(None),
+    }))
 }
 
 fn json_columns(path: &Path) -> Result<Vec<(String, Option<DataType>)>> {
