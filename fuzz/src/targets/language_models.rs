@@ -49,12 +49,7 @@ pub(super) const TARGETS: &[Target] = &[
         |home| vec![home.read("llm/model.safetensors")],
         |home, folder, input| {
             let llm = with_file(home, "llm", folder, "model.safetensors", input);
-            vocab(
-                home,
-                folder,
-                json!({"tokenizer": llm}),
-                json!({"llm": llm, "write-model": true, "start-values": "mean"}),
-            );
+            resized(home, folder, &llm);
         },
     ),
     target(
@@ -63,12 +58,7 @@ pub(super) const TARGETS: &[Target] = &[
         |home| vec![home.read("llm/config.json")],
         |home, folder, input| {
             let llm = with_file(home, "llm", folder, "config.json", input);
-            vocab(
-                home,
-                folder,
-                json!({"tokenizer": llm}),
-                json!({"llm": llm, "write-model": true, "start-values": "mean"}),
-            );
+            resized(home, folder, &llm);
         },
     ),
     target("llm-shards", Form::Json, shards, |home, folder, input| {
@@ -85,6 +75,12 @@ pub(super) const TARGETS: &[Target] = &[
 fn shards(_: &Home) -> Vec<Vec<u8>> {
     let map = json!({"model.embed_tokens.weight": "model-1.safetensors", "norm.weight": "model-1.safetensors"});
     vec![json!({"metadata": {"total_size": 256}, "weight_map": map}).to_string().into_bytes()]
+}
+
+/// The model of a folder with rows for the new tokens.
+fn resized(home: &Home, folder: &Path, llm: &Path) {
+    let asked = json!({"llm": llm, "write-model": true, "start-values": "mean"});
+    vocab(home, folder, json!({"tokenizer": llm}), asked);
 }
 
 fn vocab(home: &Home, folder: &Path, vocabulary: Value, llm: Value) {

@@ -62,6 +62,18 @@ def tokenize(
         return TokenTable.read(target)
 
 
+def _reading(
+    raw_text: bool | None, parse_lists: bool | None, csv_quote: str | None, csv_escape: str | None
+) -> dict[str, Any]:
+    """How texts and cells are read, as every job that reads a catalog is told."""
+    return {
+        "raw_text": raw_text or None,
+        "parse_lists": parse_lists or None,
+        "csv_quote": csv_quote,
+        "csv_escape": csv_escape,
+    }
+
+
 def vocab(
     tokens: Tokens,
     out: AnyPath,
@@ -106,10 +118,7 @@ def vocab(
             "id": id,
             "text": text or None,
             "model": None if model is None else files.model(model),
-            "raw_text": raw_text or None,
-            "parse_lists": parse_lists or None,
-            "csv_quote": csv_quote,
-            "csv_escape": csv_escape,
+            **_reading(raw_text, parse_lists, csv_quote, csv_escape),
             "seed": seed,
             "embedding_tensor": embedding_tensor,
             "write_model": write_model or None,
@@ -158,10 +167,7 @@ def constrain(
             "catalog": None if catalog is None else files.table(catalog, "catalog"),
             "id": id,
             "title": title,
-            "raw_text": raw_text or None,
-            "parse_lists": parse_lists or None,
-            "csv_quote": csv_quote,
-            "csv_escape": csv_escape,
+            **_reading(raw_text, parse_lists, csv_quote, csv_escape),
             "logits": logits,
             "dense_depth": dense_depth,
         }
@@ -258,10 +264,7 @@ def export(
             "title": title,
             "description": description,
             "attributes": attributes,
-            "raw_text": raw_text or None,
-            "parse_lists": parse_lists or None,
-            "csv_quote": csv_quote,
-            "csv_escape": csv_escape,
+            **_reading(raw_text, parse_lists, csv_quote, csv_escape),
         }
         spec = {
             "tokens": files.token_table(tokens),
@@ -311,10 +314,7 @@ def inspect(
             "text": text,
             "image": image,
             "label": label,
-            "raw_text": raw_text or None,
-            "parse_lists": parse_lists or None,
-            "csv_quote": csv_quote,
-            "csv_escape": csv_escape,
+            **_reading(raw_text, parse_lists, csv_quote, csv_escape),
         }
         path = files.model(subject) if isinstance(subject, Tokenizer) else files.token_table(subject)
         spec = {
@@ -353,10 +353,7 @@ def check(
         "title": title,
         "image": image,
         "max_tokens": max_tokens,
-        "raw_text": raw_text or None,
-        "parse_lists": parse_lists or None,
-        "csv_quote": csv_quote,
-        "csv_escape": csv_escape,
+        **_reading(raw_text, parse_lists, csv_quote, csv_escape),
     }
     with Files() as files:
         spec = {"catalog": files.table(catalog, "catalog"), "settings": values("check", given)}
@@ -391,10 +388,7 @@ def lookup(
             "catalog": None if catalog is None else files.table(catalog, "catalog"),
             "id": id,
             "text": text,
-            "raw_text": raw_text or None,
-            "parse_lists": parse_lists or None,
-            "csv_quote": csv_quote,
-            "csv_escape": csv_escape,
+            **_reading(raw_text, parse_lists, csv_quote, csv_escape),
         }
         spec = {"tokens": files.token_table(tokens), "key": key, "titles": values("lookup", titles)}
         found: list[dict[str, Any]] = json.loads(_native.lookup(json.dumps(spec)))
