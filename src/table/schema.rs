@@ -71,8 +71,13 @@ fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Op
 
 fn json_columns(path: &Path) -> Result<Vec<(String, Option<DataType>)>> {
     let mut found: Map<String, Value> = Map::new();
-    for line in BufReader::new(decompressed(path)?).lines().take(LINES) {
-        let line = line.map_err(|e| damaged(path, e))?;
+    let mut reader = BufReader::new(decompressed(path)?);
+    let mut line = String::new();
+    for _ in 0..LINES {
+        line.clear();
+        if (&mut reader).take(MAX_ROW_BYTES as u64).read_line(&mut line).map_err(|e| damaged(path, e))? == 0 {
+            break;
+        }
         // What is wrong with a line is said when the rows are read.
         let Ok(object) = serde_json::from_str::<Map<String, Value>>(&line) else { continue };
         for (name, value) in object {
