@@ -27,7 +27,7 @@ impl FolderKind {
     /// Checks that a folder is one of this kind and has no other files: `--force` on the wrong path must not delete data.
     fn check(&self, folder: &Path) -> Result<()> {
         let refuse = |got: String| {
-            let expected = format!("an empty folder, or one with the {} of catalex and its files only", self.marker);
+            let expected = format!("an empty folder, or one that has only {} and the files that it lists", self.marker);
             let help = "choose another output path, or move the other files; --force replaces only outputs of catalex";
             Err(Error::file(folder, expected, got, help))
         };
@@ -41,7 +41,7 @@ impl FolderKind {
         list(folder, "", &mut files).map_err(|e| Error::io("read", folder, e))?;
         match files.iter().find(|file| *file != self.marker && !(self.lists)(&description, file)) {
             None => Ok(()),
-            Some(file) => refuse(format!("{file} too")),
+            Some(file) => refuse(format!("the file {file}")),
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
         assert!(refused(&[("chapter.txt", "years")]).contains("catalex did not write"));
         assert!(refused(&[("manifest.json", "{\"name\": \"a web app\"}")]).contains("catalex did not write"));
         assert!(refused(&[("manifest.json", "{\"format_v")]).contains("catalex did not write"));
-        assert!(refused(&[ours, ("model/weights", "w"), ("notes.txt", "years")]).contains("notes.txt too"));
+        assert!(refused(&[ours, ("model/weights", "w"), ("notes.txt", "years")]).contains("the file notes.txt"));
         fs::write(&folder, "a file").unwrap();
         assert!(write(&folder, 1, Overwrite::Replace).unwrap_err().to_string().contains("expected a folder"));
         assert_eq!(fs::read_to_string(&folder).unwrap(), "a file");

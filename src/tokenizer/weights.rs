@@ -157,7 +157,12 @@ pub(super) fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result
         },
     };
     if let Some(name) = left.into_inner().first() {
-        return Err(Error::artifact(path, "the tensors of config.json only", format!("{name} too"), RETRAIN));
+        return Err(Error::artifact(
+            path,
+            "only the tensors that config.json defines",
+            format!("the tensor {name}"),
+            RETRAIN,
+        ));
     }
     let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
     for (name, network, widths) in

@@ -125,7 +125,7 @@ fn what_a_killed_run_left_goes_at_the_next_start() {
     };
     assert!(parts().iter().any(|name| name.contains(".part-")), "{:?}", parts());
     let message = again();
-    assert!(message.contains("an interrupted run, which no process continues"), "{message}");
+    assert!(message.contains("an interrupted run"), "{message}");
     assert!(parts().is_empty(), "{:?}", parts());
 }
 
@@ -162,7 +162,7 @@ fn force_leaves_what_catalex_did_not_write() {
     succeeds(&out(&build, &index, &[]));
     fs::write(index.join("notes.txt"), "years").unwrap();
     let (_, message) = outcome(&catalex(&out(&build, &index, &["--force"])).output().unwrap());
-    assert!(message.contains("notes.txt too"), "{message}");
+    assert!(message.contains("the file notes.txt"), "{message}");
     fs::remove_file(index.join("notes.txt")).unwrap();
     // A link to the index stays a link.
     symlink("index", at("link")).unwrap();

@@ -210,7 +210,7 @@ fn a_build_knows_its_pictures_and_what_it_left_out() {
     child.wait().unwrap();
     fs::copy(format!("{images}1F436.png"), at(&name)).unwrap();
     let (code, message) = outcome(&catalex(&arguments("3", "--resume")).output().unwrap());
-    assert!(code == 1 && message.contains("changed picture files") && message.contains("--force"), "{message}");
+    assert!(code == 1 && message.contains("changed image files") && message.contains("--force"), "{message}");
     let printed = succeeds(&arguments("3", "--force"));
     assert!(printed.contains("text               dimension 384, missing for 0 items"), "{printed}");
     assert!(
