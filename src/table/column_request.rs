@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::Error;
 
-/// Most column names that an error message lists.
+/// Maximum number of column names that an error message lists.
 const MAX_LISTED: usize = 20;
 
 /// A column to read: the first of several names that the table has.

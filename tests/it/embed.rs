@@ -93,7 +93,7 @@ fn pictures_that_changed_are_encoded_again() {
     fs::copy(emoji("1F600.png"), at("17.png")).unwrap();
     fs::copy(emoji("1F436.png"), at("9.png")).unwrap();
     let (code, message) = outcome(&catalex(&embed(&at("c.jsonl"), &out, &["--resume"])).output().unwrap());
-    assert!(code == 0 && message.contains("picture files of part 1 have changed"), "{message}");
+    assert!(code == 0 && message.contains("image files of part 1 have changed"), "{message}");
     assert!(!message.contains("part 0"), "{message}");
     succeeds(&embed(&at("c.jsonl"), &at("whole.parquet"), &[]));
     assert!(fs::read(&out).unwrap() == fs::read(at("whole.parquet")).unwrap());
