@@ -179,7 +179,8 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
     assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }
 
-/// A build that has encoded everything goes on only with the same picture files; it says what it encoded and left out.
+/// A build that has encoded everything continues only with the same image files. It prints the encoded items and those
+/// left out.
 #[test]
 fn a_build_knows_its_pictures_and_what_it_left_out() {
     let folder = tempfile::tempdir().unwrap();

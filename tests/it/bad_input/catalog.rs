@@ -1,4 +1,4 @@
-//! Bad catalogs, histories and ready vectors that need no encoder to be read.
+//! Invalid catalogs, histories and precomputed vectors that can be read without an encoder.
 
 use super::Case;
 
