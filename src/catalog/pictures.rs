@@ -76,7 +76,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_folder_holds_tables_or_pictures() {
+    fn a_folder_contains_tables_or_images() {
         let folder = tempfile::tempdir().unwrap();
         let says = || find_catalog(folder.path()).unwrap_err().to_string();
         assert!(says().contains("none of these"));

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_pictures_is_a_catalog() {
+    fn a_folder_of_images_is_a_catalog() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.png", "a.jpg", "notes.txt"] {
             fs::write(folder.path().join(name), "x").unwrap();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_say_where() {
+    fn faults_name_their_location() {
         let folder = tempfile::tempdir().unwrap();
         let says = |name: &str, content: &str, text: &[&str]| {
             let path = folder.path().join(name);

@@ -238,7 +238,7 @@ mod tests {
     use crate::catalog::TextSpec;
 
     #[test]
-    fn a_spool_gives_what_the_catalog_gives() {
+    fn a_spool_returns_the_same_items_as_the_catalog() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let lines = (0..5_000).map(|i| format!("{i},{},x{i}.png\n", if i % 3 == 0 { "" } else { "Pen" }));

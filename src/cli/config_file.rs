@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn single_values_and_both_spellings_are_taken() {
+    fn single_values_and_both_spellings_are_accepted() {
         let sizes = |text: &str| train(text).unwrap().codebook_size;
         assert_eq!(sizes("codebook-size = 8"), Some(vec![8]));
         assert_eq!(sizes("codebook_size = [8, 16]\nlevels = 2"), Some(vec![8, 16]));
@@ -235,7 +235,7 @@ mod tests {
 
     /// The file can set every flag of every verb.
     #[test]
-    fn every_setting_of_every_verb_may_stand_in_its_file() {
+    fn the_configuration_file_can_set_every_flag_of_every_verb() {
         let mut command = crate::cli::Cli::command();
         command.build();
         let mut walked = 0;

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_counts_also_where_it_is_the_default_of_another_recipe() {
+    fn a_value_applies_even_if_it_is_the_default_of_another_recipe() {
         let config = parse(&["--recipe=lc-rec", "--epochs=15"]).unwrap().config().unwrap();
         let TrainConfig::LcRec(config) = config else { panic!("lc-rec") };
         assert_eq!(config.epochs, 15);

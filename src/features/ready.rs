@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_a_name_a_file_and_perhaps_a_column() {
+    fn a_flag_has_a_name_a_file_and_an_optional_column() {
         let read = |text: &str| text.parse::<ReadyVectors>();
         let flag = read("llama=a=b/x.parquet:qwen").unwrap();
         assert_eq!((flag.name.as_str(), flag.path.as_path()), ("llama", Path::new("a=b/x.parquet")));

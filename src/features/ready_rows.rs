@@ -134,7 +134,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn vectors_are_read_at_the_places_of_their_items() {
+    fn vectors_are_matched_to_their_items() {
         let folder = tempfile::tempdir().unwrap();
         let mut placed = PlacedVectors::new(5, 2, folder.path()).unwrap();
         let block = array![[1.0, 1.5], [2.0, 2.5], [9.0, 9.0], [3.0, 3.5]];

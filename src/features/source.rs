@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_in_memory_are_those_of_the_file() {
+    fn blocks_in_memory_equal_those_of_the_file() {
         let features = features(20_000);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.parquet");

@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_refused_and_not_read_for_ever() {
+    fn devices_are_refused_without_reading_them() {
         assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
         assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }

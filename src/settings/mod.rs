@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_may_differ_by_preset() {
+    fn a_default_can_depend_on_the_preset() {
         let setting = |default| Setting::new("x", SettingKind::Text, "X", default, Range::Any, "");
         let epochs = setting("15; fast 3; published 10000");
         assert_eq!(

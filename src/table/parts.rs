@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_columns_and_other_formats_are_refused() {
+    fn missing_columns_and_other_formats_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let says = |name: &str| {
             let path = folder.path().join(name);

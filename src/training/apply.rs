@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_gives_what_is_not_given() {
+    fn a_recipe_supplies_values_that_are_not_given() {
         assert_eq!(TrainSettings::default().config().unwrap(), TrainConfig::default());
         for recipe in Recipe::ALL {
             assert_eq!(given(&format!(r#"{{"recipe": "{recipe}"}}"#)).config().unwrap(), recipe.config());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_value_counts_also_where_it_is_the_default_of_another_recipe() {
+    fn a_given_value_applies_even_if_it_is_the_default_of_another_recipe() {
         let TrainConfig::LcRec(config) =
             given(r#"{"recipe": "lc-rec", "epochs": 15, "hidden": [512]}"#).config().unwrap()
         else {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_without_use_is_refused_with_what_to_do() {
+    fn an_unused_setting_is_refused_with_advice() {
         assert_eq!(
             refused(r#"{"recipe": "lc-rec", "ridge": 3.0}"#),
             "setting ridge: expected no value with recipe lc-rec, which does not use it, got 3.0; leave it out, or choose \

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_is_read_as_it_was_written_and_unknown_keys_are_refused() {
+    fn a_configuration_round_trips_and_unknown_keys_are_refused() {
         for config in [QuantizerConfig::rq_kmeans().into(), TrainConfig::from(LcRecConfig::default())] {
             let text = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config);

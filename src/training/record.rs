@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_knows_its_best_epoch() {
+    fn a_record_round_trips_with_its_best_epoch() {
         let record = record();
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<TrainingRecord>(&text).unwrap(), record);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diverged_epoch_is_read_back_as_not_a_number() {
+    fn a_diverged_epoch_is_read_back_as_nan() {
         let mut record = record();
         record.history.push(EpochFigures { epoch: 150, loss: Some(f64::NAN), error: f64::NAN, revived: 0 });
         let text = serde_json::to_string(&record).unwrap();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_none() {
+    fn an_invalid_record_is_none() {
         #[derive(Deserialize)]
         struct Holder {
             #[serde(deserialize_with = "TrainingRecord::deserialize_lenient")]

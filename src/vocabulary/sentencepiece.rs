@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_and_other_bytes_are_no_model() {
+    fn truncated_and_other_bytes_are_not_a_model() {
         let bytes = small_model(&["▁a"]);
         assert!(pieces(&bytes[..bytes.len() - 1]).is_none());
         assert!(pieces(b"{\"model\": 3}").is_none());

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spec_survives_the_manifest_without_its_output() {
+    fn a_spec_round_trips_through_the_manifest_without_its_output() {
         let spec = BuildSpec {
             catalog: "c.csv".into(),
             encode: EncodeSettings { text: Some(vec!["title".into()]), ..EncodeSettings::default() },
