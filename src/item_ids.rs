@@ -25,7 +25,7 @@ impl Default for ItemIds {
     }
 }
 
-/// What is wrong with an id column.
+/// A fault of an id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFault {
     /// 0-based row whose id is null.

@@ -1,6 +1,6 @@
 //! A catalog that has been read once: the ids in memory, texts and images in a temporary file.
 //!
-//! What is wrong with a catalog is found before anything is encoded, and the catalog is not read a second time.
+//! Errors in a catalog are found before anything is encoded, and the catalog is not read a second time.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, Write};

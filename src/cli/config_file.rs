@@ -120,7 +120,7 @@ impl ConfigFile {
 
 fn not_toml(path: &Path, reason: &str) -> Error {
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::file(path, "a TOML file of key = value lines", reason, "mend the line")
+    Error::file(path, "a TOML file of key = value lines", reason, "correct the line")
 }
 
 impl Settings {
@@ -152,7 +152,7 @@ impl Settings {
                 key,
                 format!("one of: {}", self.known.join(", ")),
                 format!("an unknown key in {}", self.path.display()),
-                "mend its spelling or remove it",
+                "correct its spelling or remove it",
             )),
         }
     }

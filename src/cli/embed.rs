@@ -26,7 +26,7 @@ pub(super) struct EmbedArgs {
     behaviour: Flags<BehaviourSettings>,
     #[command(flatten)]
     threads: Flags<ThreadSettings>,
-    /// Continue a killed run from what it left beside the output.
+    /// Continue an interrupted run from its files next to the output.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
     super::print(&summary(&embed(&spec, progress)?))
 }
 
-/// What was encoded, and what was not.
+/// A summary of the encoded items and those left out.
 pub(super) fn summary(made: &EmbedSummary) -> String {
     let mut out = format!("items              {}\n", made.items);
     for modality in &made.modalities {

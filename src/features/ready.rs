@@ -10,7 +10,7 @@ use super::table::FeatureTable;
 use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 
-/// The location of ready vectors.
+/// The location of precomputed vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyVectors {
     /// Name of their modality.
@@ -21,7 +21,7 @@ pub struct ReadyVectors {
     pub column: Option<String>,
 }
 
-/// Ready vectors that were matched with a catalog.
+/// Precomputed vectors that were matched with a catalog.
 #[derive(Debug)]
 pub struct Ready {
     /// The vectors, one row per item of the catalog.

@@ -1,4 +1,4 @@
-//! Ready vectors on disk, read in the order of the catalog.
+//! Precomputed vectors on disk, read in the order of the catalog.
 
 use std::fs::File;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::{Modality, ModalityRows};
 use crate::error::{Error, Result};
 
 /// What errors call the temporary file.
-const TEMPORARY: &str = "the temporary file of ready vectors";
+const TEMPORARY: &str = "the temporary file of precomputed vectors";
 
 /// Vectors with one row per item of the catalog.
 #[derive(Debug)]

@@ -119,7 +119,7 @@ pub fn for_each_block(source: &dyn FeatureSource, mut work: impl FnMut(&Block) -
     })
 }
 
-/// The error for a duplicate id in memory, where there is no file to name.
+/// The error for a duplicate id in memory, without a file name.
 pub(super) fn duplicate_item(fault: IdFault) -> Error {
     let (item, got) = match fault {
         IdFault::Duplicate(first, row, id) => (id, format!("rows {} and {}", first + 1, row + 1)),

@@ -132,7 +132,7 @@ fn facet_bias(given: &[String]) -> Result<Vec<f64>> {
     Ok(facet_bias)
 }
 
-/// Says which line a fragment that does not fit stands in.
+/// Adds the line of an invalid fragment to the error.
 fn in_line(error: Error, spec: &AggregateSpec, line: usize) -> Error {
     match error {
         Error::Mismatch { what, expected, got, help } => {

@@ -75,7 +75,7 @@ pub struct GroundSpec {
     pub threads: Option<usize>,
     /// The matches to write, as JSON Lines.
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }

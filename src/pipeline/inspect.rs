@@ -24,7 +24,7 @@ pub enum Inspected {
     Table(Box<Figures>),
 }
 
-/// What is inspected: a table, with its model and features if they are available.
+/// The inspected object: a table, with its model and features if they are available.
 struct Subject {
     table: TokenTable,
     source: Option<(Tokenizer, FeatureFile)>,

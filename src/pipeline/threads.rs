@@ -4,7 +4,7 @@ use super::spec::ThreadSettings;
 use crate::error::{Error, Result};
 use crate::settings::SettingGroup;
 
-/// Runs `work` on so many threads (all cores if not given), which it is told.
+/// Runs `work` on this number of threads (default: all cores), and passes the number to it.
 ///
 /// # Errors
 /// [`Error::Config`] for a number out of range; [`Error::Unavailable`] where the system refuses the threads; those of

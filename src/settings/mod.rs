@@ -22,9 +22,9 @@ pub struct Setting {
     pub field: &'static str,
     /// The type of its value.
     pub kind: SettingKind,
-    /// What stands for the value in help, such as `N` or `COLUMN`.
+    /// The placeholder of the value in help texts, such as `N` or `COLUMN`.
     pub value_name: &'static str,
-    /// The default, as text; empty where there is none.
+    /// The default as text. Empty if there is none.
     pub default: &'static str,
     /// The values that are accepted.
     pub range: Range,

@@ -1,4 +1,4 @@
-//! What a model keeps about its training.
+//! The record of a training, which is stored in the model.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -22,7 +22,7 @@ pub struct TrainingRecord {
     pub history: Vec<EpochFigures>,
 }
 
-/// What was measured after an epoch.
+/// The measurements after an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochFigures {
     /// Number of epochs done; 0 is the state before gradient descent.
@@ -33,7 +33,7 @@ pub struct EpochFigures {
     /// number where training diverged.
     #[serde(deserialize_with = "null_as_nan")]
     pub error: f64,
-    /// Number of codes that no item of the epoch used and that were placed anew.
+    /// Number of codes that no item of the epoch used and that were moved.
     pub revived: usize,
 }
 

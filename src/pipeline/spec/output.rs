@@ -1,4 +1,4 @@
-//! Where results go, and what the machine provides.
+//! The location of results, and the environment.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::Overwrite;
 use crate::settings::{Range, settings};
 
-/// Where a result is written, and what happens to what is there.
+/// The location of a result, and how an existing one is handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Output {
     /// The file or folder to write.
     pub out: PathBuf,
-    /// Whether a result of catalex that is already there is replaced.
+    /// Whether an existing result of catalex is replaced.
     pub force: bool,
     /// Whether a killed run is continued, where the function supports that.
     pub resume: bool,
@@ -28,7 +28,7 @@ impl Default for Output {
 }
 
 impl Output {
-    /// Output to a place where nothing is.
+    /// Output to a path that must not exist.
     pub fn new(out: impl Into<PathBuf>) -> Self {
         Output { out: out.into(), ..Output::default() }
     }
@@ -39,7 +39,7 @@ impl Output {
     }
 }
 
-/// What the machine provides. The library does not read environment variables: the caller finds these.
+/// The environment. The library does not read environment variables, so the caller provides these paths.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// The ONNX Runtime library, which encoders need.
@@ -50,7 +50,7 @@ pub struct Environment {
 }
 
 impl Default for Environment {
-    /// The system's ONNX Runtime, and no access to the Hub.
+    /// The system's ONNX Runtime, without access to the Hub.
     fn default() -> Self {
         Environment {
             onnx_runtime: PathBuf::from("libonnxruntime.so"),
@@ -66,7 +66,7 @@ impl Default for Environment {
 }
 
 settings! {
-    /// On how many threads a function runs.
+    /// The number of threads of a function.
     pub struct ThreadSettings {
         /// Number of threads.
         threads: usize, "N", default "all cores", range Range::Between(1.0, 4096.0);

@@ -19,8 +19,8 @@ settings! {
     pub struct TokenSettings {
         /// Format of a token, with {level} (a letter) or {index} (a number) and {code}.
         token_format: TokenFormat, "FORMAT", default "<{level}_{code}>";
-        /// How to resolve ID collisions: resolve moves items to free codes; keep leaves them; suffix adds a disambiguating
-        /// level; lc-rec runs LC-Rec's loop, which may leave some.
+        /// How to resolve ID collisions: resolve moves items to free codes; keep leaves them; suffix adds a
+        /// disambiguating level; lc-rec runs LC-Rec's loop, after which some can remain.
         collisions: String, "POLICY", default "resolve";
     }
 }
@@ -41,7 +41,7 @@ impl TokenSettings {
 }
 
 settings! {
-    /// What the vocabulary folder holds beside the tokens of the codes.
+    /// The content of the vocabulary folder in addition to the tokens of the codes.
     pub struct VocabularySettings {
         /// Hugging Face tokenizer folder to write an extended copy of: tokenizer.json, a SentencePiece model, or both.
         tokenizer: PathBuf, "HF_DIR";

@@ -148,7 +148,7 @@ pub(super) fn duplicates(groups: &[DuplicateGroup], table: &TokenTable, cards: &
     format!("<p>The largest groups of items with equal vectors or IDs:</p><ul>{lines}</ul>")
 }
 
-/// Curves of error and loss over the epochs; empty where there are too few epochs for a curve.
+/// Curves of error and loss over the epochs. Empty if there are too few epochs for a curve.
 pub(super) fn training(record: &TrainingRecord) -> String {
     let held_out = record.held_out > 0;
     let error = if held_out { "Error on held-out items" } else { "Error on training items" };
