@@ -11,7 +11,8 @@ use super::flags::Flags;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    /// A Parquet, Arrow, CSV or JSON Lines table (plain or compressed), a folder or pattern of such tables, or a folder
+    /// of images.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]

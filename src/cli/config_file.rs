@@ -17,7 +17,7 @@ use super::flags::{Flags, is_declared};
 /// Names the file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConfigFile {
-    /// TOML file with the same keys as the flags, which win over it.
+    /// TOML file with settings, whose keys are the names of flags. Flags on the command line take precedence.
     #[arg(long = "config", value_name = "FILE")]
     path: Option<PathBuf>,
 }

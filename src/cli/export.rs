@@ -23,7 +23,7 @@ pub(super) struct ExportArgs {
     /// llamafactory, trl, sequences.
     #[arg(long = "for", value_name = "FAMILY")]
     family: String,
-    /// Catalog of the items. Only sequences, and families that show IDs alone, do without.
+    /// Catalog of the items. Not needed for sequences, and for exports with IDs only.
     #[arg(long, value_name = "CATALOG")]
     catalog: Option<PathBuf>,
     #[command(flatten)]

@@ -13,11 +13,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How progress is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressMode {
-    /// A bar with rate and time left.
+    /// A progress bar with rate and remaining time.
     Bar,
     /// One JSON object per line.
     Json,
-    /// Nothing.
+    /// No progress output.
     None,
 }
 

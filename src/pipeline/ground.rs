@@ -27,9 +27,9 @@ text_settings! {
     pub struct GroundSettings {
         /// Column of vectors, if there are several.
         modality: String, "NAME", default "text, or the only one";
-        /// Column of the answers' texts, to be encoded.
+        /// Column of the answers' texts, which are then encoded.
         text: String, "COLUMN";
-        /// Folder of the text encoder that made the items' vectors.
+        /// Folder of the text encoder that encoded the items.
         text_encoder: PathBuf, "DIR";
         /// Number of items per answer.
         top: usize, "N", default "20", range Range::Between(1.0, MAX_COUNT);
@@ -44,17 +44,17 @@ text_settings! {
         /// Maximum fraction of events of items that are not in the index. These events are ignored; a larger fraction
         /// is an error.
         max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
-        /// Number of last events per user that are not counted.
+        /// Number of last events per user to leave out.
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Other non-negative weights: .npy with one number per item (a column), or one row per answer.
         weights: PathBuf, "FILE";
-        /// Exponent of the weights; with --valid it is searched for.
+        /// Exponent of the weights. With --valid, it is tuned.
         gamma: f64, "X";
-        /// File with the id of the right item for each answer, one per line: measure Recall and NDCG.
+        /// File with the id of the correct item of each answer, one per line: compute Recall and NDCG.
         targets: PathBuf, "FILE";
-        /// Vectors of other answers, on which gamma is chosen.
+        /// Vectors of other answers, on which gamma is tuned.
         valid: PathBuf, "ANSWERS";
-        /// The right items of --valid.
+        /// The correct items of --valid, one id per line.
         valid_targets: PathBuf, "FILE";
         /// Weights per item and answer for --valid.
         valid_weights: PathBuf, "FILE";

@@ -43,11 +43,12 @@ impl TokenSettings {
 settings! {
     /// The content of the vocabulary folder in addition to the tokens of the codes.
     pub struct VocabularySettings {
-        /// Hugging Face tokenizer folder to write an extended copy of: tokenizer.json, a SentencePiece model, or both.
+        /// Hugging Face tokenizer folder (with tokenizer.json, a SentencePiece model, or both): write a copy extended
+        /// with the tokens.
         tokenizer: PathBuf, "HF_DIR";
-        /// Add a token that marks the beginning of an ID, such as <|sid_begin|>.
+        /// Add a marker token before each ID, such as <|sid_begin|>.
         begin_token: String, "TOKEN";
-        /// Add a token that marks the end of an ID, such as <|sid_end|>.
+        /// Add a marker token after each ID, such as <|sid_end|>.
         end_token: String, "TOKEN";
         /// Round the number of embedding rows in vocabulary.json up to a multiple of this.
         pad_to_multiple_of: u32, "N", range Range::Between(1.0, MAX_COUNT);
