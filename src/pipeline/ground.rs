@@ -270,7 +270,7 @@ impl GroundSettings {
         };
         let Some(weights) = own.as_ref().or(weights) else {
             let help = "name --interactions or --weights, whose strength it is for";
-            return Err(Error::config("valid", "together with weights", "it alone", help));
+            return Err(Error::config("valid", "weights or interactions as well", "none", help));
         };
         let answers = sources::features(valid)?.read()?;
         let vectors = vectors(&answers, self.modality.as_deref(), valid)?;

@@ -119,7 +119,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
         (None, None) => None,
         _ => {
             let help = "give both for the figures that compare codes with vectors, or neither";
-            return Err(Error::config("features", "together with --model", "one of the two", help));
+            return Err(Error::config("features", "both --features and --model", "only one of them", help));
         }
     };
     Ok(Some(Subject { table, source }))

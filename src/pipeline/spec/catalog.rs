@@ -78,7 +78,7 @@ impl EncodeSettings {
             }
             (None, Some(_)) if average => {
                 let help = "name the columns with --text to encode each by itself";
-                return Err(Error::config("average-text", "together with --text", "with --template", help));
+                return Err(Error::config("average-text", "columns in --text", "--template", help));
             }
             (None, Some(template)) => TextSpec::Template(template.clone()),
             (Some(columns), None) if average => TextSpec::Separate(columns.clone()),
