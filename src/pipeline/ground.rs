@@ -269,7 +269,7 @@ impl GroundSettings {
             None => None,
         };
         let Some(weights) = own.as_ref().or(weights) else {
-            let help = "name --interactions or --weights, whose strength it is for";
+            let help = "pass --interactions or --weights, because --valid tunes their strength";
             return Err(Error::config("valid", "weights or interactions as well", "none", help));
         };
         let answers = sources::features(valid)?.read()?;

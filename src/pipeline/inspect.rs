@@ -118,7 +118,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
         (Some(model), Some(features)) => Some((model, features)),
         (None, None) => None,
         _ => {
-            let help = "give both for the figures that compare codes with vectors, or neither";
+            let help = "pass both to compare codes with vectors, or neither";
             return Err(Error::config("features", "both --features and --model", "only one of them", help));
         }
     };
