@@ -86,7 +86,7 @@ fn json(path: &Path, key: &str, value: toml::Value) -> Result<Value> {
     Ok(match value {
         toml::Value::Float(number) if !number.is_finite() => {
             let got = format!("{number} in {}", path.display());
-            return Err(Error::config(key, "a finite number", got, "leave it out for the default"));
+            return Err(Error::config(key, "a finite number", got, "omit it for the default"));
         }
         toml::Value::Float(number) => number.into(),
         toml::Value::String(text) => text.into(),

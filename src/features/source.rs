@@ -127,7 +127,7 @@ pub(super) fn duplicate_item(fault: IdFault) -> Error {
         IdFault::Unusable(row, got) => ("without an id".into(), format!("{got} in row {}", row + 1)),
         IdFault::Type(data_type) => ("of another type".into(), data_type.to_string()),
     };
-    Error::Item { item, expected: "one row an item id".into(), got, help: "remove or rename one of them".into() }
+    Error::Item { item, expected: "one row per item id".into(), got, help: "remove or rename one of them".into() }
 }
 
 /// All items of a source, or a random sample of `most` items if there are more; in row order, with their rows.

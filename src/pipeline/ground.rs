@@ -110,8 +110,8 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
         let weights = settings.weights(items.item_ids(), &rows, progress)?;
         let chosen = settings.choose(&grounding, weights.as_ref(), &rows, progress)?;
         if weights.is_some() && chosen.is_none() && settings.gamma.is_none() {
-            let help = "name it, or answers to choose it by with --valid and --valid-targets";
-            return Err(Error::config("gamma", "a number together with weights", "none", help));
+            let help = "set --gamma, or pass answers for tuning it with --valid and --valid-targets";
+            return Err(Error::config("gamma", "a number, because there are weights", "none", help));
         }
         let measured = match &settings.targets {
             Some(path) => {
@@ -198,7 +198,12 @@ impl GroundSettings {
         ];
         for (one, has_one, other, has_other) in apart {
             if has_one && has_other {
-                return Err(Error::config(one, format!("either it or --{other}"), "both", "leave one out"));
+                return Err(Error::config(
+                    one,
+                    format!("only one of --{one} and --{other}"),
+                    "both",
+                    "omit one of them",
+                ));
             }
         }
         let of_interactions = [
@@ -250,7 +255,7 @@ impl GroundSettings {
         }
         if counts.iter().all(|&count| count == 0) {
             let help = "name the interactions of these items; ids are compared as text";
-            return Err(Error::mismatch("interactions", "some with the items", "none of them", help));
+            return Err(Error::mismatch("interactions", "some events of the items", "none of them", help));
         }
         Ok(Some(popularity(&counts)))
     }
@@ -304,7 +309,7 @@ fn targets(path: &Path, rows: &HashMap<String, usize>) -> Result<Vec<usize>> {
             column: "item".into(),
             expected: "the id of an item".into(),
             got: line.trim().into(),
-            help: "name the item that the answer of this line should have named".into(),
+            help: "write the id of the correct item for the answer in this line".into(),
         })
     };
     text.lines().enumerate().map(row).collect()

@@ -132,7 +132,10 @@ impl Thumbnails {
         use crate::encoder::{ACROSS, TILE, Thumbnail};
 
         if self.unreadable > 0 {
-            progress.warn(&format!("{} images cannot be read; the report shows their items without", self.unreadable));
+            progress.warn(&format!(
+                "{} images cannot be read; the report shows their items without an image",
+                self.unreadable
+            ));
         }
         let both = self.wanted.into_iter().zip(self.tiles).filter_map(|(row, tile)| Some((row, tile?)));
         let (rows, tiles): (Vec<usize>, Vec<Thumbnail>) = both.unzip();

@@ -175,7 +175,7 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
     let file = File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e))?;
     let metadata = foreign(&path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
     let columns = places(&path, metadata.schema(), &select(&path, metadata.schema())?)?;
-    check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or make it again")?;
+    check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or create it again")?;
     let rows = metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
     Ok((PartsFile { path, unpacked, container: PartsContainer::Parquet(metadata), columns }, rows))
 }

@@ -98,7 +98,7 @@ impl TrainSettings {
             if let Some(value) = given.get(&setting.flag()) {
                 let others: Vec<&str> = Recipe::with_setting(setting.field).into_iter().map(Recipe::name).collect();
                 let expected = format!("no value with recipe {recipe}, which does not use it");
-                let help = format!("leave it out, or choose recipe {}", others.join(" or "));
+                let help = format!("omit it, or choose recipe {}", others.join(" or "));
                 return Err(Error::config(setting.flag(), expected, value, help));
             }
         }
@@ -146,14 +146,14 @@ impl TrainConfig {
         let hidden = match self {
             TrainConfig::ResidualQuantizer(config) => {
                 if config.kmeans_items_per_code == 0 {
-                    let help = "leave it at its default";
+                    let help = "omit it to use the default";
                     return Err(Error::config("kmeans-items-per-code", "a number of at least 1", 0, help));
                 }
                 &config.hidden
             }
             TrainConfig::LcRec(config) => {
                 if config.hidden.is_empty() {
-                    let help = "leave it out for the published widths";
+                    let help = "omit it for the published widths";
                     return Err(Error::config("hidden", "at least one layer with recipe lc-rec", "none", help));
                 }
                 if config.epochs == 0 {
