@@ -236,7 +236,7 @@ mod tests {
     fn an_unused_setting_is_refused_with_advice() {
         assert_eq!(
             refused(r#"{"recipe": "lc-rec", "ridge": 3.0}"#),
-            "setting ridge: expected no value with recipe lc-rec, which does not use it, got 3.0; leave it out, or choose \
+            "setting ridge: expected no value with recipe lc-rec, which does not use it, got 3.0; omit it, or choose \
              recipe default or rq-kmeans"
         );
         assert!(refused(r#"{"sinkhorn": 0.0}"#).contains("choose recipe lc-rec"));

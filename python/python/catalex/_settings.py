@@ -62,7 +62,7 @@ def _value(setting: Setting, value: Any) -> Any:
     try:
         return convert(value)
     except (TypeError, ValueError) as error:
-        help = "leave it out for the default" if setting.default else "see docs/python.md"
+        help = "omit it for the default" if setting.default else "see docs/python.md"
         raise ConfigError(f"setting {setting.name}: expected {expected}, got {value!r}; {help}") from error
 
 

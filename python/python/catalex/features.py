@@ -132,4 +132,4 @@ def _columns_of_numbers(table: Any) -> int:
 def _unused(kind: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
-            raise refuse(name, f"none with {kind}", type(value).__name__, "leave it out")
+            raise refuse(name, f"none with {kind}", type(value).__name__, "omit it")
