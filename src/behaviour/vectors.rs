@@ -16,9 +16,9 @@
 //! eigenvalues of `m`, times the square roots of these eigenvalues. Negative eigenvalues separate items only because `m` has
 //! no diagonal. Dropping them is equivalent to adding item and context vectors, as Levy, Goldberg and Dagan do.
 //!
-//! Each vector is scaled to the length `e / (e + 20)`, where `e` is the number of the item's events: few events are mostly
-//! noise, so an item with 5 events gets a fifth of the length, and one with 200 nine tenths. Training weights behaviour by
-//! these lengths ([`crate::training::QuantizerConfig::modality_weights`]).
+//! Each vector is scaled to the length `e / (e + 20)`, where `e` is the number of the item's events: with few events, a
+//! vector is mostly noise. An item with 5 events has a fifth of the full length, and one with 200 events nine tenths.
+//! Training weights behaviour by these lengths ([`crate::training::QuantizerConfig::modality_weights`]).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ use crate::features::{BEHAVIOUR, Modality, ReadyRows};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
-/// Number of events at which a vector has half of its full length.
+/// Number of events of an item whose vector has half of the full length.
 const HALF_LENGTH_EVENTS: f64 = 20.0;
 
 /// Which interactions and items the vectors cover.
@@ -156,7 +156,7 @@ pub fn vectors(
         .filter(|&(at, _)| length(&factors.row(at)) > 1e-9)
         .map(|(at, &row)| (at, row as usize))
         .unzip();
-    // Missing eigenvalues become zeros at the end.
+    // If there are fewer eigenvalues, the last dimensions are zero.
     let mut vectors = Array2::zeros((rows.len(), config.dim));
     for ((mut vector, &at), &row) in vectors.rows_mut().into_iter().zip(&kept).zip(&rows) {
         let (factor, of_item) = (factors.row(at), events[row] as f64);

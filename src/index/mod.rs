@@ -128,7 +128,7 @@ impl Index {
         Self::verified(folder, |_| true)
     }
 
-    /// Opens an index to read only some of its files, and verifies the hashes of these.
+    /// Opens an index to read only some of its files, and verifies the hashes of only these files.
     ///
     /// # Errors
     /// As [`Index::open`].
@@ -149,7 +149,7 @@ impl Index {
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let manifest = read_manifest(&path, &bytes, REBUILD)?;
         for (name, expected) in manifest.files.iter().filter(|(name, _)| is_read(name)) {
-            // A stranger's index says nothing about files elsewhere.
+            // An index from an untrusted source must not refer to files outside its folder.
             if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
                 return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));
             }
@@ -182,7 +182,7 @@ impl Index {
 
 fn read_manifest(path: &Path, bytes: &[u8], help: &str) -> Result<Manifest> {
     let version = |manifest: &serde_json::Value| manifest["format_version"].as_u64().unwrap_or(0);
-    // A version that this release does not know is refused as such, below.
+    // An unknown version is refused below.
     let sealed = u64::from(OLDEST_FORMAT_VERSION) + 1..=u64::from(FORMAT_VERSION);
     let manifest = seal::of_json(path, bytes, "a manifest", help, |manifest| sealed.contains(&version(manifest)))?;
     let known = u64::from(OLDEST_FORMAT_VERSION)..=u64::from(FORMAT_VERSION);

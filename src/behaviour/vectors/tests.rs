@@ -83,7 +83,7 @@ fn cosines_approximate_the_mutual_information() {
         pairs.get(&(i, j)).map_or(0.0, pmi).max(0.0)
     });
     let (modality, _) = made(&histories(&lists), 12, &config);
-    // The positive part of the matrix; the lengths of its rows are another test's.
+    // The positive part of the matrix. Another test checks the lengths of its rows.
     let values = linfa_linalg::eigh::Eigh::eigh(&m).unwrap();
     let root = values.1.dot(&Array2::from_diag(&values.0.mapv(|v| v.max(0.0)))).dot(&values.1.t());
     for i in 0..12 {
@@ -118,7 +118,7 @@ fn items_with_few_events_have_short_vectors() {
     for (length, expected) in lengths.iter().zip([0.5, 0.5, 1.0 / 21.0, 0.0, 1.0 / 21.0]) {
         assert!((length - expected).abs() < 1e-5, "{lengths:?}");
     }
-    // Events that are held out give no length either.
+    // Held-out events do not count for the length.
     let config = BehaviourConfig { hold_out_last: 1, ..BehaviourConfig::default() };
     lists.iter_mut().for_each(|list| list.push(0));
     assert_eq!(made(&histories(&lists), 5, &config).0, modality);
