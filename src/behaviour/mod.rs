@@ -21,4 +21,4 @@ pub use config::BehaviourConfig;
 pub use histories::{Histories, HistoryCounts, UserHistory};
 pub use split::{HistorySplit, SplitPart};
 pub use unknown::{MAX_UNKNOWN_EVENTS, refuse_unknown};
-pub use vectors::{InteractionUsage, vectors};
+pub use vectors::{BehaviourVectors, InteractionUsage, vectors};

@@ -176,11 +176,11 @@ impl<'a> CatalogFeatures<'a> {
             let read = Interactions::read(interactions, progress)?;
             let most = self.spec.behaviour.max_unknown_events.unwrap_or(behaviour::MAX_UNKNOWN_EVENTS);
             behaviour::refuse_unknown(&read, ids, "the catalog", most)?;
-            let (modality, usage) = behaviour::vectors(&read, ids, &config, progress)?;
+            let (vectors, usage) = behaviour::vectors(&read, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
-            ready.push(Box::new(modality));
+            ready.push(Box::new(vectors.into_rows(folder)?));
         }
         Ok(ready)
     }

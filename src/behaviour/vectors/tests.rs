@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::features::ModalityRows;
 use crate::progress::Silent;
 
 /// Interactions whose item ids are the item numbers.
@@ -18,7 +19,12 @@ fn histories(histories: &[Vec<u32>]) -> Interactions {
 }
 
 fn made(interactions: &Interactions, items: usize, config: &BehaviourConfig) -> (Modality, InteractionUsage) {
-    vectors(interactions, &ItemIds::row_numbers(items), config, &Silent).unwrap()
+    let (vectors, usage) = vectors(interactions, &ItemIds::row_numbers(items), config, &Silent).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let spooled = vectors.clone().into_rows(folder.path()).unwrap().rows(0..items).unwrap();
+    let modality = vectors.into_modality();
+    assert_eq!(modality, spooled);
+    (modality, usage)
 }
 
 /// Histories in which every user stays within one group: the items with the same remainder modulo `groups`.
