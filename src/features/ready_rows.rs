@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// What errors call the temporary file.
 const TEMPORARY: &str = "the temporary file of precomputed vectors";
 
-/// Rows that are written at a time.
+/// Number of rows that are written at a time.
 const BLOCK: usize = 4_096;
 
 /// Vectors with one row per item of the catalog.

@@ -15,7 +15,7 @@ pub struct Output {
     pub out: PathBuf,
     /// Whether an existing result of catalex is replaced.
     pub force: bool,
-    /// Whether a killed run is continued, where the function supports that.
+    /// Whether a killed run is continued, if the function supports it.
     pub resume: bool,
     /// Seconds between checkpoints of the training; they are saved at the end of an epoch.
     pub checkpoint_every: u64,
@@ -39,20 +39,20 @@ impl Output {
     }
 }
 
-/// The environment. The library does not read environment variables, so the caller provides these paths.
+/// The environment. The library does not read environment variables, so the caller provides these values.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// The ONNX Runtime library, which encoders need.
     pub onnx_runtime: PathBuf,
-    /// The Hugging Face Hub, for encoders that are named instead of given as a folder.
+    /// The Hugging Face Hub, for encoders that are given by name instead of a folder.
     #[cfg(feature = "encoders")]
     pub hub: crate::encoder::Hub,
-    /// The time in seconds since 1970, for the manifests of indexes; without it, they have none.
+    /// The time in seconds since 1970, for the manifests of indexes. Without it, manifests have no time.
     pub now: Option<u64>,
 }
 
 impl Environment {
-    /// The time as manifests have it: RFC 3339 in UTC, such as `2026-11-27T14:31:49Z`.
+    /// The time in the format of manifests: RFC 3339 in UTC, such as `2026-11-27T14:31:49Z`.
     pub fn created(&self) -> Option<String> {
         let time = chrono::DateTime::from_timestamp(self.now?.try_into().ok()?, 0)?;
         Some(time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
