@@ -1,4 +1,4 @@
-"""The jobs that run in this process: they write what the command line writes, and take objects for paths."""
+"""Jobs that run in this process write the same files as the command line, and accept objects in place of paths."""
 
 import hashlib
 import inspect

@@ -126,4 +126,4 @@ KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "repeated texts": ("a text, a list of texts, or a dictionary", _repeated_texts),
     "weights": ("a dictionary of numbers", _weights),
 }
-"""What a value of each kind is, and how it becomes JSON."""
+"""The Python types of each kind of setting, and their conversion to JSON."""

@@ -85,7 +85,7 @@ class Features:
 
 
 def of(data: Any, shapes: Sequence[tuple[str, int]] | None = None, **names: Any) -> Features:
-    """`data` as features. `shapes` says how a matrix is split into modalities."""
+    """Converts `data` to features. `shapes` defines how a matrix is split into modalities."""
     if isinstance(data, Features):
         if any(given is not None for given in names.values()):
             raise refuse("features", "data without ids", "Features, which have ids", "give the ids to Features(...)")
