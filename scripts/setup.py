@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Install the dependencies of catalex that are not crates: libtorch, ONNX Runtime, the text encoder; for tests, a Python
-environment and tokenizers.
+"""Install the dependencies of catalex that are not crates: libtorch, ONNX Runtime, the text encoder; for tests, a
+Python environment and tokenizers.
 
 Everything goes into one cache folder outside the checkout, ${CATALEX_CACHE:-${XDG_CACHE_HOME:-~/.cache}/catalex}.
 A LIBTORCH or ORT_DYLIB_PATH that you have set is used instead of fetching that part. Running again is quick, and

@@ -80,8 +80,8 @@ class Decoder(nn.Module):  # type: ignore[misc]
         return self._read(tokens, torch.arange(tokens.shape[1]), None, None)
 
     def go_on(self, beams: Tensor, length: int, past: Past) -> Tensor:
-        """States that predict the next token of each beam, `(batch, beams, width)`, for the tokens `(batch, beams, said)`
-        that beams generate after a history of `length` tokens.
+        """States that predict the next token of each beam, `(batch, beams, width)`, for the tokens
+        `(batch, beams, said)` that beams generate after a history of `length` tokens.
 
         All beams are read as one sequence in which each sees the history and itself, so that the keys and values of the
         history need no copy a beam.
