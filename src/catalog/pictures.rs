@@ -85,7 +85,7 @@ mod tests {
             matches!(find_catalog(folder.path()).unwrap(), CatalogFiles::Tables(tables) if tables.files.len() == 1)
         );
         fs::write(folder.path().join("B.PNG"), "x").unwrap();
-        assert!(says().contains("1 pictures and 1 tables"));
+        assert!(says().contains("1 images and 1 tables"));
         fs::remove_file(folder.path().join("a.csv.gz")).unwrap();
         for name in ["c.jfif", "d.jpe", "e.avif"] {
             fs::write(folder.path().join(name), "x").unwrap();
