@@ -12,6 +12,7 @@ mod lc_rec;
 mod lookup;
 mod make;
 mod matching;
+mod occupied;
 mod overflow;
 mod parts;
 mod report;
@@ -19,14 +20,17 @@ mod resolve;
 mod table;
 mod table_io;
 mod table_metadata;
+#[cfg(test)]
+mod tests;
 mod token_format;
 
 pub use collisions::Collisions;
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
 pub use make::QuantizedItems;
+pub use occupied::Occupied;
 pub use parts::{CatalogPart, make_room, resolve_part};
 pub use report::CollisionReport;
-pub use resolve::{Assignment, resolve};
+pub use resolve::{Assignment, place, resolve};
 pub use table::{TableMetadata, TokenTable};
 pub use token_format::TokenFormat;
