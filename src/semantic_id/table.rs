@@ -1,15 +1,16 @@
 //! The token table: the codes, semantic ID and error of every item.
 
+use std::fmt::Debug;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
-use super::{CollisionReport, Collisions, TokenFormat, table_io};
+use super::{CollisionReport, Collisions, Occupied, TokenFormat, table_io};
 use crate::artifact::Overwrite;
-use crate::error::Result;
-use crate::item_ids::ItemIds;
+use crate::error::{Error, Result};
+use crate::item_ids::{IdFault, ItemIds};
 
 /// The name of a table in memory in errors.
 const MEMORY: &str = "token table in memory";
@@ -54,6 +55,49 @@ impl TokenTable {
     /// The semantic ID of a row.
     pub fn semantic_id(&self, row: usize) -> String {
         self.metadata.token_format.semantic_id(&self.codes.row(row).to_vec())
+    }
+
+    /// This table with further items after its own, which keep their IDs. If only one side has strings as item ids, the
+    /// integers of the other become strings. Statistics of the collision resolution of a part are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`](crate::Error::Mismatch) for items of another model or with other tokens;
+    /// [`Error::Item`](crate::Error::Item) for an item that both tables have, or an ID that both have.
+    pub fn joined(mut self, more: TokenTable) -> Result<Self> {
+        let (own, other) = (&self.metadata, &more.metadata);
+        let fits =
+            |what: &str, expected: &dyn Debug, got: &dyn Debug| match format!("{expected:?}") == format!("{got:?}") {
+                true => Ok(()),
+                false => {
+                    let help = "place the items with the model and the token format of the table";
+                    Err(Error::mismatch(what, format!("{expected:?}"), format!("{got:?}"), help))
+                }
+            };
+        fits("model of the new items", &own.model_hash, &other.model_hash)?;
+        fits("codebook sizes of the new items", &own.codebook_sizes, &other.codebook_sizes)?;
+        fits("token format of the new items", &own.token_format.to_string(), &other.token_format.to_string())?;
+        let twice = |item: String, got: String| {
+            let help = "place only items that the table does not have, beside its codes";
+            Error::Item { item, expected: "one row and an ID of its own".into(), got, help: help.into() }
+        };
+        if own.policy.unique() {
+            let taken = Occupied::of_codes(self.codes.view(), &own.codebook_sizes)?;
+            if let Some(row) = (0..more.codes.nrows()).find(|&row| taken.has(more.codes.row(row))) {
+                return Err(twice(more.item_ids.text(row), format!("{}, which the table has", more.semantic_id(row))));
+            }
+        }
+        self.item_ids.append(more.item_ids);
+        self.item_ids.check_unique().map_err(|fault| match fault {
+            IdFault::Duplicate(first, row, id) => twice(id, format!("rows {} and {}", first + 1, row + 1)),
+            other => twice("of the table".into(), format!("{other:?}")),
+        })?;
+        let shapes =
+            |e: ndarray::ShapeError| Error::mismatch("codes of the new items", "one row per item", e, "check the call");
+        self.codes.append(Axis(0), more.codes.view()).map_err(shapes)?;
+        self.residual_error.extend(more.residual_error);
+        self.reassigned.extend(more.reassigned);
+        self.metadata.collisions = None;
+        Ok(self)
     }
 
     /// Writes the table as Parquet; the same table gives the same bytes.
