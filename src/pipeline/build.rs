@@ -14,7 +14,7 @@ use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
 use crate::features::FeatureSource;
-use crate::index::{IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::index::{Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -55,7 +55,8 @@ pub struct PrefixExample {
 
 /// Builds an index of a catalog: encodes it, trains a model, gives every item a unique semantic ID, and writes the
 /// vocabulary and the report. Features are streamed: at any time no more than item ids, codes, the training sample and one
-/// block of features are in memory.
+/// block of features are in memory. Interactions are the exception: [`crate::behaviour::vectors()`] says what they need
+/// until their vectors are written to a temporary file.
 ///
 /// A killed build leaves what it had finished beside the output; with `output.resume` it continues, to the same bytes.
 ///
@@ -122,7 +123,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let settings = serde_json::to_value(spec).map_err(|e| {
             Error::config("spec", "paths in UTF-8", e, "rename the file or folder that has another encoding")
         })?;
-        writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;
+        let generation = Generation { created: spec.environment.created(), ..Generation::default() };
+        writer.commit(table.item_ids.len() as u64, model.hash(), settings, generation)?;
         partial.remove()?;
         progress.end();
         Ok(IndexSummary {
