@@ -41,6 +41,15 @@ impl TokenSettings {
 }
 
 settings! {
+    /// What happens to items that are far from those of training.
+    pub struct FarSettings {
+        /// Fail if more than this share of the items have a larger residual error than 99 % of the items held out of
+        /// training: 0.05 is 5 %. Without it, more than are usual give a warning.
+        max_far: f64, "SHARE", range Range::Between(0.0, 1.0);
+    }
+}
+
+settings! {
     /// The content of the vocabulary folder in addition to the tokens of the codes.
     pub struct VocabularySettings {
         /// Hugging Face tokenizer folder (with tokenizer.json, a SentencePiece model, or both): write a copy extended
@@ -75,8 +84,12 @@ pub struct TokenizeSpec {
     pub features: PathBuf,
     /// Folder of the model, or an index.
     pub model: PathBuf,
+    /// A token table of this model, or an index: its items keep their IDs, and only other items get one.
+    pub previous: Option<PathBuf>,
     /// The form of the IDs.
     pub tokens: TokenSettings,
+    /// What happens to items that are far from those of training.
+    pub far: FarSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
     /// The table to write.
