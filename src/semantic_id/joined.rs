@@ -44,7 +44,7 @@ impl TokenTable {
             return Ok((self, None));
         }
         let new = SelectedRows::new(features, rows)?;
-        let occupied = Occupied::of_table(&self)?;
+        let occupied = self.occupied()?;
         let placed = TokenTable::placed(&new, model, self.metadata.token_format.clone(), &occupied, progress)?;
         Ok((self.joined(placed.table.clone())?, Some(placed)))
     }
