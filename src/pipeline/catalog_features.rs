@@ -12,7 +12,7 @@ use crate::catalog::{CatalogReader, PictureState, TextSpec};
 use crate::catalog::{CatalogSpec, CatalogSpool, InteractionSpec, Interactions, OnBadItem};
 use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
-use crate::index::fingerprint;
+use crate::index::{PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
@@ -97,16 +97,20 @@ impl<'a> CatalogFeatures<'a> {
         let (encode, behaviour) = (&self.spec.encode, &self.spec.behaviour);
         let of = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
         let embeddings = self.embeddings.iter().map(|ready| content(&ready.path)).collect::<Result<Vec<String>>>()?;
+        #[cfg(feature = "encoders")]
+        let (text_encoder, image_encoder) = super::encoders::hashes(encode, of)?;
+        #[cfg(not(feature = "encoders"))]
+        let (text_encoder, image_encoder) = (of(&encode.text_encoder)?, of(&encode.image_encoder)?);
         Ok(serde_json::json!({
             "catalex": env!("CARGO_PKG_VERSION"), "catalog": self.spec.catalog,
             "content of the catalog": content(&self.spec.catalog)?, "encode": encode, "behaviour": behaviour,
             "interactions": of(&behaviour.interactions)?, "embeddings": embeddings,
-            "text encoder": of(&encode.text_encoder)?, "image encoder": of(&encode.image_encoder)?,
+            "text encoder": text_encoder, "image encoder": image_encoder,
             "threads": self.threads,
         }))
     }
 
-    /// Makes and writes the features. `parts` is a folder for what is finished meanwhile.
+    /// Makes and writes the features. What is finished meanwhile is kept in `partial`.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -114,12 +118,13 @@ impl<'a> CatalogFeatures<'a> {
         &self,
         out: &Path,
         overwrite: Overwrite,
-        parts: &Path,
+        partial: &Partial,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
+        let parts = &partial.path(PARTS);
         std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
         if self.has_encoders() {
-            return self.encoded(out, overwrite, parts, progress);
+            return self.encoded(out, overwrite, partial, progress);
         }
         if self.embeddings.is_empty() && self.interactions.is_none() {
             let help =
@@ -189,10 +194,18 @@ impl<'a> CatalogFeatures<'a> {
     /// Encodes the catalog, and adds the ready modalities. What can be refused is refused before the catalog is read, and
     /// ids that do not match before it is encoded.
     #[cfg(feature = "encoders")]
-    fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
+    fn encoded(
+        &self,
+        out: &Path,
+        overwrite: Overwrite,
+        partial: &Partial,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        use crate::artifact::sha256;
         use crate::catalog::CheckOptions;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
+        let parts = &partial.path(PARTS);
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
@@ -206,12 +219,14 @@ impl<'a> CatalogFeatures<'a> {
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let (text, image, on_bad_item) = (loaded.text.as_mut(), loaded.image.as_mut(), self.on_bad_item);
         let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item };
-        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
+        // The settings have the hashes of encoders in folders, but only the names of those on the Hub.
+        let made_by = sha256(format!("{} {}", partial.settings_hash(), loaded.from_hub.join(" ")).as_bytes());
+        let folder = PartFolder { folder: parts.clone(), items: encode.part_items, made_by };
         FeaturesMade::of(&catalog, embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
-    fn encoded(&self, _: &Path, _: Overwrite, _: &Path, _: &dyn Progress) -> Result<FeaturesMade> {
+    fn encoded(&self, _: &Path, _: Overwrite, _: &Partial, _: &dyn Progress) -> Result<FeaturesMade> {
         Err(super::not_built("encoding texts and images", "encoders"))
     }
 }

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::spec::{EncodeSettings, Environment, NAME_BOTH, needs};
 use crate::catalog::CatalogSpec;
-use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions};
-use crate::error::Result;
+use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions, encoder_hash};
+use crate::error::{Error, Result};
 use crate::progress::Progress;
 
 /// The encoders of a spec.
 pub(super) struct LoadedEncoders {
     pub(super) text: Option<TextEncoder>,
     pub(super) image: Option<ImageEncoder>,
+    /// Hashes of those that came from the Hub.
+    pub(super) from_hub: Vec<String>,
 }
 
 /// Loads the encoders of the settings for the columns of a catalog. On the CPU they run on `threads` threads.
@@ -30,16 +32,41 @@ pub(super) fn load(
     let device = settings.encoder_device.as_deref().map(str::parse::<Device>).transpose()?.unwrap_or_default();
     let runtime = Runtime::load(&environment.onnx_runtime, threads)?.on(device)?;
     let hub = &environment.hub;
+    let mut from_hub = Vec::new();
+    let mut folder = |named: &Path, kind: EncoderKind, onnx_file: Option<&str>| {
+        let folder = folder(named, kind, onnx_file, hub, progress)?;
+        if folder != named {
+            from_hub.push(encoder_hash(&folder, kind, onnx_file)?);
+        }
+        Ok::<_, Error>(folder)
+    };
     let text = settings.text_encoder.as_deref().map(|named| {
-        let folder = folder(named, EncoderKind::Text, settings.onnx_file.as_deref(), hub, progress)?;
+        let folder = folder(named, EncoderKind::Text, settings.onnx_file.as_deref())?;
         let chosen = TextOptions { onnx_file: settings.onnx_file.clone(), prompt: settings.prompt.clone() };
         TextEncoder::load(&folder, &chosen, &runtime)
     });
     let image = settings.image_encoder.as_deref().map(|named| {
-        let folder = folder(named, EncoderKind::Image, settings.image_onnx_file.as_deref(), hub, progress)?;
+        let folder = folder(named, EncoderKind::Image, settings.image_onnx_file.as_deref())?;
         ImageEncoder::load(&folder, settings.image_onnx_file.as_deref(), &runtime)
     });
-    Ok(LoadedEncoders { text: text.transpose()?, image: image.transpose()? })
+    let (text, image) = (text.transpose()?, image.transpose()?);
+    Ok(LoadedEncoders { text, image, from_hub })
+}
+
+/// Hashes of the encoders that are folders; `other` identifies what is none.
+pub(super) fn hashes(
+    settings: &EncodeSettings,
+    other: impl Fn(&Option<PathBuf>) -> Result<Option<String>>,
+) -> Result<(Option<String>, Option<String>)> {
+    let hash = |named: &Option<PathBuf>, kind: EncoderKind, onnx_file: &Option<String>| match named {
+        Some(folder) if folder.is_dir() => {
+            // What is wrong with a folder is said when the encoder is loaded.
+            encoder_hash(folder, kind, onnx_file.as_deref()).map(Some).or_else(|_| other(named))
+        }
+        _ => other(named),
+    };
+    let text = hash(&settings.text_encoder, EncoderKind::Text, &settings.onnx_file)?;
+    Ok((text, hash(&settings.image_encoder, EncoderKind::Image, &settings.image_onnx_file)?))
 }
 
 /// Checks that encoders and columns go together.
