@@ -1,6 +1,6 @@
 //! Reading a catalog with checks.
 
-use super::checks::CatalogChecks;
+use super::checks::{AreCut, CatalogChecks};
 use super::pictures::{CatalogFiles, find_catalog};
 use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, cells};
 use crate::error::Result;
@@ -9,8 +9,8 @@ use crate::table::columns_of;
 
 impl CatalogReader {
     /// Lets the reader check what it reads.
-    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions) -> Self {
-        self.checks = Some(CatalogChecks::new(spec, options));
+    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions, are_cut: Option<AreCut>) -> Self {
+        self.checks = Some(CatalogChecks::new(spec, options, are_cut));
         self
     }
 
@@ -21,12 +21,13 @@ impl CatalogReader {
 }
 
 impl CatalogSpec {
-    /// Reads the catalog once and checks it. Beside the ids, some bytes per item are in memory.
+    /// Reads the catalog once and checks it. Beside the ids, some bytes per item are in memory. With `are_cut`, an encoder
+    /// says which texts are too long for it.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`](crate::Error::Row) for a repeated id.
-    pub fn check(&self, options: CheckOptions) -> Result<(ItemIds, Vec<Finding>)> {
-        let mut reader = CatalogReader::open(self)?.with_checks(self, options);
+    pub fn check(&self, options: CheckOptions, are_cut: Option<AreCut>) -> Result<(ItemIds, Vec<Finding>)> {
+        let mut reader = CatalogReader::open(self)?.with_checks(self, options, are_cut);
         let mut ids = ItemIds::default();
         for batch in &mut reader {
             ids.append(batch?.item_ids);

@@ -29,7 +29,7 @@ pub enum FindingKind {
     RepeatedTitles,
     /// Items with the same texts and images as others.
     Duplicates,
-    /// Texts that are longer than an encoder reads, by estimate.
+    /// Texts that are longer than an encoder reads.
     LongTexts,
     /// Items without any text or image.
     NoContent,
@@ -57,6 +57,8 @@ pub struct Finding {
     pub items: u64,
     /// For texts that are too long, the number of tokens that an encoder reads.
     pub max_tokens: Option<usize>,
+    /// Whether the count is estimated from words and characters.
+    pub is_estimate: bool,
     /// The first, or the most frequent.
     pub examples: Vec<FindingExample>,
 }
@@ -106,7 +108,11 @@ impl fmt::Display for Finding {
             }
             FindingKind::LongTexts => {
                 let tokens = self.max_tokens.unwrap_or_default();
-                write!(f, "about {count} texts have more than {tokens} tokens; an encoder of that length cuts them")?;
+                let (by, encoder) = match self.is_estimate {
+                    true => ("by estimate, ", "an encoder of that length"),
+                    false => ("", "the encoder"),
+                };
+                write!(f, "{by}{count} texts have more than {tokens} tokens; {encoder} cuts them")?;
                 ""
             }
             FindingKind::NoContent => {

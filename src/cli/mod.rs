@@ -77,7 +77,7 @@ pub(crate) fn main() -> ExitCode {
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
-        Verb::Check(args) => check::run(args),
+        Verb::Check(args) => check::run(args, &*progress),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),

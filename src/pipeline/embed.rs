@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog_features::{CatalogFeatures, FeaturesMade, ModalitySummary};
+use super::catalog_features::CatalogFeatures;
+use super::features_made::{FeaturesMade, ModalitySummary};
 use super::spec::EmbedSpec;
 use super::threads;
 use crate::artifact::{OutputLock, Overwrite, refuse_existing, write_file};

@@ -34,6 +34,7 @@ mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
+mod features_made;
 mod ground;
 mod inspect;
 mod json_lines;
@@ -54,13 +55,13 @@ pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use catalog_features::ModalitySummary;
-pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
+pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
