@@ -73,7 +73,11 @@ enum Verb {
 
 /// Parses the command line, runs the verb and sets the exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse_from(config_file::with_file(Cli::command(), std::env::args_os().collect()));
+    let arguments = config_file::with_file(Cli::command(), std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(wrong) => return print_usage(&wrong),
+    };
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
@@ -101,6 +105,17 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(if kind == Some(ErrorKind::Config) { 2 } else { 1 })
         }
     }
+}
+
+/// Prints help, or what is wrong with the arguments. What is repeated of these has no effect on a terminal.
+fn print_usage(wrong: &clap::Error) -> ExitCode {
+    let text = wrong.render().to_string();
+    let shown = printable_json(&text);
+    if *shown == *text {
+        wrong.exit();
+    }
+    let _ = io::stderr().write_all(shown.as_bytes());
+    ExitCode::from(2)
 }
 
 /// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
