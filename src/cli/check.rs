@@ -12,7 +12,8 @@ use super::flags::Flags;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    /// A Parquet, Arrow, CSV or JSON Lines table (plain or compressed), a folder or pattern of such tables, or a folder
+    /// of images.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]
@@ -22,7 +23,7 @@ pub(super) struct CheckArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Exit with 1 if anything is found.
+    /// Exit with code 1 if there are findings.
     #[arg(long)]
     fail_on_findings: bool,
     #[command(flatten)]
@@ -35,7 +36,7 @@ pub(super) fn run(args: CheckArgs, progress: &dyn Progress) -> Result<()> {
         catalog: args.catalog,
         settings: file.fill(args.settings)?,
         encoder: file.fill(args.encoder)?,
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
     };
     file.finish()?;
     let checked = check(&spec, progress)?;
@@ -48,7 +49,7 @@ pub(super) fn run(args: CheckArgs, progress: &dyn Progress) -> Result<()> {
     }
     if args.fail_on_findings && !checked.findings.is_empty() {
         let (what, got) = (spec.catalog.display().to_string(), format!("{}", checked.findings.len()));
-        let help = "correct the catalog, or leave out --fail-on-findings";
+        let help = "correct the catalog, or omit --fail-on-findings";
         return Err(catalex::Error::data(what, "no findings", got, help).into());
     }
     Ok(())

@@ -34,7 +34,7 @@ use progress::ProgressMode;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// How progress is reported on stderr; by default a bar on a terminal and a line per stage elsewhere.
+    /// Progress output on stderr. Default: a bar on a terminal, otherwise one line per stage.
     #[arg(long, global = true, value_enum, value_name = "HOW")]
     progress: Option<ProgressMode>,
 }
@@ -43,7 +43,7 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
-    /// Say what is likely a mistake in a catalog, before anything is encoded.
+    /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
     Embed(Box<embed::EmbedArgs>),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_that_reads_texts_has_the_settings_of_how() {
+    fn every_verb_that_reads_texts_has_the_reading_settings() {
         let command = Cli::command();
         let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
         let reads = |verb: &&clap::Command| ["catalog", "text", "title", "description"].iter().any(|of| has(verb, of));

@@ -28,7 +28,7 @@ const WINDOW: usize = 2_048;
 /// Options for a text encoder's folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextOptions {
-    /// The graph, in the folder or its `onnx/`; needed where there are several.
+    /// The graph, in the folder or its `onnx/`. Required if there are several.
     pub onnx_file: Option<String>,
     /// Prefix of every text, instead of the folder's default prompt.
     pub prompt: Option<String>,
@@ -120,7 +120,7 @@ impl TextEncoder {
         self.network.dim()
     }
 
-    /// Most tokens of a text that are read.
+    /// Maximum number of tokens of a text; longer texts are truncated.
     pub fn max_length(&self) -> usize {
         self.network.settings.max_length
     }
@@ -147,7 +147,7 @@ impl TextEncoder {
         self.encode_kept(texts, None, progress)
     }
 
-    /// [`TextEncoder::encode`], with batches taken from a journal and kept there.
+    /// [`TextEncoder::encode`], with batches that are read from a journal and stored in it.
     pub(super) fn encode_kept(
         &mut self,
         texts: &[String],

@@ -24,7 +24,7 @@ pub enum Inspected {
     Table(Box<Figures>),
 }
 
-/// What is inspected: a table, with its model and features if they are available.
+/// The inspected object: a table, with its model and features if they are available.
 struct Subject {
     table: TokenTable,
     source: Option<(Tokenizer, FeatureFile)>,
@@ -104,7 +104,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
         if let Some(other) = &spec.model {
-            let help = "leave it out, or name a token table or an index instead of a model";
+            let help = "omit --model, or name a token table or an index instead of a model";
             return Err(Error::config("model", "no second model", other.display(), help));
         }
         return of_model(path, features, progress);
@@ -118,8 +118,8 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
         (Some(model), Some(features)) => Some((model, features)),
         (None, None) => None,
         _ => {
-            let help = "give both for the figures that compare codes with vectors, or neither";
-            return Err(Error::config("features", "together with --model", "one of the two", help));
+            let help = "pass both to compare codes with vectors, or neither";
+            return Err(Error::config("features", "both --features and --model", "only one of them", help));
         }
     };
     Ok(Some(Subject { table, source }))

@@ -6,7 +6,7 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
-//! | [`check`] | a catalog | what is likely a mistake in it |
+//! | [`check`] | a catalog | likely mistakes in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
 //! | [`tokenize`] | features, a model | a token table |
@@ -34,10 +34,12 @@ mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
+mod far_items;
 mod features_made;
 mod ground;
 mod inspect;
 mod json_lines;
+mod known_items;
 mod lookup;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
@@ -69,8 +71,9 @@ pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 pub use serve::serve;
 pub use spec::{
     BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
-    Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec,
-    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    Environment, ExportOptions, ExportSpec, FarSettings, InspectSpec, LlmSettings, Output, ReportColumns,
+    ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec,
+    VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

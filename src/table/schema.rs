@@ -50,7 +50,7 @@ pub(crate) fn column_names(files: &TableFiles) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The schema that a file has before its rows; JSON has none.
+/// The schema at the start of a file. JSON files have none.
 fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Option<SchemaRef>> {
     let of_csv = |delimiter: u8| -> Result<SchemaRef> {
         let names = csv_file::header(path, delimiter, dialect)?;
