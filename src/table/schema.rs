@@ -18,17 +18,20 @@ use crate::error::{Error, Result};
 
 /// Lines of JSON that are read for the names of the columns, where these are for a message only.
 const LINES: usize = 1_000;
-/// Most columns of a JSON table that are found by reading it.
+/// Maximum number of columns that are found without their names.
 const MAX_COLUMNS: usize = 10_000;
 
 /// Names of the columns of the first file. The type is that of the file; JSON has none, and all files are read for the keys
 /// whose values are no objects.
 ///
 /// # Errors
-/// [`Error::File`] and [`Error::Io`] for a file that cannot be read, and for a JSON table with too many keys.
+/// [`Error::File`] and [`Error::Io`] for a file that cannot be read, and for a table with more than 10,000 columns.
 pub(crate) fn columns_of(files: &TableFiles, dialect: CsvDialect) -> Result<Vec<(String, Option<DataType>)>> {
     let Some(path) = files.files.first() else { return Ok(Vec::new()) };
     let Some(schema) = schema_of(path, files.format, dialect)? else { return json_columns(&files.files) };
+    if schema.fields().len() > MAX_COLUMNS {
+        return Err(too_many(path, "columns"));
+    }
     Ok(schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect())
 }
 
@@ -87,11 +90,14 @@ fn json_columns(files: &[PathBuf]) -> Result<Vec<(String, Option<DataType>)>> {
             if found.len() <= MAX_COLUMNS {
                 return Ok(());
             }
-            let help = "name the columns to read with --text";
-            Err(Error::file(path, format!("at most {MAX_COLUMNS} different keys"), "more", help))
+            Err(too_many(path, "different keys"))
         })?;
     }
     Ok(found.into_iter().filter(|(_, fits)| *fits == Value::Bool(true)).map(|(name, _)| (name, None)).collect())
+}
+
+fn too_many(path: &Path, what: &str) -> Error {
+    Error::file(path, format!("at most {MAX_COLUMNS} {what}"), "more", "name the columns to read with --text")
 }
 
 /// Visits the rows of the first lines of a file. What is wrong with a line is said when the rows are read.
@@ -155,6 +161,11 @@ mod tests {
         let many: String = (0..=MAX_COLUMNS).map(|key| format!("{{\"k{key}\": 1}}\n")).collect();
         std::fs::write(&path, many).unwrap();
         let error = columns_of(&files, CsvDialect::default()).unwrap_err().to_string();
+        assert!(error.contains("--text"), "{error}");
+        let wide: Vec<String> = (0..=MAX_COLUMNS).map(|at| format!("c{at}")).collect();
+        let path = folder.path().join("wide.csv");
+        std::fs::write(&path, wide.join(",") + "\n").unwrap();
+        let error = columns_of(&find_tables(&path, "a table").unwrap(), CsvDialect::default()).unwrap_err().to_string();
         assert!(error.contains("--text"), "{error}");
     }
 }
