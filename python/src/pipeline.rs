@@ -8,7 +8,7 @@ use catalex::pipeline::{
     LookupSpec, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
     VocabularySettings,
 };
-use catalex::progress::Progress;
+use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
 use catalex::settings::{Setting, SettingGroup};
 use catalex::training::TrainSettings;
@@ -71,7 +71,7 @@ pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -
 #[pyfunction]
 pub(crate) fn check(py: Python<'_>, spec: &str) -> PyResult<String> {
     let spec: CheckSpec = spec_of(spec).map_err(to_py)?;
-    work::short(py, || json_text(&pipeline::check(&spec)?))
+    work::short(py, || json_text(&pipeline::check(&spec, &Silent)?))
 }
 
 /// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.

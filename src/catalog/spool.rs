@@ -69,7 +69,7 @@ impl CatalogSpool {
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks, None);
         while let Some(batch) = reader.next() {
             let batch = batch?;
             spool.content.note(&batch, reader.file());

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::features_made::{BadItemList, FeaturesMade, ModalitySummary};
 use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
@@ -12,58 +11,13 @@ use crate::catalog::{CatalogReader, PictureState, TextSpec};
 use crate::catalog::{CatalogSpec, CatalogSpool, InteractionSpec, Interactions, OnBadItem};
 use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
-use crate::index::fingerprint;
+use crate::index::{PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
 
-/// Ids of items that are left out, in a summary.
-const FIRST: usize = 3;
-
-/// One modality of the features.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModalitySummary {
-    /// Its name.
-    pub name: String,
-    /// Dimension of its vectors.
-    pub dim: usize,
-    /// Items that lack it.
-    pub missing: usize,
-}
-
 /// Items that are copied together.
 const BLOCK: usize = 8_192;
-
-/// A summary of the written features.
-pub(super) struct FeaturesMade {
-    pub(super) items: usize,
-    pub(super) modalities: Vec<ModalitySummary>,
-    /// Texts that were longer than the encoder reads.
-    pub(super) truncated_texts: usize,
-    pub(super) bad_images: Option<BadImageList>,
-    pub(super) bad_items: Option<BadItemList>,
-    /// Digest of the image files.
-    #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
-    pub(super) pictures: String,
-}
-
-/// Items without any content, which were left out.
-pub(super) struct BadItemList {
-    pub(super) count: usize,
-    /// The ids of the first.
-    pub(super) first: Vec<String>,
-    /// One item per line, as JSON.
-    pub(super) lines: Vec<u8>,
-}
-
-/// Images that could not be read.
-pub(super) struct BadImageList {
-    pub(super) count: usize,
-    /// Items left out because they have no other content.
-    pub(super) left_out: usize,
-    /// One image per line, as JSON.
-    pub(super) lines: Vec<u8>,
-}
 
 /// A spec whose settings have been checked.
 pub(super) struct CatalogFeatures<'a> {
@@ -97,16 +51,20 @@ impl<'a> CatalogFeatures<'a> {
         let (encode, behaviour) = (&self.spec.encode, &self.spec.behaviour);
         let of = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
         let embeddings = self.embeddings.iter().map(|ready| content(&ready.path)).collect::<Result<Vec<String>>>()?;
+        #[cfg(feature = "encoders")]
+        let (text_encoder, image_encoder) = super::encoders::hashes(encode, of)?;
+        #[cfg(not(feature = "encoders"))]
+        let (text_encoder, image_encoder) = (of(&encode.text_encoder)?, of(&encode.image_encoder)?);
         Ok(serde_json::json!({
             "catalex": env!("CARGO_PKG_VERSION"), "catalog": self.spec.catalog,
             "content of the catalog": content(&self.spec.catalog)?, "encode": encode, "behaviour": behaviour,
             "interactions": of(&behaviour.interactions)?, "embeddings": embeddings,
-            "text encoder": of(&encode.text_encoder)?, "image encoder": of(&encode.image_encoder)?,
+            "text encoder": text_encoder, "image encoder": image_encoder,
             "threads": self.threads,
         }))
     }
 
-    /// Makes and writes the features. `parts` is a folder for finished parts.
+    /// Makes and writes the features. What is finished meanwhile is kept in `partial`.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -114,12 +72,13 @@ impl<'a> CatalogFeatures<'a> {
         &self,
         out: &Path,
         overwrite: Overwrite,
-        parts: &Path,
+        partial: &Partial,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
+        let parts = &partial.path(PARTS);
         std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
         if self.has_encoders() {
-            return self.encoded(out, overwrite, parts, progress);
+            return self.encoded(out, overwrite, partial, progress);
         }
         if self.embeddings.is_empty() && self.interactions.is_none() {
             let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
@@ -188,10 +147,18 @@ impl<'a> CatalogFeatures<'a> {
     /// Encodes the catalog and adds the precomputed modalities. Invalid settings are refused before the catalog is
     /// read, and ids that do not match are refused before it is encoded.
     #[cfg(feature = "encoders")]
-    fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
+    fn encoded(
+        &self,
+        out: &Path,
+        overwrite: Overwrite,
+        partial: &Partial,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        use crate::artifact::sha256;
         use crate::catalog::CheckOptions;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
+        let parts = &partial.path(PARTS);
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
@@ -205,12 +172,14 @@ impl<'a> CatalogFeatures<'a> {
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let (text, image, on_bad_item) = (loaded.text.as_mut(), loaded.image.as_mut(), self.on_bad_item);
         let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item };
-        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
+        // The settings have the hashes of encoders in folders, but only the names of those on the Hub.
+        let made_by = sha256(format!("{} {}", partial.settings_hash(), loaded.from_hub.join(" ")).as_bytes());
+        let folder = PartFolder { folder: parts.clone(), items: encode.part_items, made_by };
         FeaturesMade::of(&catalog, embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
-    fn encoded(&self, _: &Path, _: Overwrite, _: &Path, _: &dyn Progress) -> Result<FeaturesMade> {
+    fn encoded(&self, _: &Path, _: Overwrite, _: &Partial, _: &dyn Progress) -> Result<FeaturesMade> {
         Err(super::not_built("encoding texts and images", "encoders"))
     }
 }
@@ -284,47 +253,6 @@ fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
         taken.push(&embedding.name);
     }
     Ok(embeddings)
-}
-
-impl BadItemList {
-    fn of(catalog: &CatalogSpool, rows: &[usize]) -> Option<Self> {
-        let line = |&row: &usize| {
-            let (file, place) = catalog.place(row);
-            let file = file.to_string_lossy();
-            serde_json::json!({ "item_id": catalog.ids().text(row), "file": file, "row": place }).to_string() + "\n"
-        };
-        let first = rows.iter().take(FIRST).map(|&row| catalog.ids().text(row)).collect();
-        let lines = rows.iter().map(line).collect::<String>().into_bytes();
-        (!rows.is_empty()).then_some(BadItemList { count: rows.len(), first, lines })
-    }
-}
-
-impl FeaturesMade {
-    #[cfg(feature = "encoders")]
-    fn of(catalog: &CatalogSpool, written: crate::encoder::EncodedCatalog) -> Result<Self> {
-        let bad = &written.bad_images;
-        let lines: Vec<String> = bad
-            .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<_, _>>()
-            .map_err(|e| Error::data("the list of unreadable images", "text", e, "report this as a bug"))?;
-        let left_out: std::collections::BTreeSet<&str> =
-            bad.iter().filter(|bad| bad.left_out).map(|bad| bad.item_id.as_str()).collect();
-        let bad_images = (!bad.is_empty()).then(|| BadImageList {
-            count: bad.len(),
-            left_out: left_out.len(),
-            lines: (lines.join("\n") + "\n").into_bytes(),
-        });
-        let modality = |(name, dim, missing)| ModalitySummary { name, dim, missing };
-        Ok(FeaturesMade {
-            items: written.items,
-            truncated_texts: written.truncated_texts,
-            bad_images,
-            bad_items: BadItemList::of(catalog, &written.left_out),
-            pictures: written.pictures.digest().to_owned(),
-            modalities: written.modalities.into_iter().map(modality).collect(),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod encode_stage;
 mod encoders;
 mod export;
 mod far_items;
+mod features_made;
 mod ground;
 mod inspect;
 mod json_lines;
@@ -56,13 +57,13 @@ pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use catalog_features::ModalitySummary;
-pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
+pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
