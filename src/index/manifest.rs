@@ -114,7 +114,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     }
     let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
     let manifest = Manifest::of_json(&path, &bytes, REBUILD)?;
-    // A stranger's index says nothing about files elsewhere.
+    // An index from an untrusted source must not refer to files outside its folder.
     let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     match manifest.files.keys().find(|name| !inside(name)) {
         Some(name) => Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD)),

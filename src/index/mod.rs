@@ -66,7 +66,7 @@ impl Index {
         Self::verified(folder, |_| true)
     }
 
-    /// Opens an index to read only some of its files, and verifies the hashes of these.
+    /// Opens an index to read only some of its files, and verifies the hashes of only these files.
     ///
     /// # Errors
     /// As [`Index::open`].

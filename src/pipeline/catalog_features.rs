@@ -42,7 +42,7 @@ pub(super) struct FeaturesMade {
     pub(super) truncated_texts: usize,
     pub(super) bad_images: Option<BadImageList>,
     pub(super) bad_items: Option<BadItemList>,
-    /// Digest of the picture files.
+    /// Digest of the image files.
     #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
     pub(super) pictures: String,
 }
@@ -59,7 +59,7 @@ pub(super) struct BadItemList {
 /// Images that could not be read.
 pub(super) struct BadImageList {
     pub(super) count: usize,
-    /// Items that have nothing else.
+    /// Items left out because they have no other content.
     pub(super) left_out: usize,
     /// One image per line, as JSON.
     pub(super) lines: Vec<u8>,
@@ -89,7 +89,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, on_bad_item, threads })
     }
 
-    /// What the features depend on, for a run that continues another.
+    /// Everything that the features depend on. A resumed run compares it.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read.
@@ -106,7 +106,7 @@ impl<'a> CatalogFeatures<'a> {
         }))
     }
 
-    /// Makes and writes the features. `parts` is a folder for what is finished meanwhile.
+    /// Makes and writes the features. `parts` is a folder for finished parts.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -122,8 +122,7 @@ impl<'a> CatalogFeatures<'a> {
             return self.encoded(out, overwrite, parts, progress);
         }
         if self.embeddings.is_empty() && self.interactions.is_none() {
-            let help =
-                "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
+            let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
         let mut catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
@@ -135,7 +134,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(made)
     }
 
-    /// The state of the picture files that the catalog names now.
+    /// The current state of the image files that the catalog names.
     ///
     /// # Errors
     /// As [`CatalogReader`].
@@ -158,7 +157,7 @@ impl<'a> CatalogFeatures<'a> {
         columns || encode.text_encoder.is_some() || encode.image_encoder.is_some()
     }
 
-    /// Opens the ready vectors and makes those of behaviour.
+    /// Opens the precomputed vectors and computes the behaviour vectors.
     fn open_ready(&self, ids: &ItemIds, folder: &Path, progress: &dyn Progress) -> Result<Vec<Box<dyn ModalityRows>>> {
         let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
         for embedding in &self.embeddings {
@@ -166,7 +165,7 @@ impl<'a> CatalogFeatures<'a> {
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!(
-                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {}",
+                    "ignored {rows} rows of {path} with ids that are not in the catalog, such as {}",
                     quoted(&item)
                 ));
             }
@@ -177,17 +176,17 @@ impl<'a> CatalogFeatures<'a> {
             let read = Interactions::read(interactions, progress)?;
             let most = self.spec.behaviour.max_unknown_events.unwrap_or(behaviour::MAX_UNKNOWN_EVENTS);
             behaviour::refuse_unknown(&read, ids, "the catalog", most)?;
-            let (modality, usage) = behaviour::vectors(&read, ids, &config, progress)?;
+            let (vectors, usage) = behaviour::vectors(&read, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
-            ready.push(Box::new(modality));
+            ready.push(Box::new(vectors.into_rows(folder)?));
         }
         Ok(ready)
     }
 
-    /// Encodes the catalog, and adds the ready modalities. What can be refused is refused before the catalog is read, and
-    /// ids that do not match before it is encoded.
+    /// Encodes the catalog and adds the precomputed modalities. Invalid settings are refused before the catalog is
+    /// read, and ids that do not match are refused before it is encoded.
     #[cfg(feature = "encoders")]
     fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
         use crate::catalog::CheckOptions;
@@ -197,7 +196,7 @@ impl<'a> CatalogFeatures<'a> {
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
         let max_tokens = loaded.text.as_ref().map(|encoder| encoder.max_length());
-        // An item without content may have a ready vector.
+        // An item without content can have a precomputed vector.
         let content = self.embeddings.is_empty() && self.interactions.is_none();
         let checks = CheckOptions { max_tokens, title: None, content };
         let mut catalog = CatalogSpool::checked(&self.catalog, Some(parts), checks)?;
@@ -257,7 +256,7 @@ fn write_ready(
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
 fn content(path: &Path) -> Result<String> {
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let help = "write its content to a file: it is read more than once";
+        let help = "write its content to a file, because catalex reads it more than once";
         return Err(Error::file(path, "a file or a folder", "a device or a pipe", help));
     }
     match fingerprint(path) {

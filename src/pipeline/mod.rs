@@ -6,7 +6,7 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
-//! | [`check`] | a catalog | what is likely a mistake in it |
+//! | [`check`] | a catalog | likely mistakes in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
 //! | [`tokenize`] | features, a model | a token table |

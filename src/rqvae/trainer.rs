@@ -282,10 +282,10 @@ mod tests {
         std::fs::write(&again.path, whole).unwrap();
         again.remove().unwrap();
         assert!(!again.path.exists());
-        // What is no checkpoint is not removed, even by --force.
+        // A file that is not a checkpoint is not removed, even with --force.
         std::fs::write(&again.path, "years of work").unwrap();
         assert!(says().contains("m.checkpoint"));
-        assert!(again.remove().unwrap_err().to_string().contains("something else") && again.path.exists());
+        assert!(again.remove().unwrap_err().to_string().contains("another file") && again.path.exists());
     }
 
     #[test]

@@ -15,9 +15,9 @@ use crate::tokenizer::Quantizer;
 /// Groups whose matching would take more steps than this, about ten seconds, are assigned item by item.
 const MAX_STEPS: usize = 1 << 33;
 
-/// Most items per matrix product, unless one group has more.
+/// Maximum number of items per matrix product, unless one group has more.
 const ITEMS_AT_ONCE: usize = 1_024;
-/// Most numbers in such a product, 64 MB, unless one group needs more.
+/// Maximum number of values in such a product, 64 MB, unless one group needs more.
 const NUMBERS_AT_ONCE: usize = 1 << 23;
 
 /// Divides groups into batches of one matrix product with `codes` columns each. The result does not depend on the

@@ -75,11 +75,11 @@ impl QuantizedItems {
     }
 }
 
-/// Codes, latents and squared errors. An error that is not finite means that codes say nothing about the vector.
+/// Codes, latents and squared errors. If a squared error is not finite, the codes do not represent the vector.
 fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)> {
     let refuse = |row: usize, got: String| Error::Item {
         item: features.item_ids().text(row),
-        expected: "a vector of numbers as those of training, at most 1e18".into(),
+        expected: "a vector in the range of the training data, at most 1e18".into(),
         got,
         help: "correct the vector; write null for a missing one".into(),
     };
@@ -93,7 +93,7 @@ fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)
     let encoded = input.encode(features)?;
     let errors = input.model().latent_errors(encoded.latents.view(), encoded.codes.view())?;
     match errors.iter().position(|error| !error.is_finite()) {
-        Some(row) => Err(refuse(row, "one whose distance from its codes is too large for a float32".into())),
+        Some(row) => Err(refuse(row, "a vector whose distance from its codewords overflows float32".into())),
         None => Ok((encoded, errors)),
     }
 }

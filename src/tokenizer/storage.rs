@@ -44,7 +44,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Artifact`] for settings or arrays that the file formats cannot represent.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        // A model of an older format keeps it, and with it its hash.
+        // A model in an older format keeps its format, so its hash does not change.
         let config = if self.config.format_version < SHAPES_SINCE {
             serde_json::to_vec_pretty(&self.config).map(|json| [&json[..], b"\n"].concat()).map_err(Into::into)
         } else {
@@ -182,7 +182,7 @@ mod tests {
         Tokenizer::of_bytes(&json, &weights)
     }
 
-    /// The weights of the model without the shapes, and a configuration of version 3 for them, changed.
+    /// The weights of the model without the shapes, and a modified configuration of version 3.
     fn of_version_3(change: impl Fn(&mut Config)) -> Result<Tokenizer> {
         let mut model = model();
         model.config.format_version = 3;

@@ -11,7 +11,7 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::CodeUsage;
 use crate::training::{EpochFigures, TrainingRecord};
 
-/// Most characters of an item's text or id in a list.
+/// Maximum number of characters of an item's text or id in a list.
 const NAME: usize = 80;
 
 /// The headline figures.
@@ -127,7 +127,7 @@ pub(super) fn collisions(figures: &Figures) -> String {
     out + "</tbody></table></div>"
 }
 
-/// The largest groups of items that cannot be told apart, by their texts and ids.
+/// The largest groups of items that the quantizer cannot distinguish, with their texts and ids.
 pub(super) fn duplicates(groups: &[DuplicateGroup], table: &TokenTable, cards: &Cards) -> String {
     if groups.is_empty() {
         return String::new();
