@@ -6,12 +6,15 @@
 mod assign;
 mod collisions;
 mod columns;
+mod far;
 mod groups;
+mod joined;
 mod latents;
 mod lc_rec;
 mod lookup;
 mod make;
 mod matching;
+mod occupied;
 mod overflow;
 mod parts;
 mod report;
@@ -20,15 +23,19 @@ mod table;
 mod table_files;
 mod table_io;
 mod table_metadata;
+#[cfg(test)]
+mod tests;
 mod token_format;
 
 pub use collisions::Collisions;
+pub use far::{FAR_PERCENTILE, FarItems};
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
-pub use make::QuantizedItems;
+pub use make::{QuantizedItems, TokenizedItems};
+pub use occupied::Occupied;
 pub use parts::{CatalogPart, make_room, resolve_part};
 pub use report::CollisionReport;
-pub use resolve::{Assignment, resolve};
+pub use resolve::{Assignment, place, resolve};
 pub use table::TokenTable;
 pub use table_metadata::TableMetadata;
 pub use token_format::TokenFormat;
