@@ -16,6 +16,8 @@
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
+//! | [`publish`], [`rollback`], [`history`] | an index, a store | another current generation; the list of generations |
+//! | [`verify`] | an index, a store, a file | what is damaged |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
@@ -37,10 +39,12 @@ mod export;
 mod far_items;
 mod features_made;
 mod ground;
+mod history;
 mod inspect;
 mod json_lines;
 mod known_items;
 mod lookup;
+mod publish;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
@@ -51,6 +55,7 @@ mod titles;
 mod tokenize;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 mod vocab;
 
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
@@ -65,8 +70,10 @@ pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
+pub use history::{GenerationRecord, HistoryEntry, history};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
@@ -79,6 +86,7 @@ pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]
 pub use train::{TrainSummary, train};
+pub use verify::{Verified, VerifyCheck, VerifySpec, verify};
 pub use vocab::vocab;
 
 // Types of other rooms that the functions take or return.
@@ -86,6 +94,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
+pub use crate::index::{Published, RolledBack};
 pub use crate::quality::Figures;
 pub use crate::semantic_id::Collisions;
 pub use crate::tokenizer::Config as ModelConfig;
