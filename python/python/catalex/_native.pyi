@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -452,6 +453,7 @@ def check(spec: str) -> str:
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
 
+@final
 class Hold:
     """Keeps a generation of a store from being removed while it lives."""
 
