@@ -6,6 +6,7 @@
 mod assign;
 mod collisions;
 mod columns;
+mod delta;
 mod groups;
 mod latents;
 mod lc_rec;
@@ -20,8 +21,10 @@ mod table;
 mod table_io;
 mod table_metadata;
 mod token_format;
+mod tombstones;
 
 pub use collisions::Collisions;
+pub use delta::{IdChange, IdDelta};
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
 pub use make::QuantizedItems;
@@ -30,3 +33,4 @@ pub use report::CollisionReport;
 pub use resolve::{Assignment, resolve};
 pub use table::{TableMetadata, TokenTable};
 pub use token_format::TokenFormat;
+pub use tombstones::Tombstones;
