@@ -130,7 +130,7 @@ impl CatalogContent {
         on_bad_item: OnBadItem,
     ) -> Result<Vec<usize>> {
         let rows: Vec<usize> = self.bare.iter().copied().filter(|&row| !has_vector(row)).collect();
-        let all = rows.len() == ids.len();
+        let all = rows.len() == ids.len() && self.chosen.is_none();
         let Some(&first) = rows.first().filter(|_| all || on_bad_item == OnBadItem::Error) else { return Ok(rows) };
         let (path, row) = self.place(first);
         let id = shortened(&ids.text(first));

@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest, Sha256};
+
 use super::image_fault::{ImageFault, fault};
 use crate::catalog::ImageSource;
 
@@ -63,6 +65,11 @@ impl<'a> PictureBytes<'a> {
         };
         Ok(PictureBytes { bytes: bytes.into(), name: path.display().to_string(), _large: large })
     }
+}
+
+/// SHA-256 of the bytes of a picture; none of what is no file of a picture's size, as it is not read.
+pub fn picture_digest(source: &ImageSource) -> Option<[u8; 32]> {
+    PictureBytes::read(source).ok().map(|picture| Sha256::digest(&picture.bytes).into())
 }
 
 /// The content of a file; none where it is larger.

@@ -18,7 +18,7 @@ use crate::item_ids::ItemIds;
 #[derive(Debug)]
 pub struct LayeredFeatures {
     base: ChosenRows<FeatureFile>,
-    added: Option<ChosenRows<FeatureFile>>,
+    added: Option<CompletedFeatures<ChosenRows<FeatureFile>>>,
 }
 
 impl LayeredFeatures {
@@ -45,10 +45,8 @@ impl LayeredFeatures {
         let (left_out, next) = walk(&base_file.ids()?, items, 0, |id| newer.contains(id));
         let (old_added, next) = walk(&ids, items, next, |_| false);
         all_found(added, items, next)?;
-        Ok(LayeredFeatures {
-            base: ChosenRows::without(base_file, left_out),
-            added: Some(ChosenRows::without(added_file, old_added)),
-        })
+        let added = CompletedFeatures::new(ChosenRows::without(added_file, old_added), base_file.shapes());
+        Ok(LayeredFeatures { base: ChosenRows::without(base_file, left_out), added: Some(added) })
     }
 
     /// The items of the base that are still there.
@@ -118,19 +116,15 @@ impl FeatureSource for LayeredFeatures {
 
     fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
         let (of_base, before) = (self.base.parts(), self.base.rows());
-        let shapes = self.shapes();
         Ok(Box::new(parts.into_iter().flat_map(move |part| -> Blocks<'_> {
-            let blocks = match &self.added {
-                Some(added) if part >= of_base => added.blocks(vec![part - of_base]),
-                _ => self.base.blocks(vec![part]),
+            let (blocks, before) = match &self.added {
+                Some(added) if part >= of_base => (added.blocks(vec![part - of_base]), before),
+                _ => (self.base.blocks(vec![part]), 0),
             };
-            let shapes = shapes.clone();
             match blocks {
                 Err(error) => Box::new(std::iter::once(Err(error))),
-                Ok(blocks) if part < of_base => blocks,
                 Ok(blocks) => Box::new(blocks.map(move |block| {
                     let Block { first_row, features } = block?;
-                    let features = Cow::Owned(of_shapes(features.into_owned(), &shapes)?);
                     Ok(Block { first_row: before + first_row, features })
                 })),
             }
@@ -139,6 +133,46 @@ impl FeatureSource for LayeredFeatures {
 
     fn check_ids(&self, ids: &ItemIds) -> Result<()> {
         self.base.check_ids(ids)
+    }
+}
+
+/// A source whose items have these modalities, in this order; those that the source does not have are missing.
+#[derive(Debug)]
+pub struct CompletedFeatures<S> {
+    source: S,
+    shapes: Vec<(String, usize)>,
+}
+
+impl<S: FeatureSource> CompletedFeatures<S> {
+    /// Completes a source to modalities with these names and dimensions.
+    pub fn new(source: S, shapes: Vec<(String, usize)>) -> Self {
+        CompletedFeatures { source, shapes }
+    }
+}
+
+impl<S: FeatureSource> FeatureSource for CompletedFeatures<S> {
+    fn shapes(&self) -> Vec<(String, usize)> {
+        self.shapes.clone()
+    }
+
+    fn rows(&self) -> usize {
+        self.source.rows()
+    }
+
+    fn parts(&self) -> usize {
+        self.source.parts()
+    }
+
+    fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
+        Ok(Box::new(self.source.blocks(parts)?.map(|block| {
+            let Block { first_row, features } = block?;
+            let features = Cow::Owned(of_shapes(features.into_owned(), &self.shapes)?);
+            Ok(Block { first_row, features })
+        })))
+    }
+
+    fn check_ids(&self, ids: &ItemIds) -> Result<()> {
+        self.source.check_ids(ids)
     }
 }
 

@@ -33,7 +33,7 @@ use crate::item_ids::ItemIds;
 pub use chosen::ChosenRows;
 pub use content::{ContentHash, ContentHashes, HASH_BYTES};
 pub use file::FeatureFile;
-pub use layers::LayeredFeatures;
+pub use layers::{CompletedFeatures, LayeredFeatures};
 pub use ready::{Ready, ReadyVectors};
 pub use ready_rows::ReadyRows;
 pub use rows::{ModalityRows, SelectedRows};

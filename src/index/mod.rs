@@ -28,6 +28,14 @@ pub const BAD_IMAGES: &str = "bad-images.jsonl";
 pub const BAD_ITEMS: &str = "bad-items.jsonl";
 /// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
+/// The features of items that were added or changed since.
+pub const FEATURES_ADDED: &str = "features-added.parquet";
+/// The hash of every item's content.
+pub const CONTENT: &str = "content.parquet";
+/// What changed since the parent.
+pub const DELTA: &str = "delta.parquet";
+/// The IDs of deleted items.
+pub const TOMBSTONES: &str = "tombstones.parquet";
 /// The folder of the frozen model.
 pub const MODEL: &str = "model";
 /// The token table.

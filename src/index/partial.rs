@@ -88,8 +88,9 @@ impl Partial {
 
 /// What a folder has that no interrupted run leaves.
 fn foreign(folder: &Path) -> Option<String> {
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 8] = [
         SETTINGS,
+        "content.parquet",
         "features.parquet",
         "encoded.parquet",
         "encoded.json",

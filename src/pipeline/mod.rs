@@ -26,6 +26,7 @@ mod build;
 mod catalog_features;
 mod check;
 mod constrain;
+mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod embed;
@@ -38,6 +39,8 @@ mod ground;
 mod inspect;
 mod json_lines;
 mod lookup;
+mod made_features;
+mod read_catalog;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
@@ -54,7 +57,6 @@ pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use catalog_features::ModalitySummary;
 pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
@@ -63,6 +65,7 @@ pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
+pub use made_features::ModalitySummary;
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
