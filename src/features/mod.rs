@@ -36,7 +36,7 @@ pub use file::FeatureFile;
 pub use layers::{CompletedFeatures, LayeredFeatures};
 pub use ready::{Ready, ReadyVectors};
 pub use ready_rows::ReadyRows;
-pub use rows::{ModalityRows, SelectedRows};
+pub use rows::{ModalityRows, PickedRows};
 pub use source::{Block, Blocks, FeatureSource, for_each_block, gather, gather_rows};
 pub use write::FeatureWriter;
 

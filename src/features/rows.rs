@@ -59,19 +59,19 @@ impl ModalityRows for Modality {
 }
 
 /// Some of the rows of a modality, as rows of their own.
-pub struct SelectedRows {
+pub struct PickedRows {
     of: Box<dyn ModalityRows>,
     rows: Vec<usize>,
 }
 
-impl SelectedRows {
+impl PickedRows {
     /// The given rows of a modality, in their order.
     pub fn new(of: Box<dyn ModalityRows>, rows: Vec<usize>) -> Self {
-        SelectedRows { of, rows }
+        PickedRows { of, rows }
     }
 }
 
-impl ModalityRows for SelectedRows {
+impl ModalityRows for PickedRows {
     fn name(&self) -> &str {
         self.of.name()
     }
@@ -108,7 +108,7 @@ mod tests {
     fn selected_rows_are_rows_of_their_own() {
         let vectors = array![[0.0], [1.0], [2.0], [3.0], [4.0]];
         let whole = Modality { name: "x".into(), vectors, present: vec![true, true, false, true, true] };
-        let mut some = SelectedRows::new(Box::new(whole), vec![4, 1, 2, 0]);
+        let mut some = PickedRows::new(Box::new(whole), vec![4, 1, 2, 0]);
         assert_eq!((some.name(), some.dim()), ("x", 1));
         assert_eq!((0..5).map(|row| some.has(row)).collect::<Vec<_>>(), [true, true, false, true, false]);
         let read = some.rows(0..3).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::content::{ReadContent, content_hashes};
 use crate::catalog::CatalogSpool;
 use crate::error::Result;
-use crate::features::{ContentHash, ModalityRows, SelectedRows};
+use crate::features::{ContentHash, ModalityRows, PickedRows};
 use crate::progress::Progress;
 
 /// What is encoded: the items of a catalog, or some of them.
@@ -34,7 +34,7 @@ impl ReadCatalog {
     /// [`crate::Error::Io`].
     pub(super) fn select(self, rows: &[usize], folder: &Path) -> Result<Self> {
         let spool = self.spool.select(rows, Some(folder))?;
-        let select = |of| -> Box<dyn ModalityRows> { Box::new(SelectedRows::new(of, rows.to_vec())) };
+        let select = |of| -> Box<dyn ModalityRows> { Box::new(PickedRows::new(of, rows.to_vec())) };
         let ready = self.ready.into_iter().map(select).collect();
         Ok(ReadCatalog { spool, ready, embeddings: self.embeddings, is_part: true })
     }
