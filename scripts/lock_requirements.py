@@ -2,8 +2,8 @@
 """Write python/requirements-test.lock: every package that the test environment gets, with the hashes of its files.
 
 Run it after a change of python/requirements-test.txt, with uv on the PATH (pip install uv). Set-up installs the lock
-with `pip install --require-hashes --no-deps`. CUDA's packages are left out: on Linux set-up lays in PyTorch without
-them. Packages that the old lock has keep their versions; `--upgrade` takes the newest.
+with `pip install --require-hashes --no-deps`. CUDA's packages are omitted: on Linux, set-up installs PyTorch without
+them. Packages in the existing lock keep their versions; `--upgrade` selects the newest ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
     done = subprocess.run(command, cwd=PYTHON, check=False)
     if done.returncode != 0:
         return done.returncode
-    # A package is a line that starts with its name, and indented lines with its hashes.
+    # A package has a line that starts with its name, and indented lines with its hashes.
     packages = re.split(r"(?m)^(?=[a-z])", LOCK.read_text(encoding="utf-8"))
     kept = [package for package in packages if package.strip() and not NOT_LAID_IN.match(package)]
     LOCK.write_text(HEAD + "".join(kept), encoding="utf-8")

@@ -226,11 +226,11 @@ class SmolLm2(Part):
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    # How pip reads the requirements.
+    # Options for reading the requirements with pip.
     options: tuple[str, ...] = ()
 
     def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
-        """`alone` names packages that are installed without what they ask for."""
+        """`alone` lists packages that are installed without their dependencies."""
         super().__init__(name, [], size)
         self.folder = folder
         self.requirements = requirements
@@ -241,10 +241,10 @@ class Venv(Part):
         return f"{platform.python_version()} {hashlib.sha256(content).hexdigest()}\n"
 
     def before_packages(self, cache: Path, site_packages: Path) -> None:
-        """What is laid in before pip installs the rest."""
+        """Installs packages before pip installs the rest."""
 
     def after_packages(self, folder: Path) -> None:
-        """What is built when pip has installed the rest."""
+        """Builds packages after pip has installed the rest."""
 
     def missing(self, cache: Path) -> bool:
         stamp, python = cache / self.folder / "catalex-stamp", cache / self.folder / "bin" / "python"
@@ -295,8 +295,8 @@ class Venv(Part):
 
 
 class TestVenv(Venv):
-    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone. Every file
-    that pip fetches must have a hash of the lock."""
+    """For checks and tests. On Linux, PyTorch is installed without CUDA first, and pip keeps it. Every file that pip
+    downloads must have a hash in the lock file."""
 
     options = ("--require-hashes", "--no-deps")
 

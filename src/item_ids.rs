@@ -32,7 +32,7 @@ pub enum IdFault {
     Null(usize),
     /// Two 0-based rows with one id.
     Duplicate(usize, usize, String),
-    /// 0-based row whose value is no id, and the value: an empty string, a fraction, bytes that are not UTF-8.
+    /// 0-based row and value of an invalid id: an empty string, a fraction, or bytes that are not UTF-8.
     Unusable(usize, String),
     /// The column has another type.
     Type(DataType),
@@ -44,8 +44,8 @@ impl ItemIds {
         ItemIds::Integers((0..n as i64).collect())
     }
 
-    /// Ids from a column of integers or strings, of decimals or floats that are integers, or of strings in binary form or
-    /// in a dictionary. Integers that do not fit 64 signed bits become strings, digit by digit.
+    /// Ids from a column of integers, strings, integral decimals or integral floats. Strings can be in a binary or
+    /// dictionary-encoded column. Integers that do not fit in 64 signed bits become strings of their digits.
     ///
     /// # Errors
     /// [`IdFault::Null`], [`IdFault::Unusable`] with the first such row; [`IdFault::Type`] for a column of another type.

@@ -1,4 +1,4 @@
-//! Good files around the one that is attacked, made by the library itself.
+//! Valid files for the targets, made by the library itself.
 
 use std::error::Error;
 use std::fs;
@@ -25,19 +25,19 @@ const DIM: usize = 4;
 const CATALOG: &str =
     "id,title,description,tags,price\n1,\"Red, old pen\",\"A <b>pen</b> &amp; ink\",\"[\"\"a\"\", \"\"b\"\"]\",1.5\n";
 
-/// The folder of the good files.
+/// The folder of the valid files.
 #[derive(Debug)]
 pub(crate) struct Home {
     folder: PathBuf,
 }
 
 impl Home {
-    /// Makes them.
+    /// Makes the files.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let home = Home { folder: folder.to_path_buf() };
-        home.fill().map_err(|e| io::Error::other(format!("the good files: {e}")))?;
+        home.fill().map_err(|e| io::Error::other(format!("the valid files: {e}")))?;
         Ok(home)
     }
 
@@ -76,7 +76,7 @@ impl Home {
         Ok(())
     }
 
-    /// A language model of no skill.
+    /// A random language model.
     fn language_model(&self) -> io::Result<()> {
         let folder = self.path("llm");
         fs::create_dir(&folder)?;
@@ -111,7 +111,7 @@ impl Home {
     }
 }
 
-/// A spec of a pipeline's function. Specs are made from their keys, so that new fields need no change here.
+/// A spec of a pipeline function, built from JSON keys, so that new fields need no change here.
 pub(crate) fn spec<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{value}: {e}"))
 }

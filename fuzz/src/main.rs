@@ -1,17 +1,17 @@
-//! Attacks every parser of catalex with damaged inputs.
+//! Feeds damaged inputs to every parser of catalex.
 //!
-//! A worker process runs the inputs of one target after the other: mutations of seeds, and of earlier inputs that reached
-//! new code. An input that panics, takes more than 10 seconds or asks for more than 1 GB is a finding: it is kept as a file
-//! that `--replay` runs again.
+//! A worker process runs the inputs of one target after the other: mutations of seeds, and of earlier inputs that
+//! reached new code. An input that panics, takes more than 10 seconds or allocates more than 1 GB is a finding. It is
+//! stored in a file, which `--replay` runs again.
 //!
 //! | file | content |
 //! |---|---|
 //! | `supervisor.rs` | starts workers, watches their time and memory, and prints the table |
 //! | `worker.rs` | the loop over inputs |
 //! | `targets/` | one function for each parser |
-//! | `home.rs`, `seeds.rs` | good files, made by the library itself |
-//! | `mutate.rs`, `json.rs` | changes to inputs |
-//! | `coverage.rs`, `memory.rs`, `status.rs` | what a run reached and took |
+//! | `home.rs`, `seeds.rs` | valid files, made by the library itself |
+//! | `mutate.rs`, `json.rs` | mutate inputs |
+//! | `coverage.rs`, `memory.rs`, `status.rs` | measure the coverage, the memory and the time of a run |
 
 mod coverage;
 mod home;
@@ -36,17 +36,17 @@ Usage: catalex-fuzz [TARGET...] [--seconds N] [--seed S] [--state DIR]   attack 
        catalex-fuzz --replay TARGET FILE...                              run inputs again
        catalex-fuzz --list                                               the targets";
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) targets: Vec<String>,
     pub(crate) seconds: f64,
     pub(crate) seed: u64,
-    /// Where the corpus and the findings are kept.
+    /// The folder of the corpus and the findings.
     pub(crate) state: PathBuf,
-    /// Set in workers: the folder that they share with the supervisor.
+    /// In workers: the folder shared with the supervisor.
     pub(crate) worker: Option<PathBuf>,
-    /// Inputs to run once.
+    /// Inputs to replay.
     pub(crate) replay: Vec<PathBuf>,
 }
 

@@ -142,9 +142,9 @@ def test_wrong_vocabularies_are_refused(shop: Shop, tmp_path: Path) -> None:
         vocabulary.write(tmp_path / "w", pad_to_multiple_of=8)
     with pytest.raises(catalex.ConfigError, match="begin-token"):
         vocabulary.write(tmp_path / "w", begin_token="a b")
-    with pytest.raises(catalex.ConfigError, match="setting gguf: expected together with --llm"):
+    with pytest.raises(catalex.ConfigError, match="setting gguf: expected a value for --llm"):
         vocabulary.write(tmp_path / "w", gguf="model.gguf")
-    with pytest.raises(catalex.ConfigError, match="setting llm: expected together with --tokenizer"):
+    with pytest.raises(catalex.ConfigError, match="setting llm: expected a value for --tokenizer"):
         vocabulary.write(tmp_path / "w", llm=tmp_path)
     with pytest.raises(catalex.ConfigError, match="start-values"):
         vocabulary.write(tmp_path / "w", llm=tmp_path, tokenizer=tmp_path, start_values="random")

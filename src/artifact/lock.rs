@@ -1,7 +1,7 @@
-//! Who writes an output, and what killed writers left.
+//! Locks on outputs, and removal of temporary files that killed processes left.
 //!
-//! Locks are those of `flock`: they belong to an open file and end with the process that opened it, however it ends. A
-//! temporary file or folder is locked by its writer, so an unlocked one is a leftover.
+//! The locks are `flock` locks: they belong to an open file and end with the process that opened it, even if it is
+//! killed. A writer locks its temporary file or folder, so an unlocked one was left by a killed process.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -12,25 +12,24 @@ use super::place::{parent, resolved};
 use super::{Overwrite, refuse_existing};
 use crate::error::{Error, Result};
 
-/// Characters that tell apart the temporary files of one target.
+/// Number of random characters in the name of a temporary file.
 const RANDOM: usize = 6;
 
-/// The right to write an output. Another process or thread that claims it meanwhile gets an error.
+/// An exclusive lock on an output. A process or thread that claims a locked output gets an error.
 ///
-/// The lock is a file `.NAME.catalex-lock` beside the output. A process that was killed may leave the file, but not the
-/// lock.
+/// The lock is a file `.NAME.catalex-lock` beside the output. A killed process can leave the file, but not the lock.
 #[derive(Debug)]
 pub struct OutputLock {
     path: PathBuf,
-    /// Closing it ends the lock.
+    /// Closing this file releases the lock.
     file: File,
 }
 
 impl OutputLock {
-    /// Claims the output at `target`, and removes what killed writers of it left.
+    /// Locks the output at `target`, and removes temporary files that killed writers left.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it is being written; as [`refuse_existing`]; [`Error::Io`].
+    /// [`Error::Busy`] if the output is locked; as [`refuse_existing`]; [`Error::Io`].
     pub fn claim(target: &Path, overwrite: Overwrite) -> Result<Self> {
         refuse_existing(target, overwrite)?;
         let place = resolved(target)?;
@@ -46,7 +45,7 @@ impl OutputLock {
                 let _ = file.read_to_string(&mut process);
                 return Err(Error::Busy { path: target.to_path_buf(), process: process.trim().parse().ok() });
             }
-            // The last owner removes the file: the lock may be one on a file that is gone.
+            // The previous owner removes the file, so this lock can be on a deleted file.
             if is_at(&file, &path) {
                 break file;
             }
@@ -55,7 +54,7 @@ impl OutputLock {
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         let lock = lock(file);
         remove_leftovers(&place);
-        // The last owner may have finished between the first check and the lock.
+        // The previous owner may have written the output between the first check and the lock.
         refuse_existing(target, overwrite)?;
         Ok(lock)
     }
@@ -78,13 +77,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Locks a new temporary file or folder. False if it was taken for a leftover and removed before.
+/// Locks a new temporary file or folder. Returns false if another process removed it before it was locked.
 pub(super) fn lock_part(file: &File, path: &Path) -> bool {
-    // File systems without locks have no leftovers either: see `remove_leftovers`.
+    // On file systems without locks, `remove_leftovers` removes nothing.
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && is_at(file, path)
 }
 
-/// The begin of the names of the temporary files of a target.
+/// The common prefix of the names of a target's temporary files.
 pub(super) fn temporary_prefix(target: &Path) -> String {
     format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
 }
@@ -97,7 +96,7 @@ pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'stati
     builder
 }
 
-/// Removes the temporary files and folders of killed writers of `target`: those that nobody has locked.
+/// Removes the temporary files and folders that killed writers of `target` left: those without a lock.
 pub(super) fn remove_leftovers(target: &Path) {
     let prefix = temporary_prefix(target);
     for entry in fs::read_dir(parent(target)).into_iter().flatten().flatten() {
@@ -143,7 +142,7 @@ mod tests {
         drop(lock);
         drop(OutputLock::claim(&target, Overwrite::Refuse).unwrap());
         assert_eq!(names(home.path()), ["link"]);
-        // The file of a killed process is no lock.
+        // The lock file of a killed process does not hold a lock.
         fs::write(home.path().join(".index.catalex-lock"), "1\n").unwrap();
         OutputLock::claim(&target, Overwrite::Refuse).unwrap();
     }

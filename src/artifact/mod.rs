@@ -1,8 +1,8 @@
-//! Files and folders that catalex writes: whole or not at all, by one writer at a time, with a hash of their content.
+//! Outputs of catalex: written atomically, by one writer at a time, with a hash of their content.
 //!
-//! - [`AtomicFile`] and [`AtomicDir`] are written beside their target, synced, then renamed.
-//! - [`OutputLock`] is the right to write an output. It ends with its process.
-//! - [`seal`] puts the hash of a file into the file itself, and checks it.
+//! - [`AtomicFile`] and [`AtomicDir`] are written next to their target, synced, then renamed.
+//! - [`OutputLock`] is an exclusive lock on an output. It ends with its process.
+//! - [`seal`] stores the hash of a file in the file itself, and checks it.
 
 mod file;
 mod folder;
@@ -26,9 +26,9 @@ pub use place::{INDEX_MANIFEST, refuse_existing};
 /// Whether an output that already exists may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
-    /// No: an error.
+    /// Return an error if it exists.
     Refuse,
-    /// Yes (`--force`).
+    /// Replace it (`--force`).
     Replace,
 }
 

@@ -1,4 +1,4 @@
-//! Reading a catalog with checks.
+//! Reads a catalog and checks it.
 
 use super::checks::CatalogChecks;
 use super::pictures::{CatalogFiles, find_catalog};
@@ -8,20 +8,20 @@ use crate::item_ids::ItemIds;
 use crate::table::columns_of;
 
 impl CatalogReader {
-    /// Lets the reader check what it reads.
+    /// Enables checks of the rows that are read.
     pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions) -> Self {
         self.checks = Some(CatalogChecks::new(spec, options));
         self
     }
 
-    /// What was found in the rows that were read.
+    /// The findings in the rows read so far.
     pub(super) fn take_findings(&mut self, ids: &ItemIds) -> Vec<Finding> {
         self.checks.take().map(|checks| checks.findings(ids)).unwrap_or_default()
     }
 }
 
 impl CatalogSpec {
-    /// Reads the catalog once and checks it. Beside the ids, some bytes per item are in memory.
+    /// Reads the catalog once and checks it. Memory holds the ids and some bytes per item.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`](crate::Error::Row) for a repeated id.

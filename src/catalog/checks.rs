@@ -1,6 +1,6 @@
-//! Checks of a catalog while it is read: what is likely a mistake, with counts and examples.
+//! Checks a catalog while it is read, and counts likely mistakes with examples.
 //!
-//! Of titles and contents only hashes are kept.
+//! Memory holds only hashes of titles and contents.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,21 +11,21 @@ use super::lists::is_list;
 use super::{CatalogSpec, ImageSource};
 use crate::item_ids::ItemIds;
 
-/// Names of a title's column, where none is given.
+/// Names of the title column if none is given.
 const TITLE_NAMES: [&str; 4] = ["title", "name", "label", "product_name"];
 /// Words that programs write for a missing value.
 const MISSING: [&str; 11] = ["nan", "NaN", "None", "null", "NULL", "N/A", "n/a", "NA", "<NA>", "undefined", "NaT"];
-/// Most repeated texts whose beginning is kept for examples.
+/// Maximum number of repeated texts that are kept as examples.
 const EXCERPTS: usize = 1_000;
 
-/// What to check beside the columns.
+/// Options of the checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Number of tokens that the text encoder reads.
+    /// Maximum number of tokens of the text encoder.
     pub max_tokens: Option<usize>,
-    /// The column of the titles; by default a usual name.
+    /// The title column. Default: one of the usual names.
     pub title: Option<String>,
-    /// Whether items without texts and images are a finding.
+    /// Whether items without text and image are a finding.
     pub content: bool,
 }
 
@@ -54,7 +54,7 @@ struct ColumnChecks {
     markup: Cases,
 }
 
-/// Rows with their texts: how many, and the first ones.
+/// Number of matching rows, and the first ones with their texts.
 #[derive(Debug, Default)]
 struct Cases {
     count: u64,
@@ -98,7 +98,7 @@ fn hash(value: impl Hash) -> u64 {
 }
 
 impl CatalogChecks {
-    /// Checks of the columns of text that `spec` names.
+    /// Creates the checks of the text columns that `spec` names.
     pub(super) fn new(spec: &CatalogSpec, options: CheckOptions) -> Self {
         let names: Vec<&str> = spec.text.columns().into_iter().chain(spec.fields.iter().map(String::as_str)).collect();
         let at = |name: &str| names.iter().position(|column| *column == name);
@@ -120,7 +120,7 @@ impl CatalogChecks {
         }
     }
 
-    /// Looks at the cells of a column before lists are parsed and texts are cleaned.
+    /// Checks the cells of a column before lists are parsed and texts are cleaned.
     pub(super) fn raw(&mut self, column: usize, cells: &[Vec<String>]) {
         let checks = &mut self.columns[column];
         for (row, parts) in (self.items..).zip(cells) {
@@ -130,7 +130,7 @@ impl CatalogChecks {
         }
     }
 
-    /// Looks at the cells of a column as they are used, without empty ones.
+    /// Checks the cells of a column after cleaning, without empty ones.
     pub(super) fn cleaned(&mut self, column: usize, cells: &[Vec<String>]) {
         let checks = &mut self.columns[column];
         for (row, parts) in (self.items..).zip(cells) {
@@ -153,7 +153,7 @@ impl CatalogChecks {
         }
     }
 
-    /// Looks at the items of a batch whose columns have been looked at.
+    /// Checks the items of a batch after its columns.
     pub(super) fn items(&mut self, texts: &[Vec<String>], images: &[Vec<ImageSource>]) {
         for (row, (passages, images)) in (self.items..).zip(texts.iter().zip(images)) {
             if passages.is_empty() && images.is_empty() {
@@ -171,7 +171,7 @@ impl CatalogChecks {
         self.items += texts.len() as u64;
     }
 
-    /// What was found, column by column.
+    /// The findings, column by column.
     pub(super) fn findings(self, ids: &ItemIds) -> Vec<Finding> {
         let items = self.items;
         let finding = |kind, column: Option<&str>, count, examples| {
@@ -219,8 +219,8 @@ impl CatalogChecks {
     }
 }
 
-/// About how many tokens a text has, where that may be more than `most`: four for three words, and one for four
-/// characters.
+/// Estimates the number of tokens of a text that can have more than `most`: four tokens for three words, and one token
+/// for four characters.
 fn tokens(text: &str, most: usize) -> usize {
     if text.len() <= most {
         return text.len();
@@ -255,11 +255,11 @@ mod tests {
             "column brand: empty in all 5 items",
             "column shop: the same value in all 5 items",
             "column description: 1 cells are lists in the notation of Python or JSON, such as a \"['x', 'y']\"; --parse",
-            "column description: 2 cells have a word for a missing value, such as b \"nan\"; c \"nan\"; write",
-            "column description: 1 cells have what looks like markup after cleaning, such as e \"&lt;b&gt; bold\"",
-            "column title: 5 of 5 items have the title of another item, such as a = b \"Pen\"; d = e \"Ink\"",
+            "column description: 2 cells contain a word for a missing value, such as b \"nan\"; c \"nan\"; write",
+            "column description: 1 cells seem to contain markup after cleaning, such as e \"&lt;b&gt; bold\"",
+            "column title: 5 of 5 items have the same title as another item, such as a = b \"Pen\"; d = e \"Ink\"",
             "2 of 5 items have the same content as another item, such as b = c \"Pen. same. nan\"",
-            "about 1 texts have more than 256 tokens; an encoder of that length cuts them, such as d \"Ink. same. word",
+            "about 1 texts have more than 256 tokens and will be truncated, such as d \"Ink. same. word",
         ];
         assert_eq!(lines.len(), starts.len(), "{lines:#?}");
         for (line, start) in lines.iter().zip(starts) {

@@ -20,7 +20,7 @@ const PICTURE_EXTENSIONS: [&str; 15] =
 /// The files of a catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CatalogFiles {
-    /// Pictures of a folder, in the order of their names; and what was passed over.
+    /// The images of a folder, sorted by name, and a note about skipped entries.
     Pictures(Vec<PathBuf>, Option<String>),
     /// Tables.
     Tables(TableFiles),
@@ -45,7 +45,7 @@ pub(super) fn find_catalog(path: &Path) -> Result<CatalogFiles> {
         (false, true) => Ok(CatalogFiles::Pictures(pictures, folder.note(path))),
         (true, false) => tables_of_folder(path, folder).map(CatalogFiles::Tables),
         (false, false) => {
-            let got = format!("{} pictures and {} tables", pictures.len(), folder.tables.len());
+            let got = format!("{} images and {} tables", pictures.len(), folder.tables.len());
             Err(Error::file(path, "a folder of either pictures or tables", got, "name the table itself"))
         }
     }
@@ -91,7 +91,7 @@ mod tests {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         let files = ["B.PNG", "c.jfif", "d.jpe"].map(|name| folder.path().join(name)).to_vec();
-        let note = format!("{}: passed over 1 other file (e.avif)", folder.path().display());
+        let note = format!("{}: skipped 1 other file (e.avif)", folder.path().display());
         let pictures = CatalogFiles::Pictures(files, Some(note));
         assert_eq!(find_catalog(folder.path()).unwrap(), pictures);
     }

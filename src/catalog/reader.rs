@@ -59,8 +59,7 @@ impl CatalogReader {
         Ok(CatalogReader { spec, table, notes, rows_read: 0, ids_are_strings: false, checks: None, done: false })
     }
 
-    /// Takes what the user should know about the catalog, such as files of its folder that are passed over. More may come
-    /// up while it is read.
+    /// Takes the notes about the catalog so far, such as skipped files. Reading can add further notes.
     pub fn take_notes(&mut self) -> Vec<String> {
         self.notes.append(&mut self.table.notes().take());
         std::mem::take(&mut self.notes)

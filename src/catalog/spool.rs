@@ -53,7 +53,7 @@ impl CatalogSpool {
         Self::checked(spec, folder, CheckOptions::default())
     }
 
-    /// The same with the options of the checks that are made on the way; see [`CatalogSpool::findings`].
+    /// The same, with checks of the catalog; see [`CatalogSpool::findings`].
     ///
     /// # Errors
     /// As [`CatalogSpool::read`].
@@ -129,7 +129,7 @@ impl CatalogSpool {
         &self.ids
     }
 
-    /// What the catalog's owner should look at.
+    /// The likely mistakes in the catalog.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
@@ -154,10 +154,10 @@ impl CatalogSpool {
         self.content.unusable_image()
     }
 
-    /// Rows of the items that have neither text nor image, and no ready vector (`has_vector`).
+    /// Rows of the items without text, image and precomputed vector (`has_vector`).
     ///
     /// # Errors
-    /// [`Error::Row`] for the first where such items stop a job, and where all items are such.
+    /// [`Error::Row`] for the first such item if such items are errors, or if there are no other items.
     pub fn bare_items(&self, has_vector: impl Fn(usize) -> bool, on_bad_item: OnBadItem) -> Result<Vec<usize>> {
         self.content.bare_items(&self.ids, has_vector, on_bad_item)
     }

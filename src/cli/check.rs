@@ -19,7 +19,7 @@ pub(super) struct CheckArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Exit with 1 if anything is found.
+    /// Exit with code 1 if there are findings.
     #[arg(long)]
     fail_on_findings: bool,
     #[command(flatten)]

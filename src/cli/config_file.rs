@@ -1,7 +1,7 @@
 //! `--config`: a TOML file with the same keys as the flags. Flags win; unknown keys are refused.
 //!
-//! Declared settings are filled in from the file by [`Settings::fill`]. The other flags of a verb (`out`, `force`, `report`)
-//! are put on the command line before it is parsed, by [`with_file`].
+//! [`Settings::fill`] reads declared settings from the file. [`with_file`] adds the other flags of a verb (`out`,
+//! `force`, `report`) to the command line before it is parsed.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ pub(super) struct Settings {
     known: Vec<String>,
 }
 
-/// The flags of the verb that are no declared settings. [`with_file`] has taken their values.
+/// The flags of the verb that are not declared settings. [`with_file`] handles their values.
 static UNDECLARED: OnceLock<Vec<String>> = OnceLock::new();
 
-/// The command line, completed by the flags in the file that it names. Flags that it has win. A file that cannot be read
-/// is left for [`ConfigFile::read`] to report.
+/// Adds the flags in the file that the command line names. Flags on the command line take precedence.
+/// [`ConfigFile::read`] reports a file that cannot be read.
 pub(super) fn with_file(mut command: Command, arguments: Vec<OsString>) -> Vec<OsString> {
     command.build();
     let verb = |argument: &OsString| command.find_subcommand(argument);
@@ -74,14 +74,14 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The keys and values of a file, keys as flags are written.
+/// The keys and values of a file, with keys in the spelling of flags.
 fn keys(path: &Path) -> Result<Map<String, Value>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
     let table = text.parse::<toml::Table>().map_err(|e| not_toml(path, &e.to_string()))?;
     table.into_iter().map(|(key, value)| Ok((key.replace('_', "-"), json(path, &key, value)?))).collect()
 }
 
-/// A TOML value as JSON, which has neither NaN nor infinity nor dates.
+/// Converts a TOML value to JSON, which has no NaN, infinity or dates.
 fn json(path: &Path, key: &str, value: toml::Value) -> Result<Value> {
     Ok(match value {
         toml::Value::Float(number) if !number.is_finite() => {
@@ -134,14 +134,14 @@ impl Settings {
                 let alone = Map::from_iter([(key.clone(), value.clone())]);
                 if serde_json::from_value::<T>(Value::Object(alone)).is_err() {
                     let got = format!("{value} in {}", self.path.display());
-                    return Err(Error::config(key, expected(setting.kind), got, "see `catalex help` for each"));
+                    return Err(Error::config(key, expected(setting.kind), got, "see `catalex help VERB`"));
                 }
                 merged.entry(key.clone()).or_insert(value);
             }
             self.known.push(key);
         }
         serde_json::from_value(Value::Object(merged))
-            .map_err(|e| Error::file(&self.path, "settings of the right type", e, "see `catalex help` for each"))
+            .map_err(|e| Error::file(&self.path, "settings of the right type", e, "see `catalex help VERB`"))
     }
 
     /// Checks that every key of the file was some group's.
@@ -158,7 +158,7 @@ impl Settings {
     }
 }
 
-/// A single value where a list may stand is a list of one.
+/// A single value is accepted where a list is allowed.
 fn listed(kind: SettingKind, value: Value) -> Value {
     match (kind, value) {
         (_, list @ Value::Array(_)) => list,
@@ -233,7 +233,7 @@ mod tests {
         assert!(message.contains("TOML"), "{message}");
     }
 
-    /// Every flag of every verb may stand in the file.
+    /// The file can set every flag of every verb.
     #[test]
     fn every_setting_of_every_verb_may_stand_in_its_file() {
         let mut command = crate::cli::Cli::command();

@@ -41,7 +41,7 @@ impl<T: SettingGroup> FromArgMatches for Flags<T> {
     }
 }
 
-/// Whether a flag is that of a declared setting.
+/// Whether a flag belongs to a declared setting.
 pub(super) fn is_declared(arg: &Arg) -> bool {
     arg.is_hide_default_value_set()
 }
@@ -54,7 +54,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .value_name(setting.value_name)
         .help(format!("{help}{default}"))
         .value_parser(ValueParser::new(OsStringValueParser::new()))
-        // Without effect, as the default is in the help: it marks the flag for `is_declared`.
+        // Marks the flag for `is_declared`. It has no other effect, because the help text contains the default.
         .hide_default_value(true);
     match setting.kind {
         SettingKind::Switch => {

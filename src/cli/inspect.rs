@@ -97,7 +97,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
                 let elsewhere = c.moved_to_other_prefix;
                 writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;
                 if c.moved > collided {
-                    let why = "an item without a collision moves where that makes room at a smaller loss";
+                    let why = "moving an item without a collision can cost less";
                     writeln!(out, "                   more than collided: {why}")?;
                 }
                 writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;

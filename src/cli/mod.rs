@@ -34,7 +34,7 @@ use progress::ProgressMode;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// How progress is reported on stderr; by default a bar on a terminal and a line per stage elsewhere.
+    /// Progress output on stderr. Default: a bar on a terminal, otherwise one line per stage.
     #[arg(long, global = true, value_enum, value_name = "HOW")]
     progress: Option<ProgressMode>,
 }
@@ -43,7 +43,7 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
-    /// Say what is likely a mistake in a catalog, before anything is encoded.
+    /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
     Embed(Box<embed::EmbedArgs>),
@@ -103,7 +103,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
+/// An error with its causes. Errors of the library already contain their cause, so it is not repeated.
 fn described(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).reduce(with_cause).unwrap_or_default()
 }

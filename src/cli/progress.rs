@@ -21,7 +21,7 @@ pub(super) enum ProgressMode {
     None,
 }
 
-/// The listener for a mode; without one, a bar on a terminal and a line per stage elsewhere.
+/// The listener for a mode. Default: a bar on a terminal, otherwise one line per stage.
 pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
     match mode {
         Some(ProgressMode::Bar) => Box::new(Bars::default()),
@@ -51,7 +51,7 @@ pub(super) fn report_error(mode: Option<ProgressMode>, message: &str, kind: Opti
     let _ = writeln!(stderr(), "{}", printable(&line));
 }
 
-/// Warnings, and perhaps a line at the begin of each stage and what the work took.
+/// Prints warnings and, with `stages`, the stages and the time and memory of each part of the work.
 struct Lines {
     stages: bool,
 }

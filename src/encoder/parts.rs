@@ -25,9 +25,9 @@ pub struct EncodedCatalog {
     pub truncated_texts: usize,
     /// Images that could not be read, in the order of the catalog.
     pub bad_images: Vec<BadImage>,
-    /// Rows of the items without any content, which are not in the file.
+    /// Rows of the items without content, which are not in the file.
     pub left_out: Vec<usize>,
-    /// The picture files that the vectors were made of.
+    /// The state of the image files from which the vectors were computed.
     pub pictures: PictureState,
 }
 
@@ -49,12 +49,13 @@ struct PartRecord {
     sha256: Option<String>,
     truncated_texts: usize,
     bad_images: Vec<BadImage>,
-    /// The picture files that the vectors were made of.
+    /// The state of the image files from which the vectors were computed.
     pictures: PictureState,
 }
 
-/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the same size and
-/// picture files that are already in the folder are reused, and so are the batches of an unfinished part. The folder must belong to the same catalog, encoders and settings. The caller removes it.
+/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Reuses intact parts in the
+/// folder with the same size and image files, and the batches of an unfinished part. The folder must belong to the same
+/// catalog, encoders and settings. The caller removes it.
 ///
 /// # Errors
 /// As [`super::embed()`]; [`Error::Io`].
@@ -139,7 +140,7 @@ impl PartFolder {
         self.folder.join(format!("{number:06}.journal"))
     }
 
-    /// The record of a finished part, if its features are intact and its picture files are what they were.
+    /// The record of a finished part, if its features are intact and its image files have not changed.
     fn finished(
         &self,
         number: usize,
@@ -159,7 +160,7 @@ impl PartFolder {
         };
         let found = record.filter(|record| record.rows == rows && whole(record));
         if found.as_ref().is_some_and(|record| record.pictures != *pictures) {
-            progress.warn(&format!("picture files of part {number} have changed; its items are encoded again"));
+            progress.warn(&format!("image files of part {number} have changed; its items are encoded again"));
             return Ok(None);
         }
         if found.is_none() {

@@ -120,7 +120,7 @@ impl TextEncoder {
         self.network.dim()
     }
 
-    /// Most tokens of a text that are read.
+    /// Maximum number of tokens of a text; longer texts are truncated.
     pub fn max_length(&self) -> usize {
         self.network.settings.max_length
     }
@@ -139,7 +139,7 @@ impl TextEncoder {
         self.encode_kept(texts, None, progress)
     }
 
-    /// [`TextEncoder::encode`], with batches taken from a journal and kept there.
+    /// [`TextEncoder::encode`], with batches that are read from a journal and stored in it.
     pub(super) fn encode_kept(
         &mut self,
         texts: &[String],

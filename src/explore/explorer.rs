@@ -34,7 +34,7 @@ impl Explorer {
         if let Some(features) = &features
             && *features.item_ids() != table.item_ids
         {
-            let help = "pass the features that the table was made from";
+            let help = "pass the features of this table";
             let got = format!("{} others", features.len());
             return Err(Error::mismatch("features", "the items of the token table, in the same order", got, help));
         }

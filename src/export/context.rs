@@ -77,7 +77,7 @@ impl<'a> Context<'a> {
         self.users_unseen().inspect(move |_| progress.advance(1))
     }
 
-    /// The users to write, for a look at them before they are written.
+    /// The users to write, so that a family can check them before writing.
     pub(super) fn users_unseen(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
         self.histories.users().take(if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX })
     }

@@ -14,7 +14,7 @@
 //! | `items.rs`, `user_texts.rs` | titles, descriptions, attributes; preferences and searches of users |
 //! | `user_preferences.rs`, `lc_rec_tasks.rs`, `chat.rs` | what several families share |
 //! | `template.rs`, `fillable_text.rs` | parsing and filling of prompt templates |
-//! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items that a user never had |
+//! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items without an event of the user |
 //! | `output.rs`, `parquet.rs` | the output files, or the samples of a dry run |
 
 mod chat;

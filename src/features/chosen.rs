@@ -20,13 +20,6 @@ impl<S: FeatureSource> ChosenRows<S> {
         ChosenRows { source, left_out }
     }
 
-    /// The items of `source` in the rows `chosen`, which ascend.
-    pub fn of(source: S, chosen: &[usize]) -> Self {
-        let mut chosen = chosen.iter().copied().peekable();
-        let left_out = (0..source.rows()).filter(|&row| chosen.next_if_eq(&row).is_none()).collect();
-        ChosenRows { source, left_out }
-    }
-
     /// The source.
     pub fn source(&self) -> &S {
         &self.source
@@ -94,7 +87,8 @@ mod tests {
         features.write(&path, Overwrite::Refuse).unwrap();
         // No row of the second block, and some of the others.
         let chosen: Vec<usize> = (0..20_000).filter(|row| row % 3 == 0 && !(8_192..16_384).contains(row)).collect();
-        let source = ChosenRows::of(FeatureFile::open(&path).unwrap(), &chosen);
+        let left_out = (0..20_000).filter(|row| chosen.binary_search(row).is_err()).collect();
+        let source = ChosenRows::without(FeatureFile::open(&path).unwrap(), left_out);
         assert_eq!((source.rows(), source.parts()), (chosen.len(), 3));
         let mut rows = 0;
         for_each_block(&source, |block| {

@@ -233,7 +233,7 @@ mod tests {
         let path = folder.path().join("a.parquet");
         features().write(&path, Overwrite::Refuse).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        // Every byte of the metadata at the end, and some of the pages.
+        // Every byte of the metadata at the end, and some bytes of the pages.
         let positions = (0..whole.len() - 3_000).step_by(whole.len() / 100).chain(whole.len() - 3_000..whole.len());
         for at in positions {
             let mut flipped = whole.clone();
@@ -242,7 +242,7 @@ mod tests {
             let read = std::panic::catch_unwind(|| FeatureFile::open(&path).is_ok());
             assert!(!read.unwrap_or(false), "byte {at}");
         }
-        // Another program may keep the metadata.
+        // Another program can keep the metadata when it rewrites the file.
         std::fs::write(&path, &whole).unwrap();
         let reader = ArrowReaderMetadata::load(&File::open(&path).unwrap(), Default::default()).unwrap();
         let pairs = reader.metadata().file_metadata().key_value_metadata().cloned();

@@ -66,7 +66,7 @@ impl Index {
         Self::verified(folder, |_| true)
     }
 
-    /// Opens an index to read only some of its files, and verifies the hashes of these.
+    /// Opens an index to read only some of its files, and verifies the hashes of only these files.
     ///
     /// # Errors
     /// As [`Index::open`].
@@ -86,7 +86,7 @@ impl Index {
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let manifest = Manifest::of_json(&path, &bytes, REBUILD)?;
-        // A stranger's index says nothing about files elsewhere.
+        // An index from an untrusted source must not refer to files outside its folder.
         let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         if let Some(name) = manifest.files.keys().find(|name| !inside(name)) {
             return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));

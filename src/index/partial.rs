@@ -34,7 +34,12 @@ impl Partial {
             && let Some(got) = foreign(&partial.folder)
         {
             let help = "move it away, or choose another output path";
-            return Err(Error::file(&partial.folder, "no such folder, or one of an interrupted run only", got, help));
+            return Err(Error::file(
+                &partial.folder,
+                "no such folder, or that of an interrupted run without other files",
+                got,
+                help,
+            ));
         }
         if path.is_file() && resume {
             let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
@@ -49,7 +54,7 @@ impl Partial {
             return Err(Error::file(
                 &partial.folder,
                 "no such folder",
-                "an interrupted run, which no process continues",
+                "an interrupted run",
                 "continue it with --resume, or start again with --force",
             ));
         }
@@ -86,7 +91,7 @@ impl Partial {
     }
 }
 
-/// What a folder has that no interrupted run leaves.
+/// Content of a folder that does not come from an interrupted run.
 fn foreign(folder: &Path) -> Option<String> {
     const FILES: [&str; 8] = [
         SETTINGS,
@@ -105,7 +110,7 @@ fn foreign(folder: &Path) -> Option<String> {
         });
         entries.collect()
     };
-    // Names of files that are being written; see `AtomicFile`.
+    // Temporary files; see `AtomicFile`.
     let temporary = |name: &str| name.starts_with('.') && name.contains(".part-");
     let Some(found) = names(folder) else { return Some("something else".into()) };
     let ours = |(name, is_folder): &(String, bool)| match is_folder {
@@ -114,20 +119,20 @@ fn foreign(folder: &Path) -> Option<String> {
     };
     let settings = fs::read(folder.join(SETTINGS)).ok();
     let begun = settings.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).is_some_and(|v| v.is_object());
-    // A run may have been killed before it wrote its settings, and then has nothing else.
+    // A run that was killed before it wrote its settings has written nothing else.
     let nothing = || found.iter().all(|(name, is_folder)| !is_folder && temporary(name));
     if !begun && !nothing() {
         return Some("a folder that catalex did not write".into());
     }
     if let Some((name, _)) = found.iter().find(|entry| !ours(entry)) {
-        return Some(format!("{name} too"));
+        return Some(format!("the file {name}"));
     }
     // Parts are numbered.
     let parts = names(&folder.join(PARTS)).unwrap_or_default();
     let numbered =
         |name: &str| name.split('.').next().is_some_and(|n| n.len() == 6 && n.bytes().all(|b| b.is_ascii_digit()));
     let other = parts.iter().find(|(name, is_folder)| *is_folder || !(numbered(name) || temporary(name)));
-    other.map(|(name, _)| format!("{PARTS}/{name} too"))
+    other.map(|(name, _)| format!("the file {PARTS}/{name}"))
 }
 
 /// The keys whose values differ between two JSON objects, including those of nested objects.
@@ -227,7 +232,7 @@ mod tests {
         fs::write(&partial, "a file").unwrap();
         assert!(begin(Overwrite::Replace).is_err() && partial.is_file());
         fs::remove_file(&partial).unwrap();
-        // Killed before the settings were there.
+        // The run was killed before it wrote its settings.
         fs::create_dir(&partial).unwrap();
         fs::write(partial.join(".partial.json.part-abcdef"), "{").unwrap();
         begin(Overwrite::Refuse).unwrap();

@@ -44,7 +44,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, on_bad_item, threads })
     }
 
-    /// What the features depend on, for a run that continues another.
+    /// Everything that the features depend on. A resumed run compares it.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read.
@@ -121,7 +121,7 @@ impl<'a> CatalogFeatures<'a> {
         ReadContent { texts: !self.catalog.text.is_empty(), images: self.spec.encode.image_encoder.is_some() }
     }
 
-    /// The state of the picture files that the catalog names now.
+    /// The current state of the image files that the catalog names.
     ///
     /// # Errors
     /// As [`CatalogReader`].
@@ -144,7 +144,7 @@ impl<'a> CatalogFeatures<'a> {
         columns || encode.text_encoder.is_some() || encode.image_encoder.is_some()
     }
 
-    /// Opens the ready vectors and makes those of behaviour.
+    /// Opens the precomputed vectors and computes the behaviour vectors.
     fn open_ready(&self, ids: &ItemIds, folder: &Path, progress: &dyn Progress) -> Result<Vec<Box<dyn ModalityRows>>> {
         let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
         for embedding in &self.embeddings {
@@ -152,7 +152,7 @@ impl<'a> CatalogFeatures<'a> {
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!(
-                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {}",
+                    "ignored {rows} rows of {path} with ids that are not in the catalog, such as {}",
                     quoted(&item)
                 ));
             }
@@ -163,11 +163,11 @@ impl<'a> CatalogFeatures<'a> {
             let read = Interactions::read(interactions, progress)?;
             let most = self.spec.behaviour.max_unknown_events.unwrap_or(behaviour::MAX_UNKNOWN_EVENTS);
             behaviour::refuse_unknown(&read, ids, "the catalog", most)?;
-            let (modality, usage) = behaviour::vectors(&read, ids, &config, progress)?;
+            let (vectors, usage) = behaviour::vectors(&read, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
-            ready.push(Box::new(modality));
+            ready.push(Box::new(vectors.into_rows(folder)?));
         }
         Ok(ready)
     }
@@ -178,9 +178,8 @@ impl<'a> CatalogFeatures<'a> {
     /// As [`super::encoders::load`].
     #[cfg(feature = "encoders")]
     pub(super) fn load(&self, progress: &dyn Progress) -> Result<Option<LoadedEncoders>> {
-        let load = || {
-            super::encoders::load(&self.spec.encode, &self.catalog, &self.spec.environment, self.threads, progress)
-        };
+        let load =
+            || super::encoders::load(&self.spec.encode, &self.catalog, &self.spec.environment, self.threads, progress);
         self.has_encoders().then(load).transpose()
     }
 
@@ -265,7 +264,7 @@ fn max_tokens(_: Option<&LoadedEncoders>) -> Option<usize> {
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
 fn content(path: &Path) -> Result<String> {
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let help = "write its content to a file: it is read more than once";
+        let help = "write its content to a file, because catalex reads it more than once";
         return Err(Error::file(path, "a file or a folder", "a device or a pipe", help));
     }
     match fingerprint(path) {

@@ -1,4 +1,4 @@
-//! What is likely a mistake in a catalog, before anything is encoded.
+//! Finds likely mistakes in a catalog before it is encoded.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use crate::catalog::{CatalogSpec, CheckOptions, Finding, TextSpec, TextTemplate,
 use crate::error::{Error, Result};
 use crate::settings::{Range, SettingGroup};
 
-/// Tokens that many text encoders read.
+/// Maximum number of tokens of many text encoders.
 const MAX_TOKENS: usize = 256;
-/// Names of the id column where none is given.
+/// Names of the id column if none is given.
 const ID_NAMES: [&str; 2] = ["item_id", "id"];
 
 text_settings! {
@@ -23,11 +23,11 @@ text_settings! {
         text: Vec<String>, "COLUMN,...", default "all columns with texts or numbers";
         /// Template of an item's text instead of --text.
         template: TextTemplate, "TEMPLATE";
-        /// Column of the titles, to find repeated ones.
+        /// Column of the titles, to find repeated titles.
         title: String, "COLUMN", default "title, name, label or product_name";
         /// Image columns.
         image: Vec<String>, "COLUMN,...";
-        /// Number of tokens that the text encoder reads: longer texts are estimated.
+        /// Maximum number of tokens of the text encoder. The number of longer texts is estimated.
         max_tokens: usize, "N", default "256", range Range::AtLeast(1.0);
     }
 }
@@ -47,14 +47,14 @@ pub struct CheckSpec {
 pub struct CheckedCatalog {
     /// Number of items.
     pub items: usize,
-    /// The columns of texts that were checked.
+    /// The text columns that were checked.
     pub columns: Vec<String>,
-    /// What was found, column by column.
+    /// The findings, column by column.
     pub findings: Vec<Finding>,
 }
 
-/// Reads a catalog once and says what is likely a mistake: empty and constant columns, lists in strings, markup, repeated
-/// titles, duplicates, long texts, items without content. Beside the ids, some bytes per item are in memory.
+/// Reads a catalog once and finds likely mistakes: empty and constant columns, lists in strings, markup, repeated
+/// titles, duplicates, long texts, and items without content. Memory holds the ids and some bytes per item.
 ///
 /// # Errors
 /// For a catalog that cannot be read, and [`Error::Row`] for a repeated id.

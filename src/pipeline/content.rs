@@ -129,7 +129,9 @@ mod tests {
         let base = of("1,Pen,Bic,a.png,2", both);
         // The id, the price and the path of the picture are no content; markup is removed before.
         assert_eq!(base, of("2,<b>Pen</b>,Bic,./a.png,3", both));
-        for other in ["1,Pen,,a.png,2", "1,PenBic,,a.png,2", "1,Bic,Pen,a.png,2", "1,Pen,Bic,none.png,2", "1,Pen,Bic,,2"] {
+        for other in
+            ["1,Pen,,a.png,2", "1,PenBic,,a.png,2", "1,Bic,Pen,a.png,2", "1,Pen,Bic,none.png,2", "1,Pen,Bic,,2"]
+        {
             assert_ne!(base, of(other, both), "{other}");
         }
         let texts = ReadContent { texts: true, images: false };

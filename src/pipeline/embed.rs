@@ -39,7 +39,7 @@ pub struct BadImageSummary {
     pub list: PathBuf,
 }
 
-/// Items that had no content and are not among the features.
+/// Items without content, which are not among the features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadItemSummary {
     /// How many.
@@ -64,7 +64,7 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
         refuse_existing(list, overwrite)?;
         if list.exists() && !is_list(list) {
             let help = "move it away, or choose another output path";
-            return Err(Error::file(list, "no file, or a list of what was left out", "something else", help));
+            return Err(Error::file(list, "no file, or an earlier list of bad images or items", "another file", help));
         }
     }
     threads::with_threads(spec.threads, |threads| {
@@ -83,7 +83,7 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
     })
 }
 
-/// Where that which is left out is listed.
+/// The files that list unreadable images and items left out.
 pub(super) struct Lists {
     pub(super) bad_images: PathBuf,
     pub(super) bad_items: PathBuf,
@@ -99,7 +99,7 @@ impl Lists {
         Lists { bad_images: with(".bad-images.jsonl"), bad_items: with(".bad-items.jsonl") }
     }
 
-    /// Writes the lists, and removes those of a run that this one replaces.
+    /// Writes the lists. Removes lists of an earlier run that have no new content.
     pub(super) fn write(self, made: FeaturesMade, overwrite: Overwrite) -> Result<EmbedSummary> {
         let write = |path: &Path, lines: Option<&[u8]>| match lines {
             Some(lines) => write_file(path, lines, overwrite),
@@ -119,7 +119,7 @@ impl Lists {
     }
 }
 
-/// Removes the list of a run that this one replaces. What is no such list stays.
+/// Removes the list of an earlier run. A file that is not such a list is kept.
 fn remove_stale(path: &Path) -> Result<()> {
     if !is_list(path) {
         return Ok(());

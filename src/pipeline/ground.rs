@@ -41,7 +41,8 @@ text_settings! {
         interactions_item: String, "COLUMN", default "item_id or item";
         /// Column of the times.
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
-        /// Largest fraction of events whose items the index does not have; they are not counted. More is an error.
+        /// Maximum fraction of events of items that are not in the index. These events are ignored; a larger fraction
+        /// is an error.
         max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user that are not counted.
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);

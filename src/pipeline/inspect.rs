@@ -104,7 +104,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
         if let Some(other) = &spec.model {
-            let help = "leave it out, or name a token table or an index instead of a model";
+            let help = "omit --model, or name a token table or an index instead of a model";
             return Err(Error::config("model", "no second model", other.display(), help));
         }
         return of_model(path, features, progress);

@@ -6,7 +6,7 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
-//! | [`check`] | a catalog | what is likely a mistake in it |
+//! | [`check`] | a catalog | likely mistakes in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
 //! | [`tokenize`] | features, a model | a token table |
@@ -65,8 +65,8 @@ pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
-pub use made_features::ModalitySummary;
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+pub use made_features::ModalitySummary;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{

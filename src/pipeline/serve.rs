@@ -29,7 +29,7 @@ pub fn serve(spec: &ServeSpec, progress: &dyn Progress) -> Result<()> {
 /// What can be served, and the encoder of queries.
 fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Explorer, Option<TextEncoder>)> {
     let (given, index) = (&spec.settings, &spec.index);
-    // Opening an index hashes all its files: once is enough.
+    // Opening an index verifies all its hashes, so it is opened only once.
     let (table, features, built) = if Index::is_index(index) {
         let index = Index::open(index)?;
         let features = Features::read(&index.path(FEATURES))?;
@@ -83,24 +83,24 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
         let what = "items cannot be searched by text";
         warn_untrusted(what, "text encoder", "--text-encoder", named_encoder.as_deref(), trusted, progress);
     } else if encoder.is_none() {
-        progress.warn("items cannot be searched by text: a token table has no vectors, name an index for that");
+        progress.warn("items cannot be searched by text: a token table has no vectors; serve an index instead");
     }
     Ok((Explorer::new(table, texts, features)?, encoder))
 }
 
-/// Says what is not answered, and which flag changes that.
+/// Warns that a feature is not available, and names the flag that enables it.
 fn warn_untrusted(what: &str, kind: &str, flag: &str, named: Option<&Path>, trusted: bool, progress: &dyn Progress) {
     progress.warn(&match named {
         None => format!("{what}: name the {kind} with {flag}"),
         Some(path) if trusted => format!("{what}: the {kind} of the index, {path:?}, does not exist; name it with {flag}"),
         Some(path) => format!(
-            "{what}: the index names the {kind} {path:?}, which is used only with {flag} {path:?}, or with --trust-index for an \
-             index of your own"
+            "{what}: the index names the {kind} {path:?}; to use it, pass {flag} {path:?}, or --trust-index if you built the \
+             index yourself"
         ),
     });
 }
 
-/// Refuses an encoder's file that an index names outside the encoder's folder.
+/// Refuses an index that names an encoder file outside the encoder's folder.
 fn check_file_name(encode: &EncodeSettings, index: &Path) -> Result<()> {
     let Some(name) = &encode.onnx_file else { return Ok(()) };
     if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {

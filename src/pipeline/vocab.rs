@@ -17,7 +17,7 @@ const SEED: u64 = 42;
 /// Writes the vocabulary folder of a token table, and what the spec asks for of a language model.
 ///
 /// # Errors
-/// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that need others.
+/// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that require others.
 pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
     spec.vocabulary.check()?;
     spec.llm.check()?;
@@ -44,7 +44,7 @@ fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
     }
     match &spec.llm.model {
         Some(path) => sources::model(path).map(Some),
-        // The index has been opened, and its files hashed, for the table.
+        // The index was already opened and verified for the table.
         None if Index::is_index(&spec.tokens) => Tokenizer::load(&spec.tokens.join(MODEL)).map(Some),
         None => Ok(None),
     }
@@ -58,15 +58,15 @@ fn start_values<'a>(
 ) -> Result<Option<StartValues<'a>>> {
     let Some(llm) = &settings.llm else {
         return match settings.first_given() {
-            Some(setting) => Err(needs(&setting, "llm", "name the language model's folder, too")),
+            Some(setting) => Err(needs(&setting, "llm", "also set --llm to the language model's folder")),
             None => Ok(None),
         };
     };
     if vocabulary.tokenizer.is_none() {
-        return Err(needs("llm", "tokenizer", "name the folder of its tokenizer, which often is the same"));
+        return Err(needs("llm", "tokenizer", "also set --tokenizer; it is often the same folder"));
     }
     if settings.catalog.is_some() && settings.text.is_none() {
-        return Err(needs("catalog", "text", "name its columns of text"));
+        return Err(needs("catalog", "text", "set the text columns with --text"));
     }
     Ok(Some(StartValues {
         llm: llm.clone(),

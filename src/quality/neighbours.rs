@@ -12,7 +12,7 @@ use crate::features::Modality;
 
 /// Items per matrix product.
 const BLOCK: usize = 2_048;
-/// Most queries per matrix product.
+/// Maximum number of queries per matrix product.
 const CHUNK: usize = 256;
 
 /// A search for the nearest neighbours of some items, to which the items of a source are given block by block: first

@@ -75,7 +75,7 @@ pub trait SettingGroup: Serialize + DeserializeOwned + Default {
     /// [`Error::Config`](crate::Error::Config) names the first setting that is out of range.
     fn check(&self) -> Result<()>;
 
-    /// The flag of the first setting that is given, if any is.
+    /// The flag of the first setting that was given, if any.
     fn first_given(&self) -> Option<String>;
 }
 

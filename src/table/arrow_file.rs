@@ -1,5 +1,5 @@
-//! Arrow IPC files and streams: the number of rows of each record batch, and whether the file is as long as it says,
-//! without decoding any.
+//! Counts the rows of each record batch of an Arrow IPC file or stream without decoding them, and refuses truncated
+//! files.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,7 +13,8 @@ const TRAILER: usize = 10;
 /// What precedes the length of a message, but in files of old versions.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
 
-/// Refuses a file whose blocks end after it. The reader allocates a block before it reads it.
+/// Refuses a file with a block that ends after the file. The reader would allocate memory for the block before reading
+/// it.
 pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
     let whole = file.seek(SeekFrom::End(0))?;
     let footer = read_footer(file)?;
@@ -29,7 +30,8 @@ pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// Refuses a stream with a message that is longer than what is left. The reader allocates a message before it reads it.
+/// Refuses a stream with a message that is longer than the rest of the stream. The reader would allocate memory for the
+/// message before reading it.
 pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
     // A stream ends with a length of 0, or without one.
     while let Some(length) = message_length(&mut stream)?.filter(|&length| length != 0) {
@@ -49,7 +51,7 @@ pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// The length before a message, which a marker may precede.
+/// The length before a message. A marker can precede it.
 fn message_length(stream: &mut impl Read) -> io::Result<Option<i32>> {
     let mut number = || -> io::Result<Option<i32>> {
         let mut bytes = Vec::new();
@@ -136,7 +138,7 @@ mod tests {
         writer.write(&table()).unwrap();
         let bytes = writer.into_inner().unwrap();
         check(&bytes).unwrap();
-        // The length stands in the message, where this check does not look, and in the footer.
+        // The length is in the message, which this check does not read, and in the footer.
         let errors: Vec<String> = grown(&bytes, 8_000).iter().filter_map(|grown| check(grown).err()).collect();
         let errors = [errors, grown(&bytes, 8_064).iter().filter_map(|grown| check(grown).err()).collect()].concat();
         assert!(errors.iter().any(|error| error.contains("a block of 1099511627776 bytes")), "{errors:?}");

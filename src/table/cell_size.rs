@@ -1,4 +1,4 @@
-//! The size of cells, so that one of them cannot take all memory.
+//! Limits the size of cells, so that a single cell cannot exhaust the memory.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use arrow::datatypes::DataType;
 use super::limits::{MAX_BATCH_BYTES, MAX_CELL_BYTES, mib};
 use crate::error::{Error, Result};
 
-/// Checks the cells of a column of a batch: none is larger than [`MAX_CELL_BYTES`], and those of a dictionary, which may
-/// repeat a large value, are no more than [`MAX_BATCH_BYTES`] together.
+/// Checks the cells of a column in a batch: each has at most [`MAX_CELL_BYTES`]. Dictionary-encoded cells, which can
+/// repeat a large value, have at most [`MAX_BATCH_BYTES`] in total.
 pub(super) fn check_cells(file: &Path, column: &str, cells: &ArrayRef, first_row: u64) -> Result<()> {
     let Some(length) = lengths(cells) else { return Ok(()) };
     let mut total = 0_usize;
@@ -28,7 +28,7 @@ pub(super) fn check_cells(file: &Path, column: &str, cells: &ArrayRef, first_row
                 column: column.to_owned(),
                 expected: format!("{what} of at most {}", mib(most)),
                 got: mib(got),
-                help: "shorten the values of this column, or leave it out".into(),
+                help: "shorten the values of this column, or do not select it".into(),
             });
         }
     }
@@ -37,7 +37,7 @@ pub(super) fn check_cells(file: &Path, column: &str, cells: &ArrayRef, first_row
 
 type Lengths<'a> = Box<dyn Fn(usize) -> usize + 'a>;
 
-/// Bytes of the cell in each row; none for columns whose cells are small.
+/// Number of bytes of the cell in each row. `None` for columns with small cells.
 fn lengths(cells: &ArrayRef) -> Option<Lengths<'_>> {
     macro_rules! of {
         ($array:expr) => {{

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::Error;
 
-/// Most column names that an error message lists.
+/// Maximum number of column names that an error message lists.
 const MAX_LISTED: usize = 20;
 
 /// A column to read: the first of several names that the table has.
@@ -14,7 +14,7 @@ pub(crate) struct ColumnRequest {
     pub(crate) names: Vec<String>,
     /// Whether a table without the column is refused.
     pub(crate) required: bool,
-    /// Whether the column holds ids. Of JSON, whose values have no types, they are read by rules of their own.
+    /// Whether the column holds ids. JSON values have no types, so JSON ids have their own rules.
     pub(crate) of_ids: bool,
 }
 

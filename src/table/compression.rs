@@ -28,7 +28,7 @@ pub(crate) fn decompressed(path: &Path) -> Result<Bytes> {
     })
 }
 
-/// The text of a file, decompressed if necessary; other encodings than UTF-8 are an error that names them.
+/// The text of a file, decompressed if necessary. For an encoding other than UTF-8, the error names the encoding.
 pub(crate) fn decompressed_text(path: &Path) -> Result<Utf8Reader<Bytes>> {
     decompressed(path).map(Utf8Reader::new)
 }

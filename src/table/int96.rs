@@ -1,5 +1,5 @@
-//! Times of Parquet's old type INT96, which Spark and Impala write. As nanoseconds, as Arrow reads them, times after 2262 wrap
-//! around to 1677; microseconds hold all of them.
+//! Times of Parquet's old type INT96, which Spark and Impala write. Arrow reads them as nanoseconds, in which times
+//! after 2262 overflow to 1677. Microseconds can represent all of them.
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ pub(super) struct JsonPlan {
     columns: Vec<Option<String>>,
     /// Columns that are null in every row.
     null: Vec<String>,
-    /// Names of columns of ids.
+    /// Names of id columns.
     ids: Vec<String>,
     /// Names of optional columns that the first rows do not have.
     absent: Vec<String>,

@@ -16,18 +16,18 @@ use super::limits::MAX_ROW_BYTES;
 use super::{TableFiles, TableFormat, csv_file, damaged};
 use crate::error::{Error, Result};
 
-/// Lines of JSON that are read for the names of the columns.
+/// Number of JSON lines that are read for the names of the columns.
 const LINES: usize = 1_000;
 
-/// Names of the columns of the first file. The type is that of the file; JSON has none, and its columns are those of the
-/// first lines whose values are no objects.
+/// Names and types of the columns of the first file. JSON columns have no type; they are taken from the first lines,
+/// without columns that contain objects.
 pub(crate) fn columns_of(files: &TableFiles, dialect: CsvDialect) -> Result<Vec<(String, Option<DataType>)>> {
     let Some(path) = files.files.first() else { return Ok(Vec::new()) };
     let Some(schema) = schema_of(path, files.format, dialect)? else { return json_columns(path) };
     Ok(schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect())
 }
 
-/// Names of the columns of the first file; of JSON Lines, those of the first row.
+/// Names of the columns of the first file. For JSON Lines, the columns of the first row.
 ///
 /// # Errors
 /// [`Error::File`] and [`Error::Io`] for a file that cannot be read.
@@ -43,7 +43,7 @@ pub(crate) fn column_names(files: &TableFiles) -> Result<Vec<String>> {
     Ok(row.into_iter().map(|(key, _)| key).collect())
 }
 
-/// The schema that a file has before its rows; JSON has none.
+/// The schema at the start of a file. JSON files have none.
 fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Option<SchemaRef>> {
     let of_csv = |delimiter: u8| -> Result<SchemaRef> {
         let names = csv_file::header(path, delimiter, dialect)?;
@@ -78,7 +78,7 @@ fn json_columns(path: &Path) -> Result<Vec<(String, Option<DataType>)>> {
         if (&mut reader).take(MAX_ROW_BYTES as u64).read_line(&mut line).map_err(|e| damaged(path, e))? == 0 {
             break;
         }
-        // What is wrong with a line is said when the rows are read.
+        // Errors in a line are reported when the rows are read.
         let Ok(object) = serde_json::from_str::<Map<String, Value>>(&line) else { continue };
         for (name, value) in object {
             let is_nested = has_object(&value) || found.get(&name) == Some(&Value::Bool(false));

@@ -157,7 +157,7 @@ impl TrainConfig {
                     return Err(Error::config("hidden", "at least one layer with recipe lc-rec", "none", help));
                 }
                 if config.epochs == 0 {
-                    let help = "leave it out for the published number: only gradient descent initialises the codebooks";
+                    let help = "omit it to use the published value; in this recipe, gradient descent initialises the codebooks";
                     return Err(Error::config("epochs", "a number of at least 1 with recipe lc-rec", 0, help));
                 }
                 &config.hidden

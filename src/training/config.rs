@@ -116,8 +116,8 @@ pub struct QuantizerConfig {
     pub seed: u64,
     /// Device: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Weight by modality. Of several modalities, those not named get 0.6 for "image", 1 for others,
-    /// and for "behaviour" 2 times the root mean square length of its vectors, at most 2.
+    /// Weight by modality. With several modalities, the defaults are 0.6 for "image", twice the root mean square length
+    /// (at most 1) of its vectors for "behaviour", and 1 for others.
     pub modality_weights: BTreeMap<String, f32>,
 }
 

@@ -61,7 +61,7 @@ settings! {
         patience: usize, "N", default "3", range Range::Between(1.0, MAX_COUNT);
         /// Weight of each modality, as text=1,image=0.5.
         weight: WeightsByName, "NAME=X,...",
-            default "of several modalities 0.6 for image, 2 times their RMS length (at most 1) for behaviour vectors and 1 for any other", range Range::Above(0.0);
+            default "with several modalities, 0.6 for image, twice the RMS length (at most 1) of its vectors for behaviour, and 1 for others", range Range::Above(0.0);
         /// Cross-modal smoothing: fraction of the prediction from the other modalities that is added to each modality
         /// (never to behaviour); 0 disables it.
         agreement: f64, "X", default "0.8; rq-kmeans 0", range Range::Between(0.0, 1.0);

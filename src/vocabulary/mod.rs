@@ -46,7 +46,7 @@ pub const VOCABULARY_FILE: &str = "vocabulary.json";
 pub const TOKENIZER_FOLDER: &str = "tokenizer";
 const FORMAT_VERSION: u32 = 1;
 
-/// A vocabulary folder. What is in its tokenizer and its language model depends on those that were extended.
+/// A vocabulary folder. The content of its tokenizer and its language model depends on the originals.
 const KIND: FolderKind = FolderKind {
     marker: VOCABULARY_FILE,
     keys: &["format_version", "token_format", "codebook_sizes"],

@@ -100,7 +100,7 @@ fn links_lead_to_files() {
     assert!(seen > 50, "the test saw {seen} links");
 }
 
-/// After `make demo` alone the Python blocks run: they read what the demo wrote, and nothing else in `target/`.
+/// The Python blocks run after `make demo` alone: they read only its outputs in `target/`.
 #[test]
 fn python_of_the_readme_reads_what_the_demo_writes() {
     let demo = read("scripts/demo.sh");

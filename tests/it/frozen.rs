@@ -190,7 +190,7 @@ fn vectors_that_are_ready_join_in_by_row_and_by_id() {
     let output = catalex(&[&embed[..], &["--out", &path("x.parquet")]].concat()).output().unwrap();
     let (code, warnings) = outcome(&output);
     assert_eq!(code, 0, "{warnings}");
-    assert!(warnings.contains("left out 1 rows") && warnings.contains("\"130\""), "{warnings}");
+    assert!(warnings.contains("ignored 1 rows") && warnings.contains("\"130\""), "{warnings}");
     assert!(super::support::text(&output.stdout).contains("missing for 3 items"));
     let read = catalex::features::Features::read(path("x.parquet").as_ref()).unwrap();
     let [llama, qwen] = read.modalities() else { panic!("two modalities") };

@@ -179,7 +179,8 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
     assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }
 
-/// A build that has encoded everything goes on only with the same picture files; it says what it encoded and left out.
+/// A build that has encoded everything continues only with the same image files. It prints the encoded items and those
+/// left out.
 #[test]
 fn a_build_knows_its_pictures_and_what_it_left_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -210,7 +211,7 @@ fn a_build_knows_its_pictures_and_what_it_left_out() {
     child.wait().unwrap();
     fs::copy(format!("{images}1F436.png"), at(&name)).unwrap();
     let (code, message) = outcome(&catalex(&arguments("3", "--resume")).output().unwrap());
-    assert!(code == 1 && message.contains("changed picture files") && message.contains("--force"), "{message}");
+    assert!(code == 1 && message.contains("changed image files") && message.contains("--force"), "{message}");
     let printed = succeeds(&arguments("3", "--force"));
     assert!(printed.contains("text               dimension 384, missing for 0 items"), "{printed}");
     assert!(

@@ -1,4 +1,4 @@
-//! `catalex serve` under everything that a client may send, and with an index of a stranger.
+//! `catalex serve` with valid and malformed messages, and with an untrusted index.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -56,7 +56,7 @@ impl Session {
         self.send(br#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#);
     }
 
-    /// An item's answer: the session goes on.
+    /// Looks up an item, to show that the session continues.
     fn item(&mut self) -> Value {
         let answer = self.ask(json!(7), "tools/call", json!({"name": "id_by_item", "arguments": {"item_id": "1F415"}}));
         answer["result"]["structuredContent"].clone()
@@ -79,7 +79,7 @@ fn index() -> String {
     root().join("tests/golden/index-0.1").to_string_lossy().into_owned()
 }
 
-/// Lines that are no messages, with the code of their answer; none is answered by nothing.
+/// Lines that are not valid messages, with the error code of their answer. `None` means no answer.
 fn malformed() -> Vec<(Vec<u8>, Option<i64>)> {
     let long = "x".repeat(100_000);
     let line = |text: &str, code: i64| (text.as_bytes().to_vec(), Some(code));
@@ -167,7 +167,7 @@ fn every_malformed_message_is_answered_before_and_after_initialization() {
     }
     let again = session.ask(json!(1), "initialize", client());
     assert_eq!(again["error"]["code"], INVALID_REQUEST, "{again}");
-    // Ids may be used again, and be of both kinds.
+    // Ids can be reused, and can be integers or strings.
     for id in [json!(3), json!(3), json!("3"), json!(i64::MIN), json!("é".repeat(100))] {
         assert!(session.ask(id, "tools/list", json!({}))["result"]["tools"].is_array());
     }
@@ -235,7 +235,7 @@ fn a_client_that_does_not_read_makes_the_server_wait() {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Until nothing is taken any more.
+    // Until the server stops reading.
     let (mut last, mut since) = (0, Instant::now());
     while since.elapsed() < Duration::from_secs(2) {
         std::thread::sleep(Duration::from_millis(50));
@@ -281,7 +281,7 @@ fn what_an_index_names_is_used_only_where_the_user_says_so() {
         let listed = session.ask(json!(1), "tools/list", json!({}));
         listed["result"]["tools"].as_array().unwrap().len()
     };
-    // The name on the Hub would be asked for there, with the user's token.
+    // Otherwise, the server would request this name from the Hub with the user's token.
     let index = index_naming(folder.path(), &catalog, "stranger/encoder\u{1b}[2J");
     let mut session = Session::start(&[&index]);
     session.initialize();

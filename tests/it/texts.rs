@@ -1,4 +1,4 @@
-//! Texts of users: what is shown of them, and how catalogs are checked.
+//! User texts: printed texts and catalog checks.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use super::support::{catalex, clustered, minilm, outcome, succeeds, text, write_
 /// An id that would colour a terminal and break a line.
 const HOSTILE: &str = "\u{1b}[31mred\n";
 
-/// A folder with a catalog of 60 items and ready vectors, of which the first two items have the same.
+/// A folder with a catalog of 60 items and precomputed vectors. The first two items have equal vectors.
 fn inputs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let line = |item: usize| {
@@ -46,16 +46,16 @@ fn an_index_of_ready_vectors_shows_titles_and_no_control_characters() {
     assert!(built.contains("  Pen "), "{built}");
     assert!(!built.contains('\u{1b}'));
     let report = fs::read_to_string(folder.path().join("index/report.html")).unwrap();
-    // Cleaning removes the control characters of the title; an id stays as it is.
+    // Cleaning removes the control characters of the title. Ids are not cleaned.
     let listed = "2 items: Pen [31mred (\\u001b[31mred\\n); Pen 1 (sku-1)";
     assert!(report.contains(listed), "{:?}", report.find("equal vectors").map(|at| &report[at..at + 300]));
-    // The report is no file that a look-up reads.
+    // A look-up does not read the report.
     fs::remove_file(folder.path().join("index/report.html")).unwrap();
     let found = succeeds(&["lookup", &path("index"), "--item", HOSTILE]);
     assert!(is_clean(&found) && found.ends_with("\tPen [31mred\n"), "{found:?}");
     let found = succeeds(&["lookup", &path("index"), "--item", "sku-7", "--json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&found).unwrap()[0]["title"], "Pen 7");
-    // A table knows no catalog, so the columns are named.
+    // A token table does not name a catalog, so the columns are given.
     let named = ["lookup", &path("index/tokens.parquet"), "--item", "sku-7", "--catalog", &path("c.jsonl")];
     let found = succeeds(&[&named[..], &["--text=title,list", "--parse-lists"]].concat());
     assert!(found.ends_with("\tsku-7\tPen 7. a, b\n"), "{found:?}");

@@ -1,4 +1,4 @@
-//! Pictures, and the settings of encoders' folders.
+//! Images, and the settings in encoder folders.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ fn encoder_settings(home: &Home, folder: &Path, input: &[u8]) {
             let _ = std::fs::write(path, content.to_string());
         }
     }
-    // The graph is no graph: everything before it has been read then.
+    // The graph is invalid, so loading fails after everything else has been read.
     static RUNTIME: std::sync::OnceLock<Option<Runtime>> = std::sync::OnceLock::new();
     let library = std::env::var_os("ORT_DYLIB_PATH").unwrap_or_default();
     let runtime = RUNTIME.get_or_init(|| shown(Runtime::load(Path::new(&library), 1)));

@@ -1,4 +1,4 @@
-//! The parsers that are attacked, each by its way in from outside: a file, a text or a message.
+//! The fuzzed parsers, each through its public input: a file, a text or a message.
 
 mod answers;
 mod artifacts;
@@ -18,9 +18,9 @@ use crate::mutate::Form;
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
-    /// Good inputs.
+    /// Valid inputs.
     pub(crate) seeds: fn(&Home) -> Vec<Vec<u8>>,
-    /// Reads an input; the folder is empty and may be filled.
+    /// Reads an input. The folder is empty, and the target can write to it.
     pub(crate) run: fn(&Home, &Path, &[u8]),
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn of_name(name: &str) -> Option<&'static Target> {
     all().find(|target| target.name == name)
 }
 
-/// An error is what a damaged input should give; writing it must not fail either.
+/// A damaged input should give an error. Formatting the error must not fail either.
 fn shown<T, E: Display>(outcome: Result<T, E>) -> Option<T> {
     match outcome {
         Ok(value) => Some(value),
@@ -63,7 +63,7 @@ fn shown<T, E: Display>(outcome: Result<T, E>) -> Option<T> {
     }
 }
 
-/// Writes the attacked file.
+/// Writes the fuzzed file.
 fn put(folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {
@@ -73,7 +73,7 @@ fn put(folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     path
 }
 
-/// A copy of a folder of good files with one file replaced.
+/// A copy of a folder of valid files with one file replaced.
 fn with_file(home: &Home, source: &str, folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     let copy = folder.join(source);
     let entries = std::fs::read_dir(home.path(source)).unwrap_or_else(|e| panic!("{source}: {e}"));

@@ -62,7 +62,7 @@ class Trie:
 
     @staticmethod
     def from_table(table: _Path | _Table, vocabulary: _Path | None = None) -> Trie:
-        """The trie of a token table, its file or an index; with a vocabulary folder it knows token ids."""
+        """The trie of a token table (an object, a file or an index). With a vocabulary folder, it has token ids."""
     @staticmethod
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""

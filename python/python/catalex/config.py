@@ -84,8 +84,8 @@ class TrainConfig:
     numbers from 1 to 1000000000. Default: 3."""
     weight: Mapping[str, float] | None = None
     """Weight of each modality, as text=1,image=0.5. Only with recipe default and rq-kmeans. Accepts numbers above 0.
-    Default: of several modalities 0.6 for image, 2 times their RMS length (at most 1) for behaviour vectors and 1 for
-    any other."""
+    Default: with several modalities, 0.6 for image, twice the RMS length (at most 1) of its vectors for behaviour, and
+    1 for others."""
     agreement: float | None = None
     """Cross-modal smoothing: fraction of the prediction from the other modalities that is added to each modality (never
     to behaviour); 0 disables it. Only with recipe default and rq-kmeans. Accepts numbers from 0 to 1. Default: 0.8;

@@ -122,7 +122,7 @@ def _features(
 
 
 def _columns_of_numbers(table: Any) -> int:
-    """How many columns of a data frame hold one float each."""
+    """The number of data frame columns with float values."""
     types: Any = getattr(table, "dtypes", None)
     if types is None:
         types = getattr(getattr(table, "schema", None), "types", ())

@@ -65,7 +65,7 @@ def tokenize(
 def _reading(
     raw_text: bool | None, parse_lists: bool | None, csv_quote: str | None, csv_escape: str | None
 ) -> dict[str, Any]:
-    """How texts and cells are read, as every job that reads a catalog is told."""
+    """The settings for reading texts and cells."""
     return {
         "raw_text": raw_text or None,
         "parse_lists": parse_lists or None,
@@ -343,8 +343,10 @@ def check(
     csv_quote: str | None = None,
     csv_escape: str | None = None,
 ) -> dict[str, Any]:
-    """What is likely a mistake in a catalog, as `catalex check --json` prints it: a dictionary with `items`, `columns`
-    and `findings`. Each finding has `kind`, `column`, `count` and `examples`.
+    """Finds likely mistakes in a catalog.
+
+    Returns the output of `catalex check --json`: a dictionary with `items`, `columns` and `findings`. Each finding has
+    `kind`, `column`, `count` and `examples`.
     """
     given = {
         "id": id,

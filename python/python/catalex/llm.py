@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 
 def set_rows(weight: torch.Tensor, rows: torch.Tensor, first: int, old: int) -> None:
-    """Sets the rows from `first` on. Other rows that are new become the mean of the old rows."""
+    """Sets the rows from `first` on. Other new rows get the mean of the old rows."""
     end = first + len(rows)
     mean = weight[: min(first, old)].float().mean(0).to(weight.dtype)
     if len(weight) > max(end, old):

@@ -1,4 +1,4 @@
-//! Interactions from every form of file: their order, their times, and what is refused.
+//! Interactions from all file formats: their order, their times, and refused inputs.
 
 use super::*;
 use crate::progress::Silent;
@@ -199,7 +199,7 @@ fn folders_and_patterns_are_read_like_one_file() {
         let absent = read(folder.join(format!("x*.{kind}"))).unwrap_err();
         assert!(matches!(absent, Error::Missing { .. }), "{absent}");
     }
-    // Both folders are there: no message says the opposite.
+    // Both folders exist, so no message may say that they do not.
     let nothing = read(folder.path().to_path_buf()).unwrap_err().to_string();
     assert!(nothing.contains("a folder of tables") && !nothing.contains("does not exist"), "{nothing}");
     let parts = ["user,item,time\nu,c,3\n", "user,item,time\nu,a,2024-01-01\n"];

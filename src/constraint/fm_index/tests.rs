@@ -217,7 +217,7 @@ fn damaged_arrays_with_a_right_checksum_are_refused_or_the_index_of_their_docume
         std::fs::write(&path, &bytes).unwrap();
         FmIndex::load(&path)
     };
-    // The marks of the samples, without which a search would never end.
+    // The marks of the samples. Without them, a search would not end.
     let (from, to) = (index.layout.sampled_words.clone(), index.layout.sampled_directory.clone());
     let marks = |bytes: &mut [u8]| bytes[from.bytes().start..to.bytes().end].fill(0);
     assert!(load(&marks).unwrap_err().to_string().contains("marks"));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::markup::{escape, grouped};
 
-/// Most columns in the chart of a codebook; of larger codebooks, several codes share a column.
+/// Maximum number of columns in the chart of a codebook. In larger codebooks, several codes share a column.
 const MAX_COLUMNS: usize = 256;
 
 /// Number of items per code in descending order, with a line at perfectly even usage.

@@ -2,9 +2,9 @@
 
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Most items in a report.
+/// Maximum number of items in a report.
 const MAX_ITEMS: usize = 100_000;
-/// Most points of the map.
+/// Maximum number of points of the map.
 const MAX_POINTS: usize = 20_000;
 /// In a large catalog, one of so many of the report's items is a point of the map.
 const ITEMS_PER_POINT: usize = 5;

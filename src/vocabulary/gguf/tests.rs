@@ -23,7 +23,7 @@ fn small() -> Vec<u8> {
     small_with(None, None)
 }
 
-/// The same as one of several files, or with a second matrix of this name.
+/// The same file as part of a split model, or with another matrix of this name.
 fn small_with(files: Option<u16>, head: Option<&str>) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
