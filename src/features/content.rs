@@ -52,6 +52,17 @@ impl ContentHashes {
         Ok(ContentHashes { item_ids: items.clone(), hashes: hashes.collect::<Result<_>>()? })
     }
 
+    /// Those of other items, if they are there. Both have the same order.
+    pub fn aligned(&self, items: &ItemIds) -> Vec<Option<ContentHash>> {
+        let mut next = 0;
+        let hash = |row: usize| {
+            let same = next < self.hashes.len() && self.item_ids.text(next) == items.text(row);
+            next += usize::from(same);
+            same.then(|| self.hashes[next - 1])
+        };
+        (0..items.len()).map(hash).collect()
+    }
+
     /// Writes `content.parquet`.
     ///
     /// # Errors
@@ -111,6 +122,8 @@ mod tests {
         assert_eq!(ContentHashes::read(&path).unwrap(), content);
         let some = ItemIds::Strings(vec!["i3".into(), "i69999".into()]);
         assert_eq!(content.of(&some).unwrap().hashes, [hash(3), hash(69_999)]);
+        let more = ItemIds::Strings(vec!["x".into(), "i0".into(), "y".into(), "i1".into()]);
+        assert_eq!(content.aligned(&more), [None, Some(hash(0)), None, Some(hash(1))]);
         assert!(content.of(&ItemIds::Strings(vec!["x".into()])).unwrap_err().to_string().contains("item x"));
     }
 }

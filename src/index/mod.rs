@@ -14,6 +14,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::artifact::{INDEX_MANIFEST, sha256_file};
 use crate::error::{Error, Result};
+use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
+use crate::item_ids::ItemIds;
 
 pub use generation::{ChangeKind, Generation, GenerationCounts};
 pub use manifest::{FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION};
@@ -106,6 +108,23 @@ impl Index {
             }
         }
         Ok(Index { folder: folder.to_path_buf(), manifest })
+    }
+
+    /// The features of `items`, which are those of the index's token table.
+    ///
+    /// # Errors
+    /// As [`LayeredFeatures::new`].
+    pub fn features(&self, items: &ItemIds) -> Result<LayeredFeatures> {
+        let (base, added) = (self.path(FEATURES), self.path(FEATURES_ADDED));
+        let added = self.manifest.files.contains_key(FEATURES_ADDED).then_some(added.as_path());
+        if added.is_none() {
+            // Nothing was added, and if as many items are there, none was deleted.
+            let file = FeatureFile::open(&base)?;
+            if file.rows() == items.len() {
+                return Ok(LayeredFeatures::of_file(file));
+            }
+        }
+        LayeredFeatures::new(&base, added, items)
     }
 
     /// The manifest.
