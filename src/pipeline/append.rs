@@ -16,7 +16,7 @@ use super::threads;
 use crate::artifact::Overwrite;
 use crate::error::{Error, Result};
 use crate::features::{CompletedFeatures, ContentHash, FeatureFile, FeatureSource};
-use crate::index::{ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
+use crate::index::{ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::semantic_id::{FarItems, IdChange, IdDelta};
@@ -81,7 +81,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
         let begun = serde_json::json!({
             "append": spec.settings, "parent": parent.index.manifest().hash(), "features": job.fingerprint()?,
         });
-        let partial = Partial::begin(target.out(), &begun, spec.output.resume, target.overwrite())?;
+        let partial = target.partial(&begun, spec.output.resume)?;
         let parts = partial.path(PARTS);
         let mut catalog = job.read(&parts, None, progress)?;
         let content = catalog.content(job.reads(), progress)?;
@@ -96,7 +96,8 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
             false => {
                 let file = partial.path(FRESH);
                 let loaded = job.load(progress)?;
-                let made = job.encode(catalog.select(&rows, &parts)?, loaded, (&file, Overwrite::Replace), &parts, progress)?;
+                let made =
+                    job.encode(catalog.select(&rows, &parts)?, loaded, (&file, Overwrite::Replace), &parts, progress)?;
                 Fresh::of(&file, made.items, &plan, &ids)?
             }
         };
@@ -111,7 +112,8 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
         }
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
-        let next = next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, spec.settings.quarantine))?;
+        let next =
+            next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, spec.settings.quarantine))?;
         if next.table.item_ids.is_empty() {
             let help = "use --missing keep, or name a catalog that has items of the index";
             return Err(Error::data("the next generation", "at least one item", "none", help));
@@ -133,7 +135,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
         let settings = parent.index.manifest().settings.clone();
         writer.commit(items, model.hash(), settings, generation)?;
         partial.remove()?;
-        let index = target.publish(spec.settings.reason.as_deref())?;
+        let index = target.publish()?;
         progress.end();
         let left_out = (plan.fresh.len() - fresh.items.len()) as u64;
         let distortion = AddedDistortion::of(&assigned);
@@ -209,9 +211,10 @@ fn next_items(
     table.item_ids = old.item_ids.take(kept);
     table.item_ids.append(catalog.ids.take(&rows));
     table.codes = old.codes.select(Axis(0), kept);
-    table.codes.append(Axis(0), assigned.codes.view()).map_err(|e| {
-        Error::mismatch("codes of the new items", "one row per item", e, "please report this")
-    })?;
+    table
+        .codes
+        .append(Axis(0), assigned.codes.view())
+        .map_err(|e| Error::mismatch("codes of the new items", "one row per item", e, "please report this"))?;
     let of_kept = |values: &[f32]| kept.iter().map(|&row| values[row]).collect::<Vec<f32>>();
     table.residual_error = [of_kept(&old.residual_error), assigned.errors.clone()].concat();
     table.reassigned = kept.iter().map(|&row| old.reassigned[row]).chain(assigned.reassigned.iter().copied()).collect();

@@ -52,9 +52,8 @@ impl FreshIds {
             far: None,
         };
         let Some(features) = features else { return Ok(ids) };
-        let reassigns = |item: &FreshItem| {
-            matches!(item.is, Freshness::Changed(_)) && plan.changed == ChangedItems::Reassign
-        };
+        let reassigns =
+            |item: &FreshItem| matches!(item.is, Freshness::Changed(_)) && plan.changed == ChangedItems::Reassign;
         let is_placed = |item: &FreshItem| item.is == Freshness::New || reassigns(item);
         let place: Vec<usize> = (0..n).filter(|&at| is_placed(&items[at])).collect();
         for (at, item) in items.iter().enumerate() {
@@ -80,7 +79,8 @@ impl FreshIds {
                 (ids.errors[at], ids.placed[at]) = (error, true);
                 ids.reassigned[at] = assigned.table.reassigned[row];
             }
-            ids.far = FarItems::of(&assigned, model.config().training.as_ref().and_then(|t| t.residual_errors.as_ref()));
+            ids.far =
+                FarItems::of(&assigned, model.config().training.as_ref().and_then(|t| t.residual_errors.as_ref()));
         }
         for (at, (quantized, error)) in nearest.iter().enumerate() {
             ids.added[at] = ids.errors[at] - error;
@@ -123,7 +123,9 @@ fn assigned(
 ) -> Result<TokenizedItems> {
     let format = parent.table.metadata.token_format.clone();
     match parent.table.metadata.policy {
-        Collisions::Resolve | Collisions::LcRec => TokenTable::placed(features, model, format, &parent.occupied, progress),
+        Collisions::Resolve | Collisions::LcRec => {
+            TokenTable::placed(features, model, format, &parent.occupied, progress)
+        }
         Collisions::Keep => TokenizedItems::of_features(features, model, format, Collisions::Keep, progress),
         Collisions::Suffix => {
             let mut items = TokenizedItems::of_features(features, model, format, Collisions::Keep, progress)?;

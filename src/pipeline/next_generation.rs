@@ -7,14 +7,13 @@ use crate::artifact::Overwrite;
 use crate::error::Result;
 use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, SelectedRows};
 use crate::index::{
-    BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT, TOKENS,
-    TOMBSTONES,
+    BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
+    TOKENS, TOMBSTONES,
 };
 use crate::semantic_id::{IdChange, IdDelta, TokenTable, Tombstones};
 
 /// Parts that each generation has of its own, and those that describe one build only.
-const OWN: [&str; 9] =
-    [CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
+const OWN: [&str; 9] = [CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
 
 /// The items of a generation.
 pub(super) struct NextItems {
