@@ -18,6 +18,8 @@
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
+//! | [`publish`], [`rollback`], [`history`] | an index, a store | another current generation; the list of generations |
+//! | [`verify`] | an index, a store, a file | what is damaged |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
@@ -43,12 +45,14 @@ mod encode_stage;
 mod encoders;
 mod export;
 mod ground;
+mod history;
 mod inspect;
 mod json_lines;
 mod lookup;
 mod made_features;
 mod next_generation;
 mod parent_encoders;
+mod publish;
 mod read_catalog;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
@@ -60,6 +64,7 @@ mod titles;
 mod tokenize;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 mod vocab;
 
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
@@ -75,9 +80,11 @@ pub use delete::{DeleteSummary, delete};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
+pub use history::{GenerationRecord, HistoryEntry, history};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 pub use made_features::ModalitySummary;
+pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
@@ -90,6 +97,7 @@ pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]
 pub use train::{TrainSummary, train};
+pub use verify::{Verified, VerifyCheck, VerifySpec, verify};
 pub use vocab::vocab;
 
 // Types of other rooms that the functions take or return.
@@ -97,7 +105,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
-pub use crate::index::GenerationCounts;
+pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::Figures;
 pub use crate::semantic_id::Collisions;
 pub use crate::tokenizer::Config as ModelConfig;

@@ -4,6 +4,7 @@ use super::spec::TokenizeSpec;
 use super::{sources, threads};
 use crate::artifact::OutputLock;
 use crate::error::Result;
+use crate::index::resolve_index;
 use crate::progress::Progress;
 use crate::semantic_id::{CollisionReport, TokenTable};
 use crate::settings::SettingGroup;
@@ -27,8 +28,8 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
     let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
     threads::with_threads(spec.threads, |_| {
-        let model = sources::model(&spec.model)?;
-        let features = sources::features(&spec.features)?;
+        let (model, features) = (resolve_index(&spec.model)?, resolve_index(&spec.features)?);
+        let (model, features) = (sources::model(&model)?, sources::features(&features)?);
         let table = TokenTable::of_features(&features, &model, format, collisions, progress)?;
         table.write(&spec.output.out, overwrite)?;
         Ok(TokenizeSummary { items: table.item_ids.len(), collisions: table.metadata.collisions })
