@@ -44,10 +44,12 @@ mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
+mod far_items;
 mod ground;
 mod history;
 mod inspect;
 mod json_lines;
+mod known_items;
 mod lookup;
 mod made_features;
 mod next_generation;
@@ -89,9 +91,9 @@ pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback}
 pub use serve::serve;
 pub use spec::{
     AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
-    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, InspectSpec,
-    LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings,
-    TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings,
+    InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

@@ -16,7 +16,7 @@ use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocab
 /// Seed of the draws.
 const SEED: u64 = 42;
 
-/// Writes the vocabulary folder of a token table, and what the spec asks for of a language model.
+/// Writes the vocabulary folder of a token table and, if requested, files of a language model.
 ///
 /// # Errors
 /// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that require others.
