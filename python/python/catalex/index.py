@@ -61,6 +61,20 @@ class Index:
         """The report, an HTML file."""
         return self.path / "report.html"
 
+    def append(self, catalog: Any, out: str | os.PathLike[str] | None = None, **options: Any) -> Index:
+        """The next generation of this index, with the items of a catalog: see `catalex.append`."""
+        from .generations import append
+
+        return append(self, catalog, out, **options)
+
+    def delete(
+        self, items: Any, out: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Index:
+        """The next generation of this index, without some items: see `catalex.delete`."""
+        from .generations import delete
+
+        return delete(self, items, out, **options)
+
     def __len__(self) -> int:
         return int(self.manifest["items"])
 
