@@ -69,6 +69,12 @@ impl Partial {
         self.folder.join(part)
     }
 
+    /// Whether it has finished parts of the features.
+    pub fn has_parts(&self) -> bool {
+        let entries = fs::read_dir(self.path(PARTS)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"))
+    }
+
     /// Links a part to a path in the index.
     ///
     /// # Errors

@@ -72,9 +72,7 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
         let made = job.write(out, overwrite, &partial.path(PARTS), None, progress);
         // A run that failed before its first part leaves nothing.
-        let entries = std::fs::read_dir(partial.path(PARTS)).into_iter().flatten().flatten();
-        let finished = entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"));
-        if made.is_ok() || !finished {
+        if made.is_ok() || !partial.has_parts() {
             partial.remove()?;
         }
         let summary = lists.write(made?, overwrite)?;
