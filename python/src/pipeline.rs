@@ -8,7 +8,7 @@ use catalex::pipeline::{
     LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings,
     TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
-use catalex::progress::Progress;
+use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
 use catalex::settings::{Setting, SettingGroup};
 use catalex::training::TrainSettings;
@@ -26,8 +26,8 @@ use crate::work;
 pub(crate) fn tokenize(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
     check_token_format(spec).map_err(to_py)?;
     job(py, spec, listener, |spec: TokenizeSpec, progress| {
-        let summary = pipeline::tokenize(&spec, progress)?;
-        Ok(json!({ "items": summary.items, "collisions": summary.collisions }))
+        let pipeline::TokenizeSummary { items, frozen, collisions, far } = pipeline::tokenize(&spec, progress)?;
+        Ok(json!({ "items": items, "frozen": frozen, "collisions": collisions, "far": far }))
     })
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -
 #[pyfunction]
 pub(crate) fn check(py: Python<'_>, spec: &str) -> PyResult<String> {
     let spec: CheckSpec = spec_of(spec).map_err(to_py)?;
-    work::short(py, || json_text(&pipeline::check(&spec)?))
+    work::short(py, || json_text(&pipeline::check(&spec, &Silent)?))
 }
 
 /// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.
@@ -101,6 +101,7 @@ pub(crate) fn settings() -> String {
     add::<DeleteSettings>(&mut groups, "delete");
     add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
+    add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");

@@ -172,7 +172,7 @@ impl AppendRun<'_> {
         let (file, parts) = (self.partial.path(FRESH), self.partial.path(PARTS));
         let loaded = self.job.load(self.progress).map_err(|error| moved(self.encode, error))?;
         let some = catalog.select(&rows, &parts)?;
-        let made = self.job.encode(some, loaded, (&file, Overwrite::Replace), &parts, self.progress)?;
+        let made = self.job.encode(some, loaded, (&file, Overwrite::Replace), self.partial, self.progress)?;
         let lists = [made.bad_images.map(|bad| bad.lines), made.bad_items.map(|bad| bad.lines)];
         Ok(Fresh { lists, ..Fresh::of(&file, made.items, plan, ids)? })
     }

@@ -45,17 +45,18 @@ mod encode_stage;
 mod encoders;
 mod export;
 mod far_items;
+mod features_made;
 mod ground;
 mod history;
 mod inspect;
 mod json_lines;
 mod known_items;
 mod lookup;
-mod made_features;
 mod next_generation;
 mod parent_encoders;
 mod publish;
 mod read_catalog;
+mod ready_features;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
@@ -74,18 +75,18 @@ pub use answers::{AnswersSpec, AnswersSummary, answers};
 pub use append::{AddedDistortion, AppendSummary, append};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
+pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use history::{GenerationRecord, HistoryEntry, history};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
-pub use made_features::ModalitySummary;
 pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;

@@ -12,6 +12,7 @@ mod frozen;
 mod licences;
 mod names;
 mod old_index;
+mod placed;
 mod recommender;
 mod security;
 mod sources;
