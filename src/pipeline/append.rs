@@ -12,7 +12,7 @@ use super::catalog_features::CatalogFeatures;
 use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
 use super::parent_encoders::{embed_spec, moved};
 use super::read_catalog::ReadCatalog;
-use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings};
+use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED};
 use super::threads;
 use crate::artifact::{Overwrite, write_file};
 use crate::error::{Error, Result};
@@ -40,6 +40,8 @@ pub struct AppendSummary {
     pub encoded: u64,
     /// New items without content, which were left out, and changed ones, which stay as they were.
     pub left_out: u64,
+    /// Texts that were longer than the encoder reads.
+    pub truncated_texts: u64,
     /// Items that changed.
     pub counts: GenerationCounts,
     /// The cost of IDs that were not free.
@@ -114,6 +116,7 @@ impl AppendRun<'_> {
         let content = catalog.content(self.job.reads(), progress)?;
         let ids = catalog.spool.ids().clone();
         let plan = AppendPlan::new(&parent, &ids, &content, policies, number);
+        plan.check_deleted(settings.max_deleted.unwrap_or(MAX_DELETED))?;
         parent.hold(&plan)?;
         if !parent.knows_content() {
             progress.warn("the index does not have the hashes of its items' content: changed items are not recognised");
@@ -157,6 +160,7 @@ impl AppendRun<'_> {
             items,
             encoded: plan.fresh.len() as u64,
             left_out: (plan.fresh.len() - fresh.items.len()) as u64,
+            truncated_texts: fresh.truncated_texts as u64,
             counts,
             distortion: AddedDistortion::of(&assigned),
             far: assigned.far,
@@ -174,7 +178,8 @@ impl AppendRun<'_> {
         let some = catalog.select(&rows, &parts)?;
         let made = self.job.encode(some, loaded, (&file, Overwrite::Replace), self.partial, self.progress)?;
         let lists = [made.bad_images.map(|bad| bad.lines), made.bad_items.map(|bad| bad.lines)];
-        Ok(Fresh { lists, ..Fresh::of(&file, made.items, plan, ids)? })
+        let truncated_texts = made.truncated_texts;
+        Ok(Fresh { lists, truncated_texts, ..Fresh::of(&file, made.items, plan, ids)? })
     }
 }
 
@@ -185,6 +190,7 @@ struct Fresh {
     file: Option<FeatureFile>,
     /// Images that could not be read, and items without content, as JSON.
     lists: [Option<Vec<u8>>; 2],
+    truncated_texts: usize,
 }
 
 impl Fresh {

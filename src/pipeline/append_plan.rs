@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ndarray::Axis;
 
 use super::spec::{AbsentItems, ChangedItems};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::{ContentHash, ContentHashes};
 use crate::index::{CONTENT, Index, TOKENS, TOMBSTONES};
 use crate::item_ids::ItemIds;
@@ -144,5 +144,20 @@ impl AppendPlan {
             AbsentItems::Delete => (0..in_catalog.len()).filter(|&row| in_catalog[row].is_none()).collect(),
         };
         AppendPlan { fresh, in_catalog, deleted, changed }
+    }
+
+    /// Refuses to delete more than a share `most` of the items: the catalog may be incomplete.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub(super) fn check_deleted(&self, most: f64) -> Result<()> {
+        let (deleted, items) = (self.deleted.len(), self.in_catalog.len());
+        if deleted as f64 <= most * items as f64 {
+            return Ok(());
+        }
+        let expected = format!("at least {:.0} % of the {items} items of the index", 100.0 * (1.0 - most));
+        let help =
+            "check that the catalog is whole; allow more with --max-deleted, or keep missing items with --missing keep";
+        Err(Error::data("catalog", expected, format!("{}", items - deleted), help))
     }
 }

@@ -84,7 +84,7 @@ fn keep() -> AppendSettings {
 }
 
 fn deleting() -> AppendSettings {
-    AppendSettings { missing: Some("delete".into()), ..AppendSettings::default() }
+    AppendSettings { missing: Some("delete".into()), max_deleted: Some(1.0), ..AppendSettings::default() }
 }
 
 /// The ID of each item of an index.
@@ -377,6 +377,21 @@ fn the_command_line_says_what_changed_and_what_is_wrong() {
     assert!(code == 2 && message.contains("a modality of the index: text"), "{message}");
     let (code, message) = says(&["append", &base, &catalog, "--text-encoder", "x", "--out", "x"]);
     assert!(code == 2 && message.contains("no such encoder"), "{message}");
+    let few: Items = [(1, 0)].into();
+    let (part, of_part) = write_catalog(folder.path(), "part", &few);
+    let part = part.to_string_lossy().into_owned();
+    let (code, message) = says(&[
+        "append",
+        &base,
+        &part,
+        "--embedding",
+        &of_part,
+        "--missing",
+        "delete",
+        "--out",
+        &format!("{out}-part"),
+    ]);
+    assert!(code == 1 && message.contains("at least 50 % of the 40 items of the index, got 1"), "{message}");
     let (code, message) = says(&["append", &base, &catalog]);
     assert!(code == 2 && message.contains("--out <PATH>|--store <DIR>"), "{message}");
     fs::remove_file(folder.path().join("base.parquet")).unwrap();

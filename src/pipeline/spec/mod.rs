@@ -14,7 +14,7 @@ mod reading;
 mod serve;
 mod tokens;
 
-pub(super) use append::{AbsentItems, ChangedItems};
+pub(super) use append::{AbsentItems, ChangedItems, MAX_DELETED};
 pub use append::{AppendSettings, AppendSpec, DeleteSettings, DeleteSpec};
 pub use catalog::{CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
 pub use decoding::{ConstrainSettings, ConstrainSpec};
