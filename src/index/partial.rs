@@ -70,6 +70,12 @@ impl Partial {
         self.folder.join(part)
     }
 
+    /// Whether it has finished parts of the features.
+    pub fn has_parts(&self) -> bool {
+        let entries = fs::read_dir(self.path(PARTS)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"))
+    }
+
     /// A hash of everything that the features depend on.
     pub fn settings_hash(&self) -> String {
         sha256(self.settings.as_bytes())
@@ -99,8 +105,9 @@ impl Partial {
 
 /// Content of a folder that does not come from an interrupted run.
 fn foreign(folder: &Path) -> Option<String> {
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 8] = [
         SETTINGS,
+        "content.parquet",
         "features.parquet",
         "encoded.parquet",
         "encoded.json",
