@@ -6,6 +6,7 @@
 
 mod columns;
 mod file;
+mod integers;
 mod memory;
 mod npy;
 mod npy_header;
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
 pub use file::FeatureFile;
+pub use integers::integer_matrix;
 pub use ready::{Ready, ReadyVectors};
 pub use ready_rows::ReadyRows;
 pub use rows::ModalityRows;

@@ -13,12 +13,17 @@
 //! | [`vocab`] | a token table | a vocabulary folder |
 //! | [`constrain`] | a token table | constraint files for decoders |
 //! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
+//! | [`import_ids`] | IDs that another system made | a token table |
+//! | [`adopt`] | IDs that another system made, features | an index with a model for them |
+//! | [`diff`] | two token tables | what changed |
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
+mod adopt;
+mod adopt_passes;
 mod aggregate;
 mod answers;
 #[cfg(all(feature = "train", feature = "encoders"))]
@@ -28,6 +33,7 @@ mod check;
 mod constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
+mod diff;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod encode_stage;
@@ -35,6 +41,7 @@ mod encode_stage;
 mod encoders;
 mod export;
 mod ground;
+mod import_ids;
 mod inspect;
 mod json_lines;
 mod lookup;
@@ -50,6 +57,7 @@ mod tokenize;
 mod train;
 mod vocab;
 
+pub use adopt::{AdoptSettings, AdoptSpec, AdoptSummary, AdoptedLevel, adopt};
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
@@ -59,9 +67,11 @@ pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
+pub use diff::{DiffSettings, DiffSpec, diff};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
+pub use import_ids::{ImportSettings, ImportSpec, import_ids};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 #[cfg(all(feature = "serve", feature = "encoders"))]
@@ -83,7 +93,10 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::quality::Figures;
-pub use crate::semantic_id::Collisions;
+pub use crate::semantic_id::{
+    CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
+    TableSide, UnknownToken,
+};
 pub use crate::tokenizer::Config as ModelConfig;
 
 /// The error of a job that needs a feature this build lacks.

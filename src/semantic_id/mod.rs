@@ -6,6 +6,8 @@
 mod assign;
 mod collisions;
 mod columns;
+mod diff;
+mod foreign;
 mod groups;
 mod latents;
 mod lc_rec;
@@ -23,6 +25,8 @@ mod table_metadata;
 mod token_format;
 
 pub use collisions::Collisions;
+pub use diff::{CodeRenaming, CompactTable, DiffExamples, DiffItem, LevelDiff, PrefixDiff, TableDiff, TableSide};
+pub use foreign::{ForeignIds, IdSource, ImportReport, OddItems, SharedId, UnknownToken};
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
 pub use make::QuantizedItems;
