@@ -4,8 +4,9 @@
 
 use catalex::pipeline::{
     self, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings, ConstrainSpec,
-    EncodeSettings, ExportOptions, ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec,
-    ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected, LlmSettings, LookupSettings,
+    LookupSpec, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
+    VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenFormat;
@@ -25,8 +26,8 @@ use crate::work;
 pub(crate) fn tokenize(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
     check_token_format(spec).map_err(to_py)?;
     job(py, spec, listener, |spec: TokenizeSpec, progress| {
-        let summary = pipeline::tokenize(&spec, progress)?;
-        Ok(json!({ "items": summary.items, "collisions": summary.collisions }))
+        let pipeline::TokenizeSummary { items, frozen, collisions, far } = pipeline::tokenize(&spec, progress)?;
+        Ok(json!({ "items": items, "frozen": frozen, "collisions": collisions, "far": far }))
     })
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn settings() -> String {
     add::<EncodeSettings>(&mut groups, "encode");
     add::<BehaviourSettings>(&mut groups, "behaviour");
     add::<TokenSettings>(&mut groups, "tokens");
+    add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");

@@ -11,6 +11,7 @@ mod frozen;
 mod licences;
 mod names;
 mod old_index;
+mod placed;
 mod recommender;
 mod security;
 mod sources;

@@ -278,7 +278,9 @@ class Tokenizer:
         """Latents `(n, latent_dim)` of rows `(n, dim)`: what the codes approximate."""
     def decode(self, codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
         """Rows `(n, dim)` that codes `(n, levels)` stand for."""
-    def tokenize(self, features: Features, token_format: str, collisions: str) -> TokenTable:
+    def tokenize(
+        self, features: Features, token_format: str, collisions: str, previous: TokenTable | None = None
+    ) -> TokenTable:
         """The token table of features."""
 
 @final
@@ -391,16 +393,24 @@ def make_room(
     part: _Part,
     prefixes: npt.NDArray[np.uint16],
     counts: npt.NDArray[np.int64],
+    taken: npt.NDArray[np.uint16] | None = None,
 ) -> npt.NDArray[np.uint16]:
-    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`."""
+    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`.
+
+    Codes `taken (t, levels)` are not given.
+    """
 
 def resolve_part(
     model: Tokenizer,
     part: _Part,
     places: npt.NDArray[np.uint16],
     errors: npt.NDArray[np.float32],
+    taken: npt.NDArray[np.uint16] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved."""
+    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved.
+
+    Codes `taken (t, levels)` are not given.
+    """
 
 def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
     """All tokens of codebooks of these sizes, level by level."""
