@@ -58,6 +58,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::check, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::lookup, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::diff, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::import_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::adopt, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::index_format_version, module)?)?;
     #[cfg(feature = "benchmarks")]

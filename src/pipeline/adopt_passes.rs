@@ -11,6 +11,7 @@ use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::{CodeMoments, ModalityShape, OwnCodes, Standardization, Tokenizer, fitted_to_codes};
+use crate::training::{ResidualErrors, TrainingRecord};
 
 /// Every so many items is held out.
 const HELD_OUT: usize = 10;
@@ -87,21 +88,34 @@ pub(super) fn fit(
     of_held_out.scale(&scale);
     let standardization = Standardization { scale: scale.mapv(|v| v as f32), ..centring };
     let modalities: Vec<ModalityShape> = shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
-    let model =
-        |moments: &CodeMoments| fitted_to_codes(moments, modalities.clone(), standardization.clone(), latent_dim, None);
+    let model = |moments: &CodeMoments, training: Option<TrainingRecord>| {
+        fitted_to_codes(moments, modalities.clone(), standardization.clone(), latent_dim, training)
+    };
     let mut held_out = None;
+    let mut record = TrainingRecord {
+        config: None,
+        items: kept,
+        held_out: 0,
+        best_epoch: 0,
+        history: Vec::new(),
+        residual_errors: None,
+    };
     if apart.iter().any(|(x, _)| x.nrows() > 0) {
-        let without = model(&moments)?;
+        let without = model(&moments, None)?;
+        let mut errors = Vec::new();
         let mut own = OwnCodes::new(codes.ncols());
         for (x, codes) in &apart {
             let latents = without.projection().forward((x * &standardization.scale).view());
-            own.count(without.quantizer(), latents.view(), codes.view());
+            let found = own.count(without.quantizer(), latents.view(), codes.view());
+            errors.extend(without.latent_errors(latents.view(), found.view())?);
         }
+        record.held_out = own.items();
+        record.residual_errors = ResidualErrors::of(errors, true);
         held_out = Some(own);
         moments.merge(of_held_out);
     }
     let left_out = places.iter().filter(|place| place.is_none()).count();
-    Ok(AdoptedModel { model: model(&moments)?, places, left_out, held_out })
+    Ok(AdoptedModel { model: model(&moments, Some(record))?, places, left_out, held_out })
 }
 
 /// The rows of a block that are items of the table, with their rows in the table.
