@@ -3,9 +3,9 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, AdoptSettings, AdoptSpec, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings, ConstrainSpec,
-    EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected, LlmSettings, LookupSettings,
-    LookupSpec, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
+    self, AdoptSettings, AdoptSpec, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings,
+    ConstrainSpec, EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected, LlmSettings,
+    LookupSettings, LookupSpec, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
     VocabularySettings,
 };
 use catalex::progress::Progress;
