@@ -12,6 +12,7 @@ mod lc_rec;
 mod lookup;
 mod make;
 mod matching;
+mod occupied;
 mod overflow;
 mod parts;
 mod report;
@@ -20,15 +21,18 @@ mod table;
 mod table_files;
 mod table_io;
 mod table_metadata;
+#[cfg(test)]
+mod tests;
 mod token_format;
 
 pub use collisions::Collisions;
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
 pub use make::QuantizedItems;
+pub use occupied::Occupied;
 pub use parts::{CatalogPart, make_room, resolve_part};
 pub use report::CollisionReport;
-pub use resolve::{Assignment, resolve};
+pub use resolve::{Assignment, place, resolve};
 pub use table::TokenTable;
 pub use table_metadata::TableMetadata;
 pub use token_format::TokenFormat;
