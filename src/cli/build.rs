@@ -57,7 +57,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         vocabulary: settings.fill(args.vocabulary)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.checkpoints.with(args.output),
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
         ..BuildSpec::default()
     };
     settings.finish()?;

@@ -41,7 +41,7 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
         behaviour: settings.fill(args.behaviour)?,
         threads: settings.fill(args.threads)?.threads,
         output: Output { resume: args.resume, ..args.output.output() },
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
     };
     settings.finish()?;
     super::print(&summary(&embed(&spec, progress)?))

@@ -1,4 +1,29 @@
-//! What environment variables say of the machine: ONNX Runtime and the Hugging Face Hub.
+//! What environment variables say of the machine: ONNX Runtime, the Hugging Face Hub and the time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use catalex::Error;
+use catalex::pipeline::Environment;
+
+/// What the machine provides.
+///
+/// # Errors
+/// [`Error::Config`] for a `SOURCE_DATE_EPOCH` that is no number of seconds.
+pub(super) fn environment() -> Result<Environment, Error> {
+    Ok(Environment { now: now()?, ..variables::environment() })
+}
+
+/// The time: `SOURCE_DATE_EPOCH`, with which programs repeat to the byte, else the clock's.
+fn now() -> Result<Option<u64>, Error> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
+    let Some(set) = std::env::var_os(NAME).filter(|value| !value.is_empty()) else { return Ok(clock()) };
+    let text = set.to_string_lossy();
+    let seconds = text.parse().map_err(|_| {
+        Error::config(NAME, "seconds since 1970, a whole number", &text, "set it to a number, or unset it")
+    });
+    seconds.map(Some)
+}
 
 #[cfg(feature = "encoders")]
 mod variables {
@@ -39,17 +64,15 @@ mod variables {
         fetched.unwrap_or_else(|| PathBuf::from("libonnxruntime.so"))
     }
 
-    pub(in crate::cli) fn environment() -> Environment {
-        Environment { onnx_runtime: onnx_runtime(), hub: hub() }
+    pub(super) fn environment() -> Environment {
+        Environment { onnx_runtime: onnx_runtime(), hub: hub(), ..Environment::default() }
     }
 }
 
 #[cfg(not(feature = "encoders"))]
 mod variables {
-    /// Nothing of the environment is needed without encoders.
-    pub(in crate::cli) fn environment() -> catalex::pipeline::Environment {
+    /// Only encoders need libraries and the Hub.
+    pub(super) fn environment() -> catalex::pipeline::Environment {
         catalex::pipeline::Environment::default()
     }
 }
-
-pub(super) use variables::environment;

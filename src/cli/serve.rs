@@ -43,7 +43,7 @@ pub(super) fn run(args: ServeArgs, progress: &dyn Progress) -> Result<()> {
         index: args.index,
         settings: file.fill(args.settings)?,
         threads: file.fill(args.threads)?.threads,
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
     };
     file.finish()?;
     Ok(serve(&spec, progress)?)

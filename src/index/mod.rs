@@ -1,20 +1,24 @@
 //! The index: the folder that `catalex build` writes, with a manifest that lists and hashes its files.
 //!
 //! An index is written to a temporary folder and renamed, so it is complete or absent. [`Index::open`] detects files that
-//! have changed since.
+//! have changed since. An index that is made of another, its parent, is the next [`Generation`], and shares the files that
+//! both have.
 
+mod generation;
+mod manifest;
 mod partial;
+mod writer;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::artifact::{AtomicDir, FolderKind, INDEX_MANIFEST, Overwrite, seal, sha256_file};
+use crate::artifact::{INDEX_MANIFEST, sha256_file};
 use crate::error::{Error, Result};
 
+pub use generation::{ChangeKind, Generation, GenerationCounts};
+pub use manifest::{FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION};
 pub use partial::{PARTS, Partial, fingerprint};
+pub use writer::IndexWriter;
 
 /// The manifest, the file that identifies an index.
 pub const MANIFEST: &str = INDEX_MANIFEST;
@@ -32,80 +36,6 @@ pub const TOKENS: &str = "tokens.parquet";
 pub const VOCABULARY: &str = "vocabulary";
 /// The HTML report.
 pub const REPORT: &str = "report.html";
-
-/// The version of the folder layout that this build writes.
-pub const FORMAT_VERSION: u32 = 2;
-
-/// The oldest version that this build reads. Version 1 has no hash of the manifest itself.
-pub const OLDEST_FORMAT_VERSION: u32 = 1;
-
-/// An index.
-const KIND: FolderKind = FolderKind {
-    marker: MANIFEST,
-    keys: &["format_version", "catalex_version", "model_hash", "files"],
-    lists: |manifest, file| manifest["files"].get(file).is_some(),
-};
-
-/// The contents of an index, as recorded when it was written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-    /// Version of the folder layout.
-    pub format_version: u32,
-    /// Version of catalex that wrote it.
-    pub catalex_version: String,
-    /// Number of items.
-    pub items: u64,
-    /// Hash of the model's weights.
-    pub model_hash: String,
-    /// The settings of the build: catalog, encoders, training.
-    pub settings: serde_json::Value,
-    /// SHA-256 of every other file by its path in the folder.
-    pub files: BTreeMap<String, String>,
-}
-
-/// Writes an index.
-#[derive(Debug)]
-pub struct IndexWriter {
-    folder: AtomicDir,
-}
-
-impl IndexWriter {
-    /// Starts an index at `target`.
-    ///
-    /// # Errors
-    /// As [`AtomicDir::create`].
-    pub fn create(target: &Path, overwrite: Overwrite) -> Result<Self> {
-        Ok(IndexWriter { folder: AtomicDir::create(target, &KIND, overwrite)? })
-    }
-
-    /// The path to write a part of the index to.
-    pub fn path(&self, part: &str) -> PathBuf {
-        self.folder.path().join(part)
-    }
-
-    /// Hashes the files, writes the manifest and moves the folder to its target.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn commit(self, items: u64, model_hash: &str, settings: serde_json::Value) -> Result<Manifest> {
-        let mut files = BTreeMap::new();
-        hash_files(self.folder.path(), "", &mut files)?;
-        let manifest = Manifest {
-            format_version: FORMAT_VERSION,
-            catalex_version: env!("CARGO_PKG_VERSION").into(),
-            items,
-            model_hash: model_hash.into(),
-            settings,
-            files,
-        };
-        let path = self.path(MANIFEST);
-        let json = seal::to_json(&manifest).map_err(|e| Error::io("write", &path, e))?;
-        fs::write(&path, json).map_err(|e| Error::io("write", &path, e))?;
-        self.folder.commit()?;
-        Ok(manifest)
-    }
-}
 
 /// An index on disk with verified files.
 #[derive(Debug)]
@@ -147,12 +77,13 @@ impl Index {
             });
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let manifest = read_manifest(&path, &bytes, REBUILD)?;
+        let manifest = Manifest::of_json(&path, &bytes, REBUILD)?;
+        // An index from an untrusted source must not refer to files outside its folder.
+        let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if let Some(name) = manifest.files.keys().find(|name| !inside(name)) {
+            return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));
+        }
         for (name, expected) in manifest.files.iter().filter(|(name, _)| is_read(name)) {
-            // An index from an untrusted source must not refer to files outside its folder.
-            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
-                return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));
-            }
             let file = folder.join(name);
             if !file.is_file() {
                 return Err(Error::Missing {
@@ -177,67 +108,5 @@ impl Index {
     /// The path of a part of the index.
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.join(part)
-    }
-}
-
-fn read_manifest(path: &Path, bytes: &[u8], help: &str) -> Result<Manifest> {
-    let version = |manifest: &serde_json::Value| manifest["format_version"].as_u64().unwrap_or(0);
-    // An unknown version is refused below.
-    let sealed = u64::from(OLDEST_FORMAT_VERSION) + 1..=u64::from(FORMAT_VERSION);
-    let manifest = seal::of_json(path, bytes, "a manifest", help, |manifest| sealed.contains(&version(manifest)))?;
-    let known = u64::from(OLDEST_FORMAT_VERSION)..=u64::from(FORMAT_VERSION);
-    if !known.contains(&version(&manifest)) {
-        let expected = format!("format version {OLDEST_FORMAT_VERSION} to {FORMAT_VERSION}");
-        let help = "use the release of catalex that wrote it";
-        return Err(Error::artifact(path, expected, &manifest["format_version"], help));
-    }
-    serde_json::from_value(manifest).map_err(|e| Error::artifact(path, "a manifest", e, help))
-}
-
-fn hash_files(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Result<()> {
-    let fail = |e| Error::io("read", folder, e);
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if entry.file_type().map_err(fail)?.is_dir() {
-            hash_files(&entry.path(), &format!("{name}/"), files)?;
-        } else {
-            files.insert(name, sha256_file(&entry.path())?);
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_changed_or_missing_file_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("index");
-        let writer = IndexWriter::create(&target, Overwrite::Refuse).unwrap();
-        fs::create_dir(writer.path(MODEL)).unwrap();
-        fs::write(writer.path("model/config.json"), "{}").unwrap();
-        fs::write(writer.path(TOKENS), "tokens").unwrap();
-        writer.commit(3, "abc", serde_json::json!({"seed": 1})).unwrap();
-        let index = Index::open(&target).unwrap();
-        assert_eq!(index.manifest().files.keys().collect::<Vec<_>>(), ["model/config.json", TOKENS]);
-        let manifest = fs::read_to_string(target.join(MANIFEST)).unwrap();
-        for outside in ["/etc/hostname", "../x", "model/../../x"] {
-            let changed = manifest.replace("model/config.json", outside);
-            let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&changed).unwrap();
-            value.remove(seal::JSON_KEY);
-            fs::write(target.join(MANIFEST), seal::to_json(&value).unwrap()).unwrap();
-            assert!(Index::open(&target).unwrap_err().to_string().contains(&format!("{outside:?}")));
-        }
-        fs::write(target.join(MANIFEST), manifest).unwrap();
-        fs::write(target.join(TOKENS), "Tokens").unwrap();
-        assert!(Index::open(&target).unwrap_err().to_string().contains(TOKENS));
-        assert!(
-            Index::open_for(&target, &[TOKENS]).is_err() && Index::open_for(&target, &["model/config.json"]).is_ok()
-        );
-        fs::remove_file(target.join(TOKENS)).unwrap();
-        assert!(matches!(Index::open(&target), Err(Error::Missing { .. })));
     }
 }

@@ -14,7 +14,7 @@ use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
 use crate::features::FeatureSource;
-use crate::index::{IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::index::{Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -123,7 +123,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let settings = serde_json::to_value(spec).map_err(|e| {
             Error::config("spec", "paths in UTF-8", e, "rename the file or folder that has another encoding")
         })?;
-        writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;
+        let generation = Generation { created: spec.environment.created(), ..Generation::default() };
+        writer.commit(table.item_ids.len() as u64, model.hash(), settings, generation)?;
         partial.remove()?;
         progress.end();
         Ok(IndexSummary {

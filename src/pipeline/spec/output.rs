@@ -47,10 +47,20 @@ pub struct Environment {
     /// The Hugging Face Hub, for encoders that are named instead of given as a folder.
     #[cfg(feature = "encoders")]
     pub hub: crate::encoder::Hub,
+    /// The time in seconds since 1970, for the manifests of indexes; without it, they have none.
+    pub now: Option<u64>,
+}
+
+impl Environment {
+    /// The time as manifests have it: RFC 3339 in UTC, such as `2026-11-27T14:31:49Z`.
+    pub fn created(&self) -> Option<String> {
+        let time = chrono::DateTime::from_timestamp(self.now?.try_into().ok()?, 0)?;
+        Some(time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    }
 }
 
 impl Default for Environment {
-    /// The system's ONNX Runtime, and no access to the Hub.
+    /// The system's ONNX Runtime, no access to the Hub, and no time.
     fn default() -> Self {
         Environment {
             onnx_runtime: PathBuf::from("libonnxruntime.so"),
@@ -61,6 +71,7 @@ impl Default for Environment {
                 token: None,
                 offline: true,
             },
+            now: None,
         }
     }
 }
@@ -70,5 +81,18 @@ settings! {
     pub struct ThreadSettings {
         /// Number of threads.
         threads: usize, "N", default "all cores", range Range::Between(1.0, 4096.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_written_in_utc() {
+        let created = |now| Environment { now, ..Environment::default() }.created();
+        assert_eq!(created(Some(0)).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(created(Some(1_795_789_909)).as_deref(), Some("2026-11-27T14:31:49Z"));
+        assert_eq!((created(None), created(Some(u64::MAX)), created(Some(1 << 62))), (None, None, None));
     }
 }
