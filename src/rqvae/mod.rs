@@ -30,6 +30,7 @@ mod kmeans;
 mod lc_rec;
 mod model;
 mod outcome;
+mod reference;
 mod refine;
 mod regression;
 mod relations;

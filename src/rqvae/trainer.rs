@@ -13,6 +13,7 @@ use super::keep::{Kept, KeptItems};
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
+use super::reference::residual_errors;
 use super::separation::separate;
 use super::tensors::{ROWS_AT_ONCE, array};
 use super::unused::use_every_code;
@@ -164,6 +165,7 @@ impl<'a> TrainingSession<'a> {
         let books = model.quantizer.books.iter().map(array).collect::<Result<_>>()?;
         let quantizer = Quantizer::new(books, model.quantizer.freeze_offsets()?);
         let quantizer = finish(&data, &projection, quantizer)?;
+        let residual_errors = residual_errors(&data, &projection, &quantizer)?;
         let weights = Weights {
             standardization: data.standardization,
             projection,
@@ -177,6 +179,7 @@ impl<'a> TrainingSession<'a> {
             held_out,
             best_epoch,
             history: history.clone(),
+            residual_errors,
         };
         let modalities = self.shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
         let tokenizer = Tokenizer::new(modalities, weights, Some(record))?;

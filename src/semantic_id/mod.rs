@@ -6,7 +6,9 @@
 mod assign;
 mod collisions;
 mod columns;
+mod far;
 mod groups;
+mod joined;
 mod latents;
 mod lc_rec;
 mod lookup;
@@ -26,9 +28,10 @@ mod tests;
 mod token_format;
 
 pub use collisions::Collisions;
+pub use far::{FAR_PERCENTILE, FarItems};
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
-pub use make::QuantizedItems;
+pub use make::{QuantizedItems, TokenizedItems};
 pub use occupied::Occupied;
 pub use parts::{CatalogPart, make_room, resolve_part};
 pub use report::CollisionReport;

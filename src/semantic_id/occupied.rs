@@ -35,7 +35,15 @@ impl Occupied {
     /// As [`Occupied::insert`].
     pub fn of_table(table: &TokenTable) -> Result<Self> {
         let codes = table.quantized();
-        let mut occupied = Self::new(&table.metadata.codebook_sizes[..codes.ncols()])?;
+        Self::of_codes(codes, &table.metadata.codebook_sizes[..codes.ncols()])
+    }
+
+    /// These codes `(n, levels)`.
+    ///
+    /// # Errors
+    /// As [`Occupied::new`] and [`Occupied::insert`].
+    pub fn of_codes(codes: ArrayView2<u16>, codebook_sizes: &[usize]) -> Result<Self> {
+        let mut occupied = Self::new(codebook_sizes)?;
         occupied.insert(codes)?;
         Ok(occupied)
     }

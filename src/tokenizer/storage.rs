@@ -127,7 +127,7 @@ fn check_version(path: &Path, text: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::tokenizer::{Layer, ModalityShape, Network, Offsets, Standardization, Weights};
-    use crate::training::{EpochFigures, TrainConfig, TrainingRecord};
+    use crate::training::{EpochFigures, ResidualErrors, TrainConfig, TrainingRecord};
     use ndarray::{Array1, Array2, array};
 
     fn model() -> Tokenizer {
@@ -167,6 +167,7 @@ mod tests {
             held_out: 0,
             best_epoch: 0,
             history: vec![figures],
+            residual_errors: ResidualErrors::of(vec![0.25, 0.5], true),
         };
         Tokenizer::new(modalities, weights, Some(training)).unwrap()
     }

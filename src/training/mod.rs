@@ -14,11 +14,13 @@ mod declaration;
 mod older;
 mod recipe;
 mod record;
+mod residual_errors;
 
 pub use config::{LcRecConfig, QuantizerConfig, TrainConfig};
 pub use declaration::TrainSettings;
 pub use recipe::Recipe;
 pub use record::{EpochFigures, TrainingRecord};
+pub use residual_errors::ResidualErrors;
 
 /// Maximum number of levels of a semantic ID: tokens name the levels by the letters a to h.
 pub const MAX_LEVELS: usize = 8;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::TrainConfig;
 use super::older;
+use super::residual_errors::ResidualErrors;
 
 /// Settings and outcome of a training, as `config.json` of a model holds them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct TrainingRecord {
     pub best_epoch: usize,
     /// One entry per measured epoch, in order.
     pub history: Vec<EpochFigures>,
+    /// The residual errors of the finished model. `None` in a model of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_errors: Option<ResidualErrors>,
 }
 
 /// What was measured after an epoch.
@@ -68,6 +72,7 @@ mod tests {
             held_out: 0,
             best_epoch: 100,
             history: vec![epoch(50, None, 0.5), epoch(100, Some(0.25), 0.125)],
+            residual_errors: ResidualErrors::of(vec![0.5, 0.25, 1.0], true),
         }
     }
 
@@ -77,6 +82,10 @@ mod tests {
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<TrainingRecord>(&text).unwrap(), record);
         assert_eq!(record.best().unwrap().error, 0.125);
+        let older = TrainingRecord { residual_errors: None, ..record };
+        let text = serde_json::to_string(&older).unwrap();
+        assert!(!text.contains("residual_errors"));
+        assert_eq!(serde_json::from_str::<TrainingRecord>(&text).unwrap(), older);
     }
 
     #[test]

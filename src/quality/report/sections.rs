@@ -186,7 +186,14 @@ mod tests {
     #[test]
     fn curves_are_drawn_where_there_are_epochs_for_them() {
         let epoch = |epoch, loss| EpochFigures { epoch, loss, error: 0.5, revived: 0 };
-        let record = |history| TrainingRecord { config: None, items: 100, held_out: 7, best_epoch: 1, history };
+        let record = |history| TrainingRecord {
+            config: None,
+            items: 100,
+            held_out: 7,
+            best_epoch: 1,
+            history,
+            residual_errors: None,
+        };
         let html = training(&record(vec![epoch(0, None), epoch(1, Some(0.4)), epoch(2, Some(0.3))]));
         assert_eq!(html.matches("<svg").count(), 2);
         assert!(html.contains("held-out") && html.contains("epoch 1 was kept"));
