@@ -1,6 +1,6 @@
 //! Training: from features to a frozen model.
 
-use ndarray::{Array2, s};
+use ndarray::s;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::Device;
@@ -13,9 +13,9 @@ use super::keep::{Kept, KeptItems};
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
-use super::reference::residual_errors;
+use super::reference::{latents, residual_errors};
 use super::separation::separate;
-use super::tensors::{ROWS_AT_ONCE, array};
+use super::tensors::array;
 use super::unused::use_every_code;
 use super::valid_config::{ValidQuantizerConfig, valid_lc_rec};
 use crate::error::Result;
@@ -185,22 +185,6 @@ impl<'a> TrainingSession<'a> {
         let tokenizer = Tokenizer::new(modalities, weights, Some(record))?;
         Ok(Trained { tokenizer, history, best_epoch })
     }
-}
-
-/// The latents of all items in memory, computed by the frozen projection.
-fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
-    let groups = [Some(&data.training), data.validation.as_ref()];
-    let rows: i64 = groups.into_iter().flatten().map(|items| items.x.size()[0]).sum();
-    let mut latents = Array2::zeros((rows as usize, projection.shape().1));
-    let mut done = 0;
-    for items in groups.into_iter().flatten() {
-        for rows in items.x.split(ROWS_AT_ONCE, 0) {
-            let block = projection.forward(array(&rows)?.view());
-            latents.slice_mut(s![done..done + block.nrows(), ..]).assign(&block);
-            done += block.nrows();
-        }
-    }
-    Ok(latents)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod columns;
 mod far;
 mod groups;
 mod joined;
+mod kept;
 mod latents;
 mod lc_rec;
 mod lookup;
@@ -29,6 +30,7 @@ mod token_format;
 
 pub use collisions::Collisions;
 pub use far::{FAR_PERCENTILE, FarItems};
+pub use kept::names_like;
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
 pub use make::{QuantizedItems, TokenizedItems};
