@@ -1,4 +1,4 @@
-"""The parts that set-up lays into the cache folder, each made beside its place and moved there whole.
+"""The parts that set-up installs in the cache folder. Each is built next to its target and then moved.
 
 libtorch-2.13.0/       lib/, include/, build-version: what LIBTORCH points to
 onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
@@ -111,7 +111,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 class Part:
-    """One part: what it needs, whether it is there, how to make it."""
+    """One part: its requirements, whether it exists, and how to create it."""
 
     def __init__(self, name: str, wheels: list[Wheel], unpacked: int) -> None:
         self.name = name
@@ -177,7 +177,7 @@ class OnnxRuntime(Part):
 
 
 class MiniLm(Part):
-    """The text encoder. Its model file is written here, so a changed exporter makes it anew."""
+    """The text encoder. Its model file is created here, so a changed exporter creates it again."""
 
     def __init__(self) -> None:
         super().__init__("the text encoder", [MINILM], 190_000_000)
@@ -333,7 +333,7 @@ class TestVenv(Venv):
         self._packed(folder, "packing Spark", self.spark, "pyspark", dict(os.environ))
 
     def _packed(self, folder: Path, doing: str, requirements: Path, package: str, environment: dict[str, str]) -> None:
-        """A package of which there is no wheel, and without which tests are skipped."""
+        """A package without a wheel. Without the package, tests are skipped."""
         say(f"{doing}, some minutes (once: pip keeps what it has built)")
         done = self._pip(folder, requirements, ["--no-binary", package, *self.options], environment)
         if done.returncode != 0:
@@ -351,7 +351,7 @@ def torch_wheel(python: str) -> Wheel | None:
 
 
 def benchmark_venv() -> Venv:
-    """For `make benchmark`: what catalex is compared with."""
+    """For `make benchmark`: the quantizers with which catalex is compared."""
     return Venv(
         "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.txt", 7_000_000_000
     )

@@ -25,7 +25,7 @@ impl Default for ItemIds {
     }
 }
 
-/// What is wrong with an id column.
+/// A fault of an id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFault {
     /// 0-based row whose id is null.
@@ -155,6 +155,22 @@ impl ItemIds {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
     }
 
+    /// For each id the row of `other` that has it, if any does. An integer and a string are equal if their texts are.
+    pub fn rows_in(&self, other: &ItemIds) -> Vec<Option<usize>> {
+        fn find<T: std::hash::Hash + Eq>(ids: &[T], others: &[T]) -> Vec<Option<usize>> {
+            let rows: HashMap<&T, usize> = others.iter().enumerate().map(|(row, id)| (id, row)).collect();
+            ids.iter().map(|id| rows.get(id).copied()).collect()
+        }
+        match (self, other) {
+            (ItemIds::Integers(ids), ItemIds::Integers(others)) => find(ids, others),
+            (ItemIds::Strings(ids), ItemIds::Strings(others)) => find(ids, others),
+            (ids, others) => {
+                let rows = others.rows_by_text();
+                (0..ids.len()).map(|row| rows.get(&ids.text(row)).copied()).collect()
+            }
+        }
+    }
+
     /// Checks that ids are unique.
     ///
     /// # Errors
@@ -198,6 +214,15 @@ mod tests {
         assert_eq!(joined([strings(&["a"]), strings(&["b"]), strings(&[])]), strings(&["a", "b"]));
         assert_eq!(joined([integers(), ItemIds::default(), strings(&[])]), integers());
         assert_eq!(joined([integers(), strings(&["a"]), integers()]), strings(&["7", "-8", "a", "7", "-8"]));
+    }
+
+    #[test]
+    fn rows_are_found_in_other_ids_of_either_type() {
+        let (integers, strings) = (ItemIds::Integers(vec![7, -8, 9]), ItemIds::Strings(vec!["9".into(), "a".into()]));
+        assert_eq!(integers.rows_in(&ItemIds::Integers(vec![9, 7])), [Some(1), None, Some(0)]);
+        assert_eq!(integers.rows_in(&strings), [None, None, Some(0)]);
+        assert_eq!(strings.rows_in(&integers), [Some(2), None]);
+        assert_eq!(strings.rows_in(&strings), [Some(0), Some(1)]);
     }
 
     #[test]

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_grow_a_text_without_bound_are_refused() {
+    fn steps_that_lengthen_a_text_without_bound_are_refused() {
         let doubling = replace(&json!({"String": "a"}), "aa");
         let chain = json!({"type": "Sequence", "normalizers": vec![doubling.clone(); 40]});
         let charsmap = |text: &str| json!({"type": "Precompiled", "precompiled_charsmap": text});
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error() {
+    fn a_panic_is_returned_as_an_error() {
         let message = guarded::<()>(|| panic!("no {}", "word")).unwrap_err();
         assert!(message.contains("no word"), "{message}");
     }

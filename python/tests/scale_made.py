@@ -1,4 +1,4 @@
-"""Made items for the tests of Spark and Ray: crowded ones, a small model, and what one machine makes of them."""
+"""Generated items for the tests of Spark and Ray: overfull prefixes, a small model, and the result of one machine."""
 
 from __future__ import annotations
 

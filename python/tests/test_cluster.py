@@ -1,4 +1,4 @@
-"""The stages that Spark and Ray share, without either: what they refuse, and that nothing of a cluster is imported."""
+"""The common stages of Spark and Ray, without either: refused inputs, and no import of cluster packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs that run in this process: they write what the command line writes, and take objects for paths."""
+"""Jobs that run in this process write the same files as the command line, and accept objects in place of paths."""
 
 import hashlib
 import inspect
@@ -85,7 +85,7 @@ def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_
     again = catalex.Vocabulary(shop.table).write(tmp_path / "d", **options)
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b") == hashes(tmp_path / "c") == hashes(tmp_path / "d")
     assert written == again == json.loads((tmp_path / "a" / "vocabulary.json").read_text())
-    with pytest.raises(catalex.ConfigError, match="start-values: expected together with"):
+    with pytest.raises(catalex.ConfigError, match="start-values: expected a value for --llm"):
         catalex.vocab(tokens, tmp_path / "e", start_values="mean")
     with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.vocab(tokens, tmp_path / "b")
@@ -157,7 +157,7 @@ def test_inspect_returns_what_the_command_line_prints(shop: Shop, catalog: pa.Ta
     figures = catalex.inspect(shop.table, catalog=catalog, label="kind", text="title", report=report)
     assert figures["labels"]["label"] == "kind" and report.read_text().startswith("<!doctype html>")
     assert isinstance(figures, Figures) and "distinct IDs" in figures._repr_html_()
-    with pytest.raises(catalex.ConfigError, match="together with"):
+    with pytest.raises(catalex.ConfigError, match="both --features and --model"):
         catalex.inspect(shop.table, features=shop.vectors)
     with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.inspect(shop.table, report=report)

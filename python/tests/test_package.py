@@ -67,7 +67,7 @@ def test_every_name_is_documented(name: str) -> None:
 
 
 def test_stubs_are_true() -> None:
-    """mypy's stubtest compares them with the module as it is."""
+    """mypy's stubtest compares the stubs with the module."""
     command = [sys.executable, "-m", "mypy.stubtest", "catalex._native", "--ignore-missing-stub", "--concise"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(sys.prefix))
     assert run.returncode == 0, run.stdout + run.stderr

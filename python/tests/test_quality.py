@@ -1,4 +1,4 @@
-"""`evaluate`, `resolve_collisions` and `Vocabulary`: what the command line does, from Python."""
+"""`evaluate`, `resolve_collisions` and `Vocabulary` give the same results as the command line."""
 
 import json
 from pathlib import Path

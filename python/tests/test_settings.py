@@ -1,4 +1,4 @@
-"""The declared settings, as Python sees them: names, values of every kind, and what is refused."""
+"""The declared settings in Python: names, values of all kinds, and refused values."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`catalex.spark` on a real cluster of two executors: item by item what one machine gives."""
+"""`catalex.spark` on a real cluster of two executors gives the same result for each item as one machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ITEMS = 200_000
 
 
 def home(folder: Path) -> Path:
-    """A home of Spark, whose workers write beside it and not into the installed package."""
+    """A SPARK_HOME whose workers write next to it and not into the installed package."""
     spec = find_spec("pyspark")
     assert spec is not None and spec.origin is not None
     folder.mkdir()
@@ -232,7 +232,7 @@ def test_what_cannot_be_resolved_is_refused(spark: SparkSession, shop: Shop) -> 
 
 
 def test_the_pages_code(spark: SparkSession, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/scale.md's example, run as it stands."""
+    """Runs the example of docs/scale.md unchanged."""
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     code = page.split("<!-- tested by test_spark.py -->\n```python\n")[1].split("```")[0]
     monkeypatch.chdir(tmp_path)

@@ -57,7 +57,7 @@ def built(folder: Path, *arguments: str) -> Path:
 
 
 def works(folder: Path, package: Path, shop: Shop, *flags: str, **environment: str) -> None:
-    """Installed into a clean environment of its own, it does what the command line does."""
+    """In a clean environment, the package gives the same results as the command line."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     # numpy is this environment's: nothing is fetched.

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_catalex_wrote_is_replaced() {
+    fn only_outputs_of_catalex_are_replaced() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("thesis");
         let refused = |files: &[(&str, &str)]| {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_meanwhile_is_not_replaced() {
+    fn an_output_that_appeared_meanwhile_is_not_replaced() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("index");
         let folder = AtomicDir::create(&target, &KIND, Overwrite::Replace).unwrap();

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_has_one_writer_by_whatever_path() {
+    fn an_output_has_one_writer_whatever_its_path() {
         let home = tempfile::tempdir().unwrap();
         let (target, link) = (home.path().join("index"), home.path().join("link"));
         std::os::unix::fs::symlink("index", &link).unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_claims_at_once_one_wins() {
+    fn only_one_of_many_concurrent_claims_succeeds() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("index");
         for _ in 0..20 {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_go_and_live_parts_stay() {
+    fn files_of_killed_writers_are_removed_and_files_in_use_are_kept() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("a");
         let mut live = AtomicFile::create(&target, Overwrite::Refuse).unwrap();

@@ -105,7 +105,7 @@ mod tests {
     use std::os::unix::fs::{FileTypeExt, symlink};
 
     #[test]
-    fn links_stay_and_their_targets_are_replaced() {
+    fn links_are_kept_and_their_targets_are_replaced() {
         let home = tempfile::tempdir().unwrap();
         let (file, link, chain) = (home.path().join("file"), home.path().join("link"), home.path().join("chain"));
         fs::write(&file, "old").unwrap();

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn streamed_and_in_memory_it_is_the_same_seal() {
+    fn a_seal_is_the_same_when_streamed_and_in_memory() {
         let mut bytes = [vec![7; 1000], format!("head {} foot", blank()).into_bytes()].concat();
         seal(&mut bytes).unwrap();
         assert_eq!(sealed(), bytes);

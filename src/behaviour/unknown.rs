@@ -49,7 +49,7 @@ mod tests {
     use crate::catalog::Event;
 
     #[test]
-    fn a_share_above_the_largest_is_refused_with_examples_of_both_sides() {
+    fn too_many_unknown_events_are_refused_with_examples_of_both_sides() {
         let event = |item: u32| Event { item, time: 0.0, rating: 0.0 };
         let read = Interactions {
             path: "ev.csv".into(),

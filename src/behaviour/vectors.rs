@@ -121,8 +121,8 @@ impl BehaviourVectors {
 /// The behaviour vectors of a catalog's items. Items without a co-occurring item have no vector. The result does not depend
 /// on the number of threads.
 ///
-/// Counts and factors are in memory: about 52 bytes per pair of co-occurring items, and `16 * (2 * dim + 32)` bytes per item that
-/// co-occurs with another, 2.5 kB by default.
+/// Memory holds counts and factors: about 52 bytes per pair of co-occurring items, and `16 * (2 * dim + 32)` bytes per
+/// item that co-occurs with another, 2.5 kB by default.
 ///
 /// # Errors
 /// As [`BehaviourConfig::validate`]; [`Error::Mismatch`] where no item is in the catalog; [`Error::Data`] where no two
@@ -149,7 +149,7 @@ pub fn vectors(
     let matrix = counts.information(&paired, config);
     let factors = factors::factorize(&matrix, config.dim, config.seed, progress);
     let length = |vector: &ArrayView1<f64>| vector.dot(vector).sqrt();
-    // A vector is zero where every pair is rarer than chance.
+    // The vector of an item is zero if all of its pairs are rarer than by chance.
     let (kept, rows): (Vec<usize>, Vec<usize>) = paired
         .iter()
         .enumerate()

@@ -234,7 +234,7 @@ mod tests {
     use crate::catalog::TextSpec;
 
     #[test]
-    fn every_kind_is_found_with_its_items() {
+    fn every_kind_of_finding_has_its_items() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let long = "word ".repeat(300);

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dirty_texts_come_out_clean() {
+    fn texts_are_cleaned() {
         let cases = [
             ("Tom &amp; Jerry&#8217;s &#x2019;", "Tom & Jerry’s ’"),
             ("<p>one<br/>two</p>\n <B class='x'>three</B>", "one two three"),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn angle_brackets_that_are_no_markup_are_text() {
+    fn angle_brackets_outside_markup_are_text() {
         let texts = [
             "Understanding the <script> element in HTML",
             "Learning the <style> tag",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_take_linear_time() {
+    fn malicious_texts_take_linear_time() {
         let start = std::time::Instant::now();
         let parts = [
             "<!--",

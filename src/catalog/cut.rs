@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_bounded_and_whole() {
+    fn parts_have_bounded_size_and_whole_words() {
         let cases = [
             ("short", 5, false, "short"),
             ("one two three", 11, false, "one two"),

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_of_bytes_and_path_gives_the_bytes_or_else_the_path() {
+    fn a_struct_gives_its_bytes_or_else_its_path() {
         let contents = BinaryArray::from_opt_vec(vec![Some(b"A"), None, Some(b"C"), None, Some(b"")]);
         let names = StringArray::from(vec![Some("a.png"), Some("b.png"), None, None, Some("e.png")]);
         let fields = Fields::from(vec![

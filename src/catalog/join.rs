@@ -10,7 +10,7 @@ use crate::progress::Progress;
 /// What to do about items of the table that the catalog does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingItems {
-    /// Refuse the catalog: what is made of it needs every item.
+    /// Refuse the catalog, because the output needs every item.
     Refuse,
     /// Warn, and leave these items without values.
     Warn,

@@ -17,8 +17,8 @@ use crate::table::{TableBatch, TableReader, damaged};
 
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
-/// Ids of JSON Lines, and of files with different types, may turn from integers to strings in a later batch. They never
-/// turn back, and [`ItemIds::append`] joins both as strings.
+/// Ids of JSON Lines, and of files with different types, can change from integers to strings in a later batch. They
+/// never turn back, and [`ItemIds::append`] joins both as strings.
 pub struct CatalogReader {
     spec: CatalogSpec,
     table: TableReader,
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_pictures_is_a_catalog() {
+    fn a_folder_of_images_is_a_catalog() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.png", "a.jpg", "notes.txt"] {
             fs::write(folder.path().join(name), "x").unwrap();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_say_where() {
+    fn faults_name_their_location() {
         let folder = tempfile::tempdir().unwrap();
         let says = |name: &str, content: &str, text: &[&str]| {
             let path = folder.path().join(name);

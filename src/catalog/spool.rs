@@ -1,6 +1,6 @@
 //! A catalog that has been read once: the ids in memory, texts and images in a temporary file.
 //!
-//! What is wrong with a catalog is found before anything is encoded, and the catalog is not read a second time.
+//! Errors in a catalog are found before anything is encoded, and the catalog is not read a second time.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, Write};
@@ -238,7 +238,7 @@ mod tests {
     use crate::catalog::TextSpec;
 
     #[test]
-    fn a_spool_gives_what_the_catalog_gives() {
+    fn a_spool_returns_the_same_items_as_the_catalog() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let lines = (0..5_000).map(|i| format!("{i},{},x{i}.png\n", if i % 3 == 0 { "" } else { "Pen" }));

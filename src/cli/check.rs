@@ -11,7 +11,8 @@ use super::flags::Flags;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    /// A Parquet, Arrow, CSV or JSON Lines table (plain or compressed), a folder or pattern of such tables, or a folder
+    /// of images.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]
@@ -40,7 +41,7 @@ pub(super) fn run(args: CheckArgs) -> Result<()> {
     }
     if args.fail_on_findings && !checked.findings.is_empty() {
         let (what, got) = (spec.catalog.display().to_string(), format!("{}", checked.findings.len()));
-        let help = "correct the catalog, or leave out --fail-on-findings";
+        let help = "correct the catalog, or omit --fail-on-findings";
         return Err(catalex::Error::data(what, "no findings", got, help).into());
     }
     Ok(())

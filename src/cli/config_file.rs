@@ -17,7 +17,7 @@ use super::flags::{Flags, is_declared};
 /// Names the file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConfigFile {
-    /// TOML file with the same keys as the flags, which win over it.
+    /// TOML file with settings, whose keys are the names of flags. Flags on the command line take precedence.
     #[arg(long = "config", value_name = "FILE")]
     path: Option<PathBuf>,
 }
@@ -86,7 +86,7 @@ fn json(path: &Path, key: &str, value: toml::Value) -> Result<Value> {
     Ok(match value {
         toml::Value::Float(number) if !number.is_finite() => {
             let got = format!("{number} in {}", path.display());
-            return Err(Error::config(key, "a finite number", got, "leave it out for the default"));
+            return Err(Error::config(key, "a finite number", got, "omit it for the default"));
         }
         toml::Value::Float(number) => number.into(),
         toml::Value::String(text) => text.into(),
@@ -120,7 +120,7 @@ impl ConfigFile {
 
 fn not_toml(path: &Path, reason: &str) -> Error {
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::file(path, "a TOML file of key = value lines", reason, "mend the line")
+    Error::file(path, "a TOML file of key = value lines", reason, "correct the line")
 }
 
 impl Settings {
@@ -152,7 +152,7 @@ impl Settings {
                 key,
                 format!("one of: {}", self.known.join(", ")),
                 format!("an unknown key in {}", self.path.display()),
-                "mend its spelling or remove it",
+                "correct its spelling or remove it",
             )),
         }
     }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn single_values_and_both_spellings_are_taken() {
+    fn single_values_and_both_spellings_are_accepted() {
         let sizes = |text: &str| train(text).unwrap().codebook_size;
         assert_eq!(sizes("codebook-size = 8"), Some(vec![8]));
         assert_eq!(sizes("codebook_size = [8, 16]\nlevels = 2"), Some(vec![8, 16]));
@@ -235,7 +235,7 @@ mod tests {
 
     /// The file can set every flag of every verb.
     #[test]
-    fn every_setting_of_every_verb_may_stand_in_its_file() {
+    fn the_configuration_file_can_set_every_flag_of_every_verb() {
         let mut command = crate::cli::Cli::command();
         command.build();
         let mut walked = 0;

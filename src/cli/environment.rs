@@ -1,26 +1,26 @@
-//! What environment variables say of the machine: ONNX Runtime, the Hugging Face Hub and the time.
+//! Reads environment variables: ONNX Runtime, the Hugging Face Hub and the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use catalex::Error;
 use catalex::pipeline::Environment;
 
-/// What the machine provides.
+/// The environment.
 ///
 /// # Errors
-/// [`Error::Config`] for a `SOURCE_DATE_EPOCH` that is no number of seconds.
+/// [`Error::Config`] for a `SOURCE_DATE_EPOCH` that is not a number of seconds.
 pub(super) fn environment() -> Result<Environment, Error> {
     Ok(Environment { now: now()?, ..variables::environment() })
 }
 
-/// The time: `SOURCE_DATE_EPOCH`, with which programs repeat to the byte, else the clock's.
+/// The time from `SOURCE_DATE_EPOCH`, which makes outputs reproducible, else from the clock.
 fn now() -> Result<Option<u64>, Error> {
     const NAME: &str = "SOURCE_DATE_EPOCH";
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
     let Some(set) = std::env::var_os(NAME).filter(|value| !value.is_empty()) else { return Ok(clock()) };
     let text = set.to_string_lossy();
     let seconds = text.parse().map_err(|_| {
-        Error::config(NAME, "seconds since 1970, a whole number", &text, "set it to a number, or unset it")
+        Error::config(NAME, "a whole number of seconds since 1970", &text, "set it to a number, or unset it")
     });
     seconds.map(Some)
 }

@@ -66,7 +66,7 @@ fn flag(setting: &'static Setting) -> Arg {
     }
 }
 
-/// The value of a flag as JSON, or what was expected.
+/// The value of a flag as JSON. The error is the expected value.
 fn value(kind: SettingKind, texts: &[String]) -> Result<Value, String> {
     let first = texts.first().map(String::as_str).unwrap_or_default();
     let integer =
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_counts_also_where_it_is_the_default_of_another_recipe() {
+    fn a_value_applies_even_if_it_is_the_default_of_another_recipe() {
         let config = parse(&["--recipe=lc-rec", "--epochs=15"]).unwrap().config().unwrap();
         let TrainConfig::LcRec(config) = config else { panic!("lc-rec") };
         assert_eq!(config.epochs, 15);

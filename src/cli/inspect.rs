@@ -17,10 +17,10 @@ pub(super) struct InspectArgs {
     /// A model's folder, a token table, or an index.
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Features, for the figures that need them.
+    /// Features, for the metrics that need them.
     #[arg(long, value_name = "FEATURES")]
     features: Option<PathBuf>,
-    /// Model of a token table, for its reconstruction error.
+    /// Model of the token table, for the reconstruction error. For an index, a model to use instead of its own.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Print JSON.

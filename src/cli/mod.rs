@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_that_reads_texts_has_the_settings_of_how() {
+    fn every_verb_that_reads_texts_has_the_reading_settings() {
         let command = Cli::command();
         let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
         let reads = |verb: &&clap::Command| ["catalog", "text", "title", "description"].iter().any(|of| has(verb, of));

@@ -13,11 +13,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How progress is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressMode {
-    /// A bar with rate and time left.
+    /// A progress bar with rate and remaining time.
     Bar,
     /// One JSON object per line.
     Json,
-    /// Nothing.
+    /// No progress output.
     None,
 }
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_the_calendar() {
+    fn times_are_calendar_times() {
         let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_arrays_with_a_right_checksum_are_refused_or_the_trie_of_their_ids() {
+    fn damaged_arrays_with_a_correct_checksum_are_refused_or_form_a_trie() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trie");
         let codes = ndarray::Array2::from_shape_fn((150, 3), |(i, l)| [i % 5, i / 5 % 6, i / 30][l] as u16);

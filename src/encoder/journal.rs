@@ -131,7 +131,7 @@ mod tests {
 
     /// A truncated or damaged journal returns only complete batches, and new batches are written after them.
     #[test]
-    fn a_journal_gives_what_was_kept_whole() {
+    fn a_journal_returns_only_complete_batches() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("000000.journal");
         let fault = || Some(ImageFault { expected: "a".into(), got: "b".into() });

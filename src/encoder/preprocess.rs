@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn strips_of_rows_are_resized_as_the_whole_is() {
+    fn resizing_in_strips_equals_resizing_as_a_whole() {
         let picture = RgbImage::from_fn(1_500, 1_100, |x, y| image::Rgb([(x * y) as u8, x as u8, (x ^ y) as u8]));
         let narrow = |picture: &RgbImage| {
             resize(picture.clone(), ResizeTarget::Exact(picture.height(), 333), BILINEAR).unwrap().into_raw()

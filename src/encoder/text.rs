@@ -28,7 +28,7 @@ const WINDOW: usize = 2_048;
 /// Options for a text encoder's folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextOptions {
-    /// The graph, in the folder or its `onnx/`; needed where there are several.
+    /// The graph, in the folder or its `onnx/`. Required if there are several.
     pub onnx_file: Option<String>,
     /// Prefix of every text, instead of the folder's default prompt.
     pub prompt: Option<String>,

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_have_the_tokens_of_the_whole_text() {
+    fn the_cut_of_a_long_text_does_not_change_its_tokens() {
         for cut_left in [false, true] {
             let reader = reader(cut_left);
             let word = |at: usize| ["a ", "b ", "c "][(at * at / 7) % 3];
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_an_end_is_cut() {
+    fn an_endless_text_is_truncated() {
         let read = reader(false).read(&["x".repeat(50_000_000), "a ".repeat(25_000_000)]).unwrap();
         assert!(read.iter().all(|tokens| tokens.is_cut));
         assert_eq!((read[0].ids.len(), read[1].ids.len()), (2, 8));

@@ -49,7 +49,7 @@ mod tests {
     /// A truncated image is refused, wherever it is cut. Only data that the decoder does not need (a checksum, later
     /// frames) can be missing, and then the pixels equal those of the complete image.
     #[test]
-    fn a_picture_that_is_cut_anywhere_is_refused() {
+    fn a_truncated_image_is_refused() {
         for (path, bytes) in pictures() {
             let name = path.display();
             let pixels = |bytes: Vec<u8>| decode(&ImageSource::Bytes(bytes)).ok();

@@ -160,7 +160,7 @@ impl Explorer {
         self.rows.get(id).copied().ok_or_else(|| Error::Item {
             item: id.to_owned(),
             expected: "an item of the index".into(),
-            got: format!("none of its {} ids", self.len()),
+            got: format!("an id that is not among its {} ids", self.len()),
             help: "use catalog ids, as other tools return them".into(),
         })
     }

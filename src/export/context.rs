@@ -1,4 +1,4 @@
-//! What the families write their records from.
+//! The data from which families write their records.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
         format!("{}{}{}", settings.begin_token, self.table.semantic_id(row), settings.end_token)
     }
 
-    /// An item's title, or its semantic ID where it has none.
+    /// An item's title, or its semantic ID if it has no title.
     pub(super) fn title(&self, row: usize) -> String {
         match self.texts.title(row) {
             "" => self.id(row),

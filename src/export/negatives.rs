@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_those_of_the_plain_way() {
+    fn draws_equal_those_of_the_reference_implementation() {
         let items = 40;
         let event = |item: u32| Event { item, time: f64::from(item), rating: 0.0 };
         let read = Interactions {

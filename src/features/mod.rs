@@ -198,7 +198,7 @@ impl Features {
         Self::of_unchecked_ids(self.item_ids.take(rows), self.modalities.iter().map(modality).collect())
     }
 
-    /// The items of a range of rows. What was checked for all items holds for them.
+    /// The items of a range of rows. They have already been checked.
     pub(crate) fn slice(&self, rows: Range<usize>) -> Features {
         let modality = |m: &Modality| Modality {
             name: m.name.clone(),

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_numpy_writes_is_read() {
+    fn headers_of_numpy_are_read() {
         let numpy = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }            \n";
         let header = read(1, numpy).unwrap();
         assert_eq!((header.descr.as_str(), header.fortran_order, &header.shape[..]), ("<f4", false, &[3, 4][..]));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_headers_are_refused_at_once() {
+    fn malicious_headers_are_refused_at_once() {
         let shape = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
         for header in [
             "[".repeat(60_000),

@@ -1,4 +1,4 @@
-//! Ready vectors on disk, read in the order of the catalog.
+//! Precomputed vectors on disk, read in the order of the catalog.
 
 use std::fs::File;
 use std::ops::Range;
@@ -12,9 +12,9 @@ use super::{Modality, ModalityRows};
 use crate::error::{Error, Result};
 
 /// What errors call the temporary file.
-const TEMPORARY: &str = "the temporary file of ready vectors";
+const TEMPORARY: &str = "the temporary file of precomputed vectors";
 
-/// Rows that are written at a time.
+/// Number of rows that are written at a time.
 const BLOCK: usize = 4_096;
 
 /// Vectors with one row per item of the catalog.
@@ -156,7 +156,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn vectors_are_read_at_the_places_of_their_items() {
+    fn vectors_are_matched_to_their_items() {
         let folder = tempfile::tempdir().unwrap();
         let mut placed = PlacedVectors::new(5, 2, folder.path()).unwrap();
         let block = array![[1.0, 1.5], [2.0, 2.5], [9.0, 9.0], [3.0, 3.5]];

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_survives_and_is_the_same_bytes_twice() {
+    fn a_feature_table_round_trips_and_writing_is_deterministic() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
         features().write(&a, Overwrite::Refuse).unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_come_in_the_order_asked_for_and_know_their_rows() {
+    fn blocks_follow_the_requested_order_and_know_their_rows() {
         let folder = tempfile::tempdir().unwrap();
         let (parquet, arrow) = (folder.path().join("a.parquet"), folder.path().join("a.arrow"));
         let features = features();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_table_are_checked_each() {
+    fn each_file_of_a_table_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, ids: [i64; 2], column: &str| {
             let modality = Modality { name: column.into(), vectors: Array2::ones((2, 3)), present: vec![true; 2] };
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_table_is_damaged() {
+    fn a_truncated_table_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         features().write(&path, Overwrite::Refuse).unwrap();

@@ -1,21 +1,21 @@
-//! What an index is of: its number in a lineage of indexes, its parent, and what changed since that.
+//! The generation of an index: its number in a lineage of indexes, its parent, and the changes since the parent.
 
 use serde::{Deserialize, Serialize};
 
-/// What made an index of its parent.
+/// The operation that created an index from its parent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
-    /// Nothing: it was built of a catalog, and has no parent.
+    /// A build from a catalog, without a parent.
     #[default]
     Build,
-    /// Items were added and perhaps updated and deleted.
+    /// Items were added, and possibly updated and deleted.
     Append,
     /// Items were deleted.
     Delete,
-    /// The model was trained anew.
+    /// The model was trained again.
     Retrain,
-    /// A model was fitted to IDs that another program made.
+    /// A model was fitted to IDs from another program.
     Adopt,
 }
 
@@ -32,36 +32,36 @@ impl ChangeKind {
     }
 }
 
-/// How many items changed in which way since the parent.
+/// Number of items per kind of change since the parent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationCounts {
-    /// Items with the content and the ID that they had.
+    /// Items with unchanged content and ID.
     pub unchanged: u64,
-    /// Items that the parent does not have.
+    /// Items that are not in the parent.
     pub added: u64,
-    /// Items with other content and the ID that they had.
+    /// Items with changed content and the same ID.
     pub updated: u64,
     /// Items with another ID than in the parent.
     pub reassigned: u64,
-    /// Items of the parent that this index does not have.
+    /// Items of the parent that are not in this index.
     pub deleted: u64,
 }
 
-/// The place of an index in its lineage. An index of format version 1 or 2 is a build, of which only that is known.
+/// The place of an index in its lineage. An index of format version 1 or 2 is a build without further information.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generation {
-    /// 0 for a build. It rises along a lineage, and is unique in a store.
+    /// 0 for a build. The number increases along a lineage and is unique in a store.
     pub number: u64,
     /// [`Manifest::hash`](super::Manifest::hash) of the parent.
     pub parent: Option<String>,
-    /// What made it of its parent.
+    /// The operation that created it from its parent.
     pub change: ChangeKind,
-    /// Why, in the words of who made it.
+    /// The reason, as given by the user.
     pub reason: Option<String>,
-    /// Items that changed.
+    /// Number of changed items.
     pub counts: GenerationCounts,
-    /// When it was written: RFC 3339 in UTC, in seconds. The hash of a manifest does not cover it.
+    /// Time of creation: RFC 3339 in UTC, in seconds. The hash of the manifest does not cover it.
     pub created: Option<String>,
 }

@@ -34,7 +34,7 @@ pub struct Manifest {
     pub items: u64,
     /// Hash of the model's weights.
     pub model_hash: String,
-    /// Where the index stands in its lineage.
+    /// The place of the index in its lineage.
     #[serde(default)]
     pub generation: Generation,
     /// The settings of the build: catalog, encoders, training.
@@ -47,10 +47,10 @@ impl Manifest {
     /// Reads the content of a manifest.
     ///
     /// # Errors
-    /// [`Error::Artifact`] at `path`: damaged, of an unknown version, or no manifest.
+    /// [`Error::Artifact`] at `path` if it is damaged, has an unknown version, or is not a manifest.
     pub(super) fn of_json(path: &Path, bytes: &[u8], help: &str) -> Result<Self> {
         let version = |manifest: &Value| manifest["format_version"].as_u64().unwrap_or(0);
-        // A version that this release does not know is refused as such, below.
+        // An unknown version is refused below.
         let sealed = SEALED_SINCE..=u64::from(FORMAT_VERSION);
         let manifest = seal::of_json(path, bytes, "a manifest", help, |manifest| sealed.contains(&version(manifest)))?;
         let known = u64::from(OLDEST_FORMAT_VERSION)..=u64::from(FORMAT_VERSION);
@@ -61,7 +61,7 @@ impl Manifest {
         }
         let has_generation = manifest.get("generation").is_some();
         if has_generation != (version(&manifest) >= GENERATIONS_SINCE) {
-            let expected = format!("a \"generation\" from format version {GENERATIONS_SINCE} on only");
+            let expected = format!("a \"generation\" only from format version {GENERATIONS_SINCE} on");
             let got = if has_generation { "one" } else { "none" };
             return Err(Error::artifact(path, expected, got, help));
         }
@@ -76,7 +76,7 @@ impl Manifest {
         seal::to_json(&self.value()?)
     }
 
-    /// As the file has it, without the seal.
+    /// The content of the file without the seal.
     fn value(&self) -> serde_json::Result<Value> {
         let mut value = serde_json::to_value(self)?;
         if let (Some(map), true) = (value.as_object_mut(), u64::from(self.format_version) < GENERATIONS_SINCE) {
@@ -85,14 +85,14 @@ impl Manifest {
         Ok(value)
     }
 
-    /// The hash that identifies the index: what its children name as their parent. It covers all of the manifest but its
-    /// seal and the time, so that the same changes of the same catalogs give the same lineage.
+    /// The hash that identifies the index. Its children name it as their parent. It covers the whole manifest except
+    /// the seal and the time, so the same changes of the same catalogs give the same lineage.
     pub fn hash(&self) -> String {
         let mut value = self.value().unwrap_or_default();
         if let Some(generation) = value.get_mut("generation").and_then(Value::as_object_mut) {
             generation.shift_remove("created");
         }
-        // Keys in their order, so that it does not matter in which one a file has them.
+        // Keys are sorted, so that their order in the file does not matter.
         value.sort_all_objects();
         sha256(value.to_string().as_bytes())
     }

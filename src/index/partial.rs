@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_catalex_did_not_write_stays() {
+    fn files_that_catalex_did_not_write_are_kept() {
         let home = tempfile::tempdir().unwrap();
         let (target, partial) = (home.path().join("index"), home.path().join("index.partial"));
         let begin = |overwrite| Partial::begin(&target, &serde_json::json!({}), true, overwrite).map(drop);

@@ -1,4 +1,4 @@
-//! Writing an index, alone or as the child of another whose files it shares.
+//! Writes an index, which can be the child of another index and share its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ const KIND: FolderKind = FolderKind {
 #[derive(Debug)]
 pub struct IndexWriter {
     folder: AtomicDir,
-    /// Hashes of the files that are those of another index.
+    /// Hashes of the files that are shared with another index.
     shared: BTreeMap<String, String>,
 }
 
@@ -37,9 +37,10 @@ impl IndexWriter {
         self.folder.path().join(part)
     }
 
-    /// Takes a file of another index, or all files of a folder in it, such as [`MODEL`](super::MODEL): by a hard link, or a
-    /// copy where the file system has no such link. Files of an index never change, so that a link is as good as a copy.
-    /// Their hashes are those of that index. Returns how many files were taken: 0 if it has no such part.
+    /// Shares a file of another index, or all files in a folder of it, such as [`MODEL`](super::MODEL). Creates hard
+    /// links, or copies if the file system has no hard links. Files of an index never change, so a link is equivalent
+    /// to a copy. The hashes are taken from the other index. Returns the number of shared files: 0 if the other index
+    /// has no such part.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -169,12 +170,12 @@ mod tests {
         assert_eq!(child.manifest().generation, generation);
         let file = |index: &Index, name: &str| index.path(name).metadata().unwrap().ino();
         assert_eq!(file(&child, "model/config.json"), file(&parent, "model/config.json"));
-        // A parent that goes takes nothing from its child.
+        // Deleting a parent does not affect its child.
         fs::remove_dir_all(home.path().join("0")).unwrap();
         Index::open(&target).unwrap();
     }
 
-    /// What a parent recorded counts: damage does not become the content of a child.
+    /// The hashes that the parent recorded apply, so damage in the parent is detected in the child.
     #[test]
     fn the_hash_of_a_shared_file_is_the_parents() {
         let home = tempfile::tempdir().unwrap();

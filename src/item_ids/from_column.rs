@@ -93,7 +93,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn every_type_of_integers_and_strings_is_read_by_one_rule() {
+    fn every_integer_and_string_type_follows_one_rule() {
         let integers = |ids: &[i64]| Ok(ItemIds::Integers(ids.to_vec()));
         let strings = |ids: &[&str]| Ok(ItemIds::Strings(ids.iter().map(|&id| id.to_owned()).collect()));
         let unusable = |row, got: &str| Err(IdFault::Unusable(row, got.into()));

@@ -32,7 +32,7 @@ pub struct IndexSummary {
     pub index: PathBuf,
     /// The report in it.
     pub report: PathBuf,
-    /// What was encoded, and what was not. Lists are files of the index.
+    /// A summary of the encoded items and those left out. The lists are files of the index.
     pub encoded: EmbedSummary,
     /// Hash of the model.
     pub model_hash: String,
@@ -49,7 +49,7 @@ pub struct IndexSummary {
 pub struct PrefixExample {
     /// The prefix as tokens.
     pub prefix: String,
-    /// The items' texts, or their ids where they have none.
+    /// The items' texts, or the ids of items without text.
     pub items: Vec<String>,
 }
 
@@ -58,7 +58,8 @@ pub struct PrefixExample {
 /// block of features are in memory. Interactions are the exception: [`crate::behaviour::vectors()`] says what they need
 /// until their vectors are written to a temporary file.
 ///
-/// A killed build leaves what it had finished beside the output; with `output.resume` it continues, to the same bytes.
+/// A killed build leaves its finished parts next to the output. With `output.resume`, it continues and gives the same
+/// bytes.
 ///
 /// # Errors
 /// Settings out of range and files that cannot be read are refused before anything is encoded. As
@@ -72,7 +73,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
     if let Some(shown) = spec.show.text() {
         catalog.text = shown;
-        // A column that is not there is refused before anything is encoded.
+        // A missing column is refused before anything is encoded.
         CatalogReader::open(&catalog)?;
     }
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());

@@ -1,4 +1,4 @@
-//! The features of a catalog: encoded texts and images, ready vectors, behaviour.
+//! The features of a catalog: encoded texts and images, precomputed vectors, behaviour.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ pub struct ModalitySummary {
 /// Items that are copied together.
 const BLOCK: usize = 8_192;
 
-/// What was written.
+/// A summary of the written features.
 pub(super) struct FeaturesMade {
     pub(super) items: usize,
     pub(super) modalities: Vec<ModalitySummary>,
@@ -265,7 +265,7 @@ fn content(path: &Path) -> Result<String> {
     }
 }
 
-/// The ready vectors, each under a name of its own.
+/// The precomputed vectors, each with a unique name.
 fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     let encode = &spec.encode;
     let given = encode.embedding.iter().flat_map(|embeddings| &embeddings.0);
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_refused_and_not_read_for_ever() {
+    fn devices_are_refused_without_reading_them() {
         assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
         assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }

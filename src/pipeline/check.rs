@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_columns_of_texts_are_checked() {
+    fn all_text_columns_are_checked() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = folder.path().join("c.jsonl");
         let lines = ["a", "b"].map(|id| {

@@ -49,8 +49,8 @@ pub struct BadItemSummary {
     pub list: PathBuf,
 }
 
-/// Encodes a catalog's texts and images, adds ready vectors and behaviour, and writes the features. A killed run leaves
-/// finished parts beside the output; with `output.resume` it continues, to the same bytes.
+/// Encodes a catalog's texts and images, adds precomputed vectors and behaviour, and writes the features. A killed run
+/// leaves finished parts next to the output. With `output.resume`, it continues and gives the same bytes.
 ///
 /// # Errors
 /// For a catalog, vectors or interactions that cannot be read or do not match; for encoders that cannot be loaded; for

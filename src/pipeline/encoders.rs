@@ -68,7 +68,7 @@ fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()>
     }
 }
 
-/// The folder of an encoder: named itself, or by its name on the Hub if there is no such folder.
+/// The folder of an encoder. If there is no such folder, the name is looked up on the Hub.
 fn folder(
     named: &Path,
     kind: EncoderKind,

@@ -112,8 +112,8 @@ fn split(given: &ExportOptions) -> Result<HistorySplit> {
         }
         split if given.valid_share.or(given.test_share).is_none() => Ok(split),
         _ => {
-            let help = "pass --split time, or leave the shares out";
-            Err(Error::config("split", "time, where shares are given", "leave-one-out", help))
+            let help = "pass --split time, or omit the shares";
+            Err(Error::config("split", "time, because shares are given", "leave-one-out", help))
         }
     }
 }
@@ -128,8 +128,8 @@ fn texts(
 ) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
         if family.needs_titles(show) {
-            let help = "name the catalog that the items come from, and with --title its column of titles";
-            let expected = format!("a catalog: {family} shows titles");
+            let help = "name the catalog of the items, and its title column with --title";
+            let expected = format!("a catalog, because {family} shows titles");
             return Err(Error::config("catalog", expected, "none", help));
         }
         if let Some(column) = spec.columns.first_given() {

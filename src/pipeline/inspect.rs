@@ -24,7 +24,7 @@ pub enum Inspected {
     Table(Box<Figures>),
 }
 
-/// What is inspected: a table, with its model and features if they are available.
+/// The inspected object: a table, with its model and features if they are available.
 struct Subject {
     table: TokenTable,
     source: Option<(Tokenizer, FeatureFile)>,
@@ -118,8 +118,8 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
         (Some(model), Some(features)) => Some((model, features)),
         (None, None) => None,
         _ => {
-            let help = "give both for the figures that compare codes with vectors, or neither";
-            return Err(Error::config("features", "together with --model", "one of the two", help));
+            let help = "pass both to compare codes with vectors, or neither";
+            return Err(Error::config("features", "both --features and --model", "only one of them", help));
         }
     };
     Ok(Some(Subject { table, source }))

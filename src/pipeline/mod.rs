@@ -34,9 +34,11 @@ mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
+mod far_items;
 mod ground;
 mod inspect;
 mod json_lines;
+mod known_items;
 mod lookup;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
@@ -68,8 +70,9 @@ pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 pub use serve::serve;
 pub use spec::{
     BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
-    Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec,
-    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    Environment, ExportOptions, ExportSpec, FarSettings, InspectSpec, LlmSettings, Output, ReportColumns,
+    ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec,
+    VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

@@ -22,7 +22,7 @@ pub struct TrainSummary {
     pub best_epoch: usize,
 }
 
-/// Trains a model on features and writes its folder. A checkpoint beside it lets a killed training continue.
+/// Trains a model on features and writes its folder. A killed training continues from a checkpoint next to it.
 ///
 /// # Errors
 /// As [`rqvae::train`]; for features that cannot be read, and for an output that exists.

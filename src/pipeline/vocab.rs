@@ -14,7 +14,7 @@ use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocab
 /// Seed of the draws.
 const SEED: u64 = 42;
 
-/// Writes the vocabulary folder of a token table, and what the spec asks for of a language model.
+/// Writes the vocabulary folder of a token table and, if requested, files of a language model.
 ///
 /// # Errors
 /// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that require others.
@@ -37,7 +37,7 @@ impl LlmSettings {
     }
 }
 
-/// The model that gave the codes, where it is needed.
+/// The model that assigned the codes, if needed.
 fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
     if spec.llm.llm.is_none() || method != StartMethod::Structured {
         return Ok(None);

@@ -73,7 +73,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn the_largest_groups_come_first() {
+    fn the_largest_groups_are_first() {
         let table = table(array![[0, 1], [1, 1], [0, 0], [1, 1], [0, 1], [1, 1]], &[2, 2]);
         let groups = DuplicateGroup::largest(&table, None).unwrap();
         let found: Vec<(usize, &[usize])> = groups.iter().map(|group| (group.items, &group.rows[..])).collect();

@@ -286,7 +286,7 @@ mod tests {
     use tch::Tensor;
 
     #[test]
-    fn a_pass_over_a_file_has_every_training_item_once() {
+    fn a_pass_over_a_file_returns_every_training_item_once() {
         let n = 10_000;
         let vectors = Array2::from_shape_fn((n, 2), |(row, j)| if j == 0 { row as f32 } else { 1.0 });
         let modality = Modality { name: "text".into(), vectors, present: vec![true; n] };
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_by_length_counts_the_items_that_have_the_modality() {
+    fn a_weight_by_length_uses_only_items_with_the_modality() {
         let vectors = ndarray::array![[0.3, 0.4], [0.0, 0.0], [0.0, 0.1]];
         let present = ndarray::array![true, false, true];
         let of = |weight: ModalityWeight, scale: f32| weight.of((&vectors * scale).view(), present.view());

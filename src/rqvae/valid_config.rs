@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_fits_and_depends_on_the_features() {
+    fn the_default_is_valid_and_depends_on_the_features() {
         let config = valid(10_000, &["text", "image"]);
         assert_eq!((config.held_out(), config.latent_dim, config.refine_iterations()), (500, 64, 15));
         assert_eq!(valid(300, &["text"]).held_out(), 0);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn behaviour_turns_coherence_off_unless_it_is_given() {
+    fn behaviour_disables_coherence_by_default() {
         assert!(valid(1_000, &["text", "image"]).coherence() > 0.0);
         assert_eq!(valid(1_000, &["text", "behaviour"]).coherence(), 0.0);
         let given = QuantizerConfig { coherence: Some(0.5), ..QuantizerConfig::default() };

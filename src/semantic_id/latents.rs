@@ -91,7 +91,8 @@ impl Loaded {
         let mut latents = Array2::zeros((rows.len(), self.dim));
         let mut bytes = vec![0; 4 * self.dim];
         for (&row, mut latent) in rows.iter().zip(latents.rows_mut()) {
-            let missing = || Error::mismatch("latents", format!("those of row {row}"), "none", "please report this");
+            let missing =
+                || Error::mismatch("latents", format!("the latent of row {row}"), "none", "please report this");
             let at = self.rows.binary_search(&row).map_err(|_| missing())? * self.dim;
             match &self.store {
                 Store::Memory(numbers) => {

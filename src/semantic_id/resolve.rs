@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_items_the_lowest_id_keeps_the_nearest_code() {
+    fn the_lowest_id_of_equal_items_keeps_the_nearest_code() {
         let quantizer = plain(ndarray::array![[0.0f32], [1.0], [5.0]]);
         let points = ndarray::array![[0.1f32], [0.1]];
         let out = run(&points, &quantizer, vec![9, 4]);

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_round_trips_and_has_the_same_bytes_twice() {
+    fn a_table_round_trips_and_writing_is_deterministic() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         table().write(&a, Overwrite::Refuse).unwrap();

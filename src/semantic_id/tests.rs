@@ -70,7 +70,7 @@ fn an_item_that_does_not_collide_may_make_room() {
 
 #[test]
 fn a_group_that_is_too_large_for_matching_skips_taken_codes() {
-    let size = 4_096;
+    let size = 4_200;
     let wide = Quantizer::new(vec![Array2::from_shape_fn((size, 1), |(i, _)| i as f32)], Offsets::zero([size]));
     let mut occupied = book(&[size]);
     occupied.insert(Array2::from_shape_fn((size / 2, 1), |(i, _)| 2 * i as u16).view()).unwrap();

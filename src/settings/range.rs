@@ -54,7 +54,7 @@ impl Setting {
         match numbers.iter().find(|&&number| !self.range.contains(number)) {
             None => Ok(()),
             Some(number) => {
-                let help = "leave it out for the default";
+                let help = "omit it for the default";
                 Err(Error::config(self.flag(), self.range.to_string(), number, help))
             }
         }

@@ -74,14 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lists_of_columns_are_cut() {
+    fn long_lists_of_columns_are_truncated() {
         assert_eq!(list_columns(["a", "b"]), "a, b");
         let listed = list_columns((0..25).map(|column| column.to_string()));
         assert!(listed.starts_with("0, 1, ") && listed.ends_with("19 and 5 more"), "{listed}");
     }
 
     #[test]
-    fn only_a_column_that_was_not_named_may_be_absent() {
+    fn only_a_column_that_was_not_named_can_be_missing() {
         assert!(!ColumnRequest::optional(None, &["timestamp", "time"]).required);
         assert!(ColumnRequest::optional(Some("when"), &["timestamp", "time"]).required);
         let request = ColumnRequest::named_or(None, &["item_id", "id"]);

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_quotes_pass() {
+    fn valid_quotes_are_accepted() {
         let quoted = "\u{feff}\"id\",t\r\n1,\"a, \"\"b\"\"\r\n\"\r\n\r\n2,5\" disk\n3,\"\"\n4,\"x\" ,\n5,\"end\"";
         assert_eq!(read(quoted, Some(b'"'), None), Ok(()));
         assert_eq!(read("id,t\n1,\"open\n2,\"x\"y\n", None, None), Ok(()));

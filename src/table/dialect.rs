@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quote_is_one_character_or_none() {
+    fn a_quote_setting_is_one_character_or_none() {
         let dialect = CsvDialect { quote: Some("'".parse().unwrap()), escape: Some("\\".parse().unwrap()) };
         assert_eq!((dialect.quote_for(b'\t'), dialect.escape_byte()), (Some(b'\''), Some(b'\\')));
         let usual = CsvDialect::default();

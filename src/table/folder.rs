@@ -130,7 +130,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn folders_of_hive_are_read_and_the_rest_is_counted() {
+    fn hive_folders_are_read_and_other_entries_are_counted() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str| {
             let path = root.path().join(name);

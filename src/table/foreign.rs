@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_supported_is_not_called_damaged() {
+    fn unsupported_files_are_not_called_damaged() {
         let says = |reason: &str| unreadable(Path::new("a.parquet"), &reason).to_string();
         for sound in ["Parquet argument error: NYI: The codec type LZO is not supported yet", "encrypted footer"] {
             assert!(says(sound).contains("does not support") && !says(sound).contains("damaged"), "{}", says(sound));

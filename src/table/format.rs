@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_comes_before_the_extension() {
+    fn content_takes_precedence_over_the_extension() {
         let folder = tempfile::tempdir().unwrap();
         let detect = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);

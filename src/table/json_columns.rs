@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_integers_where_all_are() {
+    fn ids_are_integers_only_if_all_values_are() {
         let ids = |values: &[JsonValue]| id_array(values.iter().map(Some));
         assert_eq!(*ids(&[number("7"), number("8.0"), JsonValue::Null]).unwrap().data_type(), DataType::Int64);
         // Digits in quotes are a string.

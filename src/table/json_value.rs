@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_as_serde_writes_them_but_for_long_integers() {
+    fn texts_equal_those_of_serde_except_for_long_integers() {
         for text in ["7", "1.5", "1.50", "1e2", "18446744073709551615", "true", "\"x\\n\"", "1e400"] {
             let known = serde_json::from_str::<serde_json::Value>(text);
             let known = known.map_or(text.to_owned(), |known| known.as_str().map_or(known.to_string(), str::to_owned));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_writes_is_mended() {
+    fn invalid_json_of_python_is_replaced() {
         let cases = [
             (r#"{"a": NaN, "b": [-Infinity, Infinity]}"#, Some(r#"{"a": null, "b": [null, null]}"#)),
             (r#"{"NaN": "Infinity \" NaN \\", "x": -1}"#, None),

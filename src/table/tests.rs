@@ -127,7 +127,7 @@ fn damaged_files_give_errors_and_no_panic() {
 }
 
 #[test]
-fn folders_of_hive_give_columns_and_the_rest_is_counted() {
+fn hive_folders_give_columns_and_other_entries_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
@@ -157,7 +157,7 @@ fn folders_of_hive_give_columns_and_the_rest_is_counted() {
 }
 
 #[test]
-fn quotes_are_those_of_the_format_or_of_the_settings() {
+fn quote_characters_follow_the_format_or_the_settings() {
     let folder = tempfile::tempdir().unwrap();
     let cells = |name: &str, content: &str, dialect: CsvDialect| {
         let path = folder.path().join(name);

@@ -59,7 +59,7 @@ pub struct Tokenizer {
 pub struct Encoded {
     /// `(n, levels)`.
     pub codes: Array2<u16>,
-    /// `(n, latent_dim)`: what the codes approximate.
+    /// `(n, latent_dim)`: the vectors that the codes approximate.
     pub latents: Array2<f32>,
 }
 

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_read_whatever_its_training_says() {
+    fn a_model_is_read_with_any_training_record() {
         let training = |value: serde_json::Value| with_config(|config| config["training"] = value.clone()).unwrap();
         assert_eq!(training(serde_json::json!(null)).config().training, None);
         assert_eq!(training(serde_json::json!({"seed": 7})).config().training, None);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_determines_codes_is_in_the_weights_too() {
+    fn the_weights_contain_everything_that_determines_the_codes() {
         type Change = fn(&mut Config);
         let changes: [(&str, Change); 6] = [
             ("hidden", |c| c.hidden.clear()),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_foreign_folders_are_refused() {
+    fn other_versions_and_folders_of_other_programs_are_refused() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("model");
         assert!(matches!(Tokenizer::load(&folder), Err(Error::Missing { .. })));

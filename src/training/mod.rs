@@ -6,7 +6,7 @@
 //! - [`TrainSettings`] declares every setting once. Its fields are optional: `None` means not given.
 //! - [`TrainSettings::config`] applies the given settings to a [`Recipe`] and returns a [`TrainConfig`], in which every
 //!   setting has a value.
-//! - [`TrainingRecord`] is what a model keeps about its training.
+//! - [`TrainingRecord`] is the record of a training that is stored in the model.
 
 mod apply;
 mod config;

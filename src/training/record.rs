@@ -1,4 +1,4 @@
-//! What a model keeps about its training.
+//! The record of a training, which is stored in the model.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -26,7 +26,7 @@ pub struct TrainingRecord {
     pub residual_errors: Option<ResidualErrors>,
 }
 
-/// What was measured after an epoch.
+/// The measurements after an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochFigures {
     /// Number of epochs done; 0 is the state before gradient descent.
@@ -37,7 +37,7 @@ pub struct EpochFigures {
     /// number where training diverged.
     #[serde(deserialize_with = "null_as_nan")]
     pub error: f64,
-    /// Number of codes that no item of the epoch used and that were placed anew.
+    /// Number of codes that no item of the epoch used and that were moved.
     pub revived: usize,
 }
 
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_knows_its_best_epoch() {
+    fn a_record_round_trips_with_its_best_epoch() {
         let record = record();
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<TrainingRecord>(&text).unwrap(), record);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diverged_epoch_is_read_back_as_not_a_number() {
+    fn a_diverged_epoch_is_read_back_as_nan() {
         let mut record = record();
         record.history.push(EpochFigures { epoch: 150, loss: Some(f64::NAN), error: f64::NAN, revived: 0 });
         let text = serde_json::to_string(&record).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_none() {
+    fn an_invalid_record_is_none() {
         #[derive(Deserialize)]
         struct Holder {
             #[serde(deserialize_with = "TrainingRecord::deserialize_lenient")]

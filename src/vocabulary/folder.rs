@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_into_the_folder_or_its_cache_only() {
+    fn links_are_followed_only_into_the_folder_or_its_cache() {
         let home = tempfile::tempdir().unwrap();
         let repository = home.path().join("hub/models--a--b");
         let folder = repository.join("snapshots/1234/tok");

@@ -208,7 +208,7 @@ impl Source {
             false => Ok(()),
             true => Err(Error::file(
                 &model.path,
-                "a model whose pieces are numbered by index, or tokenizer.json beside it",
+                "a model whose pieces are numbered by index, or a tokenizer.json next to it",
                 format!("a model of a {class}, which gives pieces other ids or has ids after the last piece"),
                 "load it with AutoTokenizer and save it with save_pretrained, which writes tokenizer.json",
             )),

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_of_transformers() {
+    fn the_order_equals_that_of_transformers() {
         let config = json!({
             "image_token": "<image>", "pad_token": "<pad>", "additional_special_tokens": ["<x>", "<y>"], "add_bos_token": true,
             "bos_token": {"__type": "AddedToken", "content": "<s>", "lstrip": true}, "unk_token": null,

@@ -71,7 +71,7 @@ fn ordinary_text(source: &Source, original: &TextTokenizer, extended: &TextToken
             return Err(Error::mismatch(
                 "ordinary text",
                 format!("{line:?} to be encoded as before, as {} ids", before.len()),
-                format!("{} ids, other ones", after.len()),
+                format!("{} different ids", after.len()),
                 "choose another --token-format or marker; its tokens occur in ordinary text",
             ));
         }

@@ -73,7 +73,7 @@ fn a_flipped_bit_is_found_in_every_file_wherever_it_lies() {
 }
 
 #[test]
-fn of_two_builds_into_one_place_one_is_whole_and_the_other_refused() {
+fn one_of_two_concurrent_builds_succeeds_and_the_other_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let catalogs = [catalog(home.path(), "a", 300), catalog(home.path(), "b", 300)];
     let mut refused = 0;
@@ -103,7 +103,7 @@ fn of_two_builds_into_one_place_one_is_whole_and_the_other_refused() {
 }
 
 #[test]
-fn what_a_killed_run_left_goes_at_the_next_start() {
+fn the_next_run_removes_files_of_a_killed_run() {
     let home = tempfile::tempdir().unwrap();
     let target = home.path().join("index");
     let build = out(&catalog(home.path(), "a", 2_000), &target, &["--epochs=2000", "--patience=2000"]);
@@ -130,7 +130,7 @@ fn what_a_killed_run_left_goes_at_the_next_start() {
 }
 
 #[test]
-fn force_leaves_what_catalex_did_not_write() {
+fn force_keeps_files_that_catalex_did_not_write() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let build = catalog(home.path(), "a", 60);
@@ -222,7 +222,7 @@ fn modes(folder: &Path) -> BTreeMap<PathBuf, u32> {
 }
 
 #[test]
-fn too_large_numbers_name_their_item() {
+fn an_error_for_too_large_numbers_names_the_item() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
     let build = catalog(home.path(), "a", 60);

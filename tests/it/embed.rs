@@ -29,7 +29,7 @@ fn parts(out: &Path) -> usize {
 }
 
 #[test]
-fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
+fn a_killed_embed_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 60);
@@ -76,7 +76,7 @@ fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn pictures_that_changed_are_encoded_again() {
+fn changed_images_are_encoded_again() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let emoji = |name: &str| root().join("fixtures/emoji/images").join(name);
@@ -101,7 +101,7 @@ fn pictures_that_changed_are_encoded_again() {
 
 /// A run that was killed within a part continues after the last batch.
 #[test]
-fn an_unfinished_part_keeps_its_batches() {
+fn an_unfinished_part_reuses_its_batches() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 200);

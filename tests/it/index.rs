@@ -55,7 +55,7 @@ fn build(catalog: &Path, out: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_index_is_whole_and_repeats_to_the_byte() {
+fn an_index_is_complete_and_reproducible() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 200);
@@ -92,7 +92,7 @@ fn an_index_is_whole_and_repeats_to_the_byte() {
 }
 
 #[test]
-fn a_kill_leaves_no_index_or_a_whole_one() {
+fn a_killed_build_leaves_no_index_or_a_complete_one() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 60);
@@ -182,7 +182,7 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
 /// A build that has encoded everything continues only with the same image files. It prints the encoded items and those
 /// left out.
 #[test]
-fn a_build_knows_its_pictures_and_what_it_left_out() {
+fn a_resumed_build_requires_the_same_images_and_repeats_its_summary() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     small_catalog(&at("emoji.jsonl"), 60);

@@ -219,7 +219,7 @@ fn memory(process: u32) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_that_does_not_read_makes_the_server_wait() {
+fn the_server_stops_reading_while_the_client_does_not_read() {
     const REQUESTS: usize = 20_000;
     let mut session = Session::start(&[&index()]);
     session.initialize();
@@ -274,7 +274,7 @@ fn index_naming(folder: &Path, catalog: &str, encoder: &str) -> String {
 }
 
 #[test]
-fn what_an_index_names_is_used_only_where_the_user_says_so() {
+fn paths_in_an_index_are_used_only_if_the_user_trusts_it() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = root().join("tests/golden/index-0.1-catalog.jsonl").to_string_lossy().into_owned();
     let tools = |session: &mut Session| {

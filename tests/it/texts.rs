@@ -28,7 +28,7 @@ fn is_clean(text: &str) -> bool {
 }
 
 #[test]
-fn an_index_of_ready_vectors_shows_titles_and_no_control_characters() {
+fn an_index_of_precomputed_vectors_shows_titles_with_escaped_characters() {
     let folder = inputs();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let embedding = format!("text={}", path("x.npy"));
@@ -80,7 +80,7 @@ fn a_catalog_is_checked_before_anything_is_encoded() {
 }
 
 #[test]
-fn findings_are_warnings_of_embed() {
+fn embed_prints_findings_as_warnings() {
     let folder = inputs();
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(folder.path().join("few.jsonl"), r#"{"id": 1, "title": "Pen", "tags": []}"#).unwrap();

@@ -62,7 +62,7 @@ def _value(setting: Setting, value: Any) -> Any:
     try:
         return convert(value)
     except (TypeError, ValueError) as error:
-        help = "leave it out for the default" if setting.default else "see docs/python.md"
+        help = "omit it for the default" if setting.default else "see docs/python.md"
         raise ConfigError(f"setting {setting.name}: expected {expected}, got {value!r}; {help}") from error
 
 
@@ -126,4 +126,4 @@ KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "repeated texts": ("a text, a list of texts, or a dictionary", _repeated_texts),
     "weights": ("a dictionary of numbers", _weights),
 }
-"""What a value of each kind is, and how it becomes JSON."""
+"""The Python types of each kind of setting, and their conversion to JSON."""

@@ -84,7 +84,7 @@ def check_items(there: Sequence[str], what: str, id: str, features: Sequence[str
 def check_buckets(buckets: int | None) -> None:
     """Checks the number of buckets, if it is given."""
     if buckets is not None and buckets < 1:
-        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one bucket per 20,000 items")
+        raise refuse("buckets", "a number above 0", str(buckets), "omit it for one bucket per 20,000 items")
 
 
 RESOLVED_HELP = "give the result of tokenize, with all its columns"

@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 
 
 class Index:
-    """An index: what `build` wrote. Each part is read when it is first used.
+    """An index, as written by `build`. Each part is read when it is first used.
 
     `ArtifactError` if its manifest is damaged or of a newer version. Indexes of older versions can be read.
     """

@@ -432,7 +432,7 @@ def _measured_features(files: Files, features: Any, subject: Tokens | Model, mod
 
 
 def _parts(subject: Tokens | Model) -> tuple[Tokenizer | None, TokenTable | None]:
-    """The model and the token table of what is inspected."""
+    """The model and the token table of the inspected object."""
     if isinstance(subject, TokenTable):
         return None, subject
     if isinstance(subject, Tokenizer):

@@ -62,7 +62,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = (file.metadata() or {}).get(KEY)
-            rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise ArtifactError(f"{path}: expected {what}, got a damaged file ({error}); write it again") from error
     if metadata is None or "input_embeddings" not in rows:

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_values_of_pandas_survive_and_other_fields_stay() {
+    fn missing_value_words_of_pandas_are_kept_and_other_fields_do_not_change() {
         for word in MISSING {
             assert!(is_missing(word) && !is_missing(&surviving(word.to_owned())), "{word:?}");
         }

@@ -54,7 +54,7 @@ text_settings! {
         /// ONNX file of the image encoder, if its folder has several.
         image_onnx_file: String, "FILE", default "model.onnx, or vision_model.onnx";
         /// Prompt that the text encoder reads before every text.
-        prompt: String, "TEXT", default "its own default prompt, if it has one";
+        prompt: String, "TEXT", default "the encoder's default prompt, if any";
         /// Device of the encoders: cpu, cuda, cuda:N or coreml.
         encoder_device: String, "DEVICE", default "cpu";
         /// Precomputed vectors as an additional modality: a .npy or safetensors matrix with one row per item, or a
@@ -78,7 +78,7 @@ impl EncodeSettings {
             }
             (None, Some(_)) if average => {
                 let help = "name the columns with --text to encode each by itself";
-                return Err(Error::config("average-text", "together with --text", "with --template", help));
+                return Err(Error::config("average-text", "columns in --text", "--template", help));
             }
             (None, Some(template)) => TextSpec::Template(template.clone()),
             (Some(columns), None) if average => TextSpec::Separate(columns.clone()),

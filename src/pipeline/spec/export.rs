@@ -74,7 +74,7 @@ pub struct ExportSpec {
     /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory,
     /// trl, sequences.
     pub family: String,
-    /// The items' catalog. Only sequences, and families that show IDs alone, do without.
+    /// The items' catalog. Not needed for sequences, and for exports with IDs only.
     pub catalog: Option<PathBuf>,
     /// Columns of the catalog.
     pub columns: CatalogColumns,

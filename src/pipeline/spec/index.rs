@@ -38,7 +38,7 @@ pub struct BuildSpec {
     /// The folder to write.
     #[serde(skip_serializing)]
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
@@ -61,8 +61,8 @@ impl Default for BuildSpec {
     }
 }
 
-/// What catalex 0.1 stored in a manifest. Its training settings were the resolved configuration, which the model's
-/// `config.json` has too.
+/// The settings that early builds of catalex 0.1 stored in a manifest. Its training settings were the resolved
+/// configuration, which the model's `config.json` has too.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Version1 {
@@ -131,7 +131,7 @@ pub struct EmbedSpec {
     pub threads: Option<usize>,
     /// The file to write.
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spec_survives_the_manifest_without_its_output() {
+    fn a_spec_round_trips_through_the_manifest_without_its_output() {
         let spec = BuildSpec {
             catalog: "c.csv".into(),
             encode: EncodeSettings { text: Some(vec!["title".into()]), ..EncodeSettings::default() },

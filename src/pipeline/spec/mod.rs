@@ -23,7 +23,7 @@ pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
 pub(super) use reading::{ReadsTexts, text_settings};
 pub use serve::{ServeSettings, ServeSpec};
-pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
+pub use tokens::{FarSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
 
 use crate::error::Error;
 

@@ -33,7 +33,7 @@ pub struct ServeSpec {
     pub settings: ServeSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }

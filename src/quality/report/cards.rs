@@ -75,7 +75,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn every_prefix_gets_a_picture_before_one_gets_two() {
+    fn every_prefix_gets_an_image_before_any_gets_two() {
         let table = table(array![[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 2]], &[2, 2, 3]);
         // Row 2 is the first of 0, 0 and row 1 of 1; then row 3, the first of 0, 1; then what is left of 0, 0.
         assert_eq!(picture_order(&table), [2, 1, 3, 0, 4]);

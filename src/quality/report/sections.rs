@@ -148,7 +148,7 @@ pub(super) fn duplicates(groups: &[DuplicateGroup], table: &TokenTable, cards: &
     format!("<p>The largest groups of items with equal vectors or IDs:</p><ul>{lines}</ul>")
 }
 
-/// Curves of error and loss over the epochs; empty where there are too few epochs for a curve.
+/// Curves of error and loss over the epochs. Empty if there are too few epochs for a curve.
 pub(super) fn training(record: &TrainingRecord) -> String {
     let held_out = record.held_out > 0;
     let error = if held_out { "Error on held-out items" } else { "Error on training items" };
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn curves_are_drawn_where_there_are_epochs_for_them() {
+    fn curves_are_drawn_if_there_are_enough_epochs() {
         let epoch = |epoch, loss| EpochFigures { epoch, loss, error: 0.5, revived: 0 };
         let record = |history| TrainingRecord {
             config: None,

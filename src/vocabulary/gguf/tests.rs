@@ -79,7 +79,7 @@ fn tokens_and_rows_are_added() {
 }
 
 #[test]
-fn one_file_of_several_and_further_heads_are_refused_by_name() {
+fn split_models_and_other_heads_are_refused_by_name() {
     assert!(extended(&small_with(Some(1), Some("blk.0.ffn_up.weight"))).is_ok());
     let message = extended(&small_with(Some(2), None)).unwrap_err().to_string();
     assert!(message.contains("split.count = 2") && message.contains("llama-gguf-split --merge"), "{message}");

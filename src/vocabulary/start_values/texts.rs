@@ -69,7 +69,7 @@ impl ItemTokens {
             return Err(Error::data(
                 "start values from the items' texts",
                 "items with a text",
-                format!("{} items without one", ids.len()),
+                format!("{} items without text", ids.len()),
                 "pass the text columns with --text, or --start-values mean",
             ));
         }
