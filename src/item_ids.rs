@@ -1,6 +1,7 @@
 //! Item ids: one integer or string per row, unique, not null and not empty.
 
 mod from_column;
+mod join;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 
 pub use file::AtomicFile;
-pub use folder::{AtomicDir, FolderKind};
-pub use lock::OutputLock;
+pub use folder::{AtomicDir, FolderKind, sync_folder};
+pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in};
 pub use place::{INDEX_MANIFEST, refuse_existing};
 
 /// Whether an output that already exists may be replaced.

@@ -34,6 +34,7 @@ pub use folder::EncoderKind;
 pub use hub::Hub;
 pub use image::ImageEncoder;
 pub use parts::{EncodedCatalog, PartFolder, embed_to};
+pub use picture_file::picture_digest;
 pub use runtime::Runtime;
 pub use text::{TextEncoder, TextOptions};
 pub use thumbnails::{ACROSS, TILE, Thumbnail};

@@ -93,8 +93,9 @@ impl Partial {
 
 /// Content of a folder that does not come from an interrupted run.
 fn foreign(folder: &Path) -> Option<String> {
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 8] = [
         SETTINGS,
+        "content.parquet",
         "features.parquet",
         "encoded.parquet",
         "encoded.json",

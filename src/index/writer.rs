@@ -47,16 +47,22 @@ impl IndexWriter {
     pub fn share(&mut self, from: &Index, part: &str) -> Result<usize> {
         let inside = |name: &str| name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut taken = 0;
-        for (name, hash) in from.manifest().files.iter().filter(|(name, _)| inside(name)) {
-            let (source, target) = (from.path(name), self.path(name));
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-            }
-            fs::hard_link(&source, &target).or_else(|_| copy_file(&source, &target))?;
-            self.shared.insert(name.clone(), hash.clone());
+        for name in from.manifest().files.keys().filter(|name| inside(name)) {
+            self.share_file(from, name)?;
             taken += 1;
         }
         Ok(taken)
+    }
+
+    /// Takes one file of another index; its manifest, too, if it is named.
+    pub(super) fn share_file(&mut self, from: &Index, name: &str) -> Result<()> {
+        let (source, target) = (from.path(name), self.path(name));
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        }
+        fs::hard_link(&source, &target).or_else(|_| copy_file(&source, &target))?;
+        self.shared.extend(from.manifest().files.get(name).map(|hash| (name.to_owned(), hash.clone())));
+        Ok(())
     }
 
     /// Hashes the files, writes the manifest and moves the folder to its target.
@@ -81,11 +87,21 @@ impl IndexWriter {
             settings,
             files,
         };
+        self.commit_manifest(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// Writes this manifest, which must be that of the files, and moves the folder to its target.
+    pub(super) fn commit_manifest(self, manifest: &Manifest) -> Result<()> {
         let path = self.path(MANIFEST);
         let json = manifest.to_json().map_err(|e| Error::io("write", &path, e))?;
         fs::write(&path, json).map_err(|e| Error::io("write", &path, e))?;
-        self.folder.commit()?;
-        Ok(manifest)
+        self.folder.commit()
+    }
+
+    /// Moves the folder to its target. All its files, and its manifest, are those of another index.
+    pub(super) fn commit_shared(self) -> Result<()> {
+        self.folder.commit()
     }
 }
 

@@ -8,8 +8,7 @@ use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
 use crate::encoder::TextEncoder;
 use crate::error::{Error, Result};
 use crate::explore::{Explorer, McpServer};
-use crate::features::Features;
-use crate::index::{FEATURES, Index, MANIFEST, TOKENS};
+use crate::index::{Index, MANIFEST, TOKENS};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -32,9 +31,10 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
     // Opening an index verifies all its hashes, so it is opened only once.
     let (table, features, built) = if Index::is_index(index) {
         let index = Index::open(index)?;
-        let features = Features::read(&index.path(FEATURES))?;
+        let table = TokenTable::read(&index.path(TOKENS))?;
+        let features = index.features(&table.item_ids)?.read()?;
         let built = BuildSpec::of_manifest(&index.manifest().settings)?;
-        (TokenTable::read(&index.path(TOKENS))?, Some(features), Some(built))
+        (table, Some(features), Some(built))
     } else {
         (TokenTable::read(index)?, None, None)
     };

@@ -6,6 +6,7 @@
 mod assign;
 mod collisions;
 mod columns;
+mod delta;
 mod far;
 mod groups;
 mod joined;
@@ -27,8 +28,10 @@ mod table_metadata;
 #[cfg(test)]
 mod tests;
 mod token_format;
+mod tombstones;
 
 pub use collisions::Collisions;
+pub use delta::{IdChange, IdDelta};
 pub use far::{FAR_PERCENTILE, FarItems};
 pub use kept::names_like;
 pub use latents::{Latents, Loaded};
@@ -41,3 +44,4 @@ pub use resolve::{Assignment, place, resolve};
 pub use table::TokenTable;
 pub use table_metadata::TableMetadata;
 pub use token_format::TokenFormat;
+pub use tombstones::Tombstones;
