@@ -2,10 +2,12 @@
 
 mod aggregate;
 mod answers;
+mod append;
 mod build;
 mod check;
 mod config_file;
 mod constrain;
+mod delete;
 mod embed;
 mod environment;
 mod export;
@@ -43,6 +45,10 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
+    /// Add the new items of a catalog to an index and update those that changed. The IDs of items stay.
+    Append(Box<append::AppendArgs>),
+    /// Delete items of an index. Their IDs are not given to other items.
+    Delete(delete::DeleteArgs),
     /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
@@ -77,6 +83,8 @@ pub(crate) fn main() -> ExitCode {
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
+        Verb::Append(args) => append::run(*args, &*progress),
+        Verb::Delete(args) => delete::run(args, &*progress),
         Verb::Check(args) => check::run(args),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
