@@ -15,6 +15,8 @@
 //! | [`vocab`] | a token table | a vocabulary folder |
 //! | [`constrain`] | a token table | constraint files for decoders |
 //! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
+//! | `retrain` | an index, a catalog | the next generation with new codebooks |
+//! | [`drift()`] | an index, new items | whether they are like those of training |
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
@@ -36,6 +38,7 @@ mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod delete;
+mod drift;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod encode_stage;
@@ -44,6 +47,7 @@ mod encoders;
 mod export;
 mod far_items;
 mod ground;
+mod grown_index;
 mod inspect;
 mod json_lines;
 mod known_items;
@@ -51,8 +55,12 @@ mod lookup;
 mod made_features;
 mod next_generation;
 mod parent_encoders;
+#[cfg(feature = "train")]
+mod prefix_changes;
 mod read_catalog;
 mod report_items;
+#[cfg(feature = "train")]
+mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 mod sources;
@@ -74,19 +82,24 @@ pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
+pub use drift::{Advice, Drift, drift};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 pub use made_features::ModalitySummary;
+#[cfg(feature = "train")]
+pub use prefix_changes::PrefixChange;
+#[cfg(feature = "train")]
+pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
     AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
-    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings,
-    InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec,
+    FarSettings, InspectSpec, LlmSettings, Output, ReportColumns, RetrainSettings, RetrainSpec, ServeSettings,
+    ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

@@ -41,14 +41,15 @@ impl TokenTable {
 impl TokenizedItems {
     /// Encodes every item and assigns semantic IDs. An item keeps a code that it had before unless another one is better by
     /// more than the level's price (see [`encode_keeping`](crate::tokenizer::Quantizer::encode_keeping)). With unique IDs,
-    /// items that keep all their codes stay, and the others get free codes beside them, as [`place`] gives them.
+    /// items that keep all their codes stay, and the others get free codes beside them and the `reserved` ones, as [`place`]
+    /// gives them.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`] and [`place`].
     pub fn keeping(
         features: &dyn FeatureSource,
         model: &Tokenizer,
-        (previous, prices): (&PreviousCodes, &[f32]),
+        (previous, prices, reserved): (&PreviousCodes, &[f32], ArrayView2<u16>),
         token_format: TokenFormat,
         collisions: Collisions,
         progress: &dyn Progress,
@@ -63,7 +64,8 @@ impl TokenizedItems {
             let sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
             let (stay, go): (Vec<usize>, Vec<usize>) =
                 (0..codes.nrows()).partition(|&row| previous.known[row] && codes.row(row) == previous.codes.row(row));
-            let occupied = Occupied::of_codes(codes.select(Axis(0), &stay).view(), &sizes)?;
+            let mut occupied = Occupied::of_codes(codes.select(Axis(0), &stay).view(), &sizes)?;
+            occupied.insert(reserved)?;
             let some = SomeLatents { all: items.latents, rows: &go, dim: model.config().latent_dim };
             let errors_of: Vec<f32> = go.iter().map(|&row| errors[row]).collect();
             let (ids, of_some) = (items.item_ids.take(&go), codes.select(Axis(0), &go));
@@ -198,8 +200,8 @@ mod tests {
         let (features, model) = made(points);
         let codes = Array2::from_shape_fn((points.len(), 2), |(i, l)| before[i].map_or(0, |codes| codes[l]));
         let previous = PreviousCodes { codes, known: before.iter().map(Option::is_some).collect() };
-        let format = TokenFormat::default();
-        let keep = (&previous, &prices[..]);
+        let (format, reserved) = (TokenFormat::default(), ndarray::array![[3u16, 3]]);
+        let keep = (&previous, &prices[..], reserved.view());
         let items = TokenizedItems::keeping(&features, &model, keep, format, Collisions::Resolve, &Silent).unwrap();
         assert_eq!(
             items.table.codes.rows().into_iter().map(|row| row.to_vec()).collect::<HashSet<_>>().len(),
