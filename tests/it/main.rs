@@ -36,4 +36,6 @@ mod serve;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod texts;
 #[cfg(feature = "train")]
+mod retrain;
+#[cfg(feature = "train")]
 mod training;
