@@ -1,7 +1,6 @@
 //! Item ids: one integer or string per row, unique, not null and not empty.
 
 mod from_column;
-mod join;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

@@ -3,9 +3,10 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings, ConstrainSpec,
-    EncodeSettings, ExportOptions, ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec,
-    ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    self, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings,
+    ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected,
+    LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenFormat;
@@ -96,6 +97,9 @@ pub(crate) fn settings() -> String {
     add::<TrainSettings>(&mut groups, "train");
     add::<EncodeSettings>(&mut groups, "encode");
     add::<BehaviourSettings>(&mut groups, "behaviour");
+    add::<AppendSettings>(&mut groups, "append");
+    add::<DeleteSettings>(&mut groups, "delete");
+    add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
@@ -106,6 +110,7 @@ pub(crate) fn settings() -> String {
     add::<ShowSettings>(&mut groups, "show");
     add::<CheckSettings>(&mut groups, "check");
     add::<LookupSettings>(&mut groups, "lookup");
+    add::<PublishSettings>(&mut groups, "publish");
     add::<ThreadSettings>(&mut groups, "threads");
     Value::Object(groups).to_string()
 }
@@ -118,7 +123,7 @@ fn declaration(setting: &Setting) -> Value {
 }
 
 /// Runs a job on the spec that `spec` holds.
-fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
+pub(crate) fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
     py: Python<'_>,
     spec: &str,
     listener: &Bound<'_, PyAny>,
@@ -128,7 +133,7 @@ fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
     work::long_with_events(py, listener, move |progress| json_text(&run(spec, progress)?))
 }
 
-fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
+pub(crate) fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
     // By way of a value: errors then do not name a line and a column of a text that the caller never saw.
     let value: std::result::Result<Value, _> = serde_json::from_str(text);
     value
@@ -142,6 +147,6 @@ fn check_token_format(spec: &str) -> Result<()> {
     value["tokens"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))
 }
 
-fn json_text(value: &impl Serialize) -> Result<String> {
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::mismatch("summary", "JSON", e, "please report this"))
 }

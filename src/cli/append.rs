@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{AppendSettings, AppendSpec, AppendSummary, ThreadSettings, append};
+use catalex::pipeline::{AppendSettings, AppendSpec, AppendSummary, FarSettings, ThreadSettings, append};
 use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
@@ -32,6 +32,8 @@ pub(super) struct AppendArgs {
     #[command(flatten)]
     append: Flags<AppendSettings>,
     #[command(flatten)]
+    far: Flags<FarSettings>,
+    #[command(flatten)]
     threads: Flags<ThreadSettings>,
     #[command(flatten)]
     config: ConfigFile,
@@ -45,6 +47,7 @@ pub(super) fn run(args: AppendArgs, progress: &dyn Progress) -> Result<()> {
         index: args.index,
         catalog: args.new_catalog,
         settings: settings.fill(args.append)?,
+        far: settings.fill(args.far)?,
         threads: settings.fill(args.threads)?.threads,
         output,
         store,

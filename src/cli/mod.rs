@@ -14,14 +14,17 @@ mod environment;
 mod export;
 mod flags;
 mod ground;
+mod history;
 mod inspect;
 mod lookup;
 mod output;
 mod progress;
+mod publish;
 mod retrain;
 mod serve;
 mod tokenize;
 mod train;
+mod verify;
 mod vocab;
 
 use std::io::{self, Write};
@@ -81,6 +84,14 @@ enum Verb {
     Lookup(lookup::LookupArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
+    /// Publish an index to a store, whose current generation it becomes in one step.
+    Publish(publish::PublishArgs),
+    /// Make another generation of a store the current one.
+    Rollback(publish::RollbackArgs),
+    /// List the generations of a store.
+    History(history::HistoryArgs),
+    /// Check that an index, a store or a file is whole, and that its parts belong together.
+    Verify(verify::VerifyArgs),
 }
 
 /// Parses the command line, runs the verb and sets the exit code.
@@ -106,6 +117,10 @@ pub(crate) fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
         Verb::Serve(args) => serve::run(args, &*progress),
+        Verb::Publish(args) => publish::run(args),
+        Verb::Rollback(args) => publish::run_rollback(args),
+        Verb::History(args) => history::run(args),
+        Verb::Verify(args) => verify::run(args, &*progress),
     };
     progress.end();
     match outcome {

@@ -5,6 +5,7 @@
 //! both have. A [`Store`] keeps generations and says which one is current.
 
 mod generation;
+mod hashes;
 mod manifest;
 mod partial;
 mod store;
@@ -12,12 +13,13 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-use crate::artifact::{INDEX_MANIFEST, sha256_file};
-use crate::error::{Error, Result};
+use crate::artifact::INDEX_MANIFEST;
+use crate::error::Result;
 use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
 use crate::item_ids::ItemIds;
 
 pub use generation::{ChangeKind, Generation, GenerationCounts};
+pub use hashes::FileHashes;
 pub use manifest::{FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION};
 pub use partial::{PARTS, Partial, fingerprint};
 pub use store::{
@@ -25,8 +27,6 @@ pub use store::{
     resolve_index,
 };
 pub use writer::IndexWriter;
-
-use manifest::read_manifest;
 
 /// The manifest, the file that identifies an index.
 pub const MANIFEST: &str = INDEX_MANIFEST;
@@ -86,28 +86,11 @@ impl Index {
 
     fn verified(folder: &Path, is_read: impl Fn(&str) -> bool) -> Result<Self> {
         let index = Index::unverified(folder)?;
+        let mut hashes = FileHashes::default();
         for (name, expected) in index.manifest.files.iter().filter(|(name, _)| is_read(name)) {
-            let file = index.path(name);
-            if !file.is_file() {
-                return Err(Error::Missing {
-                    path: file,
-                    expected: "a file of the index".into(),
-                    help: REBUILD.into(),
-                });
-            }
-            let got = sha256_file(&file)?;
-            if got != *expected {
-                return Err(Error::artifact(&file, format!("SHA-256 {expected}"), got, REBUILD));
-            }
+            hashes.check(&index.path(name), expected)?;
         }
         Ok(index)
-    }
-
-    /// An index of which only the manifest has been read.
-    fn unverified(folder: &Path) -> Result<Self> {
-        let folder = resolve_index(folder)?;
-        let manifest = read_manifest(&folder)?;
-        Ok(Index { folder, manifest })
     }
 
     /// The number that a child of this index gets: one more than its own or, in a store, than the highest there.

@@ -70,6 +70,7 @@ pub struct AddedDistortion {
 /// exists. Nothing is written then.
 pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
+    spec.far.check()?;
     let policies = spec.settings.policies()?;
     threads::with_threads(spec.threads, |threads| {
         let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
@@ -106,10 +107,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
         });
         let vectors = vectors.transpose()?;
         let vectors = vectors.as_ref().map(|vectors| vectors as &dyn FeatureSource);
-        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, &model, progress)?;
-        if let Some(warning) = assigned.far.as_ref().and_then(FarItems::warning) {
-            progress.warn(&warning);
-        }
+        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, &model, (&spec.far, progress))?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
         let next =
@@ -119,7 +117,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
         let mut writer = target.writer()?;
-        share_unchanged(&mut writer, &parent.index)?;
+        share_unchanged(&mut writer, &parent.index, &next.table)?;
         write_features(&mut writer, &parent, &kept, vectors, &next.table)?;
         next.write(&writer)?;
         let counts = next.counts();

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
-use super::spec::ChangedItems;
+use super::far_items::report_far;
+use super::spec::{ChangedItems, FarSettings};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, SelectedRows, for_each_block};
 use crate::progress::Progress;
@@ -40,7 +41,7 @@ impl FreshIds {
         items: &[FreshItem],
         features: Option<&dyn FeatureSource>,
         model: &Tokenizer,
-        progress: &dyn Progress,
+        (far, progress): (&FarSettings, &dyn Progress),
     ) -> Result<Self> {
         let (table, n) = (&parent.table, items.len());
         let mut ids = FreshIds {
@@ -79,8 +80,7 @@ impl FreshIds {
                 (ids.errors[at], ids.placed[at]) = (error, true);
                 ids.reassigned[at] = assigned.table.reassigned[row];
             }
-            ids.far =
-                FarItems::of(&assigned, model.config().training.as_ref().and_then(|t| t.residual_errors.as_ref()));
+            ids.far = report_far(far, &assigned, model, progress)?;
         }
         for (at, (quantized, error)) in nearest.iter().enumerate() {
             ids.added[at] = ids.errors[at] - error;

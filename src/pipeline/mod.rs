@@ -20,6 +20,8 @@
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
+//! | [`publish`], [`rollback`], [`history`] | an index, a store | another current generation; the list of generations |
+//! | [`verify`] | an index, a store, a file | what is damaged |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
@@ -48,6 +50,7 @@ mod export;
 mod far_items;
 mod ground;
 mod grown_index;
+mod history;
 mod inspect;
 mod json_lines;
 mod known_items;
@@ -57,6 +60,7 @@ mod next_generation;
 mod parent_encoders;
 #[cfg(feature = "train")]
 mod prefix_changes;
+mod publish;
 mod read_catalog;
 mod report_items;
 #[cfg(feature = "train")]
@@ -70,6 +74,7 @@ mod titles;
 mod tokenize;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 mod vocab;
 
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
@@ -86,11 +91,13 @@ pub use drift::{Advice, Drift, drift};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use ground::{GroundSettings, GroundSpec, ground};
+pub use history::{GenerationRecord, HistoryEntry, history};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 pub use made_features::ModalitySummary;
 #[cfg(feature = "train")]
 pub use prefix_changes::PrefixChange;
+pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
 #[cfg(feature = "train")]
 pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
@@ -105,6 +112,7 @@ pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]
 pub use train::{TrainSummary, train};
+pub use verify::{Verified, VerifyCheck, VerifySpec, verify};
 pub use vocab::vocab;
 
 // Types of other rooms that the functions take or return.
@@ -112,7 +120,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
-pub use crate::index::GenerationCounts;
+pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::Figures;
 pub use crate::semantic_id::Collisions;
 pub use crate::tokenizer::Config as ModelConfig;

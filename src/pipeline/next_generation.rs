@@ -11,9 +11,13 @@ use crate::index::{
     TOKENS, TOMBSTONES,
 };
 use crate::semantic_id::{IdChange, IdDelta, TokenTable, Tombstones};
+use crate::vocabulary::write_index_json;
 
 /// Parts that each generation has of its own, and those that describe one build only.
 const OWN: [&str; 9] = [CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
+
+/// The only file of the vocabulary that names items.
+const INDEX_JSON: &str = "vocabulary/index.json";
 
 /// The items of a generation.
 pub(super) struct NextItems {
@@ -55,15 +59,22 @@ impl NextItems {
     }
 }
 
-/// Shares all parts of the parent that are the same in every generation, such as the model and the vocabulary.
+/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the files
+/// of the vocabulary, only the list of the items' tokens is that of `table`.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
-pub(super) fn share_unchanged(writer: &mut IndexWriter, parent: &Index) -> Result<()> {
-    let parts = parent.manifest().files.keys().map(|name| name.split('/').next().unwrap_or(name));
-    let mut parts: Vec<&str> = parts.filter(|part| !OWN.contains(part)).collect();
-    parts.dedup();
-    parts.into_iter().try_for_each(|part| writer.share(parent, part).map(drop))
+pub(super) fn share_unchanged(writer: &mut IndexWriter, parent: &Index, table: &TokenTable) -> Result<()> {
+    for name in parent.manifest().files.keys() {
+        let part = name.split('/').next().unwrap_or(name);
+        if !OWN.contains(&part) && name != INDEX_JSON {
+            writer.share(parent, name)?;
+        }
+    }
+    match parent.manifest().files.contains_key(INDEX_JSON) {
+        true => write_index_json(&writer.path(INDEX_JSON), table),
+        false => Ok(()),
+    }
 }
 
 /// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them. The base is shared,

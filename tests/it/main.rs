@@ -16,8 +16,10 @@ mod recommender;
 mod security;
 mod sources;
 mod start_values;
+mod store;
 mod support;
 mod train_settings;
+mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;

@@ -5,12 +5,14 @@ from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
+from .generations import append, delete
 from .index import Index
 from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
 from .quality import Resolution, evaluate, resolve_collisions
+from .store import Store, history, publish, rollback, verify
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
@@ -31,6 +33,7 @@ __all__ = [
     "ResourceError",
     "RunError",
     "SemanticIdEncoder",
+    "Store",
     "Subset",
     "TokenIds",
     "TokenTable",
@@ -39,19 +42,25 @@ __all__ = [
     "Trie",
     "Vocabulary",
     "__version__",
+    "append",
     "apply_start_values",
     "build",
     "check",
     "constrain",
+    "delete",
     "embed",
     "evaluate",
     "export",
     "family_templates",
+    "history",
     "inspect",
     "lookup",
+    "publish",
     "resolve_collisions",
+    "rollback",
     "tokenize",
     "train",
     "trans_rec",
+    "verify",
     "vocab",
 ]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embeddings, Environment, Output};
+use super::{Embeddings, Environment, FarSettings, Output};
 use crate::error::{Error, Result};
 use crate::settings::{MAX_COUNT, Range, settings};
 
@@ -104,6 +104,8 @@ pub struct AppendSpec {
     pub catalog: PathBuf,
     /// What becomes of which items.
     pub settings: AppendSettings,
+    /// What to do about items far from those of training.
+    pub far: FarSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
     /// The index to write.
