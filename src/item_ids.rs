@@ -155,6 +155,22 @@ impl ItemIds {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
     }
 
+    /// For each id the row of `other` that has it, if any does. An integer and a string are equal if their texts are.
+    pub fn rows_in(&self, other: &ItemIds) -> Vec<Option<usize>> {
+        fn find<T: std::hash::Hash + Eq>(ids: &[T], others: &[T]) -> Vec<Option<usize>> {
+            let rows: HashMap<&T, usize> = others.iter().enumerate().map(|(row, id)| (id, row)).collect();
+            ids.iter().map(|id| rows.get(id).copied()).collect()
+        }
+        match (self, other) {
+            (ItemIds::Integers(ids), ItemIds::Integers(others)) => find(ids, others),
+            (ItemIds::Strings(ids), ItemIds::Strings(others)) => find(ids, others),
+            (ids, others) => {
+                let rows = others.rows_by_text();
+                (0..ids.len()).map(|row| rows.get(&ids.text(row)).copied()).collect()
+            }
+        }
+    }
+
     /// Checks that ids are unique.
     ///
     /// # Errors

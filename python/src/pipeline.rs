@@ -5,8 +5,8 @@
 use catalex::pipeline::{
     self, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings,
     ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected,
-    LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, RetrainSettings, ShowSettings,
+    ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::semantic_id::TokenFormat;
@@ -99,6 +99,7 @@ pub(crate) fn settings() -> String {
     add::<BehaviourSettings>(&mut groups, "behaviour");
     add::<AppendSettings>(&mut groups, "append");
     add::<DeleteSettings>(&mut groups, "delete");
+    add::<RetrainSettings>(&mut groups, "retrain");
     add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
     add::<VocabularySettings>(&mut groups, "vocabulary");

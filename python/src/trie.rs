@@ -43,8 +43,8 @@ impl PyTrie {
         work::short(py, || -> catalex::Result<PyTrie> {
             let read = |path: PathBuf| {
                 // Of a store, the generation stays until it has been read.
-            let held = resolve_index(&path)?;
-            let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
+                let held = resolve_index(&path)?;
+                let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
                 TokenTable::read(&path)
             };
             let table = match (native, path) {

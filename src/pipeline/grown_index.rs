@@ -47,8 +47,8 @@ impl GrownIndex {
                 settings: growth.settings.clone(),
                 threads: growth.threads,
                 output: Output { out: path.clone(), ..Output::default() },
-                store: None,
                 environment: growth.environment.clone(),
+                ..AppendSpec::default()
             },
             progress,
         )?;

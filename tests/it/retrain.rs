@@ -103,7 +103,10 @@ fn the_price_decides_how_many_items_keep_their_ids() {
         // The delta names every item that has another ID, and only those.
         let moved = (0..OLD).filter(|&row| table.codes.row(row) != before.codes.row(row)).count();
         let delta = IdDelta::read(&next.path(DELTA)).unwrap();
-        assert_eq!((delta.count(IdChange::Reassigned), delta.count(IdChange::Added)), (moved as u64, (ALL - OLD) as u64));
+        assert_eq!(
+            (delta.count(IdChange::Reassigned), delta.count(IdChange::Added)),
+            (moved as u64, (ALL - OLD) as u64)
+        );
         let changed = &summary.changed[2];
         assert!((changed.items - moved as f64 / OLD as f64).abs() < 1e-9 && changed.events.is_some());
         assert!(summary.changed.is_sorted_by(|a, b| a.items <= b.items), "{:?}", summary.changed);
@@ -120,7 +123,8 @@ fn the_price_decides_how_many_items_keep_their_ids() {
     assert_eq!(last, 0.0);
     // Without a catalog, the items of the index are trained on.
     let out = home.path().join("again");
-    let printed = succeeds(&["retrain".as_ref(), home.path().join("all").as_os_str(), "--out".as_ref(), out.as_os_str()]);
+    let printed =
+        succeeds(&["retrain".as_ref(), home.path().join("all").as_os_str(), "--out".as_ref(), out.as_os_str()]);
     assert!(printed.contains("depth  items changed") && Index::open(&out).is_ok(), "{printed}");
 }
 

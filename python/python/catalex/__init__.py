@@ -5,7 +5,7 @@ from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
-from .generations import append, delete
+from .generations import append, delete, drift, retrain
 from .index import Index
 from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
@@ -48,6 +48,7 @@ __all__ = [
     "check",
     "constrain",
     "delete",
+    "drift",
     "embed",
     "evaluate",
     "export",
@@ -57,6 +58,7 @@ __all__ = [
     "lookup",
     "publish",
     "resolve_collisions",
+    "retrain",
     "rollback",
     "tokenize",
     "train",
