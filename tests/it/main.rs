@@ -35,6 +35,8 @@ mod emoji;
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
+#[cfg(feature = "train")]
+mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 #[cfg(all(feature = "train", feature = "encoders"))]
