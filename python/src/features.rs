@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catalex::artifact::Overwrite;
-use catalex::features::{Block, Blocks, FeatureFile, FeatureSource, Features as Whole, Modality};
-use catalex::index::{FEATURES, Index, ResolvedIndex, resolve_index};
+use catalex::features::{Block, Blocks, FeatureFile, FeatureSource, Features as Whole, LayeredFeatures, Modality};
+use catalex::index::{Index, ResolvedIndex, TOKENS, resolve_index};
 use catalex::item_ids::IdFault;
+use catalex::semantic_id::TokenTable;
 use catalex::{Error, ItemIds};
 use ndarray::{Array2, s};
 use numpy::{PyArray2, PyReadonlyArray2};
@@ -36,8 +37,14 @@ impl PyFeatures {
     fn of_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let (file, held) = work::short(py, || {
             let held = resolve_index(&path)?;
-            let path = if Index::is_index(&held) { Index::open(&held)?.path(FEATURES) } else { held.to_path_buf() };
-            Ok((FeatureFile::open(&path)?, held))
+            let features = match Index::is_index(&held) {
+                true => {
+                    let index = Index::open(&held)?;
+                    index.features(&TokenTable::read(&index.path(TOKENS))?.item_ids)?
+                }
+                false => LayeredFeatures::of_file(FeatureFile::open(&held)?),
+            };
+            Ok((features, held))
         })?;
         Ok(PyFeatures { inner: Arc::new(file), _held: Some(held) })
     }

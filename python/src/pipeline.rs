@@ -3,12 +3,12 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings, ConstrainSpec,
-    EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected, LlmSettings, LookupSettings,
-    LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
-    VocabularySettings,
+    self, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings,
+    ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected,
+    LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
-use catalex::progress::Progress;
+use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
 use catalex::settings::{Setting, SettingGroup};
 use catalex::training::TrainSettings;
@@ -71,7 +71,7 @@ pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -
 #[pyfunction]
 pub(crate) fn check(py: Python<'_>, spec: &str) -> PyResult<String> {
     let spec: CheckSpec = spec_of(spec).map_err(to_py)?;
-    work::short(py, || json_text(&pipeline::check(&spec)?))
+    work::short(py, || json_text(&pipeline::check(&spec, &Silent)?))
 }
 
 /// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.
@@ -97,6 +97,9 @@ pub(crate) fn settings() -> String {
     add::<TrainSettings>(&mut groups, "train");
     add::<EncodeSettings>(&mut groups, "encode");
     add::<BehaviourSettings>(&mut groups, "behaviour");
+    add::<AppendSettings>(&mut groups, "append");
+    add::<DeleteSettings>(&mut groups, "delete");
+    add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
     add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::INDEX_MANIFEST;
 use crate::error::Result;
+use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
+use crate::item_ids::ItemIds;
 
 pub use generation::{ChangeKind, Generation, GenerationCounts};
 pub use hashes::FileHashes;
@@ -34,6 +36,14 @@ pub const BAD_IMAGES: &str = "bad-images.jsonl";
 pub const BAD_ITEMS: &str = "bad-items.jsonl";
 /// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
+/// The features of items that were added or changed since.
+pub const FEATURES_ADDED: &str = "features-added.parquet";
+/// The hash of every item's content.
+pub const CONTENT: &str = "content.parquet";
+/// What changed since the parent.
+pub const DELTA: &str = "delta.parquet";
+/// The IDs of deleted items.
+pub const TOMBSTONES: &str = "tombstones.parquet";
 /// The folder of the frozen model.
 pub const MODEL: &str = "model";
 /// The token table.
@@ -91,6 +101,23 @@ impl Index {
         let store = Store::around(&self.folder);
         let highest = store.map(|store| store.numbers()).transpose()?.and_then(|numbers| numbers.last().copied());
         Ok(highest.unwrap_or(0).max(self.manifest.generation.number) + 1)
+    }
+
+    /// The features of `items`, which are those of the index's token table.
+    ///
+    /// # Errors
+    /// As [`LayeredFeatures::new`].
+    pub fn features(&self, items: &ItemIds) -> Result<LayeredFeatures> {
+        let (base, added) = (self.path(FEATURES), self.path(FEATURES_ADDED));
+        let added = self.manifest.files.contains_key(FEATURES_ADDED).then_some(added.as_path());
+        if added.is_none() {
+            // Nothing was added, and if as many items are there, none was deleted.
+            let file = FeatureFile::open(&base)?;
+            if file.rows() == items.len() {
+                return Ok(LayeredFeatures::of_file(file));
+            }
+        }
+        LayeredFeatures::new(&base, added, items)
     }
 
     /// The manifest.

@@ -7,8 +7,8 @@ use super::sources;
 use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
-use crate::features::{FeatureFile, FeatureSource};
-use crate::index::{FEATURES, Index, MODEL, TOKENS, resolve_index};
+use crate::features::{FeatureSource, LayeredFeatures};
+use crate::index::{Index, MODEL, TOKENS, resolve_index};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, LabelFigures, LabelNeighbours, Map, Report};
 use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
@@ -27,7 +27,7 @@ pub enum Inspected {
 /// The inspected object: a table, with its model and features if they are available.
 struct Subject {
     table: TokenTable,
-    source: Option<(Tokenizer, FeatureFile)>,
+    source: Option<(Tokenizer, LayeredFeatures)>,
 }
 
 /// Measures a model, a token table or an index, and writes a report if one is asked for. Features are streamed.
@@ -107,7 +107,7 @@ fn subject(
             None => Tokenizer::load(&index.path(MODEL))?,
         };
         let table = TokenTable::read(&index.path(TOKENS))?;
-        let features = features.map_or_else(|| FeatureFile::open(&index.path(FEATURES)), Ok)?;
+        let features = features.map_or_else(|| index.features(&table.item_ids), Ok)?;
         return Ok(Some(Subject { table, source: Some((model, features)) }));
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
@@ -133,7 +133,7 @@ fn subject(
     Ok(Some(Subject { table, source }))
 }
 
-fn of_model(path: &Path, features: Option<FeatureFile>, progress: &dyn Progress) -> Result<Option<Subject>> {
+fn of_model(path: &Path, features: Option<LayeredFeatures>, progress: &dyn Progress) -> Result<Option<Subject>> {
     let Some(features) = features else { return Ok(None) };
     let model = Tokenizer::load(path)?;
     let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, progress)?;

@@ -6,6 +6,8 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
+//! | [`append()`] | an index, a catalog | the next generation of the index |
+//! | [`delete()`] | an index, ids | the next generation of the index |
 //! | [`check`] | a catalog | likely mistakes in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
@@ -23,13 +25,19 @@
 
 mod aggregate;
 mod answers;
+mod append;
+mod append_ids;
+mod append_plan;
+mod append_target;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod build;
 mod catalog_features;
 mod check;
 mod constrain;
+mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
+mod delete;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod encode_stage;
@@ -37,13 +45,18 @@ mod encode_stage;
 mod encoders;
 mod export;
 mod far_items;
+mod features_made;
 mod ground;
 mod history;
 mod inspect;
 mod json_lines;
 mod known_items;
 mod lookup;
+mod next_generation;
+mod parent_encoders;
 mod publish;
+mod read_catalog;
+mod ready_features;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
@@ -59,15 +72,17 @@ mod vocab;
 
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
+pub use append::{AddedDistortion, AppendSummary, append};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use catalog_features::ModalitySummary;
-pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
+pub use delete::{DeleteSummary, delete};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
+pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use history::{GenerationRecord, HistoryEntry, history};
 pub use inspect::{Inspected, inspect};
@@ -76,10 +91,10 @@ pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback}
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
-    BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
-    Environment, ExportOptions, ExportSpec, FarSettings, InspectSpec, LlmSettings, Output, ReportColumns,
-    ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec,
-    VocabularySettings,
+    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
+    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings,
+    InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
@@ -93,7 +108,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
-pub use crate::index::{Published, RolledBack};
+pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::Figures;
 pub use crate::semantic_id::Collisions;
 pub use crate::tokenizer::Config as ModelConfig;

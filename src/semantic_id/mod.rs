@@ -6,6 +6,7 @@
 mod assign;
 mod collisions;
 mod columns;
+mod delta;
 mod far;
 mod groups;
 mod joined;
@@ -26,8 +27,10 @@ mod table_metadata;
 #[cfg(test)]
 mod tests;
 mod token_format;
+mod tombstones;
 
 pub use collisions::Collisions;
+pub use delta::{IdChange, IdDelta};
 pub use far::{FAR_PERCENTILE, FarItems};
 pub use latents::{Latents, Loaded};
 pub use lookup::Lookup;
@@ -39,3 +42,4 @@ pub use resolve::{Assignment, place, resolve};
 pub use table::TokenTable;
 pub use table_metadata::TableMetadata;
 pub use token_format::TokenFormat;
+pub use tombstones::Tombstones;

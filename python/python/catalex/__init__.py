@@ -5,6 +5,7 @@ from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
+from .generations import append, delete
 from .index import Index
 from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
@@ -41,10 +42,12 @@ __all__ = [
     "Trie",
     "Vocabulary",
     "__version__",
+    "append",
     "apply_start_values",
     "build",
     "check",
     "constrain",
+    "delete",
     "embed",
     "evaluate",
     "export",

@@ -66,6 +66,18 @@ class Index:
         """The report, an HTML file."""
         return self.path / "report.html"
 
+    def append(self, catalog: Any, out: str | os.PathLike[str] | None = None, **options: Any) -> Index:
+        """The next generation of this index, with the items of a catalog: see `catalex.append`."""
+        from .generations import append  # noqa: PLC0415 - it imports this module
+
+        return append(self, catalog, out, **options)
+
+    def delete(self, items: Any, out: str | os.PathLike[str] | None = None, **options: Any) -> Index:
+        """The next generation of this index, without some items: see `catalex.delete`."""
+        from .generations import delete  # noqa: PLC0415 - it imports this module
+
+        return delete(self, items, out, **options)
+
     @property
     def generation(self) -> dict[str, Any]:
         """Its place in its lineage: `number`, `parent`, `change`, `reason`, `counts` and `created`.
