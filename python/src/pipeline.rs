@@ -3,12 +3,12 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, AdoptSettings, AdoptSpec, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings,
-    ConstrainSpec, EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected, LlmSettings,
-    LookupSettings, LookupSpec, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
-    VocabularySettings,
+    self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
+    ConstrainSettings, ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings,
+    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings,
+    ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
-use catalex::progress::Progress;
+use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
 use catalex::settings::{Setting, SettingGroup};
 use catalex::training::TrainSettings;
@@ -71,7 +71,7 @@ pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -
 #[pyfunction]
 pub(crate) fn check(py: Python<'_>, spec: &str) -> PyResult<String> {
     let spec: CheckSpec = spec_of(spec).map_err(to_py)?;
-    work::short(py, || json_text(&pipeline::check(&spec)?))
+    work::short(py, || json_text(&pipeline::check(&spec, &Silent)?))
 }
 
 /// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.
@@ -120,6 +120,9 @@ pub(crate) fn settings() -> String {
     add::<TrainSettings>(&mut groups, "train");
     add::<EncodeSettings>(&mut groups, "encode");
     add::<BehaviourSettings>(&mut groups, "behaviour");
+    add::<AppendSettings>(&mut groups, "append");
+    add::<DeleteSettings>(&mut groups, "delete");
+    add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
     add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");
@@ -131,6 +134,7 @@ pub(crate) fn settings() -> String {
     add::<ShowSettings>(&mut groups, "show");
     add::<CheckSettings>(&mut groups, "check");
     add::<LookupSettings>(&mut groups, "lookup");
+    add::<PublishSettings>(&mut groups, "publish");
     add::<ThreadSettings>(&mut groups, "threads");
     add::<DiffSettings>(&mut groups, "diff");
     add::<ImportSettings>(&mut groups, "import");
@@ -146,7 +150,7 @@ fn declaration(setting: &Setting) -> Value {
 }
 
 /// Runs a job on the spec that `spec` holds.
-fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
+pub(crate) fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
     py: Python<'_>,
     spec: &str,
     listener: &Bound<'_, PyAny>,
@@ -156,7 +160,7 @@ fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
     work::long_with_events(py, listener, move |progress| json_text(&run(spec, progress)?))
 }
 
-fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
+pub(crate) fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
     // By way of a value: errors then do not name a line and a column of a text that the caller never saw.
     let value: std::result::Result<Value, _> = serde_json::from_str(text);
     value
@@ -176,6 +180,6 @@ fn check_token_format(spec: &str) -> Result<()> {
     value["tokens"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))
 }
 
-fn json_text(value: &impl Serialize) -> Result<String> {
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::mismatch("summary", "JSON", e, "please report this"))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catalex::artifact::Overwrite;
-use catalex::index::{Index, MODEL};
+use catalex::index::{Index, MODEL, resolve_index};
 use catalex::semantic_id::{TokenFormat, TokenTable as Table};
 use catalex::tokenizer::Tokenizer as Inner;
 use catalex::{Error, ErrorKind};
@@ -32,7 +32,9 @@ impl PyTokenizer {
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let read = py.detach(|| {
-            let path = if Index::is_index(&path) { Index::open(&path)?.path(MODEL) } else { path };
+            // Of a store, the generation stays until it has been read.
+            let held = resolve_index(&path)?;
+            let path = if Index::is_index(&held) { Index::open(&held)?.path(MODEL) } else { held.to_path_buf() };
             Inner::load(&path)
         });
         let inner = read.map_err(|e| match e.kind() {

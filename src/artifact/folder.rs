@@ -160,7 +160,11 @@ fn sync_tree(folder: &Path) -> Result<()> {
     sync_folder(folder)
 }
 
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+/// Writes the names in a folder to the disk.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync", folder, e))
 }
 

@@ -37,13 +37,9 @@ impl OutputLock {
         let path = parent(&place).join(format!(".{name}.catalex-lock"));
         let fail = |e| Error::io("create a file in", parent(&place), e);
         let mut file = loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-            let mut file = options.open(&path).map_err(fail)?;
+            let mut file = open_lock(&path).map_err(fail)?;
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                let mut process = String::new();
-                let _ = file.read_to_string(&mut process);
-                return Err(Error::Busy { path: target.to_path_buf(), process: process.trim().parse().ok() });
+                return Err(busy(target, &mut file));
             }
             // The previous owner removes the file, so this lock can be on a deleted file.
             if is_at(&file, &path) {
@@ -66,6 +62,79 @@ impl Drop for OutputLock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// The right to change a folder in place, such as to move a pointer in it: a lock on a file in it, which stays.
+#[derive(Debug)]
+pub struct FolderLock {
+    /// Closing it ends the lock.
+    _file: File,
+}
+
+impl FolderLock {
+    /// Claims a folder by the file of this name in it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if another process or thread has claimed it; [`Error::Io`].
+    pub fn claim(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(name);
+        let mut file = open_lock(&path).map_err(|e| Error::io("create", &path, e))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(busy(folder, &mut file));
+        }
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(FolderLock { _file: file })
+    }
+}
+
+/// A shared lock on a file that is read, so that a program that removes old files lets it be.
+#[derive(Debug)]
+pub struct ReadLock {
+    /// Closing it ends the lock.
+    _file: File,
+}
+
+impl ReadLock {
+    /// Locks a file. None if it is being removed, or is gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it is there and cannot be read.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("read", path, e)),
+        };
+        let removed = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) || !is_at(&file, path);
+        Ok((!removed).then_some(ReadLock { _file: file }))
+    }
+
+    /// Runs `remove` unless somebody reads the file. Returns whether it ran.
+    ///
+    /// # Errors
+    /// Those of `remove`.
+    pub fn unless_read(path: &Path, remove: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let file = File::open(path);
+        if let Ok(file) = &file
+            && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        {
+            return Ok(false);
+        }
+        remove().map(|()| true)
+    }
+}
+
+/// Opens or creates a file for a lock. A symbolic link is not followed.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let no_links = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(no_links).open(path)
+}
+
+/// The error of an output that the owner of this lock writes.
+fn busy(output: &Path, lock: &mut File) -> Error {
+    let mut process = String::new();
+    let _ = lock.read_to_string(&mut process);
+    Error::Busy { path: output.to_path_buf(), process: process.trim().parse().ok() }
 }
 
 /// Whether the open file is the one at the path.
@@ -99,9 +168,19 @@ pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'stati
 /// Removes the temporary files and folders that killed writers of `target` left: those without a lock.
 pub(super) fn remove_leftovers(target: &Path) {
     let prefix = temporary_prefix(target);
-    for entry in fs::read_dir(parent(target)).into_iter().flatten().flatten() {
+    remove_unlocked(parent(target), |name| name.strip_prefix(&prefix));
+}
+
+/// Removes the temporary files and folders of killed writers of anything in a folder.
+pub fn remove_leftovers_in(folder: &Path) {
+    remove_unlocked(folder, |name| name.strip_prefix('.')?.rsplit_once(".part-").map(|(_, random)| random));
+}
+
+/// Removes what nobody has locked and what has a name of a temporary file: `random` gives its random part.
+fn remove_unlocked(folder: &Path, random: impl Fn(&str) -> Option<&str>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)).unwrap_or_default();
+        let random = name.to_str().and_then(&random).unwrap_or_default();
         let Ok(kind) = entry.file_type() else { continue };
         let named = random.len() == RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric());
         if !named || !(kind.is_file() || kind.is_dir()) {

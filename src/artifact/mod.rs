@@ -9,6 +9,7 @@ mod folder;
 mod lock;
 mod place;
 pub mod seal;
+mod tree;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,9 +20,10 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 
 pub use file::AtomicFile;
-pub use folder::{AtomicDir, FolderKind};
-pub use lock::OutputLock;
+pub use folder::{AtomicDir, FolderKind, sync_folder};
+pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in};
 pub use place::{INDEX_MANIFEST, refuse_existing};
+pub use tree::files_under;
 
 /// Whether an output that already exists may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

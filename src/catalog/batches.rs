@@ -66,4 +66,18 @@ impl ItemBatch {
         self.item_ids = self.item_ids.take(&these);
         (self, Some(rest))
     }
+
+    /// The items in these rows of the batch, the first of which becomes row `first_row`.
+    pub(super) fn take(mut self, rows: &[usize], first_row: u64) -> Self {
+        fn those<T: Default>(of: &mut [T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| std::mem::take(&mut of[row])).collect()
+        }
+        ItemBatch {
+            first_row,
+            item_ids: self.item_ids.take(rows),
+            texts: those(&mut self.texts, rows),
+            fields: those(&mut self.fields, rows),
+            images: those(&mut self.images, rows),
+        }
+    }
 }

@@ -30,8 +30,8 @@ impl FromStr for OnBadItem {
     }
 }
 
-/// The first row of each file of a catalog.
-#[derive(Debug, Default)]
+/// Where each file of a catalog begins.
+#[derive(Debug, Default, Clone)]
 pub(super) struct FileStarts(Vec<(PathBuf, usize)>);
 
 impl FileStarts {
@@ -54,6 +54,8 @@ impl FileStarts {
 #[derive(Debug)]
 pub(super) struct CatalogContent {
     starts: FileStarts,
+    /// The row of each item in the whole catalog, if these are only some of its items.
+    chosen: Option<Vec<usize>>,
     /// Rows of items that have neither text nor image.
     bare: Vec<usize>,
     /// The first item whose image is neither a path nor bytes, and a description of the cell.
@@ -65,13 +67,28 @@ pub(super) struct CatalogContent {
 impl CatalogContent {
     pub(super) fn new(spec: &CatalogSpec) -> Self {
         let columns = [spec.text.columns().join(", "), spec.images.join(", ")];
-        CatalogContent { starts: FileStarts::default(), bare: Vec::new(), unusable: None, columns }
+        CatalogContent { starts: FileStarts::default(), chosen: None, bare: Vec::new(), unusable: None, columns }
     }
 
     /// Records the content of a batch from `file`.
     pub(super) fn note(&mut self, batch: &ItemBatch, file: &Path) {
+        self.starts.note(file, batch.first_row as usize);
+        self.note_items(batch);
+    }
+
+    /// The content of no item yet, for items in these rows of the whole catalog.
+    pub(super) fn of_chosen(&self, chosen: Vec<usize>) -> Self {
+        let (starts, columns) = (self.starts.clone(), self.columns.clone());
+        let chosen = match &self.chosen {
+            Some(earlier) => chosen.into_iter().map(|row| earlier[row]).collect(),
+            None => chosen,
+        };
+        CatalogContent { starts, chosen: Some(chosen), bare: Vec::new(), unusable: None, columns }
+    }
+
+    /// Notes what a batch of items holds.
+    pub(super) fn note_items(&mut self, batch: &ItemBatch) {
         let first = batch.first_row as usize;
-        self.starts.note(file, first);
         for (row, (texts, images)) in (first..).zip(batch.texts.iter().zip(&batch.images)) {
             if texts.is_empty() && images.is_empty() {
                 self.bare.push(row);
@@ -87,7 +104,7 @@ impl CatalogContent {
 
     /// The file of an item, and its 1-based row in it.
     pub(super) fn place(&self, row: usize) -> (&Path, u64) {
-        self.starts.place(row)
+        self.starts.place(self.chosen.as_ref().map_or(row, |chosen| chosen[row]))
     }
 
     /// The error for the first image that is neither a path nor bytes, if there is one.
@@ -112,7 +129,7 @@ impl CatalogContent {
         on_bad_item: OnBadItem,
     ) -> Result<Vec<usize>> {
         let rows: Vec<usize> = self.bare.iter().copied().filter(|&row| !has_vector(row)).collect();
-        let all = rows.len() == ids.len();
+        let all = rows.len() == ids.len() && self.chosen.is_none();
         let Some(&first) = rows.first().filter(|_| all || on_bad_item == OnBadItem::Error) else { return Ok(rows) };
         let (path, row) = self.place(first);
         let id = shortened(&ids.text(first));

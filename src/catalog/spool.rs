@@ -25,6 +25,9 @@ const PATH: u8 = 0;
 const BYTES: u8 = 1;
 const UNUSABLE: u8 = 2;
 
+/// Items that are copied together.
+const SELECTED_AT_ONCE: usize = 8_192;
+
 /// What errors call the temporary file.
 const UNNAMED: &str = "the temporary file of the catalog";
 
@@ -55,38 +58,68 @@ impl CatalogSpool {
     /// # Errors
     /// As [`CatalogSpool::read`].
     pub fn checked(spec: &CatalogSpec, folder: Option<&Path>, checks: CheckOptions) -> Result<Self> {
-        let place = folder.unwrap_or(Path::new(UNNAMED));
-        let failed = |e: ArrowError| Error::io("write", place, std::io::Error::other(e));
-        let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
-        let mut file = file.map_err(|e| Error::io("create", place, e))?;
-        let mut spool = CatalogSpool {
-            ids: ItemIds::default(),
-            texts: 0,
-            images: 0,
-            notes: Vec::new(),
-            findings: Vec::new(),
-            content: CatalogContent::new(spec),
-            file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
-        };
-        let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
+        let mut spool = Self::empty(folder, CatalogContent::new(spec))?;
+        let mut writer = spool.writer()?;
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks, None);
         while let Some(batch) = reader.next() {
             let batch = batch?;
             spool.content.note(&batch, reader.file());
-            writer.write(&to_arrow(&batch).map_err(failed)?).map_err(failed)?;
-            spool.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
-            spool.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
-            spool.ids.append(batch.item_ids);
+            spool.append(&mut writer, batch)?;
         }
-        let mut buffer = writer.into_inner().map_err(failed)?;
-        buffer.flush().map_err(|e| Error::io("write", place, e))?;
+        finish(writer)?;
         check_unique(&spec.path, reader.id_column(), &spool.ids)?;
         spool.notes = reader.take_notes();
         spool.findings = reader.take_findings(&spool.ids);
         Ok(spool)
     }
 
-    /// Takes the notes about the catalog.
+    /// Nothing yet.
+    fn empty(folder: Option<&Path>, content: CatalogContent) -> Result<Self> {
+        let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
+        let file = file.map_err(|e| Error::io("create", folder.unwrap_or(Path::new(UNNAMED)), e))?;
+        let (ids, notes, findings) = (ItemIds::default(), Vec::new(), Vec::new());
+        Ok(CatalogSpool { ids, texts: 0, images: 0, notes, findings, content, file })
+    }
+
+    fn writer(&self) -> Result<SpoolWriter> {
+        let file = self.file.try_clone().map_err(unwritten)?;
+        StreamWriter::try_new(BufWriter::new(file), &schema()).map_err(unwritten)
+    }
+
+    fn append(&mut self, writer: &mut SpoolWriter, batch: ItemBatch) -> Result<()> {
+        writer.write(&to_arrow(&batch).map_err(unwritten)?).map_err(unwritten)?;
+        self.texts += batch.texts.iter().map(Vec::len).sum::<usize>() as u64;
+        self.images += batch.images.iter().map(Vec::len).sum::<usize>() as u64;
+        self.ids.append(batch.item_ids);
+        Ok(())
+    }
+
+    /// Some of the items, as a catalog of their own. `rows` ascend.
+    ///
+    /// # Errors
+    /// As [`CatalogSpool::read`], for temporary files.
+    pub fn select(&self, rows: &[usize], folder: Option<&Path>) -> Result<Self> {
+        let mut chosen = Self::empty(folder, self.content.of_chosen(rows.to_vec()))?;
+        let mut writer = chosen.writer()?;
+        let mut wanted = rows;
+        for batch in self.parts(SELECTED_AT_ONCE)? {
+            let batch = batch?;
+            let (first, n) = (batch.first_row as usize, batch.item_ids.len());
+            let (here, later) = wanted.split_at(wanted.partition_point(|&row| row < first + n));
+            wanted = later;
+            if here.is_empty() {
+                continue;
+            }
+            let here: Vec<usize> = here.iter().map(|row| row - first).collect();
+            let batch = batch.take(&here, chosen.ids.len() as u64);
+            chosen.content.note_items(&batch);
+            chosen.append(&mut writer, batch)?;
+        }
+        finish(writer)?;
+        Ok(chosen)
+    }
+
+    /// Takes what the user should know about the catalog.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
@@ -151,7 +184,17 @@ impl CatalogSpool {
     }
 }
 
-/// Text passages, and images with their kind ([`PATH`], ...).
+type SpoolWriter = StreamWriter<BufWriter<File>>;
+
+fn finish(writer: SpoolWriter) -> Result<()> {
+    writer.into_inner().map_err(unwritten)?.flush().map_err(unwritten)
+}
+
+fn unwritten(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::io("write", Path::new(UNNAMED), std::io::Error::other(e))
+}
+
+/// Passages of text, and of the images what they are ([`PATH`], ...) and these.
 fn schema() -> Schema {
     let list = |name: &str, of| Field::new_list(name, Field::new_list_field(of, true), false);
     Schema::new(vec![
@@ -257,6 +300,29 @@ mod tests {
                 assert_eq!(a.unwrap(), b.unwrap());
             }
         }
+    }
+
+    #[test]
+    fn selected_items_are_a_catalog_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.csv");
+        let lines = (0..20_000).map(|i| format!("{i},{}\n", if i % 3 == 0 { "" } else { "Pen" }));
+        std::fs::write(&path, format!("id,t\n{}", lines.collect::<String>())).unwrap();
+        let spec = CatalogSpec { path, text: TextSpec::Joined(vec!["t".into()]), ..CatalogSpec::default() };
+        let whole = CatalogSpool::read(&spec, Some(folder.path())).unwrap();
+        let rows = [7, 9, 8_190, 8_200, 19_999];
+        let some = whole.select(&rows, Some(folder.path())).unwrap();
+        assert_eq!((some.ids(), some.texts(), some.images()), (&whole.ids().take(&rows), 4, 0));
+        let parts: Vec<ItemBatch> = some.parts(2).unwrap().map(Result::unwrap).collect();
+        assert_eq!(parts.iter().map(|part| part.first_row).collect::<Vec<_>>(), [0, 2, 4]);
+        assert_eq!(
+            (&parts[0].texts[..], parts[2].item_ids.text(0)),
+            (&[vec!["Pen".into()], vec![]][..], "19999".into())
+        );
+        assert_eq!(some.bare_items(|_| false, OnBadItem::Skip).unwrap(), [1]);
+        assert_eq!(some.place(1).1, 10);
+        assert_eq!(some.select(&[1], None).unwrap().place(0).1, 10);
+        assert!(whole.select(&[], None).unwrap().ids().is_empty());
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(super) fn run(args: LookupArgs) -> Result<()> {
     }
     let line = |hit: &LookupHit| {
         let title = hit.title.as_ref().map(|title| format!("\t{}", printable(title))).unwrap_or_default();
-        format!("{}\t{}{title}\n", printable(&hit.semantic_id), printable(&hit.item_id))
+        let deleted = hit.deleted_in.map(|number| format!("\tdeleted in generation {number}")).unwrap_or_default();
+        format!("{}\t{}{title}{deleted}\n", printable(&hit.semantic_id), printable(&hit.item_id))
     };
     let lines: Vec<String> = found.iter().map(line).collect();
     super::print(&lines.concat())

@@ -3,24 +3,29 @@
 mod adopt;
 mod aggregate;
 mod answers;
+mod append;
 mod build;
 mod check;
 mod config_file;
 mod constrain;
+mod delete;
 mod diff;
 mod embed;
 mod environment;
 mod export;
 mod flags;
 mod ground;
+mod history;
 mod import_ids;
 mod inspect;
 mod lookup;
 mod output;
 mod progress;
+mod publish;
 mod serve;
 mod tokenize;
 mod train;
+mod verify;
 mod vocab;
 
 use std::io::{self, Write};
@@ -46,6 +51,10 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
+    /// Add the new items of a catalog to an index and update those that changed. The IDs of items stay.
+    Append(Box<append::AppendArgs>),
+    /// Delete items of an index. Their IDs are not given to other items.
+    Delete(delete::DeleteArgs),
     /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
@@ -78,15 +87,29 @@ enum Verb {
     Diff(diff::DiffArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
+    /// Publish an index to a store, whose current generation it becomes in one step.
+    Publish(publish::PublishArgs),
+    /// Make another generation of a store the current one.
+    Rollback(publish::RollbackArgs),
+    /// List the generations of a store.
+    History(history::HistoryArgs),
+    /// Check that an index, a store or a file is whole, and that its parts belong together.
+    Verify(verify::VerifyArgs),
 }
 
 /// Parses the command line, runs the verb and sets the exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse_from(config_file::with_file(Cli::command(), std::env::args_os().collect()));
+    let arguments = config_file::with_file(Cli::command(), std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(wrong) => return print_usage(&wrong),
+    };
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
-        Verb::Check(args) => check::run(args),
+        Verb::Append(args) => append::run(*args, &*progress),
+        Verb::Delete(args) => delete::run(args, &*progress),
+        Verb::Check(args) => check::run(args, &*progress),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
@@ -102,6 +125,10 @@ pub(crate) fn main() -> ExitCode {
         Verb::Adopt(args) => adopt::run(*args, &*progress),
         Verb::Diff(args) => diff::run(args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
+        Verb::Publish(args) => publish::run(args),
+        Verb::Rollback(args) => publish::run_rollback(args),
+        Verb::History(args) => history::run(args),
+        Verb::Verify(args) => verify::run(args, &*progress),
     };
     progress.end();
     match outcome {
@@ -115,7 +142,18 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes. Errors of the library already contain their cause, so it is not repeated.
+/// Prints help, or what is wrong with the arguments. What is repeated of these has no effect on a terminal.
+fn print_usage(wrong: &clap::Error) -> ExitCode {
+    let text = wrong.render().to_string();
+    let shown = printable_json(&text);
+    if *shown == *text {
+        wrong.exit();
+    }
+    let _ = io::stderr().write_all(shown.as_bytes());
+    ExitCode::from(2)
+}
+
+/// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
 fn described(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).reduce(with_cause).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use catalex::pipeline::Output;
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 /// Where a verb's output goes.
 #[derive(Debug, Clone, Args)]
@@ -14,6 +14,29 @@ pub(super) struct OutputFlags {
     /// Replace an existing output of catalex.
     #[arg(long)]
     force: bool,
+}
+
+/// Where the next generation of an index goes.
+#[derive(Debug, Clone, Args)]
+#[command(group(ArgGroup::new("generation").required(true).args(["out", "store"])))]
+pub(super) struct GenerationFlags {
+    /// Folder to write.
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Store of which INDEX is, or is the current generation: the new one becomes the current one.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Replace what catalex wrote to the folder before.
+    #[arg(long, conflicts_with = "store")]
+    force: bool,
+}
+
+impl GenerationFlags {
+    /// The folder to write, if it is named, and the store otherwise.
+    pub(super) fn target(self) -> (Output, Option<PathBuf>) {
+        let out = self.out.unwrap_or_default();
+        (Output { out, force: self.force, ..Output::default() }, self.store)
+    }
 }
 
 /// Whether and how a verb continues a killed run.

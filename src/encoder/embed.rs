@@ -33,6 +33,8 @@ pub struct Encoders<'a> {
     pub on_bad_image: OnBadImage,
     /// Handling of items without content.
     pub on_bad_item: OnBadItem,
+    /// Whether the items are a part of a catalog, of which none need have a modality.
+    pub is_part: bool,
 }
 
 /// The result of encoding some items; without features where no item has any.
@@ -58,7 +60,7 @@ pub fn embed(
     progress: &dyn Progress,
 ) -> Result<Embedded> {
     let ready = ready.into_iter().map(|modality| Box::new(modality) as Box<dyn ModalityRows>).collect();
-    let mut encoders = Encoders { text, image, ready, on_bad_image, on_bad_item: OnBadItem::Error };
+    let mut encoders = Encoders { text, image, ready, on_bad_image, on_bad_item: OnBadItem::Error, is_part: false };
     let mut catalog = CatalogSpool::read(spec, None)?;
     catalog.take_notes().iter().for_each(|note| progress.warn(note));
     encoders.left_out(&catalog)?;
@@ -96,11 +98,11 @@ impl Encoders<'_> {
     /// # Errors
     /// [`Error::Data`] for a modality that no item has.
     pub(super) fn work(&self, catalog: &CatalogSpool) -> Result<u64> {
-        let (with_text, with_images) = (self.text.is_some(), self.image.is_some());
-        if with_text && catalog.texts() == 0 {
+        let (with_text, with_images, whole) = (self.text.is_some(), self.image.is_some(), !self.is_part);
+        if whole && with_text && catalog.texts() == 0 {
             return Err(nobody_has(TEXT, "the text columns are empty; name others with --text"));
         }
-        if with_images && catalog.images() == 0 {
+        if whole && with_images && catalog.images() == 0 {
             return Err(nobody_has(IMAGE, "the image columns are empty; name others with --image"));
         }
         Ok(u64::from(with_text) * catalog.texts() + u64::from(with_images) * catalog.images())
@@ -149,7 +151,7 @@ impl Encoders<'_> {
 
     /// Checks that at least one image could be read.
     pub(super) fn check_found(&self, has: impl Fn(&str) -> bool, bad_images: &[BadImage]) -> Result<()> {
-        match bad_images.first().filter(|_| self.image.is_some() && !has(IMAGE)) {
+        match bad_images.first().filter(|_| !self.is_part && self.image.is_some() && !has(IMAGE)) {
             Some(bad) => Err(no_picture(bad)),
             None => Ok(()),
         }

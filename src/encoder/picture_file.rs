@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest, Sha256};
+
 use super::image_fault::{ImageFault, fault};
 use crate::catalog::ImageSource;
 
@@ -66,7 +68,12 @@ impl<'a> PictureBytes<'a> {
     }
 }
 
-/// The content of a file. `None` if it is larger than the limit.
+/// SHA-256 of the bytes of a picture; none of what is no file of a picture's size, as it is not read.
+pub fn picture_digest(source: &ImageSource) -> Option<[u8; 32]> {
+    PictureBytes::read(source).ok().map(|picture| Sha256::digest(&picture.bytes).into())
+}
+
+/// The content of a file; none where it is larger.
 fn at_most(file: File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     if file.metadata()?.len() > most {
         return Ok(None);

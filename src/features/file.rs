@@ -50,6 +50,19 @@ impl FeatureFile {
     }
 }
 
+impl FeatureFile {
+    /// The ids of all items, read without their vectors.
+    ///
+    /// # Errors
+    /// Errors name file, column and row.
+    pub fn ids(&self) -> Result<ItemIds> {
+        match &self.content {
+            FeatureContent::Matrix(matrix) => Ok(ItemIds::row_numbers(matrix.rows)),
+            FeatureContent::Table(table) => table.ids(),
+        }
+    }
+}
+
 impl FeatureSource for FeatureFile {
     fn shapes(&self) -> Vec<(String, usize)> {
         match &self.content {

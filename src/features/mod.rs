@@ -4,9 +4,12 @@
 //! a 2-D `.npy` or safetensors matrix, whose row numbers are the item ids. A [`FeatureSource`] gives them block by block: a
 //! [`FeatureFile`] may be larger than memory.
 
+mod chosen;
 mod columns;
+mod content;
 mod file;
 mod integers;
+mod layers;
 mod memory;
 mod npy;
 mod npy_header;
@@ -29,11 +32,14 @@ use crate::artifact::Overwrite;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
+pub use chosen::ChosenRows;
+pub use content::{ContentHash, ContentHashes, HASH_BYTES};
 pub use file::FeatureFile;
 pub use integers::integer_matrix;
+pub use layers::{CompletedFeatures, LayeredFeatures};
 pub use ready::{Ready, ReadyVectors};
 pub use ready_rows::ReadyRows;
-pub use rows::ModalityRows;
+pub use rows::{ModalityRows, PickedRows};
 pub use selected::SelectedRows;
 pub use source::{Block, Blocks, FeatureSource, for_each_block, gather, gather_rows};
 pub use write::FeatureWriter;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Axis, s};
+use ndarray::{Array2, Axis, s};
 
 use super::Modality;
 use crate::error::Result;
@@ -18,7 +18,7 @@ pub trait ModalityRows: Send {
     /// Whether an item of the catalog has a vector.
     fn has(&self, row: usize) -> bool;
 
-    /// The vectors of these rows of the catalog. Ranges must ascend and must not overlap.
+    /// The vectors of these rows of the catalog.
     ///
     /// # Errors
     /// For a file that cannot be read; errors name file, column and row.
@@ -55,5 +55,65 @@ impl ModalityRows for Modality {
             vectors: self.vectors.slice(s![rows.clone(), ..]).to_owned(),
             present: self.present[rows].to_vec(),
         })
+    }
+}
+
+/// Some of the rows of a modality, as rows of their own.
+pub struct PickedRows {
+    of: Box<dyn ModalityRows>,
+    rows: Vec<usize>,
+}
+
+impl PickedRows {
+    /// The given rows of a modality, in their order.
+    pub fn new(of: Box<dyn ModalityRows>, rows: Vec<usize>) -> Self {
+        PickedRows { of, rows }
+    }
+}
+
+impl ModalityRows for PickedRows {
+    fn name(&self) -> &str {
+        self.of.name()
+    }
+
+    fn dim(&self) -> usize {
+        self.of.dim()
+    }
+
+    fn has(&self, row: usize) -> bool {
+        self.rows.get(row).is_some_and(|&row| self.of.has(row))
+    }
+
+    /// Neighbours are read together.
+    fn rows(&mut self, rows: Range<usize>) -> Result<Modality> {
+        let wanted = &self.rows[rows];
+        let mut vectors = Array2::zeros((wanted.len(), self.of.dim()));
+        let mut present = Vec::with_capacity(wanted.len());
+        for run in wanted.chunk_by(|a, b| a + 1 == *b) {
+            let (Some(&first), start) = (run.first(), present.len()) else { continue };
+            let read = self.of.rows(first..first + run.len())?;
+            vectors.slice_mut(s![start..start + run.len(), ..]).assign(&read.vectors);
+            present.extend(read.present);
+        }
+        Ok(Modality { name: self.of.name().to_owned(), vectors, present })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn selected_rows_are_rows_of_their_own() {
+        let vectors = array![[0.0], [1.0], [2.0], [3.0], [4.0]];
+        let whole = Modality { name: "x".into(), vectors, present: vec![true, true, false, true, true] };
+        let mut some = PickedRows::new(Box::new(whole), vec![4, 1, 2, 0]);
+        assert_eq!((some.name(), some.dim()), ("x", 1));
+        assert_eq!((0..5).map(|row| some.has(row)).collect::<Vec<_>>(), [true, true, false, true, false]);
+        let read = some.rows(0..3).unwrap();
+        assert_eq!((read.vectors, read.present), (array![[4.0], [1.0], [2.0]], vec![true, true, false]));
+        assert_eq!(some.rows(3..4).unwrap().vectors, array![[0.0]]);
+        assert!(some.rows(2..2).unwrap().present.is_empty());
     }
 }

@@ -61,6 +61,32 @@ pub trait FeatureSource: Sync {
     fn check_ids(&self, ids: &ItemIds) -> Result<()>;
 }
 
+impl<T: FeatureSource + ?Sized> FeatureSource for &T {
+    fn shapes(&self) -> Vec<(String, usize)> {
+        (**self).shapes()
+    }
+
+    fn rows(&self) -> usize {
+        (**self).rows()
+    }
+
+    fn parts(&self) -> usize {
+        (**self).parts()
+    }
+
+    fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
+        (**self).blocks(parts)
+    }
+
+    fn whole(&self) -> Option<&Features> {
+        (**self).whole()
+    }
+
+    fn check_ids(&self, ids: &ItemIds) -> Result<()> {
+        (**self).check_ids(ids)
+    }
+}
+
 /// In memory, a part is a block of at most 8,192 items: as many as a row group of a file that catalex writes, so that
 /// both give the same blocks.
 impl FeatureSource for Features {

@@ -76,6 +76,24 @@ impl FeatureTable {
         Ok(found)
     }
 
+    /// The ids of all rows, read without the vectors.
+    pub(super) fn ids(&self) -> Result<ItemIds> {
+        let Some(column) = &self.id else { return Ok(ItemIds::row_numbers(self.parts.rows())) };
+        let only =
+            TableParts::open(&self.path, find_features(&self.path)?, ROWS_AT_ONCE, |_, _| Ok(vec![column.clone()]))?;
+        let mut ids = ItemIds::default();
+        for part in 0..only.len() {
+            let (file, mut row) = only.file_of_part(part);
+            for batch in only.batches(part, ROWS_AT_ONCE)? {
+                let batch = batch?;
+                let here = ItemIds::from_arrow(named(&batch, column, file)?);
+                ids.append(here.map_err(|fault| id_error(file, column, row, fault))?);
+                row += batch.num_rows();
+            }
+        }
+        Ok(ids)
+    }
+
     /// The blocks of these parts, in this order.
     pub(super) fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
         let blocks = self.rows(parts).map(|rows| {

@@ -11,7 +11,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use super::source::ROWS_AT_ONCE;
+use super::source::{FeatureSource, ROWS_AT_ONCE, for_each_block};
 use super::{FORMAT_VERSION, Features, ID, VERSION_KEY, columns};
 use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
@@ -66,6 +66,14 @@ impl FeatureWriter {
             self.writer.flush().map_err(|e| failed(&self.path, e))?;
         }
         Ok(())
+    }
+
+    /// Appends all items of a source.
+    ///
+    /// # Errors
+    /// As [`FeatureWriter::write`] and [`FeatureSource::blocks`].
+    pub fn write_all(&mut self, source: &dyn FeatureSource) -> Result<()> {
+        for_each_block(source, |block| self.write(&block.features))
     }
 
     /// Completes the file and moves it into place.

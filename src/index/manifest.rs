@@ -1,12 +1,13 @@
 //! The manifest of an index.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Generation;
+use super::{Generation, MANIFEST, REBUILD};
 use crate::artifact::{seal, sha256};
 use crate::error::{Error, Result};
 
@@ -95,6 +96,29 @@ impl Manifest {
         // Keys are sorted, so that their order in the file does not matter.
         value.sort_all_objects();
         sha256(value.to_string().as_bytes())
+    }
+}
+
+/// Reads the manifest of an index, and no other file of it.
+///
+/// # Errors
+/// [`Error::Missing`]; as [`Manifest::of_json`].
+pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    if !path.is_file() {
+        return Err(Error::Missing {
+            path,
+            expected: "the manifest of an index".into(),
+            help: "name a folder that `catalex build` wrote".into(),
+        });
+    }
+    let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+    let manifest = Manifest::of_json(&path, &bytes, REBUILD)?;
+    // An index from an untrusted source must not refer to files outside its folder.
+    let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    match manifest.files.keys().find(|name| !inside(name)) {
+        Some(name) => Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD)),
+        None => Ok(manifest),
     }
 }
 

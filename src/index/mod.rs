@@ -2,22 +2,30 @@
 //!
 //! An index is written to a temporary folder and renamed, so it is complete or absent. [`Index::open`] detects files that
 //! have changed since. An index that is made of another, its parent, is the next [`Generation`], and shares the files that
-//! both have.
+//! both have. A [`Store`] keeps generations and says which one is current.
 
 mod generation;
+mod hashes;
 mod manifest;
 mod partial;
+mod store;
 mod writer;
 
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::artifact::{INDEX_MANIFEST, sha256_file};
-use crate::error::{Error, Result};
+use crate::artifact::INDEX_MANIFEST;
+use crate::error::Result;
+use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
+use crate::item_ids::ItemIds;
 
 pub use generation::{ChangeKind, Generation, GenerationCounts};
+pub use hashes::FileHashes;
 pub use manifest::{FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION};
 pub use partial::{PARTS, Partial, fingerprint};
+pub use store::{
+    PublishOptions, Published, ResolvedIndex, RolledBack, STORE_FILE, Store, StoreWriter, StoredGeneration,
+    resolve_index,
+};
 pub use writer::IndexWriter;
 
 /// The manifest, the file that identifies an index.
@@ -28,26 +36,36 @@ pub const BAD_IMAGES: &str = "bad-images.jsonl";
 pub const BAD_ITEMS: &str = "bad-items.jsonl";
 /// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
+/// The features of items that were added or changed since.
+pub const FEATURES_ADDED: &str = "features-added.parquet";
+/// The hash of every item's content.
+pub const CONTENT: &str = "content.parquet";
+/// What changed since the parent.
+pub const DELTA: &str = "delta.parquet";
+/// The IDs of deleted items.
+pub const TOMBSTONES: &str = "tombstones.parquet";
 /// The folder of the frozen model.
 pub const MODEL: &str = "model";
 /// The token table.
 pub const TOKENS: &str = "tokens.parquet";
 /// The folder of the vocabulary-extension files.
 pub const VOCABULARY: &str = "vocabulary";
+/// What to do about a damaged index.
+const REBUILD: &str = "restore it from a copy or build the index again";
 /// The HTML report.
 pub const REPORT: &str = "report.html";
 
-/// An index on disk with verified files.
+/// An index on disk with verified files. As long as it lives, a store does not remove it.
 #[derive(Debug)]
 pub struct Index {
-    folder: PathBuf,
+    folder: ResolvedIndex,
     manifest: Manifest,
 }
 
 impl Index {
-    /// Whether a path is an index folder.
+    /// Whether a path is an index folder, or a store, which stands for its current generation.
     pub fn is_index(path: &Path) -> bool {
-        path.join(MANIFEST).is_file()
+        path.join(MANIFEST).is_file() || Store::is_store(path)
     }
 
     /// Opens an index and verifies the hash of every file.
@@ -67,37 +85,39 @@ impl Index {
     }
 
     fn verified(folder: &Path, is_read: impl Fn(&str) -> bool) -> Result<Self> {
-        const REBUILD: &str = "restore it from a copy or build the index again";
-        let path = folder.join(MANIFEST);
-        if !path.is_file() {
-            return Err(Error::Missing {
-                path,
-                expected: "the manifest of an index".into(),
-                help: "name a folder that `catalex build` wrote".into(),
-            });
+        let index = Index::unverified(folder)?;
+        let mut hashes = FileHashes::default();
+        for (name, expected) in index.manifest.files.iter().filter(|(name, _)| is_read(name)) {
+            hashes.check(&index.path(name), expected)?;
         }
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let manifest = Manifest::of_json(&path, &bytes, REBUILD)?;
-        // An index from an untrusted source must not refer to files outside its folder.
-        let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        if let Some(name) = manifest.files.keys().find(|name| !inside(name)) {
-            return Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD));
-        }
-        for (name, expected) in manifest.files.iter().filter(|(name, _)| is_read(name)) {
-            let file = folder.join(name);
-            if !file.is_file() {
-                return Err(Error::Missing {
-                    path: file,
-                    expected: "a file of the index".into(),
-                    help: REBUILD.into(),
-                });
+        Ok(index)
+    }
+
+    /// The number that a child of this index gets: one more than its own or, in a store, than the highest there.
+    ///
+    /// # Errors
+    /// As [`Store::numbers`].
+    pub fn next_number(&self) -> Result<u64> {
+        let store = Store::around(&self.folder);
+        let highest = store.map(|store| store.numbers()).transpose()?.and_then(|numbers| numbers.last().copied());
+        Ok(highest.unwrap_or(0).max(self.manifest.generation.number) + 1)
+    }
+
+    /// The features of `items`, which are those of the index's token table.
+    ///
+    /// # Errors
+    /// As [`LayeredFeatures::new`].
+    pub fn features(&self, items: &ItemIds) -> Result<LayeredFeatures> {
+        let (base, added) = (self.path(FEATURES), self.path(FEATURES_ADDED));
+        let added = self.manifest.files.contains_key(FEATURES_ADDED).then_some(added.as_path());
+        if added.is_none() {
+            // Nothing was added, and if as many items are there, none was deleted.
+            let file = FeatureFile::open(&base)?;
+            if file.rows() == items.len() {
+                return Ok(LayeredFeatures::of_file(file));
             }
-            let got = sha256_file(&file)?;
-            if got != *expected {
-                return Err(Error::artifact(&file, format!("SHA-256 {expected}"), got, REBUILD));
-            }
         }
-        Ok(Index { folder: folder.to_path_buf(), manifest })
+        LayeredFeatures::new(&base, added, items)
     }
 
     /// The manifest.

@@ -47,16 +47,25 @@ impl IndexWriter {
     pub fn share(&mut self, from: &Index, part: &str) -> Result<usize> {
         let inside = |name: &str| name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let mut taken = 0;
-        for (name, hash) in from.manifest().files.iter().filter(|(name, _)| inside(name)) {
-            let (source, target) = (from.path(name), self.path(name));
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-            }
-            fs::hard_link(&source, &target).or_else(|_| copy_file(&source, &target))?;
-            self.shared.insert(name.clone(), hash.clone());
+        for name in from.manifest().files.keys().filter(|name| inside(name)) {
+            self.share_file(from, name)?;
             taken += 1;
         }
         Ok(taken)
+    }
+
+    /// Takes one file of another index; its manifest, too, if it is named.
+    pub(super) fn share_file(&mut self, from: &Index, name: &str) -> Result<()> {
+        let (source, target) = (from.path(name), self.path(name));
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        }
+        // A symbolic link would lead out of the index: what it leads to is copied.
+        if source.is_symlink() || fs::hard_link(&source, &target).is_err() {
+            copy_file(&source, &target)?;
+        }
+        self.shared.extend(from.manifest().files.get(name).map(|hash| (name.to_owned(), hash.clone())));
+        Ok(())
     }
 
     /// Hashes the files, writes the manifest and moves the folder to its target.
@@ -81,11 +90,21 @@ impl IndexWriter {
             settings,
             files,
         };
+        self.commit_manifest(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// Writes this manifest, which must be that of the files, and moves the folder to its target.
+    pub(super) fn commit_manifest(self, manifest: &Manifest) -> Result<()> {
         let path = self.path(MANIFEST);
         let json = manifest.to_json().map_err(|e| Error::io("write", &path, e))?;
         fs::write(&path, json).map_err(|e| Error::io("write", &path, e))?;
-        self.folder.commit()?;
-        Ok(manifest)
+        self.folder.commit()
+    }
+
+    /// Moves the folder to its target. All its files, and its manifest, are those of another index.
+    pub(super) fn commit_shared(self) -> Result<()> {
+        self.folder.commit()
     }
 }
 
@@ -173,6 +192,19 @@ mod tests {
         // Deleting a parent does not affect its child.
         fs::remove_dir_all(home.path().join("0")).unwrap();
         Index::open(&target).unwrap();
+    }
+
+    /// What a symbolic link leads to becomes a file of the child.
+    #[test]
+    fn a_link_out_of_the_parent_is_not_shared() {
+        let home = tempfile::tempdir().unwrap();
+        let parent = written(&home.path().join("0"));
+        let outside = home.path().join("outside");
+        fs::rename(parent.path("model/config.json"), &outside).unwrap();
+        std::os::unix::fs::symlink(&outside, parent.path("model/config.json")).unwrap();
+        let mut writer = IndexWriter::create(&home.path().join("1"), Overwrite::Refuse).unwrap();
+        writer.share(&parent, MODEL).unwrap();
+        assert!(!writer.path("model/config.json").is_symlink() && writer.path("model/config.json").is_file());
     }
 
     /// The hashes that the parent recorded apply, so damage in the parent is detected in the child.

@@ -13,8 +13,8 @@ use super::train::checkpoints;
 use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
-use crate::features::FeatureSource;
-use crate::index::{Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::features::{ContentHashes, FeatureSource};
+use crate::index::{CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -94,6 +94,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         model.save(&writer.path(MODEL), Overwrite::Refuse)?;
         let table = costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
+        let content = ContentHashes::read(&partial.path(CONTENT))?.of(&table.item_ids)?;
+        content.write(&writer.path(CONTENT), Overwrite::Refuse)?;
         let folder = writer.path(VOCABULARY);
         costs.of("vocabulary", || {
             vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress)

@@ -2,68 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::content::ReadContent;
+#[cfg(feature = "encoders")]
+use super::encoders::LoadedEncoders;
+use super::features_made::{BadItemList, FeaturesMade};
+use super::read_catalog::ReadCatalog;
+use super::ready_features::write_ready;
 use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
 #[cfg(all(feature = "train", feature = "encoders"))]
 use crate::catalog::{CatalogReader, PictureState, TextSpec};
-use crate::catalog::{CatalogSpec, CatalogSpool, InteractionSpec, Interactions, OnBadItem};
+use crate::catalog::{CatalogSpec, CatalogSpool, CheckOptions, InteractionSpec, Interactions, OnBadItem};
 use crate::error::{Error, Result, quoted};
-use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
-use crate::index::fingerprint;
+use crate::features::{BEHAVIOUR, ContentHashes, IMAGE, ModalityRows, ReadyVectors, TEXT};
+use crate::index::{CONTENT, PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
-
-/// Ids of items that are left out, in a summary.
-const FIRST: usize = 3;
-
-/// One modality of the features.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModalitySummary {
-    /// Its name.
-    pub name: String,
-    /// Dimension of its vectors.
-    pub dim: usize,
-    /// Items that lack it.
-    pub missing: usize,
-}
-
-/// Items that are copied together.
-const BLOCK: usize = 8_192;
-
-/// A summary of the written features.
-pub(super) struct FeaturesMade {
-    pub(super) items: usize,
-    pub(super) modalities: Vec<ModalitySummary>,
-    /// Texts that were longer than the encoder reads.
-    pub(super) truncated_texts: usize,
-    pub(super) bad_images: Option<BadImageList>,
-    pub(super) bad_items: Option<BadItemList>,
-    /// Digest of the image files.
-    #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
-    pub(super) pictures: String,
-}
-
-/// Items without any content, which were left out.
-pub(super) struct BadItemList {
-    pub(super) count: usize,
-    /// The ids of the first.
-    pub(super) first: Vec<String>,
-    /// One item per line, as JSON.
-    pub(super) lines: Vec<u8>,
-}
-
-/// Images that could not be read.
-pub(super) struct BadImageList {
-    pub(super) count: usize,
-    /// Items left out because they have no other content.
-    pub(super) left_out: usize,
-    /// One image per line, as JSON.
-    pub(super) lines: Vec<u8>,
-}
 
 /// A spec whose settings have been checked.
 pub(super) struct CatalogFeatures<'a> {
@@ -97,16 +53,21 @@ impl<'a> CatalogFeatures<'a> {
         let (encode, behaviour) = (&self.spec.encode, &self.spec.behaviour);
         let of = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
         let embeddings = self.embeddings.iter().map(|ready| content(&ready.path)).collect::<Result<Vec<String>>>()?;
+        #[cfg(feature = "encoders")]
+        let (text_encoder, image_encoder) = super::encoders::hashes(encode, of)?;
+        #[cfg(not(feature = "encoders"))]
+        let (text_encoder, image_encoder) = (of(&encode.text_encoder)?, of(&encode.image_encoder)?);
         Ok(serde_json::json!({
             "catalex": env!("CARGO_PKG_VERSION"), "catalog": self.spec.catalog,
             "content of the catalog": content(&self.spec.catalog)?, "encode": encode, "behaviour": behaviour,
             "interactions": of(&behaviour.interactions)?, "embeddings": embeddings,
-            "text encoder": of(&encode.text_encoder)?, "image encoder": of(&encode.image_encoder)?,
+            "text encoder": text_encoder, "image encoder": image_encoder,
             "threads": self.threads,
         }))
     }
 
-    /// Makes and writes the features. `parts` is a folder for finished parts.
+    /// Makes and writes the features. Finished parts are kept in `partial`, and so are the content hashes of all items if they
+    /// are asked for.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -114,24 +75,55 @@ impl<'a> CatalogFeatures<'a> {
         &self,
         out: &Path,
         overwrite: Overwrite,
-        parts: &Path,
+        partial: &Partial,
+        hashes: bool,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
-        std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
-        if self.has_encoders() {
-            return self.encoded(out, overwrite, parts, progress);
-        }
-        if self.embeddings.is_empty() && self.interactions.is_none() {
+        if !self.has_encoders() && self.embeddings.is_empty() && self.interactions.is_none() {
             let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
-        let mut catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
-        catalog.take_notes().iter().for_each(|note| progress.warn(note));
-        let ready = self.open_ready(catalog.ids(), parts, progress)?;
-        let left_out = catalog.bare_items(|row| ready.iter().any(|ready| ready.has(row)), self.on_bad_item)?;
-        let mut made = write_ready(catalog.ids(), ready, &left_out, out, overwrite, progress)?;
-        made.bad_items = BadItemList::of(&catalog, &left_out);
-        Ok(made)
+        // What can be refused is refused before the catalog is read, and ids that do not match before it is encoded.
+        let loaded = self.load(progress)?;
+        let mut catalog = self.read(&partial.path(PARTS), loaded.as_ref(), progress)?;
+        if hashes {
+            let hashes = catalog.content(self.reads(), progress)?;
+            let content = ContentHashes { item_ids: catalog.spool.ids().clone(), hashes };
+            content.write(&partial.path(CONTENT), Overwrite::Replace)?;
+        }
+        self.encode(catalog, loaded, (out, overwrite), partial, progress)
+    }
+
+    /// Reads the catalog, and opens the ready vectors of its items. `folder` is for temporary files.
+    ///
+    /// # Errors
+    /// As [`super::embed()`].
+    pub(super) fn read(
+        &self,
+        folder: &Path,
+        loaded: Option<&LoadedEncoders>,
+        progress: &dyn Progress,
+    ) -> Result<ReadCatalog> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        let mut spool = match self.has_encoders() {
+            false => CatalogSpool::read(&self.catalog, Some(folder))?,
+            true => {
+                // An item without content may have a ready vector.
+                let content = self.embeddings.is_empty() && self.interactions.is_none();
+                let checks = CheckOptions { max_tokens: max_tokens(loaded), title: None, content };
+                let spool = CatalogSpool::checked(&self.catalog, Some(folder), checks)?;
+                spool.findings().iter().for_each(|finding| progress.warn(&finding.to_string()));
+                spool
+            }
+        };
+        spool.take_notes().iter().for_each(|note| progress.warn(note));
+        let ready = self.open_ready(spool.ids(), folder, progress)?;
+        Ok(ReadCatalog { spool, ready, embeddings: self.embeddings.len(), is_part: false })
+    }
+
+    /// What is read of an item's content.
+    pub(super) fn reads(&self) -> ReadContent {
+        ReadContent { texts: !self.catalog.text.is_empty(), images: self.spec.encode.image_encoder.is_some() }
     }
 
     /// The current state of the image files that the catalog names.
@@ -185,72 +177,96 @@ impl<'a> CatalogFeatures<'a> {
         Ok(ready)
     }
 
-    /// Encodes the catalog and adds the precomputed modalities. Invalid settings are refused before the catalog is
-    /// read, and ids that do not match are refused before it is encoded.
+    /// Loads the encoders that were asked for, if there are any.
+    ///
+    /// # Errors
+    /// As [`super::encoders::load`].
     #[cfg(feature = "encoders")]
-    fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
-        use crate::catalog::CheckOptions;
+    pub(super) fn load(&self, progress: &dyn Progress) -> Result<Option<LoadedEncoders>> {
+        let load =
+            || super::encoders::load(&self.spec.encode, &self.catalog, &self.spec.environment, self.threads, progress);
+        self.has_encoders().then(load).transpose()
+    }
+
+    #[cfg(not(feature = "encoders"))]
+    pub(super) fn load(&self, _: &dyn Progress) -> Result<Option<LoadedEncoders>> {
+        match self.has_encoders() {
+            true => Err(super::not_built("encoding texts and images", "encoders")),
+            false => Ok(None),
+        }
+    }
+
+    /// Encodes what was read of a catalog, adds its ready modalities, and writes the features.
+    ///
+    /// # Errors
+    /// As [`super::embed()`].
+    pub(super) fn encode(
+        &self,
+        catalog: ReadCatalog,
+        loaded: Option<LoadedEncoders>,
+        (out, overwrite): (&Path, Overwrite),
+        partial: &Partial,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        if let Some(loaded) = loaded {
+            return self.encoded(catalog, loaded, (out, overwrite), partial, progress);
+        }
+        let ReadCatalog { spool, ready, .. } = catalog;
+        let left_out = spool.bare_items(|row| ready.iter().any(|ready| ready.has(row)), self.on_bad_item)?;
+        let mut made = write_ready(spool.ids(), ready, &left_out, out, overwrite, progress)?;
+        made.bad_items = BadItemList::of(&spool, &left_out);
+        Ok(made)
+    }
+
+    #[cfg(feature = "encoders")]
+    fn encoded(
+        &self,
+        catalog: ReadCatalog,
+        mut loaded: LoadedEncoders,
+        (out, overwrite): (&Path, Overwrite),
+        partial: &Partial,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        use crate::artifact::sha256;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
-        let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
-        let max_tokens = loaded.text.as_ref().map(|encoder| encoder.max_length());
-        // An item without content can have a precomputed vector.
-        let content = self.embeddings.is_empty() && self.interactions.is_none();
-        let checks = CheckOptions { max_tokens, title: None, content };
-        let mut catalog = CatalogSpool::checked(&self.catalog, Some(parts), checks)?;
-        catalog.findings().iter().for_each(|finding| progress.warn(&finding.to_string()));
-        catalog.take_notes().iter().for_each(|note| progress.warn(note));
-        let ready = self.open_ready(catalog.ids(), parts, progress)?;
+        let ReadCatalog { spool, ready, is_part, .. } = catalog;
         let (text, image, on_bad_item) = (loaded.text.as_mut(), loaded.image.as_mut(), self.on_bad_item);
-        let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item };
-        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
-        FeaturesMade::of(&catalog, embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
+        let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item, is_part };
+        // The settings have the hashes of encoders in folders, but only the names of those on the Hub.
+        let made_by = sha256(format!("{} {}", partial.settings_hash(), loaded.from_hub.join(" ")).as_bytes());
+        let folder = PartFolder { folder: partial.path(PARTS), items: encode.part_items, made_by };
+        FeaturesMade::of(&spool, embed_to(out, overwrite, &spool, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
-    fn encoded(&self, _: &Path, _: Overwrite, _: &Path, _: &dyn Progress) -> Result<FeaturesMade> {
-        Err(super::not_built("encoding texts and images", "encoders"))
+    fn encoded(
+        &self,
+        _: ReadCatalog,
+        loaded: LoadedEncoders,
+        _: (&Path, Overwrite),
+        _: &Partial,
+        _: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        match loaded {}
     }
 }
 
-/// Writes features that need no encoder, block by block.
-fn write_ready(
-    ids: &ItemIds,
-    mut ready: Vec<Box<dyn ModalityRows>>,
-    left_out: &[usize],
-    out: &Path,
-    overwrite: Overwrite,
-    progress: &dyn Progress,
-) -> Result<FeaturesMade> {
-    let shapes: Vec<(String, usize)> = ready.iter().map(|rows| (rows.name().to_owned(), rows.dim())).collect();
-    let mut modalities: Vec<ModalitySummary> =
-        shapes.iter().map(|(name, dim)| ModalitySummary { name: name.clone(), dim: *dim, missing: 0 }).collect();
-    let mut writer = FeatureWriter::create(out, ids, shapes, overwrite)?;
-    progress.begin("copy vectors", Some(ids.len() as u64), "items");
-    for from in (0..ids.len()).step_by(BLOCK) {
-        let rows = from..ids.len().min(from + BLOCK);
-        let mut block: Vec<Modality> = ready.iter_mut().map(|ready| ready.rows(rows.clone())).collect::<Result<_>>()?;
-        let here: Vec<usize> = rows.clone().filter(|row| left_out.binary_search(row).is_err()).collect();
-        progress.advance(rows.len() as u64);
-        if here.is_empty() {
-            continue;
-        }
-        if here.len() < rows.len() {
-            let kept: Vec<usize> = here.iter().map(|row| row - from).collect();
-            block = block.into_iter().map(|modality| modality.select(&kept)).collect();
-        }
-        for (summary, modality) in modalities.iter_mut().zip(&block) {
-            summary.missing += modality.present.iter().filter(|&&present| !present).count();
-        }
-        writer.write(&Features::new(ids.take(&here), block)?)?;
-    }
-    progress.end();
-    writer.commit()?;
-    let items = ids.len() - left_out.len();
-    let (bad_images, bad_items, pictures) = (None, None, String::new());
-    Ok(FeaturesMade { items, modalities, truncated_texts: 0, bad_images, bad_items, pictures })
+/// Where encoders cannot be built in, none is ever loaded.
+#[cfg(not(feature = "encoders"))]
+pub(super) enum LoadedEncoders {}
+
+/// The longest text that is read whole, in tokens.
+#[cfg(feature = "encoders")]
+fn max_tokens(loaded: Option<&LoadedEncoders>) -> Option<usize> {
+    loaded.and_then(|loaded| loaded.text.as_ref()).map(|encoder| encoder.max_length())
+}
+
+#[cfg(not(feature = "encoders"))]
+fn max_tokens(_: Option<&LoadedEncoders>) -> Option<usize> {
+    None
 }
 
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
@@ -284,47 +300,6 @@ fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
         taken.push(&embedding.name);
     }
     Ok(embeddings)
-}
-
-impl BadItemList {
-    fn of(catalog: &CatalogSpool, rows: &[usize]) -> Option<Self> {
-        let line = |&row: &usize| {
-            let (file, place) = catalog.place(row);
-            let file = file.to_string_lossy();
-            serde_json::json!({ "item_id": catalog.ids().text(row), "file": file, "row": place }).to_string() + "\n"
-        };
-        let first = rows.iter().take(FIRST).map(|&row| catalog.ids().text(row)).collect();
-        let lines = rows.iter().map(line).collect::<String>().into_bytes();
-        (!rows.is_empty()).then_some(BadItemList { count: rows.len(), first, lines })
-    }
-}
-
-impl FeaturesMade {
-    #[cfg(feature = "encoders")]
-    fn of(catalog: &CatalogSpool, written: crate::encoder::EncodedCatalog) -> Result<Self> {
-        let bad = &written.bad_images;
-        let lines: Vec<String> = bad
-            .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<_, _>>()
-            .map_err(|e| Error::data("the list of unreadable images", "text", e, "report this as a bug"))?;
-        let left_out: std::collections::BTreeSet<&str> =
-            bad.iter().filter(|bad| bad.left_out).map(|bad| bad.item_id.as_str()).collect();
-        let bad_images = (!bad.is_empty()).then(|| BadImageList {
-            count: bad.len(),
-            left_out: left_out.len(),
-            lines: (lines.join("\n") + "\n").into_bytes(),
-        });
-        let modality = |(name, dim, missing)| ModalitySummary { name, dim, missing };
-        Ok(FeaturesMade {
-            items: written.items,
-            truncated_texts: written.truncated_texts,
-            bad_images,
-            bad_items: BadItemList::of(catalog, &written.left_out),
-            pictures: written.pictures.digest().to_owned(),
-            modalities: written.modalities.into_iter().map(modality).collect(),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::behaviour::{Histories, HistorySplit, MAX_UNKNOWN_EVENTS, refuse_unkno
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
+use crate::index::resolve_index;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -44,7 +45,8 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         (false, false) => return Err(Error::config("out", "a folder to write", "none", "name it, or pass --dry-run")),
     };
     let _lock = target.map(|(out, overwrite)| OutputLock::claim(out, overwrite)).transpose()?;
-    let table = sources::token_table(&spec.tokens)?;
+    let source = resolve_index(&spec.tokens)?;
+    let table = sources::token_table(&source)?;
     let wanted = InteractionSpec {
         path: interactions,
         user: given.interactions_user.clone(),
@@ -63,7 +65,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
     let users = given.users.as_deref().map(UserTexts::read).transpose()?;
     let vocabulary = given.vocabulary.as_deref();
     let tokens = match vocabulary.is_some() || family == Family::Sequences {
-        true => sources::token_ids(vocabulary, &spec.tokens, &table)?,
+        true => sources::token_ids(vocabulary, &source, &table)?,
         false => None,
     };
     let export = Export {

@@ -15,6 +15,7 @@ use crate::behaviour::{MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
+use crate::index::resolve_index;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::{MAX_COUNT, Range, SettingGroup};
@@ -101,7 +102,8 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
     let _lock = OutputLock::claim(&spec.output.out, spec.output.overwrite())?;
     threads::with_threads(spec.threads, |threads| {
         let settings = &spec.settings;
-        let items = sources::features(&spec.items)?.read()?;
+        let source = resolve_index(&spec.items)?;
+        let items = sources::features(&source)?.read()?;
         let answers = spec.answers(threads, progress)?;
         let known = vectors(&items, settings.modality.as_deref(), &spec.items)?;
         let answered = vectors(&answers, settings.modality.as_deref(), &spec.answers)?;

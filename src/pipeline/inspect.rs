@@ -7,8 +7,8 @@ use super::sources;
 use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
-use crate::features::{FeatureFile, FeatureSource};
-use crate::index::{FEATURES, Index, MODEL, TOKENS};
+use crate::features::{FeatureSource, LayeredFeatures};
+use crate::index::{Index, MODEL, TOKENS, resolve_index};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, LabelFigures, LabelNeighbours, Map, Report};
 use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
@@ -27,7 +27,7 @@ pub enum Inspected {
 /// The inspected object: a table, with its model and features if they are available.
 struct Subject {
     table: TokenTable,
-    source: Option<(Tokenizer, FeatureFile)>,
+    source: Option<(Tokenizer, LayeredFeatures)>,
 }
 
 /// Measures a model, a token table or an index, and writes a report if one is asked for. Features are streamed.
@@ -49,7 +49,11 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
         return Err(needs(setting, "report", NAME_BOTH));
     }
     let _lock = spec.report.as_deref().map(|report| OutputLock::claim(report, overwrite)).transpose()?;
-    let Some(subject) = subject(spec, progress)? else {
+    // Generations of a store stay until all is read.
+    let path = resolve_index(&spec.path)?;
+    let features = spec.features.as_deref().map(resolve_index).transpose()?;
+    let features = features.as_deref();
+    let Some(subject) = subject(spec, &path, features, progress)? else {
         if spec.report.is_some() || columns.catalog.is_some() {
             let help = "give --features too: a model alone has no items";
             return Err(Error::config("features", "a file of features", "none", help));
@@ -89,9 +93,13 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
 }
 
 /// The table at a path, with its model and features; none for a model without features.
-fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject>> {
-    let path = &spec.path;
-    let features = spec.features.as_deref().map(sources::features).transpose()?;
+fn subject(
+    spec: &InspectSpec,
+    path: &Path,
+    features: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<Option<Subject>> {
+    let features = features.map(sources::features).transpose()?;
     if Index::is_index(path) {
         let index = Index::open(path)?;
         let model = match &spec.model {
@@ -99,7 +107,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
             None => Tokenizer::load(&index.path(MODEL))?,
         };
         let table = TokenTable::read(&index.path(TOKENS))?;
-        let features = features.map_or_else(|| FeatureFile::open(&index.path(FEATURES)), Ok)?;
+        let features = features.map_or_else(|| index.features(&table.item_ids), Ok)?;
         return Ok(Some(Subject { table, source: Some((model, features)) }));
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
@@ -125,7 +133,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
     Ok(Some(Subject { table, source }))
 }
 
-fn of_model(path: &Path, features: Option<FeatureFile>, progress: &dyn Progress) -> Result<Option<Subject>> {
+fn of_model(path: &Path, features: Option<LayeredFeatures>, progress: &dyn Progress) -> Result<Option<Subject>> {
     let Some(features) = features else { return Ok(None) };
     let model = Tokenizer::load(path)?;
     let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, progress)?;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::titles::LookupSettings;
 use crate::error::{Error, Result};
-use crate::index::{Index, TOKENS};
-use crate::semantic_id::{Lookup, TokenTable};
+use crate::index::{Index, TOKENS, TOMBSTONES};
+use crate::semantic_id::{Lookup, TokenTable, Tombstones};
 use crate::settings::SettingGroup;
 
 /// What to look up.
@@ -51,6 +51,9 @@ pub struct LookupHit {
     pub codes: Vec<u16>,
     /// Whether the item was moved to another code to make its ID unique.
     pub reassigned: bool,
+    /// The generation in which the item was deleted or got another ID: this ID then names nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_in: Option<u64>,
     /// Its title or text, if a catalog is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -64,12 +67,15 @@ pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
     spec.titles.check()?;
     // Only the table of an index is read, so only its hash is verified.
     let is_index = Index::is_index(&spec.tokens);
-    let index = is_index.then(|| Index::open_for(&spec.tokens, &[TOKENS])).transpose()?;
+    let index = is_index.then(|| Index::open_for(&spec.tokens, &[TOKENS, TOMBSTONES])).transpose()?;
     let table = match &index {
         Some(index) => TokenTable::read(&index.path(TOKENS))?,
         None => TokenTable::read(&spec.tokens)?,
     };
     let lookup = Lookup::new(&table);
+    if let Some(hit) = index.as_ref().map(|index| deleted(&spec.key, index, &lookup)).transpose()?.flatten() {
+        return Ok(vec![hit]);
+    }
     let rows = match &spec.key {
         LookupKey::Item(item) => vec![lookup.item(item)?],
         LookupKey::SemanticId(id) => lookup.find(id)?,
@@ -85,6 +91,36 @@ pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
         semantic_id: table.semantic_id(row),
         codes: table.codes.row(row).to_vec(),
         reassigned: table.reassigned[row],
+        deleted_in: None,
     };
     Ok(rows.into_iter().map(hit).collect())
+}
+
+/// What an index knows of an item or an ID that it no longer has.
+fn deleted(key: &LookupKey, index: &Index, lookup: &Lookup<&TokenTable>) -> Result<Option<LookupHit>> {
+    if !index.manifest().files.contains_key(TOMBSTONES) {
+        return Ok(None);
+    }
+    let (table, metadata) = (lookup.table(), &lookup.table().metadata);
+    let stones = Tombstones::read(&index.path(TOMBSTONES), metadata.codebook_sizes.len())?;
+    let found = match key {
+        LookupKey::Item(item) if table.item_ids.position(item).is_none() => stones.item(item),
+        LookupKey::SemanticId(id) => {
+            let codes = metadata.token_format.parse(id, &metadata.codebook_sizes)?;
+            stones.codes(&codes).filter(|_| lookup.rows(&codes).is_empty())
+        }
+        LookupKey::Item(_) => None,
+    };
+    let hit = |row: usize| {
+        let codes = stones.codes.row(row).to_vec();
+        LookupHit {
+            item_id: stones.item_ids.text(row),
+            semantic_id: metadata.token_format.semantic_id(&codes),
+            codes,
+            reassigned: false,
+            deleted_in: Some(stones.deleted_in[row]),
+            title: None,
+        }
+    };
+    Ok(found.map(hit))
 }

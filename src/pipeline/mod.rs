@@ -6,6 +6,8 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
+//! | [`append()`] | an index, a catalog | the next generation of the index |
+//! | [`delete()`] | an index, ids | the next generation of the index |
 //! | [`check`] | a catalog | likely mistakes in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
@@ -19,6 +21,8 @@
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
+//! | [`publish`], [`rollback`], [`history`] | an index, a store | another current generation; the list of generations |
+//! | [`verify`] | an index, a store, a file | what is damaged |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
@@ -26,13 +30,19 @@ mod adopt;
 mod adopt_passes;
 mod aggregate;
 mod answers;
+mod append;
+mod append_ids;
+mod append_plan;
+mod append_target;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod build;
 mod catalog_features;
 mod check;
 mod constrain;
+mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
+mod delete;
 mod diff;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
@@ -41,12 +51,19 @@ mod encode_stage;
 mod encoders;
 mod export;
 mod far_items;
+mod features_made;
 mod ground;
+mod history;
 mod import_ids;
 mod inspect;
 mod json_lines;
 mod known_items;
 mod lookup;
+mod next_generation;
+mod parent_encoders;
+mod publish;
+mod read_catalog;
+mod ready_features;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
@@ -57,37 +74,43 @@ mod titles;
 mod tokenize;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 mod vocab;
 
 pub use adopt::{AdoptSettings, AdoptSpec, AdoptSummary, AdoptedLevel, adopt};
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
+pub use append::{AddedDistortion, AppendSummary, append};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use catalog_features::ModalitySummary;
-pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
+pub use delete::{DeleteSummary, delete};
 pub use diff::{DiffSettings, DiffSpec, diff};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
+pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
+pub use history::{GenerationRecord, HistoryEntry, history};
 pub use import_ids::{ImportSettings, ImportSpec, import_ids};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
-    BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
-    Environment, ExportOptions, ExportSpec, FarSettings, InspectSpec, LlmSettings, Output, ReportColumns,
-    ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec,
-    VocabularySettings,
+    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
+    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings,
+    InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]
 pub use train::{TrainSummary, train};
+pub use verify::{Verified, VerifyCheck, VerifySpec, verify};
 pub use vocab::vocab;
 
 // Types of other rooms that the functions take or return.
@@ -95,6 +118,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
+pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::Figures;
 pub use crate::semantic_id::{
     CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,

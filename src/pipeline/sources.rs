@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::constraint::tokens_of;
 use crate::error::Result;
-use crate::features::FeatureFile;
-use crate::index::{FEATURES, Index, MODEL, TOKENS, VOCABULARY};
+use crate::features::{FeatureFile, LayeredFeatures};
+use crate::index::{Index, MODEL, TOKENS, VOCABULARY};
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::{TOKENIZER_FOLDER, TokenIds};
@@ -21,8 +21,12 @@ pub(super) fn model(path: &Path) -> Result<Tokenizer> {
 }
 
 /// Features, or those of an index.
-pub(super) fn features(path: &Path) -> Result<FeatureFile> {
-    if Index::is_index(path) { FeatureFile::open(&Index::open(path)?.path(FEATURES)) } else { FeatureFile::open(path) }
+pub(super) fn features(path: &Path) -> Result<LayeredFeatures> {
+    if !Index::is_index(path) {
+        return Ok(LayeredFeatures::of_file(FeatureFile::open(path)?));
+    }
+    let index = Index::open(path)?;
+    index.features(&TokenTable::read(&index.path(TOKENS))?.item_ids)
 }
 
 /// The token ids of a vocabulary folder; without one, those of the index at `tokens`, if it has a tokenizer.

@@ -6,6 +6,7 @@ use super::spec::TokenizeSpec;
 use super::{sources, threads};
 use crate::artifact::OutputLock;
 use crate::error::Result;
+use crate::index::resolve_index;
 use crate::progress::Progress;
 use crate::semantic_id::{CollisionReport, FarItems, TokenizedItems};
 use crate::settings::SettingGroup;
@@ -39,8 +40,8 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
     let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
     threads::with_threads(spec.threads, |_| {
-        let model = sources::model(&spec.model)?;
-        let features = sources::features(&spec.features)?;
+        let (model, features) = (resolve_index(&spec.model)?, resolve_index(&spec.features)?);
+        let (model, features) = (sources::model(&model)?, sources::features(&features)?);
         let (table, summary) = match &spec.previous {
             Some(path) => {
                 let previous = previous_table(path, &spec.tokens)?;

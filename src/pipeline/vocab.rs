@@ -1,11 +1,13 @@
 //! From a token table to the files that add its tokens to a language model.
 
+use std::path::Path;
+
 use super::sources;
 use super::spec::{LlmSettings, ReadsTexts, VocabSpec, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::Result;
-use crate::index::{Index, MODEL};
+use crate::index::{Index, MODEL, resolve_index};
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
@@ -23,10 +25,11 @@ pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
     spec.llm.check()?;
     let overwrite = spec.output.overwrite();
     let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
-    let table = sources::token_table(&spec.tokens)?;
+    let source = resolve_index(&spec.tokens)?;
+    let table = sources::token_table(&source)?;
     let mut options = spec.vocabulary.options();
     let method = spec.llm.method()?;
-    let model = model(spec, method)?;
+    let model = model(spec, &source, method)?;
     options.start_values = start_values(&spec.llm, method, &options, model.as_ref())?;
     write_vocabulary(&spec.output.out, &table, &options, overwrite, progress)
 }
@@ -38,14 +41,14 @@ impl LlmSettings {
 }
 
 /// The model that assigned the codes, if needed.
-fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
+fn model(spec: &VocabSpec, source: &Path, method: StartMethod) -> Result<Option<Tokenizer>> {
     if spec.llm.llm.is_none() || method != StartMethod::Structured {
         return Ok(None);
     }
     match &spec.llm.model {
         Some(path) => sources::model(path).map(Some),
         // The index was already opened and verified for the table.
-        None if Index::is_index(&spec.tokens) => Tokenizer::load(&spec.tokens.join(MODEL)).map(Some),
+        None if Index::is_index(source) => Tokenizer::load(&source.join(MODEL)).map(Some),
         None => Ok(None),
     }
 }

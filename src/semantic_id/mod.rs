@@ -6,6 +6,7 @@
 mod assign;
 mod collisions;
 mod columns;
+mod delta;
 mod diff;
 mod far;
 mod foreign;
@@ -28,8 +29,10 @@ mod table_metadata;
 #[cfg(test)]
 mod tests;
 mod token_format;
+mod tombstones;
 
 pub use collisions::Collisions;
+pub use delta::{IdChange, IdDelta};
 pub use diff::{CodeRenaming, CompactTable, DiffExamples, DiffItem, LevelDiff, PrefixDiff, TableDiff, TableSide};
 pub use far::{FAR_PERCENTILE, FarItems};
 pub use foreign::{ForeignIds, IdSource, ImportReport, OddItems, SharedId, UnknownToken};
@@ -43,3 +46,4 @@ pub use resolve::{Assignment, place, resolve};
 pub use table::TokenTable;
 pub use table_metadata::TableMetadata;
 pub use token_format::TokenFormat;
+pub use tombstones::Tombstones;

@@ -25,6 +25,7 @@ mod limits;
 mod notes;
 mod open;
 mod open_table;
+mod own;
 mod partitioned;
 mod parts;
 mod reader;
@@ -44,6 +45,7 @@ pub(crate) use files::{TableFiles, files_of_pattern, find_tables, tables_of_fold
 pub(crate) use folder::TableFolder;
 pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension, has_table_extension};
 pub(crate) use notes::TableNotes;
+pub(crate) use own::{OwnColumn, OwnTable};
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
 pub(crate) use schema::{column_names, columns_of};

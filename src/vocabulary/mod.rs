@@ -4,6 +4,7 @@
 //! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them. A growing catalog
 //! therefore never renumbers a token.
 
+mod against_table;
 mod description;
 mod facets;
 mod files;
@@ -29,7 +30,9 @@ mod verify;
 use std::fs;
 use std::path::Path;
 
+pub use against_table::{check_description, check_vocabulary};
 pub use facets::{FacetTokenizer, trans_rec};
+pub use files::write_index_json;
 pub use hugging_face::check_options;
 pub use options::VocabularyOptions;
 pub use start_values::{START_VALUES_FILE, StartMethod, StartValues};

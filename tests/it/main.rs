@@ -1,6 +1,7 @@
 //! The integration tests: one binary, because each links libtorch.
 
 mod adopt;
+mod append;
 mod architecture;
 mod bad_input;
 mod circles;
@@ -17,8 +18,10 @@ mod recommender;
 mod security;
 mod sources;
 mod start_values;
+mod store;
 mod support;
 mod train_settings;
+mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;

@@ -6,12 +6,14 @@ from .changes import adopt, diff, import_ids
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
+from .generations import append, delete
 from .index import Index
 from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
 from .quality import Resolution, evaluate, resolve_collisions
+from .store import Store, history, publish, rollback, verify
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
@@ -32,6 +34,7 @@ __all__ = [
     "ResourceError",
     "RunError",
     "SemanticIdEncoder",
+    "Store",
     "Subset",
     "TokenIds",
     "TokenTable",
@@ -41,21 +44,27 @@ __all__ = [
     "Vocabulary",
     "__version__",
     "adopt",
+    "append",
     "apply_start_values",
     "build",
     "check",
     "constrain",
+    "delete",
     "diff",
     "embed",
     "evaluate",
     "export",
     "family_templates",
+    "history",
     "import_ids",
     "inspect",
     "lookup",
+    "publish",
     "resolve_collisions",
+    "rollback",
     "tokenize",
     "train",
     "trans_rec",
+    "verify",
     "vocab",
 ]

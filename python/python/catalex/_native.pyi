@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -452,6 +453,27 @@ def check(spec: str) -> str:
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
 
+@final
+class Hold:
+    """Keeps a generation of a store from being removed while it lives."""
+
+def resolve_index(path: _Path) -> tuple[Path, Hold]:
+    """The folder of an index, which of a store is its current generation; and what keeps it there."""
+
+def is_index(path: _Path) -> bool:
+    """Whether a path is an index or a store."""
+
+def publish(spec: str, listener: Callable[[str], object]) -> str:
+    """Publishes an index to a store."""
+
+def rollback(spec: str) -> str:
+    """Makes another generation of a store the current one."""
+
+def history(path: _Path) -> str:
+    """Lists the generations of a store."""
+
+def verify(spec: str, listener: Callable[[str], object]) -> str:
+    """Checks an index, a store or a file."""
 def diff(spec: str, listener: Callable[[str], object]) -> str:
     """Compares two token tables or indexes."""
 

@@ -19,7 +19,7 @@ from ._files import AnyPath, Files, Model, Tokens, is_table
 from ._settings import values
 from .errors import ConfigError
 from .features import Features
-from .index import MANIFEST, Index
+from .index import Index
 from .progress import listener
 from .quality import Figures
 from .run import Progress
@@ -447,7 +447,7 @@ def _parts(subject: Tokens | Model) -> tuple[Tokenizer | None, TokenTable | None
         path = Path(subject)
         if not path.is_dir():
             return None, TokenTable.read(path)
-        if not (path / MANIFEST).is_file():
+        if not _native.is_index(path):
             return Tokenizer.load(path), None
         subject = Index(path)
     return subject.tokenizer, subject.table

@@ -1,6 +1,7 @@
 //! What each function of the pipeline is asked to do. Specs are plain data: they serialise to JSON and TOML, unknown keys
 //! are refused, and settings that are not given have the defaults of their declarations.
 
+mod append;
 mod catalog;
 mod decoding;
 mod export;
@@ -13,6 +14,8 @@ mod reading;
 mod serve;
 mod tokens;
 
+pub(super) use append::{AbsentItems, ChangedItems, MAX_DELETED};
+pub use append::{AppendSettings, AppendSpec, DeleteSettings, DeleteSpec};
 pub use catalog::{CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
 pub use decoding::{ConstrainSettings, ConstrainSpec};
 pub use export::{ExportOptions, ExportSpec};

@@ -1,0 +1,95 @@
+"""`append` and `delete`: the next generation of an index. They may encode items, and run in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from . import _settings
+from ._arrays import refuse
+from ._files import Files
+from .config import flags
+from .index import Index
+from .run import Progress, run
+
+_Path = str | os.PathLike[str]
+
+APPEND = _settings.names("append", "far")
+"""Options of `append`."""
+DELETE = _settings.names("delete")
+"""Options of `delete`."""
+
+
+def append(
+    index: Index | _Path,
+    catalog: Any,
+    out: _Path | None = None,
+    *,
+    store: _Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    threads: int | None = None,
+    progress: Progress = "auto",
+    binary: _Path | None = None,
+    **options: Any,
+) -> Index:
+    """Adds the new items of a catalog to an index, and updates those that changed, as `catalex append` does. The result
+    is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+
+    The IDs of items that stay do not change. Only new and changed items are encoded. `catalog` is a path, or a table of
+    any library that speaks Arrow: the whole new catalog, or only its new and changed items. Options are `changed`
+    ("keep" or "reassign"), `missing` ("keep" or "delete"), `quarantine`, `reason`, `text_encoder`, `image_encoder`,
+    `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`. What changed is in
+    `manifest["generation"]` of the result, and item by item in its `delta.parquet`.
+    """
+    _settings.check_names(options, APPEND)
+    others = flags({**options, "force": force, "resume": resume, "threads": threads})
+    with Files() as files:
+        given = files.table(catalog, "catalog")
+        return _next(["append", _index(index), given], out, store, others, progress, binary)
+
+
+def delete(
+    index: Index | _Path,
+    items: _Path | Iterable[int] | Iterable[str],
+    out: _Path | None = None,
+    *,
+    store: _Path | None = None,
+    force: bool = False,
+    progress: Progress = "auto",
+    binary: _Path | None = None,
+    **options: Any,
+) -> Index:
+    """Deletes items of an index, as `catalex delete` does: their ids, or a file with one id per line. The result is the
+    next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+
+    The ID of a deleted item is not given to another one: never, or for `quarantine` generations. `lookup` still finds
+    it, with `deleted_in`. Options are `quarantine` and `reason`.
+    """
+    _settings.check_names(options, DELETE)
+    others = flags({**options, "force": force})
+    with Files() as files:
+        given = files.ids(items, "items")
+        return _next(["delete", _index(index), f"--items={given}"], out, store, others, progress, binary)
+
+
+def _next(
+    verb: list[str],
+    out: _Path | None,
+    store: _Path | None,
+    others: list[str],
+    progress: Progress,
+    binary: _Path | None,
+) -> Index:
+    if (out is None) == (store is None):
+        got = "neither" if out is None else "both"
+        raise refuse("out", "either a folder to write, or store=", got, "give one of them")
+    target = f"--out={os.fsdecode(out)}" if out is not None else f"--store={os.fsdecode(getattr(store, 'path', store) or '')}"
+    summary = json.loads(run([*verb, target, *others, "--json"], binary=binary, progress=progress))
+    return Index(summary["index"])
+
+
+def _index(index: Index | _Path) -> str:
+    return os.fsdecode(index.path if isinstance(index, Index) else index)

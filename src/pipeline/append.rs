@@ -1,0 +1,294 @@
+//! From an index and a catalog to the next generation of the index.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::Axis;
+use serde::Serialize;
+
+use super::append_ids::FreshIds;
+use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
+use super::append_target::Target;
+use super::catalog_features::CatalogFeatures;
+use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
+use super::parent_encoders::{embed_spec, moved};
+use super::read_catalog::ReadCatalog;
+use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED};
+use super::threads;
+use crate::artifact::{Overwrite, write_file};
+use crate::error::{Error, Result};
+use crate::features::{CompletedFeatures, ContentHash, FeatureFile, FeatureSource};
+use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
+use crate::item_ids::ItemIds;
+use crate::progress::Progress;
+use crate::semantic_id::{FarItems, IdChange, IdDelta};
+use crate::settings::SettingGroup;
+use crate::tokenizer::Tokenizer;
+
+/// The vectors of the items that are encoded.
+const FRESH: &str = "encoded.parquet";
+
+/// What [`append`] wrote.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AppendSummary {
+    /// The index.
+    pub index: PathBuf,
+    /// Its number.
+    pub generation: u64,
+    /// Number of its items.
+    pub items: u64,
+    /// Number of items that were encoded: new and changed ones.
+    pub encoded: u64,
+    /// New items without content, which were left out, and changed ones, which stay as they were.
+    pub left_out: u64,
+    /// Texts that were longer than the encoder reads.
+    pub truncated_texts: u64,
+    /// Items that changed.
+    pub counts: GenerationCounts,
+    /// The cost of IDs that were not free.
+    pub distortion: Option<AddedDistortion>,
+    /// Items that are far from those that the model was trained on, where that is known.
+    pub far: Option<FarItems>,
+}
+
+/// What it costs that the nearest IDs of new items were taken: squared distances of latents from their codewords.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct AddedDistortion {
+    /// Items that were given an ID.
+    pub placed: u64,
+    /// Those that did not get the nearest one.
+    pub moved: u64,
+    /// The mean distance with the nearest IDs of all.
+    pub nearest: f64,
+    /// What was added to that, on average.
+    pub mean: f64,
+    /// What was added to that of one item, at most.
+    pub largest: f32,
+}
+
+/// Adds the new items of a catalog to an index, updates those whose content changed, and writes the next generation. Items
+/// that stay keep their IDs. Only new and changed items are encoded, with the model and the encoders of the index.
+///
+/// # Errors
+/// For an index or a catalog that cannot be read, encoders that are not there, an ID space without room, and an output that
+/// exists. Nothing is written then.
+pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummary> {
+    spec.settings.check()?;
+    spec.far.check()?;
+    let policies = spec.settings.policies()?;
+    threads::with_threads(spec.threads, |threads| {
+        let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
+        let parent = ParentIndex::read(Index::open(target.parent())?, target.number())?;
+        let embed = embed_spec(spec, &parent.index, progress)?;
+        let job = CatalogFeatures::new(&embed, threads)?;
+        let begun = serde_json::json!({
+            "append": spec.settings, "parent": parent.index.manifest().hash(), "features": job.fingerprint()?,
+        });
+        let partial = target.partial(&begun, spec.output.resume)?;
+        let run = AppendRun { spec, target: &target, partial: &partial, job: &job, encode: &embed.encode, progress };
+        let made = run.write(parent, policies);
+        // A run that failed before its first part leaves nothing.
+        if made.is_ok() || !partial.has_parts() {
+            partial.remove()?;
+        }
+        let summary = made?;
+        target.publish()?;
+        progress.end();
+        Ok(summary)
+    })
+}
+
+/// What is asked for, and where it goes.
+struct AppendRun<'a> {
+    spec: &'a AppendSpec,
+    target: &'a Target,
+    partial: &'a Partial,
+    job: &'a CatalogFeatures<'a>,
+    encode: &'a EncodeSettings,
+    progress: &'a dyn Progress,
+}
+
+impl AppendRun<'_> {
+    /// Writes the child of an index.
+    fn write(&self, mut parent: ParentIndex, policies: (ChangedItems, AbsentItems)) -> Result<AppendSummary> {
+        let (settings, number, progress) = (&self.spec.settings, self.target.number(), self.progress);
+        let model = Tokenizer::load(&parent.index.path(MODEL))?;
+        let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
+        let content = catalog.content(self.job.reads(), progress)?;
+        let ids = catalog.spool.ids().clone();
+        let plan = AppendPlan::new(&parent, &ids, &content, policies, number);
+        plan.check_deleted(settings.max_deleted.unwrap_or(MAX_DELETED))?;
+        parent.hold(&plan)?;
+        if !parent.knows_content() {
+            progress.warn("the index does not have the hashes of its items' content: changed items are not recognised");
+        }
+        let fresh = self.encoded(catalog, &plan, &ids)?;
+        let vectors = fresh.file.as_ref().map(|file| {
+            Ok::<_, Error>(CompletedFeatures::new(file, parent.index.features(&parent.table.item_ids)?.shapes()))
+        });
+        let vectors = vectors.transpose()?;
+        let vectors = vectors.as_ref().map(|vectors| vectors as &dyn FeatureSource);
+        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, &model, (&self.spec.far, progress))?;
+        let kept = kept_rows(&parent, &plan, &fresh.items);
+        let catalog = CatalogItems { ids: &ids, content: &content };
+        let next =
+            next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, settings.quarantine))?;
+        if next.table.item_ids.is_empty() {
+            let help = "use --missing keep, or name a catalog that has items of the index";
+            return Err(Error::data("the next generation", "at least one item", "none", help));
+        }
+        let mut writer = self.target.writer()?;
+        share_unchanged(&mut writer, &parent.index, &next.table)?;
+        write_features(&mut writer, &parent, &kept, vectors, &next.table)?;
+        next.write(&writer)?;
+        for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
+            lines.iter().try_for_each(|lines| write_file(&writer.path(list), lines, Overwrite::Refuse))?;
+        }
+        let (counts, items) = (next.counts(), next.table.item_ids.len() as u64);
+        let manifest = parent.index.manifest();
+        let generation = Generation {
+            number,
+            parent: Some(manifest.hash()),
+            change: ChangeKind::Append,
+            reason: settings.reason.clone(),
+            counts,
+            created: self.spec.environment.created(),
+        };
+        writer.commit(items, model.hash(), manifest.settings.clone(), generation)?;
+        Ok(AppendSummary {
+            index: self.target.out().to_path_buf(),
+            generation: number,
+            items,
+            encoded: plan.fresh.len() as u64,
+            left_out: (plan.fresh.len() - fresh.items.len()) as u64,
+            truncated_texts: fresh.truncated_texts as u64,
+            counts,
+            distortion: AddedDistortion::of(&assigned),
+            far: assigned.far,
+        })
+    }
+
+    /// Encodes the new and changed items.
+    fn encoded(&self, catalog: ReadCatalog, plan: &AppendPlan, ids: &ItemIds) -> Result<Fresh> {
+        let rows: Vec<usize> = plan.fresh.iter().map(|item| item.row).collect();
+        if rows.is_empty() {
+            return Ok(Fresh::default());
+        }
+        let (file, parts) = (self.partial.path(FRESH), self.partial.path(PARTS));
+        let loaded = self.job.load(self.progress).map_err(|error| moved(self.encode, error))?;
+        let some = catalog.select(&rows, &parts)?;
+        let made = self.job.encode(some, loaded, (&file, Overwrite::Replace), self.partial, self.progress)?;
+        let lists = [made.bad_images.map(|bad| bad.lines), made.bad_items.map(|bad| bad.lines)];
+        let truncated_texts = made.truncated_texts;
+        Ok(Fresh { lists, truncated_texts, ..Fresh::of(&file, made.items, plan, ids)? })
+    }
+}
+
+/// The items that were encoded and have vectors.
+#[derive(Default)]
+struct Fresh {
+    items: Vec<FreshItem>,
+    file: Option<FeatureFile>,
+    /// Images that could not be read, and items without content, as JSON.
+    lists: [Option<Vec<u8>>; 2],
+    truncated_texts: usize,
+}
+
+impl Fresh {
+    /// Those of the plan whose vectors a file has.
+    fn of(path: &Path, items: usize, plan: &AppendPlan, ids: &ItemIds) -> Result<Self> {
+        if items == 0 {
+            return Ok(Fresh::default());
+        }
+        let file = FeatureFile::open(path)?;
+        let made = file.ids()?;
+        let mut items = Vec::with_capacity(made.len());
+        for item in &plan.fresh {
+            if items.len() < made.len() && made.text(items.len()) == ids.text(item.row) {
+                items.push(*item);
+            }
+        }
+        Ok(Fresh { items, file: Some(file), ..Fresh::default() })
+    }
+}
+
+/// The rows of the index whose vectors stay: of items that are not deleted, and not encoded again.
+fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshItem]) -> Vec<usize> {
+    let mut stays = vec![true; parent.table.item_ids.len()];
+    for item in fresh {
+        if let Freshness::Changed(row) = item.is {
+            stays[row] = false;
+        }
+    }
+    plan.deleted.iter().for_each(|&row| stays[row] = false);
+    (0..stays.len()).filter(|&row| stays[row]).collect()
+}
+
+/// The items of a catalog, and their content.
+struct CatalogItems<'a> {
+    ids: &'a ItemIds,
+    content: &'a [ContentHash],
+}
+
+/// The items of the next generation: the rows `kept` of the index, then those that were encoded.
+fn next_items(
+    parent: &ParentIndex,
+    plan: &AppendPlan,
+    kept: &[usize],
+    (fresh, assigned): (&[FreshItem], &FreshIds),
+    catalog: &CatalogItems,
+    (number, quarantine): (u64, Option<u64>),
+) -> Result<NextItems> {
+    let old = &parent.table;
+    let rows: Vec<usize> = fresh.iter().map(|item| item.row).collect();
+    let mut table = rows_of(old, kept);
+    table.item_ids.append(catalog.ids.take(&rows));
+    table
+        .codes
+        .append(Axis(0), assigned.codes.view())
+        .map_err(|e| Error::mismatch("codes of the new items", "one row per item", e, "please report this"))?;
+    table.residual_error.extend(&assigned.errors);
+    table.reassigned.extend(&assigned.reassigned);
+    // An item that has no hash yet has that of the catalog; one that was not encoded again keeps its own.
+    let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
+    let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();
+    let mut delta = IdDelta::default();
+    let returned: Vec<usize> = fresh.iter().filter_map(|item| item.is.stone()).collect();
+    let mut tombstones = parent.tombstones.without(&returned);
+    let releases = quarantine.map(|generations| number + generations);
+    for &row in &plan.deleted {
+        tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
+        delta.push(old.item_ids.take(&[row]), IdChange::Deleted, (Some(old.semantic_id(row)), None), None);
+    }
+    for (at, item) in fresh.iter().enumerate() {
+        let new = table.semantic_id(kept.len() + at);
+        let (change, before) = match item.is {
+            Freshness::Changed(row) => {
+                let before = old.semantic_id(row);
+                let moved = before != new;
+                if moved {
+                    tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
+                }
+                (if moved { IdChange::Reassigned } else { IdChange::Updated }, Some(before))
+            }
+            Freshness::New | Freshness::Returning(_) => (IdChange::Added, None),
+        };
+        delta.push(catalog.ids.take(&[item.row]), change, (before, Some(new)), Some(assigned.added[at]));
+    }
+    Ok(NextItems { table, content, delta, tombstones })
+}
+
+impl AddedDistortion {
+    fn of(assigned: &FreshIds) -> Option<Self> {
+        let placed: Vec<usize> = (0..assigned.placed.len()).filter(|&at| assigned.placed[at]).collect();
+        let mean = |value: &dyn Fn(usize) -> f32| {
+            placed.iter().map(|&at| f64::from(value(at))).sum::<f64>() / placed.len() as f64
+        };
+        (!placed.is_empty()).then(|| AddedDistortion {
+            placed: placed.len() as u64,
+            moved: placed.iter().filter(|&&at| assigned.reassigned[at]).count() as u64,
+            nearest: mean(&|at| assigned.errors[at] - assigned.added[at]),
+            mean: mean(&|at| assigned.added[at]),
+            largest: placed.iter().map(|&at| assigned.added[at]).fold(0.0, f32::max),
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! The IDs of the items of a catalog that were encoded for an index.
+
+use std::collections::HashMap;
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+
+use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
+use super::far_items::report_far;
+use super::spec::{ChangedItems, FarSettings};
+use crate::error::{Error, Result};
+use crate::features::{FeatureSource, SelectedRows, for_each_block};
+use crate::progress::Progress;
+use crate::semantic_id::{Collisions, FarItems, QuantizedItems, TokenTable, TokenizedItems};
+use crate::tokenizer::Tokenizer;
+
+/// The IDs of encoded items, in their order.
+pub(super) struct FreshIds {
+    /// `(n, levels)` of the token table.
+    pub(super) codes: Array2<u16>,
+    /// Squared distance of each item's latent from the sum of its codewords.
+    pub(super) errors: Vec<f32>,
+    /// Whether an item has another code than the nearest.
+    pub(super) reassigned: Vec<bool>,
+    /// How much larger the error is than with the nearest code of all.
+    pub(super) added: Vec<f32>,
+    /// Whether an ID was assigned, and not given by the index.
+    pub(super) placed: Vec<bool>,
+    /// How many are far from what the model was trained on, if that is known.
+    pub(super) far: Option<FarItems>,
+}
+
+impl FreshIds {
+    /// Gives IDs to `items`, whose vectors `features` has in their order. Items of the index keep theirs, unless changed ones
+    /// are to be reassigned and have a nearer one; deleted ones that are back have that which they had.
+    ///
+    /// # Errors
+    /// As [`TokenTable::placed`].
+    pub(super) fn new(
+        parent: &ParentIndex,
+        plan: &AppendPlan,
+        items: &[FreshItem],
+        features: Option<&dyn FeatureSource>,
+        model: &Tokenizer,
+        (far, progress): (&FarSettings, &dyn Progress),
+    ) -> Result<Self> {
+        let (table, n) = (&parent.table, items.len());
+        let mut ids = FreshIds {
+            codes: Array2::zeros((n, table.codes.ncols())),
+            errors: vec![0.0; n],
+            reassigned: vec![false; n],
+            added: vec![0.0; n],
+            placed: vec![false; n],
+            far: None,
+        };
+        let Some(features) = features else { return Ok(ids) };
+        let reassigns =
+            |item: &FreshItem| matches!(item.is, Freshness::Changed(_)) && plan.changed == ChangedItems::Reassign;
+        let is_placed = |item: &FreshItem| item.is == Freshness::New || reassigns(item);
+        let place: Vec<usize> = (0..n).filter(|&at| is_placed(&items[at])).collect();
+        for (at, item) in items.iter().enumerate() {
+            let given = match item.is {
+                Freshness::New => continue,
+                Freshness::Returning(stone) => parent.tombstones.codes.row(stone),
+                Freshness::Changed(row) => table.codes.row(row),
+            };
+            ids.codes.row_mut(at).assign(&given);
+        }
+        let levels = model.config().levels();
+        let nearest = ids.measure(features, model, levels)?;
+        if !place.is_empty() {
+            let new = SelectedRows::new(features, place.clone())?;
+            let assigned = assigned(parent, &new, model, progress)?;
+            for (row, &at) in place.iter().enumerate() {
+                // The ID that an item has is given up for a nearer one only.
+                let error = assigned.table.residual_error[row];
+                if reassigns(&items[at]) && ids.errors[at] <= error {
+                    continue;
+                }
+                ids.codes.row_mut(at).assign(&assigned.table.codes.row(row));
+                (ids.errors[at], ids.placed[at]) = (error, true);
+                ids.reassigned[at] = assigned.table.reassigned[row];
+            }
+            ids.far = report_far(far, &assigned, model, progress)?;
+        }
+        for (at, (quantized, error)) in nearest.iter().enumerate() {
+            ids.added[at] = ids.errors[at] - error;
+            if !ids.placed[at] {
+                ids.reassigned[at] = ids.codes.slice(s![at, ..levels]).iter().ne(quantized);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Sets the errors of all items at the codes that they have, and returns the nearest codes with their errors.
+    fn measure(
+        &mut self,
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        levels: usize,
+    ) -> Result<Vec<(Vec<u16>, f32)>> {
+        let mut nearest = Vec::with_capacity(self.errors.len());
+        for_each_block(features, |block| {
+            let items = QuantizedItems::of(&block.features, model)?;
+            let rows = block.first_row..block.first_row + block.features.len();
+            let codes = self.codes.slice(s![rows.clone(), ..levels]);
+            let errors = model.latent_errors(items.latents.view(), codes)?;
+            for (error, at) in errors.iter().zip(rows) {
+                self.errors[at] = *error;
+            }
+            nearest.extend(items.codes.axis_iter(Axis(0)).map(|codes| codes.to_vec()).zip(items.errors));
+            Ok(())
+        })?;
+        Ok(nearest)
+    }
+}
+
+/// New IDs for all items of some features, as the policy of the table says.
+fn assigned(
+    parent: &ParentIndex,
+    features: &dyn FeatureSource,
+    model: &Tokenizer,
+    progress: &dyn Progress,
+) -> Result<TokenizedItems> {
+    let format = parent.table.metadata.token_format.clone();
+    match parent.table.metadata.policy {
+        Collisions::Resolve | Collisions::LcRec => {
+            TokenTable::placed(features, model, format, &parent.occupied, progress)
+        }
+        Collisions::Keep => TokenizedItems::of_features(features, model, format, Collisions::Keep, progress),
+        Collisions::Suffix => {
+            let mut items = TokenizedItems::of_features(features, model, format, Collisions::Keep, progress)?;
+            items.table.codes = suffixed(parent, &items.table)?;
+            Ok(items)
+        }
+    }
+}
+
+/// The codes of new items with the next free numbers of the last level, in the order of the items' ids.
+fn suffixed(parent: &ParentIndex, new: &TokenTable) -> Result<Array2<u16>> {
+    let last = parent.table.codes.ncols() - 1;
+    let size = parent.table.metadata.codebook_sizes[last];
+    let mut next: HashMap<Vec<u16>, usize> = HashMap::new();
+    let mut note = |codes: ArrayView2<u16>| {
+        for row in codes.rows() {
+            let after = usize::from(row[last]) + 1;
+            let number = next.entry(row.iter().take(last).copied().collect()).or_default();
+            *number = (*number).max(after);
+        }
+    };
+    note(parent.table.codes.view());
+    note(parent.tombstones.codes.view());
+    let mut order: Vec<usize> = (0..new.codes.nrows()).collect();
+    order.sort_by(|&a, &b| new.item_ids.compare(a, b));
+    let mut codes = Array2::zeros((new.codes.nrows(), last + 1));
+    for row in order {
+        let number = next.entry(new.codes.row(row).to_vec()).or_default();
+        if *number >= size {
+            return Err(Error::data(
+                "suffixes of semantic IDs",
+                format!("at most {size} items with the codes {}", new.semantic_id(row)),
+                format!("one more, item {}", new.item_ids.text(row)),
+                "build a new index; with --collisions resolve, items move to free codes instead",
+            ));
+        }
+        codes.slice_mut(s![row, ..last]).assign(&new.codes.row(row));
+        codes[[row, last]] = *number as u16;
+        *number += 1;
+    }
+    Ok(codes)
+}

@@ -1,0 +1,163 @@
+//! Which items of a catalog an index has, which it does not have, and which have changed.
+
+use std::collections::HashMap;
+
+use ndarray::Axis;
+
+use super::spec::{AbsentItems, ChangedItems};
+use crate::error::{Error, Result};
+use crate::features::{ContentHash, ContentHashes};
+use crate::index::{CONTENT, Index, TOKENS, TOMBSTONES};
+use crate::item_ids::ItemIds;
+use crate::semantic_id::{Occupied, TokenTable, Tombstones};
+
+/// The index that a generation is made of.
+pub(super) struct ParentIndex {
+    pub(super) index: Index,
+    pub(super) table: TokenTable,
+    /// The hash of the content of each item of the table; none where it is not known.
+    pub(super) content: Vec<Option<ContentHash>>,
+    pub(super) tombstones: Tombstones,
+    /// Codes that a new item cannot have in the next generation, without those that items give up in it.
+    pub(super) occupied: Occupied,
+}
+
+impl ParentIndex {
+    /// Reads an index of which generation `next` is made.
+    ///
+    /// # Errors
+    /// For a part that cannot be read.
+    pub(super) fn read(index: Index, next: u64) -> Result<Self> {
+        let has = |part: &str| index.manifest().files.contains_key(part);
+        let table = TokenTable::read(&index.path(TOKENS))?;
+        let levels = table.codes.ncols();
+        let content = match has(CONTENT) {
+            true => ContentHashes::read(&index.path(CONTENT))?.aligned(&table.item_ids),
+            false => vec![None; table.item_ids.len()],
+        };
+        let tombstones = match has(TOMBSTONES) {
+            true => Tombstones::read(&index.path(TOMBSTONES), levels)?,
+            false => Tombstones::none(levels),
+        };
+        let mut occupied = Occupied::of_codes(table.codes.view(), &table.metadata.codebook_sizes)?;
+        occupied.insert(tombstones.quarantined(next).view())?;
+        Ok(ParentIndex { index, table, content, tombstones, occupied })
+    }
+
+    /// Holds the IDs of deleted items that are back, which they get again, also those that were released.
+    ///
+    /// # Errors
+    /// As [`Occupied::insert`].
+    pub(super) fn hold(&mut self, plan: &AppendPlan) -> Result<()> {
+        let returning: Vec<usize> = plan.fresh.iter().filter_map(|item| item.is.stone()).collect();
+        self.occupied.insert(self.tombstones.codes.select(Axis(0), &returning).view())
+    }
+
+    /// Whether the content of the items is known at all.
+    pub(super) fn knows_content(&self) -> bool {
+        self.content.iter().any(Option::is_some)
+    }
+}
+
+/// An item of the catalog that is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FreshItem {
+    /// Its row in the catalog.
+    pub(super) row: usize,
+    pub(super) is: Freshness,
+}
+
+/// Why an item is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// The index does not have it.
+    New,
+    /// The index had it until it was deleted: its row among the tombstones.
+    Returning(usize),
+    /// Its content has changed: its row in the index.
+    Changed(usize),
+}
+
+impl Freshness {
+    /// The row of a returning item among the tombstones.
+    pub(super) fn stone(self) -> Option<usize> {
+        match self {
+            Freshness::Returning(stone) => Some(stone),
+            Freshness::New | Freshness::Changed(_) => None,
+        }
+    }
+}
+
+/// What becomes of the items of an index and a catalog.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AppendPlan {
+    /// In the order of the catalog.
+    pub(super) fresh: Vec<FreshItem>,
+    /// The row in the catalog of each item of the index.
+    pub(super) in_catalog: Vec<Option<usize>>,
+    /// Rows of the index that are deleted.
+    pub(super) deleted: Vec<usize>,
+    pub(super) changed: ChangedItems,
+}
+
+impl AppendPlan {
+    /// Compares a catalog, whose items have the hashes `content`, with an index of which generation `next` is made.
+    pub(super) fn new(
+        parent: &ParentIndex,
+        ids: &ItemIds,
+        content: &[ContentHash],
+        (changed, absent): (ChangedItems, AbsentItems),
+        next: u64,
+    ) -> Self {
+        let in_catalog = parent.table.item_ids.rows_in(ids);
+        let mut in_index = vec![None; ids.len()];
+        for (row, of_catalog) in in_catalog.iter().enumerate() {
+            if let Some(of_catalog) = of_catalog {
+                in_index[*of_catalog] = Some(row);
+            }
+        }
+        let stones = &parent.tombstones;
+        let latest: HashMap<String, usize> = (0..stones.len()).map(|row| (stones.item_ids.text(row), row)).collect();
+        let last_with: HashMap<Vec<u16>, usize> =
+            (0..stones.len()).map(|row| (stones.codes.row(row).to_vec(), row)).collect();
+        // An ID that was released may have been given to another item, and that may be deleted, too.
+        let free = |&&stone: &&usize| {
+            let codes = stones.codes.row(stone).to_vec();
+            let released = stones.releases_in[stone].is_some_and(|from| from <= next);
+            last_with.get(&codes) == Some(&stone) && !(released && parent.occupied.contains(&codes))
+        };
+        let fresh = |(row, in_index): (usize, &Option<usize>)| {
+            let is = match in_index {
+                Some(old) if parent.content[*old].is_none_or(|hash| hash == content[row]) => return None,
+                Some(old) => Freshness::Changed(*old),
+                None if stones.is_empty() => Freshness::New,
+                None => match latest.get(&ids.text(row)).filter(free) {
+                    Some(&stone) => Freshness::Returning(stone),
+                    None => Freshness::New,
+                },
+            };
+            Some(FreshItem { row, is })
+        };
+        let fresh = in_index.iter().enumerate().filter_map(fresh).collect();
+        let deleted = match absent {
+            AbsentItems::Keep => Vec::new(),
+            AbsentItems::Delete => (0..in_catalog.len()).filter(|&row| in_catalog[row].is_none()).collect(),
+        };
+        AppendPlan { fresh, in_catalog, deleted, changed }
+    }
+
+    /// Refuses to delete more than a share `most` of the items: the catalog may be incomplete.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub(super) fn check_deleted(&self, most: f64) -> Result<()> {
+        let (deleted, items) = (self.deleted.len(), self.in_catalog.len());
+        if deleted as f64 <= most * items as f64 {
+            return Ok(());
+        }
+        let expected = format!("at least {:.0} % of the {items} items of the index", 100.0 * (1.0 - most));
+        let help =
+            "check that the catalog is whole; allow more with --max-deleted, or keep missing items with --missing keep";
+        Err(Error::data("catalog", expected, format!("{}", items - deleted), help))
+    }
+}

@@ -1,0 +1,131 @@
+//! Writing the next generation of an index: what stays is shared with its parent.
+
+use std::path::PathBuf;
+
+use ndarray::Axis;
+
+use super::append_plan::ParentIndex;
+use crate::artifact::Overwrite;
+use crate::error::Result;
+use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, SelectedRows};
+use crate::index::{
+    BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
+    TOKENS, TOMBSTONES,
+};
+use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
+use crate::vocabulary::write_index_json;
+
+/// Parts that each generation has of its own, and those that describe one build only.
+const OWN: [&str; 9] = [CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
+
+/// The only file of the vocabulary that names items.
+const INDEX_JSON: &str = "vocabulary/index.json";
+
+/// The items of a generation.
+pub(super) struct NextItems {
+    pub(super) table: TokenTable,
+    /// The hash of the content of each item, where it is known.
+    pub(super) content: Vec<Option<ContentHash>>,
+    pub(super) delta: IdDelta,
+    pub(super) tombstones: Tombstones,
+}
+
+impl NextItems {
+    /// How many items changed in which way.
+    pub(super) fn counts(&self) -> GenerationCounts {
+        let count = |change| self.delta.count(change);
+        let (added, updated, reassigned) =
+            (count(IdChange::Added), count(IdChange::Updated), count(IdChange::Reassigned));
+        let unchanged = self.table.item_ids.len() as u64 - added - updated - reassigned;
+        GenerationCounts { unchanged, added, updated, reassigned, deleted: count(IdChange::Deleted) }
+    }
+
+    /// Writes the files of the items that every generation has of its own.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`].
+    pub(super) fn write(&self, writer: &IndexWriter) -> Result<()> {
+        self.table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
+        let known: Vec<usize> = (0..self.content.len()).filter(|&row| self.content[row].is_some()).collect();
+        let hashes = known.iter().filter_map(|&row| self.content[row]).collect();
+        let content = ContentHashes { item_ids: self.table.item_ids.take(&known), hashes };
+        if !known.is_empty() {
+            content.write(&writer.path(CONTENT), Overwrite::Refuse)?;
+        }
+        self.delta.write(&writer.path(DELTA), Overwrite::Refuse)?;
+        if !self.tombstones.is_empty() {
+            let format = &self.table.metadata.token_format;
+            self.tombstones.write(&writer.path(TOMBSTONES), format, Overwrite::Refuse)?;
+        }
+        Ok(())
+    }
+}
+
+/// Some rows of the table of an index, for its child.
+pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
+    TokenTable {
+        item_ids: table.item_ids.take(rows),
+        codes: table.codes.select(Axis(0), rows),
+        residual_error: rows.iter().map(|&row| table.residual_error[row]).collect(),
+        reassigned: rows.iter().map(|&row| table.reassigned[row]).collect(),
+        metadata: TableMetadata { collisions: None, ..table.metadata.clone() },
+    }
+}
+
+/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the files
+/// of the vocabulary, only the list of the items' tokens is that of `table`.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub(super) fn share_unchanged(writer: &mut IndexWriter, parent: &Index, table: &TokenTable) -> Result<()> {
+    for name in parent.manifest().files.keys() {
+        let part = name.split('/').next().unwrap_or(name);
+        if !OWN.contains(&part) && name != INDEX_JSON {
+            writer.share(parent, name)?;
+        }
+    }
+    match parent.manifest().files.contains_key(INDEX_JSON) {
+        true => write_index_json(&writer.path(INDEX_JSON), table),
+        false => Ok(()),
+    }
+}
+
+/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them. The base is shared,
+/// as long as what was added since is not more than half of it.
+///
+/// # Errors
+/// For features that cannot be read; [`crate::Error::Io`].
+pub(super) fn write_features(
+    writer: &mut IndexWriter,
+    parent: &ParentIndex,
+    kept: &[usize],
+    fresh: Option<&dyn FeatureSource>,
+    table: &TokenTable,
+) -> Result<()> {
+    let Some(fresh) = fresh else {
+        // Vectors of deleted items stay in the files; they do not count.
+        writer.share(&parent.index, FEATURES)?;
+        writer.share(&parent.index, FEATURES_ADDED)?;
+        return Ok(());
+    };
+    let layers = parent.index.features(&parent.table.item_ids)?;
+    let of_base = layers.base().rows();
+    let added_before: Vec<usize> = kept.iter().filter(|&&row| row >= of_base).map(|row| row - of_base).collect();
+    let merge = 2 * (added_before.len() + fresh.rows()) > layers.base_rows();
+    if !merge {
+        writer.share(&parent.index, FEATURES)?;
+    }
+    let path: PathBuf = writer.path(if merge { FEATURES } else { FEATURES_ADDED });
+    let mut file = FeatureWriter::create(&path, &table.item_ids, layers.shapes(), Overwrite::Refuse)?;
+    if merge {
+        let kept_base: Vec<usize> = kept.iter().copied().filter(|&row| row < of_base).collect();
+        if !kept_base.is_empty() {
+            file.write_all(&SelectedRows::new(layers.base(), kept_base)?)?;
+        }
+    }
+    if let (Some(added), false) = (layers.added(), added_before.is_empty()) {
+        file.write_all(&SelectedRows::new(added, added_before)?)?;
+    }
+    file.write_all(fresh)?;
+    file.commit()
+}
