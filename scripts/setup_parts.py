@@ -226,8 +226,8 @@ class SmolLm2(Part):
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    # Options for reading the requirements with pip.
-    options: tuple[str, ...] = ()
+    # How pip reads the requirements: every file that it fetches must have a hash of the lock.
+    options = ("--require-hashes", "--no-deps")
 
     def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
         """`alone` lists packages that are installed without their dependencies."""
@@ -272,7 +272,7 @@ class Venv(Part):
         self.before_packages(cache, next(folder.glob("lib/python*/site-packages")))
         self._install(folder, self.requirements, *self.options)
         if self.alone:
-            self._install(folder, self.alone, "--no-deps", *self.options)
+            self._install(folder, self.alone, *self.options)
         self.after_packages(folder)
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
@@ -295,10 +295,7 @@ class Venv(Part):
 
 
 class TestVenv(Venv):
-    """For checks and tests. On Linux, PyTorch is installed without CUDA first, and pip keeps it. Every file that pip
-    downloads must have a hash in the lock file."""
-
-    options = ("--require-hashes", "--no-deps")
+    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone."""
 
     def __init__(self) -> None:
         requirements = PYTHON / "requirements-test.lock"
@@ -353,7 +350,7 @@ def torch_wheel(python: str) -> Wheel | None:
 def benchmark_venv() -> Venv:
     """For `make benchmark`: the quantizers with which catalex is compared."""
     return Venv(
-        "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.txt", 7_000_000_000
+        "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.lock", 7_000_000_000
     )
 
 

@@ -76,6 +76,22 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
         catalex.tokenize(shop.vectors, model, token_format="<{code}>")
 
 
+def test_items_of_a_previous_table_keep_their_ids(shop: Shop, tmp_path: Path) -> None:
+    model = shop.folder / "model"
+    old = catalex.tokenize(shop.vectors[:1_000], model, out=tmp_path / "old.parquet")
+    by_path = catalex.tokenize(shop.vectors, model, previous=tmp_path / "old.parquet")
+    assert by_path.semantic_ids[:1_000] == old.semantic_ids
+    assert len(set(by_path.semantic_ids)) == len(shop.vectors)
+    assert catalex.tokenize(shop.vectors, shop.tokenizer, previous=old, max_far=0.9) == by_path
+    assert shop.tokenizer.tokenize(shop.vectors, previous=old) == by_path
+    with pytest.raises(catalex.InputError, match=r"far from those of training \(max-far\)"):
+        catalex.tokenize(100 * shop.vectors, model, max_far=0.05)
+    with pytest.raises(catalex.InputError, match="previous: expected a TokenTable, got str"):
+        shop.tokenizer.tokenize(shop.vectors, previous="old.parquet")  # type: ignore[arg-type]
+    with pytest.raises(catalex.InputError, match="the table's own settings"):
+        shop.tokenizer.tokenize(shop.vectors, previous=old, collisions="keep")
+
+
 def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
     tokens = shop.folder / "tokens.parquet"
     done("vocab", tokens, "--tokenizer", tokenizer, "--begin-token", "<|b|>", "--out", tmp_path / "a")

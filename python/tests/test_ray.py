@@ -77,6 +77,23 @@ def test_items_that_leave_their_first_code(ray: Any, tmp_path: Path) -> None:
     assert_same(collected(found, tmp_path / "tokens"), small)
 
 
+@pytest.mark.parametrize(("n", "levels", "giant"), [(20_000, 4, 3_000), (6_000, 3, 1_500)])
+def test_new_items_beside_taken_codes_as_on_one_machine(
+    ray: Any, tmp_path: Path, n: int, levels: int, giant: int
+) -> None:
+    from catalex import ray as engine  # noqa: PLC0415
+
+    items, occupied, new = scale_made.grown(scale_made.crowd(tmp_path / "crowd", n, levels=levels, giant=giant))
+    codes = engine.tokenize(ray.data.read_parquet(str(items)), new.model, concurrency=1).materialize()
+    taken = ray.data.read_parquet(str(occupied))
+    found = engine.resolve(codes, new.model, occupied=taken, buckets=5)
+    assert_same(collected(found, tmp_path / "tokens"), new)
+    with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
+        engine.resolve(codes, new.model, occupied=ray.data.from_arrow(pa.table({"code": [1]})))
+    with pytest.raises(catalex.InputError, match="occupied: expected a data set of Ray, got list"):
+        engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
+
+
 @pytest.mark.parametrize(
     ("columns", "arguments", "expected"),
     [

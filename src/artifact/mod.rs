@@ -9,6 +9,7 @@ mod folder;
 mod lock;
 mod place;
 pub mod seal;
+mod tree;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -22,6 +23,7 @@ pub use file::AtomicFile;
 pub use folder::{AtomicDir, FolderKind, sync_folder};
 pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in};
 pub use place::{INDEX_MANIFEST, refuse_existing};
+pub use tree::files_under;
 
 /// Whether an output that already exists may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

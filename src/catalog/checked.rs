@@ -1,6 +1,6 @@
 //! Reads a catalog and checks it.
 
-use super::checks::CatalogChecks;
+use super::checks::{AreCut, CatalogChecks};
 use super::pictures::{CatalogFiles, find_catalog};
 use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, cells};
 use crate::error::Result;
@@ -9,8 +9,8 @@ use crate::table::columns_of;
 
 impl CatalogReader {
     /// Enables checks of the rows that are read.
-    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions) -> Self {
-        self.checks = Some(CatalogChecks::new(spec, options));
+    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions, are_cut: Option<AreCut>) -> Self {
+        self.checks = Some(CatalogChecks::new(spec, options, are_cut));
         self
     }
 
@@ -21,12 +21,13 @@ impl CatalogReader {
 }
 
 impl CatalogSpec {
-    /// Reads the catalog once and checks it. Memory holds the ids and some bytes per item.
+    /// Reads the catalog once and checks it. Memory holds the ids and some bytes per item. With `are_cut`, an
+    /// encoder says which texts it truncates.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`](crate::Error::Row) for a repeated id.
-    pub fn check(&self, options: CheckOptions) -> Result<(ItemIds, Vec<Finding>)> {
-        let mut reader = CatalogReader::open(self)?.with_checks(self, options);
+    pub fn check(&self, options: CheckOptions, are_cut: Option<AreCut>) -> Result<(ItemIds, Vec<Finding>)> {
+        let mut reader = CatalogReader::open(self)?.with_checks(self, options, are_cut);
         let mut ids = ItemIds::default();
         for batch in &mut reader {
             ids.append(batch?.item_ids);

@@ -9,6 +9,7 @@ use super::clean::has_markup;
 use super::findings::{EXAMPLES, Finding, FindingExample, FindingKind, excerpt};
 use super::lists::is_list;
 use super::{CatalogSpec, ImageSource};
+use crate::error::Result;
 use crate::item_ids::ItemIds;
 
 /// Names of the title column if none is given.
@@ -29,10 +30,14 @@ pub struct CheckOptions {
     pub content: bool,
 }
 
+/// Whether an encoder cuts each of these texts.
+pub type AreCut = Box<dyn FnMut(&[String]) -> Result<Vec<bool>> + Send>;
+
 /// The checks of a catalog that is being read.
-#[derive(Debug)]
 pub(super) struct CatalogChecks {
     options: CheckOptions,
+    /// The encoder's word on long texts; without it they are estimated.
+    are_cut: Option<AreCut>,
     columns: Vec<ColumnChecks>,
     title: Option<usize>,
     is_raw: bool,
@@ -99,7 +104,7 @@ fn hash(value: impl Hash) -> u64 {
 
 impl CatalogChecks {
     /// Creates the checks of the text columns that `spec` names.
-    pub(super) fn new(spec: &CatalogSpec, options: CheckOptions) -> Self {
+    pub(super) fn new(spec: &CatalogSpec, options: CheckOptions, are_cut: Option<AreCut>) -> Self {
         let names: Vec<&str> = spec.text.columns().into_iter().chain(spec.fields.iter().map(String::as_str)).collect();
         let at = |name: &str| names.iter().position(|column| *column == name);
         let title = match &options.title {
@@ -111,6 +116,7 @@ impl CatalogChecks {
             columns: names.iter().map(column).collect(),
             title,
             options,
+            are_cut,
             is_raw: spec.raw_text,
             items: 0,
             titles: Repeats::default(),
@@ -154,7 +160,7 @@ impl CatalogChecks {
     }
 
     /// Checks the items of a batch after its columns.
-    pub(super) fn items(&mut self, texts: &[Vec<String>], images: &[Vec<ImageSource>]) {
+    pub(super) fn items(&mut self, texts: &[Vec<String>], images: &[Vec<ImageSource>]) -> Result<()> {
         for (row, (passages, images)) in (self.items..).zip(texts.iter().zip(images)) {
             if passages.is_empty() && images.is_empty() {
                 self.bare.add(row, "");
@@ -162,13 +168,22 @@ impl CatalogChecks {
             }
             let first = passages.first().map(String::as_str).unwrap_or_default();
             self.contents.add(hash((passages, images)), row, first);
-            if let Some(most) = self.options.max_tokens {
+            if let Some(most) = self.options.max_tokens.filter(|_| self.are_cut.is_none()) {
                 for passage in passages.iter().filter(|passage| tokens(passage, most) > most) {
                     self.long.add(row, passage);
                 }
             }
         }
+        if let Some(are_cut) = &mut self.are_cut {
+            let of_rows = (self.items..).zip(texts).flat_map(|(row, passages)| passages.iter().map(move |p| (row, p)));
+            let (rows, passages): (Vec<u64>, Vec<String>) = of_rows.map(|(row, p)| (row, p.clone())).unzip();
+            let cut = are_cut(&passages)?;
+            for ((row, passage), _) in rows.into_iter().zip(&passages).zip(cut).filter(|(_, is_cut)| *is_cut) {
+                self.long.add(row, passage);
+            }
+        }
         self.items += texts.len() as u64;
+        Ok(())
     }
 
     /// The findings, column by column.
@@ -177,7 +192,8 @@ impl CatalogChecks {
         let finding = |kind, column: Option<&str>, count, examples| {
             let column = column.map(str::to_owned);
             let max_tokens = self.options.max_tokens.filter(|_| kind == FindingKind::LongTexts);
-            Finding { kind, column, count, items, max_tokens, examples }
+            let is_estimate = kind == FindingKind::LongTexts && self.are_cut.is_none();
+            Finding { kind, column, count, items, max_tokens, is_estimate, examples }
         };
         let id = |row: u64| usize::try_from(row).ok().filter(|&row| row < ids.len()).map(|row| ids.text(row));
         let of_cases = |kind, column: Option<&str>, cases: Cases| {
@@ -249,7 +265,7 @@ mod tests {
         let columns = ["title", "brand", "shop", "description"].map(str::to_owned);
         let spec = CatalogSpec { path, text: TextSpec::Joined(columns.into()), ..CatalogSpec::default() };
         let options = CheckOptions { max_tokens: Some(256), content: true, ..CheckOptions::default() };
-        let found = spec.check(options.clone()).unwrap().1;
+        let found = spec.check(options.clone(), None).unwrap().1;
         let lines: Vec<String> = found.iter().map(Finding::to_string).collect();
         let starts = [
             "column brand: empty in all 5 items",
@@ -259,15 +275,31 @@ mod tests {
             "column description: 1 cells seem to contain markup after cleaning, such as e \"&lt;b&gt; bold\"",
             "column title: 5 of 5 items have the same title as another item, such as a = b \"Pen\"; d = e \"Ink\"",
             "2 of 5 items have the same content as another item, such as b = c \"Pen. same. nan\"",
-            "about 1 texts have more than 256 tokens and will be truncated, such as d \"Ink. same. word",
+            "an estimated 1 texts have more than 256 tokens and will be truncated, such as d \"Ink. same. word",
         ];
         assert_eq!(lines.len(), starts.len(), "{lines:#?}");
         for (line, start) in lines.iter().zip(starts) {
             assert!(line.starts_with(start), "{line}");
         }
         let bare = CatalogSpec { text: TextSpec::Joined(vec!["brand".into()]), ..spec };
-        let found = bare.check(options).unwrap().1;
+        let found = bare.check(options, None).unwrap().1;
         assert_eq!(found[1].to_string(), "5 of 5 items have no text and no image, such as a; b; c");
         assert_eq!(serde_json::to_value(&found[1]).unwrap()["kind"], "no-content");
+    }
+
+    #[test]
+    fn an_encoder_says_which_texts_it_cuts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.csv");
+        std::fs::write(&path, format!("id,t\na,{}\nb,\nc,x-y-z\nd,e\n", "word ".repeat(900))).unwrap();
+        let spec = CatalogSpec { path, text: TextSpec::Joined(vec!["t".into()]), ..CatalogSpec::default() };
+        let options = CheckOptions { max_tokens: Some(4), ..CheckOptions::default() };
+        let by_hyphens: AreCut = Box::new(|texts| Ok(texts.iter().map(|text| text.contains('-')).collect()));
+        let found = spec.check(options, Some(by_hyphens)).unwrap().1;
+        let [long] = &found[..] else { panic!("{found:#?}") };
+        assert_eq!(long.to_string(), "1 texts have more than 4 tokens and will be truncated, such as c \"x-y-z\"");
+        assert!(!long.is_estimate);
+        let fails: AreCut = Box::new(|_| Err(crate::Error::data("tokenizer", "a", "b", "c")));
+        assert!(spec.check(CheckOptions::default(), Some(fails)).is_err());
     }
 }

@@ -29,7 +29,7 @@ pub enum FindingKind {
     RepeatedTitles,
     /// Items with the same texts and images as others.
     Duplicates,
-    /// Texts that are estimated to be longer than an encoder can read.
+    /// Texts that are longer than an encoder can read.
     LongTexts,
     /// Items without any text or image.
     NoContent,
@@ -57,6 +57,8 @@ pub struct Finding {
     pub items: u64,
     /// For texts that are too long, the maximum number of tokens of the encoder.
     pub max_tokens: Option<usize>,
+    /// Whether the count is estimated from words and characters.
+    pub is_estimate: bool,
     /// The first, or the most frequent.
     pub examples: Vec<FindingExample>,
 }
@@ -106,7 +108,8 @@ impl fmt::Display for Finding {
             }
             FindingKind::LongTexts => {
                 let tokens = self.max_tokens.unwrap_or_default();
-                write!(f, "about {count} texts have more than {tokens} tokens and will be truncated")?;
+                let estimated = if self.is_estimate { "an estimated " } else { "" };
+                write!(f, "{estimated}{count} texts have more than {tokens} tokens and will be truncated")?;
                 ""
             }
             FindingKind::NoContent => {

@@ -35,7 +35,7 @@ mod texts;
 use std::path::PathBuf;
 
 pub use checked::text_columns;
-pub use checks::CheckOptions;
+pub use checks::{AreCut, CheckOptions};
 pub use content::OnBadItem;
 pub use cut::cut_text;
 pub use findings::{Finding, FindingExample, FindingKind};

@@ -106,7 +106,7 @@ impl CatalogReader {
         }
         let texts: Vec<Vec<String>> = (0..batch.rows).map(passages).collect();
         if let Some(checks) = &mut checks {
-            checks.items(&texts, &images);
+            checks.items(&texts, &images)?;
         }
         self.checks = checks;
         let mut parts = |row: usize| separate.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();

@@ -60,7 +60,7 @@ impl CatalogSpool {
     pub fn checked(spec: &CatalogSpec, folder: Option<&Path>, checks: CheckOptions) -> Result<Self> {
         let mut spool = Self::empty(folder, CatalogContent::new(spec))?;
         let mut writer = spool.writer()?;
-        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks, None);
         while let Some(batch) = reader.next() {
             let batch = batch?;
             spool.content.note(&batch, reader.file());

@@ -67,6 +67,9 @@ fn text(summary: &AppendSummary) -> String {
     if summary.left_out > 0 {
         out += &format!("left out     {} without content\n", summary.left_out);
     }
+    if summary.truncated_texts > 0 {
+        out += &format!("truncated    {} texts that are longer than the encoder reads\n", summary.truncated_texts);
+    }
     if let Some(distortion) = &summary.distortion {
         out += &format!(
             "new IDs      {}, of which {} are not the nearest; distortion {:.4} with the nearest, {:.4} added (at most {:.4})\n",

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{CheckSettings, CheckSpec, check};
+use catalex::pipeline::{CheckEncoder, CheckSettings, CheckSpec, check};
+use catalex::progress::Progress;
 use clap::Args;
 
 use super::config_file::ConfigFile;
@@ -17,6 +18,8 @@ pub(super) struct CheckArgs {
     catalog: PathBuf,
     #[command(flatten)]
     settings: Flags<CheckSettings>,
+    #[command(flatten)]
+    encoder: Flags<CheckEncoder>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -27,11 +30,16 @@ pub(super) struct CheckArgs {
     config: ConfigFile,
 }
 
-pub(super) fn run(args: CheckArgs) -> Result<()> {
+pub(super) fn run(args: CheckArgs, progress: &dyn Progress) -> Result<()> {
     let mut file = args.config.read()?;
-    let spec = CheckSpec { catalog: args.catalog, settings: file.fill(args.settings)? };
+    let spec = CheckSpec {
+        catalog: args.catalog,
+        settings: file.fill(args.settings)?,
+        encoder: file.fill(args.encoder)?,
+        environment: super::environment::environment()?,
+    };
     file.finish()?;
-    let checked = check(&spec)?;
+    let checked = check(&spec, progress)?;
     if args.json {
         super::print_json(&checked)?;
     } else {

@@ -1,5 +1,6 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod adopt;
 mod aggregate;
 mod answers;
 mod append;
@@ -8,6 +9,7 @@ mod check;
 mod config_file;
 mod constrain;
 mod delete;
+mod diff;
 mod drift;
 mod embed;
 mod environment;
@@ -15,6 +17,7 @@ mod export;
 mod flags;
 mod ground;
 mod history;
+mod import_ids;
 mod inspect;
 mod lookup;
 mod output;
@@ -82,6 +85,12 @@ enum Verb {
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
+    /// Read IDs that another system made as a token table, and say what is wrong with them.
+    Import(import_ids::ImportArgs),
+    /// Fit a model to the IDs of another system, so that they become an index. No ID changes.
+    Adopt(Box<adopt::AdoptArgs>),
+    /// Say what changed between two token tables or indexes: items, codes, names of codes, neighbours.
+    Diff(diff::DiffArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
     /// Publish an index to a store, whose current generation it becomes in one step.
@@ -96,7 +105,11 @@ enum Verb {
 
 /// Parses the command line, runs the verb and sets the exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse_from(config_file::with_file(Cli::command(), std::env::args_os().collect()));
+    let arguments = config_file::with_file(Cli::command(), std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(wrong) => return print_usage(&wrong),
+    };
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
@@ -104,7 +117,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Delete(args) => delete::run(args, &*progress),
         Verb::Retrain(args) => retrain::run(*args, &*progress),
         Verb::Drift(args) => drift::run(*args, &*progress),
-        Verb::Check(args) => check::run(args),
+        Verb::Check(args) => check::run(args, &*progress),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
@@ -116,6 +129,9 @@ pub(crate) fn main() -> ExitCode {
         Verb::Aggregate(args) => aggregate::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
+        Verb::Import(args) => import_ids::run(args, &*progress),
+        Verb::Adopt(args) => adopt::run(*args, &*progress),
+        Verb::Diff(args) => diff::run(args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
         Verb::Publish(args) => publish::run(args),
         Verb::Rollback(args) => publish::run_rollback(args),
@@ -134,7 +150,18 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes. Errors of the library already contain their cause, so it is not repeated.
+/// Prints help, or what is wrong with the arguments. What is repeated of these has no effect on a terminal.
+fn print_usage(wrong: &clap::Error) -> ExitCode {
+    let text = wrong.render().to_string();
+    let shown = printable_json(&text);
+    if *shown == *text {
+        wrong.exit();
+    }
+    let _ = io::stderr().write_all(shown.as_bytes());
+    ExitCode::from(2)
+}
+
+/// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
 fn described(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).reduce(with_cause).unwrap_or_default()
 }

@@ -6,6 +6,8 @@ use rmcp::model::{ClientRequest, JsonRpcMessage};
 use rmcp::service::RxJsonRpcMessage;
 use serde_json::{Map, Value, json};
 
+use crate::printable::{printable, printable_json};
+
 /// Maximum length of a message in bytes.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
 /// Maximum length of a request's id, a method and the name of a tool in bytes.
@@ -150,28 +152,28 @@ fn refused(id: &Value, code: i32, message: &str) -> CheckedMessage {
 }
 
 fn error(id: &Value, code: i32, message: &str) -> String {
-    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": cut(message) } }).to_string()
+    line(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))
 }
 
-/// Truncates the texts of an error.
-pub(super) fn cut_errors(answer: &mut Value) {
+/// An answer as a line. The texts of errors are cut. What a client may show as it is has ids and texts escaped, and so has the
+/// line itself; structured content has the same values as before.
+pub(super) fn line(mut answer: Value) -> String {
     if let Some(error) = answer.get_mut("error").and_then(Value::as_object_mut) {
         error.entry("message").and_modify(|message| *message = cut(message.as_str().unwrap_or_default()).into());
         // The data can repeat the request.
         error.retain(|key, value| key != "data" || value.to_string().len() <= MAX_ERROR);
     }
-    if answer["result"]["isError"] == true
-        && let Some(parts) = answer["result"]["content"].as_array_mut()
-    {
-        for part in parts {
-            if let Some(text) = part["text"].as_str() {
-                part["text"] = cut(text).into();
-            }
+    let is_error = answer["result"]["isError"] == true;
+    for part in answer["result"]["content"].as_array_mut().into_iter().flatten() {
+        if let Some(text) = part["text"].as_str() {
+            part["text"] = if is_error { cut(text) } else { printable_json(text).into_owned() }.into();
         }
     }
+    printable_json(&answer.to_string()).into_owned()
 }
 
 fn cut(text: &str) -> String {
+    let text = &*printable(text);
     match text.char_indices().nth(MAX_ERROR) {
         // The advice is at the end.
         Some((at, _)) => {

@@ -12,7 +12,7 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::messages::{CheckedMessage, MAX_MESSAGE, MessageCheck, cut_errors, too_long};
+use super::messages::{CheckedMessage, MAX_MESSAGE, MessageCheck, line, too_long};
 
 /// Maximum number of answers that wait to be written.
 const WAITING: usize = 4;
@@ -55,9 +55,7 @@ impl Transport<RoleServer> for LineTransport {
         let (answers, idle) = (self.answers.clone(), self.idle.clone());
         async move {
             let is_answer = matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
-            let mut answer = serde_json::to_value(&message).unwrap_or_default();
-            cut_errors(&mut answer);
-            let sent = answers.send(answer.to_string()).await;
+            let sent = answers.send(line(serde_json::to_value(&message).unwrap_or_default())).await;
             if is_answer {
                 idle.add_permits(1);
             }

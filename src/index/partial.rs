@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::artifact::{Overwrite, copy_file, sha256, sha256_file, write_file};
+use crate::artifact::{Overwrite, copy_file, files_under, sha256, sha256_file, write_file};
 use crate::error::{Error, Result};
 
 /// The file with the settings of the build.
@@ -17,6 +17,7 @@ pub const PARTS: &str = "parts";
 #[derive(Debug)]
 pub struct Partial {
     folder: PathBuf,
+    settings: String,
 }
 
 impl Partial {
@@ -28,8 +29,8 @@ impl Partial {
     pub fn begin(target: &Path, settings: &serde_json::Value, resume: bool, overwrite: Overwrite) -> Result<Self> {
         let mut folder = target.as_os_str().to_owned();
         folder.push(".partial");
-        let partial = Partial { folder: folder.into() };
-        let (path, settings) = (partial.path(SETTINGS), settings.to_string());
+        let partial = Partial { folder: folder.into(), settings: settings.to_string() };
+        let (path, settings) = (partial.path(SETTINGS), &partial.settings);
         if partial.folder.symlink_metadata().is_ok()
             && let Some(got) = foreign(&partial.folder)
         {
@@ -43,8 +44,8 @@ impl Partial {
         }
         if path.is_file() && resume {
             let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-            if begun != settings {
-                let got = format!("other settings; changed: {}", changed(&begun, &settings).join(", "));
+            if begun != *settings {
+                let got = format!("other settings; changed: {}", changed(&begun, settings).join(", "));
                 let help = "use the catalog and the encoders of the interrupted build, or start again with --force";
                 return Err(Error::artifact(&path, "the settings of this run", got, help));
             }
@@ -67,6 +68,17 @@ impl Partial {
     /// The path of a part.
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.join(part)
+    }
+
+    /// Whether it has finished parts of the features.
+    pub fn has_parts(&self) -> bool {
+        let entries = fs::read_dir(self.path(PARTS)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"))
+    }
+
+    /// A hash of everything that the features depend on.
+    pub fn settings_hash(&self) -> String {
+        sha256(self.settings.as_bytes())
     }
 
     /// Links a part to a path in the index.
@@ -166,22 +178,12 @@ pub fn fingerprint(catalog: &Path) -> Result<String> {
     if !catalog.is_dir() {
         return sha256_file(catalog);
     }
-    let fail = |e| Error::io("read", catalog, e);
-    let mut entries = Vec::new();
-    let mut folders = vec![catalog.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let about = entry.metadata().map_err(fail)?;
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else {
-                let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-                entries.push(format!("{} {} {changed:?}", entry.path().display(), about.len()));
-            }
-        }
-    }
-    entries.sort();
+    let entry = |path: PathBuf| -> Result<String> {
+        let about = fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?;
+        let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(format!("{} {} {changed:?}", path.display(), about.len()))
+    };
+    let entries = files_under(catalog)?.into_iter().map(entry).collect::<Result<Vec<String>>>()?;
     Ok(sha256(entries.join("\n").as_bytes()))
 }
 
@@ -249,5 +251,18 @@ mod tests {
         fs::write(&file, "id\n12\n").unwrap();
         assert_ne!(of_file, fingerprint(&file).unwrap());
         assert_ne!(of_folder, fingerprint(folder.path()).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_fingerprint_of_a_folder_of_links_depends_on_their_targets() {
+        let folder = tempfile::tempdir().unwrap();
+        let (links, file) = (folder.path().join("links"), folder.path().join("a.csv"));
+        fs::create_dir(&links).unwrap();
+        fs::write(&file, "id\n1\n").unwrap();
+        std::os::unix::fs::symlink(&file, links.join("a.csv")).unwrap();
+        let before = fingerprint(&links).unwrap();
+        fs::write(&file, "id\n12\n").unwrap();
+        assert_ne!(before, fingerprint(&links).unwrap());
     }
 }

@@ -9,14 +9,15 @@ use super::append_ids::FreshIds;
 use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
 use super::append_target::Target;
 use super::catalog_features::CatalogFeatures;
-use super::next_generation::{NextItems, share_unchanged, write_features};
-use super::parent_encoders::embed_spec;
-use super::spec::AppendSpec;
+use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
+use super::parent_encoders::{embed_spec, moved};
+use super::read_catalog::ReadCatalog;
+use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED};
 use super::threads;
-use crate::artifact::Overwrite;
+use crate::artifact::{Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::{CompletedFeatures, ContentHash, FeatureFile, FeatureSource};
-use crate::index::{ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS};
+use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::semantic_id::{FarItems, IdChange, IdDelta};
@@ -39,6 +40,8 @@ pub struct AppendSummary {
     pub encoded: u64,
     /// New items without content, which were left out, and changed ones, which stay as they were.
     pub left_out: u64,
+    /// Texts that were longer than the encoder reads.
+    pub truncated_texts: u64,
     /// Items that changed.
     pub counts: GenerationCounts,
     /// The cost of IDs that were not free.
@@ -74,80 +77,110 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
     let policies = spec.settings.policies()?;
     threads::with_threads(spec.threads, |threads| {
         let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
-        let number = target.number();
-        let parent = ParentIndex::read(Index::open(target.parent())?, number)?;
-        let model = Tokenizer::load(&parent.index.path(MODEL))?;
+        let parent = ParentIndex::read(Index::open(target.parent())?, target.number())?;
         let embed = embed_spec(spec, &parent.index, progress)?;
         let job = CatalogFeatures::new(&embed, threads)?;
         let begun = serde_json::json!({
             "append": spec.settings, "parent": parent.index.manifest().hash(), "features": job.fingerprint()?,
         });
         let partial = target.partial(&begun, spec.output.resume)?;
-        let parts = partial.path(PARTS);
-        let mut catalog = job.read(&parts, None, progress)?;
-        let content = catalog.content(job.reads(), progress)?;
+        let run = AppendRun { spec, target: &target, partial: &partial, job: &job, encode: &embed.encode, progress };
+        let made = run.write(parent, policies);
+        // A run that failed before its first part leaves nothing.
+        if made.is_ok() || !partial.has_parts() {
+            partial.remove()?;
+        }
+        let summary = made?;
+        target.publish()?;
+        progress.end();
+        Ok(summary)
+    })
+}
+
+/// What is asked for, and where it goes.
+struct AppendRun<'a> {
+    spec: &'a AppendSpec,
+    target: &'a Target,
+    partial: &'a Partial,
+    job: &'a CatalogFeatures<'a>,
+    encode: &'a EncodeSettings,
+    progress: &'a dyn Progress,
+}
+
+impl AppendRun<'_> {
+    /// Writes the child of an index.
+    fn write(&self, mut parent: ParentIndex, policies: (ChangedItems, AbsentItems)) -> Result<AppendSummary> {
+        let (settings, number, progress) = (&self.spec.settings, self.target.number(), self.progress);
+        let model = Tokenizer::load(&parent.index.path(MODEL))?;
+        let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
+        let content = catalog.content(self.job.reads(), progress)?;
         let ids = catalog.spool.ids().clone();
         let plan = AppendPlan::new(&parent, &ids, &content, policies, number);
+        plan.check_deleted(settings.max_deleted.unwrap_or(MAX_DELETED))?;
+        parent.hold(&plan)?;
         if !parent.knows_content() {
             progress.warn("the index does not have the hashes of its items' content: changed items are not recognised");
         }
-        let rows: Vec<usize> = plan.fresh.iter().map(|item| item.row).collect();
-        let fresh = match rows.is_empty() {
-            true => Fresh::default(),
-            false => {
-                let file = partial.path(FRESH);
-                let loaded = job.load(progress)?;
-                let made =
-                    job.encode(catalog.select(&rows, &parts)?, loaded, (&file, Overwrite::Replace), &parts, progress)?;
-                Fresh::of(&file, made.items, &plan, &ids)?
-            }
-        };
+        let fresh = self.encoded(catalog, &plan, &ids)?;
         let vectors = fresh.file.as_ref().map(|file| {
             Ok::<_, Error>(CompletedFeatures::new(file, parent.index.features(&parent.table.item_ids)?.shapes()))
         });
         let vectors = vectors.transpose()?;
         let vectors = vectors.as_ref().map(|vectors| vectors as &dyn FeatureSource);
-        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, &model, (&spec.far, progress))?;
+        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, &model, (&self.spec.far, progress))?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
         let next =
-            next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, spec.settings.quarantine))?;
+            next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, settings.quarantine))?;
         if next.table.item_ids.is_empty() {
             let help = "use --missing keep, or name a catalog that has items of the index";
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
-        let mut writer = target.writer()?;
+        let mut writer = self.target.writer()?;
         share_unchanged(&mut writer, &parent.index, &next.table)?;
         write_features(&mut writer, &parent, &kept, vectors, &next.table)?;
         next.write(&writer)?;
-        let counts = next.counts();
+        for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
+            lines.iter().try_for_each(|lines| write_file(&writer.path(list), lines, Overwrite::Refuse))?;
+        }
+        let (counts, items) = (next.counts(), next.table.item_ids.len() as u64);
+        let manifest = parent.index.manifest();
         let generation = Generation {
             number,
-            parent: Some(parent.index.manifest().hash()),
+            parent: Some(manifest.hash()),
             change: ChangeKind::Append,
-            reason: spec.settings.reason.clone(),
+            reason: settings.reason.clone(),
             counts,
-            created: spec.environment.created(),
+            created: self.spec.environment.created(),
         };
-        let items = next.table.item_ids.len() as u64;
-        let settings = parent.index.manifest().settings.clone();
-        writer.commit(items, model.hash(), settings, generation)?;
-        partial.remove()?;
-        let index = target.publish()?;
-        progress.end();
-        let left_out = (plan.fresh.len() - fresh.items.len()) as u64;
-        let distortion = AddedDistortion::of(&assigned);
+        writer.commit(items, model.hash(), manifest.settings.clone(), generation)?;
         Ok(AppendSummary {
-            index,
+            index: self.target.out().to_path_buf(),
             generation: number,
             items,
-            encoded: rows.len() as u64,
-            left_out,
+            encoded: plan.fresh.len() as u64,
+            left_out: (plan.fresh.len() - fresh.items.len()) as u64,
+            truncated_texts: fresh.truncated_texts as u64,
             counts,
-            distortion,
+            distortion: AddedDistortion::of(&assigned),
             far: assigned.far,
         })
-    })
+    }
+
+    /// Encodes the new and changed items.
+    fn encoded(&self, catalog: ReadCatalog, plan: &AppendPlan, ids: &ItemIds) -> Result<Fresh> {
+        let rows: Vec<usize> = plan.fresh.iter().map(|item| item.row).collect();
+        if rows.is_empty() {
+            return Ok(Fresh::default());
+        }
+        let (file, parts) = (self.partial.path(FRESH), self.partial.path(PARTS));
+        let loaded = self.job.load(self.progress).map_err(|error| moved(self.encode, error))?;
+        let some = catalog.select(&rows, &parts)?;
+        let made = self.job.encode(some, loaded, (&file, Overwrite::Replace), self.partial, self.progress)?;
+        let lists = [made.bad_images.map(|bad| bad.lines), made.bad_items.map(|bad| bad.lines)];
+        let truncated_texts = made.truncated_texts;
+        Ok(Fresh { lists, truncated_texts, ..Fresh::of(&file, made.items, plan, ids)? })
+    }
 }
 
 /// The items that were encoded and have vectors.
@@ -155,6 +188,9 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
 struct Fresh {
     items: Vec<FreshItem>,
     file: Option<FeatureFile>,
+    /// Images that could not be read, and items without content, as JSON.
+    lists: [Option<Vec<u8>>; 2],
+    truncated_texts: usize,
 }
 
 impl Fresh {
@@ -171,7 +207,7 @@ impl Fresh {
                 items.push(*item);
             }
         }
-        Ok(Fresh { items, file: Some(file) })
+        Ok(Fresh { items, file: Some(file), ..Fresh::default() })
     }
 }
 
@@ -203,19 +239,15 @@ fn next_items(
     (number, quarantine): (u64, Option<u64>),
 ) -> Result<NextItems> {
     let old = &parent.table;
-    let mut table = old.clone();
-    table.metadata.collisions = None;
     let rows: Vec<usize> = fresh.iter().map(|item| item.row).collect();
-    table.item_ids = old.item_ids.take(kept);
+    let mut table = rows_of(old, kept);
     table.item_ids.append(catalog.ids.take(&rows));
-    table.codes = old.codes.select(Axis(0), kept);
     table
         .codes
         .append(Axis(0), assigned.codes.view())
         .map_err(|e| Error::mismatch("codes of the new items", "one row per item", e, "please report this"))?;
-    let of_kept = |values: &[f32]| kept.iter().map(|&row| values[row]).collect::<Vec<f32>>();
-    table.residual_error = [of_kept(&old.residual_error), assigned.errors.clone()].concat();
-    table.reassigned = kept.iter().map(|&row| old.reassigned[row]).chain(assigned.reassigned.iter().copied()).collect();
+    table.residual_error.extend(&assigned.errors);
+    table.reassigned.extend(&assigned.reassigned);
     // An item that has no hash yet has that of the catalog; one that was not encoded again keeps its own.
     let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
     let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();

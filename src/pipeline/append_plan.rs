@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use ndarray::Axis;
+
 use super::spec::{AbsentItems, ChangedItems};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::{ContentHash, ContentHashes};
 use crate::index::{CONTENT, Index, TOKENS, TOMBSTONES};
 use crate::item_ids::ItemIds;
@@ -40,6 +42,15 @@ impl ParentIndex {
         let mut occupied = Occupied::of_codes(table.codes.view(), &table.metadata.codebook_sizes)?;
         occupied.insert(tombstones.quarantined(next).view())?;
         Ok(ParentIndex { index, table, content, tombstones, occupied })
+    }
+
+    /// Holds the IDs of deleted items that are back, which they get again, also those that were released.
+    ///
+    /// # Errors
+    /// As [`Occupied::insert`].
+    pub(super) fn hold(&mut self, plan: &AppendPlan) -> Result<()> {
+        let returning: Vec<usize> = plan.fresh.iter().filter_map(|item| item.is.stone()).collect();
+        self.occupied.insert(self.tombstones.codes.select(Axis(0), &returning).view())
     }
 
     /// Whether the content of the items is known at all.
@@ -107,10 +118,13 @@ impl AppendPlan {
         }
         let stones = &parent.tombstones;
         let latest: HashMap<String, usize> = (0..stones.len()).map(|row| (stones.item_ids.text(row), row)).collect();
-        // An ID that was released may have been given to another item.
+        let last_with: HashMap<Vec<u16>, usize> =
+            (0..stones.len()).map(|row| (stones.codes.row(row).to_vec(), row)).collect();
+        // An ID that was released may have been given to another item, and that may be deleted, too.
         let free = |&&stone: &&usize| {
-            stones.releases_in[stone].is_none_or(|from| from > next)
-                || !parent.occupied.contains(&stones.codes.row(stone).to_vec())
+            let codes = stones.codes.row(stone).to_vec();
+            let released = stones.releases_in[stone].is_some_and(|from| from <= next);
+            last_with.get(&codes) == Some(&stone) && !(released && parent.occupied.contains(&codes))
         };
         let fresh = |(row, in_index): (usize, &Option<usize>)| {
             let is = match in_index {
@@ -130,5 +144,20 @@ impl AppendPlan {
             AbsentItems::Delete => (0..in_catalog.len()).filter(|&row| in_catalog[row].is_none()).collect(),
         };
         AppendPlan { fresh, in_catalog, deleted, changed }
+    }
+
+    /// Refuses to delete more than a share `most` of the items: the catalog may be incomplete.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub(super) fn check_deleted(&self, most: f64) -> Result<()> {
+        let (deleted, items) = (self.deleted.len(), self.in_catalog.len());
+        if deleted as f64 <= most * items as f64 {
+            return Ok(());
+        }
+        let expected = format!("at least {:.0} % of the {items} items of the index", 100.0 * (1.0 - most));
+        let help =
+            "check that the catalog is whole; allow more with --max-deleted, or keep missing items with --missing keep";
+        Err(Error::data("catalog", expected, format!("{}", items - deleted), help))
     }
 }

@@ -82,6 +82,11 @@ impl Target {
         self.number
     }
 
+    /// The folder that is written.
+    pub(super) fn out(&self) -> &Path {
+        &self.out
+    }
+
     /// The state of an interrupted run, to go on with, or a new one. In a store, a run goes on by itself where it can.
     ///
     /// # Errors

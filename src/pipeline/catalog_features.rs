@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::content::ReadContent;
 #[cfg(feature = "encoders")]
 use super::encoders::LoadedEncoders;
-use super::made_features::{BadItemList, FeaturesMade, write_ready};
+use super::features_made::{BadItemList, FeaturesMade};
 use super::read_catalog::ReadCatalog;
+use super::ready_features::write_ready;
 use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
@@ -15,7 +16,7 @@ use crate::catalog::{CatalogReader, PictureState, TextSpec};
 use crate::catalog::{CatalogSpec, CatalogSpool, CheckOptions, InteractionSpec, Interactions, OnBadItem};
 use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, ContentHashes, IMAGE, ModalityRows, ReadyVectors, TEXT};
-use crate::index::fingerprint;
+use crate::index::{CONTENT, PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
@@ -52,17 +53,21 @@ impl<'a> CatalogFeatures<'a> {
         let (encode, behaviour) = (&self.spec.encode, &self.spec.behaviour);
         let of = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
         let embeddings = self.embeddings.iter().map(|ready| content(&ready.path)).collect::<Result<Vec<String>>>()?;
+        #[cfg(feature = "encoders")]
+        let (text_encoder, image_encoder) = super::encoders::hashes(encode, of)?;
+        #[cfg(not(feature = "encoders"))]
+        let (text_encoder, image_encoder) = (of(&encode.text_encoder)?, of(&encode.image_encoder)?);
         Ok(serde_json::json!({
             "catalex": env!("CARGO_PKG_VERSION"), "catalog": self.spec.catalog,
             "content of the catalog": content(&self.spec.catalog)?, "encode": encode, "behaviour": behaviour,
             "interactions": of(&behaviour.interactions)?, "embeddings": embeddings,
-            "text encoder": of(&encode.text_encoder)?, "image encoder": of(&encode.image_encoder)?,
+            "text encoder": text_encoder, "image encoder": image_encoder,
             "threads": self.threads,
         }))
     }
 
-    /// Makes and writes the features. `parts` is a folder for what is finished meanwhile. Content hashes of all items are
-    /// written to `content`, if it is given.
+    /// Makes and writes the features. Finished parts are kept in `partial`, and so are the content hashes of all items if they
+    /// are asked for.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -70,23 +75,23 @@ impl<'a> CatalogFeatures<'a> {
         &self,
         out: &Path,
         overwrite: Overwrite,
-        parts: &Path,
-        content: Option<&Path>,
+        partial: &Partial,
+        hashes: bool,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
         if !self.has_encoders() && self.embeddings.is_empty() && self.interactions.is_none() {
-            let help =
-                "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
+            let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
         // What can be refused is refused before the catalog is read, and ids that do not match before it is encoded.
         let loaded = self.load(progress)?;
-        let mut catalog = self.read(parts, loaded.as_ref(), progress)?;
-        if let Some(path) = content {
+        let mut catalog = self.read(&partial.path(PARTS), loaded.as_ref(), progress)?;
+        if hashes {
             let hashes = catalog.content(self.reads(), progress)?;
-            ContentHashes { item_ids: catalog.spool.ids().clone(), hashes }.write(path, Overwrite::Replace)?;
+            let content = ContentHashes { item_ids: catalog.spool.ids().clone(), hashes };
+            content.write(&partial.path(CONTENT), Overwrite::Replace)?;
         }
-        self.encode(catalog, loaded, (out, overwrite), parts, progress)
+        self.encode(catalog, loaded, (out, overwrite), partial, progress)
     }
 
     /// Reads the catalog, and opens the ready vectors of its items. `folder` is for temporary files.
@@ -200,11 +205,11 @@ impl<'a> CatalogFeatures<'a> {
         catalog: ReadCatalog,
         loaded: Option<LoadedEncoders>,
         (out, overwrite): (&Path, Overwrite),
-        parts: &Path,
+        partial: &Partial,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
         if let Some(loaded) = loaded {
-            return self.encoded(catalog, loaded, (out, overwrite), parts, progress);
+            return self.encoded(catalog, loaded, (out, overwrite), partial, progress);
         }
         let ReadCatalog { spool, ready, .. } = catalog;
         let left_out = spool.bare_items(|row| ready.iter().any(|ready| ready.has(row)), self.on_bad_item)?;
@@ -219,9 +224,10 @@ impl<'a> CatalogFeatures<'a> {
         catalog: ReadCatalog,
         mut loaded: LoadedEncoders,
         (out, overwrite): (&Path, Overwrite),
-        parts: &Path,
+        partial: &Partial,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
+        use crate::artifact::sha256;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
         let encode = &self.spec.encode;
@@ -229,7 +235,9 @@ impl<'a> CatalogFeatures<'a> {
         let ReadCatalog { spool, ready, is_part, .. } = catalog;
         let (text, image, on_bad_item) = (loaded.text.as_mut(), loaded.image.as_mut(), self.on_bad_item);
         let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item, is_part };
-        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
+        // The settings have the hashes of encoders in folders, but only the names of those on the Hub.
+        let made_by = sha256(format!("{} {}", partial.settings_hash(), loaded.from_hub.join(" ")).as_bytes());
+        let folder = PartFolder { folder: partial.path(PARTS), items: encode.part_items, made_by };
         FeaturesMade::of(&spool, embed_to(out, overwrite, &spool, encoders, &folder, progress)?)
     }
 
@@ -239,7 +247,7 @@ impl<'a> CatalogFeatures<'a> {
         _: ReadCatalog,
         loaded: LoadedEncoders,
         _: (&Path, Overwrite),
-        _: &Path,
+        _: &Partial,
         _: &dyn Progress,
     ) -> Result<FeaturesMade> {
         match loaded {}

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Axis;
 use serde::Serialize;
 
 use super::append_plan::ParentIndex;
 use super::append_target::Target;
-use super::next_generation::{NextItems, share_unchanged, write_features};
+use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
 use super::spec::DeleteSpec;
 use crate::error::{Error, Result};
 use crate::index::{ChangeKind, Generation, GenerationCounts, Index};
@@ -55,12 +54,7 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
             "keep one, or delete the index",
         ));
     }
-    let mut table = old.clone();
-    table.metadata.collisions = None;
-    table.item_ids = old.item_ids.take(&kept);
-    table.codes = old.codes.select(Axis(0), &kept);
-    table.residual_error = kept.iter().map(|&row| old.residual_error[row]).collect();
-    table.reassigned = kept.iter().map(|&row| old.reassigned[row]).collect();
+    let table = rows_of(old, &kept);
     let content = kept.iter().map(|&row| parent.content[row]).collect();
     let (mut delta, mut tombstones) = (IdDelta::default(), parent.tombstones.clone());
     let releases = spec.settings.quarantine.map(|generations| number + generations);
@@ -93,12 +87,13 @@ fn named(path: &Path, parent: &ParentIndex) -> Result<(Vec<bool>, u64)> {
     let help = "write one id of the index per line";
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
     let rows = parent.table.item_ids.rows_by_text();
+    let gone = parent.tombstones.item_ids.rows_by_text();
     let (mut deleted, mut before) = (vec![false; parent.table.item_ids.len()], 0);
     let (mut unknown, mut first) = (0, None);
     for (line, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
         match rows.get(id) {
             Some(&row) => deleted[row] = true,
-            None if parent.tombstones.item(id).is_some() => before += 1,
+            None if gone.contains_key(id) => before += 1,
             None => {
                 unknown += 1;
                 first.get_or_insert((line + 1, id));

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::catalog_features::CatalogFeatures;
-use super::made_features::{FeaturesMade, ModalitySummary};
+use super::features_made::{FeaturesMade, ModalitySummary};
 use super::spec::EmbedSpec;
 use super::threads;
 use crate::artifact::{OutputLock, Overwrite, refuse_existing, write_file};
 use crate::error::{Error, Result};
-use crate::index::{PARTS, Partial};
+use crate::index::Partial;
 use crate::progress::Progress;
 
 /// What [`embed`] wrote.
@@ -70,11 +70,9 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
     threads::with_threads(spec.threads, |threads| {
         let job = CatalogFeatures::new(spec, threads)?;
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
-        let made = job.write(out, overwrite, &partial.path(PARTS), None, progress);
+        let made = job.write(out, overwrite, &partial, false, progress);
         // A run that failed before its first part leaves nothing.
-        let entries = std::fs::read_dir(partial.path(PARTS)).into_iter().flatten().flatten();
-        let finished = entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"));
-        if made.is_ok() || !finished {
+        if made.is_ok() || !partial.has_parts() {
             partial.remove()?;
         }
         let summary = lists.write(made?, overwrite)?;

@@ -10,7 +10,7 @@ use super::embed::{EmbedSummary, Lists};
 use crate::artifact::{Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::FeatureFile;
-use crate::index::{BAD_IMAGES, BAD_ITEMS, CONTENT, FEATURES, IndexWriter, PARTS, Partial};
+use crate::index::{BAD_IMAGES, BAD_ITEMS, FEATURES, IndexWriter, PARTS, Partial};
 use crate::progress::Progress;
 
 /// The file that describes the encoded features.
@@ -61,7 +61,7 @@ fn earlier(job: &CatalogFeatures, path: &Path) -> Result<EmbedSummary> {
 /// exist as well.
 fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<EmbedSummary> {
     let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
-    let made = job.write(&finished, Overwrite::Replace, &parts, Some(&partial.path(CONTENT)), progress)?;
+    let made = job.write(&finished, Overwrite::Replace, partial, true, progress)?;
     let lists = Lists { bad_images: partial.path(BAD_IMAGES), bad_items: partial.path(BAD_ITEMS) };
     let pictures = made.pictures.clone();
     let mut summary = lists.write(made, Overwrite::Replace)?;

@@ -6,86 +6,26 @@ use std::path::{Path, PathBuf};
 use super::sources;
 use super::spec::{TokenSettings, TokenizeSpec};
 use crate::error::{Error, Result};
-use crate::features::{FeatureSource, SelectedRows, for_each_block};
 use crate::index::{Index, MODEL};
-use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{Collisions, Occupied, TokenTable, TokenizedItems};
-use crate::tokenizer::Tokenizer;
+use crate::semantic_id::{Collisions, TokenTable};
 
-/// The table with frozen IDs of `--previous`, and the items of the features that it lacks.
-pub(super) struct FrozenTable<'a> {
-    table: TokenTable,
-    /// `None` if the table has all items.
-    new: Option<SelectedRows<'a>>,
-}
-
-impl<'a> FrozenTable<'a> {
-    /// Reads the table and finds the new items.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] for a table of another model; [`Error::Config`] for settings that contradict the table.
-    pub(super) fn read(
-        path: &Path,
-        features: &'a dyn FeatureSource,
-        model: &Tokenizer,
-        settings: &TokenSettings,
-    ) -> Result<Self> {
-        let table = sources::token_table(path)?;
-        let metadata = &table.metadata;
-        if metadata.model_hash != model.hash() {
-            let help = "name the model that assigned the table's IDs";
-            let what = format!("model of {}", path.display());
-            return Err(Error::mismatch(what, model.hash(), &metadata.model_hash, help));
-        }
-        let help = "leave it out: new items get IDs like those of the table";
-        if settings.token_format.as_ref().is_some_and(|format| *format != metadata.token_format) {
-            let expected = format!("{}, as in the table", metadata.token_format);
-            return Err(Error::config("token-format", expected, settings.token_format(), help));
-        }
-        if settings.collisions()? != Collisions::Resolve {
-            let expected = "resolve, together with --previous";
-            return Err(Error::config("collisions", expected, settings.collisions()?, help));
-        }
-        if metadata.policy == Collisions::Suffix {
-            return Err(Error::config(
-                "previous",
-                "a table without a disambiguating level",
-                "one that was made with --collisions suffix",
-                "make the table again with --collisions resolve",
-            ));
-        }
-        let mut ids = ItemIds::default();
-        for_each_block(features, |block| {
-            ids.append(block.features.item_ids().clone());
-            Ok(())
-        })?;
-        let known = ids.rows_in(&table.item_ids);
-        let rows: Vec<usize> = (0..ids.len()).filter(|&row| known[row].is_none()).collect();
-        let new = (!rows.is_empty()).then(|| SelectedRows::new(features, rows)).transpose()?;
-        Ok(FrozenTable { table, new })
+/// The table of `--previous`, whose IDs are frozen.
+///
+/// # Errors
+/// For a table that cannot be read; [`Error::Config`] for settings that contradict it.
+pub(super) fn previous_table(path: &Path, settings: &TokenSettings) -> Result<TokenTable> {
+    let table = sources::token_table(path)?;
+    let help = "leave it out: new items get IDs like those of the table";
+    let format = &table.metadata.token_format;
+    if settings.token_format.as_ref().is_some_and(|given| given != format) {
+        return Err(Error::config("token-format", format!("{format}, as in the table"), settings.token_format(), help));
     }
-
-    /// Number of frozen IDs.
-    pub(super) fn len(&self) -> usize {
-        self.table.item_ids.len()
+    let collisions = settings.collisions()?;
+    if collisions != Collisions::Resolve {
+        return Err(Error::config("collisions", "resolve, together with --previous", collisions, help));
     }
-
-    /// Gives IDs to the new items. Returns the whole table, and the new items alone.
-    ///
-    /// # Errors
-    /// As [`TokenTable::placed`].
-    pub(super) fn with_new_items(
-        self,
-        model: &Tokenizer,
-        progress: &dyn Progress,
-    ) -> Result<(TokenTable, Option<TokenizedItems>)> {
-        let Some(new) = self.new else { return Ok((self.table, None)) };
-        let occupied = Occupied::of_table(&self.table)?;
-        let format = self.table.metadata.token_format.clone();
-        let placed = TokenTable::placed(&new, model, format, &occupied, progress)?;
-        Ok((self.table.joined(placed.table.clone())?, Some(placed)))
-    }
+    Ok(table)
 }
 
 /// Warns of items of `made` that a table of the same model has already: that of the index from which the model or the

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ndarray::Axis;
+
 use super::append_plan::ParentIndex;
 use crate::artifact::Overwrite;
 use crate::error::Result;
@@ -10,7 +12,7 @@ use crate::index::{
     BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
     TOKENS, TOMBSTONES,
 };
-use crate::semantic_id::{IdChange, IdDelta, TokenTable, Tombstones};
+use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
 use crate::vocabulary::write_index_json;
 
 /// Parts that each generation has of its own, and those that describe one build only.
@@ -56,6 +58,17 @@ impl NextItems {
             self.tombstones.write(&writer.path(TOMBSTONES), format, Overwrite::Refuse)?;
         }
         Ok(())
+    }
+}
+
+/// Some rows of the table of an index, for its child.
+pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
+    TokenTable {
+        item_ids: table.item_ids.take(rows),
+        codes: table.codes.select(Axis(0), rows),
+        residual_error: rows.iter().map(|&row| table.residual_error[row]).collect(),
+        reassigned: rows.iter().map(|&row| table.reassigned[row]).collect(),
+        metadata: TableMetadata { collisions: None, ..table.metadata.clone() },
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::spec::{AppendSpec, BuildSpec, EmbedSpec, Embeddings};
+use super::spec::{AppendSpec, BuildSpec, EmbedSpec, Embeddings, EncodeSettings};
 use crate::error::{Error, Result};
 use crate::features::ReadyVectors;
 use crate::index::Index;
 use crate::progress::Progress;
+
+/// What to do about an encoder that is not where it was.
+const MOVED: &str = "name the folder to which it moved, or run the command in the folder in which the index was built";
 
 /// The settings by which the catalog of `spec` is encoded for `index`: those of the build, with the encoders and the vectors
 /// that `spec` names anew.
@@ -55,8 +58,22 @@ fn check_folder(flag: &str, folder: &Path) -> Result<()> {
         return Ok(());
     }
     let expected = format!("the encoder that the index was built with, at {}", folder.display());
-    let help = "name the folder to which it moved, or run the command in the folder in which the index was built";
-    Err(Error::config(flag, expected, "no such folder", help))
+    Err(Error::config(flag, expected, "no such folder", MOVED))
+}
+
+/// The error of encoders that cannot be loaded: of one that is not where it was, that.
+pub(super) fn moved(encode: &EncodeSettings, error: Error) -> Error {
+    let named = [("text-encoder", &encode.text_encoder), ("image-encoder", &encode.image_encoder)];
+    let absent =
+        named.iter().find_map(|(flag, folder)| Some((flag, folder.as_ref().filter(|folder| !folder.is_dir())?)));
+    match absent {
+        Some((flag, folder))
+            if matches!(error, Error::Missing { .. } | Error::Unavailable { .. } | Error::File { .. }) =>
+        {
+            Error::config(*flag, format!("the encoder of the index, {}", folder.display()), error, MOVED)
+        }
+        _ => error,
+    }
 }
 
 #[cfg(feature = "encoders")]

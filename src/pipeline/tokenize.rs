@@ -1,7 +1,7 @@
 //! From features to a token table.
 
 use super::far_items::report_far;
-use super::known_items::{FrozenTable, warn_of_known};
+use super::known_items::{previous_table, warn_of_known};
 use super::spec::TokenizeSpec;
 use super::{sources, threads};
 use crate::artifact::OutputLock;
@@ -31,7 +31,7 @@ pub struct TokenizeSummary {
 ///
 /// # Errors
 /// As [`TokenTable::of_features`](crate::semantic_id::TokenTable::of_features) and
-/// [`TokenTable::placed`](crate::semantic_id::TokenTable::placed); for files that are not what the spec says, for an output
+/// [`TokenTable::extended`](crate::semantic_id::TokenTable::extended); for files that are not what the spec says, for an output
 /// that exists, and for more far items than `max-far`.
 pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<TokenizeSummary> {
     spec.tokens.check()?;
@@ -44,8 +44,9 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
         let (model, features) = (sources::model(&model)?, sources::features(&features)?);
         let (table, summary) = match &spec.previous {
             Some(path) => {
-                let frozen = FrozenTable::read(path, &features, &model, &spec.tokens)?;
-                let (frozen, (table, new)) = (frozen.len(), frozen.with_new_items(&model, progress)?);
+                let previous = previous_table(path, &spec.tokens)?;
+                let frozen = previous.item_ids.len();
+                let (table, new) = previous.extended(&features, &model, progress)?;
                 let report = |new: &TokenizedItems| report_far(&spec.far, new, &model, progress);
                 let far = new.as_ref().map(report).transpose()?.flatten();
                 let collisions = new.and_then(|new| new.table.metadata.collisions);

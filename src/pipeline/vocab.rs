@@ -40,7 +40,7 @@ impl LlmSettings {
     }
 }
 
-/// The model that gave the codes, where it is needed.
+/// The model that assigned the codes, if needed.
 fn model(spec: &VocabSpec, source: &Path, method: StartMethod) -> Result<Option<Tokenizer>> {
     if spec.llm.llm.is_none() || method != StartMethod::Structured {
         return Ok(None);

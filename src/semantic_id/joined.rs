@@ -1,14 +1,54 @@
-//! A token table with further items.
+//! A token table with further items, beside which its own keep their IDs.
 
 use std::fmt::Debug;
 
 use ndarray::Axis;
 
-use super::{Occupied, TokenTable};
+use super::{Collisions, Occupied, TokenTable, TokenizedItems};
 use crate::error::{Error, Result};
-use crate::item_ids::IdFault;
+use crate::features::{FeatureSource, SelectedRows, for_each_block};
+use crate::item_ids::{IdFault, ItemIds};
+use crate::progress::Progress;
+use crate::tokenizer::Tokenizer;
 
 impl TokenTable {
+    /// This table with the items of `features` that it lacks, which get IDs beside its own as [`TokenTable::placed`] gives
+    /// them. Items of the table keep their rows and IDs and are not encoded, whether or not they are in the features. Also
+    /// returns the new items alone, if there are any.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for another model than the table's, or a table with a suffix; as [`TokenTable::placed`].
+    pub fn extended(
+        self,
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        progress: &dyn Progress,
+    ) -> Result<(TokenTable, Option<TokenizedItems>)> {
+        if self.metadata.model_hash != model.hash() {
+            let help = "name the model that assigned the table's IDs";
+            return Err(Error::mismatch("model of the previous table", model.hash(), &self.metadata.model_hash, help));
+        }
+        if self.metadata.policy == Collisions::Suffix {
+            let (what, help) = ("previous table", "make the table again with --collisions resolve");
+            return Err(Error::mismatch(what, "one without a disambiguating level", "--collisions suffix", help));
+        }
+        let mut ids = ItemIds::default();
+        for_each_block(features, |block| {
+            ids.append(block.features.item_ids().clone());
+            Ok(())
+        })?;
+        features.check_ids(&ids)?;
+        let known = ids.rows_in(&self.item_ids);
+        let rows: Vec<usize> = (0..ids.len()).filter(|&row| known[row].is_none()).collect();
+        if rows.is_empty() {
+            return Ok((self, None));
+        }
+        let new = SelectedRows::new(features, rows)?;
+        let occupied = self.occupied()?;
+        let placed = TokenTable::placed(&new, model, self.metadata.token_format.clone(), &occupied, progress)?;
+        Ok((self.joined(placed.table.clone())?, Some(placed)))
+    }
+
     /// This table with further items after its own, which keep their IDs. If only one side has strings as item ids, the
     /// integers of the other become strings. Statistics of the collision resolution of a part are dropped.
     ///

@@ -3,7 +3,6 @@
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-use super::TokenTable;
 use crate::error::{Error, Result};
 use crate::tokenizer::check_codebook_sizes;
 
@@ -27,15 +26,6 @@ impl Occupied {
 
     pub(super) fn none(codebook_sizes: Vec<usize>) -> Self {
         Occupied { codebook_sizes, keys: Vec::new() }
-    }
-
-    /// The codes of all items of a table. A suffix is not part of them.
-    ///
-    /// # Errors
-    /// As [`Occupied::insert`].
-    pub fn of_table(table: &TokenTable) -> Result<Self> {
-        let codes = table.quantized();
-        Self::of_codes(codes, &table.metadata.codebook_sizes[..codes.ncols()])
     }
 
     /// These codes `(n, levels)`.

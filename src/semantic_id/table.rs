@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{Collisions, TableMetadata};
+use super::{Collisions, Occupied, TableMetadata};
+use crate::error::Result;
 use crate::item_ids::ItemIds;
 
 /// The semantic IDs of a catalog.
@@ -25,6 +26,15 @@ impl TokenTable {
     pub fn quantized(&self) -> ArrayView2<'_, u16> {
         let suffix = usize::from(self.metadata.policy == Collisions::Suffix);
         self.codes.slice(s![.., ..self.codes.ncols() - suffix])
+    }
+
+    /// The codes of all items, without a suffix, as taken codes.
+    ///
+    /// # Errors
+    /// As [`Occupied::of_codes`].
+    pub fn occupied(&self) -> Result<Occupied> {
+        let codes = self.quantized();
+        Occupied::of_codes(codes, &self.metadata.codebook_sizes[..codes.ncols()])
     }
 
     /// The semantic ID of a row.

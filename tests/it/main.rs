@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod adopt;
 mod append;
 mod architecture;
 mod bad_input;
@@ -12,6 +13,7 @@ mod frozen;
 mod licences;
 mod names;
 mod old_index;
+mod placed;
 mod recommender;
 mod security;
 mod sources;

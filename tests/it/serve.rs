@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::{catalex, minilm, root};
+use super::support::{catalex, minilm, outcome, root, succeeds, write_npy};
 
 const PARSE_ERROR: i64 = -32_700;
 const INVALID_REQUEST: i64 = -32_600;
@@ -301,4 +301,32 @@ fn paths_in_an_index_are_used_only_if_the_user_trusts_it() {
     session.initialize();
     assert_eq!((tools(&mut session), session.item()["text"].is_string()), (5, true));
     session.end();
+}
+
+#[test]
+fn texts_are_the_columns_that_the_build_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let row = |n: usize| format!("{{\"id\":\"i{n}\",\"title\":\"Pen {n}\",\"brand\":\"Acme\"}}\n");
+    fs::write(at("c.jsonl"), (0..12).map(row).collect::<String>()).unwrap();
+    let vectors = (0..24).flat_map(|n: usize| ((n * n % 7) as f32).to_le_bytes()).collect::<Vec<u8>>();
+    write_npy(Path::new(&at("v.npy")), "<f4", &[12, 2], &vectors);
+    let (catalog, embedding, index) = (at("c.jsonl"), format!("v={}", at("v.npy")), at("index"));
+    let train = ["--levels", "2", "--codebook-size", "8", "--epochs", "0", "--title", "title", "--show", "brand"];
+    succeeds(&[&["build", &catalog, "--embedding", &embedding, "--out", &index][..], &train].concat());
+    let text = |arguments: &[&str]| {
+        let mut session = Session::start(&[&[index.as_str()], arguments].concat());
+        session.initialize();
+        let call = json!({"name": "id_by_item", "arguments": {"item_id": "i3"}});
+        let answer = session.ask(json!(9), "tools/call", call);
+        session.end();
+        answer["result"]["structuredContent"]["text"].clone()
+    };
+    assert_eq!(text(&["--catalog", &catalog]), "Pen 3. Acme");
+    assert_eq!(text(&["--trust-index"]), "Pen 3. Acme");
+    assert_eq!(text(&["--catalog", &catalog, "--text", "brand"]), "Acme");
+    assert!(text(&[]).is_null());
+    let table = format!("{index}/tokens.parquet");
+    let (code, message) = outcome(&catalex(&["serve", &table, "--catalog", &catalog, "--stdio"]).output().unwrap());
+    assert!(code == 2 && message.contains("--text"), "{message}");
 }

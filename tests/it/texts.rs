@@ -61,6 +61,10 @@ fn an_index_of_precomputed_vectors_shows_titles_with_escaped_characters() {
     assert!(found.ends_with("\tsku-7\tPen 7. a, b\n"), "{found:?}");
     let (code, message) = outcome(&catalex(&["lookup", &path("index"), "--item", "\u{1b}[2J\n"]).output().unwrap());
     assert!(code == 1 && !message.contains('\u{1b}') && message.contains("[2J"), "{message:?}");
+    for wrong in [&["\u{9b}2J\u{202e}x"][..], &["train", "--\u{9b}2J\u{202e}x"], &["inspect", "a", "--model"]] {
+        let (code, message) = outcome(&catalex(wrong).output().unwrap());
+        assert!(code == 2 && !message.contains(['\u{9b}', '\u{202e}']), "{message:?}");
+    }
 }
 
 #[test]
@@ -77,6 +81,19 @@ fn a_catalog_is_checked_before_anything_is_encoded() {
     let (code, message) = outcome(&catalex(&fails).output().unwrap());
     assert!(code == 1 && message.contains("expected no findings, got 2"), "{message}");
     assert!(succeeds(&["check", &catalog, "--text=title", "--fail-on-findings"]).contains("findings           0"));
+    // Words of one letter and marks are more tokens than an estimate says.
+    let long = folder.path().join("long.csv").display().to_string();
+    fs::write(&long, format!("id,t\na,{}\nb,pen\n", "x-".repeat(200))).unwrap();
+    let encoder = minilm().display().to_string();
+    assert!(succeeds(&["check", &long]).contains("findings           0"));
+    let found = succeeds(&["check", &long, "--text-encoder", &encoder]);
+    assert!(found.contains("1 texts have more than 256 tokens and will be truncated, such as a"), "{found}");
+    for (wrong, named) in
+        [(&["--text-encoder", &encoder, "--max-tokens=9"][..], "max-tokens"), (&["--prompt=x"], "prompt")]
+    {
+        let (code, message) = outcome(&catalex(&[&["check", &long][..], wrong].concat()).output().unwrap());
+        assert!(code == 2 && message.contains(&format!("setting {named}")), "{message}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -278,7 +279,9 @@ class Tokenizer:
         """Latents `(n, latent_dim)` of rows `(n, dim)`: what the codes approximate."""
     def decode(self, codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
         """Rows `(n, dim)` that codes `(n, levels)` stand for."""
-    def tokenize(self, features: Features, token_format: str, collisions: str) -> TokenTable:
+    def tokenize(
+        self, features: Features, token_format: str, collisions: str, previous: TokenTable | None = None
+    ) -> TokenTable:
         """The token table of features."""
 
 @final
@@ -391,16 +394,24 @@ def make_room(
     part: _Part,
     prefixes: npt.NDArray[np.uint16],
     counts: npt.NDArray[np.int64],
+    taken: npt.NDArray[np.uint16] | None = None,
 ) -> npt.NDArray[np.uint16]:
-    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`."""
+    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`.
+
+    Codes `taken (t, levels)` are not given.
+    """
 
 def resolve_part(
     model: Tokenizer,
     part: _Part,
     places: npt.NDArray[np.uint16],
     errors: npt.NDArray[np.float32],
+    taken: npt.NDArray[np.uint16] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved."""
+    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved.
+
+    Codes `taken (t, levels)` are not given.
+    """
 
 def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
     """All tokens of codebooks of these sizes, level by level."""
@@ -442,6 +453,7 @@ def check(spec: str) -> str:
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
 
+@final
 class Hold:
     """Keeps a generation of a store from being removed while it lives."""
 
@@ -462,6 +474,14 @@ def history(path: _Path) -> str:
 
 def verify(spec: str, listener: Callable[[str], object]) -> str:
     """Checks an index, a store or a file."""
+def diff(spec: str, listener: Callable[[str], object]) -> str:
+    """Compares two token tables or indexes."""
+
+def import_ids(spec: str, listener: Callable[[str], object]) -> str:
+    """Reads IDs of another system as a token table."""
+
+def adopt(spec: str, now: int, listener: Callable[[str], object]) -> str:
+    """Fits a model to the codes of a table and writes an index of both; `now` is the time in seconds since 1970."""
 
 def settings() -> str:
     """The declarations of all settings as JSON: a list per group."""

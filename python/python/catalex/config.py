@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import isfinite
+from numbers import Real
 from typing import Any, Literal
 
 from ._native import train_settings
@@ -123,6 +125,7 @@ def flags(options: Mapping[str, Any]) -> list[str]:
     """`{"batch_size": 3}` as `["--batch-size=3"]`; `None` is left out."""
     written = []
     for name, value in options.items():
+        _check_finite(name, value)
         flag = "--" + name.replace("_", "-")
         if value is None or value is False:
             continue
@@ -137,3 +140,13 @@ def flags(options: Mapping[str, Any]) -> list[str]:
         else:
             written.append(f"{flag}={value}")
     return written
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """`ConfigError` for a number that is not finite, in a list or a dictionary too."""
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(parts, str | bytes) or not isinstance(parts, Iterable):
+        parts = [parts]
+    for part in parts:
+        if isinstance(part, Real) and not isfinite(part):
+            raise ConfigError(f"setting {name}: expected a finite number, got {part!r}; leave it out for the default")

@@ -140,7 +140,7 @@ def _next(
     if (out is None) == (store is None):
         got = "neither" if out is None else "both"
         raise refuse("out", "either a folder to write, or store=", got, "give one of them")
-    target = f"--out={os.fsdecode(out)}" if out is not None else f"--store={os.fsdecode(store or '')}"
+    target = f"--out={os.fsdecode(out)}" if out is not None else f"--store={os.fsdecode(getattr(store, 'path', store) or '')}"
     summary = json.loads(run([*verb, target, *others, "--json"], binary=binary, progress=progress))
     return Index(summary["index"])
 

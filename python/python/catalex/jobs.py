@@ -36,6 +36,8 @@ def tokenize(
     out: AnyPath | None = None,
     token_format: str | None = None,
     collisions: Literal["resolve", "keep", "suffix", "lc-rec"] | None = None,
+    previous: Tokens | None = None,
+    max_far: float | None = None,
     threads: int | None = None,
     force: bool = False,
     progress: Progress = "auto",
@@ -43,7 +45,9 @@ def tokenize(
     """Gives every item of some features a semantic ID with a trained model, as `catalex tokenize` does.
 
     `features` are whatever `Features` takes, or an index. The table is written to `out` if that is given; `force`
-    replaces a table that is there. `collisions` says how items with identical codes are handled.
+    replaces a table that is there. `collisions` says how items with identical codes are handled. Items of a `previous`
+    table of this model keep their IDs and come first; only the other items get an ID. The call fails if more than the
+    share `max_far` of the items have a larger residual error than 99 % of the items that were held out of training.
     """
     if out is None and force:
         raise refuse("out", "where to write, with force", "None", "name the file of the table")
@@ -54,7 +58,9 @@ def tokenize(
         spec = {
             "features": files.features(features, _load(model) if needs_model else None),
             "model": files.model(model),
+            "previous": None if previous is None else files.token_table(previous),
             "tokens": settings,
+            "far": values("far", {"max_far": max_far}),
             **values("threads", {"threads": threads}),
             "output": _output(target, force),
         }

@@ -18,6 +18,8 @@ settings! {
         /// What becomes of an item of the index that the catalog does not have: keep leaves it; delete deletes it. With keep,
         /// the catalog may hold only what is new.
         missing: String, "HOW", default "keep";
+        /// Fail if more than this share of the items would be deleted: the catalog may be incomplete.
+        max_deleted: f64, "SHARE", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of generations in which the ID of a deleted item is not given to another.
         quarantine: u64, "N", default "never given again", range Range::Between(0.0, MAX_COUNT);
         /// Why the index changes, for its manifest.
@@ -93,6 +95,9 @@ impl AppendSettings {
         Ok((changed, self.missing.as_deref().unwrap_or("keep").parse()?))
     }
 }
+
+/// The largest share of the items that is deleted without a word of the user.
+pub(in crate::pipeline) const MAX_DELETED: f64 = 0.5;
 
 /// Add the items of a catalog to an index: [`append`](crate::pipeline::append()).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,20 +1,15 @@
 //! Checks of an index: its files against its manifest, and against each other.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use super::{Checks, model_sizes};
 use crate::constraint::{CONSTRAINT_FILE, check_forms};
 use crate::error::{Error, Result};
-use crate::features::{FeatureFile, FeatureSource, for_each_block};
 use crate::index::{FEATURES, Index, MODEL, TOKENS, VOCABULARY};
-use crate::item_ids::ItemIds;
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::check_vocabulary;
 
-/// Vectors of items that came after those of the features.
-const ADDED: &str = "features-added.parquet";
 /// What to do about parts that do not belong together.
 const HELP: &str = "restore the index from a copy or build it again";
 
@@ -54,17 +49,10 @@ impl Checks<'_> {
             Ok(table)
         });
         let Some(own) = own else { return };
-        let layers: Vec<_> =
-            [FEATURES, ADDED].into_iter().filter(|name| has(name)).map(|name| index.path(name)).collect();
-        if let Some(base) = layers.first() {
-            self.run(base, "features", || {
-                let mut items = HashSet::new();
-                for layer in &layers {
-                    items.extend(features(layer, model.as_ref())?);
-                }
-                covered(base, &own.item_ids, &items)
-            });
+        if has(FEATURES) {
+            self.features(&index, &own, model.as_ref());
         }
+        self.changes(&index, &own);
         if has(&format!("{VOCABULARY}/vocabulary.json")) {
             let folder = index.path(VOCABULARY);
             self.run(&folder, "vocabulary of the token table", || check_vocabulary(&folder, &own));
@@ -87,32 +75,8 @@ impl Checks<'_> {
     }
 }
 
-/// Reads all vectors of a file of features, which must suit the model, and returns the items as text.
-fn features(path: &Path, model: Option<&Tokenizer>) -> Result<Vec<String>> {
-    let file = FeatureFile::open(path)?;
-    if let Some(model) = model {
-        let modalities = &model.config().modalities;
-        let expected: Vec<_> = modalities.iter().map(|modality| (modality.name.clone(), modality.dim)).collect();
-        same(path, "the modalities of the model", &expected, &file.shapes())?;
-    }
-    let mut items = Vec::with_capacity(file.rows());
-    for_each_block(&file, |block| {
-        let ids = block.features.item_ids();
-        items.extend((0..ids.len()).map(|row| ids.text(row)));
-        Ok(())
-    })?;
-    Ok(items)
-}
-
-/// Checks that every item of the table has vectors.
-fn covered(path: &Path, ids: &ItemIds, items: &HashSet<String>) -> Result<()> {
-    match (0..ids.len()).map(|row| ids.text(row)).find(|id| !items.contains(id)) {
-        Some(id) => Err(Error::artifact(path, format!("vectors of item {id}"), "none", HELP)),
-        None => Ok(()),
-    }
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(path: &Path, what: &str, expected: &T, got: &T) -> Result<()> {
+/// Checks that two parts agree.
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(path: &Path, what: &str, expected: &T, got: &T) -> Result<()> {
     if expected == got {
         return Ok(());
     }

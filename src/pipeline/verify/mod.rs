@@ -1,6 +1,7 @@
 //! Whether files that catalex wrote are whole, and whether those that belong together match.
 
 mod files;
+mod generation;
 mod index;
 
 use std::path::{Path, PathBuf};

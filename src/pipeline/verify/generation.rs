@@ -1,0 +1,87 @@
+//! Checks of what a generation has beside a build: vectors in two layers, hashes of content, changes and deleted items.
+
+use std::collections::HashMap;
+
+use super::Checks;
+use super::index::same;
+use crate::error::Error;
+use crate::features::{ContentHashes, FeatureSource, for_each_block};
+use crate::index::{CONTENT, DELTA, FEATURES, Index, TOMBSTONES};
+use crate::semantic_id::{IdDelta, TokenTable, Tombstones};
+use crate::tokenizer::Tokenizer;
+
+/// What to do about parts that do not belong together.
+const HELP: &str = "restore the index from a copy or build it again";
+
+impl Checks<'_> {
+    /// Reads all vectors of the items of the table, which must suit the model.
+    pub(super) fn features(&mut self, index: &Index, table: &TokenTable, model: Option<&Tokenizer>) {
+        let path = index.path(FEATURES);
+        self.run(&path, "features", || {
+            let features = index.features(&table.item_ids)?;
+            if let Some(model) = model {
+                let modalities = &model.config().modalities;
+                let expected: Vec<_> = modalities.iter().map(|m| (m.name.clone(), m.dim)).collect();
+                same(&path, "the modalities of the model", &expected, &features.shapes())?;
+            }
+            let mut rows = 0;
+            for_each_block(&features, |block| {
+                rows += block.features.len();
+                Ok(())
+            })?;
+            same(&path, "the items of the token table", &table.item_ids.len(), &rows)
+        });
+    }
+
+    /// Checks the files that say what changed.
+    pub(super) fn changes(&mut self, index: &Index, table: &TokenTable) {
+        let has = |name: &str| index.manifest().files.contains_key(name);
+        if has(CONTENT) {
+            let path = index.path(CONTENT);
+            self.run(&path, "content hashes of items of the token table", || {
+                let content = ContentHashes::read(&path)?;
+                let known = content.aligned(&table.item_ids).iter().flatten().count();
+                same(&path, "items of the token table in its order", &known, &content.hashes.len())
+            });
+        }
+        if has(DELTA) {
+            let path = index.path(DELTA);
+            self.run(&path, "changes of the token table", || {
+                let delta = IdDelta::read(&path)?;
+                let rows = delta.item_ids.rows_in(&table.item_ids);
+                for (at, row) in rows.into_iter().enumerate() {
+                    let now = row.map(|row| table.semantic_id(row));
+                    let what = format!("the ID of item {} in the token table", delta.item_ids.text(at));
+                    same(&path, &what, &now, &delta.new[at])?;
+                }
+                Ok(())
+            });
+        }
+        if has(TOMBSTONES) {
+            let path = index.path(TOMBSTONES);
+            self.run(&path, "deleted items", || {
+                let stones = Tombstones::read(&path, table.codes.ncols())?;
+                held(&stones, table, index.manifest().generation.number).map_or(Ok(()), |(item, other)| {
+                    let expected = format!("the ID of the deleted item {item} given to no other item yet");
+                    Err(Error::artifact(&path, expected, format!("item {other} has it"), HELP))
+                })
+            });
+        }
+    }
+}
+
+/// A deleted item whose ID another item has too early, and that item. Where IDs may repeat, they say nothing.
+fn held(stones: &Tombstones, table: &TokenTable, number: u64) -> Option<(String, String)> {
+    if !table.metadata.policy.unique() {
+        return None;
+    }
+    let quarantined = |row: &usize| stones.releases_in[*row].is_none_or(|from| from > number);
+    let rows: HashMap<Vec<u16>, usize> =
+        (0..stones.len()).filter(quarantined).map(|row| (stones.codes.row(row).to_vec(), row)).collect();
+    let mut codes = table.codes.rows().into_iter().enumerate();
+    codes.find_map(|(row, codes)| {
+        let stone = *rows.get(&codes.to_vec())?;
+        let (item, other) = (stones.item_ids.text(stone), table.item_ids.text(row));
+        (item != other).then_some((item, other))
+    })
+}
