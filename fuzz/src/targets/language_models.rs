@@ -39,6 +39,29 @@ pub(super) const TARGETS: &[Target] = &[
             vocab(home, folder, json!({"tokenizer": llm}), json!({}));
         },
     ),
+    target(
+        "added-tokens",
+        Form::Json,
+        |_| vec![br#"{"<pad>": 6, "<extra>": 7}"#.to_vec()],
+        |home, folder, input| {
+            let llm = with_file(home, "llm", folder, "added_tokens.json", input);
+            vocab(home, folder, json!({"tokenizer": llm}), json!({}));
+        },
+    ),
+    target(
+        "extended-tokenizer",
+        Form::Json,
+        |home| vec![home.read("vocabulary/tokenizer/catalex.json")],
+        |home, folder, input| {
+            let extended = with_file(home, "vocabulary/tokenizer", folder, "catalex.json", input);
+            vocab(
+                home,
+                folder,
+                json!({"tokenizer": extended, "begin-token": "<|id|>", "end-token": "<|/id|>"}),
+                json!({}),
+            );
+        },
+    ),
     target("sentencepiece", Form::Bytes, seeds::sentencepiece, |home, folder, input| {
         let model = put(folder, "hf/tokenizer.model", input);
         vocab(home, folder, json!({"tokenizer": model.parent()}), json!({}));

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use catalex::behaviour::Histories;
-use catalex::catalog::{CatalogReader, InteractionSpec, Interactions, TextTemplate};
-use catalex::pipeline::EncodeSettings;
+use catalex::catalog::{CatalogReader, ImageSource, InteractionSpec, Interactions, TextTemplate};
+use catalex::encoder::Thumbnail;
+use catalex::pipeline::{self, EncodeSettings};
 use serde_json::{Value, json};
 
-use super::{Target, put, shown, target};
+use super::{Target, named, put, shown, target};
 use crate::home::{Home, spec};
 use crate::mutate::Form;
 use crate::seeds;
@@ -29,6 +30,22 @@ pub(super) const TARGETS: &[Target] = &[
         events(&put(folder, "x.txt", input));
         events(&put(folder, "u.data", input));
     }),
+    target("csv-dialect", Form::Text, seeds::quoted, |_, folder, input| {
+        for (name, quote, escape) in [("x.csv", "'", "\\"), ("x.csv", "none", "\\"), ("x.tsv", "\"", "\\")] {
+            items(&put(folder, name, input), json!({"text": ["title"], "csv-quote": quote, "csv-escape": escape}));
+        }
+    }),
+    target("text-encoding", Form::Bytes, seeds::encodings, |_, folder, input| {
+        table(&put(folder, "x.csv", input));
+        table(&put(folder, "x.jsonl", input));
+    }),
+    target("check", Form::Text, seeds::csv, |_, folder, input| check(&put(folder, "x.csv", input))),
+    target("check-json", Form::JsonLines, seeds::json_lines, |_, folder, input| {
+        check(&put(folder, "x.jsonl", input));
+    }),
+    target("times", Form::Text, |_| TIMES.map(|times| times.as_bytes().to_vec()).into(), times),
+    target("folder-names", Form::Text, |_| FOLDERS.map(|names| names.as_bytes().to_vec()).into(), folder_names),
+    target("image-cell", Form::Text, image_cells, image_cell),
     target("cleaning", Form::Text, texts, cleaning),
     target("template", Form::Text, |_| vec![b"{title}: {description} {{x}}".to_vec()], template),
 ];
@@ -76,6 +93,8 @@ fn texts(_: &Home) -> Vec<Vec<u8>> {
         "A <b>red</b> pen &amp; ink<br/>&#233; List<String> <!-- x --> <![CDATA[ y ]]>",
         "<script>a < b</script><style>c</style><p title=\"a>b\">d</p>",
         "&lt;p&gt; &notit; &#x1F600; &#1114112;",
+        "['Pens', \"Ink\", ['a', 'b\\'c'], None, 1.5, True]",
+        "[\"Pens\", [\"a\", null, 1e3], {\"b\": \"c\"}]",
     ];
     texts.map(|text| text.as_bytes().to_vec()).into()
 }
@@ -85,6 +104,73 @@ fn cleaning(_: &Home, folder: &Path, input: &[u8]) {
     let line = json!({"id": 1, "title": String::from_utf8_lossy(input)});
     let path = put(folder, "x.jsonl", format!("{line}\n").as_bytes());
     items(&path, json!({"text": ["title"]}));
+    items(&path, json!({"text": ["title"], "parse-lists": true}));
+}
+
+fn check(path: &Path) {
+    for settings in [json!({}), json!({"parse-lists": true, "raw-text": true, "image": ["image"]})] {
+        let _ = shown(pipeline::check(&spec(json!({"catalog": path, "settings": settings}))));
+    }
+}
+
+const TIMES: [&str; 4] = [
+    "2020-01-01\n2020-01-01T00:00:00Z\n2020-01-01 10:00:00.5+02:00\n",
+    "881250949\n1577836800000\n2.5e9\n",
+    "2020-02-30\n9999-12-31T23:59:59.999999999\n",
+    "20200101\n-5\n0001-01-01\n",
+];
+
+/// The lines are the times of events: as texts, and as numbers where they are numbers.
+fn times(_: &Home, folder: &Path, input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let event = |(at, time): (usize, &str)| {
+        let number = serde_json::from_str::<serde_json::Number>(time).ok();
+        let texts = json!({"user": "u", "item": at, "time": time});
+        [texts, json!({"user": "u", "item": at, "time": number})].map(|event| format!("{event}\n"))
+    };
+    let lines: Vec<[String; 2]> = text.lines().take(200).enumerate().map(event).collect();
+    for kind in [0, 1] {
+        let lines: String = lines.iter().map(|both| both[kind].as_str()).collect();
+        events(&put(folder, "x.jsonl", lines.as_bytes()));
+    }
+}
+
+const FOLDERS: [&str; 2] =
+    ["year=2024/month=01\nyear=2025/month=__HIVE_DEFAULT_PARTITION__\n", "title=a%20b%2Fc\n=x\n"];
+
+/// The lines are folders of a table in parts.
+fn folder_names(_: &Home, folder: &Path, input: &[u8]) {
+    let root = folder.join("table");
+    for (at, line) in String::from_utf8_lossy(input).lines().take(8).enumerate() {
+        put(&root, &format!("{}/part-{at}.csv", named(line)), format!("id,title\n{at},x\n").as_bytes());
+    }
+    for settings in [json!({"text": ["title"]}), json!({"text": ["year", "month"]})] {
+        items(&root, settings);
+    }
+}
+
+fn image_cells(_: &Home) -> Vec<Vec<u8>> {
+    let cells = [
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=",
+        "data:image/svg+xml,%3Csvg%20xmlns='x'/%3E",
+        "https://example.com/a.png",
+        "file:///a.png",
+        "../a b.png",
+    ];
+    cells.map(|cell| cell.as_bytes().to_vec()).into()
+}
+
+/// The input is a cell of a column of images, and an element of a list of them.
+fn image_cell(_: &Home, folder: &Path, input: &[u8]) {
+    let cell = String::from_utf8_lossy(input);
+    let lines = json!({"id": 1, "image": cell}).to_string() + "\n" + &json!({"id": 2, "image": [cell]}).to_string();
+    let path = put(folder, "x.jsonl", lines.as_bytes());
+    let Some(catalog) = shown(spec::<EncodeSettings>(json!({"image": ["image"]})).catalog_spec(&path)) else { return };
+    let Some(reader) = shown(CatalogReader::open(&catalog)) else { return };
+    for batch in reader.filter_map(shown) {
+        let in_table = |image: &&ImageSource| !matches!(image, ImageSource::Path(_));
+        batch.images.iter().flatten().filter(in_table).for_each(|image| drop(Thumbnail::of(image)));
+    }
 }
 
 fn template(home: &Home, _: &Path, input: &[u8]) {
