@@ -23,8 +23,7 @@ use crate::random::Random;
 /// Number of items.
 pub(crate) const ITEMS: usize = 24;
 const DIM: usize = 4;
-const CATALOG: &str =
-    "id,title,description,tags,price\n1,\"Red, old pen\",\"A <b>pen</b> &amp; ink\",\"[\"\"a\"\", \"\"b\"\"]\",1.5\n";
+const CATALOG: &str = "id,title,description,tags,price,image,kind\n1,\"Red, old pen\",\"A <b>pen</b> &amp; ink\",\"[\"\"a\"\", \"\"b\"\"]\",15,1.png,a\n";
 
 /// The folder of the good files.
 #[derive(Debug)]

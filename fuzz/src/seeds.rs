@@ -113,20 +113,20 @@ pub(crate) fn arrow(_: &Home) -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn csv(home: &Home) -> Vec<Vec<u8>> {
-    let events = b"user_id,item_id,timestamp,rating\nu1,3,2020-01-01T00:00:00Z,4\n\"u,2\",4,1577836800,5.0\n";
-    let times = b"user,item,time\nu,1,\"2020-01-01 10:00\"\nu,2,1577836800000\nv,3,2.5e9\n";
-    vec![
-        home.read("catalog.csv"),
-        events.to_vec(),
-        times.to_vec(),
-        b"\xEF\xBB\xBFid;title\r\n1;\"a\"\"b\"\r\n".to_vec(),
-    ]
+    let events =
+        b"user_id,item_id,timestamp,rating\nu1,3,2020-01-01T00:00:00Z,4\n\"u,2\",4,2020-01-01 10:00:00.5+02:00,5.0\n\
+        u1,5,2020-01-02T00:00:00Z,3\nu1,6,2020-01-03T00:00:00Z,0\n";
+    let times = b"user,item,time\nu,1,1577836800\nu,2,1577836801\nu,3,2.5e9\nu,4,1577836802\n";
+    let priced = b"user_id,item_id,price\nu,1,1\nu,2,2.5\nu,3,3\nu,4,4\n";
+    let bare = b"\xEF\xBB\xBFid,title\r\n1,\"a\"\"b\"\r\n2,\"c\nd\"";
+    [vec![home.read("catalog.csv")], [events.as_slice(), times, priced, bare].map(<[u8]>::to_vec).into()].concat()
 }
 
 /// Cells with other quotes, and with backslashes before them.
 pub(crate) fn quoted(home: &Home) -> Vec<Vec<u8>> {
-    let spark = b"id,title\n1,\"a \\\"red\\\" pen\"\n2,'it\\'s, it'\n".to_vec();
-    [csv(home), tsv(home), vec![spark]].concat()
+    let more =
+        ["id,title\n1,\"a \\\"red\\\" pen, \\\\\"\n", "id,title\n2,'it\\'s, it'\n", "id\ttitle\n1\t\"a\"\"\tb\"\n"];
+    [csv(home), tsv(home), more.map(|text| text.as_bytes().to_vec()).into()].concat()
 }
 
 /// Texts in encodings that are not UTF-8.

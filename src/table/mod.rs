@@ -15,8 +15,9 @@ mod files;
 mod folder;
 mod foreign;
 mod format;
+#[cfg(test)]
+mod growth_tests;
 mod gzip;
-mod int96;
 mod json_columns;
 mod json_lines;
 mod json_row;
@@ -25,6 +26,9 @@ mod limits;
 mod notes;
 mod open;
 mod open_table;
+mod page_header;
+mod parquet_pages;
+mod parquet_types;
 mod partitioned;
 mod parts;
 mod reader;
@@ -44,6 +48,7 @@ pub(crate) use files::{TableFiles, files_of_pattern, find_tables, tables_of_fold
 pub(crate) use folder::TableFolder;
 pub(crate) use format::{TABLE_EXTENSIONS, TableFormat, base_extension, has_table_extension};
 pub(crate) use notes::TableNotes;
+pub(crate) use parquet_pages::check_pages;
 pub(crate) use parts::TableParts;
 pub(crate) use reader::{TableBatch, TableReader};
 pub(crate) use schema::{column_names, columns_of};

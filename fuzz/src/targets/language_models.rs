@@ -87,7 +87,12 @@ pub(super) const TARGETS: &[Target] = &[
     target("llm-shards", Form::Json, shards, |home, folder, input| {
         let llm = with_file(home, "llm", folder, "model.safetensors.index.json", input);
         let _ = std::fs::rename(llm.join("model.safetensors"), llm.join("model-1.safetensors"));
-        vocab(home, folder, json!({"tokenizer": llm}), json!({"llm": llm, "write-model": true}));
+        vocab(
+            home,
+            folder,
+            json!({"tokenizer": llm}),
+            json!({"llm": llm, "write-model": true, "start-values": "mean"}),
+        );
     }),
     target("gguf", Form::Bytes, seeds::gguf, |home, folder, input| {
         let (gguf, llm) = (put(folder, "x.gguf", input), home.path("llm"));

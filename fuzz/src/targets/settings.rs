@@ -71,8 +71,7 @@ fn templates() -> &'static str {
     pipeline::family_templates("lc-rec").unwrap_or("[[recommend]]\ninstruction = \"{history}\"\noutput = \"{item}\"\n")
 }
 
-const FORMATS: [&str; 4] =
-    ["<{level}_{code}>", "[{index}|{code}]", "<|sid_{level}_{code}|>", "({level}.{code}*\"\\\n)"];
+const FORMATS: [&str; 4] = ["<{level}_{code}>", "[{index}|{code}]", "<|sid_{level}_{code}|>", "({level}.{code}*\"\\)"];
 
 /// A token format, in all that is written of it: patterns and grammars.
 fn token_format(home: &Home, folder: &Path, input: &[u8]) {
@@ -87,7 +86,7 @@ fn token_format(home: &Home, folder: &Path, input: &[u8]) {
     if shown(table.write(&path, Overwrite::Refuse)).is_none() || shown(TokenTable::read(&path)).is_none() {
         return;
     }
-    let forms = ["trie", "llguidance", "xgrammar", "gbnf", "regex", "choices", "xllm"];
+    let forms = ["trie", "llguidance", "xgrammar", "gbnf", "regex", "choices"];
     for form in forms {
         let asked = json!({"tokens": path, "output": {"out": folder.join(form)}, "constraint": {"form": [form]}});
         let _ = shown(pipeline::constrain(&spec(asked), &Silent));
@@ -102,18 +101,7 @@ const CATALOG: &str = "{\"id\": 0, \"title\": \"Red pen\", \"description\": \"A 
 
 /// Titles, descriptions and attributes of hostile items in the training data of every family.
 fn export_catalog(home: &Home, folder: &Path, input: &[u8]) {
-    let text = String::from_utf8_lossy(input);
-    // All items of the table are there, some with the input's texts.
-    let rows = text.lines().take(ITEMS).map(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>);
-    let mut lines = String::new();
-    for (id, row) in rows.chain(std::iter::repeat_with(|| Ok(serde_json::Map::new()))).take(ITEMS).enumerate() {
-        let Some(mut row) = shown(row) else { return };
-        row.insert("id".into(), id.into());
-        row.entry("title").or_insert_with(|| format!("Item {id}").into());
-        lines += &format!("{}\n", serde_json::Value::Object(row));
-    }
-    let catalog = put(folder, "c.jsonl", lines.as_bytes());
-    let columns = json!({"title": ["title"], "description": ["description"], "attributes": ["tags"]});
+    let Some(catalog) = catalog(folder, &String::from_utf8_lossy(input)) else { return };
     let families = [
         "lc-rec",
         "tallrec",
@@ -128,11 +116,28 @@ fn export_catalog(home: &Home, folder: &Path, input: &[u8]) {
         "trl",
     ];
     for family in families {
-        let asked = json!({"tokens": home.path("t.parquet"), "family": family, "catalog": catalog, "columns": columns,
-            "settings": {"interactions": events(folder), "min-interactions": 1, "candidates": 4},
+        let asked = json!({"tokens": home.path("t.parquet"), "family": family, "catalog": catalog, "columns": columns(),
+            "settings": {"interactions": events(folder), "min-interactions": 3, "candidates": 4},
             "output": {"out": folder.join(family)}});
         let _ = shown(pipeline::export(&spec(asked), &Silent));
     }
+}
+
+fn columns() -> serde_json::Value {
+    json!({"title": ["title"], "description": ["description"], "attributes": ["tags"]})
+}
+
+/// A catalog of all items of the table, the first ones with these texts.
+fn catalog(folder: &Path, text: &str) -> Option<std::path::PathBuf> {
+    let rows = text.lines().take(ITEMS).map(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>);
+    let mut lines = String::new();
+    for (id, row) in rows.chain(std::iter::repeat_with(|| Ok(serde_json::Map::new()))).take(ITEMS).enumerate() {
+        let mut row = shown(row)?;
+        row.insert("id".into(), id.into());
+        row.entry("title").or_insert_with(|| format!("Item {id}").into());
+        lines += &format!("{}\n", serde_json::Value::Object(row));
+    }
+    Some(put(folder, "c.jsonl", lines.as_bytes()))
 }
 
 /// Interactions of a user with all items.
@@ -144,7 +149,8 @@ fn events(folder: &Path) -> std::path::PathBuf {
 fn export_templates(home: &Home, folder: &Path, input: &[u8]) {
     let templates = put(folder, "t.toml", input);
     let asked = json!({"tokens": home.path("t.parquet"), "family": "lc-rec", "dry-run": true,
-        "settings": {"interactions": events(folder), "templates": templates, "min-interactions": 1}});
+        "catalog": catalog(folder, CATALOG), "columns": columns(),
+        "settings": {"interactions": events(folder), "templates": templates, "min-interactions": 3}});
     let _ = shown(pipeline::export(&spec(asked), &Silent));
 }
 

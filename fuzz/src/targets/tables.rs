@@ -20,7 +20,7 @@ pub(super) const TARGETS: &[Target] = &[
     target("tsv", Form::Text, seeds::tsv, |_, folder, input| table(&put(folder, "x.tsv", input))),
     target("json-lines", Form::JsonLines, seeds::json_lines, |_, folder, input| table(&put(folder, "x.jsonl", input))),
     target("gzip", Form::Bytes, seeds::gzip, |_, folder, input| table(&put(folder, "x.csv.gz", input))),
-    target("zstd", Form::Bytes, seeds::zstd, |_, folder, input| table(&put(folder, "x.jsonl.zst", input))),
+    target("zstd", Form::Bytes, seeds::zstd, |_, folder, input| table(&put(folder, "x.csv.zst", input))),
     target("events-csv", Form::Text, seeds::csv, |_, folder, input| events(&put(folder, "x.csv", input))),
     target("events-parquet", Form::Bytes, seeds::parquet, |_, folder, input| events(&put(folder, "x.parquet", input))),
     target("events-json", Form::JsonLines, seeds::json_lines, |_, folder, input| {
@@ -28,10 +28,11 @@ pub(super) const TARGETS: &[Target] = &[
     }),
     target("sequences", Form::Text, seeds::sequences, |_, folder, input| {
         events(&put(folder, "x.txt", input));
-        events(&put(folder, "u.data", input));
     }),
     target("csv-dialect", Form::Text, seeds::quoted, |_, folder, input| {
-        for (name, quote, escape) in [("x.csv", "'", "\\"), ("x.csv", "none", "\\"), ("x.tsv", "\"", "\\")] {
+        for (name, quote, escape) in
+            [("x.csv", "'", "\\"), ("x.csv", "\"", "\\"), ("x.csv", "none", "none"), ("x.tsv", "\"", "none")]
+        {
             items(&put(folder, name, input), json!({"text": ["title"], "csv-quote": quote, "csv-escape": escape}));
         }
     }),
@@ -84,7 +85,7 @@ fn events(path: &Path) {
         let Some(read) = shown(Interactions::read(&spec, &catalex::progress::Silent)) else { continue };
         let items = catalex::ItemIds::row_numbers(10);
         let split = "leave-one-out".parse().unwrap_or_else(|e| panic!("{e}"));
-        let _ = shown(Histories::new(&read, &items, split, 1));
+        let _ = shown(Histories::new(&read, &items, split, 3));
     }
 }
 
@@ -113,25 +114,26 @@ fn check(path: &Path) {
     }
 }
 
-const TIMES: [&str; 4] = [
-    "2020-01-01\n2020-01-01T00:00:00Z\n2020-01-01 10:00:00.5+02:00\n",
-    "881250949\n1577836800000\n2.5e9\n",
-    "2020-02-30\n9999-12-31T23:59:59.999999999\n",
-    "20200101\n-5\n0001-01-01\n",
+const TIMES: [&str; 6] = [
+    "2020-01-01T00:00:00Z\n2020-01-01 10:00:00.5+02:00\n1969-12-31T23:59:59.999999999-11:30\n",
+    "2020-01-01\n2020-02-29\n9999-12-31\n",
+    "2020-01-01T10:00:00\n2020-01-01 10:00:00.25\n2020-01-02 10:00:01\n",
+    "881250949\n1577836800\n2.5e9\n",
+    "1577836800000\n1577836800001\n1577836800002\n",
+    "-5\n0\n12\n",
 ];
 
 /// The lines are the times of events: as texts, and as numbers where they are numbers.
 fn times(_: &Home, folder: &Path, input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let event = |(at, time): (usize, &str)| {
-        let number = serde_json::from_str::<serde_json::Number>(time).ok();
-        let texts = json!({"user": "u", "item": at, "time": time});
-        [texts, json!({"user": "u", "item": at, "time": number})].map(|event| format!("{event}\n"))
-    };
-    let lines: Vec<[String; 2]> = text.lines().take(200).enumerate().map(event).collect();
-    for kind in [0, 1] {
-        let lines: String = lines.iter().map(|both| both[kind].as_str()).collect();
-        events(&put(folder, "x.jsonl", lines.as_bytes()));
+    let event = |(at, time): (usize, Value)| format!("{}\n", json!({"user": "u", "item": at, "time": time}));
+    let lines = || text.lines().take(200);
+    let texts: String = lines().map(Value::from).enumerate().map(event).collect();
+    events(&put(folder, "x.jsonl", texts.as_bytes()));
+    let numbers = lines().filter_map(|line| serde_json::from_str::<serde_json::Number>(line).ok());
+    let numbers: String = numbers.map(Value::Number).enumerate().map(event).collect();
+    if !numbers.is_empty() {
+        events(&put(folder, "x.jsonl", numbers.as_bytes()));
     }
 }
 
