@@ -12,6 +12,7 @@ mod licences;
 mod names;
 mod old_index;
 mod recommender;
+mod reseal;
 mod security;
 mod sources;
 mod start_values;
