@@ -63,13 +63,13 @@ audit: ## check licences, sources and security advisories of all crates; needs c
 	@cargo deny --locked --offline check licenses bans sources
 	@cargo deny --locked check advisories || { echo "make: advisories failed, or their database could not be fetched" >&2; exit 1; }
 
-# Coverage counters go into the library alone (fuzz/rustc.sh), so that no dependency is compiled again. A file that was a
-# finding once lies in fuzz/corpus and is run each time.
-fuzz: setup-build ## attack every parser with damaged inputs, SECONDS in total (default 300), and print what was found
+# Only the library is compiled with coverage counters (fuzz/rustc.sh), so no dependency is compiled again. fuzz/corpus
+# contains the inputs of earlier findings, which every run repeats.
+fuzz: setup-build ## feed damaged inputs to every parser, SECONDS in total (default 300), and print the findings
 	@$(ENV); RUSTC_WORKSPACE_WRAPPER="$$PWD/fuzz/rustc.sh" cargo build --locked --release --package catalex-fuzz; \
 	    "$$CARGO_TARGET_DIR/release/catalex-fuzz" --seconds "$(or $(SECONDS),300)" --seed "$(or $(SEED),1)" --state target/fuzz
 
-soak: setup-build build ## disturb builds, trainings and the server, SECONDS in total (default 300), and print what did not hold
+soak: setup-build build ## kill and disturb builds, trainings and the server, SECONDS in total (default 300), and print the faults
 	@$(ENV); PATH="$$CARGO_TARGET_DIR/release:$$PATH" $(PYTHON) scripts/soak.py --seconds "$(or $(SECONDS),300)"
 
 setup: ## bring in all that build, demo and tests need (quick when it is there)

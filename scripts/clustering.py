@@ -1,4 +1,4 @@
-"""Plain k-means and the agreement of two labellings, in numpy: what scripts/evaluate_emoji.py measures by."""
+"""Plain k-means, and the agreement of two labellings, in NumPy, for scripts/evaluate_emoji.py."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Agreement:
     """How much one labelling tells of another; all of it symmetric."""
 
     mutual_information: float
-    """In nats. Grows with the number of labels even where they are drawn at random."""
+    """In nats. Grows with the number of labels, even for random labels."""
     normalised: float
     """Divided by the mean of the two entropies: from 0 to 1."""
     adjusted: float
-    """What is above chance, by Vinh, Epps and Bailey (JMLR 2010): 0 for labels drawn at random, 1 for equal ones."""
+    """Adjusted for chance, as in Vinh, Epps and Bailey (JMLR 2010): 0 for random labels, 1 for equal ones."""
 
 
 def agreement(a: Labels, b: Labels) -> Agreement:
@@ -102,6 +102,6 @@ def lloyd(x: Floats, centres: Floats, iterations: int) -> tuple[Labels, float]:
         counts = np.bincount(labels, minlength=len(centres))
         sums = np.zeros_like(centres)
         np.add.at(sums, labels, x)
-        # A centre that lost all its items stays where it is.
+        # A centre without items does not move.
         centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
     return labels, float(squared_distances(x, centres)[np.arange(len(x)), labels].mean())

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Do the first codes of semantic IDs say what an item is? Measured on fixtures/emoji against its 97 subgroups.
+"""Measure how much the first codes of semantic IDs reveal about an item, on the 97 subgroups of fixtures/emoji.
 
 Builds three indexes with one seed (text and picture, text alone, picture alone) and compares the level-0 codes with
 the subgroups, which the encoders never see. The yardstick is plain 256-means on the same fused features. Run by hand

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Write python/requirements-test.lock: every package that the test environment gets, with the hashes of its files.
+"""Write the locks of the test environment and of the benchmarks: every package that they get, with the hashes of its
+files.
 
-Run it after a change of python/requirements-test.txt, with uv on the PATH (pip install uv). Set-up installs the lock
-with `pip install --require-hashes --no-deps`. CUDA's packages are left out: on Linux set-up lays in PyTorch without
-them. Packages that the old lock has keep their versions; `--upgrade` takes the newest.
+Run it after a change of python/requirements-test.txt or python/benchmarks/requirements.txt, with uv on the PATH (pip
+install uv). Set-up installs a lock with `pip install --require-hashes --no-deps`. CUDA's packages are left out of the
+lock of the tests: on Linux set-up lays in PyTorch without them. Packages that an old lock has keep their versions;
+`--upgrade` takes the newest.
 """
 
 from __future__ import annotations
@@ -14,22 +16,32 @@ import sys
 from pathlib import Path
 
 PYTHON = Path(__file__).resolve().parent.parent / "python"
-LOCK = PYTHON / "requirements-test.lock"
-HEAD = "# Written by scripts/lock_requirements.py: change requirements-test.txt, and run the script again.\n"
-NOT_LAID_IN = re.compile(r"(cuda-|nvidia-|triton\b)")
+CUDA = re.compile(r"(cuda-|nvidia-|triton\b)")
+LOCKS = [
+    ("requirements-test.txt", "3.10", CUDA),
+    ("benchmarks/requirements.txt", "3.11", None),
+]
+"""The requirements, the oldest Python that they are for, and the packages that their lock leaves out."""
 
 
-def main() -> int:
-    command = ["uv", "pip", "compile", "--universal", "--python-version", "3.10", "--generate-hashes", "--quiet"]
-    command += ["--no-annotate", "--no-header", *sys.argv[1:], "requirements-test.txt", "--output-file", LOCK.name]
-    done = subprocess.run(command, cwd=PYTHON, check=False)
+def lock(requirements: str, python: str, left_out: re.Pattern[str] | None) -> int:
+    path = PYTHON / requirements
+    locked = path.with_suffix(".lock")
+    command = ["uv", "pip", "compile", "--universal", "--python-version", python, "--generate-hashes", "--quiet"]
+    command += ["--no-annotate", "--no-header", *sys.argv[1:], path.name, "--output-file", locked.name]
+    done = subprocess.run(command, cwd=path.parent, check=False)
     if done.returncode != 0:
         return done.returncode
     # A package is a line that starts with its name, and indented lines with its hashes.
-    packages = re.split(r"(?m)^(?=[a-z])", LOCK.read_text(encoding="utf-8"))
-    kept = [package for package in packages if package.strip() and not NOT_LAID_IN.match(package)]
-    LOCK.write_text(HEAD + "".join(kept), encoding="utf-8")
+    packages = re.split(r"(?m)^(?=[a-z])", locked.read_text(encoding="utf-8"))
+    kept = [package for package in packages if package.strip() and not (left_out and left_out.match(package))]
+    head = f"# Written by scripts/lock_requirements.py: change {path.name}, and run the script again.\n"
+    locked.write_text(head + "".join(kept), encoding="utf-8")
     return 0
+
+
+def main() -> int:
+    return max(lock(*of) for of in LOCKS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes fixtures/emoji/histories.csv: what made users did with the emoji, for tests of exports to recommenders.
+"""Makes fixtures/emoji/histories.csv: interactions of simulated users with the emoji, for tests of exports.
 
 Nobody did any of it. Each user has a few favourite subgroups and goes through them; ratings are high inside and low
 outside of them. Some events of a user have one time, some users are too short, and two events are of items that the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make `tests/golden/encoder`: what the Python originals say about real texts and pictures.
+"""Make `tests/golden/encoder`: the outputs of the original Python encoders for real texts and images.
 
 `text.json` lists texts and `text.npy` holds, row for row, their vectors by `transformers` and torch in float32:
 all-MiniLM-L6-v2, truncated to 256 tokens, mean over the tokens, normalised. `image.json` lists pictures (paths from

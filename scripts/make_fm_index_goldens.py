@@ -1,4 +1,4 @@
-"""Writes tests/golden/fm_index: what the index behind TransRec answers on identifiers of 80 emoji.
+"""Writes tests/golden/fm_index: the answers of TransRec's index for identifiers of 80 emoji.
 
 TransRec (arXiv 2310.06491) takes its FM-index from SEAL (arXiv 2204.10628): `csa_wt_int<>` of sdsl-lite over token ids
 that are raised by 10, each document's reversed. This script makes the same calls to the same structure. It needs a C++

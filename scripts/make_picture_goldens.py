@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make `tests/golden/encoder/formats`: one small picture in every form a shop has it in, and its pixels by Pillow.
+"""Make `tests/golden/encoder/formats`: a small image in all common formats, and its pixels as decoded by Pillow.
 
 `NAME.rgb` holds, row for row, the RGB bytes of the picture `NAME.*`: the first frame, upright, alpha laid on white. The
 picture is a crop of a photograph that is there already. Run once, by hand, with Pillow 13.0.0:

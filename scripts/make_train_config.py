@@ -71,7 +71,7 @@ def arguments(settings: list[dict[str, Any]]) -> str:
 
 
 def generated() -> dict[Path, str]:
-    """The files with what is generated in them replaced."""
+    """The files with their generated parts replaced."""
     settings = train_settings()
     files = {}
     for name, text in [("config.py", fields(settings)), ("estimator.py", arguments(settings))]:

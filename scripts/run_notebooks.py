@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the notebooks of docs/notebooks from top to bottom, and keep what they show.
+"""Run the notebooks in docs/notebooks from top to bottom, and store their outputs.
 
     python scripts/run_notebooks.py [NOTEBOOK ...]
 
@@ -25,12 +25,12 @@ LONGEST = 600
 
 
 def run(notebook: Path, folder: Path) -> nbformat.NotebookNode:
-    """The notebook with its outputs, run in a working copy that is laid out in `folder`."""
+    """Runs a notebook in a working copy in `folder`, and returns it with its outputs."""
     at = folder / NOTEBOOKS.relative_to(ROOT)
     at.mkdir(parents=True, exist_ok=True)
     if not (folder / "fixtures").exists():
         (folder / "fixtures").symlink_to(ROOT / "fixtures")
-    # What a kernel keeps for its user is not for this one, and nothing may ask the network.
+    # The kernel does not use the user's configuration or the network.
     os.environ.update(IPYTHONDIR=str(folder / "ipython"), HF_HUB_OFFLINE="1")
     node = nbformat.read(notebook, as_version=4)
     resources = {"metadata": {"path": str(at)}}

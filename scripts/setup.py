@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Bring in what catalex needs beyond crates: libtorch, ONNX Runtime, the text encoder; for tests a Python environment
-and tokenizers.
+"""Install the dependencies of catalex that are not crates: libtorch, ONNX Runtime, the text encoder; for tests, a
+Python environment and tokenizers.
 
 Everything goes into one cache folder outside the checkout, ${CATALEX_CACHE:-${XDG_CACHE_HOME:-~/.cache}/catalex}.
 A LIBTORCH or ORT_DYLIB_PATH that you have set is used instead of fetching that part. Running again is quick, and
@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """What cargo, the tests and the binary want to see; the user's own settings win."""
+    """The environment variables for cargo, the tests and the binary. The user's own settings take precedence."""
     libtorch = os.environ.get("LIBTORCH") or str(cache / LIBTORCH)
     libraries = [str(Path(libtorch) / "lib")]
     libraries += [item for item in os.environ.get("LD_LIBRARY_PATH", "").split(":") if item and item not in libraries]
@@ -54,13 +54,13 @@ def environment(cache: Path) -> dict[str, str]:
         "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR") or str(cache / "target"),
         "CATALEX_MODELS": str(cache / "models"),
         "CATALEX_VENV": str(cache / "venv"),
-        # libtorch's threads then sleep while they wait: spinning ones take many times as long beside other work.
+        # libtorch's threads then sleep while they wait. Busy-waiting takes many times as long next to other work.
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY") or "passive",
     }
 
 
 def check_users_own() -> list[Part]:
-    """The parts that the user has not provided. What is provided must be there."""
+    """The parts that the user has not provided. Provided parts must exist."""
     parts: list[Part] = []
     libtorch = os.environ.get("LIBTORCH")
     if not libtorch:
@@ -113,14 +113,14 @@ def check_space(cache: Path, parts: list[Part]) -> None:
 
 
 def remove_leftovers(cache: Path) -> None:
-    """What a killed run left half-made; the lock says that nobody is at it now."""
+    """Removes incomplete files of a killed run. The lock shows that no other run uses them."""
     for folder in [*cache.glob("*.partial-*"), *cache.glob("models/*.partial-*")]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def claim_build_folder(target: Path) -> None:
-    """Forget what cargo built of another checkout. Cargo tells a workspace's own crates apart neither by the checkout's
-    path nor by content, but by age: it would take the other's for its own."""
+    """Removes cargo's outputs for another checkout. Cargo identifies a workspace's own crates neither by path nor by
+    content, but compares only ages. So it would use the outputs of the other checkout."""
     stamp = target / "catalex-checkout"
     checkout = str(Path(__file__).resolve().parent.parent)
     if not (target / "release").is_dir():

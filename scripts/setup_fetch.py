@@ -1,4 +1,4 @@
-"""Fetch pinned wheels: pip says where a wheel is, this module downloads it resumably and checks it.
+"""Downloads pinned wheels: pip provides the URL, and this module downloads the file resumably and verifies it.
 
 pip alone would do, but it starts a 500 MB download over after a break. So pip is asked for the address only (which
 keeps the user's index, mirror and proxy settings in force), the file is fetched in ranges into `NAME.part`, and where
@@ -31,7 +31,7 @@ PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux2014_x8
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the message says what is wrong and what to do."""
+    """Set-up cannot continue. The message states the problem and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Wheel:
 
 @dataclasses.dataclass(frozen=True)
 class NpmPackage(Wheel):
-    """A tarball of npm's index. npm says where it is; the rest is as with wheels."""
+    """A tarball from the npm registry. npm provides the URL; the rest is the same as for wheels."""
 
     @property
     def requirement(self) -> str:
@@ -96,7 +96,7 @@ def require_pip() -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line of pip's complaint that says something."""
+    """The last informative line of pip's error message."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING")]
     return lines[-1].removeprefix("ERROR: ") if lines else "no message"
 
@@ -148,7 +148,7 @@ def locate_npm(package: NpmPackage) -> str:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Trust what pip is told to trust."""
+    """Use the same trusted certificates as pip."""
     bundle = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE")
     return ssl.create_default_context(cafile=bundle if bundle and Path(bundle).is_file() else None)
 
@@ -175,7 +175,7 @@ class Meter:
 
 
 def download_once(url: str, wheel: Wheel, part: Path) -> None:
-    """Fetch what `part` still lacks of the file."""
+    """Download the missing rest of the file to `part`."""
     have = part.stat().st_size if part.exists() else 0
     if have >= wheel.size:
         return

@@ -1,4 +1,4 @@
-"""The parts that set-up lays into the cache folder, each made beside its place and moved there whole.
+"""The parts that set-up installs in the cache folder. Each is built next to its target and then moved.
 
 libtorch-2.13.0/       lib/, include/, build-version: what LIBTORCH points to
 onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
@@ -111,7 +111,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 class Part:
-    """One part: what it needs, whether it is there, how to make it."""
+    """One part: its requirements, whether it exists, and how to create it."""
 
     def __init__(self, name: str, wheels: list[Wheel], unpacked: int) -> None:
         self.name = name
@@ -177,7 +177,7 @@ class OnnxRuntime(Part):
 
 
 class MiniLm(Part):
-    """The text encoder. Its model file is written here, so a changed exporter makes it anew."""
+    """The text encoder. Its model file is created here, so a changed exporter creates it again."""
 
     def __init__(self) -> None:
         super().__init__("the text encoder", [MINILM], 190_000_000)
@@ -226,11 +226,11 @@ class SmolLm2(Part):
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    # How pip reads the requirements.
-    options: tuple[str, ...] = ()
+    # How pip reads the requirements: every file that it fetches must have a hash of the lock.
+    options = ("--require-hashes", "--no-deps")
 
     def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
-        """`alone` names packages that are installed without what they ask for."""
+        """`alone` lists packages that are installed without their dependencies."""
         super().__init__(name, [], size)
         self.folder = folder
         self.requirements = requirements
@@ -241,10 +241,10 @@ class Venv(Part):
         return f"{platform.python_version()} {hashlib.sha256(content).hexdigest()}\n"
 
     def before_packages(self, cache: Path, site_packages: Path) -> None:
-        """What is laid in before pip installs the rest."""
+        """Installs packages before pip installs the rest."""
 
     def after_packages(self, folder: Path) -> None:
-        """What is built when pip has installed the rest."""
+        """Builds packages after pip has installed the rest."""
 
     def missing(self, cache: Path) -> bool:
         stamp, python = cache / self.folder / "catalex-stamp", cache / self.folder / "bin" / "python"
@@ -272,7 +272,7 @@ class Venv(Part):
         self.before_packages(cache, next(folder.glob("lib/python*/site-packages")))
         self._install(folder, self.requirements, *self.options)
         if self.alone:
-            self._install(folder, self.alone, "--no-deps", *self.options)
+            self._install(folder, self.alone, *self.options)
         self.after_packages(folder)
         (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
 
@@ -295,10 +295,7 @@ class Venv(Part):
 
 
 class TestVenv(Venv):
-    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone. Every file
-    that pip fetches must have a hash of the lock."""
-
-    options = ("--require-hashes", "--no-deps")
+    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone."""
 
     def __init__(self) -> None:
         requirements = PYTHON / "requirements-test.lock"
@@ -333,7 +330,7 @@ class TestVenv(Venv):
         self._packed(folder, "packing Spark", self.spark, "pyspark", dict(os.environ))
 
     def _packed(self, folder: Path, doing: str, requirements: Path, package: str, environment: dict[str, str]) -> None:
-        """A package of which there is no wheel, and without which tests are skipped."""
+        """A package without a wheel. Without the package, tests are skipped."""
         say(f"{doing}, some minutes (once: pip keeps what it has built)")
         done = self._pip(folder, requirements, ["--no-binary", package, *self.options], environment)
         if done.returncode != 0:
@@ -351,9 +348,9 @@ def torch_wheel(python: str) -> Wheel | None:
 
 
 def benchmark_venv() -> Venv:
-    """For `make benchmark`: what catalex is compared with."""
+    """For `make benchmark`: the quantizers with which catalex is compared."""
     return Venv(
-        "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.txt", 7_000_000_000
+        "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.lock", 7_000_000_000
     )
 
 

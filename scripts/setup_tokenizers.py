@@ -1,4 +1,4 @@
-"""Real tokenizers of the families in use, and real sentences in many scripts: what the tests of `catalex vocab` need.
+"""Downloads published tokenizers, and real sentences in many scripts, for the tests of `catalex vocab`.
 
 models/tokenizers/NAME/            gpt2, llama3, qwen3, gemma3, and mistral with its SentencePiece model
 models/tokenizers/sentences.txt    Django's translations into 100 languages, a sentence a line

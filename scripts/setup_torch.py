@@ -20,7 +20,7 @@ from typing import IO
 
 from setup_fetch import SetupError, last_line
 
-# What the wheel has for building, and what asks for still more of CUDA.
+# Build files in the wheel, and files that require further CUDA libraries.
 LEFT_OUT = ["torch/include/", "torch/share/", "torch/test/", "torch/bin/protoc", "torch/lib/libtorch_cuda_linalg"]
 LEFT_OUT += ["torch/lib/libtorch_nvshmem", "torch/lib/libcaffe2_nvrtc"]
 # Linked by the libraries that stay, and the names that these look for there.
@@ -65,7 +65,7 @@ def install_torch(wheel: Path, libtorch: Path | None, cuda: dict[str, Path], sit
 
 
 def link(libtorch: Path | None, target: Path, size: int) -> bool:
-    """A hard link to the same library of `libtorch`, where there is one and the file system takes it."""
+    """A hard link to the same library of `libtorch`, if it exists and the file system supports links."""
     source = libtorch / target.name if libtorch else None
     if source and source.is_file() and source.stat().st_size == size:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Disturb catalex at work, for some time, and count what does not hold: `make soak SECONDS=...`.
+"""Kill and disturb running catalex commands, and count the faults: `make soak SECONDS=...`.
 
-    kills      a verb is killed at a random moment, with and without an earlier output: what is there is the earlier
-               output, the whole new one or nothing; the next run gives the same bytes and leaves nothing beside them
-    races      two runs with different inputs write to one --out at the same time: one of the two is there, whole
-    full disk  the output's file system is full (a small tmpfs, where mounting is permitted), or files may not grow
-               beyond a limit: an error, nothing torn, no panic
-    memory     the address space is limited: nothing torn
-    messages   `catalex serve` gets malformed messages: the next good request is answered
+    kills      a command is killed at a random moment, with and without an earlier output. Afterwards, the output is
+               the earlier one, the complete new one, or absent. The next run gives the same bytes and leaves no other
+               files
+    races      two runs with different inputs write to the same --out: the output is the complete output of one run
+    full disk  the output's file system is full (a small tmpfs, if mounting is permitted), or the file size is limited:
+               the run gives an error, without an incomplete output and without a panic
+    memory     the address space is limited: no incomplete output
+    messages   `catalex serve` gets malformed messages: it answers the next valid request
     unread     a client sends requests and reads no answers: the server's memory stays bounded
 
-Standard library only. Exit code 0 without faults, 1 with some.
+Standard library only. The exit code is 1 if there are faults, otherwise 0.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Soak:
         self.rows: list[tuple[str, int, str, int]] = []
 
     def part(self, name: str, seconds: float, once: Callable[[Job], str]) -> None:
-        """Disturbs one job after the other until the time is over, each at least once."""
+        """Disturbs one job after the other until the time is over, but each job at least once."""
         before, runs, seen = len(self.faults), 0, dict[str, int]()
         until = time.monotonic() + seconds
         while runs < len(self.shop.jobs) or time.monotonic() < until:
@@ -67,7 +68,7 @@ class Soak:
         earlier = self._earlier(job, room)
         out = self.shop.out(job, room)
         process = self._start(self.shop.command(job, "a", out, *(["--force"] if earlier else [])))
-        # Half of the kills fall into the last part of the time, in which files are written and renamed.
+        # Half of the kills happen in the last part of the run, in which files are written and renamed.
         share = self.shop.random.choice([self.shop.random.uniform(0, 1), self.shop.random.uniform(0.8, 1.05)])
         time.sleep(job.seconds * share)
         process.kill()
@@ -143,7 +144,7 @@ class Soak:
     # Helpers.
 
     def _earlier(self, job: Job, room: Path) -> str:
-        """Now and then there is an earlier output; its variant."""
+        """Sometimes creates an earlier output. Returns its variant."""
         if self.shop.random.random() < 0.5:
             return ""
         self.shop.must(*self.shop.command(job, "b", self.shop.out(job, room)))
@@ -172,17 +173,17 @@ class Soak:
         self._no_panic(job, stderr)
         left = self._whole(job, out, earlier, how)
         if process.returncode == 0 and left != "a":
-            self.fault(f"{job.verb} {how} ended with 0, and its output is not there")
+            self.fault(f"{job.verb} {how} ended with exit code 0, but its output does not exist")
         if process.returncode in (0, 1):
             return "done" if process.returncode == 0 else "refused"
         return "aborted"
 
     def _whole(self, job: Job, out: Path, earlier: str, how: str) -> str:
-        """Which output is there; it must be a whole one."""
+        """Returns which output exists. It must be complete."""
         got = digest(out)
         left = next((variant for variant, expected in job.expected.items() if expected == got), "")
         if got and not left:
-            self.fault(f"{job.verb} {how}: what is at --out is neither the earlier output nor the new one")
+            self.fault(f"{job.verb} {how}: the output is neither the earlier one nor the new one")
         if earlier and not got:
             self.fault(f"{job.verb} {how}: the earlier output is gone")
         return left
@@ -191,7 +192,7 @@ class Soak:
         if digest(out) != job.expected["a"]:
             self.fault(f"{what}: other bytes than those of an undisturbed run")
         if others := leftovers(out):
-            self.fault(f"{what}: {others} left beside the output")
+            self.fault(f"{what}: {others} left next to the output")
 
     def _no_panic(self, job: Job, stderr: str) -> None:
         if "panicked at" in stderr:
@@ -200,7 +201,7 @@ class Soak:
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[bool]:
-    """A small file system at a folder, where mounting is permitted."""
+    """Mounts a small file system at a folder, if mounting is permitted."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "soak", str(folder)]
     mounted = (
         shutil.which("mount") is not None and subprocess.run(mount, capture_output=True, check=False).returncode == 0
@@ -218,10 +219,10 @@ def last_line(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Disturb catalex at work and count what does not hold.")
-    parser.add_argument("--seconds", type=float, default=300, help="time for all parts together (default 300)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments (default the time)")
-    parser.add_argument("--program", default="catalex", help="the program (default catalex on the PATH)")
+    parser = argparse.ArgumentParser(description="Kill and disturb running catalex commands, and count the faults.")
+    parser.add_argument("--seconds", type=float, default=300, help="total time of all parts (default: 300)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="random seed (default: the time)")
+    parser.add_argument("--program", default="catalex", help="the program (default: catalex on the PATH)")
     options = parser.parse_args()
     program = shutil.which(options.program)
     if program is None:
@@ -233,7 +234,7 @@ def main() -> int:
         with small_disk(probe, 1 << 20) as mounted:
             pass
         if not mounted:
-            print("soak: MOUNTING IS NOT PERMITTED HERE: limits of file size stand in for full disks", file=sys.stderr)
+            print("soak: MOUNTING IS NOT PERMITTED: file size limits replace full disks", file=sys.stderr)
         probe.rmdir()
         print(f"soak: {options.seconds:.0f} seconds, seed {options.seed}, {os.path.realpath(program)}", file=sys.stderr)
         soak = Soak(Workshop(folder, program, options.seed))

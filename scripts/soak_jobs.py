@@ -1,4 +1,4 @@
-"""The jobs that scripts/soak.py disturbs: their inputs, their commands, and what they leave when nobody does."""
+"""The jobs that scripts/soak.py disturbs: their inputs, their commands, and their undisturbed outputs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TIMEOUT = 300
 
 @dataclass
 class Job:
-    """A verb with its inputs; `variant` names two versions with different outputs."""
+    """A command with its inputs. `variant` names two versions with different outputs."""
 
     verb: str
     arguments: Callable[[str], list[str]]
     suffix: str = ""
     resumes: bool = False
-    # What an undisturbed run leaves, by variant, and how long it took.
+    # Output and duration of an undisturbed run, by variant.
     expected: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -69,7 +69,7 @@ class Workshop:
         return room / f"out{job.suffix}"
 
     def measure(self, job: Job) -> None:
-        """Lets a job run undisturbed, in both variants."""
+        """Runs both variants of a job undisturbed."""
         for variant in ("a", "b"):
             room = self.room()
             out = self.out(job, room)
@@ -81,7 +81,7 @@ class Workshop:
                 raise SystemExit(f"soak: an undisturbed {job.verb} left {others}")
             shutil.rmtree(room)
         if job.expected["a"] == job.expected["b"]:
-            raise SystemExit(f"soak: the two variants of {job.verb} give the same, so a mix of them would not be seen")
+            raise SystemExit(f"soak: both variants of {job.verb} give the same output, so a mix could not be detected")
 
     def room(self) -> Path:
         """An empty folder."""
@@ -129,7 +129,7 @@ class Workshop:
 
 
 def digest(path: Path) -> str:
-    """One hash of a file, or of all files of a folder with their names; empty where there is nothing."""
+    """A hash of a file, or of all files in a folder with their names. Empty if there is no file."""
     if not path.exists() and not path.is_symlink():
         return ""
     hashed = hashlib.sha256()
@@ -141,5 +141,5 @@ def digest(path: Path) -> str:
 
 
 def leftovers(out: Path) -> list[str]:
-    """What lies beside an output."""
+    """The files next to an output."""
     return sorted(entry.name for entry in out.parent.iterdir() if entry != out)

@@ -1,4 +1,4 @@
-"""What scripts/soak.py sends to `catalex serve`: malformed messages, and more requests than anyone reads answers to."""
+"""Messages that scripts/soak.py sends to `catalex serve`: malformed ones, and requests whose answers are not read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 20.0
-# What a server may hold when nobody reads its answers.
+# Maximum memory of a server whose answers are not read.
 MAX_RESIDENT = 1 << 30
 
 INITIALIZE = {
@@ -106,7 +106,7 @@ class Client:
         return True
 
     def answers(self, number: int) -> bool:
-        """Whether an answer to the request with this id comes in time."""
+        """Whether the request with this id is answered in time."""
         until = time.monotonic() + PATIENCE
         while (left := until - time.monotonic()) > 0:
             try:
@@ -145,7 +145,7 @@ class Client:
 
 
 def damaged(source: random.Random) -> bytes:
-    """A good message with some bytes changed."""
+    """A valid message with some changed bytes."""
     raw = bytearray(json.dumps(source.choice(MESSAGES[:12])).encode("utf-8")[:10_000])
     for _ in range(source.randint(1, 6)):
         at = source.randrange(len(raw))
@@ -156,7 +156,7 @@ def damaged(source: random.Random) -> bytes:
 
 
 def malformed(program: str, index: Path, source: random.Random, seconds: float) -> tuple[int, list[str]]:
-    """Sends messages of every kind, before and after the start of a session; the next good request must be answered."""
+    """Sends malformed messages before and after the start of a session. The next valid request must be answered."""
     sent, faults = 0, []
     until = time.monotonic() + seconds
     kinds: list[Any] = [*MESSAGES, *RAW]
@@ -185,7 +185,7 @@ def malformed(program: str, index: Path, source: random.Random, seconds: float) 
 
 
 def unread(program: str, index: Path, seconds: float) -> tuple[int, list[str]]:
-    """Sends requests and reads no answer: the server's memory stays bounded, and later it answers."""
+    """Sends requests without reading answers: the server's memory must stay bounded, and it must answer later."""
     client = Client(program, index, reads=False)
     counter = {"sent": 0}
 

@@ -57,15 +57,15 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The output is being written.
+    /// Another process is writing the output.
     #[error(
-        "{path} is being written by {}, which is running; wait until it has ended, or choose another path",
+        "{path} is being written by {}, which is still running; wait until it ends, or choose another path",
         .process.map_or("another process".into(), |id| format!("process {id}")), path = .path.display()
     )]
     Busy {
         /// The output path.
         path: PathBuf,
-        /// The number of the process that writes it, if known.
+        /// The id of the process that writes it, if known.
         process: Option<u32>,
     },
 
@@ -191,7 +191,7 @@ pub enum Error {
     },
 }
 
-/// How a path is absent: of `a.csv/b.csv` it may be that `a.csv` is a file.
+/// The reason why a path does not exist: in `a.csv/b.csv`, `a.csv` can be a file.
 fn absence(path: &Path) -> String {
     let plain: PathBuf = path.components().collect();
     match plain.ancestors().find(|part| part.is_file()) {
@@ -275,12 +275,12 @@ impl Error {
     }
 }
 
-/// Most characters of a text from a table that a message quotes.
+/// Maximum length of a text from a table in a message, in characters.
 const QUOTED: usize = 80;
-/// Most characters of one part of a message.
+/// Maximum length of one part of a message, in characters.
 const PART: usize = 600;
 
-/// A text from a table, as messages quote it: control characters escaped, and what is too long cut.
+/// A text from a table for a message: control characters are escaped, and long texts are truncated.
 pub fn shortened(text: &str) -> String {
     cut(text, QUOTED)
 }
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_used_as_a_folder_is_not_called_absent() {
+    fn an_error_names_a_file_that_is_used_as_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.csv");
         std::fs::write(&file, "id\n").unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_quotes_is_cut_and_escaped() {
+    fn messages_escape_and_truncate_quoted_text() {
         assert_eq!(shortened("Sjöfn\u{1b}[2J\n"), "Sjöfn\\u{1b}[2J\\n");
         let long = "é".repeat(50_000);
         assert_eq!(quoted("a\"\n"), r#""a\"\n""#);

@@ -1,7 +1,7 @@
-//! Runs foreign parsers so that a panic in them becomes an error.
+//! Runs third-party parsers and turns their panics into errors.
 //!
-//! Libraries that read files of other programs may panic on damaged input. [`guarded`] catches such a panic, keeps its
-//! message off stderr, and returns it. It does not catch an abort: sizes that a file declares are checked before memory is
+//! Libraries that parse files can panic on damaged input. [`guarded`] catches such a panic and returns its message
+//! instead of printing it. It cannot catch an abort, so callers check the sizes that a file declares before memory is
 //! allocated for them.
 
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether this thread runs a guarded call.
+    /// Whether this thread is in a guarded call.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -28,13 +28,13 @@ impl Panicked {
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "its reader gave up: {}", self.0)
+        write!(f, "its parser failed: {}", self.0)
     }
 }
 
 impl std::error::Error for Panicked {}
 
-/// Runs `parse`; a panic in it becomes an error. What `parse` was changing must not be used afterwards.
+/// Runs `parse` and returns its panic as an error. After an error, do not use values that `parse` was changing.
 ///
 /// # Errors
 /// [`Panicked`] with the message of the panic.
@@ -50,7 +50,8 @@ pub(crate) fn guarded<T>(parse: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// The messages of guarded panics reach the caller; the hook of the process prints all others as before.
+/// Installs a panic hook that keeps the messages of guarded panics for the caller. Other panics go to the previous
+/// hook.
 fn silence_guarded_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -73,7 +74,7 @@ mod tests {
         let at = |place: usize| [1, 2][place];
         assert!(guarded(|| at(2)).unwrap_err().to_string().contains("index out of bounds"));
         let nested = guarded(|| guarded(|| panic!("{}", "inner")).map_err(|e| e.to_string()));
-        assert_eq!(nested, Ok(Err::<(), _>("its reader gave up: inner".to_owned())));
+        assert_eq!(nested, Ok(Err::<(), _>("its parser failed: inner".to_owned())));
         assert!(!GUARDED.get());
     }
 }

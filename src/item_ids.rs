@@ -25,14 +25,14 @@ impl Default for ItemIds {
     }
 }
 
-/// What is wrong with an id column.
+/// A fault of an id column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFault {
     /// 0-based row whose id is null.
     Null(usize),
     /// Two 0-based rows with one id.
     Duplicate(usize, usize, String),
-    /// 0-based row whose value is no id, and the value: an empty string, a fraction, bytes that are not UTF-8.
+    /// 0-based row and value of an invalid id: an empty string, a fraction, or bytes that are not UTF-8.
     Unusable(usize, String),
     /// The column has another type.
     Type(DataType),
@@ -44,8 +44,8 @@ impl ItemIds {
         ItemIds::Integers((0..n as i64).collect())
     }
 
-    /// Ids from a column of integers or strings, of decimals or floats that are integers, or of strings in binary form or
-    /// in a dictionary. Integers that do not fit 64 signed bits become strings, digit by digit.
+    /// Ids from a column of integers, strings, integral decimals or integral floats. Strings can be in a binary or
+    /// dictionary-encoded column. Integers that do not fit in 64 signed bits become strings of their digits.
     ///
     /// # Errors
     /// [`IdFault::Null`], [`IdFault::Unusable`] with the first such row; [`IdFault::Type`] for a column of another type.
@@ -155,6 +155,22 @@ impl ItemIds {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
     }
 
+    /// For each id the row of `other` that has it, if any does. An integer and a string are equal if their texts are.
+    pub fn rows_in(&self, other: &ItemIds) -> Vec<Option<usize>> {
+        fn find<T: std::hash::Hash + Eq>(ids: &[T], others: &[T]) -> Vec<Option<usize>> {
+            let rows: HashMap<&T, usize> = others.iter().enumerate().map(|(row, id)| (id, row)).collect();
+            ids.iter().map(|id| rows.get(id).copied()).collect()
+        }
+        match (self, other) {
+            (ItemIds::Integers(ids), ItemIds::Integers(others)) => find(ids, others),
+            (ItemIds::Strings(ids), ItemIds::Strings(others)) => find(ids, others),
+            (ids, others) => {
+                let rows = others.rows_by_text();
+                (0..ids.len()).map(|row| rows.get(&ids.text(row)).copied()).collect()
+            }
+        }
+    }
+
     /// Checks that ids are unique.
     ///
     /// # Errors
@@ -198,6 +214,15 @@ mod tests {
         assert_eq!(joined([strings(&["a"]), strings(&["b"]), strings(&[])]), strings(&["a", "b"]));
         assert_eq!(joined([integers(), ItemIds::default(), strings(&[])]), integers());
         assert_eq!(joined([integers(), strings(&["a"]), integers()]), strings(&["7", "-8", "a", "7", "-8"]));
+    }
+
+    #[test]
+    fn rows_are_found_in_other_ids_of_either_type() {
+        let (integers, strings) = (ItemIds::Integers(vec![7, -8, 9]), ItemIds::Strings(vec!["9".into(), "a".into()]));
+        assert_eq!(integers.rows_in(&ItemIds::Integers(vec![9, 7])), [Some(1), None, Some(0)]);
+        assert_eq!(integers.rows_in(&strings), [None, None, Some(0)]);
+        assert_eq!(strings.rows_in(&integers), [Some(2), None]);
+        assert_eq!(strings.rows_in(&strings), [Some(0), Some(1)]);
     }
 
     #[test]

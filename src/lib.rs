@@ -49,7 +49,7 @@
 //! | [`quality`] | [`Figures`](quality::Figures): metrics, and the report |
 //! | [`index`] | [`Index`](index::Index): the folder with all results and a hash of every file |
 //!
-//! All of them use [`error`], [`progress`], [`printable`] (text of users as it is printed), [`settings`] (declared
+//! All of them use [`error`], [`progress`], [`printable`] (escapes text that is printed), [`settings`] (declared
 //! settings), [`artifact`] (atomic writes), [`item_ids`] and [`candidate`] (items in ranking prompts).
 //!
 //! # Without libtorch

@@ -1,11 +1,11 @@
-//! Text of users as it is printed: on one line, and without effect on a terminal.
+//! Escapes ids and texts from users before they are printed.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// A copy in which control characters, line breaks and the marks that reverse the direction of text are escaped: an
-/// item id such as `"\u{1b}[31mred\n"` cannot colour a terminal, hide text or look like two lines. Everything that
-/// prints ids and texts uses this.
+/// Escapes control characters, line breaks and marks that change the direction of text. An item id such as
+/// `"\u{1b}[31mred\n"` then cannot colour a terminal, hide text or look like two lines. All code that prints ids or
+/// texts uses this function.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
@@ -25,7 +25,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The same for JSON, which may have line breaks between its values. A parser reads the same values from it.
+/// The same for JSON, but line breaks between values remain. Parsing the result gives the same values.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     let hidden = |c: char| is_unprintable(c) && c != '\n';
     if !json.contains(hidden) {

@@ -11,7 +11,7 @@ pub trait Progress: Send + Sync {
     fn begin(&self, stage: &str, total: Option<u64>, unit: &str);
     /// `n` more units of the stage are done.
     fn advance(&self, n: u64);
-    /// A metric of the current stage, to show beside the progress bar ("loss", 0.31).
+    /// A metric of the current stage, to show next to the progress bar ("loss", 0.31).
     fn figure(&self, name: &str, value: f64);
     /// The stage ends.
     fn end(&self);
@@ -36,7 +36,8 @@ impl Progress for Silent {
 /// Minimum time between two "progress" events.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Turns progress into JSON events: the lines of `--progress json`, and what a `progress` function in Python gets.
+/// Turns progress into JSON events: the lines of `--progress json`, and the events that a `progress` function in Python
+/// receives.
 ///
 /// `{"event": "progress", "stage": "train", "done": 3, "total": 60, "unit": "epochs", "rate": 1.5, "seconds_left": 38,
 /// "loss": 0.4}`; the rate is in units per second. Other events are "begin", "end", "warning" and "cost".

@@ -1,7 +1,7 @@
-//! Tokenizers of language models and text encoders (`tokenizer.json`), which others wrote.
+//! Third-party tokenizers of language models and text encoders (`tokenizer.json`).
 //!
-//! The `tokenizers` library panics on some damaged files, and a normalizer can make a text grow exponentially. Here a panic
-//! becomes an error, and a file whose steps could grow a text without bound is refused when it is read.
+//! The `tokenizers` library panics on some damaged files, and a normalizer can lengthen a text exponentially. This
+//! module turns panics into errors, and refuses a file if its steps can lengthen a text without bound.
 
 use base64::Engine;
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use crate::guard;
 
-/// How many times longer the steps of a tokenizer may make a text. Tokenizers in use stay below 100.
+/// Maximum factor by which a step of a tokenizer can lengthen a text. Published tokenizers stay below 100.
 const MAX_GROWTH: f64 = 4_096.0;
 
-/// Runs a function of the `tokenizers` library; its panic becomes an error.
+/// Runs a function of the `tokenizers` library and returns its panic as an error.
 ///
 /// # Errors
 /// The reason, as a phrase.
@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &str) -> Result<Tokenizer, String> {
 }
 
 impl TextTokenizer {
-    /// As [`parse`], without the padding and truncation of its last use that some files keep.
+    /// As [`parse`], without the padding and truncation settings that some files contain.
     ///
     /// # Errors
     /// As [`parse`].
@@ -97,7 +97,7 @@ impl TextTokenizer {
     }
 }
 
-/// How many times longer a step and the steps inside it can make a text.
+/// The maximum factor by which a step, with its nested steps, can lengthen a text.
 fn growth(step: &Value) -> Result<f64, String> {
     let inside: Vec<&Value> = match step {
         Value::Array(steps) => steps.iter().collect(),
@@ -123,7 +123,8 @@ fn replacement_growth(step: &Value) -> Result<f64, String> {
     }
 }
 
-/// A table of SentencePiece: the size of a trie, the trie, and the texts that replace characters, each ended by a zero.
+/// A precompiled table of SentencePiece: the size of a trie, the trie, and the replacement texts, each terminated by a
+/// zero byte.
 fn charsmap_growth(step: &Value) -> Result<f64, String> {
     let Some(text) = step["precompiled_charsmap"].as_str() else { return Ok(1.0) };
     let damaged = || "a damaged precompiled_charsmap".to_owned();
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_grow_a_text_without_bound_are_refused() {
+    fn steps_that_lengthen_a_text_without_bound_are_refused() {
         let doubling = replace(&json!({"String": "a"}), "aa");
         let chain = json!({"type": "Sequence", "normalizers": vec![doubling.clone(); 40]});
         let charsmap = |text: &str| json!({"type": "Precompiled", "precompiled_charsmap": text});
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error() {
+    fn a_panic_is_returned_as_an_error() {
         let message = guarded::<()>(|| panic!("no {}", "word")).unwrap_err();
         assert!(message.contains("no word"), "{message}");
     }

@@ -1,5 +1,5 @@
-//! Which code an input reached: the counters that LLVM's coverage pass puts into the library. `make fuzz` builds with
-//! them (`fuzz/rustc.sh`); without them every input counts as known, and mutation starts from the seeds only.
+//! Detects which code an input reached, with the counters that LLVM's coverage pass adds to the library. `make fuzz`
+//! builds with these counters (`fuzz/rustc.sh`). Without them, no input counts as new, and only the seeds are mutated.
 
 use std::sync::Mutex;
 
@@ -27,7 +27,7 @@ pub(crate) unsafe extern "C" fn __sanitizer_cov_8bit_counters_init(start: *mut u
     }
 }
 
-/// What all inputs so far have reached.
+/// The code that all inputs so far have reached.
 pub(crate) struct Coverage {
     counters: Vec<&'static mut [u8]>,
     seen: Vec<u8>,
@@ -54,7 +54,7 @@ impl Coverage {
         self.counters.iter_mut().for_each(|counters| counters.fill(0));
     }
 
-    /// Whether this run reached an edge for the first time, or for the first time that often.
+    /// Whether this run reached a new edge, or reached an edge more often than before (by order of magnitude).
     pub(crate) fn is_new(&mut self) -> bool {
         let mut new = false;
         let mut at = 0;

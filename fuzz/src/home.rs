@@ -1,4 +1,4 @@
-//! Good files around the one that is attacked, made by the library itself.
+//! Valid files for the targets, made by the library itself.
 
 use std::error::Error;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use catalex::artifact::Overwrite;
 use catalex::constraint::{Document, FmIndex, Trie, tokens_of};
 use catalex::features::{Features, Modality};
-use catalex::index::{FEATURES, IndexWriter, MODEL, TOKENS};
+use catalex::index::{FEATURES, Generation, IndexWriter, MODEL, TOKENS};
 use catalex::item_ids::ItemIds;
 use catalex::pipeline::{self, BuildSpec};
 use catalex::progress::Silent;
@@ -25,19 +25,19 @@ pub(crate) const ITEMS: usize = 24;
 const DIM: usize = 4;
 const CATALOG: &str = "id,title,description,tags,price,image,kind\n1,\"Red, old pen\",\"A <b>pen</b> &amp; ink\",\"[\"\"a\"\", \"\"b\"\"]\",15,1.png,a\n";
 
-/// The folder of the good files.
+/// The folder of the valid files.
 #[derive(Debug)]
 pub(crate) struct Home {
     folder: PathBuf,
 }
 
 impl Home {
-    /// Makes them.
+    /// Makes the files.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let home = Home { folder: folder.to_path_buf() };
-        home.fill().map_err(|e| io::Error::other(format!("the good files: {e}")))?;
+        home.fill().map_err(|e| io::Error::other(format!("the valid files: {e}")))?;
         Ok(home)
     }
 
@@ -88,11 +88,11 @@ impl Home {
             fs::copy(self.path("model").join(file), index.path(MODEL).join(file))?;
         }
         let build = BuildSpec { catalog: self.path("catalog.csv"), ..BuildSpec::default() };
-        index.commit(ITEMS as u64, &table.metadata.model_hash, serde_json::to_value(build)?)?;
+        index.commit(ITEMS as u64, &table.metadata.model_hash, serde_json::to_value(build)?, Generation::default())?;
         Ok(())
     }
 
-    /// A language model of no skill.
+    /// A random language model.
     fn language_model(&self) -> io::Result<()> {
         let folder = self.path("llm");
         fs::create_dir(&folder)?;
@@ -127,7 +127,7 @@ impl Home {
     }
 }
 
-/// A spec of a pipeline's function. Specs are made from their keys, so that new fields need no change here.
+/// A spec of a pipeline function, built from JSON keys, so that new fields need no change here.
 pub(crate) fn spec<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{value}: {e}"))
 }

@@ -1,4 +1,4 @@
-//! Changes to JSON that leave it JSON.
+//! Mutations of JSON that give valid JSON.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(crate) fn mutate(root: &mut Value, random: &mut Random) {
     }
 }
 
-/// A random place of the tree, the deeper the likelier.
+/// A random position in the tree. Deeper positions are more likely.
 fn pick<'a>(value: &'a mut Value, random: &mut Random) -> &'a mut Value {
     let children = match &*value {
         Value::Array(values) => values.len(),
@@ -124,7 +124,7 @@ fn nested(random: &mut Random) -> Value {
     value
 }
 
-/// The value as text, now and then with what [`Value`] cannot hold.
+/// The value as text, sometimes with content that [`Value`] cannot represent.
 pub(crate) fn text(value: &Value, random: &mut Random) -> String {
     let text = value.to_string();
     if !random.once_in(10) {

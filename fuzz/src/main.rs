@@ -1,8 +1,8 @@
-//! Attacks every parser of catalex with damaged inputs.
+//! Feeds damaged inputs to every parser of catalex.
 //!
-//! A worker process runs the inputs of one target after the other: mutations of seeds, and of earlier inputs that reached
-//! new code. An input that panics, takes more than 10 seconds or asks for more than 1 GB is a finding: it is kept as a file
-//! that `--replay` runs again.
+//! A worker process runs the inputs of one target after the other: mutations of seeds, and of earlier inputs that
+//! reached new code. An input that panics, takes more than 10 seconds or allocates more than 1 GB is a finding. It is
+//! stored in a file, which `--replay` runs again.
 //!
 //! | file | content |
 //! |---|---|
@@ -38,15 +38,15 @@ Usage: catalex-fuzz [TARGET...] [--seconds N] [--seed S] [--state DIR]   attack 
        catalex-fuzz --seeds [TARGET...]                                  the errors that good inputs give
        catalex-fuzz --list                                               the targets";
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) targets: Vec<String>,
     pub(crate) seconds: f64,
     pub(crate) seed: u64,
-    /// Where the corpus and the findings are kept.
+    /// The folder of the corpus and the findings.
     pub(crate) state: PathBuf,
-    /// Set in workers: the folder that they share with the supervisor.
+    /// In workers: the folder shared with the supervisor.
     pub(crate) worker: Option<PathBuf>,
     /// Whether only the seeds are run, and errors are printed.
     pub(crate) seeds: bool,

@@ -1,9 +1,9 @@
-//! An allocator that counts, so that an input that asks for too much memory is found before the machine suffers.
+//! An allocator that counts bytes, so that an input that allocates too much memory is stopped early.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The memory that one input may ask for beyond what was in use before it.
+/// Maximum additional memory of one input.
 pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -13,7 +13,7 @@ const MAX_OTHERWISE: usize = 3 << 30;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(MAX_OTHERWISE);
 
-/// Counts what Rust code allocates. Libraries in C are seen by the supervisor, which reads the resident size.
+/// Counts the allocations of Rust code. For C libraries, the supervisor reads the resident size.
 pub(crate) struct Counting;
 
 impl Counting {
@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs something under the limit and returns the most bytes that it held at once.
+/// Runs a function under the limit and returns its peak memory in bytes.
 pub(crate) fn measured(work: impl FnOnce()) -> usize {
     let before = IN_USE.load(Relaxed);
     MOST.store(before, Relaxed);

@@ -1,4 +1,4 @@
-//! Changes to an input, blind ones and such as keep its outer form.
+//! Mutations of an input: random ones, and ones that keep its outer format.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::json;
 use crate::random::Random;
 use crate::reseal::{checksummed, reseal, unchecked};
 
-/// The outer form of a target's inputs, which some mutations keep so that they reach what lies behind it.
+/// The outer format of a target's inputs. Some mutations keep it, so that they reach deeper code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Bytes,
@@ -14,13 +14,13 @@ pub(crate) enum Form {
     Json,
     /// A JSON value on each line.
     JsonLines,
-    /// A JSON header with its length before it.
+    /// A JSON header, preceded by its length.
     SafeTensors,
     /// The SHA-256 of all bytes at the end, as in tries and FM-indexes.
     Checksummed,
 }
 
-/// Inputs longer than this are cut.
+/// Longer inputs are truncated.
 pub(crate) const LONGEST: usize = 1 << 20;
 const USUAL: usize = 1 << 16;
 
@@ -164,7 +164,7 @@ fn changed_header(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
 /// Overwrites an aligned number.
 fn number(bytes: &mut [u8], random: &mut Random) {
     let width = 1 << random.below(4);
-    // Headers decide the most, and are short.
+    // Headers have the most influence, and are short.
     let reach = if random.once_in(2) { bytes.len().min(256) } else { bytes.len() };
     let at = random.below(reach / width + 1) * width;
     let Some(place) = bytes.get_mut(at..at + width) else { return };
@@ -183,7 +183,7 @@ fn number(bytes: &mut [u8], random: &mut Random) {
     }
 }
 
-/// One change that knows nothing of the form.
+/// One random change, independent of the format.
 fn blind(bytes: &mut Vec<u8>, other: &[u8], text: bool, random: &mut Random) {
     let length = bytes.len();
     match random.below(if text { 14 } else { 10 }) {
@@ -218,7 +218,7 @@ fn blind(bytes: &mut Vec<u8>, other: &[u8], text: bool, random: &mut Random) {
             insert(bytes, &word.repeat(random.below(most + 1)), random);
         }
         13 => {
-            // A number becomes another one.
+            // Replaces a number by another one.
             let starts: Vec<usize> = (0..length).filter(|&at| bytes[at].is_ascii_digit()).collect();
             if !starts.is_empty() {
                 let start = *random.choose(&starts);

@@ -21,12 +21,12 @@ impl Random {
         ((self.next() >> 11) % end.max(1) as u64) as usize
     }
 
-    /// Whether something happens that happens once in `n` times.
+    /// True with probability `1 / n`.
     pub(crate) fn once_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// A number below a power of two that is drawn first, so that small ones are the most frequent.
+    /// A number below a random power of two, so that small numbers are the most frequent.
     pub(crate) fn up_to_power(&mut self, powers: usize) -> usize {
         let power = self.below(powers);
         self.below(1 << power)
@@ -36,7 +36,7 @@ impl Random {
         &from[self.below(from.len())]
     }
 
-    /// A range within `0..length`, mostly a short one.
+    /// A range within `0..length`, usually a short one.
     pub(crate) fn range(&mut self, length: usize) -> std::ops::Range<usize> {
         let start = self.below(length + 1);
         let longest = (length - start).min(1 << self.below(12));

@@ -1,4 +1,4 @@
-//! Good inputs to start from.
+//! Valid inputs to start from.
 
 use std::fs;
 use std::io::Write;
@@ -36,7 +36,7 @@ pub(crate) fn golden(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
     paths.into_iter().filter(fits).take(40).filter_map(|path| fs::read(path).ok()).collect()
 }
 
-/// A small table with a column of each kind that is read somewhere.
+/// A small table with one column of each supported type.
 fn table() -> RecordBatch {
     let n = ROWS as i64;
     let text = |row: i64| format!("<b>Pen</b> {row} &amp; ink");

@@ -1,4 +1,4 @@
-//! A page of memory that the worker writes and the supervisor reads, also after the worker has died.
+//! A shared page of memory: the worker writes it, and the supervisor reads it even after the worker has died.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,18 +12,18 @@ use memmap2::MmapMut;
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Status {
-    /// Inputs that were started, and those that ended.
+    /// Number of inputs started and ended.
     pub(crate) started: AtomicU64,
     pub(crate) ended: AtomicU64,
-    /// Longest run in microseconds.
+    /// Duration of the longest run in microseconds.
     pub(crate) slowest: AtomicU64,
-    /// Most bytes that a run held.
+    /// Peak memory of a run in bytes.
     pub(crate) most_bytes: AtomicU64,
-    /// Inputs that reached new code, as far as the build tells.
+    /// Number of inputs that reached new code, if the build has counters.
     pub(crate) corpus: AtomicU64,
-    /// Panics, counted once per place.
+    /// Number of panics, counted once per source location.
     pub(crate) panics: AtomicU64,
-    /// 1 where a run asked for too much memory.
+    /// 1 if a run allocated too much memory.
     pub(crate) memory: AtomicU64,
 }
 
@@ -36,7 +36,7 @@ static WORKER: OnceLock<Page> = OnceLock::new();
 pub(crate) struct Page(MmapMut);
 
 impl Page {
-    /// Makes the page anew.
+    /// Creates the page.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         File::create(path)?.set_len(PAGE)?;
         Page::open(path)

@@ -1,4 +1,4 @@
-//! Starts a worker for each target, watches it, and prints what came of it.
+//! Starts a worker for each target, monitors it, and prints its results.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use crate::worker::{CURRENT, STATUS};
 /// Seconds of processor time that one input may take, and of waiting.
 const MAX_SECONDS: f64 = 10.0;
 const MAX_WAIT: f64 = 60.0;
-/// A target is left after so many dead workers: one fault then hides the others.
+/// Maximum number of dead workers per target. One fault then probably hides others.
 const MAX_DEATHS: usize = 5;
 /// Clock ticks per second in `/proc`, on every Linux.
 const TICKS: f64 = 100.0;
@@ -32,7 +32,7 @@ struct Tally {
     most_bytes: u64,
 }
 
-/// Attacks the chosen targets; whether nothing was found.
+/// Fuzzes the selected targets. Returns whether there were no findings.
 pub(crate) fn run(options: &Options) -> io::Result<bool> {
     let chosen = |name: &str| options.targets.is_empty() || options.targets.iter().any(|target| target == name);
     let names: Vec<&str> = targets::all().map(|target| target.name).filter(|name| chosen(name)).collect();
@@ -96,7 +96,7 @@ fn attack(options: &Options, name: &str, seconds: f64, shared: &Path) -> io::Res
     Ok(tally)
 }
 
-/// Waits for a worker; why it died, if it did.
+/// Waits for a worker. Returns the reason if it died.
 fn watch(worker: &mut Child, status: &Status) -> io::Result<Option<String>> {
     let process = PathBuf::from(format!("/proc/{}", worker.id()));
     let (mut input, mut began, mut ticks, mut resident) = (0, Instant::now(), 0.0, None);
@@ -119,7 +119,7 @@ fn watch(worker: &mut Child, status: &Status) -> io::Result<Option<String>> {
         let reason = if used - ticks > MAX_SECONDS || began.elapsed().as_secs_f64() > MAX_WAIT {
             Some(format!("more than {MAX_SECONDS} seconds"))
         } else if now > 0 && resident.is_some_and(|before| held > before + MAX_BYTES) {
-            Some(format!("more than {MAX_BYTES} bytes, some of them in a library of C"))
+            Some(format!("more than {MAX_BYTES} bytes, including memory of C libraries"))
         } else {
             None
         };
@@ -132,7 +132,7 @@ fn watch(worker: &mut Child, status: &Status) -> io::Result<Option<String>> {
     }
 }
 
-/// Keeps the input that a worker died of.
+/// Stores the input that killed a worker.
 fn keep(options: &Options, name: &str, reason: &str, input: &Path) -> io::Result<()> {
     let folder = options.state.join("findings");
     fs::create_dir_all(&folder)?;

@@ -1,4 +1,4 @@
-//! The loop over inputs, in a process of its own.
+//! The loop over inputs, in a separate process.
 
 use std::fs;
 use std::io;
@@ -17,9 +17,9 @@ use crate::random::Random;
 use crate::status::{self, Status};
 use crate::targets::{self, Target};
 
-/// File with the input that is being run; the supervisor keeps it if the worker dies.
+/// File with the current input. The supervisor stores it if the worker dies.
 pub(crate) const CURRENT: &str = "current";
-/// File with the numbers of the run.
+/// File with the counters of the run.
 pub(crate) const STATUS: &str = "status";
 
 static MESSAGE: Mutex<String> = Mutex::new(String::new());
@@ -102,7 +102,7 @@ impl Run<'_> {
             self.coverage.is_new();
         }
         while Instant::now() < until {
-            // Newer inputs are the more promising ones.
+            // Newer inputs are more likely to reach new code.
             let mut place = || {
                 let last = if random.once_in(2) { corpus.len().min(32) } else { corpus.len() };
                 corpus.len() - 1 - random.below(last)
@@ -119,7 +119,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs one input and records what it took.
+    /// Runs one input and records its time and memory.
     fn input(&mut self, input: &[u8]) -> io::Result<()> {
         if fs::read_dir(&self.scratch).map_or(true, |mut entries| entries.next().is_some()) {
             let _ = fs::remove_dir_all(&self.scratch);
@@ -143,7 +143,7 @@ impl Run<'_> {
         if outcome.is_err() || OWN_PANIC.load(Relaxed) { self.panicked(input) } else { Ok(()) }
     }
 
-    /// Keeps the first input for each place that panics.
+    /// Stores the first input for each source location that panics.
     fn panicked(&self, input: &[u8]) -> io::Result<()> {
         let message = MESSAGE.lock().map(|last| last.clone()).unwrap_or_default();
         let place = message.split(": ").next().unwrap_or_default();

@@ -29,7 +29,7 @@ from measures import nearest
 
 @dataclass
 class Data:
-    """Labels by item, and what users did: user, item, time, in the order of the file."""
+    """Labels by item, and interactions: user, item, time, in the order of the file."""
 
     labels: dict[str, str] = field(default_factory=dict)
     events: list[tuple[str, str, float]] = field(default_factory=list)
@@ -99,7 +99,7 @@ def measure(binary: Path, data: Data, hold_out_last: int, flags: list[str]) -> O
         command += ["--hold-out-last", str(hold_out_last), *flags]
         subprocess.run(command, cwd=folder, check=True)
         table = pq.read_table(folder / "x.parquet")
-    # Items without a label are nobody's neighbours.
+    # Items without a label do not count as neighbours.
     kept = [row for row, item in enumerate(table["item_id"].to_pylist()) if data.labels[item]]
     ids = np.array(table["item_id"].to_pylist())[kept]
     vectors = np.stack(table["behaviour"].to_pylist())[kept].astype(np.float32)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What becomes of items that a quantizer gives one code: catalex's ways beside the published ones. Prints Markdown.
+"""Compares catalex's policies for ID collisions with published methods. Prints Markdown.
 
     make benchmark-collisions                      the emoji, and WordNet's nouns where Debian's wordnet-base is
     make benchmark-collisions PRODUCTS=FILE.jsonl  a catalog of products as well

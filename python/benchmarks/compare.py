@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""catalex beside other quantizers: same vectors, same split, same threads, one run. Prints a table in Markdown.
+"""Compares catalex with other quantizers: same vectors, same split, same threads, one run. Prints a table in Markdown.
 
     make benchmark                       the emoji, and WordNet's nouns where Debian's wordnet-base is installed
     make benchmark PRODUCTS=FILE.jsonl   a catalog of products (title, brand, categories, description) as well

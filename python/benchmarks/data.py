@@ -1,4 +1,4 @@
-"""The data sets, as vectors that every quantizer gets alike, and what they are called."""
+"""The data sets: the same vectors for every quantizer, with their names."""
 
 from __future__ import annotations
 

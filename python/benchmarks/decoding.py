@@ -1,4 +1,4 @@
-"""What constraining costs a step of beam search: catalex beside a trie of dictionaries under transformers.
+"""The cost of constraints per step of beam search: catalex compared with a trie of dictionaries in transformers.
 
     python benchmarks/decoding.py [--items 1000000] [--batch 32] [--beams 20] [--vocabulary 150000] [--rounds 5]
 
@@ -28,7 +28,7 @@ PROMPT = 64
 
 
 class DictTrie:
-    """Dictionaries in dictionaries: what a token leads to."""
+    """Nested dictionaries: the continuations of a token."""
 
     def __init__(self, sequences: Iterable[list[int]]) -> None:
         self.root: dict[int, Any] = {}
@@ -108,7 +108,7 @@ def main() -> None:
                 del masked, given
             del expected
     print(f"{'milliseconds a step at depth':>30}" + "".join(f"{depth:>9}" for depth in range(LEVELS)) + "     mean")
-    # The best of the rounds: what the machine does besides only adds.
+    # The best round, because other work on the machine only adds time.
     best = {name: np.array(times).min(0) * 1e3 for name, times in seconds.items()}
     for name, times in best.items():
         print(f"{name:>30}" + "".join(f"{time:9.1f}" for time in times) + f"{times.mean():9.1f}")

@@ -1,4 +1,4 @@
-"""Encoding as a whole command: `catalex embed` beside a plain Python loop over the same ONNX Runtime, models, threads.
+"""Compares the complete `catalex embed` command with a Python loop over the same ONNX Runtime, models and threads.
 
 The loop cuts texts into tokens with the tokenizers library, sorts them by length and runs them in batches; pictures it
 opens, resizes and crops with Pillow, in batches too. Both are timed from start to exit, in turn, round after round.
@@ -34,7 +34,7 @@ def session(folder: Path, threads: int):  # type: ignore[no-untyped-def]
 
 
 def loop_texts(catalog: Path, fields: list[str], folder: Path, out: Path, threads: int) -> None:
-    """Mean-pooled and normalised vectors, as MiniLM's folder says."""
+    """Mean-pooled and normalised vectors, as MiniLM's folder specifies."""
     import numpy as np  # noqa: PLC0415
     from tokenizers import Tokenizer  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What `catalex embed` holds in memory of a catalog of a million short texts, with a model of a few kilobytes.
+"""Memory of `catalex embed` for a catalog of a million short texts, with a model of a few kilobytes.
 
 PYTHONPATH=python/tests python python/benchmarks/embedding_memory.py target/release/catalex [--items 1000000]
 """

@@ -1,4 +1,4 @@
-"""Sizes of the forms that `catalex constrain` writes, and what their readers take to load one and to make a step.
+"""Sizes of the forms that `catalex constrain` writes, and their readers' times for loading and per step.
 
     PYTHONPATH=tests python benchmarks/forms.py [ITEMS ...]
 

@@ -36,7 +36,7 @@ class FrozenModel:
         return codes
 
     def latents(self, vectors: Matrix) -> Matrix:
-        """What the codes approximate."""
+        """The vectors that the codes approximate."""
         return self._through("projection", self._standardised(vectors))
 
     def decode(self, codes: Codes) -> Matrix:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`catalex ground` beside a script of torch.cdist and sort, as BIGRec's evaluation has it: the same made vectors, two
-threads each, one after the other.
+"""Compares `catalex ground` with a script of torch.cdist and sort, as in BIGRec's evaluation: same generated vectors,
+two threads each, one after the other.
 
     python python/benchmarks/grounding.py CATALEX [ANSWERS [ITEMS [DIM]]]     10000 100000 768 if left out
 

@@ -1,4 +1,4 @@
-"""What is measured of a quantizer: error, use of codes, and whether near items share a prefix."""
+"""Metrics of a quantizer: error, usage of codes, and whether similar items share a prefix."""
 
 from __future__ import annotations
 

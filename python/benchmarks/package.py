@@ -1,4 +1,4 @@
-"""What the package costs over the crate: `encode` beside the Rust call, one row, importing, threads.
+"""Overhead of the package over the crate: `encode` compared with the Rust call, one row, importing, threads.
 
     maturin develop --release --features pyo3/extension-module,benchmarks --manifest-path python/Cargo.toml
     python python/benchmarks/package.py MODEL

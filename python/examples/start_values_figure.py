@@ -1,4 +1,4 @@
-"""docs/start-values.svg: how new rows lie beside the old ones, for each way to start.
+"""Draws docs/start-values.svg: new rows compared with existing ones, for each method of start values.
 
     python start_values_figure.py --llm HF_DIR --model MODEL --start NAME=VOCABULARY_DIR ... [--results FILE] --out SVG
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use catalex::artifact::Overwrite;
 use catalex::features::{Block, Blocks, FeatureFile, FeatureSource, Features as Whole, Modality};
-use catalex::index::{FEATURES, Index};
+use catalex::index::{FEATURES, Index, ResolvedIndex, resolve_index};
 use catalex::item_ids::IdFault;
 use catalex::{Error, ItemIds};
 use ndarray::{Array2, s};
@@ -25,6 +25,8 @@ const ROWS_PER_BLOCK: usize = 8_192;
 #[pyclass(frozen, module = "catalex._native", name = "Features")]
 pub(crate) struct PyFeatures {
     pub(crate) inner: Arc<dyn FeatureSource + Send + Sync>,
+    /// Of a store, the generation stays as long as its features are read.
+    _held: Option<ResolvedIndex>,
 }
 
 #[pymethods]
@@ -32,11 +34,12 @@ impl PyFeatures {
     /// The features of a Parquet, Arrow or `.npy` file, or of an index; read on use.
     #[staticmethod]
     fn of_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let file = work::short(py, || {
-            let path = if Index::is_index(&path) { Index::open(&path)?.path(FEATURES) } else { path };
-            FeatureFile::open(&path)
+        let (file, held) = work::short(py, || {
+            let held = resolve_index(&path)?;
+            let path = if Index::is_index(&held) { Index::open(&held)?.path(FEATURES) } else { held.to_path_buf() };
+            Ok((FeatureFile::open(&path)?, held))
         })?;
-        Ok(PyFeatures { inner: Arc::new(file) })
+        Ok(PyFeatures { inner: Arc::new(file), _held: Some(held) })
     }
 
     /// The features of an object with Arrow's PyCapsule protocol; ids from the column `id`.
@@ -45,7 +48,7 @@ impl PyFeatures {
     fn of_arrow(py: Python<'_>, data: &Bound<'_, PyAny>, id: Option<String>) -> PyResult<Self> {
         let (schema, batches) = arrow_io::batches(data)?;
         let whole = work::short(py, || Whole::of_batches(&schema, &batches, id.as_deref()))?;
-        Ok(PyFeatures { inner: Arc::new(whole) })
+        Ok(PyFeatures { inner: Arc::new(whole), _held: None })
     }
 
     /// The rows of float32 matrices, one per modality. `present (n, modalities)` marks the modalities that an item has.
@@ -84,14 +87,14 @@ impl PyFeatures {
         let present = (0..names.len())
             .map(|m| present.as_ref().map_or_else(|| vec![true; n], |present| present.column(m).to_vec()))
             .collect();
-        Ok(PyFeatures { inner: Arc::new(NumpyFeatures { names, matrices, present, item_ids }) })
+        Ok(PyFeatures { inner: Arc::new(NumpyFeatures { names, matrices, present, item_ids }), _held: None })
     }
 
     /// The same features in memory.
     fn whole(&self, py: Python<'_>) -> PyResult<Self> {
         let source = self.inner.clone();
         let read = work::long(py, move |_| Ok(whole(&*source)?.into_owned()))?;
-        Ok(PyFeatures { inner: Arc::new(read) })
+        Ok(PyFeatures { inner: Arc::new(read), _held: None })
     }
 
     /// Name and vector length of each modality.

@@ -14,6 +14,7 @@ mod fm_index;
 mod parts;
 mod pipeline;
 mod quality;
+mod store;
 mod subset;
 mod token_ids;
 mod token_table;
@@ -58,6 +59,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::check, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::lookup, module)?)?;
+    module.add_class::<store::PyHold>()?;
+    module.add_function(wrap_pyfunction!(store::resolve_index, module)?)?;
+    module.add_function(wrap_pyfunction!(store::is_index, module)?)?;
+    module.add_function(wrap_pyfunction!(store::publish, module)?)?;
+    module.add_function(wrap_pyfunction!(store::rollback, module)?)?;
+    module.add_function(wrap_pyfunction!(store::history, module)?)?;
+    module.add_function(wrap_pyfunction!(store::verify, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::index_format_version, module)?)?;
     #[cfg(feature = "benchmarks")]

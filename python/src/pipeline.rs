@@ -4,10 +4,11 @@
 
 use catalex::pipeline::{
     self, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings, ConstrainSpec,
-    EncodeSettings, ExportOptions, ExportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec,
-    ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected, LlmSettings, LookupSettings,
+    LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
+    VocabularySettings,
 };
-use catalex::progress::Progress;
+use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
 use catalex::settings::{Setting, SettingGroup};
 use catalex::training::TrainSettings;
@@ -25,8 +26,8 @@ use crate::work;
 pub(crate) fn tokenize(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
     check_token_format(spec).map_err(to_py)?;
     job(py, spec, listener, |spec: TokenizeSpec, progress| {
-        let summary = pipeline::tokenize(&spec, progress)?;
-        Ok(json!({ "items": summary.items, "collisions": summary.collisions }))
+        let pipeline::TokenizeSummary { items, frozen, collisions, far } = pipeline::tokenize(&spec, progress)?;
+        Ok(json!({ "items": items, "frozen": frozen, "collisions": collisions, "far": far }))
     })
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn inspect(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -
 #[pyfunction]
 pub(crate) fn check(py: Python<'_>, spec: &str) -> PyResult<String> {
     let spec: CheckSpec = spec_of(spec).map_err(to_py)?;
-    work::short(py, || json_text(&pipeline::check(&spec)?))
+    work::short(py, || json_text(&pipeline::check(&spec, &Silent)?))
 }
 
 /// Finds the items of a semantic ID or a prefix, or the semantic ID of an item.
@@ -97,6 +98,7 @@ pub(crate) fn settings() -> String {
     add::<EncodeSettings>(&mut groups, "encode");
     add::<BehaviourSettings>(&mut groups, "behaviour");
     add::<TokenSettings>(&mut groups, "tokens");
+    add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");
@@ -106,6 +108,7 @@ pub(crate) fn settings() -> String {
     add::<ShowSettings>(&mut groups, "show");
     add::<CheckSettings>(&mut groups, "check");
     add::<LookupSettings>(&mut groups, "lookup");
+    add::<PublishSettings>(&mut groups, "publish");
     add::<ThreadSettings>(&mut groups, "threads");
     Value::Object(groups).to_string()
 }
@@ -118,7 +121,7 @@ fn declaration(setting: &Setting) -> Value {
 }
 
 /// Runs a job on the spec that `spec` holds.
-fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
+pub(crate) fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
     py: Python<'_>,
     spec: &str,
     listener: &Bound<'_, PyAny>,
@@ -128,7 +131,7 @@ fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
     work::long_with_events(py, listener, move |progress| json_text(&run(spec, progress)?))
 }
 
-fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
+pub(crate) fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
     // By way of a value: errors then do not name a line and a column of a text that the caller never saw.
     let value: std::result::Result<Value, _> = serde_json::from_str(text);
     value
@@ -142,6 +145,6 @@ fn check_token_format(spec: &str) -> Result<()> {
     value["tokens"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))
 }
 
-fn json_text(value: &impl Serialize) -> Result<String> {
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::mismatch("summary", "JSON", e, "please report this"))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use catalex::Error;
 use catalex::artifact::Overwrite;
-use catalex::index::{Index, TOKENS};
+use catalex::index::{Index, TOKENS, resolve_index};
 use catalex::semantic_id::{TableMetadata, TokenTable as Inner};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
@@ -51,7 +51,9 @@ impl PyTokenTable {
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let table = work::short(py, || {
-            let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
+            // Of a store, the generation stays until it has been read.
+            let held = resolve_index(&path)?;
+            let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
             Inner::read(&path)
         })?;
         Ok(Self::new(table))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catalex::artifact::Overwrite;
-use catalex::index::{Index, MODEL};
+use catalex::index::{Index, MODEL, resolve_index};
 use catalex::semantic_id::{TokenFormat, TokenTable as Table};
 use catalex::tokenizer::Tokenizer as Inner;
 use catalex::{Error, ErrorKind};
@@ -32,7 +32,9 @@ impl PyTokenizer {
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let read = py.detach(|| {
-            let path = if Index::is_index(&path) { Index::open(&path)?.path(MODEL) } else { path };
+            // Of a store, the generation stays until it has been read.
+            let held = resolve_index(&path)?;
+            let path = if Index::is_index(&held) { Index::open(&held)?.path(MODEL) } else { held.to_path_buf() };
             Inner::load(&path)
         });
         let inner = read.map_err(|e| match e.kind() {
@@ -154,19 +156,24 @@ impl PyTokenizer {
         to_numpy(py, rows_of_codes)
     }
 
-    /// The token table of features.
+    /// The token table of features. Items of a previous table keep their IDs and come first.
+    #[pyo3(signature = (features, token_format, collisions, previous=None))]
     fn tokenize(
         &self,
         py: Python<'_>,
         features: &PyFeatures,
         token_format: &str,
         collisions: &str,
+        previous: Option<&PyTokenTable>,
     ) -> PyResult<PyTokenTable> {
         let token_format: TokenFormat = token_format.parse().map_err(to_py)?;
         let collisions = collisions.parse().map_err(to_py)?;
         let (model, source) = (self.inner.clone(), features.inner.clone());
-        let table =
-            work::long(py, move |progress| Table::of_features(&*source, &model, token_format, collisions, progress))?;
+        let previous = previous.map(|previous| previous.inner.clone());
+        let table = work::long(py, move |progress| match previous {
+            None => Table::of_features(&*source, &model, token_format, collisions, progress),
+            Some(previous) => Ok((*previous).clone().extended(&*source, &model, progress)?.0),
+        })?;
         Ok(PyTokenTable::new(table))
     }
 }

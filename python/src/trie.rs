@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use catalex::ItemIds;
 use catalex::artifact::Overwrite;
 use catalex::constraint::{Prefix, Trie as Inner, tokens_of};
-use catalex::index::{Index, TOKENS};
+use catalex::index::{Index, TOKENS, resolve_index};
 use catalex::semantic_id::TokenTable;
 use ndarray::Array2;
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -42,7 +42,9 @@ impl PyTrie {
         let path: Option<PathBuf> = if native.is_some() { None } else { Some(table.extract()?) };
         work::short(py, || -> catalex::Result<PyTrie> {
             let read = |path: PathBuf| {
-                let path = if Index::is_index(&path) { Index::open(&path)?.path(TOKENS) } else { path };
+                // Of a store, the generation stays until it has been read.
+                let held = resolve_index(&path)?;
+                let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
                 TokenTable::read(&path)
             };
             let table = match (native, path) {

@@ -25,16 +25,16 @@ class QuickStart:
     blocks: list[str]
     """The marked blocks' code, in order."""
     outputs: list[str]
-    """What each printed."""
+    """The output of each block."""
 
     def output_of(self, command: str) -> str:
-        """What the one block printed that holds this command."""
+        """The output of the only block that contains this command."""
         (at,) = (at for at, code in enumerate(self.blocks) if command in code)
         return self.outputs[at]
 
 
 def script(readme: str) -> tuple[list[str], str]:
-    """The marked blocks and one shell script of them all: what one sets, the next ones see."""
+    """The marked blocks, and a shell script of all of them, so that later blocks see the variables of earlier ones."""
     found = BLOCK.findall(readme)
     lines = ["set -euo pipefail"]
     for language, code in found:
@@ -48,7 +48,7 @@ def quick_start(tmp_path_factory: pytest.TempPathFactory) -> QuickStart:
     release = Path(target) / "release"
     if not target or not (release / "catalex").is_file():
         pytest.fail("there is no built catalex in $CARGO_TARGET_DIR/release: run `make test-python`")
-    # A working copy: all of the checkout but what builds and demos leave in it.
+    # A working copy: the checkout without the outputs of builds and demos.
     folder = tmp_path_factory.mktemp("checkout")
     for entry in ROOT.iterdir():
         if entry.name != "target" and not entry.name.startswith("."):

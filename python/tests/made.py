@@ -25,7 +25,7 @@ def catalex(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def done(*arguments: str | Path) -> str:
-    """What the binary prints; it must succeed."""
+    """The output of the binary, which must succeed."""
     run = catalex(*arguments)
     assert run.returncode == 0, run.stderr
     return run.stdout

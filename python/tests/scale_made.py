@@ -1,4 +1,4 @@
-"""Made items for the tests of Spark and Ray: crowded ones, a small model, and what one machine makes of them."""
+"""Generated items for the tests of Spark and Ray: overfull prefixes, a small model, and the result of one machine."""
 
 from __future__ import annotations
 
@@ -57,6 +57,28 @@ def crowd(folder: Path, n: int, levels: int, giant: int) -> Crowd:
         pq.write_table(table.slice(part * size, size), items / f"part-{part}.parquet", row_group_size=5_000)
     alone = model.tokenize(vectors, item_ids=ids)
     return Crowd(folder, items, model, in_order(alone.to_arrow()))
+
+
+def grown(crowd: Crowd) -> tuple[Path, Path, Crowd]:
+    """The crowd as a catalog that grew: the table of two thirds of the items, the files of the others, and the others as
+    one machine places them beside that table."""
+    rows = pa.concat_tables([pq.read_table(part) for part in sorted(crowd.items.iterdir())])
+    ids, vectors = rows["item_id"].to_numpy(), np.array(rows["text"].to_pylist(), np.float32)
+    is_new = ids % 3 == 0
+    previous = crowd.model.tokenize(vectors[~is_new], item_ids=ids[~is_new])
+    occupied = crowd.folder / "occupied"
+    occupied.mkdir()
+    previous.write(occupied / "tokens.parquet")
+    items = crowd.folder / "new-items"
+    items.mkdir()
+    new = rows.filter(pa.array(is_new))
+    for part in range(PARTS):
+        size = -(-new.num_rows // PARTS)
+        pq.write_table(new.slice(part * size, size), items / f"part-{part}.parquet", row_group_size=5_000)
+    whole = crowd.model.tokenize(vectors, item_ids=ids, previous=previous)
+    assert whole.semantic_ids[: len(previous)] == previous.semantic_ids
+    placed = whole.to_arrow().slice(len(previous))
+    return items, occupied, Crowd(crowd.folder, items, crowd.model, in_order(placed))
 
 
 def in_order(table: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Behaviour as a modality on real histories, which no registry lets us commit: these tests skip where they are not."""
+"""Behaviour as a modality on real histories. They must not be committed; without them, the tests are skipped."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""The stages that Spark and Ray share, without either: what they refuse, and that nothing of a cluster is imported."""
+"""The common stages of Spark and Ray, without either: refused inputs, and no import of cluster packages."""
 
 from __future__ import annotations
 
@@ -91,6 +91,31 @@ def test_a_part_is_a_function_of_its_items(shop: Shop) -> None:
     alone = shop.tokenizer.tokenize(shop.vectors[:700])
     assert cluster.token_table(found, shop.tokenizer).semantic_ids == alone.semantic_ids
     np.testing.assert_array_equal(found["residual_error"].to_numpy(), alone.residual_error)
+
+
+def test_a_part_beside_taken_codes(shop: Shop) -> None:
+    """Without an engine: all in one part."""
+    old = shop.tokenizer.tokenize(shop.vectors[:900])
+    new = shop.tokenizer.tokenize(shop.vectors[:1_500], previous=old)
+    items = encoded(shop, 1_500).slice(900)
+    taken = np.ascontiguousarray(old.codes, np.uint16)
+    counts = cluster.count_prefixes(items, 3)
+    prefixes = cluster.prefixes_of(counts["prefix"], 3)
+    held = {tuple(prefix): 0 for prefix in prefixes.tolist()}
+    for prefix in taken[:, :-1].tolist():
+        held[tuple(prefix)] = held.get(tuple(prefix), 0) + 1
+    of_items = dict(zip(map(tuple, prefixes.tolist()), counts["items"].to_pylist(), strict=True))
+    crowded = [tuple(c[:-1]) in of_items and of_items[tuple(c[:-1])] + held[tuple(c[:-1])] > 16 for c in items["codes"].to_pylist()]
+    assert any(crowded)
+    near = pa.table({"prefix": cluster.lists_of(prefixes), "items": counts["items"]})
+    made = cluster.MakeRoom(shop.tokenizer)(items.filter(pa.array(crowded)), near, taken)
+    others = items.filter(pa.array([not full for full in crowded]))
+    placed = pa.concat_tables([others.append_column("place", others["codes"]), made])
+    found = cluster.ResolvePart(shop.tokenizer)(placed, taken)
+    assert found["codes"].to_pylist() == new.codes[900:].tolist()
+    np.testing.assert_array_equal(found["residual_error"].to_numpy(), new.residual_error[900:])
+    with pytest.raises(catalex.InputError, match="at most 3 new items: 4093 of 4096 codes are taken"):
+        cluster.check_capacity(4, shop.tokenizer, 4_093)
 
 
 def test_damaged_rows_are_refused(shop: Shop) -> None:

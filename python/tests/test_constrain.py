@@ -26,7 +26,7 @@ EOS = 0
 
 @dataclass(frozen=True)
 class Made:
-    """The forms of a table, with token ids and without, and what they are checked against."""
+    """The forms of a table, with and without token ids, and their references."""
 
     table: Path
     vocabulary: Path
@@ -42,7 +42,7 @@ class Made:
         return [[ids.id(level, code) for level, code in enumerate(row)] for row in codes.tolist()]
 
     def prefixes(self) -> Iterator[tuple[list[int], list[int]]]:
-        """Prefixes in tokens, and what may follow each by the trie."""
+        """Prefixes in tokens, and the continuations that the trie allows."""
         seen = sorted({tuple(row[:depth]) for row in self.tokens(self.codes)[:100] for depth in range(len(SIZES))})
         for prefix in seen:
             yield list(prefix), self.trie.allowed_tokens(prefix).tolist()
@@ -295,7 +295,7 @@ def test_xllm_and_minionerec_hold_every_item(tmp_path: Path, strings: bool) -> N
     write_table(tmp_path / "t.parquet", codes, sizes, ids)
     write_tokenizer(tmp_path / "tokenizer")
     done("vocab", tmp_path / "t.parquet", "--tokenizer", tmp_path / "tokenizer", "--out", tmp_path / "v")
-    # In another order than the table, with an item too many, and with what would break a line.
+    # In another order than the table, with an additional item, and with line breaks in titles.
     rows = [f'{item},"Title\tof {item}\n!"' for item in [*reversed(ids), "other" if strings else -1]]
     (tmp_path / "catalog.csv").write_text("\n".join(["id,title", *rows]) + "\n")
     titled: list[str | Path] = ["--catalog", tmp_path / "catalog.csv", "--title", "title"]

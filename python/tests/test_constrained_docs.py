@@ -1,4 +1,4 @@
-"""The marked code of docs/constrained-decoding.md, run as it stands."""
+"""Runs the marked code of docs/constrained-decoding.md unchanged."""
 
 import re
 import subprocess

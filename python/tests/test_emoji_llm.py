@@ -16,6 +16,6 @@ def test_a_real_language_model_learns_and_answers(quick_start: QuickStart, tmp_p
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "results.json").read_text())["structured"]
-    # It has learned from what it was told, and says real items only when it is held to them.
+    # It has learned from its training data, and generates only real items if it is constrained.
     assert result["curve"]["held_out"][-1] < result["curve"]["held_out"][0]
     assert result["valid_with"] == 1.0

@@ -38,7 +38,7 @@ def write_qwen(folder: Path) -> None:
 
 
 def write_towers(folder: Path, suffix: str) -> None:
-    """Both halves of a small SigLIP; CLIP's are laid out alike."""
+    """Both towers of a small SigLIP. CLIP has the same layout."""
     text = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 48}
     words = write_tokenizer(folder, model_max_length=64)
     text |= {"vocab_size": words, "max_position_embeddings": 64}
@@ -53,7 +53,7 @@ def write_towers(folder: Path, suffix: str) -> None:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small catalog, and the encoders' folders beside it."""
+    """A small catalog, and the encoder folders next to it."""
     folder = tmp_path_factory.mktemp("shop")
     images = sorted((ROOT / "fixtures" / "emoji" / "images").glob("1F43*.png"))
     rows = [f'"{text}",me,{image}' for text, image in zip(TEXTS, images, strict=False)]

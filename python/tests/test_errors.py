@@ -25,7 +25,7 @@ PROTOCOL = {
     ("estimator.py", "NotFittedError"): "scikit-learn's error of the same bases",
     ("_settings.py", "TypeError"): "inside a converter; `_value` turns it into ConfigError",
 }
-"""What the package raises that is not of its tree, and why."""
+"""Exceptions of the package that do not derive from CatalexError, with the reasons."""
 
 
 def makers(trees: dict[str, ast.Module]) -> set[str]:

@@ -1,4 +1,4 @@
-"""No item that is held out stands in a prompt to train on: found by searching every file of every family."""
+"""No held-out item occurs in a training prompt. The tests search all files of all families."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ test_item.__test__ = False  # type: ignore[attr-defined]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Users whose last two items are nobody else's and nowhere before. Times make both splits cut there."""
+    """Users whose last two items occur only there. The times make both splits hold out these items."""
     folder = tmp_path_factory.mktemp("leaks")
     codes = random_codes(ITEMS, SIZES)
     write_table(folder / "tokens.parquet", codes, SIZES, [item(number) for number in range(ITEMS)])
@@ -97,6 +97,6 @@ def test_what_is_held_out_is_not_trained_on(folder: Path, tmp_path: Path, family
             i for e in searches.values() for i in e["inters"]
         }
         assert trained and not trained & {item(number) for number in held_out["train"]}
-    # What is tested on is where it belongs.
+    # The test items occur in the test files.
     tested = [record for name, said in files.items() if said["role"] == "test" for record in records(out / name)]
     assert all(any(text in record for record in tested for text in all_names[test_item(user)]) for user in range(USERS))

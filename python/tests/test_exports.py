@@ -34,7 +34,7 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def targets(source: Source, part: str) -> list[tuple[str, list[str], str]]:
-    """Users, histories and items of a part, by leave-one-out: what a loader would cut itself."""
+    """Users, histories and items of a part, by leave-one-out, as a loader would split them."""
     found = []
     for user, events in source.histories.items():
         items = [item for item, _ in events]
@@ -45,7 +45,7 @@ def targets(source: Source, part: str) -> list[tuple[str, list[str], str]]:
 
 
 def check_files(out: Path, exported: dict[str, Any]) -> None:
-    """The folder holds what it says, and nothing else."""
+    """The folder contains exactly the listed files."""
     on_disk = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert on_disk == {*exported["files"], "export.json"}
     assert read_json(out / "export.json") == exported
@@ -147,7 +147,7 @@ def test_lc_rec(source: Source, tmp_path: Path) -> None:
         assert "<a_" not in record["instruction"] or history in record["instruction"]
     tested = read_json(instructions / "itemsearch.test.json")
     assert [record["output"] for record in tested] == [item for *_, item in loaded.item_search("test")]
-    # As PreferenceObtainDataset: what came before the last event for training.
+    # As in PreferenceObtainDataset: the events before the last training event.
     preferences = read_json(instructions / "preferenceobtain.train.json")
     said = [text for texts in loaded.user_info["user_explicit_preference"].values() for text in texts]
     assert [record["output"] for record in preferences] == said
@@ -237,7 +237,7 @@ def test_instructrec(source: Source, tmp_path: Path) -> None:
                 seen.add((kind, record["preference"], record["intention"], record["form"]))
                 inputs, answer = record["inputs"], record["targets"]
                 if record["form"] == "matching-blank":
-                    # T5's own layout: a sentinel in the source, what fills it between that one and the next.
+                    # T5's layout: a sentinel in the source, and its content between two sentinels in the target.
                     assert SENTINEL.findall(inputs) == ["<extra_id_0>"]
                     assert answer.startswith("<extra_id_0> ") and answer.endswith(" <extra_id_1>")
                     answer = answer[len("<extra_id_0> ") : -len(" <extra_id_1>")]

@@ -1,4 +1,4 @@
-"""What set-up and the repository's scripts made is what they say it is."""
+"""The files from set-up and from the repository's scripts have the documented content."""
 
 import os
 import struct

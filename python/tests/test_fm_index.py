@@ -1,4 +1,4 @@
-"""`catalex.FmIndex` beside the index that TransRec uses, and its errors."""
+"""`catalex.FmIndex` compared with the index of TransRec, and its errors."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ GOLDEN = ROOT / "tests" / "golden" / "fm_index"
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Any]:
-    """See the README beside the file."""
+    """See the README next to the file."""
     found: dict[str, Any] = json.loads((GOLDEN / "answers.json").read_text(encoding="utf-8"))
     return found
 

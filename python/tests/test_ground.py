@@ -1,4 +1,4 @@
-"""`catalex ground` beside BIGRec's formula in torch, and on real texts."""
+"""`catalex ground` compared with BIGRec's formula in torch, and on real texts."""
 
 import json
 import os

@@ -55,7 +55,7 @@ STYLES: dict[str, tuple[type, dict[str, Any]]] = {
     "siglip": (SiglipImageProcessorPil, {}),
     "dinov2": (BitImageProcessorPil, {"size": {"shortest_edge": 256}, **IMAGENET}),
     "mobilenet": (MobileNetV2ImageProcessorPil, {}),
-    # Further ones, and what else a file can ask for.
+    # Other processors and settings.
     "vit": (ViTImageProcessorPil, {}),
     "deit": (DeiTImageProcessorPil, IMAGENET),
     "convnext": (ConvNextImageProcessorPil, {"size": {"shortest_edge": 224}, **IMAGENET}),
@@ -165,7 +165,7 @@ def test_vectors_are_those_of_the_model(tmp_path: Path, style: str) -> None:
     export(model, pictures(224), ["last_hidden_state", output], tmp_path / "onnx" / "model.onnx")
     got = embed_pictures(tmp_path, PICTURES, tmp_path / "f.parquet")
     found = cosines(got, expected)
-    # What all pictures have in common says nothing: the rest must agree as well.
+    # All images share a large common component, so the remainder is compared as well.
     centred = cosines(got - expected.mean(0), expected - expected.mean(0))
     print(f"{style}: cosine {found.min():.6f} at least, {centred.min():.4f} without what all have in common")
     assert found.min() >= 0.999

@@ -145,5 +145,5 @@ def test_manifest_names_every_file_with_its_hash(index: Path) -> None:
     assert (manifest["format_version"], manifest["items"]) == (2, 1852)
     assert manifest["model_hash"] == manifest["files"]["model/model.safetensors"]
     assert manifest["settings"]["version"] == 2 and manifest["settings"]["encode"]["text"] == ["label", "tags"]
-    # The settings that were not given are in the model, with their values.
+    # The model contains the values of the settings that were not given.
     assert json.loads((index / "model/config.json").read_text())["training"]["config"]["seed"] == 42

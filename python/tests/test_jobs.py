@@ -1,4 +1,4 @@
-"""The jobs that run in this process: they write what the command line writes, and take objects for paths."""
+"""Jobs that run in this process write the same files as the command line, and accept objects in place of paths."""
 
 import hashlib
 import inspect
@@ -76,6 +76,22 @@ def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> 
         catalex.tokenize(shop.vectors, model, token_format="<{code}>")
 
 
+def test_items_of_a_previous_table_keep_their_ids(shop: Shop, tmp_path: Path) -> None:
+    model = shop.folder / "model"
+    old = catalex.tokenize(shop.vectors[:1_000], model, out=tmp_path / "old.parquet")
+    by_path = catalex.tokenize(shop.vectors, model, previous=tmp_path / "old.parquet")
+    assert by_path.semantic_ids[:1_000] == old.semantic_ids
+    assert len(set(by_path.semantic_ids)) == len(shop.vectors)
+    assert catalex.tokenize(shop.vectors, shop.tokenizer, previous=old, max_far=0.9) == by_path
+    assert shop.tokenizer.tokenize(shop.vectors, previous=old) == by_path
+    with pytest.raises(catalex.InputError, match=r"far from those of training \(max-far\)"):
+        catalex.tokenize(100 * shop.vectors, model, max_far=0.05)
+    with pytest.raises(catalex.InputError, match="previous: expected a TokenTable, got str"):
+        shop.tokenizer.tokenize(shop.vectors, previous="old.parquet")  # type: ignore[arg-type]
+    with pytest.raises(catalex.InputError, match="the table's own settings"):
+        shop.tokenizer.tokenize(shop.vectors, previous=old, collisions="keep")
+
+
 def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
     tokens = shop.folder / "tokens.parquet"
     done("vocab", tokens, "--tokenizer", tokenizer, "--begin-token", "<|b|>", "--out", tmp_path / "a")
@@ -85,7 +101,7 @@ def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_
     again = catalex.Vocabulary(shop.table).write(tmp_path / "d", **options)
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b") == hashes(tmp_path / "c") == hashes(tmp_path / "d")
     assert written == again == json.loads((tmp_path / "a" / "vocabulary.json").read_text())
-    with pytest.raises(catalex.ConfigError, match="start-values: expected together with"):
+    with pytest.raises(catalex.ConfigError, match="start-values: expected a value for --llm"):
         catalex.vocab(tokens, tmp_path / "e", start_values="mean")
     with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.vocab(tokens, tmp_path / "b")
@@ -157,7 +173,7 @@ def test_inspect_returns_what_the_command_line_prints(shop: Shop, catalog: pa.Ta
     figures = catalex.inspect(shop.table, catalog=catalog, label="kind", text="title", report=report)
     assert figures["labels"]["label"] == "kind" and report.read_text().startswith("<!doctype html>")
     assert isinstance(figures, Figures) and "distinct IDs" in figures._repr_html_()
-    with pytest.raises(catalex.ConfigError, match="together with"):
+    with pytest.raises(catalex.ConfigError, match="both --features and --model"):
         catalex.inspect(shop.table, features=shop.vectors)
     with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.inspect(shop.table, report=report)

@@ -116,7 +116,7 @@ def test_resized_checkpoint_is_the_model_with_its_start_values(
         assert ("output_embeddings" in file.keys()) == (not model.config.tie_word_embeddings)  # noqa: SIM118
         rows = file.get_tensor("input_embeddings")
     assert torch.equal(applied.get_input_embeddings().weight[ROWS : ROWS + NEW], rows)
-    # Old words mean what they meant, and an ID is read and could be said.
+    # Existing tokens keep their embeddings, and an ID can be read and generated.
     words = torch.tensor([[1, 4, 7, 8]])
     torch.testing.assert_close(logits(resized, words)[..., :ROWS], logits(model, words), rtol=1e-3, atol=1e-3)
     tokenizer = transformers.AutoTokenizer.from_pretrained(out / "model")
@@ -228,7 +228,7 @@ def smollm2(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     (file,) = folder.glob("*.gguf")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32)
-    # Its embeddings alone are what `vocab` reads.
+    # `vocab` reads only its embeddings.
     out = tmp_path_factory.mktemp("smollm2")
     llm = out / "llm"
     tokenizer.save_pretrained(llm)
@@ -270,7 +270,7 @@ def test_llama_cpp_says_items_of_a_real_gguf(shop: Path, smollm2: tuple[Any, Pat
     items = set(pq.read_table(shop / "t.parquet")["semantic_id"].to_pylist())
     said = set()
     for seed in range(8):
-        # Hot, so that the model says this and that.
+        # A high temperature gives varied answers.
         answer = llm.create_completion("A red pen is ", grammar=grammar, max_tokens=8, temperature=2.0, seed=seed)
         said.add(answer["choices"][0]["text"])
     assert len(said) > 1

@@ -175,7 +175,7 @@ def check_markers(answers: npt.NDArray[np.int64]) -> None:
 
 
 def test_each_user_has_items_of_its_own(model: Any) -> None:
-    """What a user has seen already is not said again."""
+    """Items that a user has already seen are not generated again."""
     trie, batch, beams = made_trie(), 8, 5
     rng = np.random.default_rng(3)
     unseen = [rng.random(ITEMS) < 0.02 for _ in range(batch)]
@@ -198,10 +198,10 @@ def test_each_user_has_items_of_its_own(model: Any) -> None:
 
 
 def test_one_processor_serves_one_generation_after_another(model: Any) -> None:
-    """Where prompts end is seen anew, whatever their length: each answer is that of a processor of its own."""
+    """Each generation detects the end of its prompt: the answers equal those of a new processor."""
     trie = made_trie()
     served = catalex.LogitsProcessor(trie, after="eos", eos_token_id=EOS)
-    # The second prompt is as long as the first answer came to be; the third is what the first had.
+    # The second prompt is as long as the first prompt with its answer. The third equals the first.
     for length in (6, 11, 6, 6, 7):
         said = prompts(3, length, seed=length)
         expected = generate(model, said, catalex.LogitsProcessor(trie, after="eos", eos_token_id=EOS), max_new_tokens=5)
@@ -209,7 +209,7 @@ def test_one_processor_serves_one_generation_after_another(model: Any) -> None:
 
 
 def test_prompts_with_ids(model: Any) -> None:
-    """A history of whole IDs is no answer; an ID that the prompt leaves open is gone on with."""
+    """Complete IDs in the prompt are ignored. An unfinished ID is completed."""
     trie = made_trie()
     codes = random_codes(ITEMS, SIZES).astype(int) + FIRST + np.concatenate([[0], np.cumsum(SIZES)[:-1]])
     processor = catalex.LogitsProcessor(trie, after="eos", eos_token_id=EOS)
@@ -228,7 +228,7 @@ def test_prompts_with_ids(model: Any) -> None:
 
 
 def expected_scores(trie: catalex.Trie, said: Any, scores: Any) -> Any:
-    """What a loop in Python makes of scores inside IDs."""
+    """A reference implementation of the scores inside IDs, as a Python loop."""
     masked = np.full(scores.shape, -np.inf, np.float32)
     for row, tokens in enumerate(said):
         allowed = trie.allowed_tokens(tokens)

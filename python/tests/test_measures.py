@@ -1,4 +1,4 @@
-"""What the benchmarks measure, on cases that can be counted by hand."""
+"""The metrics of the benchmarks, on cases that can be computed by hand."""
 
 import numpy as np
 import pytest

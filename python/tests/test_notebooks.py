@@ -1,4 +1,4 @@
-"""The notebooks of docs/notebooks run from top to bottom, and show what they show when they are committed."""
+"""The notebooks in docs/notebooks run from top to bottom, with the same outputs as committed."""
 
 import base64
 import difflib
@@ -33,13 +33,13 @@ def committed(name: str) -> Any:
 
 
 def texts(cell: Any) -> str:
-    """What a cell shows as text, without times and hashes."""
+    """The text output of a cell, without times and hashes."""
     shown = []
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
             shown.append(output.text)
         else:
-            # HTML is what a reader sees where there is any.
+            # If there is HTML, readers see the HTML.
             shown += [output.data[kind] for kind in ("text/html", "text/plain") if kind in output.data][:1]
     return HASHES.sub("HASH", TIMES.sub("", "\n".join(shown)))
 
@@ -105,7 +105,7 @@ def test_it_runs_and_shows_the_same(name: str, tmp_path: Path, monkeypatch: pyte
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < MOST_SECONDS
     for cell, kept in zip(ran.cells, committed(name).cells, strict=True):
         new, old = texts(cell), texts(kept)
-        # Some cells hang on what was learned, to the last bit, which is another one on another processor.
+        # Some outputs depend on the last bit of the trained model, which differs between processors.
         varies = "varies" in kept.metadata.get("tags", [])
         same = varies or LEARNED.sub("N", new) == LEARNED.sub("N", old)
         assert same and alike(new, old) >= (0.4 if varies else 0.7), f"{kept.id} is stale: run `make notebooks`\n{new}"

@@ -67,7 +67,7 @@ def test_every_name_is_documented(name: str) -> None:
 
 
 def test_stubs_are_true() -> None:
-    """mypy's stubtest compares them with the module as it is."""
+    """mypy's stubtest compares the stubs with the module."""
     command = [sys.executable, "-m", "mypy.stubtest", "catalex._native", "--ignore-missing-stub", "--concise"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(sys.prefix))
     assert run.returncode == 0, run.stdout + run.stderr
@@ -75,3 +75,14 @@ def test_stubs_are_true() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (Path(catalex.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("lock", ["requirements-test.lock", "benchmarks/requirements.lock"])
+def test_every_requirement_is_locked_with_hashes(lock: str) -> None:
+    python = Path(__file__).parent.parent
+    packages = re.split(r"(?m)^(?=[a-z])", (python / lock).read_text(encoding="utf-8"))[1:]
+    locked = {package.split(" ", 1)[0].split("==")[0]: package for package in packages}
+    assert all("==" in package and "--hash=sha256:" in package for package in packages)
+    lines = (python / lock).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    wanted = [re.split(r"[=<>;\[ ]", line)[0].lower() for line in lines if line and not line.startswith("#")]
+    assert wanted and not set(wanted) - set(locked)

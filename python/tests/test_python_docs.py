@@ -1,4 +1,4 @@
-"""The marked code of docs/python.md, run as it stands."""
+"""Runs the marked code of docs/python.md unchanged."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`evaluate`, `resolve_collisions` and `Vocabulary`: what the command line does, from Python."""
+"""`evaluate`, `resolve_collisions` and `Vocabulary` give the same results as the command line."""
 
 import json
 from pathlib import Path
@@ -142,9 +142,9 @@ def test_wrong_vocabularies_are_refused(shop: Shop, tmp_path: Path) -> None:
         vocabulary.write(tmp_path / "w", pad_to_multiple_of=8)
     with pytest.raises(catalex.ConfigError, match="begin-token"):
         vocabulary.write(tmp_path / "w", begin_token="a b")
-    with pytest.raises(catalex.ConfigError, match="setting gguf: expected together with --llm"):
+    with pytest.raises(catalex.ConfigError, match="setting gguf: expected a value for --llm"):
         vocabulary.write(tmp_path / "w", gguf="model.gguf")
-    with pytest.raises(catalex.ConfigError, match="setting llm: expected together with --tokenizer"):
+    with pytest.raises(catalex.ConfigError, match="setting llm: expected a value for --tokenizer"):
         vocabulary.write(tmp_path / "w", llm=tmp_path)
     with pytest.raises(catalex.ConfigError, match="start-values"):
         vocabulary.write(tmp_path / "w", llm=tmp_path, tokenizer=tmp_path, start_values="random")

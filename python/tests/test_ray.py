@@ -1,4 +1,4 @@
-"""`catalex.ray` on a local Ray: item by item what one machine gives."""
+"""`catalex.ray` on a local Ray cluster gives the same result for each item as one machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ITEMS = 40_000
 @pytest.fixture(scope="module", autouse=True)
 def ray() -> Iterator[Any]:
     patch = pytest.MonkeyPatch()
-    # A local cluster, quiet, that tells nobody that it runs.
+    # A local cluster without log output and usage reports.
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     import ray  # noqa: PLC0415 - it may not be here
@@ -54,7 +54,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
 
 
 def collected(ds: Any, folder: Path) -> pa.Table:
-    """What a data set writes as Parquet."""
+    """The Parquet output of a data set."""
     ds.write_parquet(str(folder))
     return pq.read_table(folder)
 
@@ -75,6 +75,23 @@ def test_items_that_leave_their_first_code(ray: Any, tmp_path: Path) -> None:
     codes = engine.tokenize(ray.data.read_parquet(str(small.items)), small.model, concurrency=1).materialize()
     found = engine.resolve(codes, small.model, buckets=3, check_ids=False)
     assert_same(collected(found, tmp_path / "tokens"), small)
+
+
+@pytest.mark.parametrize(("n", "levels", "giant"), [(20_000, 4, 3_000), (6_000, 3, 1_500)])
+def test_new_items_beside_taken_codes_as_on_one_machine(
+    ray: Any, tmp_path: Path, n: int, levels: int, giant: int
+) -> None:
+    from catalex import ray as engine  # noqa: PLC0415
+
+    items, occupied, new = scale_made.grown(scale_made.crowd(tmp_path / "crowd", n, levels=levels, giant=giant))
+    codes = engine.tokenize(ray.data.read_parquet(str(items)), new.model, concurrency=1).materialize()
+    taken = ray.data.read_parquet(str(occupied))
+    found = engine.resolve(codes, new.model, occupied=taken, buckets=5)
+    assert_same(collected(found, tmp_path / "tokens"), new)
+    with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
+        engine.resolve(codes, new.model, occupied=ray.data.from_arrow(pa.table({"code": [1]})))
+    with pytest.raises(catalex.InputError, match="occupied: expected a data set of Ray, got list"):
+        engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +132,7 @@ def test_bad_rows_are_named(ray: Any, shop: Shop) -> None:
 
 
 def test_the_pages_code(ray: Any, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/scale.md's example, run as it stands."""
+    """Runs the example of docs/scale.md unchanged."""
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     code = page.split("<!-- tested by test_ray.py -->\n```python\n")[1].split("```")[0]
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The README's commands run, and leave what its text says."""
+"""The README's commands run, and their outputs match its text."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def test_every_block_was_run(quick_start: QuickStart) -> None:
     assert readme.count("<!-- tested -->") == len(BLOCK.findall(readme)) == len(quick_start.blocks)
     verbs = {verb for code in quick_start.blocks for verb in re.findall(r"^catalex (\w+)", code, re.MULTILINE)}
     assert verbs >= {"build", "inspect", "lookup", "train", "tokenize", "vocab"}
-    # What is not marked must be commands that set up or test, not a quick start that nobody runs.
+    # Blocks without the mark may only contain commands for set-up and tests.
     unmarked = re.sub(BLOCK, "", readme)
     assert "catalex" not in "".join(re.findall(r"^```.*?^```$", unmarked, re.MULTILINE | re.DOTALL))
 

@@ -1,4 +1,4 @@
-"""The generative recommender of python/examples, on made histories: it learns, and says only IDs that items have."""
+"""The generative recommender of python/examples, on generated histories: it learns, and generates only valid IDs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_what_comes_next_is_learned() -> None:
     found = train(data, CODES, SIZES, size=Size(width=32, heads=2, layers=1, dropout=0.0, history=6), epochs=25, seed=3)
     assert counted > 0.8
     assert found["NDCG@10"] > 3 * popular
-    # All there is to know of a ring that goes on in 9 cases of 10 leaves 0.1 log(60 / 0.1) + 0.9 log(1 / 0.9).
+    # The minimum loss on a ring that continues in 9 of 10 cases is 0.1 log(60 / 0.1) + 0.9 log(1 / 0.9).
     assert 0.7 < found["nats"] < 0.5 * np.log(ITEMS)
 
 
@@ -63,7 +63,7 @@ def test_with_beams_enough_items_come_in_the_order_that_was_learned() -> None:
     torch.manual_seed(1)
     model = Decoder(Size(width=16, heads=2, layers=1, history=4), SIZES).eval()
     torch.nn.init.normal_(model.tokens.weight)
-    # Under its first codes, 15 items leave most second codes out: what those score must not count.
+    # Under its first code, 15 items use few of the second codes. The scores of the others must not count.
     codes = np.stack([np.arange(15) // 2, np.arange(15) % 2], axis=1)
     tree, offset = Tree(codes, SIZES), np.array([0, SIZES[0]])
     history, seen = torch.from_numpy(codes[[3, 8]] + offset).view(1, -1), np.array([3, 8])
@@ -114,7 +114,7 @@ def test_items_that_share_an_id_share_its_credit() -> None:
     drawn = [credited(leaves, tree, [np.array([], np.int64)], seed)[0] for seed in range(200)]
     assert all(row[1] == 2 for row in drawn)
     assert 60 < sum(int(row[0] == 0) for row in drawn) < 140
-    # Who has seen one of the two is asked of the other alone, and an ID is closed once both are seen.
+    # A user who has seen one of two items of an ID gets the other one. After both, the ID is excluded.
     assert all(credited(leaves, tree, [np.array([0])], seed)[0][0] == 1 for seed in range(20))
     assert [there.tolist() for there in tree.unseen([np.array([0]), np.array([0, 1])])] == [
         [[True], [True]],

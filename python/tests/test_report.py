@@ -35,7 +35,7 @@ KEYS = {"Down": "\ue015", "Up": "\ue013", "Left": "\ue012", "Right": "\ue014", "
 
 
 def program(*names: str) -> str:
-    """The path of the first program there is, or a skipped test that says which were looked for."""
+    """The path of the first existing program. Skips the test, with the list of names, if there is none."""
     found = next((path for name in names if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"THE REPORT IS NOT TESTED IN A BROWSER: none of {', '.join(names)} is installed here")
@@ -179,7 +179,7 @@ def test_clicks_walk_down_the_tree(page: Page) -> None:
     assert page.text("#details h3") == token
     count = int(page.text(f"{row} > .row .size"))
     assert page.run("return document.querySelectorAll('#details .item').length") == count
-    # An item's picture is painted, its text and whole ID stand beside it.
+    # An item's image is drawn next to its text and its complete ID.
     picture = page.run("return getComputedStyle(document.querySelector('#details .item .picture')).backgroundImage")
     assert picture.startswith('url("data:image/jpeg')
     assert page.text("#details .item code").startswith(token)

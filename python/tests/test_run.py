@@ -293,7 +293,7 @@ def test_catalogs_are_embedded_and_built(tmp_path: Path) -> None:
     )
     assert repr(index) == f"Index({str(tmp_path / 'index')!r}, 24 items)" and len(index) == 24
     assert index.table == index.tokenizer.tokenize(index.features)
-    # What was embedded by hand is what was embedded on the way.
+    # `build` computes the same features as `embed`.
     assert index.tokenizer.tokenize(embedded) == index.table
     assert index.report.is_file() and (index.vocabulary / "tokenizer" / "tokenizer.json").is_file()
     assert "report" in index._repr_html_()

@@ -38,7 +38,7 @@ async def call(client: Any, tool: str, **arguments: Any) -> Any:
 
 
 async def refused(client: Any, tool: str, **arguments: Any) -> str:
-    """What is said where a tool has no answer; the server goes on."""
+    """Answers to invalid inputs of tools. The server continues."""
     try:
         answer = await client.call_tool(tool, arguments)
     except mcp.MCPError as error:
@@ -86,7 +86,7 @@ def test_an_agent_finds_its_way_through_an_index(quick_start: QuickStart, index:
         everything = await call(client, "expand_prefix", prefix="")
         assert (everything["items"], len(everything["examples"])) == (len(ids), 10)
 
-        # Bounds, and errors that say what to do.
+        # Limits, and errors with advice.
         assert "1 to 50" in await refused(client, "search_items", query="cat", limit=51)
         assert "characters" in await refused(client, "search_items", query="x" * 4_001)
         assert "nobody" in await refused(client, "id_by_item", item_id="nobody")
@@ -117,7 +117,7 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     assert (run.returncode, run.stdout) == (1, "")
     assert "none.parquet" in run.stderr
     assert catalex("serve", tmp_path).returncode == 2
-    # A client that goes at once is no error.
+    # A client may disconnect immediately.
     sizes = [4, 4]
     write_table(tmp_path / "t.parquet", random_codes(8, sizes), sizes)
     program = Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "catalex"

@@ -1,5 +1,6 @@
-"""The declared settings, as Python sees them: names, values of every kind, and what is refused."""
+"""The declared settings in Python: names, values of all kinds, and refused values."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,10 @@ def test_values_of_every_kind_become_json() -> None:
         ("export", "history", -1, "a whole number of at least 0, got -1"),
         ("export", "history", True, "a whole number of at least 0, got True"),
         ("export", "history", 1.5, "a whole number of at least 0, got 1.5"),
-        ("export", "valid_share", "0.1", "a number, got '0.1'"),
+        ("export", "valid_share", "0.1", "a finite number, got '0.1'"),
+        ("export", "valid_share", float("nan"), "a finite number, got nan"),
+        ("train", "ridge", -np.inf, "a finite number, got -inf"),
+        ("train", "weight", {"text": np.float32("nan")}, "a dictionary of finite numbers"),
         ("export", "users", 3, "a text or a path, got 3"),
         ("export", "implicit", 1, "True or False, got 1"),
         ("export", "implicit", np.array([True, False]), "True or False"),
@@ -56,7 +60,7 @@ def test_values_of_every_kind_become_json() -> None:
         ("columns", "title", 3, "a text, or a list of texts, got 3"),
         ("columns", "title", [3], "a text, or a list of texts"),
         ("encode", "embedding", 3, "a text, a list of texts, or a dictionary"),
-        ("train", "weight", 1.0, "a dictionary of numbers"),
+        ("train", "weight", 1.0, "a dictionary of finite numbers"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(group: str, name: str, value: Any, expected: str) -> None:
@@ -70,3 +74,22 @@ def test_an_unknown_option_names_the_known_ones() -> None:
         catalex.embed("catalog.csv", txt="title")
     with pytest.raises(catalex.ConfigError, match=r"setting batchsize: expected one of .*batch_size"):
         catalex.build("catalog.csv", "index", batchsize=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ridge", float("nan")), ("learning_rate", np.float32("inf")), ("weight", {"a": float("-inf")})],
+)
+def test_numbers_that_are_not_finite_are_refused_before_anything_runs(name: str, value: Any) -> None:
+    features, nowhere = np.zeros((4, 2), np.float32), "/no/such/place"
+    calls: list[Callable[[], object]] = [
+        lambda: catalex.train(features, binary=nowhere, **{name: value}),
+        lambda: catalex.SemanticIdEncoder(binary=nowhere, **{name: value}).fit(features),
+        lambda: catalex.build("c.csv", out="o", binary=nowhere, **{name: value}),
+        lambda: catalex.TrainConfig(**{name: value}).flags(),
+    ]
+    for call in calls:
+        with pytest.raises(catalex.ConfigError, match=rf"setting {name}: expected a finite number, got .*(nan|inf)"):
+            call()
+    with pytest.raises(ValueError, match="max_unknown_events: expected a finite number"):
+        catalex.embed("c.csv", out="o.parquet", max_unknown_events=float("nan"), binary=nowhere)

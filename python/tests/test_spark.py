@@ -1,4 +1,4 @@
-"""`catalex.spark` on a real cluster of two executors: item by item what one machine gives."""
+"""`catalex.spark` on a real cluster of two executors gives the same result for each item as one machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ITEMS = 200_000
 
 
 def home(folder: Path) -> Path:
-    """A home of Spark, whose workers write beside it and not into the installed package."""
+    """A SPARK_HOME whose workers write next to it and not into the installed package."""
     spec = find_spec("pyspark")
     assert spec is not None and spec.origin is not None
     folder.mkdir()
@@ -137,6 +137,23 @@ def test_other_buckets_and_partitions_change_nothing(spark: SparkSession, crowd:
     assert_same(resolved.toArrow(), crowd)
 
 
+@pytest.mark.parametrize(("n", "levels", "giant"), [(40_000, 4, 3_000), (6_000, 3, 1_500)])
+def test_new_items_beside_taken_codes_as_on_one_machine(
+    spark: SparkSession, tmp_path: Path, n: int, levels: int, giant: int
+) -> None:
+    from catalex import spark as engine  # noqa: PLC0415
+
+    items, occupied, new = scale_made.grown(scale_made.crowd(tmp_path / "crowd", n, levels=levels, giant=giant))
+    engine.tokenize(spark.read.parquet(str(items)), new.model).write.parquet(str(tmp_path / "codes"))
+    codes = spark.read.parquet(str(tmp_path / "codes"))
+    taken = spark.read.parquet(str(occupied))
+    assert_same(engine.resolve(codes, new.model, occupied=taken).toArrow(), new)
+    with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
+        engine.resolve(codes, new.model, occupied=codes.select("item_id"))
+    with pytest.raises(catalex.InputError, match="occupied: expected a data frame of Spark, got list"):
+        engine.resolve(codes, new.model, occupied=[[1, 2, 3]])  # type: ignore[arg-type]
+
+
 def test_items_that_leave_their_first_code(spark: SparkSession, tmp_path: Path) -> None:
     """One first code has more items than there are codes after it."""
     from catalex import spark as engine  # noqa: PLC0415
@@ -232,7 +249,7 @@ def test_what_cannot_be_resolved_is_refused(spark: SparkSession, shop: Shop) -> 
 
 
 def test_the_pages_code(spark: SparkSession, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/scale.md's example, run as it stands."""
+    """Runs the example of docs/scale.md unchanged."""
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     code = page.split("<!-- tested by test_spark.py -->\n```python\n")[1].split("```")[0]
     monkeypatch.chdir(tmp_path)

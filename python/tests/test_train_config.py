@@ -65,7 +65,7 @@ VALUES: dict[str, Any] = {
     "seed": 42,
     "device": "cpu",
 }
-"""A value of every setting: the default where there is one."""
+"""A value for every setting: the default if there is one."""
 
 
 @pytest.mark.parametrize("name", SETTINGS)

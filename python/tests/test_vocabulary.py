@@ -252,7 +252,7 @@ def test_extending_twice_is_extending_once(extended: Extended, tmp_path: Path) -
     write_table(tmp_path / "other.parquet", model_hash="1" * 64)
     done = catalex("vocab", tmp_path / "other.parquet", "--tokenizer", extended.folder, "--out", tmp_path / "other")
     assert done.returncode == 1 and "before it was extended" in done.stderr
-    # Without the record, what is there is not known to be ours.
+    # Without the record, the origin of the existing tokens is unknown.
     shutil.copytree(extended.folder, tmp_path / "unknown")
     (tmp_path / "unknown" / "catalex.json").unlink()
     done = catalex("vocab", extended.table, "--tokenizer", tmp_path / "unknown", "--out", tmp_path / "other")

@@ -57,7 +57,7 @@ def built(folder: Path, *arguments: str) -> Path:
 
 
 def works(folder: Path, package: Path, shop: Shop, *flags: str, **environment: str) -> None:
-    """Installed into a clean environment of its own, it does what the command line does."""
+    """In a clean environment, the package gives the same results as the command line."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     # numpy is this environment's: nothing is fetched.
@@ -93,7 +93,7 @@ def test_the_source_archive_builds_and_works(tmp_path: Path, shop: Shop) -> None
     assert archive.name.endswith(".tar.gz") and archive.stat().st_size < 10_000_000
     with tarfile.open(archive) as files:
         folders = {part for name in files.getnames() for part in Path(name).parts[:-1]}
-    # The manifest names the Rust benchmarks: without them it cannot be read.
+    # Cargo.toml names the Rust benchmarks, so it cannot be read without them.
     assert {"src", "benches", "catalex"} <= folders and "benchmarks" not in folders
     # maturin is this environment's, and so are the crates that are compiled already.
     here = str(Path(maturin()).parent)

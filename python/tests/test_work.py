@@ -1,4 +1,4 @@
-"""Long calls: beside each other, after a fork, beside torch, and stopped by Ctrl-C."""
+"""Long calls: in parallel, after a fork, together with torch, and interrupted by Ctrl-C."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ import catalex
 
 
 def python(code: str, *arguments: str | Path, timeout: float = 120) -> str:
-    """What a Python of its own prints."""
+    """The output of a separate Python process."""
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
     assert run.returncode == 0, run.stderr
@@ -80,7 +80,7 @@ INTERRUPTED = """
             work()
     except KeyboardInterrupt:
         print(time.perf_counter() - sent[0])
-    # What was given up is in nobody's way.
+    # An interrupted call does not affect later ones.
     assert tokenizer.encode(x[:5000]).shape == (5000, 3)
 """
 

@@ -1,4 +1,4 @@
-"""What the tests of vocabularies share: a token table, tokenizers of every family, and real sentences."""
+"""Shared parts of the vocabulary tests: a token table, tokenizers of all families, and real sentences."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def sentences() -> list[str]:
 
 
 def source(family: str, folder: Path) -> Path:
-    """The folder of a family's tokenizer as it is before catalex."""
+    """The folder of a family's tokenizer before it is extended."""
     assert MODELS is not None
     if family == "minilm":
         return MODELS / "minilm"

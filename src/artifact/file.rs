@@ -1,4 +1,4 @@
-//! A file that appears whole.
+//! Files that are written atomically.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::place::{parent, refuse_special, resolved};
 use super::{Overwrite, refuse_existing};
 use crate::error::{Error, Result};
 
-/// A file written beside its target. [`AtomicFile::commit`] moves it into place; dropping it removes it.
+/// A temporary file next to its target. [`AtomicFile::commit`] moves it into place; dropping it removes it.
 #[derive(Debug)]
 pub struct AtomicFile {
     target: PathBuf,
@@ -19,7 +19,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Creates a file for the path `target`. Of a symbolic link, what it points to is written.
+    /// Creates a file for the path `target`. If the path is a symbolic link, the file that it points to is written.
     ///
     /// # Errors
     /// As [`refuse_existing`]; [`Error::Io`] if the folder cannot be written.

@@ -1,4 +1,4 @@
-//! A folder that appears whole.
+//! Folders that are written atomically.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use super::place::{is_empty_folder, parent, resolved};
 use super::{Overwrite, refuse_existing};
 use crate::error::{Error, Result};
 
-/// A kind of folder that catalex writes, told by a file in it that describes the folder.
+/// A kind of folder that catalex writes. A description file in the folder identifies the kind.
 #[derive(Debug, Clone, Copy)]
 pub struct FolderKind {
-    /// Name of the description, which is a JSON object.
+    /// Name of the description file, which contains a JSON object.
     pub marker: &'static str,
-    /// Keys that the description has.
+    /// Keys of the description.
     pub keys: &'static [&'static str],
-    /// Whether the folder of this description may have a file at this path, which has `/` between its parts.
+    /// Whether a folder with this description can contain a file at this path (with `/` as separator).
     pub lists: fn(&Value, &str) -> bool,
 }
 
@@ -27,7 +27,7 @@ impl FolderKind {
     /// Checks that a folder is one of this kind and has no other files: `--force` on the wrong path must not delete data.
     fn check(&self, folder: &Path) -> Result<()> {
         let refuse = |got: String| {
-            let expected = format!("an empty folder, or one with the {} of catalex and its files only", self.marker);
+            let expected = format!("an empty folder, or one that has only {} and the files that it lists", self.marker);
             let help = "choose another output path, or move the other files; --force replaces only outputs of catalex";
             Err(Error::file(folder, expected, got, help))
         };
@@ -41,7 +41,7 @@ impl FolderKind {
         list(folder, "", &mut files).map_err(|e| Error::io("read", folder, e))?;
         match files.iter().find(|file| *file != self.marker && !(self.lists)(&description, file)) {
             None => Ok(()),
-            Some(file) => refuse(format!("{file} too")),
+            Some(file) => refuse(format!("the file {file}")),
         }
     }
 
@@ -57,7 +57,7 @@ impl FolderKind {
     }
 }
 
-/// The paths of everything in a folder that is no folder itself.
+/// The paths of all files in a folder and its subfolders.
 fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -71,20 +71,20 @@ fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) -> std::io::Result
     Ok(())
 }
 
-/// A folder filled beside its target. [`AtomicDir::commit`] moves it into place; dropping it removes it.
+/// A temporary folder next to its target. [`AtomicDir::commit`] moves it into place; dropping it removes it.
 #[derive(Debug)]
 pub struct AtomicDir {
     target: PathBuf,
     kind: &'static FolderKind,
     overwrite: Overwrite,
     temporary: TempDir,
-    /// Locked, so that the folder is not taken for a leftover.
+    /// The lock shows other processes that the folder is in use.
     _lock: File,
 }
 
 impl AtomicDir {
-    /// Creates a folder for the path `target`. Of a symbolic link, what it points to is written. An existing folder is
-    /// replaced only if it is empty or of the same kind.
+    /// Creates a folder for the path `target`. If the path is a symbolic link, the folder that it points to is written.
+    /// An existing folder is replaced only if it is empty or of the same kind.
     ///
     /// # Errors
     /// As [`refuse_existing`]; [`Error::File`] for a folder of another kind or with other files; [`Error::Io`].
@@ -160,7 +160,11 @@ fn sync_tree(folder: &Path) -> Result<()> {
     sync_folder(folder)
 }
 
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+/// Writes the names in a folder to the disk.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io("sync", folder, e))
 }
 
@@ -189,7 +193,7 @@ mod tests {
         write(&target, 2, Overwrite::Replace).unwrap();
         assert!(fs::read_to_string(target.join("manifest.json")).unwrap().contains('2'));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
-        // A link stays a link.
+        // A symbolic link remains a link.
         let link = home.path().join("link");
         std::os::unix::fs::symlink("index", &link).unwrap();
         write(&link, 3, Overwrite::Replace).unwrap();
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_catalex_wrote_is_replaced() {
+    fn only_outputs_of_catalex_are_replaced() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("thesis");
         let refused = |files: &[(&str, &str)]| {
@@ -215,14 +219,14 @@ mod tests {
         assert!(refused(&[("chapter.txt", "years")]).contains("catalex did not write"));
         assert!(refused(&[("manifest.json", "{\"name\": \"a web app\"}")]).contains("catalex did not write"));
         assert!(refused(&[("manifest.json", "{\"format_v")]).contains("catalex did not write"));
-        assert!(refused(&[ours, ("model/weights", "w"), ("notes.txt", "years")]).contains("notes.txt too"));
+        assert!(refused(&[ours, ("model/weights", "w"), ("notes.txt", "years")]).contains("the file notes.txt"));
         fs::write(&folder, "a file").unwrap();
         assert!(write(&folder, 1, Overwrite::Replace).unwrap_err().to_string().contains("expected a folder"));
         assert_eq!(fs::read_to_string(&folder).unwrap(), "a file");
     }
 
     #[test]
-    fn what_came_meanwhile_is_not_replaced() {
+    fn an_output_that_appeared_meanwhile_is_not_replaced() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("index");
         let folder = AtomicDir::create(&target, &KIND, Overwrite::Replace).unwrap();

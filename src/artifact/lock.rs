@@ -1,7 +1,7 @@
-//! Who writes an output, and what killed writers left.
+//! Locks on outputs, and removal of temporary files that killed processes left.
 //!
-//! Locks are those of `flock`: they belong to an open file and end with the process that opened it, however it ends. A
-//! temporary file or folder is locked by its writer, so an unlocked one is a leftover.
+//! The locks are `flock` locks: they belong to an open file and end with the process that opened it, even if it is
+//! killed. A writer locks its temporary file or folder, so an unlocked one was left by a killed process.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -12,25 +12,24 @@ use super::place::{parent, resolved};
 use super::{Overwrite, refuse_existing};
 use crate::error::{Error, Result};
 
-/// Characters that tell apart the temporary files of one target.
+/// Number of random characters in the name of a temporary file.
 const RANDOM: usize = 6;
 
-/// The right to write an output. Another process or thread that claims it meanwhile gets an error.
+/// An exclusive lock on an output. A process or thread that claims a locked output gets an error.
 ///
-/// The lock is a file `.NAME.catalex-lock` beside the output. A process that was killed may leave the file, but not the
-/// lock.
+/// The lock is a file `.NAME.catalex-lock` beside the output. A killed process can leave the file, but not the lock.
 #[derive(Debug)]
 pub struct OutputLock {
     path: PathBuf,
-    /// Closing it ends the lock.
+    /// Closing this file releases the lock.
     file: File,
 }
 
 impl OutputLock {
-    /// Claims the output at `target`, and removes what killed writers of it left.
+    /// Locks the output at `target`, and removes temporary files that killed writers left.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it is being written; as [`refuse_existing`]; [`Error::Io`].
+    /// [`Error::Busy`] if the output is locked; as [`refuse_existing`]; [`Error::Io`].
     pub fn claim(target: &Path, overwrite: Overwrite) -> Result<Self> {
         refuse_existing(target, overwrite)?;
         let place = resolved(target)?;
@@ -38,15 +37,11 @@ impl OutputLock {
         let path = parent(&place).join(format!(".{name}.catalex-lock"));
         let fail = |e| Error::io("create a file in", parent(&place), e);
         let mut file = loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-            let mut file = options.open(&path).map_err(fail)?;
+            let mut file = open_lock(&path).map_err(fail)?;
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                let mut process = String::new();
-                let _ = file.read_to_string(&mut process);
-                return Err(Error::Busy { path: target.to_path_buf(), process: process.trim().parse().ok() });
+                return Err(busy(target, &mut file));
             }
-            // The last owner removes the file: the lock may be one on a file that is gone.
+            // The previous owner removes the file, so this lock can be on a deleted file.
             if is_at(&file, &path) {
                 break file;
             }
@@ -55,7 +50,7 @@ impl OutputLock {
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         let lock = lock(file);
         remove_leftovers(&place);
-        // The last owner may have finished between the first check and the lock.
+        // The previous owner may have written the output between the first check and the lock.
         refuse_existing(target, overwrite)?;
         Ok(lock)
     }
@@ -69,6 +64,79 @@ impl Drop for OutputLock {
     }
 }
 
+/// The right to change a folder in place, such as to move a pointer in it: a lock on a file in it, which stays.
+#[derive(Debug)]
+pub struct FolderLock {
+    /// Closing it ends the lock.
+    _file: File,
+}
+
+impl FolderLock {
+    /// Claims a folder by the file of this name in it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if another process or thread has claimed it; [`Error::Io`].
+    pub fn claim(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(name);
+        let mut file = open_lock(&path).map_err(|e| Error::io("create", &path, e))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(busy(folder, &mut file));
+        }
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(FolderLock { _file: file })
+    }
+}
+
+/// A shared lock on a file that is read, so that a program that removes old files lets it be.
+#[derive(Debug)]
+pub struct ReadLock {
+    /// Closing it ends the lock.
+    _file: File,
+}
+
+impl ReadLock {
+    /// Locks a file. None if it is being removed, or is gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it is there and cannot be read.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("read", path, e)),
+        };
+        let removed = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) || !is_at(&file, path);
+        Ok((!removed).then_some(ReadLock { _file: file }))
+    }
+
+    /// Runs `remove` unless somebody reads the file. Returns whether it ran.
+    ///
+    /// # Errors
+    /// Those of `remove`.
+    pub fn unless_read(path: &Path, remove: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let file = File::open(path);
+        if let Ok(file) = &file
+            && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        {
+            return Ok(false);
+        }
+        remove().map(|()| true)
+    }
+}
+
+/// Opens or creates a file for a lock. A symbolic link is not followed.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let no_links = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(no_links).open(path)
+}
+
+/// The error of an output that the owner of this lock writes.
+fn busy(output: &Path, lock: &mut File) -> Error {
+    let mut process = String::new();
+    let _ = lock.read_to_string(&mut process);
+    Error::Busy { path: output.to_path_buf(), process: process.trim().parse().ok() }
+}
+
 /// Whether the open file is the one at the path.
 fn is_at(file: &File, path: &Path) -> bool {
     let identity = |about: fs::Metadata| (about.dev(), about.ino());
@@ -78,13 +146,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Locks a new temporary file or folder. False if it was taken for a leftover and removed before.
+/// Locks a new temporary file or folder. Returns false if another process removed it before it was locked.
 pub(super) fn lock_part(file: &File, path: &Path) -> bool {
-    // File systems without locks have no leftovers either: see `remove_leftovers`.
+    // On file systems without locks, `remove_leftovers` removes nothing.
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && is_at(file, path)
 }
 
-/// The begin of the names of the temporary files of a target.
+/// The common prefix of the names of a target's temporary files.
 pub(super) fn temporary_prefix(target: &Path) -> String {
     format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
 }
@@ -97,12 +165,22 @@ pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'stati
     builder
 }
 
-/// Removes the temporary files and folders of killed writers of `target`: those that nobody has locked.
+/// Removes the temporary files and folders that killed writers of `target` left: those without a lock.
 pub(super) fn remove_leftovers(target: &Path) {
     let prefix = temporary_prefix(target);
-    for entry in fs::read_dir(parent(target)).into_iter().flatten().flatten() {
+    remove_unlocked(parent(target), |name| name.strip_prefix(&prefix));
+}
+
+/// Removes the temporary files and folders of killed writers of anything in a folder.
+pub fn remove_leftovers_in(folder: &Path) {
+    remove_unlocked(folder, |name| name.strip_prefix('.')?.rsplit_once(".part-").map(|(_, random)| random));
+}
+
+/// Removes what nobody has locked and what has a name of a temporary file: `random` gives its random part.
+fn remove_unlocked(folder: &Path, random: impl Fn(&str) -> Option<&str>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)).unwrap_or_default();
+        let random = name.to_str().and_then(&random).unwrap_or_default();
         let Ok(kind) = entry.file_type() else { continue };
         let named = random.len() == RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric());
         if !named || !(kind.is_file() || kind.is_dir()) {
@@ -130,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_has_one_writer_by_whatever_path() {
+    fn an_output_has_one_writer_whatever_its_path() {
         let home = tempfile::tempdir().unwrap();
         let (target, link) = (home.path().join("index"), home.path().join("link"));
         std::os::unix::fs::symlink("index", &link).unwrap();
@@ -143,13 +221,13 @@ mod tests {
         drop(lock);
         drop(OutputLock::claim(&target, Overwrite::Refuse).unwrap());
         assert_eq!(names(home.path()), ["link"]);
-        // The file of a killed process is no lock.
+        // The lock file of a killed process does not hold a lock.
         fs::write(home.path().join(".index.catalex-lock"), "1\n").unwrap();
         OutputLock::claim(&target, Overwrite::Refuse).unwrap();
     }
 
     #[test]
-    fn of_many_claims_at_once_one_wins() {
+    fn only_one_of_many_concurrent_claims_succeeds() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("index");
         for _ in 0..20 {
@@ -167,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_go_and_live_parts_stay() {
+    fn files_of_killed_writers_are_removed_and_files_in_use_are_kept() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("a");
         let mut live = AtomicFile::create(&target, Overwrite::Refuse).unwrap();

@@ -1,14 +1,15 @@
-//! Files and folders that catalex writes: whole or not at all, by one writer at a time, with a hash of their content.
+//! Outputs of catalex: written atomically, by one writer at a time, with a hash of their content.
 //!
-//! - [`AtomicFile`] and [`AtomicDir`] are written beside their target, synced, then renamed.
-//! - [`OutputLock`] is the right to write an output. It ends with its process.
-//! - [`seal`] puts the hash of a file into the file itself, and checks it.
+//! - [`AtomicFile`] and [`AtomicDir`] are written next to their target, synced, then renamed.
+//! - [`OutputLock`] is an exclusive lock on an output. It ends with its process.
+//! - [`seal`] stores the hash of a file in the file itself, and checks it.
 
 mod file;
 mod folder;
 mod lock;
 mod place;
 pub mod seal;
+mod tree;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,16 +20,17 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 
 pub use file::AtomicFile;
-pub use folder::{AtomicDir, FolderKind};
-pub use lock::OutputLock;
+pub use folder::{AtomicDir, FolderKind, sync_folder};
+pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in};
 pub use place::{INDEX_MANIFEST, refuse_existing};
+pub use tree::files_under;
 
 /// Whether an output that already exists may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
-    /// No: an error.
+    /// Return an error if it exists.
     Refuse,
-    /// Yes (`--force`).
+    /// Replace it (`--force`).
     Replace,
 }
 

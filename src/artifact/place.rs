@@ -1,4 +1,4 @@
-//! Where an output goes, and what must not be replaced there.
+//! Resolves output paths, and refuses outputs that must not be replaced.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::Overwrite;
 use crate::error::{Error, Result};
 
-/// The file that identifies an index. No output is written into a folder that has one.
+/// The file that identifies an index. No output is written into an index folder.
 pub const INDEX_MANIFEST: &str = "manifest.json";
 
-/// Most symbolic links from an output path to its file, as in Linux.
+/// Maximum number of symbolic links between an output path and its file, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// Refuses an output that exists and may not be replaced; one that is neither a file nor a folder; and one inside an
-/// index. Commands call this before long work, too.
+/// Refuses an output path that exists and must not be replaced, that is neither a file nor a folder, or that lies
+/// inside an index. Commands also call this before long work.
 ///
 /// # Errors
 /// [`Error::OutputExists`]; [`Error::File`] for a device, a pipe or a socket, and for a path inside an index;
@@ -29,16 +29,16 @@ pub fn refuse_existing(target: &Path, overwrite: Overwrite) -> Result<()> {
     if !parent(&place).is_dir() {
         return Err(Error::Missing {
             path: parent(&place).to_path_buf(),
-            expected: "the folder to write in".into(),
+            expected: "an existing folder for the output".into(),
             help: "create it first, or choose another output path".into(),
         });
     }
     refuse_inside_index(target, &place)
 }
 
-/// Follows symbolic links: what they point to is written, and the links stay.
+/// Follows symbolic links: the link remains, and its target is written.
 pub(super) fn resolved(target: &Path) -> Result<PathBuf> {
-    // Without a slash at the end, which would follow the link.
+    // Removes a slash at the end, because it would follow the link.
     let mut path: PathBuf = target.components().collect();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
@@ -46,7 +46,7 @@ pub(super) fn resolved(target: &Path) -> Result<PathBuf> {
             Err(_) => return Ok(path),
         }
     }
-    Err(Error::file(target, "a file or folder", "a circle of symbolic links", "choose another output path"))
+    Err(Error::file(target, "a file or folder", "a cycle of symbolic links", "choose another output path"))
 }
 
 /// Refuses a device, a pipe or a socket: renaming a file to its path would remove it.
@@ -62,11 +62,11 @@ pub(super) fn refuse_special(place: &Path) -> Result<()> {
         kind if kind.is_socket() => "a socket",
         _ => "a device",
     };
-    let help = "choose another output path: outputs are written beside their path and renamed";
+    let help = "choose another output path: outputs are written to a temporary path and renamed";
     Err(Error::file(place, "no file, or a regular file or folder", got, help))
 }
 
-/// An index is complete: a file that is added or changed would make it a damaged one.
+/// Refuses a path inside an index, because the manifest lists the hashes of all its files.
 fn refuse_inside_index(target: &Path, place: &Path) -> Result<()> {
     let Ok(folder) = fs::canonicalize(parent(place)) else { return Ok(()) };
     let Some(index) = folder.ancestors().find(|folder| is_index(folder)) else { return Ok(()) };
@@ -74,8 +74,8 @@ fn refuse_inside_index(target: &Path, place: &Path) -> Result<()> {
     let beside = index.parent().unwrap_or(index).join(&*name);
     Err(Error::file(
         target,
-        "a path outside of an index",
-        format!("one in the index {}, whose files are fixed", index.display()),
+        "a path outside any index",
+        format!("a path in the index {}, whose files must not change", index.display()),
         format!("write it elsewhere, such as to {}", beside.display()),
     ))
 }
@@ -105,7 +105,7 @@ mod tests {
     use std::os::unix::fs::{FileTypeExt, symlink};
 
     #[test]
-    fn links_stay_and_their_targets_are_replaced() {
+    fn links_are_kept_and_their_targets_are_replaced() {
         let home = tempfile::tempdir().unwrap();
         let (file, link, chain) = (home.path().join("file"), home.path().join("link"), home.path().join("chain"));
         fs::write(&file, "old").unwrap();
@@ -122,7 +122,7 @@ mod tests {
         let circle = home.path().join("circle");
         symlink("circle", &circle).unwrap();
         let message = write_file(&circle, b"new", Overwrite::Replace).unwrap_err().to_string();
-        assert!(message.contains("circle of symbolic links"), "{message}");
+        assert!(message.contains("cycle of symbolic links"), "{message}");
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
         fs::write(index.join(INDEX_MANIFEST), ours).unwrap();
         for inside in ["report.html", "new.html", "model/new"] {
             let message = write_file(&index.join(inside), b"y", Overwrite::Replace).unwrap_err().to_string();
-            assert!(message.contains("outside of an index") && message.contains("such as to"), "{message}");
+            assert!(message.contains("outside any index") && message.contains("such as to"), "{message}");
         }
         write_file(&home.path().join("report.html"), b"x", Overwrite::Refuse).unwrap();
     }

@@ -1,8 +1,8 @@
-//! The hash of a file in the file itself.
+//! Stores the hash of a file in the file itself.
 //!
 //! A seal is a text of fixed length, `catalex-sha256:` and 64 hexadecimal digits, somewhere in the file's metadata. The
-//! digits are the SHA-256 of the file with zeros in their place, so that every other bit of the file is covered, and the
-//! digits cover themselves. Files are sealed while they are streamed, and checked in one pass of constant memory.
+//! digits are the SHA-256 of the file, computed with zeros in their place, so a change of any bit is detected. Files
+//! are sealed while they are written, and checked in one pass with constant memory.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -19,10 +19,10 @@ pub const JSON_KEY: &str = "sha256";
 
 const MARK: &[u8] = b"catalex-sha256:";
 const DIGITS: usize = 64;
-/// Bytes at the end of a streamed file in which its seal must lie.
+/// Length of the end of a streamed file that must contain the seal, in bytes.
 pub const TAIL: u64 = 1 << 16;
 
-/// The value to write where the seal will be.
+/// The placeholder that the seal replaces.
 pub fn blank() -> String {
     format!("{}{}", String::from_utf8_lossy(MARK), "0".repeat(DIGITS))
 }
@@ -42,17 +42,17 @@ fn fill(bytes: &mut [u8], digits: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Place of the last occurrence.
+/// Position of the last occurrence.
 fn position(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
     bytes.windows(pattern.len()).rposition(|window| window == pattern)
 }
 
-/// Seals a file while it is written. The seal must be within the part that is written after [`SealingWriter::hold`].
+/// Seals a file while it is written. The placeholder must be written after [`SealingWriter::hold`].
 #[derive(Debug)]
 pub struct SealingWriter<W> {
     out: W,
     hasher: Sha256,
-    /// What was written since [`SealingWriter::hold`].
+    /// The bytes written since [`SealingWriter::hold`].
     held: Option<Vec<u8>>,
 }
 
@@ -62,7 +62,7 @@ impl<W: Write> SealingWriter<W> {
         SealingWriter { out, hasher: Sha256::new(), held: None }
     }
 
-    /// Keeps what follows in memory.
+    /// Buffers all further bytes in memory.
     pub fn hold(&mut self) {
         self.held.get_or_insert_default();
     }
@@ -94,14 +94,14 @@ impl<W: Write> Write for SealingWriter<W> {
     }
 }
 
-/// What a file's seal says.
+/// The state of a file's seal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seal {
-    /// There is none.
+    /// The file has no seal.
     Absent,
-    /// The file is as it was written.
+    /// The seal matches the content.
     Whole,
-    /// The file has changed; its SHA-256 is another one, or the seal is no hash.
+    /// The seal does not match the content, or is not a hash.
     Broken,
 }
 
@@ -110,7 +110,8 @@ pub fn check_bytes(bytes: &[u8]) -> Seal {
     check(bytes.len() as u64, bytes, bytes).unwrap_or(Seal::Broken)
 }
 
-/// Checks a file of this length: `tail` is its end, in which the seal is searched, and `whole` reads it from the start.
+/// Checks a file of this length. `tail` is the end of the file, which contains the seal. `whole` reads the file from
+/// the start.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -127,7 +128,7 @@ pub fn check(length: u64, tail: &[u8], mut whole: impl Read) -> io::Result<Seal>
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };
-        // The digits in this part of the file count as zeros.
+        // The digits in this part of the file are replaced by zeros.
         let within = |at: u64| (at.saturating_sub(read) as usize).min(n);
         buffer[within(start)..within(start + DIGITS as u64)].fill(b'0');
         hasher.update(&buffer[..n]);
@@ -136,15 +137,15 @@ pub fn check(length: u64, tail: &[u8], mut whole: impl Read) -> io::Result<Seal>
     Ok(if hex(&hasher.finalize()).as_bytes() == digits { Seal::Whole } else { Seal::Broken })
 }
 
-/// The error of a file whose seal is broken or missing.
+/// The error for a file whose seal does not match or is missing.
 pub fn broken(path: &Path, help: &str) -> Error {
-    Error::artifact(path, "the content that its SHA-256 stands for", "other content", help)
+    Error::artifact(path, "content that matches the SHA-256 in the file", "changed content", help)
 }
 
 /// Writes a JSON object with a seal as its last key.
 ///
 /// # Errors
-/// If it cannot be serialised, or is no object.
+/// If it cannot be serialised, or is not an object.
 pub fn to_json(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     let mut value = serde_json::to_value(value)?;
     let object = value.as_object_mut().ok_or_else(|| io::Error::other("no JSON object"))?;
@@ -155,10 +156,10 @@ pub fn to_json(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a JSON object without its seal, which is checked. `required` says from the object whether it must have one.
+/// Reads a JSON object, checks its seal and removes it. `required` returns whether the object must have a seal.
 ///
 /// # Errors
-/// [`Error::Artifact`] for a broken or missing seal, or for what is no JSON object.
+/// [`Error::Artifact`] for a seal that does not match or is missing, and for text that is not a JSON object.
 pub fn of_json(
     path: &Path,
     bytes: &[u8],
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn streamed_and_in_memory_it_is_the_same_seal() {
+    fn a_seal_is_the_same_when_streamed_and_in_memory() {
         let mut bytes = [vec![7; 1000], format!("head {} foot", blank()).into_bytes()].concat();
         seal(&mut bytes).unwrap();
         assert_eq!(sealed(), bytes);
@@ -208,7 +209,7 @@ mod tests {
         for at in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
             flipped[at / 8] ^= 1 << (at % 8);
-            // A damaged mark is found by the key that names the seal.
+            // If the seal's marker is damaged, its key shows that there was a seal.
             let of_mark = (mark..mark + MARK.len()).contains(&(at / 8));
             assert_eq!(check_bytes(&flipped), if of_mark { Seal::Absent } else { Seal::Broken }, "bit {at}");
         }
@@ -226,7 +227,7 @@ mod tests {
         for at in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[at / 8] ^= 1 << (at % 8);
-            // A key that is damaged is an unknown one: the reader refuses it.
+            // A damaged key is an unknown key, which the reader refuses.
             let unknown = read(&flipped).is_ok_and(|value| value.as_object().is_some_and(|map| map.len() > 2));
             assert!(unknown || read(&flipped).is_err(), "bit {at}");
         }

@@ -12,6 +12,9 @@ use crate::progress::Progress;
 /// Number of subspace iterations.
 const ITERATIONS: usize = 10;
 
+/// Number of rows in a matrix product.
+const BLOCK: usize = 1_024;
+
 /// A sparse symmetric matrix in compressed row format.
 #[derive(Debug)]
 pub(super) struct SparseMatrix {
@@ -67,7 +70,8 @@ pub(super) fn factorize(matrix: &SparseMatrix, dim: usize, seed: u64, progress: 
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
     let mut space = Array2::from_shape_simple_fn((n, width), || rng.gen_range(-1.0..1.0));
     for _ in 0..ITERATIONS {
-        space = orthonormal(matrix.times(&space));
+        space = matrix.times(&space);
+        space = orthonormal(space);
         progress.advance(1);
     }
     let (values, turn) = eigen(&space.t().dot(&matrix.times(&space)));
@@ -76,7 +80,7 @@ pub(super) fn factorize(matrix: &SparseMatrix, dim: usize, seed: u64, progress: 
     let largest = order.first().map_or(0.0, |&first| values[first]);
     order.retain(|&at| values[at] > 1e-9 * largest);
     order.truncate(dim);
-    let mut vectors = space.dot(&turn.select(Axis(1), &order));
+    let mut vectors = times_small(space, &turn.select(Axis(1), &order));
     for (mut column, &at) in vectors.columns_mut().into_iter().zip(&order) {
         // The sign of an eigenvector is arbitrary: make the component of largest magnitude positive.
         let sign = column.iter().fold(0.0f64, |most, &v| if v.abs() > most.abs() { v } else { most }).signum();
@@ -96,9 +100,20 @@ fn orthonormal(mut columns: Array2<f64>) -> Array2<f64> {
         for (mut column, &at) in scaled.columns_mut().into_iter().zip(&kept) {
             column /= values[at].sqrt();
         }
-        columns = columns.dot(&scaled);
+        columns = times_small(columns, &scaled);
     }
     columns
+}
+
+/// The product with a matrix that does not have more columns than rows. The product replaces the factor block by block,
+/// because each can take gigabytes.
+fn times_small(mut columns: Array2<f64>, small: &Array2<f64>) -> Array2<f64> {
+    let width = small.ncols();
+    columns.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().for_each(|mut block| {
+        let product = block.dot(small);
+        block.slice_mut(s![.., ..width]).assign(&product);
+    });
+    columns.slice_move(s![.., ..width])
 }
 
 /// Eigenvalues and eigenvectors (as columns) of a small matrix that is symmetric up to rounding.

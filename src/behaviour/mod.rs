@@ -6,7 +6,7 @@
 //! | `config.rs` | the settings of these vectors |
 //! | `counts.rs`, `factors.rs` | counting of item pairs; factorization of their mutual information |
 //! | `histories.rs` | [`Histories`]: the histories over the rows of a token table |
-//! | `unknown.rs` | refusing interactions of another data set |
+//! | `unknown.rs` | refuses interactions of another data set |
 //! | `split.rs` | [`HistorySplit`]: how histories are split into training, validation and test |
 
 mod config;
@@ -21,4 +21,4 @@ pub use config::BehaviourConfig;
 pub use histories::{Histories, HistoryCounts, UserHistory};
 pub use split::{HistorySplit, SplitPart};
 pub use unknown::{MAX_UNKNOWN_EVENTS, refuse_unknown};
-pub use vectors::{InteractionUsage, vectors};
+pub use vectors::{BehaviourVectors, InteractionUsage, vectors};

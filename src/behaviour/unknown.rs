@@ -1,18 +1,19 @@
-//! Interactions of another data set: most of their events are of items that the catalog does not have.
+//! Refuses interactions that probably belong to another data set, because most of their events are of unknown items.
 
 use crate::catalog::Interactions;
 use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 
-/// Largest share of events with unknown items, if none is given.
+/// Default maximum share of events of unknown items.
 pub const MAX_UNKNOWN_EVENTS: f64 = 0.5;
-/// Ids of each side that the error shows.
+/// Number of example ids of each side in the error.
 const EXAMPLES: usize = 3;
 
-/// Refuses interactions with too many events of unknown items. `of` is what has the items: "the token table", "the catalog".
+/// Refuses interactions with too many events of unknown items. `of` names the source of the items: "the token table",
+/// "the catalog".
 ///
 /// # Errors
-/// [`Error::Mismatch`] where the share of such events is above `most`.
+/// [`Error::Mismatch`] if the share of such events is above `most`.
 pub fn refuse_unknown(interactions: &Interactions, item_ids: &ItemIds, of: &str, most: f64) -> Result<()> {
     let rows = item_ids.rows_by_text();
     let known: Vec<bool> = interactions.items.iter().map(|item| rows.contains_key(item)).collect();
@@ -22,7 +23,7 @@ pub fn refuse_unknown(interactions: &Interactions, item_ids: &ItemIds, of: &str,
         return Ok(());
     }
     let with_events: std::collections::HashSet<&str> = interactions.items.iter().map(String::as_str).collect();
-    let strangers = interactions.items.iter().zip(&known).filter(|(_, known)| !**known).map(|(item, _)| item.clone());
+    let unknown_ids = interactions.items.iter().zip(&known).filter(|(_, known)| !**known).map(|(item, _)| item.clone());
     let ids = || (0..item_ids.len()).map(|row| item_ids.text(row));
     let without = examples(ids().filter(|id| !with_events.contains(&**id)));
     let own = if without.is_empty() { examples(ids()) } else { without };
@@ -32,9 +33,9 @@ pub fn refuse_unknown(interactions: &Interactions, item_ids: &ItemIds, of: &str,
         format!(
             "{:.2} of the events, {unknown} of {events}, with others, such as {}",
             unknown as f64 / events as f64,
-            examples(strangers),
+            examples(unknown_ids),
         ),
-        "name the interactions of these items and their item column, or pass a larger --max-unknown-events (1 allows all)",
+        "check the interactions file and its item column, or increase --max-unknown-events (1 allows any share)",
     ))
 }
 
@@ -48,7 +49,7 @@ mod tests {
     use crate::catalog::Event;
 
     #[test]
-    fn a_share_above_the_largest_is_refused_with_examples_of_both_sides() {
+    fn too_many_unknown_events_are_refused_with_examples_of_both_sides() {
         let event = |item: u32| Event { item, time: 0.0, rating: 0.0 };
         let read = Interactions {
             path: "ev.csv".into(),

@@ -16,24 +16,25 @@
 //! eigenvalues of `m`, times the square roots of these eigenvalues. Negative eigenvalues separate items only because `m` has
 //! no diagonal. Dropping them is equivalent to adding item and context vectors, as Levy, Goldberg and Dagan do.
 //!
-//! Each vector is scaled to the length `e / (e + 20)`, where `e` is the number of the item's events: few events are mostly
-//! noise, so an item with 5 events gets a fifth of the length, and one with 200 nine tenths. Training weights behaviour by
-//! these lengths ([`crate::training::QuantizerConfig::modality_weights`]).
+//! Each vector is scaled to the length `e / (e + 20)`, where `e` is the number of the item's events: with few events, a
+//! vector is mostly noise. An item with 5 events has a fifth of the full length, and one with 200 events nine tenths.
+//! Training weights behaviour by these lengths ([`crate::training::QuantizerConfig::modality_weights`]).
 
 use std::collections::HashMap;
+use std::path::Path;
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView1, s};
 
 use super::config::BehaviourConfig;
 use super::counts::PairCounts;
 use super::factors;
 use crate::catalog::{Event, Interactions};
 use crate::error::{Error, Result, quoted};
-use crate::features::{BEHAVIOUR, Modality};
+use crate::features::{BEHAVIOUR, Modality, ReadyRows};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
-/// Number of events at which a vector has half of its full length.
+/// Number of events of an item whose vector has half of the full length.
 const HALF_LENGTH_EVENTS: f64 = 20.0;
 
 /// Which interactions and items the vectors cover.
@@ -85,8 +86,43 @@ impl std::fmt::Display for InteractionUsage {
     }
 }
 
+/// The behaviour vectors of the items that have one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BehaviourVectors {
+    /// Number of items in the catalog.
+    items: usize,
+    /// The catalog row of each vector, ascending.
+    rows: Vec<usize>,
+    /// `(n_vectors, dim)`.
+    vectors: Array2<f32>,
+}
+
+impl BehaviourVectors {
+    /// The vectors of all items of the catalog, in memory.
+    pub fn into_modality(self) -> Modality {
+        let mut vectors = Array2::zeros((self.items, self.vectors.ncols()));
+        let mut present = vec![false; self.items];
+        for (vector, row) in self.vectors.rows().into_iter().zip(self.rows) {
+            vectors.row_mut(row).assign(&vector);
+            present[row] = true;
+        }
+        Modality { name: BEHAVIOUR.into(), vectors, present }
+    }
+
+    /// The vectors of all items of the catalog, in a temporary file in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn into_rows(self, folder: &Path) -> Result<ReadyRows> {
+        ReadyRows::of_rows(BEHAVIOUR, self.items, &self.rows, self.vectors.view(), folder)
+    }
+}
+
 /// The behaviour vectors of a catalog's items. Items without a co-occurring item have no vector. The result does not depend
 /// on the number of threads.
+///
+/// Memory holds counts and factors: about 52 bytes per pair of co-occurring items, and `16 * (2 * dim + 32)` bytes per
+/// item that co-occurs with another, 2.5 kB by default.
 ///
 /// # Errors
 /// As [`BehaviourConfig::validate`]; [`Error::Mismatch`] where no item is in the catalog; [`Error::Data`] where no two
@@ -96,7 +132,7 @@ pub fn vectors(
     item_ids: &ItemIds,
     config: &BehaviourConfig,
     progress: &dyn Progress,
-) -> Result<(Modality, InteractionUsage)> {
+) -> Result<(BehaviourVectors, InteractionUsage)> {
     config.validate()?;
     let mut usage =
         InteractionUsage { items: item_ids.len(), duplicates: interactions.duplicates, ..InteractionUsage::default() };
@@ -112,21 +148,23 @@ pub fn vectors(
     }
     let matrix = counts.information(&paired, config);
     let factors = factors::factorize(&matrix, config.dim, config.seed, progress);
-    // Missing eigenvalues become zeros at the end.
-    let mut vectors = Array2::zeros((item_ids.len(), config.dim));
-    let mut present = vec![false; item_ids.len()];
-    for (vector, &row) in factors.axis_iter(Axis(0)).zip(&paired) {
-        let length = vector.dot(&vector).sqrt();
-        // The vector is zero where every pair is rarer than chance.
-        if length > 1e-9 {
-            let of_item = events[row as usize] as f64;
-            let scale = of_item / (of_item + HALF_LENGTH_EVENTS) / length;
-            vectors.slice_mut(s![row as usize, ..vector.len()]).assign(&vector.mapv(|v| (v * scale) as f32));
-            present[row as usize] = true;
-        }
+    let length = |vector: &ArrayView1<f64>| vector.dot(vector).sqrt();
+    // The vector of an item is zero if all of its pairs are rarer than by chance.
+    let (kept, rows): (Vec<usize>, Vec<usize>) = paired
+        .iter()
+        .enumerate()
+        .filter(|&(at, _)| length(&factors.row(at)) > 1e-9)
+        .map(|(at, &row)| (at, row as usize))
+        .unzip();
+    // If there are fewer eigenvalues, the last dimensions are zero.
+    let mut vectors = Array2::zeros((rows.len(), config.dim));
+    for ((mut vector, &at), &row) in vectors.rows_mut().into_iter().zip(&kept).zip(&rows) {
+        let (factor, of_item) = (factors.row(at), events[row] as f64);
+        let scale = of_item / (of_item + HALF_LENGTH_EVENTS) / length(&factor);
+        vector.slice_mut(s![..factor.len()]).assign(&factor.mapv(|v| (v * scale) as f32));
     }
-    usage.items_with_vector = present.iter().filter(|&&present| present).count();
-    Ok((Modality { name: BEHAVIOUR.into(), vectors, present }, usage))
+    usage.items_with_vector = rows.len();
+    Ok((BehaviourVectors { items: item_ids.len(), rows, vectors }, usage))
 }
 
 /// The catalog row of each item of the interactions.

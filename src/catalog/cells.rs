@@ -38,7 +38,7 @@ pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
     flattened(column, &|values| {
         let nulls = values.logical_null_count();
         let values = cast(values, &DataType::Utf8)?;
-        // Hive, Impala and old versions of Spark write strings as bare bytes. Bytes that are no text become null.
+        // Hive, Impala and old versions of Spark write strings as binary values. Invalid UTF-8 becomes null.
         if values.null_count() > nulls {
             return Err(ArrowError::CastError("bytes that are not text in UTF-8".into()));
         }

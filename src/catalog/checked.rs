@@ -1,6 +1,6 @@
-//! Reading a catalog with checks.
+//! Reads a catalog and checks it.
 
-use super::checks::CatalogChecks;
+use super::checks::{AreCut, CatalogChecks};
 use super::pictures::{CatalogFiles, find_catalog};
 use super::{CatalogReader, CatalogSpec, CheckOptions, Finding, cells};
 use crate::error::Result;
@@ -8,25 +8,26 @@ use crate::item_ids::ItemIds;
 use crate::table::columns_of;
 
 impl CatalogReader {
-    /// Lets the reader check what it reads.
-    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions) -> Self {
-        self.checks = Some(CatalogChecks::new(spec, options));
+    /// Enables checks of the rows that are read.
+    pub(super) fn with_checks(mut self, spec: &CatalogSpec, options: CheckOptions, are_cut: Option<AreCut>) -> Self {
+        self.checks = Some(CatalogChecks::new(spec, options, are_cut));
         self
     }
 
-    /// What was found in the rows that were read.
+    /// The findings in the rows read so far.
     pub(super) fn take_findings(&mut self, ids: &ItemIds) -> Vec<Finding> {
         self.checks.take().map(|checks| checks.findings(ids)).unwrap_or_default()
     }
 }
 
 impl CatalogSpec {
-    /// Reads the catalog once and checks it. Beside the ids, some bytes per item are in memory.
+    /// Reads the catalog once and checks it. Memory holds the ids and some bytes per item. With `are_cut`, an
+    /// encoder says which texts it truncates.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`](crate::Error::Row) for a repeated id.
-    pub fn check(&self, options: CheckOptions) -> Result<(ItemIds, Vec<Finding>)> {
-        let mut reader = CatalogReader::open(self)?.with_checks(self, options);
+    pub fn check(&self, options: CheckOptions, are_cut: Option<AreCut>) -> Result<(ItemIds, Vec<Finding>)> {
+        let mut reader = CatalogReader::open(self)?.with_checks(self, options, are_cut);
         let mut ids = ItemIds::default();
         for batch in &mut reader {
             ids.append(batch?.item_ids);

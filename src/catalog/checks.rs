@@ -1,6 +1,6 @@
-//! Checks of a catalog while it is read: what is likely a mistake, with counts and examples.
+//! Checks a catalog while it is read, and counts likely mistakes with examples.
 //!
-//! Of titles and contents only hashes are kept.
+//! Memory holds only hashes of titles and contents.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,30 +9,35 @@ use super::clean::has_markup;
 use super::findings::{EXAMPLES, Finding, FindingExample, FindingKind, excerpt};
 use super::lists::is_list;
 use super::{CatalogSpec, ImageSource};
+use crate::error::Result;
 use crate::item_ids::ItemIds;
 
-/// Names of a title's column, where none is given.
+/// Names of the title column if none is given.
 const TITLE_NAMES: [&str; 4] = ["title", "name", "label", "product_name"];
 /// Words that programs write for a missing value.
 const MISSING: [&str; 11] = ["nan", "NaN", "None", "null", "NULL", "N/A", "n/a", "NA", "<NA>", "undefined", "NaT"];
-/// Most repeated texts whose beginning is kept for examples.
+/// Maximum number of repeated texts that are kept as examples.
 const EXCERPTS: usize = 1_000;
 
-/// What to check beside the columns.
+/// Options of the checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Number of tokens that the text encoder reads.
+    /// Maximum number of tokens of the text encoder.
     pub max_tokens: Option<usize>,
-    /// The column of the titles; by default a usual name.
+    /// The title column. Default: one of the usual names.
     pub title: Option<String>,
-    /// Whether items without texts and images are a finding.
+    /// Whether items without text and image are a finding.
     pub content: bool,
 }
 
+/// Whether an encoder cuts each of these texts.
+pub type AreCut = Box<dyn FnMut(&[String]) -> Result<Vec<bool>> + Send>;
+
 /// The checks of a catalog that is being read.
-#[derive(Debug)]
 pub(super) struct CatalogChecks {
     options: CheckOptions,
+    /// The encoder's word on long texts; without it they are estimated.
+    are_cut: Option<AreCut>,
     columns: Vec<ColumnChecks>,
     title: Option<usize>,
     is_raw: bool,
@@ -54,7 +59,7 @@ struct ColumnChecks {
     markup: Cases,
 }
 
-/// Rows with their texts: how many, and the first ones.
+/// Number of matching rows, and the first ones with their texts.
 #[derive(Debug, Default)]
 struct Cases {
     count: u64,
@@ -98,8 +103,8 @@ fn hash(value: impl Hash) -> u64 {
 }
 
 impl CatalogChecks {
-    /// Checks of the columns of text that `spec` names.
-    pub(super) fn new(spec: &CatalogSpec, options: CheckOptions) -> Self {
+    /// Creates the checks of the text columns that `spec` names.
+    pub(super) fn new(spec: &CatalogSpec, options: CheckOptions, are_cut: Option<AreCut>) -> Self {
         let names: Vec<&str> = spec.text.columns().into_iter().chain(spec.fields.iter().map(String::as_str)).collect();
         let at = |name: &str| names.iter().position(|column| *column == name);
         let title = match &options.title {
@@ -111,6 +116,7 @@ impl CatalogChecks {
             columns: names.iter().map(column).collect(),
             title,
             options,
+            are_cut,
             is_raw: spec.raw_text,
             items: 0,
             titles: Repeats::default(),
@@ -120,7 +126,7 @@ impl CatalogChecks {
         }
     }
 
-    /// Looks at the cells of a column before lists are parsed and texts are cleaned.
+    /// Checks the cells of a column before lists are parsed and texts are cleaned.
     pub(super) fn raw(&mut self, column: usize, cells: &[Vec<String>]) {
         let checks = &mut self.columns[column];
         for (row, parts) in (self.items..).zip(cells) {
@@ -130,7 +136,7 @@ impl CatalogChecks {
         }
     }
 
-    /// Looks at the cells of a column as they are used, without empty ones.
+    /// Checks the cells of a column after cleaning, without empty ones.
     pub(super) fn cleaned(&mut self, column: usize, cells: &[Vec<String>]) {
         let checks = &mut self.columns[column];
         for (row, parts) in (self.items..).zip(cells) {
@@ -153,8 +159,8 @@ impl CatalogChecks {
         }
     }
 
-    /// Looks at the items of a batch whose columns have been looked at.
-    pub(super) fn items(&mut self, texts: &[Vec<String>], images: &[Vec<ImageSource>]) {
+    /// Checks the items of a batch after its columns.
+    pub(super) fn items(&mut self, texts: &[Vec<String>], images: &[Vec<ImageSource>]) -> Result<()> {
         for (row, (passages, images)) in (self.items..).zip(texts.iter().zip(images)) {
             if passages.is_empty() && images.is_empty() {
                 self.bare.add(row, "");
@@ -162,22 +168,32 @@ impl CatalogChecks {
             }
             let first = passages.first().map(String::as_str).unwrap_or_default();
             self.contents.add(hash((passages, images)), row, first);
-            if let Some(most) = self.options.max_tokens {
+            if let Some(most) = self.options.max_tokens.filter(|_| self.are_cut.is_none()) {
                 for passage in passages.iter().filter(|passage| tokens(passage, most) > most) {
                     self.long.add(row, passage);
                 }
             }
         }
+        if let Some(are_cut) = &mut self.are_cut {
+            let of_rows = (self.items..).zip(texts).flat_map(|(row, passages)| passages.iter().map(move |p| (row, p)));
+            let (rows, passages): (Vec<u64>, Vec<String>) = of_rows.map(|(row, p)| (row, p.clone())).unzip();
+            let cut = are_cut(&passages)?;
+            for ((row, passage), _) in rows.into_iter().zip(&passages).zip(cut).filter(|(_, is_cut)| *is_cut) {
+                self.long.add(row, passage);
+            }
+        }
         self.items += texts.len() as u64;
+        Ok(())
     }
 
-    /// What was found, column by column.
+    /// The findings, column by column.
     pub(super) fn findings(self, ids: &ItemIds) -> Vec<Finding> {
         let items = self.items;
         let finding = |kind, column: Option<&str>, count, examples| {
             let column = column.map(str::to_owned);
             let max_tokens = self.options.max_tokens.filter(|_| kind == FindingKind::LongTexts);
-            Finding { kind, column, count, items, max_tokens, examples }
+            let is_estimate = kind == FindingKind::LongTexts && self.are_cut.is_none();
+            Finding { kind, column, count, items, max_tokens, is_estimate, examples }
         };
         let id = |row: u64| usize::try_from(row).ok().filter(|&row| row < ids.len()).map(|row| ids.text(row));
         let of_cases = |kind, column: Option<&str>, cases: Cases| {
@@ -219,8 +235,8 @@ impl CatalogChecks {
     }
 }
 
-/// About how many tokens a text has, where that may be more than `most`: four for three words, and one for four
-/// characters.
+/// Estimates the number of tokens of a text that can have more than `most`: four tokens for three words, and one token
+/// for four characters.
 fn tokens(text: &str, most: usize) -> usize {
     if text.len() <= most {
         return text.len();
@@ -234,7 +250,7 @@ mod tests {
     use crate::catalog::TextSpec;
 
     #[test]
-    fn every_kind_is_found_with_its_items() {
+    fn every_kind_of_finding_has_its_items() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let long = "word ".repeat(300);
@@ -249,25 +265,41 @@ mod tests {
         let columns = ["title", "brand", "shop", "description"].map(str::to_owned);
         let spec = CatalogSpec { path, text: TextSpec::Joined(columns.into()), ..CatalogSpec::default() };
         let options = CheckOptions { max_tokens: Some(256), content: true, ..CheckOptions::default() };
-        let found = spec.check(options.clone()).unwrap().1;
+        let found = spec.check(options.clone(), None).unwrap().1;
         let lines: Vec<String> = found.iter().map(Finding::to_string).collect();
         let starts = [
             "column brand: empty in all 5 items",
             "column shop: the same value in all 5 items",
             "column description: 1 cells are lists in the notation of Python or JSON, such as a \"['x', 'y']\"; --parse",
-            "column description: 2 cells have a word for a missing value, such as b \"nan\"; c \"nan\"; write",
-            "column description: 1 cells have what looks like markup after cleaning, such as e \"&lt;b&gt; bold\"",
-            "column title: 5 of 5 items have the title of another item, such as a = b \"Pen\"; d = e \"Ink\"",
+            "column description: 2 cells contain a word for a missing value, such as b \"nan\"; c \"nan\"; write",
+            "column description: 1 cells seem to contain markup after cleaning, such as e \"&lt;b&gt; bold\"",
+            "column title: 5 of 5 items have the same title as another item, such as a = b \"Pen\"; d = e \"Ink\"",
             "2 of 5 items have the same content as another item, such as b = c \"Pen. same. nan\"",
-            "about 1 texts have more than 256 tokens; an encoder of that length cuts them, such as d \"Ink. same. word",
+            "an estimated 1 texts have more than 256 tokens and will be truncated, such as d \"Ink. same. word",
         ];
         assert_eq!(lines.len(), starts.len(), "{lines:#?}");
         for (line, start) in lines.iter().zip(starts) {
             assert!(line.starts_with(start), "{line}");
         }
         let bare = CatalogSpec { text: TextSpec::Joined(vec!["brand".into()]), ..spec };
-        let found = bare.check(options).unwrap().1;
+        let found = bare.check(options, None).unwrap().1;
         assert_eq!(found[1].to_string(), "5 of 5 items have no text and no image, such as a; b; c");
         assert_eq!(serde_json::to_value(&found[1]).unwrap()["kind"], "no-content");
+    }
+
+    #[test]
+    fn an_encoder_says_which_texts_it_cuts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.csv");
+        std::fs::write(&path, format!("id,t\na,{}\nb,\nc,x-y-z\nd,e\n", "word ".repeat(900))).unwrap();
+        let spec = CatalogSpec { path, text: TextSpec::Joined(vec!["t".into()]), ..CatalogSpec::default() };
+        let options = CheckOptions { max_tokens: Some(4), ..CheckOptions::default() };
+        let by_hyphens: AreCut = Box::new(|texts| Ok(texts.iter().map(|text| text.contains('-')).collect()));
+        let found = spec.check(options, Some(by_hyphens)).unwrap().1;
+        let [long] = &found[..] else { panic!("{found:#?}") };
+        assert_eq!(long.to_string(), "1 texts have more than 4 tokens and will be truncated, such as c \"x-y-z\"");
+        assert!(!long.is_estimate);
+        let fails: AreCut = Box::new(|_| Err(crate::Error::data("tokenizer", "a", "b", "c")));
+        assert!(spec.check(CheckOptions::default(), Some(fails)).is_err());
     }
 }

@@ -2,7 +2,8 @@
 
 use super::markup;
 
-/// A cleaned copy. Tags of HTML go; a `<` that starts none is text: `a < b`, `List<String>`. Entities are resolved once.
+/// Cleans a text: removes HTML tags and resolves character references once. A `<` that does not start a tag remains, as
+/// in `a < b` and `List<String>`.
 pub(super) fn clean(text: &str) -> String {
     let without_tags = if text.contains('<') { markup::strip(text) } else { text.to_owned() };
     let resolved = if without_tags.contains('&') { resolve_entities(&without_tags) } else { without_tags };
@@ -17,7 +18,7 @@ pub(super) fn clean(text: &str) -> String {
     out
 }
 
-/// Whether a cleaned text still has what looks like tags or entities.
+/// Whether a cleaned text still seems to contain tags or character references.
 pub(super) fn has_markup(text: &str) -> bool {
     (text.contains('<') && markup::has_traces(text)) || (text.contains('&') && resolve_entities(text) != text)
 }
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dirty_texts_come_out_clean() {
+    fn texts_are_cleaned() {
         let cases = [
             ("Tom &amp; Jerry&#8217;s &#x2019;", "Tom & Jerry’s ’"),
             ("<p>one<br/>two</p>\n <B class='x'>three</B>", "one two three"),
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn angle_brackets_that_are_no_markup_are_text() {
+    fn angle_brackets_outside_markup_are_text() {
         let texts = [
             "Understanding the <script> element in HTML",
             "Learning the <style> tag",
@@ -109,12 +110,12 @@ mod tests {
         for text in texts {
             assert_eq!(clean(text), text);
         }
-        // What follows something that is not closed is cleaned all the same.
+        // Text after an unclosed tag or comment is still cleaned.
         assert_eq!(clean("the <style> tag, <!-- and <i>more</i> &amp; more"), "the <style> tag, <!-- and more & more");
     }
 
     #[test]
-    fn hostile_texts_take_linear_time() {
+    fn malicious_texts_take_linear_time() {
         let start = std::time::Instant::now();
         let parts = [
             "<!--",
@@ -141,10 +142,10 @@ mod tests {
         for part in parts {
             let text = part.repeat(100_000);
             assert!(clean(&text).len() <= text.len());
-            // The same before what would close it, at a distance.
+            // The same, with a closing mark far away.
             clean(&(text + "\">'>--></script></style>]]>"));
         }
-        // Quadratic time would be some minutes.
+        // With quadratic time, this would take minutes.
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 }

@@ -1,5 +1,4 @@
-//! What is wrong with the content of a catalog's items, found before it is used: items without any, images that cannot be
-//! read.
+//! Finds items without content, and images that cannot be read, before anything is encoded.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,7 +8,7 @@ use super::{CatalogSpec, ImageSource, ItemBatch};
 use crate::error::{Error, Result, shortened};
 use crate::item_ids::ItemIds;
 
-/// What to do about an item without any content.
+/// Handling of an item without content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBadItem {
     /// Stop with an error that names the item.
@@ -31,12 +30,12 @@ impl FromStr for OnBadItem {
     }
 }
 
-/// Where each file of a catalog begins.
+/// The first row of each file of a catalog.
 #[derive(Debug, Default)]
 pub(super) struct FileStarts(Vec<(PathBuf, usize)>);
 
 impl FileStarts {
-    /// Notes the file that the item at `row` comes from.
+    /// Records the file of the item at `row`.
     pub(super) fn note(&mut self, file: &Path, row: usize) {
         if self.0.last().is_none_or(|(last, _)| last != file) {
             self.0.push((file.to_path_buf(), row));
@@ -51,15 +50,15 @@ impl FileStarts {
     }
 }
 
-/// What is known of the content of a catalog's items before it is used.
+/// The content of a catalog's items, as far as it is checked before encoding.
 #[derive(Debug)]
 pub(super) struct CatalogContent {
     starts: FileStarts,
     /// Rows of items that have neither text nor image.
     bare: Vec<usize>,
-    /// The first item with an image that is neither path nor bytes, and what it is.
+    /// The first item whose image is neither a path nor bytes, and a description of the cell.
     unusable: Option<(usize, String)>,
-    /// The text columns, then the image columns, as errors name them.
+    /// The text and image columns, for error messages.
     columns: [String; 2],
 }
 
@@ -69,7 +68,7 @@ impl CatalogContent {
         CatalogContent { starts: FileStarts::default(), bare: Vec::new(), unusable: None, columns }
     }
 
-    /// Notes what a batch holds, which comes from `file`.
+    /// Records the content of a batch from `file`.
     pub(super) fn note(&mut self, batch: &ItemBatch, file: &Path) {
         let first = batch.first_row as usize;
         self.starts.note(file, first);
@@ -120,8 +119,8 @@ impl CatalogContent {
         let others = if rows.len() > 1 { format!(", and for {} more items", rows.len() - 1) } else { String::new() };
         let named: Vec<&str> = self.columns.iter().map(String::as_str).filter(|names| !names.is_empty()).collect();
         let help = match all {
-            true => "name the columns with --text and --image, or ready vectors with --embedding",
-            false => "add what is missing, remove such items, or leave them out with --on-bad-item skip",
+            true => "name the columns with --text and --image, or precomputed vectors with --embedding",
+            false => "add the missing content, remove such items, or pass --on-bad-item skip to leave them out",
         };
         Err(Error::Row {
             path: path.to_path_buf(),

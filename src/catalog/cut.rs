@@ -1,7 +1,7 @@
-//! The first or last part of a text, for what must not read all of it.
+//! The first or last part of a text, for code that must not process the whole text.
 
-/// At most `bytes` bytes of a text, from its start, or from its end where `from_end` is set. The part consists of whole
-/// characters, and of whole words where the text has any white space in the second half of the part.
+/// At most `bytes` bytes from the start of a text, or from its end with `from_end`. The part consists of whole
+/// characters, and of whole words if there is white space in the second half of the part.
 pub fn cut_text(text: &str, bytes: usize, from_end: bool) -> &str {
     if text.len() <= bytes {
         return text;
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_bounded_and_whole() {
+    fn parts_have_bounded_size_and_whole_words() {
         let cases = [
             ("short", 5, false, "short"),
             ("one two three", 11, false, "one two"),

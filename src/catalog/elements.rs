@@ -1,6 +1,7 @@
 //! The elements of HTML, for [`super::markup`].
 
-/// All elements of HTML, obsolete ones included, the roots of SVG and MathML, and those that Word writes. Sorted.
+/// All HTML elements, including obsolete ones, the root elements of SVG and MathML, and the elements that Word writes.
+/// Sorted.
 #[rustfmt::skip]
 const ELEMENTS: [&str; 148] = [
     "a", "abbr", "acronym", "address", "applet", "area", "article", "aside", "audio", "b", "base", "basefont", "bdi",
@@ -17,7 +18,7 @@ const ELEMENTS: [&str; 148] = [
     "v:shape", "var", "video", "w:wrap", "wbr", "xml", "xmp",
 ];
 
-/// Elements that have no end tag, or need none. Sorted.
+/// Elements without an end tag, or with an optional one. Sorted.
 #[rustfmt::skip]
 const WITHOUT_END_TAG: [&str; 43] = [
     "area", "base", "basefont", "bgsound", "body", "br", "caption", "col", "colgroup", "dd", "dt", "embed", "frame",
@@ -48,7 +49,7 @@ pub(super) fn needs_end_tag(element: &str) -> bool {
     WITHOUT_END_TAG.binary_search(&element).is_err()
 }
 
-/// Whether this can be an attribute without a value. A word that cannot shows that `<a few words>` is not a tag.
+/// Whether this can be an attribute without a value. In `<a few words>`, `few` cannot, so the text is not a tag.
 pub(super) fn is_bare_attribute(name: &str) -> bool {
     let is_word = name.bytes().all(|byte| byte.is_ascii_alphabetic());
     !is_word || BARE_ATTRIBUTES.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()

@@ -17,7 +17,7 @@ pub(super) struct EventColumn<'a> {
     pub(super) first_row: u64,
 }
 
-/// A column of ids as text. What a catalog's id column may be, this may be too.
+/// A column of ids as text. It can have every type of a catalog's id column.
 pub(super) fn ids(place: &EventColumn, column: &ArrayRef) -> Result<StringArray> {
     match ItemIds::from_arrow(column) {
         Ok(ids) => Ok(StringArray::from_iter_values((0..ids.len()).map(|row| ids.text(row)))),

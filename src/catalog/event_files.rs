@@ -1,4 +1,4 @@
-//! The files of interactions: tables, or lines `user item item ...`; one file, a folder or a pattern of them.
+//! The files of interactions: tables, or lines `user item item ...`, in a file, a folder or a pattern.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use crate::table::{
     TableFiles, TableFormat, base_extension, files_of_pattern, find_tables, has_table_extension, visible_files,
 };
 
-/// Extension of lines `user item item ...`.
+/// Extension of files with lines `user item item ...`.
 pub(super) const LINES_EXTENSION: &str = "txt";
 
 const EXPECTED: &str =
-    "interactions: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or text with a line a user";
+    "interactions: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or .txt with one line per user";
 
-/// What a path of interactions names.
+/// The files that a path of interactions names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EventFiles {
     /// Rows of events.
@@ -26,12 +26,12 @@ impl EventFiles {
     /// Finds the files of a path.
     ///
     /// # Errors
-    /// [`Error::Missing`] for nothing there; [`Error::File`] for files that hold no events.
+    /// [`Error::Missing`] if nothing exists at the path; [`Error::File`] for files without events.
     pub(super) fn find(path: &Path) -> Result<Self> {
         if path.is_dir() {
             let files = visible_files(path)?;
             let lines: Vec<PathBuf> = files.iter().filter(|file| is_lines(file)).cloned().collect();
-            // Notes beside tables are no events.
+            // Text files next to tables do not contain events.
             return match lines.is_empty() || files.iter().any(|file| has_table_extension(file)) {
                 true => find_tables(path, EXPECTED).map(EventFiles::Tables),
                 false => Ok(EventFiles::Lines(lines)),
@@ -41,7 +41,7 @@ impl EventFiles {
             return match TableFormat::detect(path)? {
                 Some(_) => find_tables(path, EXPECTED).map(EventFiles::Tables),
                 None if is_lines(path) => Ok(EventFiles::Lines(vec![path.to_path_buf()])),
-                // The numbers of a table with an unknown extension would be taken for items.
+                // In a table with an unknown extension, numbers would be mistaken for items.
                 None => {
                     let help = "give it the extension of its format: .parquet, .arrow, .arrows, .csv, .tsv, .jsonl, or .txt \
                                 for lines";

@@ -1,4 +1,4 @@
-//! The times of events: numbers as they are, dates in seconds. All rows of a table have one kind of time.
+//! The times of events: numbers unchanged, dates in seconds. All rows of a table must have the same kind of time.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ use crate::error::{Error, Result};
 /// Length of a date without a time of day: `2024-01-31`.
 const DAY_LENGTH: usize = 10;
 
-/// Units in which programs count the time since 1970. A column of numbers between 1973 and 2286 in one of them has that
-/// unit.
+/// Units for the time since 1970. A column whose numbers all lie between the years 1973 and 2286 in one of these units
+/// has that unit.
 const UNITS: [(&str, f64); 4] =
     [("seconds", 1e8), ("milliseconds", 1e11), ("microseconds", 1e14), ("nanoseconds", 1e17)];
-/// The latest time of a unit, as a multiple of the earliest.
+/// The ratio of the latest to the earliest time of a unit.
 const UNIT_SPAN: f64 = 100.0;
 
-/// What a cell says about time.
+/// The kind of time in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TimeKind {
     Number,
     Date,
-    /// A date with its distance from UTC.
+    /// A date with its offset from UTC.
     ZonedDate,
 }
 
@@ -38,7 +38,7 @@ impl TimeKind {
     }
 }
 
-/// A row and what is in it, for an error message.
+/// A row and its content, for error messages.
 #[derive(Debug, Clone)]
 struct FirstSeen {
     file: PathBuf,
@@ -49,11 +49,11 @@ struct FirstSeen {
 /// Reads the time column of a table batch by batch.
 #[derive(Debug, Default)]
 pub(super) struct EventTimes {
-    /// The kind of all rows, and the first of them.
+    /// The kind of time of all rows, and the first row.
     kind: Option<(TimeKind, FirstSeen)>,
     /// The first number of each unit.
     units: [Option<FirstSeen>; UNITS.len()],
-    /// Whether a number is in none of the units: then numbers have a unit of their own, such as rounds.
+    /// Whether a number is in none of the units. Numbers then have another unit, such as rounds.
     own_unit: bool,
 }
 
@@ -61,8 +61,8 @@ impl EventTimes {
     /// The times of a batch.
     ///
     /// # Errors
-    /// [`Error::Column`] for a column that holds neither numbers nor dates; [`Error::Row`] for a cell that is neither, or
-    /// not of the kind or the unit of the rows before.
+    /// [`Error::Column`] for a column that holds neither numbers nor dates; [`Error::Row`] for a cell that is neither,
+    /// or that has another kind or unit than the rows before.
     pub(super) fn read(&mut self, place: &EventColumn, column: &ArrayRef) -> Result<Vec<f64>> {
         let wrong = |got: String| place.type_error("numbers or dates", got);
         let column = &plain(column).map_err(wrong)?;
@@ -113,9 +113,9 @@ impl EventTimes {
         }
     }
 
-    /// Times since 1970 in two units would be put in a wrong order.
+    /// Times since 1970 in different units would be sorted incorrectly.
     fn check_unit(&mut self, time: f64, place: &EventColumn, column: &ArrayRef, row: usize) -> Result<()> {
-        // Zero and negative numbers stand for times that are not known.
+        // Zero and negative numbers represent unknown times.
         if self.own_unit || time <= 0.0 {
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl EventTimes {
     /// Checks the numbers of all rows together.
     ///
     /// # Errors
-    /// [`Error::Row`] where some count seconds since 1970 and others milliseconds, microseconds or nanoseconds.
+    /// [`Error::Row`] if numbers since 1970 have different units.
     pub(super) fn finish(&self, column: &str) -> Result<()> {
         let seen = self.units.iter().zip(UNITS).filter_map(|(first, (unit, _))| Some((first.as_ref()?, unit)));
         let seen: Vec<(&FirstSeen, &str)> = seen.collect();
@@ -146,7 +146,7 @@ impl EventTimes {
                 first.cell, first.row
             ),
             got: format!("{other}, {}", second.cell),
-            help: "write all times of the column in one unit".into(),
+            help: "write all times of the column in the same unit".into(),
         })
     }
 }
@@ -168,11 +168,11 @@ fn mixed(place: &EventColumn, row: usize, kind: &str, first: &FirstSeen, got: St
         column: place.column.to_owned(),
         expected: format!("{kind}, as {} in row {}{elsewhere}", first.cell, first.row),
         got,
-        help: "write all times of the column in one form".into(),
+        help: "write all times of the column in the same form".into(),
     }
 }
 
-/// Whether a date says its distance from UTC.
+/// Whether a date has an offset from UTC.
 fn date_kind(column: &ArrayRef, row: usize) -> TimeKind {
     let zoned = match column.data_type() {
         DataType::Timestamp(_, zone) => zone.is_some(),

@@ -21,9 +21,9 @@ const RATING_NAMES: [&str; 1] = ["rating"];
 pub(super) struct EventValues {
     pub(super) times: bool,
     pub(super) ratings: bool,
-    /// Without times: columns of the table that may hold them.
+    /// Columns that can contain times, if the table has no time column.
     pub(super) like_times: Vec<String>,
-    /// What else the user should know about the table.
+    /// Further warnings about the table.
     pub(super) notes: Vec<String>,
 }
 
@@ -100,7 +100,8 @@ fn read_table(spec: &InteractionSpec, files: TableFiles, visit: VisitEvent<'_>) 
     Ok(EventValues { times: has(2), ratings: has(3), like_times, notes: notes.take() })
 }
 
-/// Whether the name of a column says that it may hold times: `unixReviewTime`, `Timestamp`, `time_ms`, `created_at`, `ts`.
+/// Whether the name of a column suggests that it contains times: `unixReviewTime`, `Timestamp`, `time_ms`,
+/// `created_at`, `ts`.
 fn is_like_time(name: &str) -> bool {
     let lower = name.to_lowercase();
     let is_word = |word: &str| ["ts", "at", "epoch", "unix", "day", "when"].contains(&word);

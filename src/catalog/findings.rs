@@ -1,4 +1,4 @@
-//! What a check of a catalog finds.
+//! Findings of a catalog check.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::printable::printable;
 
-/// Most examples of a finding.
+/// Maximum number of examples per finding.
 pub(super) const EXAMPLES: usize = 3;
-/// Most characters of a text in an example.
+/// Maximum length of a text in an example, in characters.
 const EXCERPT: usize = 60;
 
 /// The kind of a finding.
@@ -25,11 +25,11 @@ pub enum FindingKind {
     MissingWords,
     /// Cells that have tags or entities after cleaning.
     Markup,
-    /// Items whose title other items have, too.
+    /// Items with the same title as another item.
     RepeatedTitles,
     /// Items with the same texts and images as others.
     Duplicates,
-    /// Texts that are longer than an encoder reads, by estimate.
+    /// Texts that are longer than an encoder can read.
     LongTexts,
     /// Items without any text or image.
     NoContent,
@@ -38,25 +38,27 @@ pub enum FindingKind {
 /// Some items of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FindingExample {
-    /// Ids of one item, or of several that are alike.
+    /// Ids of one item, or of several equal items.
     pub items: Vec<String>,
     /// The beginning of the text.
     pub text: String,
 }
 
-/// Something in a catalog that its owner should look at.
+/// A likely mistake in a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is.
+    /// The kind of mistake.
     pub kind: FindingKind,
-    /// The column, where it is about one.
+    /// The column, if the finding is about one column.
     pub column: Option<String>,
     /// Number of cells or items.
     pub count: u64,
     /// Number of items of the catalog.
     pub items: u64,
-    /// For texts that are too long, the number of tokens that an encoder reads.
+    /// For texts that are too long, the maximum number of tokens of the encoder.
     pub max_tokens: Option<usize>,
+    /// Whether the count is estimated from words and characters.
+    pub is_estimate: bool,
     /// The first, or the most frequent.
     pub examples: Vec<FindingExample>,
 }
@@ -68,7 +70,7 @@ pub(super) fn excerpt(text: &str) -> String {
     if chars.next().is_some() { start + "…" } else { start }
 }
 
-/// One line: what is wrong, how often, where, and what to do.
+/// One line with the mistake, its count, its location and advice.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, items) = (self.count, self.items);
@@ -89,15 +91,15 @@ impl fmt::Display for Finding {
                 "; --parse-lists reads them as lists"
             }
             FindingKind::MissingWords => {
-                write!(f, "{count} cells have a word for a missing value")?;
+                write!(f, "{count} cells contain a word for a missing value")?;
                 "; write them as empty cells"
             }
             FindingKind::Markup => {
-                write!(f, "{count} cells have what looks like markup after cleaning")?;
+                write!(f, "{count} cells seem to contain markup after cleaning")?;
                 ""
             }
             FindingKind::RepeatedTitles => {
-                write!(f, "{count} of {items} items have the title of another item")?;
+                write!(f, "{count} of {items} items have the same title as another item")?;
                 ""
             }
             FindingKind::Duplicates => {
@@ -106,7 +108,8 @@ impl fmt::Display for Finding {
             }
             FindingKind::LongTexts => {
                 let tokens = self.max_tokens.unwrap_or_default();
-                write!(f, "about {count} texts have more than {tokens} tokens; an encoder of that length cuts them")?;
+                let estimated = if self.is_estimate { "an estimated " } else { "" };
+                write!(f, "{estimated}{count} texts have more than {tokens} tokens and will be truncated")?;
                 ""
             }
             FindingKind::NoContent => {

@@ -18,7 +18,7 @@ use crate::error::shortened;
 pub(super) const IMAGE_TYPES: &str =
     "strings (paths or data: URIs), binary (the bytes of image files), structs of bytes and path, or lists of these";
 
-/// What a text of an image column may be, for error messages.
+/// Accepted texts of an image column, for error messages.
 pub(super) const IMAGE_TEXTS: &str = "the path of an image file, or a data: URI with its bytes";
 
 /// The fields of Hugging Face's struct.
@@ -52,7 +52,7 @@ fn field(fields: &Fields, name: &str) -> Option<usize> {
     fields.iter().position(|field| field.name() == name)
 }
 
-/// The images of each row. Null and an empty path mean that there is none. Relative paths start from `folder`.
+/// The images of each row. Null and an empty path mean no image. Relative paths start from `folder`.
 pub(super) fn images(column: &ArrayRef, folder: &Path) -> Result<Vec<Vec<ImageSource>>, ArrowError> {
     flattened(column, &|values| sources(values, folder))
 }
@@ -64,7 +64,7 @@ fn sources(values: &ArrayRef, folder: &Path) -> Result<Vec<Option<ImageSource>>,
             Some(at) => sources(both.column(at), folder),
             None => Ok(vec![None; both.len()]),
         };
-        // The path beside bytes is only their name. No bytes at all are an image that cannot be read.
+        // If there are bytes, the path is only their name. Empty bytes are an image that cannot be read.
         let either = of(BYTES)?.into_iter().zip(of(PATH)?).enumerate();
         return Ok(either.map(|(row, (bytes, path))| chosen(bytes, path).filter(|_| both.is_valid(row))).collect());
     }
@@ -81,7 +81,7 @@ fn chosen(bytes: Option<ImageSource>, path: Option<ImageSource>) -> Option<Image
     if is_empty { path.or(bytes) } else { bytes.or(path) }
 }
 
-/// The image that a text names: a path, a `data:` URI, a `file:` URL, or an address that is not read.
+/// The image that a text names: a path, a `data:` URI, a `file:` URL, or an unsupported address.
 fn source(text: &str, folder: &Path) -> Option<ImageSource> {
     if text.is_empty() {
         return None;
@@ -104,7 +104,7 @@ fn source(text: &str, folder: &Path) -> Option<ImageSource> {
         .filter(|scheme| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)));
     if scheme.is_some() || text.starts_with("//") {
         return Some(ImageSource::Unusable(format!(
-            "the address {}, and images are not fetched: download them, and put their paths into the column",
+            "the address {}; catalex does not download images: download them, and write their paths to the column",
             shortened(text)
         )));
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_of_bytes_and_path_gives_the_bytes_or_else_the_path() {
+    fn a_struct_gives_its_bytes_or_else_its_path() {
         let contents = BinaryArray::from_opt_vec(vec![Some(b"A"), None, Some(b"C"), None, Some(b"")]);
         let names = StringArray::from(vec![Some("a.png"), Some("b.png"), None, None, Some("e.png")]);
         let fields = Fields::from(vec![
@@ -162,7 +162,7 @@ mod tests {
         let folder = Path::new("/shop");
         let expected = [vec![bytes(b"A")], vec![path("/shop/b.png")], vec![], vec![], vec![path("/shop/e.png")]];
         assert_eq!(images(&both, folder).unwrap(), expected);
-        // Lists of them, and a part of a longer column.
+        // Lists of structs, and a slice of a longer column.
         let item = Arc::new(Field::new_list_field(both.data_type().clone(), true));
         let lists: ArrayRef = Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([2, 0, 3]), both.clone(), None));
         assert!(is_image(lists.data_type()));
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(of(""), None);
         for text in ["http://a.b/c.jpg", "HTTPS://a.b/c.jpg", "s3://bucket/c.jpg", "//cdn.shop/c.jpg"] {
             let Some(ImageSource::Unusable(reason)) = of(text) else { panic!("{text}") };
-            assert!(reason.contains(text) && reason.contains("not fetched"), "{reason}");
+            assert!(reason.contains(text) && reason.contains("does not download"), "{reason}");
         }
         for text in [format!("data:image/png;base64,{}", "!".repeat(90_000)), "data:image/png".to_owned()] {
             let Some(ImageSource::Unusable(reason)) = of(&text) else { panic!("{text}") };

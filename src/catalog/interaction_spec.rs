@@ -15,7 +15,7 @@ pub struct InteractionSpec {
     pub item: Option<String>,
     /// The time column; by default `timestamp` or `time`, or the order of the rows if there is neither.
     pub time: Option<String>,
-    /// How cells are quoted, if the table is CSV or TSV.
+    /// Quote and escape characters, if the table is CSV or TSV.
     pub csv: CsvDialect,
     /// Whether to read ratings.
     pub rated: bool,

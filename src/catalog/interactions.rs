@@ -40,8 +40,8 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// Reads interactions: Parquet, Arrow IPC, CSV, TSV or JSON Lines with one row per event, or `.txt` with one line per user.
-    /// Warns where the order of the rows is taken although the table seems to have times.
+    /// Reads interactions: Parquet, Arrow IPC, CSV, TSV or JSON Lines with one row per event, or `.txt` with one line
+    /// per user. Warns if events keep the order of the rows although the table seems to contain times.
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::File`] for a file that is absent, damaged or empty; [`Error::Column`] for an absent
@@ -101,7 +101,7 @@ impl Interactions {
     }
 }
 
-/// Events of one time up to which an item is searched among them one by one.
+/// Maximum number of events with the same time for a linear search.
 const FEW: usize = 32;
 
 /// Sorts a history by time and drops repeated events. Returns how many were dropped.
@@ -109,7 +109,7 @@ fn sort_by_time(history: &mut Vec<Event>) -> u64 {
     history.sort_by(|a, b| a.time.total_cmp(&b.time));
     let before = history.len();
     let mut kept: Vec<Event> = Vec::with_capacity(before);
-    // The events of the current time begin here; where they are many, `seen` has their items.
+    // The first event of the current time. If there are many events of this time, `seen` has their items.
     let (mut start, mut seen) = (0, HashSet::new());
     for &event in history.iter() {
         if kept.last().is_some_and(|last| last.time != event.time) {

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 /// What to do about items of the table that the catalog does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingItems {
-    /// Refuse the catalog: what is made of it needs every item.
+    /// Refuse the catalog, because the output needs every item.
     Refuse,
     /// Warn, and leave these items without values.
     Warn,
@@ -66,7 +66,7 @@ impl<'a> CatalogJoin<'a> {
                 format!("items of the catalog {}", catalog.path.display()),
                 "items of the token table",
                 "none of them",
-                "name the catalog that the table was made from, and its id column with --id",
+                "name the catalog of this table, and its id column with --id",
             ));
         }
         if missing == MissingItems::Refuse {
@@ -74,7 +74,7 @@ impl<'a> CatalogJoin<'a> {
                 format!("items of the catalog {}", catalog.path.display()),
                 format!("all {} items of the token table", self.rows.len()),
                 format!("{count} missing, such as {}", quoted(&self.ids.text(absent))),
-                "name the catalog that the table was made from, and its id column with --id",
+                "name the catalog of this table, and its id column with --id",
             ));
         }
         let (item, path) = (quoted(&self.ids.text(absent)), catalog.path.display());

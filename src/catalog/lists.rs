@@ -1,6 +1,6 @@
-//! Lists that were written into a text: `['Pens', 'Ink']` by Python's `str` or NumPy, `["Pens", "Ink"]` as JSON.
+//! Parses lists that are written as text: `['Pens', 'Ink']` by Python's `str` or NumPy, `["Pens", "Ink"]` as JSON.
 
-/// Deepest nesting that is read.
+/// Maximum nesting depth.
 const DEEPEST: usize = 64;
 
 /// The elements of a list in the notation of Python, NumPy or JSON as texts, with nested lists flattened and without
@@ -12,7 +12,7 @@ fn parse_list(text: &str) -> Option<Vec<String>> {
         return None;
     }
     let (mut closers, mut found, mut commas) = (Vec::new(), Vec::new(), 0);
-    // Whether a value stands before, so that a comma or the end must follow.
+    // Whether a value precedes, so that a comma or the end must follow.
     let mut complete = false;
     loop {
         let trimmed = rest.trim_start();
@@ -28,7 +28,7 @@ fn parse_list(text: &str) -> Option<Vec<String>> {
                 (closers.pop()? == next).then_some(())?;
                 (complete, rest) = (true, &rest[1..]);
                 if closers.is_empty() {
-                    // A text in parentheses is no list: a tuple has a comma.
+                    // A text in parentheses without a comma is not a tuple.
                     return (rest.is_empty() && (!is_tuple || commas > 0)).then_some(found);
                 }
             }
@@ -62,12 +62,12 @@ pub(super) fn expand_lists(parts: &mut Vec<String>) {
     }
 }
 
-/// Whether a text is a list of texts, or an empty one. `[2023]` alone is rather a title.
+/// Whether a text is an empty list or a list of texts. `[2023]` alone is more likely a title.
 pub(super) fn is_list(text: &str) -> bool {
     parse_list(text).is_some_and(|found| found.is_empty() || text.contains(['"', '\'']))
 }
 
-/// A string from after its opening quote, and what follows its closing one.
+/// Parses a string after its opening quote. Also returns the text after the closing quote.
 fn string(text: &str, quote: char) -> Option<(String, &str)> {
     let (mut value, mut rest) = (String::new(), text);
     loop {

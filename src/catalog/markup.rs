@@ -1,8 +1,8 @@
-//! Markup in texts: which `<` starts a tag of HTML, a comment or another piece of markup, and where that ends.
+//! Finds markup in texts: each `<` that starts an HTML tag, a comment or other markup, and the end of that markup.
 //!
-//! A title such as `List<String>` or `Learning the <style> tag` is text. HTML parsers have other rules: they take every
-//! `<name` for a tag, and what is not closed extends to the end of the input. So this module has a scanner of its own. It
-//! reads every byte a bounded number of times: where an attempt to read a tag fails, the scan continues at that position.
+//! A title such as `List<String>` or `Learning the <style> tag` is text. An HTML parser would treat every `<name` as a
+//! tag, and an unclosed element as extending to the end of the input. So this module has its own scanner. The scanner
+//! reads every byte a bounded number of times: if it fails to read a tag, it continues at the position of the failure.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use super::elements::{element, is_bare_attribute, needs_end_tag};
 const CDATA: &str = "<![CDATA[";
 const CDATA_END: &str = "]]>";
 
-/// A copy in which a space stands for each piece of markup, since `one<br>two` is two words. The content of scripts,
-/// styles and comments is not displayed and goes, too. That of CDATA sections stays.
+/// Replaces each piece of markup by a space, because `one<br>two` is two words. Also removes the content of scripts,
+/// styles and comments, which is not displayed. Keeps the content of CDATA sections.
 pub(super) fn strip(text: &str) -> String {
     let scan = MarkupScan::new(text);
     let mut out = String::with_capacity(text.len());
@@ -40,7 +40,7 @@ pub(super) fn strip(text: &str) -> String {
     out + &text[kept..]
 }
 
-/// Whether a text has what looks like a tag of HTML, closed or not, a comment or a CDATA section.
+/// Whether a text seems to contain an HTML tag (closed or not), a comment or a CDATA section.
 pub(super) fn has_traces(text: &str) -> bool {
     text.match_indices('<').any(|(open, _)| {
         let rest = &text[open + 1..];
@@ -57,7 +57,7 @@ fn name(rest: &str) -> Option<(&'static str, usize)> {
     element(&rest[..length]).filter(|_| ends).map(|element| (element, length))
 }
 
-/// A text, and how far into it certain closing marks are found. A search beyond the last one is not made.
+/// A text, with the last positions of the closing marks. There is no search beyond the last one.
 struct MarkupScan<'a> {
     text: &'a str,
     last_comment_end: Option<usize>,
@@ -79,11 +79,11 @@ impl<'a> MarkupScan<'a> {
         }
     }
 
-    /// The end of the markup that starts at `open`, or else the position up to which there is none.
+    /// The end of the markup that starts at `open`. The error is the position up to which there is no markup.
     fn end(&self, open: usize) -> Result<usize, usize> {
         let rest = &self.text[open..];
         if rest.starts_with("<!--") {
-            // `<!-->` is a whole comment.
+            // `<!-->` is a complete comment.
             let end = self.last_comment_end.filter(|&last| last >= open + 2).and_then(|_| rest[2..].find("-->"));
             return end.map(|end| open + 2 + end + 3).ok_or(open + 4);
         }
@@ -128,7 +128,7 @@ impl<'a> MarkupScan<'a> {
                 Some(b'>') => return Ok(Attributes { end: at + 1, ..found }),
                 Some(_) => found.any = true,
             }
-            // A name may start with "=", as in a browser.
+            // A name can start with "=", as in browsers.
             let end = self.skip(at + 1, |byte| !byte.is_ascii_whitespace() && !b"/>=<".contains(&byte));
             let after = self.skip(end, |byte| byte.is_ascii_whitespace());
             if self.byte(after) != Some(b'=') {
@@ -152,13 +152,13 @@ impl<'a> MarkupScan<'a> {
         self.skip(from, |byte| !byte.is_ascii_whitespace() && !b"<>".contains(&byte))
     }
 
-    /// The first end tag of an element after a position at which there is one.
+    /// The first end tag of an element after a position. There must be one.
     fn end_tag(&self, element: &str, from: usize) -> usize {
         let is_it = |at: &usize| name(&self.text[at + 2..]).is_some_and(|(found, _)| found == element);
         self.text[from..].match_indices("</").map(|(at, _)| from + at).find(is_it).unwrap_or(self.text.len())
     }
 
-    /// Whether a tag stands in a text like a word: something is before it, and no word follows directly.
+    /// Whether a tag stands in a text like a word: text precedes it, and no word follows directly.
     fn stands_alone(&self, open: usize, end: usize) -> bool {
         let follows = self.text[end..].chars().next();
         !self.text[..open].trim_start().is_empty() && follows.is_none_or(|c| c != '<' && !c.is_alphanumeric())
@@ -174,7 +174,7 @@ impl<'a> MarkupScan<'a> {
     }
 }
 
-/// What stands in a tag after its name.
+/// The attributes of a tag.
 #[derive(Default)]
 struct Attributes {
     /// Position after the tag.
@@ -182,6 +182,6 @@ struct Attributes {
     any: bool,
     /// Whether some have values.
     values: bool,
-    /// Whether some are words that are no attributes.
+    /// Whether some words are not attributes.
     words: bool,
 }

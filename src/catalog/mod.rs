@@ -35,7 +35,7 @@ mod texts;
 use std::path::PathBuf;
 
 pub use checked::text_columns;
-pub use checks::CheckOptions;
+pub use checks::{AreCut, CheckOptions};
 pub use content::OnBadItem;
 pub use cut::cut_text;
 pub use findings::{Finding, FindingExample, FindingKind};
@@ -63,11 +63,11 @@ pub struct CatalogSpec {
     pub text: TextSpec,
     /// Whether to keep texts as they are, with markup, entities and white space.
     pub raw_text: bool,
-    /// Whether a text that is a list in Python's or JSON's notation is read as a list.
+    /// Whether texts in the list notation of Python or JSON are parsed as lists.
     pub parse_lists: bool,
     /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
     pub fields: Vec<String>,
-    /// How cells are quoted, if the catalog is CSV or TSV.
+    /// Quote and escape characters, if the catalog is CSV or TSV.
     pub csv: CsvDialect,
     /// Image columns: paths, absolute or relative to the table's folder; `data:` URIs; the bytes of image files; structs of
     /// bytes and path, as Hugging Face stores images; or lists of these.
@@ -81,7 +81,7 @@ pub enum ImageSource {
     Path(PathBuf),
     /// In the table: the bytes of an image file.
     Bytes(Vec<u8>),
-    /// Nowhere: the cell holds something else, which this describes.
+    /// None: the cell contains something else, which this describes.
     Unusable(String),
 }
 

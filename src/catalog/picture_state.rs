@@ -1,18 +1,18 @@
-//! What tells whether picture files have changed since they were encoded.
+//! Detects image files that have changed since they were encoded.
 
 use std::os::unix::fs::MetadataExt;
 
 use super::ImageSource;
 use crate::artifact::sha256;
 
-/// A digest of the picture files of consecutive items: their paths, sizes and times of modification and change. Bytes in
-/// the table are part of the table's own hash.
+/// A digest of the image files of consecutive items: their paths, sizes, modification times and change times. Image
+/// bytes in the table are covered by the hash of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct PictureState(String);
 
 impl PictureState {
-    /// Adds the pictures of an item.
+    /// Adds the images of an item.
     pub fn add(&mut self, images: &[ImageSource]) {
         for image in images {
             let ImageSource::Path(path) = image else { continue };
@@ -22,7 +22,7 @@ impl PictureState {
         }
     }
 
-    /// The digest; empty where no item had a picture file.
+    /// The digest. Empty if no item has an image file.
     pub fn digest(&self) -> &str {
         &self.0
     }
@@ -46,7 +46,7 @@ mod tests {
         let (one, again) = (state(), state());
         let time = std::fs::metadata(&path).unwrap().modified().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(20));
-        // The same size, and the old time put back: the time of change is another one.
+        // The size and the modification time are the same, but the change time differs.
         std::fs::write(&path, "two").unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         assert!(one == again && absent != one && one != state());

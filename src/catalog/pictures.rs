@@ -1,4 +1,4 @@
-//! Which files a catalog is: tables, or the pictures of a folder.
+//! The files of a catalog: tables, or the images of a folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use arrow::datatypes::{DataType, Field, Schema};
 use crate::error::{Error, Result};
 use crate::table::{TABLE_EXTENSIONS, TableFiles, TableFolder, damaged, find_tables, tables_of_folder};
 
-/// The columns that a folder of pictures is read as.
+/// The columns of a folder of images.
 pub(super) const PICTURE_ID: &str = "item_id";
 /// See [`PICTURE_ID`].
 pub(super) const PICTURE: &str = "image";
-/// Extensions of pictures.
+/// Extensions of image files.
 const PICTURE_EXTENSIONS: [&str; 15] =
     ["png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "webp", "gif", "bmp", "dib", "tif", "tiff"];
 
 /// The files of a catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CatalogFiles {
-    /// Pictures of a folder, in the order of their names; and what was passed over.
+    /// The images of a folder, sorted by name, and a note about skipped entries.
     Pictures(Vec<PathBuf>, Option<String>),
     /// Tables.
     Tables(TableFiles),
 }
 
-/// Finds the files of a catalog: a table, a folder or pattern of tables, or a folder of pictures.
+/// Finds the files of a catalog: a table, a folder or pattern of tables, or a folder of images.
 pub(super) fn find_catalog(path: &Path) -> Result<CatalogFiles> {
     if !path.is_dir() {
         let expected =
-            "a catalog: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or a folder of pictures";
+            "a catalog: Parquet, Arrow, CSV or JSON Lines, a folder or a pattern of these, or a folder of images";
         return find_tables(path, expected).map(CatalogFiles::Tables);
     }
     let mut folder = TableFolder::read(path)?;
@@ -38,15 +38,15 @@ pub(super) fn find_catalog(path: &Path) -> Result<CatalogFiles> {
     match (pictures.is_empty(), folder.tables.is_empty()) {
         (true, true) => {
             let (tables, pictures) = (TABLE_EXTENSIONS.join(", "), PICTURE_EXTENSIONS.join(", "));
-            let expected = format!("a folder of tables ({tables}) or pictures ({pictures})");
-            let help = "name the catalog's table, or a folder that holds tables or pictures";
+            let expected = format!("a folder of tables ({tables}) or images ({pictures})");
+            let help = "name the catalog's table, or a folder that contains tables or images";
             Err(Error::file(path, expected, folder.nothing(), help))
         }
         (false, true) => Ok(CatalogFiles::Pictures(pictures, folder.note(path))),
         (true, false) => tables_of_folder(path, folder).map(CatalogFiles::Tables),
         (false, false) => {
-            let got = format!("{} pictures and {} tables", pictures.len(), folder.tables.len());
-            Err(Error::file(path, "a folder of either pictures or tables", got, "name the table itself"))
+            let got = format!("{} images and {} tables", pictures.len(), folder.tables.len());
+            Err(Error::file(path, "a folder with either images or tables", got, "name the table itself"))
         }
     }
 }
@@ -59,7 +59,7 @@ fn extension(file: &Path) -> Option<String> {
     file.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }
 
-/// The pictures of a folder as a table. The id is the file's name without its extension.
+/// The images of a folder as a table. The id is the file's name without its extension.
 pub(super) fn picture_table(folder: &Path, files: &[PathBuf]) -> Result<RecordBatch> {
     let schema =
         Schema::new(vec![Field::new(PICTURE_ID, DataType::Utf8, false), Field::new(PICTURE, DataType::Utf8, false)]);
@@ -76,7 +76,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_folder_holds_tables_or_pictures() {
+    fn a_folder_contains_tables_or_images() {
         let folder = tempfile::tempdir().unwrap();
         let says = || find_catalog(folder.path()).unwrap_err().to_string();
         assert!(says().contains("none of these"));
@@ -85,13 +85,13 @@ mod tests {
             matches!(find_catalog(folder.path()).unwrap(), CatalogFiles::Tables(tables) if tables.files.len() == 1)
         );
         fs::write(folder.path().join("B.PNG"), "x").unwrap();
-        assert!(says().contains("1 pictures and 1 tables"));
+        assert!(says().contains("1 images and 1 tables"));
         fs::remove_file(folder.path().join("a.csv.gz")).unwrap();
         for name in ["c.jfif", "d.jpe", "e.avif"] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         let files = ["B.PNG", "c.jfif", "d.jpe"].map(|name| folder.path().join(name)).to_vec();
-        let note = format!("{}: passed over 1 other file (e.avif)", folder.path().display());
+        let note = format!("{}: skipped 1 other file (e.avif)", folder.path().display());
         let pictures = CatalogFiles::Pictures(files, Some(note));
         assert_eq!(find_catalog(folder.path()).unwrap(), pictures);
     }

@@ -17,8 +17,8 @@ use crate::table::{TableBatch, TableReader, damaged};
 
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
-/// Ids of JSON Lines, and of files with different types, may turn from integers to strings in a later batch. They never
-/// turn back, and [`ItemIds::append`] joins both as strings.
+/// Ids of JSON Lines, and of files with different types, can change from integers to strings in a later batch. They
+/// never turn back, and [`ItemIds::append`] joins both as strings.
 pub struct CatalogReader {
     spec: CatalogSpec,
     table: TableReader,
@@ -59,8 +59,7 @@ impl CatalogReader {
         Ok(CatalogReader { spec, table, notes, rows_read: 0, ids_are_strings: false, checks: None, done: false })
     }
 
-    /// Takes what the user should know about the catalog, such as files of its folder that are passed over. More may come
-    /// up while it is read.
+    /// Takes the notes about the catalog so far, such as skipped files. Reading can add further notes.
     pub fn take_notes(&mut self) -> Vec<String> {
         self.notes.append(&mut self.table.notes().take());
         std::mem::take(&mut self.notes)
@@ -107,7 +106,7 @@ impl CatalogReader {
         }
         let texts: Vec<Vec<String>> = (0..batch.rows).map(passages).collect();
         if let Some(checks) = &mut checks {
-            checks.items(&texts, &images);
+            checks.items(&texts, &images)?;
         }
         self.checks = checks;
         let mut parts = |row: usize| separate.iter_mut().map(|field| std::mem::take(&mut field[row])).collect();
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_pictures_is_a_catalog() {
+    fn a_folder_of_images_is_a_catalog() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.png", "a.jpg", "notes.txt"] {
             fs::write(folder.path().join(name), "x").unwrap();
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_say_where() {
+    fn faults_name_their_location() {
         let folder = tempfile::tempdir().unwrap();
         let says = |name: &str, content: &str, text: &[&str]| {
             let path = folder.path().join(name);

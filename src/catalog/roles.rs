@@ -1,4 +1,4 @@
-//! Which columns of a table a catalog is read from, and of which types they may be.
+//! The columns of a catalog, and their allowed types.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use super::{CatalogSpec, cells, image_cells};
 use crate::error::Result;
 use crate::table::ColumnRequest;
 
-/// Names under which the id column is found when none is given.
+/// Names of the id column if none is given.
 pub(super) const ID_NAMES: [&str; 2] = ["item_id", "id"];
 
-/// What a requested column is read as.
+/// The role of a requested column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColumnRole {
     Id,
@@ -28,13 +28,13 @@ pub(super) fn requests(spec: &CatalogSpec) -> Vec<ColumnRequest> {
     std::iter::once(id).chain(others).collect()
 }
 
-/// What each of the requested columns is read as.
+/// The role of each requested column.
 pub(super) fn roles(spec: &CatalogSpec) -> Vec<ColumnRole> {
     let texts = vec![ColumnRole::Text; spec.text.columns().len() + spec.fields.len()];
     [vec![ColumnRole::Id], texts, vec![ColumnRole::Image; spec.images.len()]].concat()
 }
 
-/// Checks the type of a column. That of ids is checked when they are read.
+/// Checks the type of a column. The type of ids is checked when they are read.
 pub(super) fn check(file: &Path, role: ColumnRole, name: &str, data_type: &DataType) -> Result<()> {
     let (fits, expected) = match role {
         ColumnRole::Id => return Ok(()),

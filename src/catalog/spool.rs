@@ -1,6 +1,6 @@
 //! A catalog that has been read once: the ids in memory, texts and images in a temporary file.
 //!
-//! What is wrong with a catalog is found before anything is encoded, and the catalog is not read a second time.
+//! Errors in a catalog are found before anything is encoded, and the catalog is not read a second time.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, Write};
@@ -50,7 +50,7 @@ impl CatalogSpool {
         Self::checked(spec, folder, CheckOptions::default())
     }
 
-    /// The same with the options of the checks that are made on the way; see [`CatalogSpool::findings`].
+    /// The same, with checks of the catalog; see [`CatalogSpool::findings`].
     ///
     /// # Errors
     /// As [`CatalogSpool::read`].
@@ -69,7 +69,7 @@ impl CatalogSpool {
             file: file.try_clone().map_err(|e| Error::io("create", place, e))?,
         };
         let mut writer = StreamWriter::try_new(BufWriter::new(&mut file), &schema()).map_err(failed)?;
-        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks);
+        let mut reader = CatalogReader::open(spec)?.with_checks(spec, checks, None);
         while let Some(batch) = reader.next() {
             let batch = batch?;
             spool.content.note(&batch, reader.file());
@@ -86,7 +86,7 @@ impl CatalogSpool {
         Ok(spool)
     }
 
-    /// Takes what the user should know about the catalog.
+    /// Takes the notes about the catalog.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
@@ -96,7 +96,7 @@ impl CatalogSpool {
         &self.ids
     }
 
-    /// What the catalog's owner should look at.
+    /// The likely mistakes in the catalog.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
@@ -121,10 +121,10 @@ impl CatalogSpool {
         self.content.unusable_image()
     }
 
-    /// Rows of the items that have neither text nor image, and no ready vector (`has_vector`).
+    /// Rows of the items without text, image and precomputed vector (`has_vector`).
     ///
     /// # Errors
-    /// [`Error::Row`] for the first where such items stop a job, and where all items are such.
+    /// [`Error::Row`] for the first such item if such items are errors, or if there are no other items.
     pub fn bare_items(&self, has_vector: impl Fn(usize) -> bool, on_bad_item: OnBadItem) -> Result<Vec<usize>> {
         self.content.bare_items(&self.ids, has_vector, on_bad_item)
     }
@@ -151,7 +151,7 @@ impl CatalogSpool {
     }
 }
 
-/// Passages of text, and of the images what they are ([`PATH`], ...) and these.
+/// Text passages, and images with their kind ([`PATH`], ...).
 fn schema() -> Schema {
     let list = |name: &str, of| Field::new_list(name, Field::new_list_field(of, true), false);
     Schema::new(vec![
@@ -238,7 +238,7 @@ mod tests {
     use crate::catalog::TextSpec;
 
     #[test]
-    fn a_spool_gives_what_the_catalog_gives() {
+    fn a_spool_returns_the_same_items_as_the_catalog() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let lines = (0..5_000).map(|i| format!("{i},{},x{i}.png\n", if i % 3 == 0 { "" } else { "Pen" }));

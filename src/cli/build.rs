@@ -16,7 +16,8 @@ use super::output::{CheckpointFlags, OutputFlags};
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
-    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    /// A Parquet, Arrow, CSV or JSON Lines table (plain or compressed), a folder or pattern of such tables, or a folder
+    /// of images.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]
@@ -57,7 +58,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         vocabulary: settings.fill(args.vocabulary)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.checkpoints.with(args.output),
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
         ..BuildSpec::default()
     };
     settings.finish()?;

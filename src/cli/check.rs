@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{CheckSettings, CheckSpec, check};
+use catalex::pipeline::{CheckEncoder, CheckSettings, CheckSpec, check};
+use catalex::progress::Progress;
 use clap::Args;
 
 use super::config_file::ConfigFile;
@@ -11,26 +12,34 @@ use super::flags::Flags;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    /// A Parquet, Arrow, CSV or JSON Lines table (plain or compressed), a folder or pattern of such tables, or a folder
+    /// of images.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]
     settings: Flags<CheckSettings>,
+    #[command(flatten)]
+    encoder: Flags<CheckEncoder>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Exit with 1 if anything is found.
+    /// Exit with code 1 if there are findings.
     #[arg(long)]
     fail_on_findings: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
 
-pub(super) fn run(args: CheckArgs) -> Result<()> {
+pub(super) fn run(args: CheckArgs, progress: &dyn Progress) -> Result<()> {
     let mut file = args.config.read()?;
-    let spec = CheckSpec { catalog: args.catalog, settings: file.fill(args.settings)? };
+    let spec = CheckSpec {
+        catalog: args.catalog,
+        settings: file.fill(args.settings)?,
+        encoder: file.fill(args.encoder)?,
+        environment: super::environment::environment()?,
+    };
     file.finish()?;
-    let checked = check(&spec)?;
+    let checked = check(&spec, progress)?;
     if args.json {
         super::print_json(&checked)?;
     } else {
@@ -40,7 +49,7 @@ pub(super) fn run(args: CheckArgs) -> Result<()> {
     }
     if args.fail_on_findings && !checked.findings.is_empty() {
         let (what, got) = (spec.catalog.display().to_string(), format!("{}", checked.findings.len()));
-        let help = "correct the catalog, or leave out --fail-on-findings";
+        let help = "correct the catalog, or omit --fail-on-findings";
         return Err(catalex::Error::data(what, "no findings", got, help).into());
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! `--config`: a TOML file with the same keys as the flags. Flags win; unknown keys are refused.
 //!
-//! Declared settings are filled in from the file by [`Settings::fill`]. The other flags of a verb (`out`, `force`, `report`)
-//! are put on the command line before it is parsed, by [`with_file`].
+//! [`Settings::fill`] reads declared settings from the file. [`with_file`] adds the other flags of a verb (`out`,
+//! `force`, `report`) to the command line before it is parsed.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::flags::{Flags, is_declared};
 /// Names the file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConfigFile {
-    /// TOML file with the same keys as the flags, which win over it.
+    /// TOML file with settings, whose keys are the names of flags. Flags on the command line take precedence.
     #[arg(long = "config", value_name = "FILE")]
     path: Option<PathBuf>,
 }
@@ -29,11 +29,11 @@ pub(super) struct Settings {
     known: Vec<String>,
 }
 
-/// The flags of the verb that are no declared settings. [`with_file`] has taken their values.
+/// The flags of the verb that are not declared settings. [`with_file`] handles their values.
 static UNDECLARED: OnceLock<Vec<String>> = OnceLock::new();
 
-/// The command line, completed by the flags in the file that it names. Flags that it has win. A file that cannot be read
-/// is left for [`ConfigFile::read`] to report.
+/// Adds the flags in the file that the command line names. Flags on the command line take precedence.
+/// [`ConfigFile::read`] reports a file that cannot be read.
 pub(super) fn with_file(mut command: Command, arguments: Vec<OsString>) -> Vec<OsString> {
     command.build();
     let verb = |argument: &OsString| command.find_subcommand(argument);
@@ -74,19 +74,19 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The keys and values of a file, keys as flags are written.
+/// The keys and values of a file, with keys in the spelling of flags.
 fn keys(path: &Path) -> Result<Map<String, Value>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
     let table = text.parse::<toml::Table>().map_err(|e| not_toml(path, &e.to_string()))?;
     table.into_iter().map(|(key, value)| Ok((key.replace('_', "-"), json(path, &key, value)?))).collect()
 }
 
-/// A TOML value as JSON, which has neither NaN nor infinity nor dates.
+/// Converts a TOML value to JSON, which has no NaN, infinity or dates.
 fn json(path: &Path, key: &str, value: toml::Value) -> Result<Value> {
     Ok(match value {
         toml::Value::Float(number) if !number.is_finite() => {
             let got = format!("{number} in {}", path.display());
-            return Err(Error::config(key, "a finite number", got, "leave it out for the default"));
+            return Err(Error::config(key, "a finite number", got, "omit it for the default"));
         }
         toml::Value::Float(number) => number.into(),
         toml::Value::String(text) => text.into(),
@@ -120,7 +120,7 @@ impl ConfigFile {
 
 fn not_toml(path: &Path, reason: &str) -> Error {
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::file(path, "a TOML file of key = value lines", reason, "mend the line")
+    Error::file(path, "a TOML file of key = value lines", reason, "correct the line")
 }
 
 impl Settings {
@@ -134,14 +134,14 @@ impl Settings {
                 let alone = Map::from_iter([(key.clone(), value.clone())]);
                 if serde_json::from_value::<T>(Value::Object(alone)).is_err() {
                     let got = format!("{value} in {}", self.path.display());
-                    return Err(Error::config(key, expected(setting.kind), got, "see `catalex help` for each"));
+                    return Err(Error::config(key, expected(setting.kind), got, "see `catalex help VERB`"));
                 }
                 merged.entry(key.clone()).or_insert(value);
             }
             self.known.push(key);
         }
         serde_json::from_value(Value::Object(merged))
-            .map_err(|e| Error::file(&self.path, "settings of the right type", e, "see `catalex help` for each"))
+            .map_err(|e| Error::file(&self.path, "settings of the right type", e, "see `catalex help VERB`"))
     }
 
     /// Checks that every key of the file was some group's.
@@ -152,13 +152,13 @@ impl Settings {
                 key,
                 format!("one of: {}", self.known.join(", ")),
                 format!("an unknown key in {}", self.path.display()),
-                "mend its spelling or remove it",
+                "correct its spelling or remove it",
             )),
         }
     }
 }
 
-/// A single value where a list may stand is a list of one.
+/// A single value is accepted where a list is allowed.
 fn listed(kind: SettingKind, value: Value) -> Value {
     match (kind, value) {
         (_, list @ Value::Array(_)) => list,
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn single_values_and_both_spellings_are_taken() {
+    fn single_values_and_both_spellings_are_accepted() {
         let sizes = |text: &str| train(text).unwrap().codebook_size;
         assert_eq!(sizes("codebook-size = 8"), Some(vec![8]));
         assert_eq!(sizes("codebook_size = [8, 16]\nlevels = 2"), Some(vec![8, 16]));
@@ -233,9 +233,9 @@ mod tests {
         assert!(message.contains("TOML"), "{message}");
     }
 
-    /// Every flag of every verb may stand in the file.
+    /// The file can set every flag of every verb.
     #[test]
-    fn every_setting_of_every_verb_may_stand_in_its_file() {
+    fn the_configuration_file_can_set_every_flag_of_every_verb() {
         let mut command = crate::cli::Cli::command();
         command.build();
         let mut walked = 0;

@@ -15,7 +15,8 @@ use super::output::OutputFlags;
 
 #[derive(Debug, Args)]
 pub(super) struct EmbedArgs {
-    /// Parquet, Arrow, CSV or JSONL table, plain or compressed, a folder or a pattern of these, or a folder of images.
+    /// A Parquet, Arrow, CSV or JSON Lines table (plain or compressed), a folder or pattern of such tables, or a folder
+    /// of images.
     #[arg(value_name = "CATALOG")]
     catalog: PathBuf,
     #[command(flatten)]
@@ -26,7 +27,7 @@ pub(super) struct EmbedArgs {
     behaviour: Flags<BehaviourSettings>,
     #[command(flatten)]
     threads: Flags<ThreadSettings>,
-    /// Continue a killed run from what it left beside the output.
+    /// Continue an interrupted run from its files next to the output.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -41,13 +42,13 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
         behaviour: settings.fill(args.behaviour)?,
         threads: settings.fill(args.threads)?.threads,
         output: Output { resume: args.resume, ..args.output.output() },
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
     };
     settings.finish()?;
     super::print(&summary(&embed(&spec, progress)?))
 }
 
-/// What was encoded, and what was not.
+/// A summary of the encoded items and those left out.
 pub(super) fn summary(made: &EmbedSummary) -> String {
     let mut out = format!("items              {}\n", made.items);
     for modality in &made.modalities {

@@ -1,4 +1,29 @@
-//! What environment variables say of the machine: ONNX Runtime and the Hugging Face Hub.
+//! Reads environment variables: ONNX Runtime, the Hugging Face Hub and the time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use catalex::Error;
+use catalex::pipeline::Environment;
+
+/// The environment.
+///
+/// # Errors
+/// [`Error::Config`] for a `SOURCE_DATE_EPOCH` that is not a number of seconds.
+pub(super) fn environment() -> Result<Environment, Error> {
+    Ok(Environment { now: now()?, ..variables::environment() })
+}
+
+/// The time from `SOURCE_DATE_EPOCH`, which makes outputs reproducible, else from the clock.
+fn now() -> Result<Option<u64>, Error> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
+    let Some(set) = std::env::var_os(NAME).filter(|value| !value.is_empty()) else { return Ok(clock()) };
+    let text = set.to_string_lossy();
+    let seconds = text.parse().map_err(|_| {
+        Error::config(NAME, "a whole number of seconds since 1970", &text, "set it to a number, or unset it")
+    });
+    seconds.map(Some)
+}
 
 #[cfg(feature = "encoders")]
 mod variables {
@@ -39,17 +64,15 @@ mod variables {
         fetched.unwrap_or_else(|| PathBuf::from("libonnxruntime.so"))
     }
 
-    pub(in crate::cli) fn environment() -> Environment {
-        Environment { onnx_runtime: onnx_runtime(), hub: hub() }
+    pub(super) fn environment() -> Environment {
+        Environment { onnx_runtime: onnx_runtime(), hub: hub(), ..Environment::default() }
     }
 }
 
 #[cfg(not(feature = "encoders"))]
 mod variables {
-    /// Nothing of the environment is needed without encoders.
-    pub(in crate::cli) fn environment() -> catalex::pipeline::Environment {
+    /// Only encoders need libraries and the Hub.
+    pub(super) fn environment() -> catalex::pipeline::Environment {
         catalex::pipeline::Environment::default()
     }
 }
-
-pub(super) use variables::environment;

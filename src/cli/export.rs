@@ -23,7 +23,7 @@ pub(super) struct ExportArgs {
     /// llamafactory, trl, sequences.
     #[arg(long = "for", value_name = "FAMILY")]
     family: String,
-    /// Catalog of the items. Only sequences, and families that show IDs alone, do without.
+    /// Catalog of the items. Not needed for sequences, and for exports with IDs only.
     #[arg(long, value_name = "CATALOG")]
     catalog: Option<PathBuf>,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(super) struct ExportArgs {
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace what catalex wrote there before.
+    /// Replace an existing output of catalex.
     #[arg(long)]
     force: bool,
     /// Write nothing; print the first three records of each task, of the first users and items.
@@ -73,7 +73,7 @@ pub(super) fn run(args: ExportArgs, progress: &dyn Progress) -> Result<()> {
     if args.json { super::print_json(&exported) } else { super::print(&summary(&exported, args.out.as_deref())) }
 }
 
-/// What was written, for people.
+/// A readable summary of the written files.
 fn summary(exported: &Exported, out: Option<&Path>) -> String {
     let mut text = format!("{}\n", exported.interactions);
     for (task, report) in &exported.tasks {

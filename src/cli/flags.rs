@@ -41,7 +41,7 @@ impl<T: SettingGroup> FromArgMatches for Flags<T> {
     }
 }
 
-/// Whether a flag is that of a declared setting.
+/// Whether a flag belongs to a declared setting.
 pub(super) fn is_declared(arg: &Arg) -> bool {
     arg.is_hide_default_value_set()
 }
@@ -54,7 +54,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .value_name(setting.value_name)
         .help(format!("{help}{default}"))
         .value_parser(ValueParser::new(OsStringValueParser::new()))
-        // Without effect, as the default is in the help: it marks the flag for `is_declared`.
+        // Marks the flag for `is_declared`. It has no other effect, because the help text contains the default.
         .hide_default_value(true);
     match setting.kind {
         SettingKind::Switch => {
@@ -66,7 +66,7 @@ fn flag(setting: &'static Setting) -> Arg {
     }
 }
 
-/// The value of a flag as JSON, or what was expected.
+/// The value of a flag as JSON. The error is the expected value.
 fn value(kind: SettingKind, texts: &[String]) -> Result<Value, String> {
     let first = texts.first().map(String::as_str).unwrap_or_default();
     let integer =
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_counts_also_where_it_is_the_default_of_another_recipe() {
+    fn a_value_applies_even_if_it_is_the_default_of_another_recipe() {
         let config = parse(&["--recipe=lc-rec", "--epochs=15"]).unwrap().config().unwrap();
         let TrainConfig::LcRec(config) = config else { panic!("lc-rec") };
         assert_eq!(config.epochs, 15);

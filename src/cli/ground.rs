@@ -40,7 +40,7 @@ pub(super) fn run(args: GroundArgs, progress: &dyn Progress) -> Result<()> {
         settings: file.fill(args.settings)?,
         threads: file.fill(args.threads)?.threads,
         output: args.output.output(),
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
     };
     file.finish()?;
     match ground(&spec, progress)? {

@@ -17,10 +17,10 @@ pub(super) struct InspectArgs {
     /// A model's folder, a token table, or an index.
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Features, for the figures that need them.
+    /// Features, for the metrics that need them.
     #[arg(long, value_name = "FEATURES")]
     features: Option<PathBuf>,
-    /// Model of a token table, for its reconstruction error.
+    /// Model of the token table, for the reconstruction error. For an index, a model to use instead of its own.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Print JSON.
@@ -97,7 +97,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
                 let elsewhere = c.moved_to_other_prefix;
                 writeln!(out, "items moved        {} ({elsewhere} of them to another prefix)", c.moved)?;
                 if c.moved > collided {
-                    let why = "an item without a collision moves where that makes room at a smaller loss";
+                    let why = "moving an item without a collision can cost less";
                     writeln!(out, "                   more than collided: {why}")?;
                 }
                 writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;

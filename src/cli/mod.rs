@@ -11,13 +11,16 @@ mod environment;
 mod export;
 mod flags;
 mod ground;
+mod history;
 mod inspect;
 mod lookup;
 mod output;
 mod progress;
+mod publish;
 mod serve;
 mod tokenize;
 mod train;
+mod verify;
 mod vocab;
 
 use std::io::{self, Write};
@@ -34,7 +37,7 @@ use progress::ProgressMode;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// How progress is reported on stderr; by default a bar on a terminal and a line per stage elsewhere.
+    /// Progress output on stderr. Default: a bar on a terminal, otherwise one line per stage.
     #[arg(long, global = true, value_enum, value_name = "HOW")]
     progress: Option<ProgressMode>,
 }
@@ -43,7 +46,7 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
-    /// Say what is likely a mistake in a catalog, before anything is encoded.
+    /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
     Embed(Box<embed::EmbedArgs>),
@@ -69,15 +72,27 @@ enum Verb {
     Lookup(lookup::LookupArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
+    /// Publish an index to a store, whose current generation it becomes in one step.
+    Publish(publish::PublishArgs),
+    /// Make another generation of a store the current one.
+    Rollback(publish::RollbackArgs),
+    /// List the generations of a store.
+    History(history::HistoryArgs),
+    /// Check that an index, a store or a file is whole, and that its parts belong together.
+    Verify(verify::VerifyArgs),
 }
 
 /// Parses the command line, runs the verb and sets the exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse_from(config_file::with_file(Cli::command(), std::env::args_os().collect()));
+    let arguments = config_file::with_file(Cli::command(), std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(wrong) => return print_usage(&wrong),
+    };
     let progress = progress::listener(cli.progress);
     let outcome = match cli.verb {
         Verb::Build(args) => build::run(*args, &*progress),
-        Verb::Check(args) => check::run(args),
+        Verb::Check(args) => check::run(args, &*progress),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
@@ -90,6 +105,10 @@ pub(crate) fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
         Verb::Serve(args) => serve::run(args, &*progress),
+        Verb::Publish(args) => publish::run(args),
+        Verb::Rollback(args) => publish::run_rollback(args),
+        Verb::History(args) => history::run(args),
+        Verb::Verify(args) => verify::run(args, &*progress),
     };
     progress.end();
     match outcome {
@@ -101,6 +120,17 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(if kind == Some(ErrorKind::Config) { 2 } else { 1 })
         }
     }
+}
+
+/// Prints help, or what is wrong with the arguments. What is repeated of these has no effect on a terminal.
+fn print_usage(wrong: &clap::Error) -> ExitCode {
+    let text = wrong.render().to_string();
+    let shown = printable_json(&text);
+    if *shown == *text {
+        wrong.exit();
+    }
+    let _ = io::stderr().write_all(shown.as_bytes());
+    ExitCode::from(2)
 }
 
 /// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
@@ -154,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_that_reads_texts_has_the_settings_of_how() {
+    fn every_verb_that_reads_texts_has_the_reading_settings() {
         let command = Cli::command();
         let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
         let reads = |verb: &&clap::Command| ["catalog", "text", "title", "description"].iter().any(|of| has(verb, of));

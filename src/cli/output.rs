@@ -1,4 +1,4 @@
-//! The flags of what a verb writes.
+//! The flags for the outputs of a verb.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ pub(super) struct OutputFlags {
     /// File or folder to write.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Replace what catalex wrote there before.
+    /// Replace an existing output of catalex.
     #[arg(long)]
     force: bool,
 }
@@ -19,7 +19,7 @@ pub(super) struct OutputFlags {
 /// Whether and how a verb continues a killed run.
 #[derive(Debug, Clone, Args)]
 pub(super) struct CheckpointFlags {
-    /// Continue a killed run from what it left beside the output.
+    /// Continue an interrupted run from its files next to the output.
     #[arg(long)]
     resume: bool,
     /// Seconds between checkpoints, which are saved at the end of an epoch.

@@ -13,15 +13,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How progress is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressMode {
-    /// A bar with rate and time left.
+    /// A progress bar with rate and remaining time.
     Bar,
     /// One JSON object per line.
     Json,
-    /// Nothing.
+    /// No progress output.
     None,
 }
 
-/// The listener for a mode; without one, a bar on a terminal and a line per stage elsewhere.
+/// The listener for a mode. Default: a bar on a terminal, otherwise one line per stage.
 pub(super) fn listener(mode: Option<ProgressMode>) -> Box<dyn Progress> {
     match mode {
         Some(ProgressMode::Bar) => Box::new(Bars::default()),
@@ -51,7 +51,7 @@ pub(super) fn report_error(mode: Option<ProgressMode>, message: &str, kind: Opti
     let _ = writeln!(stderr(), "{}", printable(&line));
 }
 
-/// Warnings, and perhaps a line at the begin of each stage and what the work took.
+/// Prints warnings and, with `stages`, the stages and the time and memory of each part of the work.
 struct Lines {
     stages: bool,
 }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_the_calendar() {
+    fn times_are_calendar_times() {
         let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");

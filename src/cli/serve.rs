@@ -31,7 +31,8 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: ServeArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::pipeline::{ServeSpec, serve};
 
-    // A panic in a tool becomes an answer. Its message may repeat what the client sent: escaped, it cannot change a terminal.
+    // If a tool panics, the answer is an error. The panic message can contain input of the client, so control
+    // characters are escaped.
     std::panic::set_hook(Box::new(|panic| {
         use std::io::Write;
         let message: String = panic.to_string().chars().take(500).collect();
@@ -42,7 +43,7 @@ pub(super) fn run(args: ServeArgs, progress: &dyn Progress) -> Result<()> {
         index: args.index,
         settings: file.fill(args.settings)?,
         threads: file.fill(args.threads)?.threads,
-        environment: super::environment::environment(),
+        environment: super::environment::environment()?,
     };
     file.finish()?;
     Ok(serve(&spec, progress)?)

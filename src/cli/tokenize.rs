@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{ThreadSettings, TokenSettings, TokenizeSpec, tokenize};
+use catalex::pipeline::{FarSettings, ThreadSettings, TokenSettings, TokenizeSpec, tokenize};
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -19,10 +19,15 @@ pub(super) struct TokenizeArgs {
     /// Folder of the model, or an index.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
+    /// Token table of this model, or an index: its items keep their IDs, and only other items get one.
+    #[arg(long, value_name = "TABLE")]
+    previous: Option<PathBuf>,
     #[command(flatten)]
     output: OutputFlags,
     #[command(flatten)]
     tokens: Flags<TokenSettings>,
+    #[command(flatten)]
+    far: Flags<FarSettings>,
     #[command(flatten)]
     threads: Flags<ThreadSettings>,
     #[command(flatten)]
@@ -34,7 +39,9 @@ pub(super) fn run(args: TokenizeArgs, progress: &dyn Progress) -> Result<()> {
     let spec = TokenizeSpec {
         features: args.features,
         model: args.model,
+        previous: args.previous,
         tokens: settings.fill(args.tokens)?,
+        far: settings.fill(args.far)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.output.output(),
     };

@@ -1,11 +1,12 @@
-//! Checks of a mapped trie: a file with a right checksum can have any content. They take linear time.
+//! Checks the arrays of a memory-mapped trie, because a file with a correct checksum can have any content. Takes linear
+//! time.
 
 use super::bits::{Bits, directory};
 use super::layout::TrieLayout;
 use super::trie::Trie;
 
 impl Bits<'_> {
-    /// Checks that the directory is that of the bits, and that no bit at or after `len` is set.
+    /// Checks that the directory matches the bits, and that no bit at or after `len` is set.
     pub(super) fn check(self, len: usize) -> Result<(), String> {
         let rest = self.words.last().filter(|_| !len.is_multiple_of(64)).map_or(0, |word| word >> (len % 64));
         if self.words.len() != len.div_ceil(64) || rest != 0 || directory(self.words) != self.directory {
@@ -16,7 +17,7 @@ impl Bits<'_> {
 }
 
 impl TrieLayout {
-    /// The layout for the numbers of nodes in a header, if a trie can have them in `bytes` bytes.
+    /// The layout for the numbers of nodes in a header, if it fits in `bytes` bytes.
     pub(super) fn checked(nodes: &[u64], bytes: usize) -> Result<TrieLayout, String> {
         let ascending = nodes.windows(2).all(|pair| pair[0] <= pair[1]);
         let fits = nodes.iter().all(|&nodes| (1..=bytes as u64 / 2).contains(&nodes) && nodes <= u64::from(u32::MAX));
@@ -28,11 +29,11 @@ impl TrieLayout {
 }
 
 impl Trie {
-    /// Checks that the arrays are those of a trie: every prefix has children, siblings ascend, rows differ, and every code
-    /// has a token id.
+    /// Checks that the arrays form a trie: every prefix has children, siblings are in ascending order, rows are
+    /// distinct, and every code has a token id.
     ///
     /// # Errors
-    /// What was found instead, as a phrase.
+    /// A description of the fault, as a phrase.
     pub(super) fn check(&self) -> Result<(), String> {
         for level in 0..self.levels() {
             let codes = self.codes(level);
@@ -54,7 +55,7 @@ impl Trie {
             return Err(format!("the row {row} twice"));
         }
         let Some(tokens) = self.tokens() else { return Ok(()) };
-        tokens.check().map_err(|(expected, got)| format!("{got} in place of {expected}"))?;
+        tokens.check().map_err(|(expected, got)| format!("{got} instead of {expected}"))?;
         let fits = |(level, &size): (usize, &usize)| {
             self.codes(level).iter().max().is_none_or(|&code| usize::from(code) < size)
         };

@@ -1,4 +1,4 @@
-//! The tokens that a language model may generate next, at any position of its answer.
+//! The tokens that a language model can generate next, at any position of its answer.
 //!
 //! Decoding is stateless: the last tokens of an answer determine the position inside an ID. Beams can therefore be
 //! reordered, dropped and copied, and an answer can contain any number of IDs and text between them.
@@ -8,7 +8,7 @@ use super::tokens::TokenTrie;
 use super::trie::Prefix;
 use crate::error::{Error, Result};
 
-/// What an answer may start with.
+/// The allowed start of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// The answer starts with an ID.
@@ -17,7 +17,7 @@ pub enum Start {
     Free,
 }
 
-/// What may follow a complete ID.
+/// The allowed continuation after a complete ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     /// Any token; a started ID must be a valid one.
@@ -31,7 +31,7 @@ pub enum After {
 /// The format of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// What the answer starts with.
+    /// The allowed start of the answer.
     pub start: Start,
     /// What follows an ID.
     pub after: After,

@@ -108,7 +108,7 @@ impl Trie {
     /// [`Error::Io`] where it cannot be read; [`Error::Artifact`] for another format or version and for a damaged file.
     pub fn load(path: &Path) -> Result<Self> {
         let map = TRIE.map(path)?;
-        let wrong = |got: String| TRIE.wrong(path, "arrays of a trie that match each other", got);
+        let wrong = |got: String| TRIE.wrong(path, "consistent arrays of a trie", got);
         let levels = usize::try_from(number(&map, 2)).ok().filter(|&levels| levels <= MAX_LEVELS);
         let levels = levels.ok_or_else(|| wrong(format!("{} levels", number(&map, 2))))?;
         let nodes: Vec<u64> = (0..levels).map(|level| number(&map, 3 + level)).collect();
@@ -134,7 +134,7 @@ fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
     numbers
 }
 
-/// The token ids of a header, none where its first number is zero.
+/// The token ids of a header. `None` if the first number is zero.
 fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> std::result::Result<Option<TokenIds>, String> {
     let id = |at: usize| match number(at).checked_sub(1).map(u32::try_from).transpose() {
         Ok(id) => Ok(id),
@@ -144,7 +144,7 @@ fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> std::result::Res
         return if (1..HEADER - TOKENS).all(|at| number(at) == 0) {
             Ok(None)
         } else {
-            Err("a part of token ids".into())
+            Err("incomplete token ids".into())
         };
     };
     let sizes: Vec<usize> = (0..levels).map(|level| usize::try_from(number(4 + level)).unwrap_or(usize::MAX)).collect();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_arrays_with_a_right_checksum_are_refused_or_the_trie_of_their_ids() {
+    fn damaged_arrays_with_a_correct_checksum_are_refused_or_form_a_trie() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trie");
         let codes = ndarray::Array2::from_shape_fn((150, 3), |(i, l)| [i % 5, i / 5 % 6, i / 30][l] as u16);
@@ -243,7 +243,7 @@ mod tests {
             std::fs::write(&path, &bytes).unwrap();
             let Ok(trie) = Trie::load(&path) else { continue };
             accepted += 1;
-            // Every ID is found, at the row of the file, and a trie of these IDs gives the same answers.
+            // Every ID is found at its row of the file, and a new trie of these IDs gives the same answers.
             let mut found: Vec<(u32, Vec<u16>)> = Vec::new();
             let mut open = vec![vec![]];
             while let Some(prefix) = open.pop() {

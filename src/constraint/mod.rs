@@ -6,6 +6,7 @@
 //! model's token ids and masks logits. [`Forms`] writes the IDs in the formats of other decoders. [`FmIndex`] constrains
 //! identifiers of several facets, which may be generated from any position on.
 
+mod against_table;
 mod bits;
 mod check;
 mod decoding;
@@ -19,6 +20,7 @@ mod tokens;
 mod transitions;
 mod trie;
 
+pub use against_table::check_forms;
 pub use decoding::{After, Decoding, Next, Rules, Start};
 pub use fm_index::{Document, FmIndex, FmPosition, FragmentContinuations, Occurrences};
 pub use forms::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};

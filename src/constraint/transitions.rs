@@ -32,7 +32,7 @@ pub struct Transitions {
     pub start_mask: Vec<bool>,
     /// `vocabulary` to the power of `dense_depth`: whether an ID can start with these tokens.
     pub dense_mask: Vec<bool>,
-    /// The same shape: the state after these tokens; 0 where there is none.
+    /// The states after these tokens, in the same shape; 0 if there is none.
     pub dense_states: Vec<i32>,
 }
 

@@ -15,11 +15,11 @@ use crate::guard::guarded;
 const MAX_PIXELS: u64 = 100_000_000;
 /// Maximum memory for decoding an image.
 const MAX_MEMORY: u64 = 1 << 30;
-/// What decoding takes, in sizes of the decoded image: the decoder's buffers, and the copy in another colour space.
+/// Memory for decoding, in multiples of the decoded image: the decoder's buffers, and a copy in another colour space.
 const COPIES: u64 = 2;
 
-/// Reads and decodes an image, and gives it to `work`. The memory of the image counts as in use until `work` ends. A fault
-/// in a decoder that ends in a panic is a fault of the image.
+/// Reads and decodes an image, and passes it to `work`. The memory of the image counts as used until `work` ends. A
+/// panic in a decoder is a fault of the image.
 pub(super) fn with_image<T>(
     source: &ImageSource,
     work: impl FnOnce(RgbImage) -> Result<T, ImageFault>,
@@ -33,10 +33,10 @@ pub(super) fn decode(source: &ImageSource) -> Result<RgbImage, ImageFault> {
     with_image(source, Ok)
 }
 
-/// What `work` returns; a panic becomes a fault.
+/// Returns the result of `work`. A panic becomes a fault.
 fn caught<T>(name: &str, work: impl FnOnce() -> Result<T, ImageFault>) -> Result<T, ImageFault> {
     guarded(work).unwrap_or_else(|panic| {
-        let got = format!("one on which the decoder failed ({})", panic.message());
+        let got = format!("an image on which the decoder failed ({})", panic.message());
         Err(fault(format!("an image that can be decoded in {name}"), got))
     })
 }

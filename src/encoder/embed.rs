@@ -31,7 +31,7 @@ pub struct Encoders<'a> {
     pub ready: Vec<Box<dyn ModalityRows + 'a>>,
     /// What to do about images that cannot be read.
     pub on_bad_image: OnBadImage,
-    /// What to do about items without any content.
+    /// Handling of items without content.
     pub on_bad_item: OnBadItem,
 }
 
@@ -109,8 +109,8 @@ impl Encoders<'_> {
     /// Rows of the items without any content, which are left out.
     ///
     /// # Errors
-    /// [`Error::Row`] for the first where they are to stop the job, and for the first image that is neither a path nor
-    /// bytes where that is to stop it.
+    /// [`Error::Row`] for the first such item and for the first image that is neither a path nor bytes, if these are
+    /// errors.
     pub(super) fn left_out(&self, catalog: &CatalogSpool) -> Result<Vec<usize>> {
         let unusable = || catalog.unusable_image().filter(|_| self.image.is_some());
         if let Some(error) = unusable().filter(|_| self.on_bad_image == OnBadImage::Error) {
@@ -119,7 +119,7 @@ impl Encoders<'_> {
         catalog.bare_items(|row| self.ready.iter().any(|ready| ready.has(row)), self.on_bad_item)
     }
 
-    /// Encodes some items. Those without any content are left out.
+    /// Encodes some items. Items without content are left out.
     pub(super) fn encode(
         &mut self,
         batch: ItemBatch,
@@ -166,7 +166,7 @@ fn no_picture(bad: &BadImage) -> Error {
     Error::data(format!("modality {IMAGE}"), "at least one image that can be read", got, help)
 }
 
-/// Removes the items that have nothing, or nothing but unreadable images.
+/// Removes items without content, and items with only unreadable images.
 fn drop_bare_items(ids: ItemIds, modalities: Vec<Modality>, bad_images: &mut [BadImage]) -> (ItemIds, Vec<Modality>) {
     let has = |row: usize| modalities.iter().any(|m| m.present[row]);
     let (kept, bare): (Vec<usize>, Vec<usize>) = (0..ids.len()).partition(|&row| has(row));

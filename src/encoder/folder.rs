@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::artifact::{files_under, sha256, sha256_file};
 use crate::error::{Error, Result};
 
 /// The input of an encoder.
@@ -93,6 +94,32 @@ pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, c
     }
 }
 
+/// Files of an encoder that are hashed whatever their name.
+const SMALL: u64 = 16 << 20;
+
+/// Identifies the vectors that an encoder makes: a hash of its graph with external weights, its tokenizer and settings, and
+/// of the names, sizes and times of change of other large files in its folder.
+///
+/// # Errors
+/// As [`graph`]; [`Error::Io`].
+pub fn encoder_hash(folder: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<String> {
+    let graph = graph(folder, kind, onnx_file)?;
+    let graph_name = graph.to_string_lossy().into_owned();
+    let mut entries = Vec::new();
+    for path in files_under(folder)? {
+        let about = path.metadata().map_err(|e| Error::io("read", &path, e))?;
+        let name = path.to_string_lossy();
+        let weights =
+            name.strip_prefix(&*graph_name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '.']));
+        let content = match weights || about.len() <= SMALL {
+            true => sha256_file(&path)?,
+            false => format!("{} {:?}", about.len(), about.modified().ok()),
+        };
+        entries.push(format!("{} {content}", path.strip_prefix(folder).unwrap_or(&path).display()));
+    }
+    Ok(sha256(format!("{graph_name}\n{}", entries.join("\n")).as_bytes()))
+}
+
 /// Reads a JSON file of an encoder's folder; `None` where it does not exist.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if !path.is_file() {
@@ -140,5 +167,27 @@ mod tests {
         let absent = choose(&["model.onnx"], EncoderKind::Text, Some("other.onnx")).unwrap_err().to_string();
         assert!(absent.contains("other.onnx") && absent.contains("has model.onnx"), "{absent}");
         assert!(choose(&[], EncoderKind::Text, None).unwrap_err().to_string().contains("onnx/model.onnx"));
+    }
+
+    #[test]
+    fn the_hash_depends_on_everything_that_makes_the_vectors() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("1_Pooling")).unwrap();
+        let files = ["model.onnx", "model.onnx_data", "tokenizer.json", "1_Pooling/config.json"];
+        files.iter().for_each(|name| std::fs::write(at(name), "a").unwrap());
+        std::fs::write(at("model_b.onnx"), "a").unwrap();
+        let hash = |chosen| encoder_hash(folder.path(), EncoderKind::Text, chosen).unwrap();
+        let first = hash(None);
+        assert_eq!(first, hash(None));
+        assert_ne!(first, hash(Some("model_b.onnx")));
+        for name in files {
+            let time = at(name).metadata().unwrap().modified().unwrap();
+            std::fs::write(at(name), "b").unwrap();
+            std::fs::File::options().write(true).open(at(name)).unwrap().set_modified(time).unwrap();
+            assert_ne!(first, hash(None), "{name}");
+            std::fs::write(at(name), "a").unwrap();
+            assert_eq!(first, hash(None), "{name}");
+        }
     }
 }

@@ -16,7 +16,7 @@ pub struct Hub {
     pub cache: PathBuf,
     /// URL of another server than huggingface.co.
     pub endpoint: Option<String>,
-    /// Access token for gated models; by default the one that `hf auth login` stored beside the cache.
+    /// Access token for gated models; by default the one that `hf auth login` stored next to the cache.
     pub token: Option<String>,
     /// Whether to use the cache only.
     pub offline: bool,

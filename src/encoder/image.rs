@@ -116,8 +116,9 @@ impl ImageEncoder {
         Ok(vectors)
     }
 
-    /// Encodes images batch by batch, while the next batch is decoded. `each` gets the index of a batch's first image, its
-    /// vectors `(images, dim)`, zeros for unreadable images, and the faults. Batches are taken from a journal and kept there.
+    /// Encodes images batch by batch, while the next batch is decoded. `each` gets the index of a batch's first image,
+    /// its vectors `(images, dim)`, zeros for unreadable images, and the faults. Batches are read from a journal and
+    /// stored in it.
     pub(super) fn encode_readable(
         &mut self,
         pictures: &[ImageSource],
@@ -130,8 +131,9 @@ impl ImageEncoder {
         while let Some(EncodedBatch { faults, vectors }) = journal.as_mut().and_then(|journal| journal.next()) {
             batches.next();
             let (seen, dim) = (faults.len(), network.output.dim);
-            let vectors = Array2::from_shape_vec((seen, dim), vectors)
-                .map_err(|e| Error::mismatch("a kept batch of images", "one vector per image", e, "use --force"))?;
+            let vectors = Array2::from_shape_vec((seen, dim), vectors).map_err(|e| {
+                Error::mismatch("a stored batch of images", "one vector per image", e, "start again with --force")
+            })?;
             each(first, vectors, faults)?;
             first += seen;
         }

@@ -1,8 +1,8 @@
-//! What is wrong with an image.
+//! Faults of images.
 
 use crate::error::Error;
 
-/// Why an image cannot be used: what was expected and what was found.
+/// The reason why an image cannot be used: the expected and the actual content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ImageFault {
     pub(super) expected: String,

@@ -129,7 +129,7 @@ impl Preprocessor {
     }
 }
 
-/// What was expected and what was found.
+/// The expected and the actual value.
 type SettingFault = (String, String);
 
 fn wrong(expected: impl Into<String>, got: impl ToString) -> SettingFault {

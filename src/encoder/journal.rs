@@ -1,7 +1,8 @@
-//! The batches that are encoded of a part that is not finished: a run that is killed loses one batch.
+//! The encoded batches of an unfinished part, so that a killed run loses only one batch.
 //!
-//! The batches of a part depend on its items only, so their number is enough to find them again. A journal is a file of
-//! records: a length, a description in JSON, a length, numbers, and the hash of these. The first describes the part.
+//! The batches of a part depend only on its items, so a batch is identified by its number. A journal is a file of
+//! records. A record has a length, a description in JSON, a length, numbers, and a hash of these. The first record
+//! describes the part.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -14,7 +15,7 @@ use super::image_fault::ImageFault;
 use crate::artifact::sha256;
 use crate::error::{Error, Result};
 
-/// Bytes of a hash in hexadecimal.
+/// Length of a hexadecimal hash in bytes.
 const HASH: usize = 64;
 
 /// The journal of a part.
@@ -26,7 +27,7 @@ pub(super) struct BatchJournal {
     done: VecDeque<EncodedBatch>,
 }
 
-/// What became of a batch of texts or images.
+/// The result of encoding a batch of texts or images.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct EncodedBatch {
     /// One per image; none for texts.
@@ -37,12 +38,12 @@ pub(super) struct EncodedBatch {
 
 #[derive(Serialize, Deserialize)]
 struct BatchRecord {
-    /// Expected and got.
+    /// The expected and the actual content.
     faults: Vec<Option<(String, String)>>,
 }
 
 impl BatchJournal {
-    /// Opens the journal of a part, or begins it where there is none, or that of a part with another description.
+    /// Opens the journal of a part. Starts a new one if there is none, or if the part has another description.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -60,7 +61,7 @@ impl BatchJournal {
             }
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io("create", path, e))?;
-        // What a killed run wrote last may be incomplete.
+        // The last record of a killed run can be incomplete.
         file.set_len(whole as u64).map_err(|e| Error::io("write", path, e))?;
         let mut journal = BatchJournal { path: path.to_path_buf(), file, done };
         if whole == 0 {
@@ -101,7 +102,7 @@ impl BatchJournal {
     }
 }
 
-/// The next whole record: its description, and the bytes of its numbers.
+/// The next complete record: its description, and the bytes of its numbers.
 fn take<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let all = *rest;
     let length = |at: usize| Some(u32::from_le_bytes(all.get(at..at + 4)?.try_into().ok()?) as usize);
@@ -128,9 +129,9 @@ fn read(record: &[u8], numbers: &[u8]) -> Option<EncodedBatch> {
 mod tests {
     use super::*;
 
-    /// Cut or damaged anywhere, a journal gives whole batches only, and goes on after them.
+    /// A truncated or damaged journal returns only complete batches, and new batches are written after them.
     #[test]
-    fn a_journal_gives_what_was_kept_whole() {
+    fn a_journal_returns_only_complete_batches() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("000000.journal");
         let fault = || Some(ImageFault { expected: "a".into(), got: "b".into() });

@@ -30,7 +30,7 @@ mod whole;
 pub use bad_image::{BadImage, OnBadImage};
 pub use device::Device;
 pub use embed::{Embedded, Encoders, embed};
-pub use folder::EncoderKind;
+pub use folder::{EncoderKind, encoder_hash};
 pub use hub::Hub;
 pub use image::ImageEncoder;
 pub use parts::{EncodedCatalog, PartFolder, embed_to};

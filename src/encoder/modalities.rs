@@ -1,4 +1,4 @@
-//! Encoding of texts and images into modalities: one vector per item, the mean where it has several.
+//! Encoding of texts and images into modalities: one vector per item, or the mean of several.
 
 use ndarray::{Array2, ArrayView1};
 

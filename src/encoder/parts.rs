@@ -25,9 +25,9 @@ pub struct EncodedCatalog {
     pub truncated_texts: usize,
     /// Images that could not be read, in the order of the catalog.
     pub bad_images: Vec<BadImage>,
-    /// Rows of the items without any content, which are not in the file.
+    /// Rows of the items without content, which are not in the file.
     pub left_out: Vec<usize>,
-    /// The picture files that the vectors were made of.
+    /// The state of the image files from which the vectors were computed.
     pub pictures: PictureState,
 }
 
@@ -38,23 +38,29 @@ pub struct PartFolder {
     pub folder: PathBuf,
     /// Items per part (checkpoint); `None` for the default.
     pub items: Option<usize>,
+    /// Hash of the catalog, the encoders and the settings that the vectors depend on. Parts with another one are encoded
+    /// again.
+    pub made_by: String,
 }
 
 /// The record of a finished part.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PartRecord {
+    /// That of the [`PartFolder`].
+    made_by: String,
     rows: usize,
     /// Hash of the features; `None` where no item of the part has any.
     sha256: Option<String>,
     truncated_texts: usize,
     bad_images: Vec<BadImage>,
-    /// The picture files that the vectors were made of.
+    /// The state of the image files from which the vectors were computed.
     pictures: PictureState,
 }
 
-/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the same size and
-/// picture files that are already in the folder are reused, and so are the batches of an unfinished part. The folder must belong to the same catalog, encoders and settings. The caller removes it.
+/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the
+/// same settings, size and picture files that are already in the folder are reused, and so are the batches of an unfinished
+/// part. The caller removes the folder.
 ///
 /// # Errors
 /// As [`super::embed()`]; [`Error::Io`].
@@ -87,7 +93,7 @@ pub fn embed_to(
                 record
             }
             None => {
-                let mut journal = BatchJournal::open(&folder.journal(number), &(rows, &state))?;
+                let mut journal = BatchJournal::open(&folder.journal(number), &(&folder.made_by, rows, &state))?;
                 let part = encoders.encode(batch, Some(&mut journal), &StageProgress(progress))?;
                 let record = folder.keep(number, rows, state, part)?;
                 journal.remove()?;
@@ -139,7 +145,7 @@ impl PartFolder {
         self.folder.join(format!("{number:06}.journal"))
     }
 
-    /// The record of a finished part, if its features are intact and its picture files are what they were.
+    /// The record of a finished part, if its features are intact and its image files have not changed.
     fn finished(
         &self,
         number: usize,
@@ -157,9 +163,13 @@ impl PartFolder {
             Some(hash) => features.is_file() && sha256_file(&features).is_ok_and(|found| found == *hash),
             None => true,
         };
+        if record.as_ref().is_some_and(|record| record.made_by != self.made_by) {
+            progress.warn(&format!("part {number} has another encoder or other settings; its items are encoded again"));
+            return Ok(None);
+        }
         let found = record.filter(|record| record.rows == rows && whole(record));
         if found.as_ref().is_some_and(|record| record.pictures != *pictures) {
-            progress.warn(&format!("picture files of part {number} have changed; its items are encoded again"));
+            progress.warn(&format!("image files of part {number} have changed; its items are encoded again"));
             return Ok(None);
         }
         if found.is_none() {
@@ -179,11 +189,38 @@ impl PartFolder {
             None => None,
         };
         let (truncated_texts, bad_images) = (part.truncated_texts, part.bad_images);
-        let record = PartRecord { rows, sha256, truncated_texts, bad_images, pictures };
+        let made_by = self.made_by.clone();
+        let record = PartRecord { made_by, rows, sha256, truncated_texts, bad_images, pictures };
         let path = self.record(number);
         let text = serde_json::to_vec(&record)
             .map_err(|e| Error::artifact(&path, "a record that can be serialized", e, "report this as a bug"))?;
         write_file(&path, &text, Overwrite::Replace)?;
         Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::ProgressEvents;
+    use std::sync::Mutex;
+
+    #[test]
+    fn parts_of_other_settings_or_items_are_not_reused() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts =
+            |made_by: &str| PartFolder { folder: folder.path().to_path_buf(), items: None, made_by: made_by.into() };
+        let part = EncodedPart { features: None, truncated_texts: 3, bad_images: Vec::new() };
+        parts("a").keep(0, 7, PictureState::default(), part).unwrap();
+        let found = |made_by: &str, rows: usize| {
+            let events = Mutex::new(String::new());
+            let progress = ProgressEvents::new(|event| *events.lock().unwrap() += &event.to_string());
+            let found = parts(made_by).finished(0, rows, &PictureState::default(), &progress).unwrap();
+            (found.map(|record| record.truncated_texts), events.lock().unwrap().clone())
+        };
+        assert_eq!(found("a", 7), (Some(3), String::new()));
+        let (none, warning) = found("b", 7);
+        assert!(none.is_none() && warning.contains("another encoder or other settings"), "{warning}");
+        assert!(found("a", 8).0.is_none());
     }
 }

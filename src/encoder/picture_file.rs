@@ -1,4 +1,4 @@
-//! The bytes of a picture in a file of its own, and how much memory pictures may take together.
+//! Reads image files, and limits the memory that all images take together.
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
@@ -10,17 +10,18 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::image_fault::{ImageFault, fault};
 use crate::catalog::ImageSource;
 
-/// Most bytes of a picture file.
+/// Maximum number of bytes of an image file.
 pub(super) const MAX_FILE_BYTES: u64 = 256 << 20;
-/// Files that are larger than this are held one at a time.
+/// Only one file larger than this is in memory at a time.
 const LARGE_FILE_BYTES: u64 = 16 << 20;
-/// Bytes that all threads together may use for pictures that are being decoded. A picture that needs more is decoded alone.
+/// Maximum number of bytes that all threads together use for decoding images. An image that needs more is decoded
+/// alone.
 pub(super) const MAX_IN_FLIGHT: u64 = 512 << 20;
 
-/// Held while a large file is.
+/// Locked while a large file is in memory.
 static LARGE_FILE: Mutex<()> = Mutex::new(());
 
-/// The bytes of a picture, and what they are called in errors.
+/// The bytes of an image, and its name in errors.
 pub(super) struct PictureBytes<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     pub(super) name: String,
@@ -28,7 +29,7 @@ pub(super) struct PictureBytes<'a> {
 }
 
 impl<'a> PictureBytes<'a> {
-    /// Reads a picture. Only regular files are opened: a device may be endless, and a pipe may wait for ever.
+    /// Reads an image. Only regular files are opened: a device can be endless, and a pipe can block forever.
     pub(super) fn read(source: &'a ImageSource) -> Result<Self, ImageFault> {
         match source {
             ImageSource::Bytes(bytes) => {
@@ -48,7 +49,7 @@ impl<'a> PictureBytes<'a> {
         if !about.is_file() {
             return Err(at(&if about.is_dir() { "a folder" } else { "a device or a pipe, not a file" }));
         }
-        // What is behind the name may change until it is opened.
+        // The file can be replaced before it is opened.
         let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| at(&e))?;
         let about = file.metadata().map_err(|e| at(&e))?;
@@ -65,7 +66,7 @@ impl<'a> PictureBytes<'a> {
     }
 }
 
-/// The content of a file; none where it is larger.
+/// The content of a file. `None` if it is larger than the limit.
 fn at_most(file: File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     if file.metadata()?.len() > most {
         return Ok(None);
@@ -82,10 +83,10 @@ pub(super) struct MemoryBudget {
     freed: Condvar,
 }
 
-/// The memory of all pictures that are being decoded.
+/// The memory of all images that are being decoded.
 pub(super) static IN_FLIGHT: MemoryBudget = MemoryBudget::new(MAX_IN_FLIGHT);
 
-/// A part of a budget, given back when dropped.
+/// A part of a budget, returned when dropped.
 pub(super) struct MemoryShare<'a>(&'a MemoryBudget, u64);
 
 impl MemoryBudget {
@@ -93,7 +94,7 @@ impl MemoryBudget {
         MemoryBudget { all, free: Mutex::new(all), freed: Condvar::new() }
     }
 
-    /// Takes `bytes`, or all where that is less; waits until so many are free. A thread must not ask twice.
+    /// Waits until `bytes` (at most the whole budget) are free, and takes them. A thread must not hold two parts.
     pub(super) fn take(&self, bytes: u64) -> MemoryShare<'_> {
         let wanted = bytes.min(self.all);
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

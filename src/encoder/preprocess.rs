@@ -3,9 +3,9 @@
 use fast_image_resize as fir;
 use image::{Rgb32FImage, RgbImage, imageops};
 
-/// Most pixels of an image that has its new width and still its old height.
+/// Maximum number of pixels of an image after its width and before its height is resized.
 const MAX_PIXELS: u64 = 100_000_000;
-/// Bytes of an image that get their new width together.
+/// Number of bytes of an image whose width is resized at a time.
 const STRIP_BYTES: usize = 4 << 20;
 
 /// The preprocessing steps of an image.
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn strips_of_rows_are_resized_as_the_whole_is() {
+    fn resizing_in_strips_equals_resizing_as_a_whole() {
         let picture = RgbImage::from_fn(1_500, 1_100, |x, y| image::Rgb([(x * y) as u8, x as u8, (x ^ y) as u8]));
         let narrow = |picture: &RgbImage| {
             resize(picture.clone(), ResizeTarget::Exact(picture.height(), 333), BILINEAR).unwrap().into_raw()

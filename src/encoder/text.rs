@@ -28,7 +28,7 @@ const WINDOW: usize = 2_048;
 /// Options for a text encoder's folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextOptions {
-    /// The graph, in the folder or its `onnx/`; needed where there are several.
+    /// The graph, in the folder or its `onnx/`. Required if there are several.
     pub onnx_file: Option<String>,
     /// Prefix of every text, instead of the folder's default prompt.
     pub prompt: Option<String>,
@@ -120,7 +120,7 @@ impl TextEncoder {
         self.network.dim()
     }
 
-    /// Most tokens of a text that are read.
+    /// Maximum number of tokens of a text; longer texts are truncated.
     pub fn max_length(&self) -> usize {
         self.network.settings.max_length
     }
@@ -128,6 +128,14 @@ impl TextEncoder {
     /// Number of texts so far that exceeded the maximum length.
     pub fn truncated(&self) -> usize {
         self.truncated
+    }
+
+    /// Whether each of the texts exceeds the maximum length.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the tokenizer fails on its input.
+    pub fn are_cut(&self, texts: &[String]) -> Result<Vec<bool>> {
+        Ok(self.reader.read(texts)?.into_iter().map(|text| text.is_cut).collect())
     }
 
     /// Encodes texts into vectors `(texts, dim)`. Within a window of some thousand texts, those of similar length form a
@@ -139,7 +147,7 @@ impl TextEncoder {
         self.encode_kept(texts, None, progress)
     }
 
-    /// [`TextEncoder::encode`], with batches taken from a journal and kept there.
+    /// [`TextEncoder::encode`], with batches that are read from a journal and stored in it.
     pub(super) fn encode_kept(
         &mut self,
         texts: &[String],

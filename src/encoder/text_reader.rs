@@ -1,4 +1,4 @@
-//! Tokenizing texts for the encoder.
+//! Tokenizes texts for the encoder.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use crate::catalog::cut_text;
 use crate::error::{Error, Result};
 use crate::text_tokenizer::guarded;
 
-/// Bytes per token of the maximum length that are read of a text: the next number where the one before does not give
-/// enough tokens. A token of text has some 4 bytes. Only a text whose tokens have more than the last number on average
-/// would be read differently as a whole.
+/// Number of bytes of a text that are tokenized, per token of the maximum length. The next number is used if the
+/// previous one gives too few tokens. A token has about 4 bytes. The result differs from that of the whole text only if
+/// the tokens have more bytes on average than the last number.
 const BYTES_PER_TOKEN: [usize; 3] = [32, 128, 512];
-/// Number of tokens beyond the maximum length that must be there, so that the end of the part has no influence.
+/// Number of required tokens beyond the maximum length, so that the cut does not influence the result.
 const MARGIN: usize = 16;
 
 /// Tokenizes texts. The tokenizer truncates to the maximum length.
@@ -45,8 +45,8 @@ impl TextReader {
             .map_err(|e| Error::file(&self.path, "texts that the tokenizer accepts", e, "check the tokenizer's folder"))
     }
 
-    /// The tokens of a text. Only the part that the encoder can see is tokenized: a tokenizer needs some hundred bytes of
-    /// memory for every byte of a text.
+    /// The tokens of a text. Tokenizes only the part that the encoder can read, because a tokenizer needs several
+    /// hundred bytes of memory per byte of text.
     fn tokens(&self, text: &str) -> tokenizers::Result<TokenizedText> {
         let mut tokens = TokenizedText { ids: Vec::new(), types: Vec::new(), is_cut: false };
         for bytes in BYTES_PER_TOKEN {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_have_the_tokens_of_the_whole_text() {
+    fn the_cut_of_a_long_text_does_not_change_its_tokens() {
         for cut_left in [false, true] {
             let reader = reader(cut_left);
             let word = |at: usize| ["a ", "b ", "c "][(at * at / 7) % 3];
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_an_end_is_cut() {
+    fn an_endless_text_is_truncated() {
         let read = reader(false).read(&["x".repeat(50_000_000), "a ".repeat(25_000_000)]).unwrap();
         assert!(read.iter().all(|tokens| tokens.is_cut));
         assert_eq!((read[0].ids.len(), read[1].ids.len()), (2, 8));

@@ -1,16 +1,16 @@
-//! Whether a picture is whole, where its decoder fills up what is missing.
+//! Detects truncated images whose decoders would fill the missing part.
 
-/// Checks that the data of a JPEG goes on to its end-of-image marker. Decoders fill what is missing with grey; Pillow
-/// refuses such a file, and so does this. What follows the marker does not matter. As Pillow, it accepts a marker anywhere, also
-/// where data before it are missing, and refuses a second start before the end.
+/// Checks that the data of a JPEG extends to its end-of-image marker. Decoders fill the missing part with grey, but
+/// Pillow refuses such a file, and so does this function. Data after the marker is
+/// ignored. As in Pillow, the marker may be anywhere, also after missing data, and a second start before it is an error.
 ///
 /// # Errors
-/// What is there instead.
+/// A description of the actual content.
 pub(super) fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
-    let cut = || "a JPEG that is cut off: it ends before its end-of-image marker".to_owned();
+    let cut = || "a truncated JPEG, which ends before its end-of-image marker".to_owned();
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
-        // Compressed data, in which FF is followed by 00, and garbage between segments are passed over alike.
+        // Skips compressed data, in which FF is followed by 00, and garbage between segments.
         let at = rest.iter().position(|&byte| byte == 0xFF).ok_or_else(cut)?;
         let after = &rest[at..];
         let fill = after.iter().position(|&byte| byte != 0xFF).ok_or_else(cut)?;
@@ -20,9 +20,9 @@ pub(super) fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
             0xD9 => return Ok(()),
             // Stuffing, markers without a segment, restarts.
             0x00 | 0x01 | 0xD0..=0xD7 => {}
-            0xD8 => return Err("a JPEG that is cut off: another one begins before its end-of-image marker".to_owned()),
+            0xD8 => return Err("a truncated JPEG: another one begins before its end-of-image marker".to_owned()),
             reserved @ 0x02..=0xBF => {
-                return Err(format!("a JPEG with damaged data: it holds the marker {reserved:02X}"));
+                return Err(format!("a JPEG with damaged data, which contains the marker {reserved:02X}"));
             }
             _ => {
                 let length = rest.first_chunk().map(|&length| usize::from(u16::from_be_bytes(length)));
@@ -39,7 +39,7 @@ mod tests {
     use crate::encoder::decode::decode;
     use std::path::PathBuf;
 
-    /// The pictures of every format that the decoders' tests compare with Pillow.
+    /// The images of all formats that the decoder tests compare with Pillow.
     fn pictures() -> Vec<(PathBuf, Vec<u8>)> {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/encoder/formats");
         let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -48,10 +48,10 @@ mod tests {
         paths.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
     }
 
-    /// Cut anywhere, a picture is refused. What the decoder does not need may be missing at its end (a checksum, later
-    /// frames), and then the pixels are those of the whole.
+    /// A truncated image is refused, wherever it is cut. Only data that the decoder does not need (a checksum, later
+    /// frames) can be missing, and then the pixels equal those of the complete image.
     #[test]
-    fn a_picture_that_is_cut_anywhere_is_refused() {
+    fn a_truncated_image_is_refused() {
         for (path, bytes) in pictures() {
             let name = path.display();
             let pixels = |bytes: Vec<u8>| decode(&ImageSource::Bytes(bytes)).ok();
@@ -62,7 +62,7 @@ mod tests {
                 let got = pixels(bytes[..cut].to_vec());
                 assert!(got.is_none() || (got == whole && !is_jpeg), "{name} cut after {cut} bytes");
             }
-            // Garbage does not make a cut picture whole, nor a whole one damaged.
+            // Garbage at the end makes a truncated image neither valid nor a complete image invalid.
             for tail in [vec![0; 3_000], vec![0x55; 3_000], b"<html>404</html>\xFF".repeat(40), vec![0xFF; 3_000]] {
                 let with = |bytes: &[u8]| pixels([bytes, &tail].concat());
                 assert!(with(&bytes) == whole, "{name} with {} bytes after its end", tail.len());
@@ -85,13 +85,13 @@ mod tests {
         // The end of a thumbnail within an APP1 segment, then entropy-coded data with stuffing and a restart.
         assert_eq!(says(b"\xFF\xD8\xFF\xE1\x00\x04\xFF\xD9\xFF\xDA\x00\x02ab\xFF\x00\xFF\xD0c\xFF\xD9"), None);
         assert!(
-            says(b"\xFF\xD8\xFF\xE1\x00\x04\xFF\xD9\xFF\xDA\x00\x02ab\xFF\x00\xFF\xD0c").unwrap().contains("cut off")
+            says(b"\xFF\xD8\xFF\xE1\x00\x04\xFF\xD9\xFF\xDA\x00\x02ab\xFF\x00\xFF\xD0c").unwrap().contains("truncated")
         );
-        assert!(says(b"\xFF\xD8\xFF\xE1\x00\x09\xFF\xD9").unwrap().contains("cut off"));
+        assert!(says(b"\xFF\xD8\xFF\xE1\x00\x09\xFF\xD9").unwrap().contains("truncated"));
         assert!(says(b"\xFF\xD8\xFF\x37\xFF\xD9").unwrap().contains("marker 37"));
         assert!(says(b"\xFF\xD8\xFF\xDA\x00\x02ab\xFF\xD8\xFF\xD9").unwrap().contains("another one begins"));
         // Pillow cannot tell either that data are missing before the end.
         assert_eq!(says(b"\xFF\xD8\xFF\xDA\x00\x02abUUUU\xFF\xD9"), None);
-        assert!(says(b"").unwrap().contains("cut off"));
+        assert!(says(b"").unwrap().contains("truncated"));
     }
 }

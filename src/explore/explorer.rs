@@ -34,7 +34,7 @@ impl Explorer {
         if let Some(features) = &features
             && *features.item_ids() != table.item_ids
         {
-            let help = "pass the features that the table was made from";
+            let help = "pass the features of this table";
             let got = format!("{} others", features.len());
             return Err(Error::mismatch("features", "the items of the token table, in the same order", got, help));
         }
@@ -160,7 +160,7 @@ impl Explorer {
         self.rows.get(id).copied().ok_or_else(|| Error::Item {
             item: id.to_owned(),
             expected: "an item of the index".into(),
-            got: format!("none of its {} ids", self.len()),
+            got: format!("an id that is not among its {} ids", self.len()),
             help: "use catalog ids, as other tools return them".into(),
         })
     }

@@ -1,16 +1,18 @@
-//! The messages of a client, checked before the server sees them. Every wrong message has an answer, and none ends the
-//! session.
+//! Checks the messages of a client before the server processes them. Every invalid message gets an error, and no
+//! message ends the session.
 
 use rmcp::RoleServer;
 use rmcp::model::{ClientRequest, JsonRpcMessage};
 use rmcp::service::RxJsonRpcMessage;
 use serde_json::{Map, Value, json};
 
+use crate::printable::{printable, printable_json};
+
 /// Maximum length of a message in bytes.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
 /// Maximum length of a request's id, a method and the name of a tool in bytes.
 const MAX_NAME: usize = 256;
-/// Maximum length of a text in an error, in characters: it may repeat what the client sent.
+/// Maximum length of a text in an error, in characters. The text can quote the client's message.
 const MAX_ERROR: usize = 600;
 
 const PARSE_ERROR: i32 = -32_700;
@@ -18,7 +20,7 @@ const INVALID_REQUEST: i32 = -32_600;
 const METHOD_NOT_FOUND: i32 = -32_601;
 const INVALID_PARAMS: i32 = -32_602;
 
-/// The methods that are answered, each by one message.
+/// The supported methods. Each request gets one answer.
 const METHODS: [&str; 10] = [
     "initialize",
     "ping",
@@ -32,10 +34,10 @@ const METHODS: [&str; 10] = [
     "logging/setLevel",
 ];
 
-/// What to do about a line.
+/// How to handle a line.
 #[derive(Debug)]
 pub(super) enum CheckedMessage {
-    /// Nothing: a message that is not answered.
+    /// Ignore it: the message needs no answer.
     Ignored,
     /// Write this error.
     Refused(String),
@@ -81,7 +83,7 @@ impl MessageCheck {
     }
 
     fn request(&mut self, message: Map<String, Value>) -> Result<CheckedMessage, (Value, i32, String)> {
-        // An id that is wrong itself is not repeated.
+        // An invalid id is not repeated in the answer.
         let id = message.get("id").filter(|id| is_id(id)).cloned().unwrap_or(Value::Null);
         let wrong = |code: i32, what: &str| Err((id.clone(), code, what.to_owned()));
         if message.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
@@ -91,14 +93,14 @@ impl MessageCheck {
             Some(Value::String(method)) if method.len() <= MAX_NAME => method.as_str(),
             Some(Value::String(_)) => return wrong(METHOD_NOT_FOUND, "method: expected a shorter name"),
             Some(_) => return wrong(INVALID_REQUEST, "method: expected a string"),
-            // The server asks the client nothing, so there is nothing to do with an answer.
+            // The server sends no requests, so answers of the client are ignored.
             None if message.contains_key("result") || message.contains_key("error") => {
                 return Ok(CheckedMessage::Ignored);
             }
             None => return wrong(INVALID_REQUEST, "method: expected a string, got none"),
         };
         match message.get("id") {
-            // A notification is not answered, and no notification changes what the tools say.
+            // Notifications get no answer, and none of them affects the tools.
             None => return Ok(CheckedMessage::Ignored),
             Some(id) if is_id(id) => {}
             Some(_) => {
@@ -124,9 +126,9 @@ impl MessageCheck {
                 &format!("name: expected the name of a tool, a string of at most {MAX_NAME} bytes"),
             );
         }
-        let invalid = format!("params: expected those of {method}");
+        let invalid = format!("params: expected the parameters of {method}");
         match serde_json::from_value(Value::Object(message)) {
-            // A known method with other parameters than it has.
+            // A supported method with invalid parameters.
             Ok(JsonRpcMessage::Request(request)) if matches!(request.request, ClientRequest::CustomRequest(_)) => {
                 wrong(INVALID_PARAMS, &invalid)
             }
@@ -140,7 +142,7 @@ impl MessageCheck {
     }
 }
 
-/// Whether a request may have this id.
+/// Whether an id is valid.
 fn is_id(id: &Value) -> bool {
     id.is_i64() || id.as_str().is_some_and(|id| id.len() <= MAX_NAME)
 }
@@ -150,30 +152,30 @@ fn refused(id: &Value, code: i32, message: &str) -> CheckedMessage {
 }
 
 fn error(id: &Value, code: i32, message: &str) -> String {
-    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": cut(message) } }).to_string()
+    line(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))
 }
 
-/// Cuts the texts of an answer that is an error.
-pub(super) fn cut_errors(answer: &mut Value) {
+/// An answer as a line. The texts of errors are cut. What a client may show as it is has ids and texts escaped, and so has the
+/// line itself; structured content has the same values as before.
+pub(super) fn line(mut answer: Value) -> String {
     if let Some(error) = answer.get_mut("error").and_then(Value::as_object_mut) {
         error.entry("message").and_modify(|message| *message = cut(message.as_str().unwrap_or_default()).into());
-        // Data may repeat the request.
+        // The data can repeat the request.
         error.retain(|key, value| key != "data" || value.to_string().len() <= MAX_ERROR);
     }
-    if answer["result"]["isError"] == true
-        && let Some(parts) = answer["result"]["content"].as_array_mut()
-    {
-        for part in parts {
-            if let Some(text) = part["text"].as_str() {
-                part["text"] = cut(text).into();
-            }
+    let is_error = answer["result"]["isError"] == true;
+    for part in answer["result"]["content"].as_array_mut().into_iter().flatten() {
+        if let Some(text) = part["text"].as_str() {
+            part["text"] = if is_error { cut(text) } else { printable_json(text).into_owned() }.into();
         }
     }
+    printable_json(&answer.to_string()).into_owned()
 }
 
 fn cut(text: &str) -> String {
+    let text = &*printable(text);
     match text.char_indices().nth(MAX_ERROR) {
-        // What to do stands at the end.
+        // The advice is at the end.
         Some((at, _)) => {
             let tail = text.char_indices().rev().nth(MAX_ERROR / 3).map_or(0, |(at, _)| at);
             let head = text.char_indices().nth(MAX_ERROR / 2).map_or(at, |(at, _)| at);

@@ -94,7 +94,7 @@ struct FoundItems {
 // Outputs are spelled out: the macro reads schemas from their types' names.
 #[tool_router(router = tools)]
 impl McpServer {
-    /// A server of these items. Without a text encoder it offers no search by text.
+    /// Creates a server for these items. Without a text encoder, it offers no text search.
     pub fn new(explorer: Explorer, encoder: Option<TextEncoder>) -> Self {
         let mut tools = Self::tools();
         if encoder.is_none() {
@@ -107,7 +107,7 @@ impl McpServer {
     /// Serves on stdin and stdout until stdin ends.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the connection fails.
+    /// [`Error::Unavailable`] if the connection fails.
     pub fn serve_stdio(self) -> Result<(), Error> {
         self.serve_lines(std::io::stdin(), std::io::stdout())
     }
@@ -130,7 +130,7 @@ impl McpServer {
         let (transport, writer) = LineTransport::open(input, output);
         runtime.map_err(|e| failed(e.to_string()))?.block_on(async {
             match ServiceExt::serve(self, transport).await {
-                // A client that disconnects before it initializes the session is no error.
+                // A client can disconnect before it initializes the session.
                 Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
                 Err(error) => Err(failed(error.to_string())),
                 Ok(running) => running.waiting().await.map(drop).map_err(|e| failed(e.to_string())),
@@ -148,7 +148,7 @@ impl McpServer {
             return Err(format!("query: expected 1 to {MAX_QUERY} characters, got {characters}"));
         }
         let limit = limit(asked.limit)?;
-        // A query that failed left the encoder as it was: it has no state between queries.
+        // The encoder has no state between queries, so it can be used after a query that panicked.
         let mut encoder = searcher.0.lock().unwrap_or_else(PoisonError::into_inner);
         let vector = encoder.encode(&[asked.query], &Silent).map_err(|e| e.to_string())?;
         let items = self.explorer.nearest(TEXT, vector.row(0), limit).map_err(|e| e.to_string())?;
@@ -197,7 +197,7 @@ impl ServerHandler for McpServer {
             .with_instructions(about)
     }
 
-    /// Calls a tool in a task of its own: one that panics has an error for its answer.
+    /// Calls a tool in its own task. If the tool panics, the answer is an error.
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
@@ -207,7 +207,7 @@ impl ServerHandler for McpServer {
         let task =
             tokio::spawn(async move { server.tools.call(ToolCallContext::new(&server, request, context)).await });
         task.await.unwrap_or_else(|_| {
-            let text = "the tool failed on this request, which is a fault of catalex; other requests are answered";
+            let text = "the tool failed because of a bug in catalex; other requests still work";
             Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
         })
     }

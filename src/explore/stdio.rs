@@ -1,6 +1,6 @@
-//! The connection of the server: messages in lines, read and written by a thread each. Everything between client and tools is
-//! bounded: a line has at most [`MAX_MESSAGE`](super::messages::MAX_MESSAGE) bytes, one request is answered at a time, and
-//! while the client does not read its answers, nothing more is read from it.
+//! The connection of the server: one message per line, with one thread for reading and one for writing. Memory is
+//! bounded: a line has at most [`MAX_MESSAGE`](super::messages::MAX_MESSAGE) bytes, one request is answered at a time,
+//! and no more requests are read while the client does not read the answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::messages::{CheckedMessage, MAX_MESSAGE, MessageCheck, cut_errors, too_long};
+use super::messages::{CheckedMessage, MAX_MESSAGE, MessageCheck, line, too_long};
 
-/// Answers that wait to be written.
+/// Maximum number of answers that wait to be written.
 const WAITING: usize = 4;
 
 /// The server's side of the connection.
 pub(super) struct LineTransport {
     requests: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
     answers: mpsc::Sender<String>,
-    /// Its only permit is taken by the request that is being answered.
+    /// The current request holds its only permit.
     idle: Arc<Semaphore>,
 }
 
@@ -55,9 +55,7 @@ impl Transport<RoleServer> for LineTransport {
         let (answers, idle) = (self.answers.clone(), self.idle.clone());
         async move {
             let is_answer = matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
-            let mut answer = serde_json::to_value(&message).unwrap_or_default();
-            cut_errors(&mut answer);
-            let sent = answers.send(answer.to_string()).await;
+            let sent = answers.send(line(serde_json::to_value(&message).unwrap_or_default())).await;
             if is_answer {
                 idle.add_permits(1);
             }
@@ -66,7 +64,7 @@ impl Transport<RoleServer> for LineTransport {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        // A call that is dropped here loses nothing: it has not received yet.
+        // No message is lost if this future is dropped, because it has not received one yet.
         let turn = self.idle.acquire().await.ok()?;
         let request = self.requests.recv().await?;
         turn.forget();
@@ -75,13 +73,13 @@ impl Transport<RoleServer> for LineTransport {
 
     async fn close(&mut self) -> Result<(), ClientGone> {
         self.requests.close();
-        // The writer ends with its last sender.
+        // The writer thread ends when the last sender is dropped.
         self.answers = mpsc::channel(1).0;
         Ok(())
     }
 }
 
-/// Reads messages until the input ends or nobody wants them.
+/// Reads messages until the input ends or the receiver is dropped.
 fn read_lines(
     mut input: impl BufRead,
     refusals: &mpsc::Sender<String>,
@@ -102,7 +100,7 @@ fn read_lines(
     }
 }
 
-/// Reads the next line: whether it is not too long, or none at the end.
+/// Reads the next line and returns whether its length is allowed. `None` at the end of the input.
 fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
     line.clear();
     line.shrink_to(1 << 16);
@@ -126,7 +124,7 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Op
     }
 }
 
-/// Writes answers until there are no more, or the client does not take them.
+/// Writes answers until there are no more or the client disconnects.
 fn write_lines(mut output: impl Write, mut answers: mpsc::Receiver<String>) {
     while let Some(answer) = answers.blocking_recv() {
         if output

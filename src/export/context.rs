@@ -1,4 +1,4 @@
-//! What the families write their records from.
+//! The data from which families write their records.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -77,7 +77,7 @@ impl<'a> Context<'a> {
         self.users_unseen().inspect(move |_| progress.advance(1))
     }
 
-    /// The users to write, for a look at them before they are written.
+    /// The users to write, so that a family can check them before writing.
     pub(super) fn users_unseen(&self) -> impl Iterator<Item = UserHistory<'a>> + use<'a> {
         self.histories.users().take(if self.dry_run { DRY_RUN_RECORDS } else { usize::MAX })
     }
@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
         format!("{}{}{}", settings.begin_token, self.table.semantic_id(row), settings.end_token)
     }
 
-    /// An item's title, or its semantic ID where it has none.
+    /// An item's title, or its semantic ID if it has no title.
     pub(super) fn title(&self, row: usize) -> String {
         match self.texts.title(row) {
             "" => self.id(row),

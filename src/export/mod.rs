@@ -10,11 +10,11 @@
 //! | `families/` | one file per family: its records |
 //! | `templates/` | one TOML file per family: its prompts |
 //! | `settings.rs` | the settings of an export |
-//! | `context.rs` | what a family writes its records from |
+//! | `context.rs` | the data from which families write their records |
 //! | `items.rs`, `user_texts.rs` | titles, descriptions, attributes; preferences and searches of users |
 //! | `user_preferences.rs`, `lc_rec_tasks.rs`, `chat.rs` | what several families share |
 //! | `template.rs`, `fillable_text.rs` | parsing and filling of prompt templates |
-//! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items that a user never had |
+//! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items without an event of the user |
 //! | `output.rs`, `parquet.rs` | the output files, or the samples of a dry run |
 
 mod chat;
@@ -67,7 +67,7 @@ pub struct Export<'a> {
     pub texts: &'a ItemTexts,
     /// The histories of the users.
     pub histories: &'a Histories,
-    /// Preferences and searches of the users; derived from attributes where there are none.
+    /// Preferences and searches of the users; derived from attributes if there are none.
     pub users: Option<&'a UserTexts>,
     /// Token ids of a language model's tokenizer, for files with token ids. Without them, code 0 has id 0.
     pub tokens: Option<&'a TokenIds>,

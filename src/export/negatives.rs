@@ -8,7 +8,7 @@ use rand::Rng;
 use super::record_rng::RecordRng;
 use crate::behaviour::UserHistory;
 
-/// The rows that negatives are drawn from. What a draw needs to know of a user is kept until the next user.
+/// The rows from which negatives are drawn. The data of a user is cached until the next user.
 pub(super) struct NegativePool {
     rows: Vec<u32>,
     user: RefCell<Option<UserNegatives>>,
@@ -18,7 +18,7 @@ struct UserNegatives {
     user: usize,
     /// Rows of the user's history.
     held: HashSet<u32>,
-    /// Positions in the pool of all other rows, once they are needed.
+    /// Positions in the pool of all other rows, computed when needed.
     free: Option<Vec<usize>>,
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use crate::export::record_rng::record_rng;
     use crate::item_ids::ItemIds;
 
-    /// What [`NegativePool::sample`] must draw: the plain way, which looks through the whole history for every draw.
+    /// A reference implementation of [`NegativePool::sample`], which searches the whole history for every draw.
     fn plainly(pool: &[u32], rows: &[u32], n: usize, rng: &mut RecordRng) -> Vec<u32> {
         let mut found: Vec<u32> = Vec::new();
         let fits = |found: &[u32], row: u32| !found.contains(&row) && !rows.contains(&row);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_those_of_the_plain_way() {
+    fn draws_equal_those_of_the_reference_implementation() {
         let items = 40;
         let event = |item: u32| Event { item, time: f64::from(item), rating: 0.0 };
         let read = Interactions {

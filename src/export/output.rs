@@ -174,7 +174,7 @@ impl SplitFiles {
 }
 
 impl ExportOutput {
-    /// Starts an export into `target`, or a dry run where there is none.
+    /// Starts an export into `target`, or a dry run without a target.
     pub(super) fn new(target: Option<(&Path, Overwrite)>) -> Result<Self> {
         let folder = target.map(|(path, overwrite)| AtomicDir::create(path, &KIND, overwrite)).transpose()?;
         Ok(ExportOutput { folder, files: Vec::new(), tasks: BTreeMap::new() })
@@ -271,7 +271,7 @@ impl ExportOutput {
         self.write(file, |out, _, _| writeln!(out, "{line}"))
     }
 
-    /// Writes a row of a Parquet file and counts it. `sample` gives what a dry run shows.
+    /// Writes a row of a Parquet file and counts it. `sample` returns the record that a dry run shows.
     pub(super) fn row(
         &mut self,
         file: FileId,

@@ -108,7 +108,7 @@ impl ExportSettings {
             return Err(Error::config("name", expected, &self.name, "such as toys"));
         }
         if self.few_shot.contains(&0) {
-            return Err(Error::config("few-shot", "numbers of 1 or more", "0", "such as 16,64,256"));
+            return Err(Error::config("few-shot", "numbers of at least 1", "0", "pass numbers such as 16,64,256"));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ const MAX_ATTRIBUTES: usize = 4;
 /// Events that the short-term preference is derived from.
 const SHORT_TERM_EVENTS: usize = 5;
 
-/// A user's preferences and searches from the file, or derived where there is no file.
+/// A user's preferences and searches from the file. Derived if there is no file.
 pub(super) fn preferences(context: &Context<'_>, user: &UserHistory<'_>) -> Result<Option<UserPreferences>> {
     match context.user_texts {
         Some(texts) => texts.of_user(&context.table.item_ids, user),

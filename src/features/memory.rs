@@ -11,7 +11,7 @@ use super::{FOREIGN_IDS, Features, ID, table, table_columns};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// The name of a table in memory in errors.
+/// The name of an in-memory table, for errors.
 const MEMORY: &str = "table in memory";
 
 impl Features {
@@ -24,7 +24,7 @@ impl Features {
         let path = Path::new(MEMORY);
         let help = "name the column of the ids";
         let batch = concat_batches(schema, batches)
-            .map_err(|e| Error::file(path, "batches of one schema", e, "make them alike"))?;
+            .map_err(|e| Error::file(path, "batches of one schema", e, "convert them to the same schema"))?;
         let there = |name: &str| schema.field_with_name(name).is_ok();
         if let Some(wanted) = id.filter(|name| !there(name)) {
             let got = schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");

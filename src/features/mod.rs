@@ -13,6 +13,7 @@ mod ready;
 mod ready_rows;
 mod rows;
 mod safetensors;
+mod selected;
 mod source;
 mod table;
 mod table_columns;
@@ -31,6 +32,7 @@ pub use file::FeatureFile;
 pub use ready::{Ready, ReadyVectors};
 pub use ready_rows::ReadyRows;
 pub use rows::ModalityRows;
+pub use selected::SelectedRows;
 pub use source::{Block, Blocks, FeatureSource, for_each_block, gather, gather_rows};
 pub use write::FeatureWriter;
 
@@ -196,7 +198,7 @@ impl Features {
         Self::of_unchecked_ids(self.item_ids.take(rows), self.modalities.iter().map(modality).collect())
     }
 
-    /// The items of a range of rows. What was checked for all items holds for them.
+    /// The items of a range of rows. They have already been checked.
     pub(crate) fn slice(&self, rows: Range<usize>) -> Features {
         let modality = |m: &Modality| Modality {
             name: m.name.clone(),

@@ -32,7 +32,7 @@ pub(super) fn is_npy(path: &Path) -> Result<bool> {
 pub(super) struct MatrixFile {
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// Whether the numbers of a column, and not those of a row, follow each other.
+    /// Whether the numbers are in column-major (Fortran) order.
     pub(super) by_column: bool,
     /// Bytes per number: 2, 4 or 8.
     pub(super) width: usize,
@@ -142,7 +142,7 @@ impl MatrixFile {
     }
 }
 
-/// Checks that all numbers of some rows are finite; the first of them is row `start` of the file.
+/// Checks that all numbers of some rows are finite. The first of these rows is row `start` of the file.
 fn check_finite(path: &Path, vectors: ArrayView2<f32>, start: usize) -> Result<()> {
     match first_not_finite(vectors) {
         None => Ok(()),

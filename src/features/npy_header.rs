@@ -1,26 +1,26 @@
-//! The header of a `.npy` file: the fixed form that `numpy.save` writes, in one pass without recursion.
+//! Parses the header of a `.npy` file, in the fixed form that `numpy.save` writes, in one pass without recursion.
 //!
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>: magic bytes, a version, the length of the
 //! header, and a Python dictionary with the keys `descr`, `fortran_order` and `shape`.
 
 use std::io::Read;
 
-/// How a file begins.
+/// The first bytes of a file.
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
-/// Longest header, in bytes. That of a matrix has about 100.
+/// Maximum length of the header, in bytes. The header of a matrix has about 100 bytes.
 const LONGEST: usize = 1 << 16;
-/// Most dimensions, as in NumPy.
+/// Maximum number of dimensions, as in NumPy.
 const MOST_DIMENSIONS: usize = 64;
 
-/// What the header says.
+/// The content of the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NpyHeader {
     /// The type of the numbers, such as `<f4`.
     pub(super) descr: String,
-    /// Whether columns and not rows follow each other.
+    /// Whether the numbers are in column-major (Fortran) order.
     pub(super) fortran_order: bool,
     pub(super) shape: Vec<usize>,
-    /// Bytes up to the first number.
+    /// Number of bytes before the first number.
     pub(super) length: usize,
 }
 
@@ -28,15 +28,15 @@ impl NpyHeader {
     /// Reads the header.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the fault.
     pub(super) fn read(mut file: impl Read) -> Result<Self, String> {
         let mut bytes = |count: usize| {
             let mut bytes = vec![0; count];
-            file.read_exact(&mut bytes).map(|()| bytes).map_err(|_| "it ends in its header".to_owned())
+            file.read_exact(&mut bytes).map(|()| bytes).map_err(|_| "a truncated header".to_owned())
         };
         let head = bytes(MAGIC.len() + 2)?;
         if !head.starts_with(MAGIC) {
-            return Err("it does not begin as a .npy file does".into());
+            return Err("the first bytes of another format".into());
         }
         let (version, size) = (head[MAGIC.len()], if head[MAGIC.len()] == 1 { 2 } else { 4 });
         if !(1..=3).contains(&version) {
@@ -46,9 +46,8 @@ impl NpyHeader {
         if length > LONGEST {
             return Err(format!("a header of {length} bytes"));
         }
-        let text = String::from_utf8(bytes(length)?).map_err(|_| "a header that is no text".to_owned())?;
-        let (descr, fortran_order, shape) =
-            dictionary(&text).ok_or("a header of another form than numpy.save writes")?;
+        let text = String::from_utf8(bytes(length)?).map_err(|_| "a header that is not text".to_owned())?;
+        let (descr, fortran_order, shape) = dictionary(&text).ok_or("a header that numpy.save does not write")?;
         Ok(NpyHeader { descr, fortran_order, shape, length: MAGIC.len() + 2 + size + length })
     }
 }
@@ -61,7 +60,7 @@ fn dictionary(text: &str) -> Option<(String, bool, Vec<usize>)> {
         let (key, after) = quoted(rest)?;
         let value = after.trim_start().strip_prefix(':')?.trim_start();
         rest = match key {
-            // Of several fields: a list, and not one type.
+            // A record type with several fields is a list.
             "descr" if value.starts_with('[') => return Some(("several fields".into(), false, Vec::new())),
             "descr" => {
                 let (value, after) = quoted(value)?;
@@ -89,7 +88,7 @@ fn dictionary(text: &str) -> Option<(String, bool, Vec<usize>)> {
     Some((descr?, fortran_order?, shape.filter(|shape| shape.len() <= MOST_DIMENSIONS)?))
 }
 
-/// A string in quotes at the start, and what follows it.
+/// A quoted string at the start, and the rest of the text.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|quote| ['\'', '"'].contains(quote))?;
     text[1..].split_once(quote)
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_numpy_writes_is_read() {
+    fn headers_of_numpy_are_read() {
         let numpy = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }            \n";
         let header = read(1, numpy).unwrap();
         assert_eq!((header.descr.as_str(), header.fortran_order, &header.shape[..]), ("<f4", false, &[3, 4][..]));
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_headers_are_refused_at_once() {
+    fn malicious_headers_are_refused_at_once() {
         let shape = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
         for header in [
             "[".repeat(60_000),
@@ -136,10 +135,10 @@ mod tests {
             String::new(),
         ] {
             let short: String = header.chars().take(60).collect();
-            assert!(read(1, &header).unwrap_err().contains("another form"), "{short}");
+            assert!(read(1, &header).unwrap_err().contains("numpy.save does not write"), "{short}");
         }
         assert!(read(2, &" ".repeat(LONGEST + 1)).unwrap_err().contains("a header of 65537 bytes"));
         assert!(read(9, "{}").unwrap_err().contains("version 9"));
-        assert!(NpyHeader::read(&MAGIC[..4]).unwrap_err().contains("ends in its header"));
+        assert!(NpyHeader::read(&MAGIC[..4]).unwrap_err().contains("a truncated header"));
     }
 }

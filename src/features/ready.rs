@@ -10,7 +10,7 @@ use super::table::FeatureTable;
 use crate::error::{Error, Result, quoted};
 use crate::item_ids::ItemIds;
 
-/// The location of ready vectors.
+/// The location of precomputed vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyVectors {
     /// Name of their modality.
@@ -21,7 +21,7 @@ pub struct ReadyVectors {
     pub column: Option<String>,
 }
 
-/// Ready vectors that were matched with a catalog.
+/// Precomputed vectors that were matched with a catalog.
 #[derive(Debug)]
 pub struct Ready {
     /// The vectors, one row per item of the catalog.
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_a_name_a_file_and_perhaps_a_column() {
+    fn a_flag_has_a_name_a_file_and_an_optional_column() {
         let read = |text: &str| text.parse::<ReadyVectors>();
         let flag = read("llama=a=b/x.parquet:qwen").unwrap();
         assert_eq!((flag.name.as_str(), flag.path.as_path()), ("llama", Path::new("a=b/x.parquet")));

@@ -1,18 +1,21 @@
-//! Ready vectors on disk, read in the order of the catalog.
+//! Precomputed vectors on disk, read in the order of the catalog.
 
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use super::npy::MatrixFile;
 use super::{Modality, ModalityRows};
 use crate::error::{Error, Result};
 
 /// What errors call the temporary file.
-const TEMPORARY: &str = "the temporary file of ready vectors";
+const TEMPORARY: &str = "the temporary file of precomputed vectors";
+
+/// Number of rows that are written at a time.
+const BLOCK: usize = 4_096;
 
 /// Vectors with one row per item of the catalog.
 #[derive(Debug)]
@@ -33,6 +36,25 @@ enum RowSource {
 impl ReadyRows {
     pub(super) fn of_matrix(name: &str, path: &Path, matrix: MatrixFile) -> Self {
         ReadyRows { name: name.to_owned(), dim: matrix.columns, source: RowSource::Matrix(path.to_path_buf(), matrix) }
+    }
+
+    /// The vectors `(n, dim)` of these rows of a catalog of `items` items, copied to a temporary file in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn of_rows(
+        name: &str,
+        items: usize,
+        rows: &[usize],
+        vectors: ArrayView2<f32>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut placed = PlacedVectors::new(items, vectors.ncols(), folder)?;
+        let places: Vec<Option<usize>> = rows.iter().map(|&row| Some(row)).collect();
+        for (block, places) in vectors.axis_chunks_iter(Axis(0), BLOCK).zip(places.chunks(BLOCK)) {
+            placed.write(block, places)?;
+        }
+        Ok(ReadyRows::of_placed(name, placed))
     }
 
     pub(super) fn of_placed(name: &str, placed: PlacedVectors) -> Self {
@@ -134,7 +156,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn vectors_are_read_at_the_places_of_their_items() {
+    fn vectors_are_matched_to_their_items() {
         let folder = tempfile::tempdir().unwrap();
         let mut placed = PlacedVectors::new(5, 2, folder.path()).unwrap();
         let block = array![[1.0, 1.5], [2.0, 2.5], [9.0, 9.0], [3.0, 3.5]];

@@ -119,7 +119,7 @@ pub fn for_each_block(source: &dyn FeatureSource, mut work: impl FnMut(&Block) -
     })
 }
 
-/// The error for a duplicate id in memory, where there is no file to name.
+/// The error for a duplicate id in memory, without a file name.
 pub(super) fn duplicate_item(fault: IdFault) -> Error {
     let (item, got) = match fault {
         IdFault::Duplicate(first, row, id) => (id, format!("rows {} and {}", first + 1, row + 1)),
@@ -127,7 +127,7 @@ pub(super) fn duplicate_item(fault: IdFault) -> Error {
         IdFault::Unusable(row, got) => ("without an id".into(), format!("{got} in row {}", row + 1)),
         IdFault::Type(data_type) => ("of another type".into(), data_type.to_string()),
     };
-    Error::Item { item, expected: "one row an item id".into(), got, help: "remove or rename one of them".into() }
+    Error::Item { item, expected: "one row per item id".into(), got, help: "remove or rename one of them".into() }
 }
 
 /// All items of a source, or a random sample of `most` items if there are more; in row order, with their rows.
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_in_memory_are_those_of_the_file() {
+    fn blocks_in_memory_equal_those_of_the_file() {
         let features = features(20_000);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.parquet");

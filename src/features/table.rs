@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_survives_and_is_the_same_bytes_twice() {
+    fn a_feature_table_round_trips_and_writing_is_deterministic() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
         features().write(&a, Overwrite::Refuse).unwrap();
@@ -215,7 +215,7 @@ mod tests {
         let path = folder.path().join("a.parquet");
         features().write(&path, Overwrite::Refuse).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        // Every byte of the metadata at the end, and some of the pages.
+        // Every byte of the metadata at the end, and some bytes of the pages.
         let positions = (0..whole.len() - 3_000).step_by(whole.len() / 100).chain(whole.len() - 3_000..whole.len());
         for at in positions {
             let mut flipped = whole.clone();
@@ -224,7 +224,7 @@ mod tests {
             let read = std::panic::catch_unwind(|| FeatureFile::open(&path).is_ok());
             assert!(!read.unwrap_or(false), "byte {at}");
         }
-        // Another program may keep the metadata.
+        // Another program can keep the metadata when it rewrites the file.
         std::fs::write(&path, &whole).unwrap();
         let reader = ArrowReaderMetadata::load(&File::open(&path).unwrap(), Default::default()).unwrap();
         let pairs = reader.metadata().file_metadata().key_value_metadata().cloned();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_come_in_the_order_asked_for_and_know_their_rows() {
+    fn blocks_follow_the_requested_order_and_know_their_rows() {
         let folder = tempfile::tempdir().unwrap();
         let (parquet, arrow) = (folder.path().join("a.parquet"), folder.path().join("a.arrow"));
         let features = features();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_table_are_checked_each() {
+    fn each_file_of_a_table_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, ids: [i64; 2], column: &str| {
             let modality = Modality { name: column.into(), vectors: Array2::ones((2, 3)), present: vec![true; 2] };
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_table_is_damaged() {
+    fn a_truncated_table_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         features().write(&path, Overwrite::Refuse).unwrap();

@@ -1,4 +1,4 @@
-//! The files and columns of a table of features, checked before any vector is read.
+//! Checks the files and columns of a feature table before any vector is read.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{FOREIGN_IDS, FORMAT_VERSION, ID, VERSION_KEY, columns};
 use crate::error::{Error, Result};
 use crate::table::{TableFiles, TableFormat, find_tables, list_columns};
 
-/// What a path of features should be, for error messages.
+/// The expected kind of features file, for error messages.
 const EXPECTED: &str =
     "features: a Parquet or Arrow table, a folder or a pattern of these, or a .npy or safetensors matrix";
 
@@ -36,7 +36,7 @@ pub(super) fn find_features(path: &Path) -> Result<TableFiles> {
     }
 }
 
-/// Foreign tables have no version. In a table of catalex with another version, columns may mean something else.
+/// Tables of other programs have no version. In a catalex table with another version, columns can have another meaning.
 pub(super) fn check_version(file: &Path, schema: &Schema) -> Result<()> {
     match schema.metadata().get(VERSION_KEY) {
         Some(version) if version != FORMAT_VERSION => {
@@ -67,7 +67,7 @@ pub(super) fn select_vectors(file: &Path, schema: &SchemaRef, only: Option<&str>
     }
 }
 
-/// Checks that a further file has the columns of the first.
+/// Checks that another file has the same columns as the first one.
 pub(super) fn check_same_columns(
     file: &Path,
     schema: &Schema,

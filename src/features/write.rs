@@ -73,7 +73,7 @@ impl FeatureWriter {
     /// # Errors
     /// As [`AtomicFile::commit`].
     pub fn commit(mut self) -> Result<()> {
-        // The metadata, which holds the hash, comes last.
+        // The metadata, which contains the hash, is written last.
         self.writer.flush().map_err(|e| failed(&self.path, e))?;
         self.writer.inner_mut().hold();
         let sealing = self.writer.into_inner().map_err(|e| failed(&self.path, e))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::artifact::{Overwrite, copy_file, sha256, sha256_file, write_file};
+use crate::artifact::{Overwrite, copy_file, files_under, sha256, sha256_file, write_file};
 use crate::error::{Error, Result};
 
 /// The file with the settings of the build.
@@ -17,6 +17,7 @@ pub const PARTS: &str = "parts";
 #[derive(Debug)]
 pub struct Partial {
     folder: PathBuf,
+    settings: String,
 }
 
 impl Partial {
@@ -28,18 +29,23 @@ impl Partial {
     pub fn begin(target: &Path, settings: &serde_json::Value, resume: bool, overwrite: Overwrite) -> Result<Self> {
         let mut folder = target.as_os_str().to_owned();
         folder.push(".partial");
-        let partial = Partial { folder: folder.into() };
-        let (path, settings) = (partial.path(SETTINGS), settings.to_string());
+        let partial = Partial { folder: folder.into(), settings: settings.to_string() };
+        let (path, settings) = (partial.path(SETTINGS), &partial.settings);
         if partial.folder.symlink_metadata().is_ok()
             && let Some(got) = foreign(&partial.folder)
         {
             let help = "move it away, or choose another output path";
-            return Err(Error::file(&partial.folder, "no such folder, or one of an interrupted run only", got, help));
+            return Err(Error::file(
+                &partial.folder,
+                "no such folder, or that of an interrupted run without other files",
+                got,
+                help,
+            ));
         }
         if path.is_file() && resume {
             let begun = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-            if begun != settings {
-                let got = format!("other settings; changed: {}", changed(&begun, &settings).join(", "));
+            if begun != *settings {
+                let got = format!("other settings; changed: {}", changed(&begun, settings).join(", "));
                 let help = "use the catalog and the encoders of the interrupted build, or start again with --force";
                 return Err(Error::artifact(&path, "the settings of this run", got, help));
             }
@@ -49,7 +55,7 @@ impl Partial {
             return Err(Error::file(
                 &partial.folder,
                 "no such folder",
-                "an interrupted run, which no process continues",
+                "an interrupted run",
                 "continue it with --resume, or start again with --force",
             ));
         }
@@ -62,6 +68,11 @@ impl Partial {
     /// The path of a part.
     pub fn path(&self, part: &str) -> PathBuf {
         self.folder.join(part)
+    }
+
+    /// A hash of everything that the features depend on.
+    pub fn settings_hash(&self) -> String {
+        sha256(self.settings.as_bytes())
     }
 
     /// Links a part to a path in the index.
@@ -86,7 +97,7 @@ impl Partial {
     }
 }
 
-/// What a folder has that no interrupted run leaves.
+/// Content of a folder that does not come from an interrupted run.
 fn foreign(folder: &Path) -> Option<String> {
     const FILES: [&str; 7] = [
         SETTINGS,
@@ -104,7 +115,7 @@ fn foreign(folder: &Path) -> Option<String> {
         });
         entries.collect()
     };
-    // Names of files that are being written; see `AtomicFile`.
+    // Temporary files; see `AtomicFile`.
     let temporary = |name: &str| name.starts_with('.') && name.contains(".part-");
     let Some(found) = names(folder) else { return Some("something else".into()) };
     let ours = |(name, is_folder): &(String, bool)| match is_folder {
@@ -113,20 +124,20 @@ fn foreign(folder: &Path) -> Option<String> {
     };
     let settings = fs::read(folder.join(SETTINGS)).ok();
     let begun = settings.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).is_some_and(|v| v.is_object());
-    // A run may have been killed before it wrote its settings, and then has nothing else.
+    // A run that was killed before it wrote its settings has written nothing else.
     let nothing = || found.iter().all(|(name, is_folder)| !is_folder && temporary(name));
     if !begun && !nothing() {
         return Some("a folder that catalex did not write".into());
     }
     if let Some((name, _)) = found.iter().find(|entry| !ours(entry)) {
-        return Some(format!("{name} too"));
+        return Some(format!("the file {name}"));
     }
     // Parts are numbered.
     let parts = names(&folder.join(PARTS)).unwrap_or_default();
     let numbered =
         |name: &str| name.split('.').next().is_some_and(|n| n.len() == 6 && n.bytes().all(|b| b.is_ascii_digit()));
     let other = parts.iter().find(|(name, is_folder)| *is_folder || !(numbered(name) || temporary(name)));
-    other.map(|(name, _)| format!("{PARTS}/{name} too"))
+    other.map(|(name, _)| format!("the file {PARTS}/{name}"))
 }
 
 /// The keys whose values differ between two JSON objects, including those of nested objects.
@@ -160,22 +171,12 @@ pub fn fingerprint(catalog: &Path) -> Result<String> {
     if !catalog.is_dir() {
         return sha256_file(catalog);
     }
-    let fail = |e| Error::io("read", catalog, e);
-    let mut entries = Vec::new();
-    let mut folders = vec![catalog.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let about = entry.metadata().map_err(fail)?;
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else {
-                let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-                entries.push(format!("{} {} {changed:?}", entry.path().display(), about.len()));
-            }
-        }
-    }
-    entries.sort();
+    let entry = |path: PathBuf| -> Result<String> {
+        let about = fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?;
+        let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(format!("{} {} {changed:?}", path.display(), about.len()))
+    };
+    let entries = files_under(catalog)?.into_iter().map(entry).collect::<Result<Vec<String>>>()?;
     Ok(sha256(entries.join("\n").as_bytes()))
 }
 
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_catalex_did_not_write_stays() {
+    fn files_that_catalex_did_not_write_are_kept() {
         let home = tempfile::tempdir().unwrap();
         let (target, partial) = (home.path().join("index"), home.path().join("index.partial"));
         let begin = |overwrite| Partial::begin(&target, &serde_json::json!({}), true, overwrite).map(drop);
@@ -226,7 +227,7 @@ mod tests {
         fs::write(&partial, "a file").unwrap();
         assert!(begin(Overwrite::Replace).is_err() && partial.is_file());
         fs::remove_file(&partial).unwrap();
-        // Killed before the settings were there.
+        // The run was killed before it wrote its settings.
         fs::create_dir(&partial).unwrap();
         fs::write(partial.join(".partial.json.part-abcdef"), "{").unwrap();
         begin(Overwrite::Refuse).unwrap();
@@ -243,5 +244,18 @@ mod tests {
         fs::write(&file, "id\n12\n").unwrap();
         assert_ne!(of_file, fingerprint(&file).unwrap());
         assert_ne!(of_folder, fingerprint(folder.path()).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_fingerprint_of_a_folder_of_links_depends_on_their_targets() {
+        let folder = tempfile::tempdir().unwrap();
+        let (links, file) = (folder.path().join("links"), folder.path().join("a.csv"));
+        fs::create_dir(&links).unwrap();
+        fs::write(&file, "id\n1\n").unwrap();
+        std::os::unix::fs::symlink(&file, links.join("a.csv")).unwrap();
+        let before = fingerprint(&links).unwrap();
+        fs::write(&file, "id\n12\n").unwrap();
+        assert_ne!(before, fingerprint(&links).unwrap());
     }
 }

@@ -54,8 +54,9 @@ fn texts(column: &dyn Array) -> Result<Vec<String>, IdFault> {
     Ok(column.as_string::<i64>().iter().map(|text| text.unwrap_or_default().to_owned()).collect())
 }
 
-/// Floats with so many bits of precision. Those that are integers, and whose neighbours are floats of their own, are ids:
-/// pandas makes floats of a column of integers with a missing one. NaN is the missing one.
+/// Ids from floats with a mantissa of this many bits. A float is an id if it is an integer and so small that every
+/// neighbouring integer has its own float. pandas converts an integer column with a missing value to floats, where NaN
+/// is the missing value.
 fn floats(column: &dyn Array, bits: u32) -> Result<ItemIds, IdFault> {
     let column = converted(column, &DataType::Float64)?;
     let most = (1_i64 << bits) as f64;
@@ -68,13 +69,13 @@ fn floats(column: &dyn Array, bits: u32) -> Result<ItemIds, IdFault> {
     values.iter().enumerate().map(id).collect::<Result<_, _>>().map(ItemIds::Integers)
 }
 
-/// The digits of a decimal that is an integer.
+/// The digits of an integral decimal.
 fn whole(text: &str) -> Option<String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     fraction.bytes().all(|digit| digit == b'0').then(|| if whole == "-0" { "0".into() } else { whole.to_owned() })
 }
 
-/// Integers where all digits fit 64 bits, otherwise the digits.
+/// Integers if all of them fit in 64 bits, otherwise strings of their digits.
 fn narrowest(digits: Vec<String>) -> ItemIds {
     match digits.iter().map(|id| id.parse()).collect::<Result<_, _>>() {
         Ok(integers) => ItemIds::Integers(integers),
@@ -92,7 +93,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn every_type_of_integers_and_strings_is_read_by_one_rule() {
+    fn every_integer_and_string_type_follows_one_rule() {
         let integers = |ids: &[i64]| Ok(ItemIds::Integers(ids.to_vec()));
         let strings = |ids: &[&str]| Ok(ItemIds::Strings(ids.iter().map(|&id| id.to_owned()).collect()));
         let unusable = |row, got: &str| Err(IdFault::Unusable(row, got.into()));

@@ -29,7 +29,7 @@ settings! {
         tokenizer: PathBuf, "HF_DIR";
         /// Exponent on a fragment's score: larger values favour the best fragments.
         gamma: f64, "X", default "1";
-        /// Bonus of an item for a fragment of a facet, as title=1,number=0.5; 0 for the others.
+        /// Bonus of an item for a fragment of a facet, such as title=1,number=0.5; 0 for other facets.
         facet_bias: Vec<String>, "FACET=X,...";
         /// Number of items per answer.
         top: usize, "N", default "20", range Range::Between(1.0, MAX_COUNT);
@@ -132,7 +132,7 @@ fn facet_bias(given: &[String]) -> Result<Vec<f64>> {
     Ok(facet_bias)
 }
 
-/// Says which line a fragment that does not fit stands in.
+/// Adds the line of an invalid fragment to the error.
 fn in_line(error: Error, spec: &AggregateSpec, line: usize) -> Error {
     match error {
         Error::Mismatch { what, expected, got, help } => {

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub struct AnswersSpec {
     /// Prompts that an export for ranking wrote: pointwise, pairwise or listwise.
     pub prompts: PathBuf,
-    /// What the language model answered: JSON Lines with the `id` of a prompt and its `answer`.
+    /// The answers of the language model: JSON Lines with the `id` of a prompt and its `answer`.
     pub answers: PathBuf,
     /// The rankings to write, as JSON Lines.
     pub output: Output,
@@ -34,7 +34,7 @@ pub struct AnswersSummary {
     pub ndcg: f64,
 }
 
-/// What is read of a prompt.
+/// The part of a prompt that is read.
 #[derive(Deserialize)]
 struct AnsweredPrompt {
     id: String,

@@ -14,7 +14,7 @@ use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
 use crate::features::FeatureSource;
-use crate::index::{IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::index::{Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -32,7 +32,7 @@ pub struct IndexSummary {
     pub index: PathBuf,
     /// The report in it.
     pub report: PathBuf,
-    /// What was encoded, and what was not. Lists are files of the index.
+    /// A summary of the encoded items and those left out. The lists are files of the index.
     pub encoded: EmbedSummary,
     /// Hash of the model.
     pub model_hash: String,
@@ -49,15 +49,17 @@ pub struct IndexSummary {
 pub struct PrefixExample {
     /// The prefix as tokens.
     pub prefix: String,
-    /// The items' texts, or their ids where they have none.
+    /// The items' texts, or the ids of items without text.
     pub items: Vec<String>,
 }
 
 /// Builds an index of a catalog: encodes it, trains a model, gives every item a unique semantic ID, and writes the
 /// vocabulary and the report. Features are streamed: at any time no more than item ids, codes, the training sample and one
-/// block of features are in memory.
+/// block of features are in memory. Interactions are the exception: [`crate::behaviour::vectors()`] says what they need
+/// until their vectors are written to a temporary file.
 ///
-/// A killed build leaves what it had finished beside the output; with `output.resume` it continues, to the same bytes.
+/// A killed build leaves its finished parts next to the output. With `output.resume`, it continues and gives the same
+/// bytes.
 ///
 /// # Errors
 /// Settings out of range and files that cannot be read are refused before anything is encoded. As
@@ -71,7 +73,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
     if let Some(shown) = spec.show.text() {
         catalog.text = shown;
-        // A column that is not there is refused before anything is encoded.
+        // A missing column is refused before anything is encoded.
         CatalogReader::open(&catalog)?;
     }
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
@@ -122,7 +124,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let settings = serde_json::to_value(spec).map_err(|e| {
             Error::config("spec", "paths in UTF-8", e, "rename the file or folder that has another encoding")
         })?;
-        writer.commit(table.item_ids.len() as u64, model.hash(), settings)?;
+        let generation = Generation { created: spec.environment.created(), ..Generation::default() };
+        writer.commit(table.item_ids.len() as u64, model.hash(), settings, generation)?;
         partial.remove()?;
         progress.end();
         Ok(IndexSummary {

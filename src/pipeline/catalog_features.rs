@@ -1,9 +1,8 @@
-//! The features of a catalog: encoded texts and images, ready vectors, behaviour.
+//! The features of a catalog: encoded texts and images, precomputed vectors, behaviour.
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::features_made::{BadItemList, FeaturesMade, ModalitySummary};
 use super::spec::{EmbedSpec, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::behaviour;
@@ -12,58 +11,13 @@ use crate::catalog::{CatalogReader, PictureState, TextSpec};
 use crate::catalog::{CatalogSpec, CatalogSpool, InteractionSpec, Interactions, OnBadItem};
 use crate::error::{Error, Result, quoted};
 use crate::features::{BEHAVIOUR, FeatureWriter, Features, IMAGE, Modality, ModalityRows, ReadyVectors, TEXT};
-use crate::index::fingerprint;
+use crate::index::{PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
 
-/// Ids of items that are left out, in a summary.
-const FIRST: usize = 3;
-
-/// One modality of the features.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModalitySummary {
-    /// Its name.
-    pub name: String,
-    /// Dimension of its vectors.
-    pub dim: usize,
-    /// Items that lack it.
-    pub missing: usize,
-}
-
 /// Items that are copied together.
 const BLOCK: usize = 8_192;
-
-/// What was written.
-pub(super) struct FeaturesMade {
-    pub(super) items: usize,
-    pub(super) modalities: Vec<ModalitySummary>,
-    /// Texts that were longer than the encoder reads.
-    pub(super) truncated_texts: usize,
-    pub(super) bad_images: Option<BadImageList>,
-    pub(super) bad_items: Option<BadItemList>,
-    /// Digest of the picture files.
-    #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
-    pub(super) pictures: String,
-}
-
-/// Items without any content, which were left out.
-pub(super) struct BadItemList {
-    pub(super) count: usize,
-    /// The ids of the first.
-    pub(super) first: Vec<String>,
-    /// One item per line, as JSON.
-    pub(super) lines: Vec<u8>,
-}
-
-/// Images that could not be read.
-pub(super) struct BadImageList {
-    pub(super) count: usize,
-    /// Items that have nothing else.
-    pub(super) left_out: usize,
-    /// One image per line, as JSON.
-    pub(super) lines: Vec<u8>,
-}
 
 /// A spec whose settings have been checked.
 pub(super) struct CatalogFeatures<'a> {
@@ -89,7 +43,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, on_bad_item, threads })
     }
 
-    /// What the features depend on, for a run that continues another.
+    /// Everything that the features depend on. A resumed run compares it.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read.
@@ -97,16 +51,20 @@ impl<'a> CatalogFeatures<'a> {
         let (encode, behaviour) = (&self.spec.encode, &self.spec.behaviour);
         let of = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
         let embeddings = self.embeddings.iter().map(|ready| content(&ready.path)).collect::<Result<Vec<String>>>()?;
+        #[cfg(feature = "encoders")]
+        let (text_encoder, image_encoder) = super::encoders::hashes(encode, of)?;
+        #[cfg(not(feature = "encoders"))]
+        let (text_encoder, image_encoder) = (of(&encode.text_encoder)?, of(&encode.image_encoder)?);
         Ok(serde_json::json!({
             "catalex": env!("CARGO_PKG_VERSION"), "catalog": self.spec.catalog,
             "content of the catalog": content(&self.spec.catalog)?, "encode": encode, "behaviour": behaviour,
             "interactions": of(&behaviour.interactions)?, "embeddings": embeddings,
-            "text encoder": of(&encode.text_encoder)?, "image encoder": of(&encode.image_encoder)?,
+            "text encoder": text_encoder, "image encoder": image_encoder,
             "threads": self.threads,
         }))
     }
 
-    /// Makes and writes the features. `parts` is a folder for what is finished meanwhile.
+    /// Makes and writes the features. What is finished meanwhile is kept in `partial`.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -114,16 +72,16 @@ impl<'a> CatalogFeatures<'a> {
         &self,
         out: &Path,
         overwrite: Overwrite,
-        parts: &Path,
+        partial: &Partial,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
+        let parts = &partial.path(PARTS);
         std::fs::create_dir_all(parts).map_err(|e| Error::io("create", parts, e))?;
         if self.has_encoders() {
-            return self.encoded(out, overwrite, parts, progress);
+            return self.encoded(out, overwrite, partial, progress);
         }
         if self.embeddings.is_empty() && self.interactions.is_none() {
-            let help =
-                "name --text and --text-encoder, or --image and --image-encoder, or ready vectors by --embedding";
+            let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
         let mut catalog = CatalogSpool::read(&self.catalog, Some(parts))?;
@@ -135,7 +93,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(made)
     }
 
-    /// The state of the picture files that the catalog names now.
+    /// The current state of the image files that the catalog names.
     ///
     /// # Errors
     /// As [`CatalogReader`].
@@ -158,7 +116,7 @@ impl<'a> CatalogFeatures<'a> {
         columns || encode.text_encoder.is_some() || encode.image_encoder.is_some()
     }
 
-    /// Opens the ready vectors and makes those of behaviour.
+    /// Opens the precomputed vectors and computes the behaviour vectors.
     fn open_ready(&self, ids: &ItemIds, folder: &Path, progress: &dyn Progress) -> Result<Vec<Box<dyn ModalityRows>>> {
         let mut ready: Vec<Box<dyn ModalityRows>> = Vec::new();
         for embedding in &self.embeddings {
@@ -166,7 +124,7 @@ impl<'a> CatalogFeatures<'a> {
             if let (rows, Some(item)) = opened.unknown {
                 let path = embedding.path.display();
                 progress.warn(&format!(
-                    "left out {rows} rows of {path}: the catalog does not have their ids, such as {}",
+                    "ignored {rows} rows of {path} with ids that are not in the catalog, such as {}",
                     quoted(&item)
                 ));
             }
@@ -177,27 +135,35 @@ impl<'a> CatalogFeatures<'a> {
             let read = Interactions::read(interactions, progress)?;
             let most = self.spec.behaviour.max_unknown_events.unwrap_or(behaviour::MAX_UNKNOWN_EVENTS);
             behaviour::refuse_unknown(&read, ids, "the catalog", most)?;
-            let (modality, usage) = behaviour::vectors(&read, ids, &config, progress)?;
+            let (vectors, usage) = behaviour::vectors(&read, ids, &config, progress)?;
             if !usage.is_whole() {
                 progress.warn(&usage.to_string());
             }
-            ready.push(Box::new(modality));
+            ready.push(Box::new(vectors.into_rows(folder)?));
         }
         Ok(ready)
     }
 
-    /// Encodes the catalog, and adds the ready modalities. What can be refused is refused before the catalog is read, and
-    /// ids that do not match before it is encoded.
+    /// Encodes the catalog and adds the precomputed modalities. Invalid settings are refused before the catalog is
+    /// read, and ids that do not match are refused before it is encoded.
     #[cfg(feature = "encoders")]
-    fn encoded(&self, out: &Path, overwrite: Overwrite, parts: &Path, progress: &dyn Progress) -> Result<FeaturesMade> {
+    fn encoded(
+        &self,
+        out: &Path,
+        overwrite: Overwrite,
+        partial: &Partial,
+        progress: &dyn Progress,
+    ) -> Result<FeaturesMade> {
+        use crate::artifact::sha256;
         use crate::catalog::CheckOptions;
         use crate::encoder::{Encoders, PartFolder, embed_to};
 
+        let parts = &partial.path(PARTS);
         let encode = &self.spec.encode;
         let on_bad_image = encode.on_bad_image.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let mut loaded = super::encoders::load(encode, &self.catalog, &self.spec.environment, self.threads, progress)?;
         let max_tokens = loaded.text.as_ref().map(|encoder| encoder.max_length());
-        // An item without content may have a ready vector.
+        // An item without content can have a precomputed vector.
         let content = self.embeddings.is_empty() && self.interactions.is_none();
         let checks = CheckOptions { max_tokens, title: None, content };
         let mut catalog = CatalogSpool::checked(&self.catalog, Some(parts), checks)?;
@@ -206,12 +172,14 @@ impl<'a> CatalogFeatures<'a> {
         let ready = self.open_ready(catalog.ids(), parts, progress)?;
         let (text, image, on_bad_item) = (loaded.text.as_mut(), loaded.image.as_mut(), self.on_bad_item);
         let encoders = Encoders { text, image, ready, on_bad_image, on_bad_item };
-        let folder = PartFolder { folder: parts.to_path_buf(), items: encode.part_items };
+        // The settings have the hashes of encoders in folders, but only the names of those on the Hub.
+        let made_by = sha256(format!("{} {}", partial.settings_hash(), loaded.from_hub.join(" ")).as_bytes());
+        let folder = PartFolder { folder: parts.clone(), items: encode.part_items, made_by };
         FeaturesMade::of(&catalog, embed_to(out, overwrite, &catalog, encoders, &folder, progress)?)
     }
 
     #[cfg(not(feature = "encoders"))]
-    fn encoded(&self, _: &Path, _: Overwrite, _: &Path, _: &dyn Progress) -> Result<FeaturesMade> {
+    fn encoded(&self, _: &Path, _: Overwrite, _: &Partial, _: &dyn Progress) -> Result<FeaturesMade> {
         Err(super::not_built("encoding texts and images", "encoders"))
     }
 }
@@ -257,7 +225,7 @@ fn write_ready(
 /// What identifies the content of a file or folder. That it does not exist is reported when it is read.
 fn content(path: &Path) -> Result<String> {
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let help = "write its content to a file: it is read more than once";
+        let help = "write its content to a file, because catalex reads it more than once";
         return Err(Error::file(path, "a file or a folder", "a device or a pipe", help));
     }
     match fingerprint(path) {
@@ -266,7 +234,7 @@ fn content(path: &Path) -> Result<String> {
     }
 }
 
-/// The ready vectors, each under a name of its own.
+/// The precomputed vectors, each with a unique name.
 fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     let encode = &spec.encode;
     let given = encode.embedding.iter().flat_map(|embeddings| &embeddings.0);
@@ -287,53 +255,12 @@ fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     Ok(embeddings)
 }
 
-impl BadItemList {
-    fn of(catalog: &CatalogSpool, rows: &[usize]) -> Option<Self> {
-        let line = |&row: &usize| {
-            let (file, place) = catalog.place(row);
-            let file = file.to_string_lossy();
-            serde_json::json!({ "item_id": catalog.ids().text(row), "file": file, "row": place }).to_string() + "\n"
-        };
-        let first = rows.iter().take(FIRST).map(|&row| catalog.ids().text(row)).collect();
-        let lines = rows.iter().map(line).collect::<String>().into_bytes();
-        (!rows.is_empty()).then_some(BadItemList { count: rows.len(), first, lines })
-    }
-}
-
-impl FeaturesMade {
-    #[cfg(feature = "encoders")]
-    fn of(catalog: &CatalogSpool, written: crate::encoder::EncodedCatalog) -> Result<Self> {
-        let bad = &written.bad_images;
-        let lines: Vec<String> = bad
-            .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<_, _>>()
-            .map_err(|e| Error::data("the list of unreadable images", "text", e, "report this as a bug"))?;
-        let left_out: std::collections::BTreeSet<&str> =
-            bad.iter().filter(|bad| bad.left_out).map(|bad| bad.item_id.as_str()).collect();
-        let bad_images = (!bad.is_empty()).then(|| BadImageList {
-            count: bad.len(),
-            left_out: left_out.len(),
-            lines: (lines.join("\n") + "\n").into_bytes(),
-        });
-        let modality = |(name, dim, missing)| ModalitySummary { name, dim, missing };
-        Ok(FeaturesMade {
-            items: written.items,
-            truncated_texts: written.truncated_texts,
-            bad_images,
-            bad_items: BadItemList::of(catalog, &written.left_out),
-            pictures: written.pictures.digest().to_owned(),
-            modalities: written.modalities.into_iter().map(modality).collect(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_refused_and_not_read_for_ever() {
+    fn devices_are_refused_without_reading_them() {
         assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
         assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }

@@ -1,17 +1,20 @@
-//! What is likely a mistake in a catalog, before anything is encoded.
+//! Finds likely mistakes in a catalog before it is encoded.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{ReadsTexts, text_settings};
-use crate::catalog::{CatalogSpec, CheckOptions, Finding, TextSpec, TextTemplate, text_columns};
+#[cfg(feature = "encoders")]
+use super::spec::EncodeSettings;
+use super::spec::{Environment, NAME_BOTH, ReadsTexts, needs, text_settings};
+use crate::catalog::{AreCut, CatalogSpec, CheckOptions, Finding, TextSpec, TextTemplate, text_columns};
 use crate::error::{Error, Result};
-use crate::settings::{Range, SettingGroup};
+use crate::progress::Progress;
+use crate::settings::{Range, SettingGroup, settings};
 
-/// Tokens that many text encoders read.
+/// Maximum number of tokens of many text encoders.
 const MAX_TOKENS: usize = 256;
-/// Names of the id column where none is given.
+/// Names of the id column if none is given.
 const ID_NAMES: [&str; 2] = ["item_id", "id"];
 
 text_settings! {
@@ -23,12 +26,25 @@ text_settings! {
         text: Vec<String>, "COLUMN,...", default "all columns with texts or numbers";
         /// Template of an item's text instead of --text.
         template: TextTemplate, "TEMPLATE";
-        /// Column of the titles, to find repeated ones.
+        /// Column of the titles, to find repeated titles.
         title: String, "COLUMN", default "title, name, label or product_name";
         /// Image columns.
         image: Vec<String>, "COLUMN,...";
-        /// Number of tokens that the text encoder reads: longer texts are estimated.
+        /// Maximum number of tokens of the text encoder, if --text-encoder is not given. The number of longer texts is then
+        /// estimated.
         max_tokens: usize, "N", default "256", range Range::AtLeast(1.0);
+    }
+}
+
+settings! {
+    /// The text encoder whose tokenizer says which texts are cut.
+    pub struct CheckEncoder {
+        /// Text encoder that the catalog is for: its tokenizer counts the texts that it cuts.
+        text_encoder: PathBuf, "DIR|NAME", default "none: long texts are estimated";
+        /// ONNX file of the text encoder, if its folder has several.
+        onnx_file: String, "FILE", default "model.onnx, or text_model.onnx";
+        /// Prompt that the text encoder reads before every text.
+        prompt: String, "TEXT", default "its own default prompt, if it has one";
     }
 }
 
@@ -40,6 +56,11 @@ pub struct CheckSpec {
     pub catalog: PathBuf,
     /// What to check.
     pub settings: CheckSettings,
+    /// The text encoder that the catalog is for.
+    pub encoder: CheckEncoder,
+    /// What the machine provides.
+    #[serde(skip)]
+    pub environment: Environment,
 }
 
 /// What [`check`] found.
@@ -47,18 +68,18 @@ pub struct CheckSpec {
 pub struct CheckedCatalog {
     /// Number of items.
     pub items: usize,
-    /// The columns of texts that were checked.
+    /// The text columns that were checked.
     pub columns: Vec<String>,
-    /// What was found, column by column.
+    /// The findings, column by column.
     pub findings: Vec<Finding>,
 }
 
-/// Reads a catalog once and says what is likely a mistake: empty and constant columns, lists in strings, markup, repeated
-/// titles, duplicates, long texts, items without content. Beside the ids, some bytes per item are in memory.
+/// Reads a catalog once and finds likely mistakes: empty and constant columns, lists in strings, markup, repeated
+/// titles, duplicates, long texts, and items without content. Memory holds the ids and some bytes per item.
 ///
 /// # Errors
-/// For a catalog that cannot be read, and [`Error::Row`] for a repeated id.
-pub fn check(spec: &CheckSpec) -> Result<CheckedCatalog> {
+/// For a catalog or an encoder that cannot be read, and [`Error::Row`] for a repeated id.
+pub fn check(spec: &CheckSpec, progress: &dyn Progress) -> Result<CheckedCatalog> {
     let settings = &spec.settings;
     settings.check()?;
     let images = settings.image.clone().unwrap_or_default();
@@ -79,18 +100,59 @@ pub fn check(spec: &CheckSpec) -> Result<CheckedCatalog> {
     let columns: Vec<String> = text.columns().into_iter().map(str::to_owned).collect();
     let beside = settings.title.iter().filter(|title| !columns.contains(title)).cloned().collect();
     let catalog = settings.reading(CatalogSpec { text, fields: beside, ..plain });
-    let max_tokens = Some(settings.max_tokens.unwrap_or(MAX_TOKENS));
+    let (most, are_cut) = are_cut(spec, progress)?.unzip();
+    let max_tokens = Some(most.or(settings.max_tokens).unwrap_or(MAX_TOKENS));
     let options = CheckOptions { max_tokens, title: settings.title.clone(), content: true };
-    let (ids, findings) = catalog.check(options)?;
+    let (ids, findings) = catalog.check(options, are_cut)?;
     Ok(CheckedCatalog { items: ids.len(), columns, findings })
+}
+
+/// How many tokens the encoder reads, and which texts it cuts.
+#[cfg(feature = "encoders")]
+fn are_cut(spec: &CheckSpec, progress: &dyn Progress) -> Result<Option<(usize, AreCut)>> {
+    let CheckEncoder { text_encoder, onnx_file, prompt } = spec.encoder.clone();
+    check_encoder(&spec.encoder, &spec.settings)?;
+    let encode = EncodeSettings { text_encoder, onnx_file, prompt, ..EncodeSettings::default() };
+    let encoder = super::encoders::load_text(&encode, &spec.environment, 1, progress)?;
+    Ok(encoder.map(|encoder| {
+        let most = encoder.max_length();
+        let are_cut: AreCut = Box::new(move |texts| encoder.are_cut(texts));
+        (most, are_cut)
+    }))
+}
+
+#[cfg(not(feature = "encoders"))]
+fn are_cut(spec: &CheckSpec, _: &dyn Progress) -> Result<Option<(usize, AreCut)>> {
+    check_encoder(&spec.encoder, &spec.settings)?;
+    match spec.encoder.text_encoder {
+        Some(_) => Err(super::not_built("counting the tokens of texts", "encoders")),
+        None => Ok(None),
+    }
+}
+
+fn check_encoder(encoder: &CheckEncoder, settings: &CheckSettings) -> Result<()> {
+    encoder.check()?;
+    let alone = [("onnx-file", encoder.onnx_file.is_some()), ("prompt", encoder.prompt.is_some())];
+    match (&encoder.text_encoder, settings.max_tokens) {
+        (Some(_), Some(most)) => {
+            let help = "leave it out: the encoder says how many tokens it reads";
+            Err(Error::config("max-tokens", "no number together with --text-encoder", most, help))
+        }
+        (Some(_), None) => Ok(()),
+        (None, _) => match alone.into_iter().find(|(_, given)| *given) {
+            Some((setting, _)) => Err(needs(setting, "text-encoder", NAME_BOTH)),
+            None => Ok(()),
+        },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
-    fn all_columns_of_texts_are_checked() {
+    fn all_text_columns_are_checked() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = folder.path().join("c.jsonl");
         let lines = ["a", "b"].map(|id| {
@@ -98,7 +160,8 @@ mod tests {
         });
         std::fs::write(&catalog, lines.concat()).unwrap();
         let kinds = |settings: CheckSettings| {
-            let found = check(&CheckSpec { catalog: catalog.clone(), settings }).unwrap();
+            let found =
+                check(&CheckSpec { catalog: catalog.clone(), settings, ..CheckSpec::default() }, &Silent).unwrap();
             let kinds: Vec<String> = found
                 .findings
                 .iter()

@@ -9,6 +9,7 @@ use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
 use crate::error::{Error, Result};
+use crate::index::resolve_index;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -34,8 +35,9 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
         }
     }
     let _lock = OutputLock::claim(out, overwrite)?;
-    let table = sources::token_table(&spec.tokens)?;
-    let tokens = sources::token_ids(settings.vocabulary.as_deref(), &spec.tokens, &table)?;
+    let source = resolve_index(&spec.tokens)?;
+    let table = sources::token_table(&source)?;
+    let tokens = sources::token_ids(settings.vocabulary.as_deref(), &source, &table)?;
     let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
     let titles = settings.catalog.clone().map(|path| {
         let text = TextSpec::Joined(settings.title.clone().unwrap_or_default());

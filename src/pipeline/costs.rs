@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::progress::Progress;
 
-/// What a stage took.
+/// Time and memory of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageCost {
     /// Name of the stage.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog_features::{CatalogFeatures, FeaturesMade, ModalitySummary};
+use super::catalog_features::CatalogFeatures;
+use super::features_made::{FeaturesMade, ModalitySummary};
 use super::spec::EmbedSpec;
 use super::threads;
 use crate::artifact::{OutputLock, Overwrite, refuse_existing, write_file};
@@ -38,7 +39,7 @@ pub struct BadImageSummary {
     pub list: PathBuf,
 }
 
-/// Items that had no content and are not among the features.
+/// Items without content, which are not among the features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadItemSummary {
     /// How many.
@@ -49,8 +50,8 @@ pub struct BadItemSummary {
     pub list: PathBuf,
 }
 
-/// Encodes a catalog's texts and images, adds ready vectors and behaviour, and writes the features. A killed run leaves
-/// finished parts beside the output; with `output.resume` it continues, to the same bytes.
+/// Encodes a catalog's texts and images, adds precomputed vectors and behaviour, and writes the features. A killed run
+/// leaves finished parts next to the output. With `output.resume`, it continues and gives the same bytes.
 ///
 /// # Errors
 /// For a catalog, vectors or interactions that cannot be read or do not match; for encoders that cannot be loaded; for
@@ -63,13 +64,13 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
         refuse_existing(list, overwrite)?;
         if list.exists() && !is_list(list) {
             let help = "move it away, or choose another output path";
-            return Err(Error::file(list, "no file, or a list of what was left out", "something else", help));
+            return Err(Error::file(list, "no file, or an earlier list of bad images or items", "another file", help));
         }
     }
     threads::with_threads(spec.threads, |threads| {
         let job = CatalogFeatures::new(spec, threads)?;
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
-        let made = job.write(out, overwrite, &partial.path(PARTS), progress);
+        let made = job.write(out, overwrite, &partial, progress);
         // A run that failed before its first part leaves nothing.
         let entries = std::fs::read_dir(partial.path(PARTS)).into_iter().flatten().flatten();
         let finished = entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"));
@@ -82,7 +83,7 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
     })
 }
 
-/// Where that which is left out is listed.
+/// The files that list unreadable images and items left out.
 pub(super) struct Lists {
     pub(super) bad_images: PathBuf,
     pub(super) bad_items: PathBuf,
@@ -98,7 +99,7 @@ impl Lists {
         Lists { bad_images: with(".bad-images.jsonl"), bad_items: with(".bad-items.jsonl") }
     }
 
-    /// Writes the lists, and removes those of a run that this one replaces.
+    /// Writes the lists. Removes lists of an earlier run that have no new content.
     pub(super) fn write(self, made: FeaturesMade, overwrite: Overwrite) -> Result<EmbedSummary> {
         let write = |path: &Path, lines: Option<&[u8]>| match lines {
             Some(lines) => write_file(path, lines, overwrite),
@@ -118,7 +119,7 @@ impl Lists {
     }
 }
 
-/// Removes the list of a run that this one replaces. What is no such list stays.
+/// Removes the list of an earlier run. A file that is not such a list is kept.
 fn remove_stale(path: &Path) -> Result<()> {
     if !is_list(path) {
         return Ok(());

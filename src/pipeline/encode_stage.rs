@@ -1,4 +1,5 @@
-//! The first stage of a build: the features of its catalog, kept in the folder beside the index until that is complete.
+//! The first stage of a build: encodes the catalog. The features stay in the partial folder until the index is
+//! complete.
 
 use std::path::Path;
 
@@ -12,14 +13,14 @@ use crate::features::FeatureFile;
 use crate::index::{BAD_IMAGES, BAD_ITEMS, FEATURES, IndexWriter, PARTS, Partial};
 use crate::progress::Progress;
 
-/// What is known of encoded features.
+/// The file that describes the encoded features.
 const RECORD: &str = "encoded.json";
 
-/// Beside the features, for a run that goes on.
+/// The description of encoded features, for a resumed run.
 #[derive(Serialize, Deserialize)]
 struct EncodedRecord {
     summary: EmbedSummary,
-    /// Digest of the picture files.
+    /// Digest of the image files.
     pictures: String,
 }
 
@@ -44,23 +45,23 @@ pub(super) fn features(
     Ok((FeatureFile::open(&encoded)?, summary))
 }
 
-/// What an earlier run encoded, if it was of the same picture files.
+/// The summary of an earlier run, if the image files have not changed.
 fn earlier(job: &CatalogFeatures, path: &Path) -> Result<EmbedSummary> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let help = "start again with --force";
     let record: EncodedRecord =
         serde_json::from_slice(&bytes).map_err(|e| Error::artifact(path, "a record of encoded features", e, help))?;
     if job.picture_state()?.digest() != record.pictures {
-        return Err(Error::artifact(path, "the picture files of the interrupted run", "changed picture files", help));
+        return Err(Error::artifact(path, "the image files of the interrupted run", "changed image files", help));
     }
     Ok(record.summary)
 }
 
-/// Encodes the catalog into the partial folder. The lists of what is left out and the record come first: where there are
-/// features, these are there.
+/// Encodes the catalog into the partial folder. The features are renamed last: if they exist, the lists and the record
+/// exist as well.
 fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<EmbedSummary> {
     let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
-    let made = job.write(&finished, Overwrite::Replace, &parts, progress)?;
+    let made = job.write(&finished, Overwrite::Replace, partial, progress)?;
     let lists = Lists { bad_images: partial.path(BAD_IMAGES), bad_items: partial.path(BAD_ITEMS) };
     let pictures = made.pictures.clone();
     let mut summary = lists.write(made, Overwrite::Replace)?;

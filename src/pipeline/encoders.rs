@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::spec::{EncodeSettings, Environment, NAME_BOTH, needs};
 use crate::catalog::CatalogSpec;
-use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions};
+use crate::encoder::{Device, EncoderKind, Hub, ImageEncoder, Runtime, TextEncoder, TextOptions, encoder_hash};
 use crate::error::Result;
 use crate::progress::Progress;
 
@@ -12,6 +12,8 @@ use crate::progress::Progress;
 pub(super) struct LoadedEncoders {
     pub(super) text: Option<TextEncoder>,
     pub(super) image: Option<ImageEncoder>,
+    /// Hashes of those that came from the Hub.
+    pub(super) from_hub: Vec<String>,
 }
 
 /// Loads the encoders of the settings for the columns of a catalog. On the CPU they run on `threads` threads.
@@ -27,19 +29,88 @@ pub(super) fn load(
     progress: &dyn Progress,
 ) -> Result<LoadedEncoders> {
     check_columns(settings, catalog)?;
-    let device = settings.encoder_device.as_deref().map(str::parse::<Device>).transpose()?.unwrap_or_default();
-    let runtime = Runtime::load(&environment.onnx_runtime, threads)?.on(device)?;
-    let hub = &environment.hub;
-    let text = settings.text_encoder.as_deref().map(|named| {
-        let folder = folder(named, EncoderKind::Text, settings.onnx_file.as_deref(), hub, progress)?;
-        let chosen = TextOptions { onnx_file: settings.onnx_file.clone(), prompt: settings.prompt.clone() };
-        TextEncoder::load(&folder, &chosen, &runtime)
-    });
-    let image = settings.image_encoder.as_deref().map(|named| {
-        let folder = folder(named, EncoderKind::Image, settings.image_onnx_file.as_deref(), hub, progress)?;
-        ImageEncoder::load(&folder, settings.image_onnx_file.as_deref(), &runtime)
-    });
-    Ok(LoadedEncoders { text: text.transpose()?, image: image.transpose()? })
+    let mut loader = EncoderLoader::new(settings, environment, threads, progress)?;
+    let (text, image) = (loader.text()?, loader.image()?);
+    Ok(LoadedEncoders { text, image, from_hub: loader.from_hub })
+}
+
+/// Loads the text encoder alone, for texts that come from elsewhere; none if there is none in the settings.
+pub(super) fn load_text(
+    settings: &EncodeSettings,
+    environment: &Environment,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Option<TextEncoder>> {
+    match settings.text_encoder {
+        Some(_) => EncoderLoader::new(settings, environment, threads, progress)?.text(),
+        None => Ok(None),
+    }
+}
+
+struct EncoderLoader<'a> {
+    settings: &'a EncodeSettings,
+    hub: &'a Hub,
+    runtime: Runtime,
+    progress: &'a dyn Progress,
+    from_hub: Vec<String>,
+}
+
+impl<'a> EncoderLoader<'a> {
+    fn new(
+        settings: &'a EncodeSettings,
+        environment: &'a Environment,
+        threads: usize,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let device = settings.encoder_device.as_deref().map(str::parse::<Device>).transpose()?.unwrap_or_default();
+        let runtime = Runtime::load(&environment.onnx_runtime, threads)?.on(device)?;
+        Ok(EncoderLoader { settings, hub: &environment.hub, runtime, progress, from_hub: Vec::new() })
+    }
+
+    fn text(&mut self) -> Result<Option<TextEncoder>> {
+        let EncodeSettings { text_encoder: Some(named), onnx_file, prompt, .. } = self.settings else {
+            return Ok(None);
+        };
+        let folder = self.folder(named, EncoderKind::Text, onnx_file.as_deref())?;
+        let chosen = TextOptions { onnx_file: onnx_file.clone(), prompt: prompt.clone() };
+        TextEncoder::load(&folder, &chosen, &self.runtime).map(Some)
+    }
+
+    fn image(&mut self) -> Result<Option<ImageEncoder>> {
+        let EncodeSettings { image_encoder: Some(named), image_onnx_file, .. } = self.settings else {
+            return Ok(None);
+        };
+        let folder = self.folder(named, EncoderKind::Image, image_onnx_file.as_deref())?;
+        ImageEncoder::load(&folder, image_onnx_file.as_deref(), &self.runtime).map(Some)
+    }
+
+    /// The folder of an encoder: named itself, or by its name on the Hub if there is no such folder.
+    fn folder(&mut self, named: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<PathBuf> {
+        match named.to_str() {
+            Some(name) if !named.exists() && Hub::is_name(name) => {
+                let folder = self.hub.folder(name, kind, onnx_file, self.progress)?;
+                self.from_hub.push(encoder_hash(&folder, kind, onnx_file)?);
+                Ok(folder)
+            }
+            _ => Ok(named.to_path_buf()),
+        }
+    }
+}
+
+/// Hashes of the encoders that are folders; `other` identifies what is none.
+pub(super) fn hashes(
+    settings: &EncodeSettings,
+    other: impl Fn(&Option<PathBuf>) -> Result<Option<String>>,
+) -> Result<(Option<String>, Option<String>)> {
+    let hash = |named: &Option<PathBuf>, kind: EncoderKind, onnx_file: &Option<String>| match named {
+        Some(folder) if folder.is_dir() => {
+            // What is wrong with a folder is said when the encoder is loaded.
+            encoder_hash(folder, kind, onnx_file.as_deref()).map(Some).or_else(|_| other(named))
+        }
+        _ => other(named),
+    };
+    let text = hash(&settings.text_encoder, EncoderKind::Text, &settings.onnx_file)?;
+    Ok((text, hash(&settings.image_encoder, EncoderKind::Image, &settings.image_onnx_file)?))
 }
 
 /// Checks that encoders and columns go together.
@@ -65,19 +136,5 @@ fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()>
     match alone.into_iter().find(|&(_, given, _, there)| given && !there) {
         Some((flag, _, encoder, _)) => Err(needs(flag, encoder)),
         None => Ok(()),
-    }
-}
-
-/// The folder of an encoder: named itself, or by its name on the Hub if there is no such folder.
-fn folder(
-    named: &Path,
-    kind: EncoderKind,
-    onnx_file: Option<&str>,
-    hub: &Hub,
-    progress: &dyn Progress,
-) -> Result<PathBuf> {
-    match named.to_str() {
-        Some(name) if !named.exists() && Hub::is_name(name) => hub.folder(name, kind, onnx_file, progress),
-        _ => Ok(named.to_path_buf()),
     }
 }

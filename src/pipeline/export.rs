@@ -7,6 +7,7 @@ use crate::behaviour::{Histories, HistorySplit, MAX_UNKNOWN_EVENTS, refuse_unkno
 use crate::catalog::{CatalogReader, CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportSettings, Exported, Family, ItemColumns, ItemTexts, Show, UserTexts};
+use crate::index::resolve_index;
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -44,7 +45,8 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
         (false, false) => return Err(Error::config("out", "a folder to write", "none", "name it, or pass --dry-run")),
     };
     let _lock = target.map(|(out, overwrite)| OutputLock::claim(out, overwrite)).transpose()?;
-    let table = sources::token_table(&spec.tokens)?;
+    let source = resolve_index(&spec.tokens)?;
+    let table = sources::token_table(&source)?;
     let wanted = InteractionSpec {
         path: interactions,
         user: given.interactions_user.clone(),
@@ -63,7 +65,7 @@ pub fn export(spec: &ExportSpec, progress: &dyn Progress) -> Result<Exported> {
     let users = given.users.as_deref().map(UserTexts::read).transpose()?;
     let vocabulary = given.vocabulary.as_deref();
     let tokens = match vocabulary.is_some() || family == Family::Sequences {
-        true => sources::token_ids(vocabulary, &spec.tokens, &table)?,
+        true => sources::token_ids(vocabulary, &source, &table)?,
         false => None,
     };
     let export = Export {
@@ -112,8 +114,8 @@ fn split(given: &ExportOptions) -> Result<HistorySplit> {
         }
         split if given.valid_share.or(given.test_share).is_none() => Ok(split),
         _ => {
-            let help = "pass --split time, or leave the shares out";
-            Err(Error::config("split", "time, where shares are given", "leave-one-out", help))
+            let help = "pass --split time, or omit the shares";
+            Err(Error::config("split", "time, because shares are given", "leave-one-out", help))
         }
     }
 }
@@ -128,8 +130,8 @@ fn texts(
 ) -> Result<ItemTexts> {
     let Some(path) = &spec.catalog else {
         if family.needs_titles(show) {
-            let help = "name the catalog that the items come from, and with --title its column of titles";
-            let expected = format!("a catalog: {family} shows titles");
+            let help = "name the catalog of the items, and its title column with --title";
+            let expected = format!("a catalog, because {family} shows titles");
             return Err(Error::config("catalog", expected, "none", help));
         }
         if let Some(column) = spec.columns.first_given() {

@@ -15,6 +15,7 @@ use crate::behaviour::{MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{Features, Modality};
+use crate::index::resolve_index;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::{MAX_COUNT, Range, SettingGroup};
@@ -27,9 +28,9 @@ text_settings! {
     pub struct GroundSettings {
         /// Column of vectors, if there are several.
         modality: String, "NAME", default "text, or the only one";
-        /// Column of the answers' texts, to be encoded.
+        /// Column of the answers' texts, which are then encoded.
         text: String, "COLUMN";
-        /// Folder of the text encoder that made the items' vectors.
+        /// Folder of the text encoder that encoded the items.
         text_encoder: PathBuf, "DIR";
         /// Number of items per answer.
         top: usize, "N", default "20", range Range::Between(1.0, MAX_COUNT);
@@ -41,19 +42,20 @@ text_settings! {
         interactions_item: String, "COLUMN", default "item_id or item";
         /// Column of the times.
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
-        /// Largest fraction of events whose items the index does not have; they are not counted. More is an error.
+        /// Maximum fraction of events of items that are not in the index. These events are ignored; a larger fraction
+        /// is an error.
         max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
-        /// Number of last events per user that are not counted.
+        /// Number of last events per user to leave out.
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Other non-negative weights: .npy with one number per item (a column), or one row per answer.
         weights: PathBuf, "FILE";
-        /// Exponent of the weights; with --valid it is searched for.
+        /// Exponent of the weights. With --valid, it is tuned.
         gamma: f64, "X";
-        /// File with the id of the right item for each answer, one per line: measure Recall and NDCG.
+        /// File with the id of the correct item of each answer, one per line: compute Recall and NDCG.
         targets: PathBuf, "FILE";
-        /// Vectors of other answers, on which gamma is chosen.
+        /// Vectors of other answers, on which gamma is tuned.
         valid: PathBuf, "ANSWERS";
-        /// The right items of --valid.
+        /// The correct items of --valid, one id per line.
         valid_targets: PathBuf, "FILE";
         /// Weights per item and answer for --valid.
         valid_weights: PathBuf, "FILE";
@@ -74,7 +76,7 @@ pub struct GroundSpec {
     pub threads: Option<usize>,
     /// The matches to write, as JSON Lines.
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
@@ -100,7 +102,8 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
     let _lock = OutputLock::claim(&spec.output.out, spec.output.overwrite())?;
     threads::with_threads(spec.threads, |threads| {
         let settings = &spec.settings;
-        let items = sources::features(&spec.items)?.read()?;
+        let source = resolve_index(&spec.items)?;
+        let items = sources::features(&source)?.read()?;
         let answers = spec.answers(threads, progress)?;
         let known = vectors(&items, settings.modality.as_deref(), &spec.items)?;
         let answered = vectors(&answers, settings.modality.as_deref(), &spec.answers)?;
@@ -109,8 +112,8 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
         let weights = settings.weights(items.item_ids(), &rows, progress)?;
         let chosen = settings.choose(&grounding, weights.as_ref(), &rows, progress)?;
         if weights.is_some() && chosen.is_none() && settings.gamma.is_none() {
-            let help = "name it, or answers to choose it by with --valid and --valid-targets";
-            return Err(Error::config("gamma", "a number together with weights", "none", help));
+            let help = "set --gamma, or pass answers for tuning it with --valid and --valid-targets";
+            return Err(Error::config("gamma", "a number, because there are weights", "none", help));
         }
         let measured = match &settings.targets {
             Some(path) => {
@@ -197,7 +200,12 @@ impl GroundSettings {
         ];
         for (one, has_one, other, has_other) in apart {
             if has_one && has_other {
-                return Err(Error::config(one, format!("either it or --{other}"), "both", "leave one out"));
+                return Err(Error::config(
+                    one,
+                    format!("only one of --{one} and --{other}"),
+                    "both",
+                    "omit one of them",
+                ));
             }
         }
         let of_interactions = [
@@ -249,7 +257,7 @@ impl GroundSettings {
         }
         if counts.iter().all(|&count| count == 0) {
             let help = "name the interactions of these items; ids are compared as text";
-            return Err(Error::mismatch("interactions", "some with the items", "none of them", help));
+            return Err(Error::mismatch("interactions", "some events of the items", "none of them", help));
         }
         Ok(Some(popularity(&counts)))
     }
@@ -268,8 +276,8 @@ impl GroundSettings {
             None => None,
         };
         let Some(weights) = own.as_ref().or(weights) else {
-            let help = "name --interactions or --weights, whose strength it is for";
-            return Err(Error::config("valid", "together with weights", "it alone", help));
+            let help = "pass --interactions or --weights, because --valid tunes their strength";
+            return Err(Error::config("valid", "weights or interactions as well", "none", help));
         };
         let answers = sources::features(valid)?.read()?;
         let vectors = vectors(&answers, self.modality.as_deref(), valid)?;
@@ -303,7 +311,7 @@ fn targets(path: &Path, rows: &HashMap<String, usize>) -> Result<Vec<usize>> {
             column: "item".into(),
             expected: "the id of an item".into(),
             got: line.trim().into(),
-            help: "name the item that the answer of this line should have named".into(),
+            help: "write the id of the correct item for the answer in this line".into(),
         })
     };
     text.lines().enumerate().map(row).collect()

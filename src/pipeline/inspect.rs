@@ -8,7 +8,7 @@ use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource};
-use crate::index::{FEATURES, Index, MODEL, TOKENS};
+use crate::index::{FEATURES, Index, MODEL, TOKENS, resolve_index};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, LabelFigures, LabelNeighbours, Map, Report};
 use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
@@ -24,7 +24,7 @@ pub enum Inspected {
     Table(Box<Figures>),
 }
 
-/// What is inspected: a table, with its model and features if they are available.
+/// The inspected object: a table, with its model and features if they are available.
 struct Subject {
     table: TokenTable,
     source: Option<(Tokenizer, FeatureFile)>,
@@ -49,7 +49,11 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
         return Err(needs(setting, "report", NAME_BOTH));
     }
     let _lock = spec.report.as_deref().map(|report| OutputLock::claim(report, overwrite)).transpose()?;
-    let Some(subject) = subject(spec, progress)? else {
+    // Generations of a store stay until all is read.
+    let path = resolve_index(&spec.path)?;
+    let features = spec.features.as_deref().map(resolve_index).transpose()?;
+    let features = features.as_deref();
+    let Some(subject) = subject(spec, &path, features, progress)? else {
         if spec.report.is_some() || columns.catalog.is_some() {
             let help = "give --features too: a model alone has no items";
             return Err(Error::config("features", "a file of features", "none", help));
@@ -89,9 +93,13 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
 }
 
 /// The table at a path, with its model and features; none for a model without features.
-fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject>> {
-    let path = &spec.path;
-    let features = spec.features.as_deref().map(sources::features).transpose()?;
+fn subject(
+    spec: &InspectSpec,
+    path: &Path,
+    features: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<Option<Subject>> {
+    let features = features.map(sources::features).transpose()?;
     if Index::is_index(path) {
         let index = Index::open(path)?;
         let model = match &spec.model {
@@ -104,7 +112,7 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
         if let Some(other) = &spec.model {
-            let help = "leave it out, or name a token table or an index instead of a model";
+            let help = "omit --model, or name a token table or an index instead of a model";
             return Err(Error::config("model", "no second model", other.display(), help));
         }
         return of_model(path, features, progress);
@@ -118,8 +126,8 @@ fn subject(spec: &InspectSpec, progress: &dyn Progress) -> Result<Option<Subject
         (Some(model), Some(features)) => Some((model, features)),
         (None, None) => None,
         _ => {
-            let help = "give both for the figures that compare codes with vectors, or neither";
-            return Err(Error::config("features", "together with --model", "one of the two", help));
+            let help = "pass both to compare codes with vectors, or neither";
+            return Err(Error::config("features", "both --features and --model", "only one of them", help));
         }
     };
     Ok(Some(Subject { table, source }))

@@ -33,7 +33,7 @@ pub(super) fn each<T: DeserializeOwned>(
     Ok(())
 }
 
-/// Writes a record and the end of its line; `path` is what errors name.
+/// Writes a record and a line break. `path` is the file name for errors.
 ///
 /// # Errors
 /// [`Error::Io`].

@@ -28,7 +28,7 @@ pub struct LookupSpec {
     pub tokens: PathBuf,
     /// What to look up.
     pub key: LookupKey,
-    /// Where the items' titles are.
+    /// The source of the items' titles.
     #[serde(default)]
     pub titles: LookupSettings,
 }
@@ -51,7 +51,7 @@ pub struct LookupHit {
     pub codes: Vec<u16>,
     /// Whether the item was moved to another code to make its ID unique.
     pub reassigned: bool,
-    /// Its title or text, where a catalog is known.
+    /// Its title or text, if a catalog is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
@@ -62,7 +62,7 @@ pub struct LookupHit {
 /// [`Error::Data`] where nothing is found; as [`Lookup::item`] and [`Lookup::find`].
 pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
     spec.titles.check()?;
-    // Of an index, only the table is read, so only the table is hashed.
+    // Only the table of an index is read, so only its hash is verified.
     let is_index = Index::is_index(&spec.tokens);
     let index = is_index.then(|| Index::open_for(&spec.tokens, &[TOKENS])).transpose()?;
     let table = match &index {

@@ -6,7 +6,7 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | `build` | a catalog | an index: all of the following |
-//! | [`check`] | a catalog | what is likely a mistake in it |
+//! | [`check`] | a catalog | likely mistakes in it |
 //! | [`embed`] | a catalog | features |
 //! | `train` | features | a frozen model |
 //! | [`tokenize`] | features, a model | a token table |
@@ -16,6 +16,8 @@
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
+//! | [`publish`], [`rollback`], [`history`] | an index, a store | another current generation; the list of generations |
+//! | [`verify`] | an index, a store, a file | what is damaged |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
@@ -34,10 +36,15 @@ mod encode_stage;
 #[cfg(feature = "encoders")]
 mod encoders;
 mod export;
+mod far_items;
+mod features_made;
 mod ground;
+mod history;
 mod inspect;
 mod json_lines;
+mod known_items;
 mod lookup;
+mod publish;
 mod report_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
@@ -48,33 +55,38 @@ mod titles;
 mod tokenize;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 mod vocab;
 
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
-pub use catalog_features::ModalitySummary;
-pub use check::{CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
+pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
+pub use history::{GenerationRecord, HistoryEntry, history};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
     BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec, EmbedSpec, EncodeSettings,
-    Environment, ExportOptions, ExportSpec, InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec,
-    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    Environment, ExportOptions, ExportSpec, FarSettings, InspectSpec, LlmSettings, Output, ReportColumns,
+    ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec,
+    VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
 #[cfg(feature = "train")]
 pub use train::{TrainSummary, train};
+pub use verify::{Verified, VerifyCheck, VerifySpec, verify};
 pub use vocab::vocab;
 
 // Types of other rooms that the functions take or return.
@@ -82,6 +94,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
+pub use crate::index::{Published, RolledBack};
 pub use crate::quality::Figures;
 pub use crate::semantic_id::Collisions;
 pub use crate::tokenizer::Config as ModelConfig;

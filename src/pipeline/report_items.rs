@@ -1,4 +1,4 @@
-//! What a report shows of the items, read from the catalog in one pass: texts, small pictures, labels.
+//! Reads the texts, thumbnails and labels of a report from the catalog, in one pass.
 
 use std::path::Path;
 
@@ -9,18 +9,18 @@ use crate::progress::Progress;
 use crate::quality::{Cards, Pictures, picture_order, report_rows};
 use crate::semantic_id::TokenTable;
 
-/// What was read.
+/// The content that was read.
 #[derive(Debug, Default)]
 pub(super) struct ReportItems {
-    /// Texts and pictures.
+    /// Texts and images.
     pub(super) cards: Cards,
     /// Labels by row of the table; empty where an item has none. None if no label was asked for.
     pub(super) labels: Option<Vec<String>>,
 }
 
 impl ReportItems {
-    /// Reads a catalog for the report of a table. `more` are rows whose texts are wanted beside those that the report
-    /// shows.
+    /// Reads a catalog for the report of a table. `more` are rows whose texts are needed in addition to those that the
+    /// report shows.
     ///
     /// # Errors
     /// As [`CatalogJoin::read`].
@@ -51,7 +51,7 @@ impl ReportItems {
         let mut labels = label.map(|_| vec![String::new(); table.item_ids.len()]);
         let mut cards = Cards::default();
         if let Some(thumbnails) = &thumbnails {
-            progress.begin("small pictures", Some(thumbnails.wanted.len() as u64), "pictures");
+            progress.begin("thumbnails", Some(thumbnails.wanted.len() as u64), "images");
         }
         join.read(&catalog, MissingItems::Warn, progress, |batch, pairs| {
             for &(at, row) in pairs {
@@ -85,7 +85,7 @@ impl ReportColumns {
     }
 }
 
-/// What a report calls a catalog: the file's name, or its folder's if that is a general one.
+/// The name of a catalog in a report: the file name, or the folder name if the file name is generic.
 pub(super) fn title(path: &Path) -> String {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy());
@@ -95,7 +95,7 @@ pub(super) fn title(path: &Path) -> String {
     }
 }
 
-/// Small pictures of the items whose pictures are wanted.
+/// Thumbnails of the items whose images the report shows.
 #[cfg(feature = "encoders")]
 struct Thumbnails {
     /// Rows of the table, the most wanted first.
@@ -132,7 +132,10 @@ impl Thumbnails {
         use crate::encoder::{ACROSS, TILE, Thumbnail};
 
         if self.unreadable > 0 {
-            progress.warn(&format!("{} images cannot be read; the report shows their items without", self.unreadable));
+            progress.warn(&format!(
+                "{} images cannot be read; the report shows their items without an image",
+                self.unreadable
+            ));
         }
         let both = self.wanted.into_iter().zip(self.tiles).filter_map(|(row, tile)| Some((row, tile?)));
         let (rows, tiles): (Vec<usize>, Vec<Thumbnail>) = both.unzip();

@@ -1,10 +1,10 @@
 //! An index for agents: the Model Context Protocol server with all that it answers from.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use super::spec::{BuildSpec, EncodeSettings, ServeSpec};
+use super::spec::{BuildSpec, EncodeSettings, ReadsTexts, ServeSpec, needs};
 use super::threads;
-use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems};
+use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems, TextSpec};
 use crate::encoder::TextEncoder;
 use crate::error::{Error, Result};
 use crate::explore::{Explorer, McpServer};
@@ -29,7 +29,7 @@ pub fn serve(spec: &ServeSpec, progress: &dyn Progress) -> Result<()> {
 /// What can be served, and the encoder of queries.
 fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Explorer, Option<TextEncoder>)> {
     let (given, index) = (&spec.settings, &spec.index);
-    // Opening an index hashes all its files: once is enough.
+    // Opening an index verifies all its hashes, so it is opened only once.
     let (table, features, built) = if Index::is_index(index) {
         let index = Index::open(index)?;
         let features = Features::read(&index.path(FEATURES))?;
@@ -39,24 +39,26 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
         (TokenTable::read(index)?, None, None)
     };
     let trusted = given.trust_index == Some(true);
+    let shown = built.as_ref().and_then(BuildSpec::shown);
     let named = built.as_ref().map(|built| (built.catalog.clone(), built.encode.text_encoder.clone()));
     let mut encode = built.map(|built| built.encode).unwrap_or_default();
     check_file_name(&encode, index)?;
-    if let Some(text) = &given.text {
-        encode.text = Some(text.clone());
-        encode.template = None;
-    }
     encode.id = given.id.clone().or(encode.id);
     encode.csv_quote = given.csv_quote.or(encode.csv_quote);
     encode.csv_escape = given.csv_escape.or(encode.csv_escape);
     encode.raw_text = given.raw_text.or(encode.raw_text);
     encode.parse_lists = given.parse_lists.or(encode.parse_lists);
-    (encode.image, encode.image_encoder, encode.image_onnx_file) = (None, None, None);
     let (named_catalog, named_encoder) = named.unzip();
     let named_catalog = named_catalog.filter(|path| !path.as_os_str().is_empty());
     let catalog = given.catalog.clone().or_else(|| named_catalog.clone().filter(|path| trusted && path.exists()));
     let texts = match &catalog {
-        Some(path) => texts(&table, &encode.catalog_spec(path)?, progress)?,
+        Some(path) => {
+            let text = given.text.clone().map(TextSpec::Joined).or(shown);
+            let text = text.ok_or_else(|| needs("catalog", "text", "name its columns of texts"))?;
+            let id = encode.id.clone();
+            let catalog = CatalogSpec { path: path.clone(), id, text, ..CatalogSpec::default() };
+            texts(&table, &encode.reading(catalog), progress)?
+        }
         None => {
             warn_untrusted(
                 "answers have no texts",
@@ -72,35 +74,29 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
     let named_encoder = named_encoder.flatten();
     let encoder = given.text_encoder.clone().or_else(|| named_encoder.clone().filter(|_| trusted));
     encode.text_encoder = encoder.filter(|_| features.is_some());
-    let encoder = match encode.text_encoder {
-        Some(_) => {
-            let catalog = encode.catalog_spec(&PathBuf::new())?;
-            super::encoders::load(&encode, &catalog, &spec.environment, threads, progress)?.text
-        }
-        None => None,
-    };
+    let encoder = super::encoders::load_text(&encode, &spec.environment, threads, progress)?;
     if encoder.is_none() && features.is_some() {
         let what = "items cannot be searched by text";
         warn_untrusted(what, "text encoder", "--text-encoder", named_encoder.as_deref(), trusted, progress);
     } else if encoder.is_none() {
-        progress.warn("items cannot be searched by text: a token table has no vectors, name an index for that");
+        progress.warn("items cannot be searched by text: a token table has no vectors; serve an index instead");
     }
     Ok((Explorer::new(table, texts, features)?, encoder))
 }
 
-/// Says what is not answered, and which flag changes that.
+/// Warns that a feature is not available, and names the flag that enables it.
 fn warn_untrusted(what: &str, kind: &str, flag: &str, named: Option<&Path>, trusted: bool, progress: &dyn Progress) {
     progress.warn(&match named {
         None => format!("{what}: name the {kind} with {flag}"),
         Some(path) if trusted => format!("{what}: the {kind} of the index, {path:?}, does not exist; name it with {flag}"),
         Some(path) => format!(
-            "{what}: the index names the {kind} {path:?}, which is used only with {flag} {path:?}, or with --trust-index for an \
-             index of your own"
+            "{what}: the index names the {kind} {path:?}; to use it, pass {flag} {path:?}, or --trust-index if you built the \
+             index yourself"
         ),
     });
 }
 
-/// Refuses an encoder's file that an index names outside the encoder's folder.
+/// Refuses an index that names an encoder file outside the encoder's folder.
 fn check_file_name(encode: &EncodeSettings, index: &Path) -> Result<()> {
     let Some(name) = &encode.onnx_file else { return Ok(()) };
     if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
@@ -115,11 +111,8 @@ fn check_file_name(encode: &EncodeSettings, index: &Path) -> Result<()> {
     ))
 }
 
-/// The items' texts by row of the table; none where no column was named.
+/// The items' texts by row of the table.
 fn texts(table: &TokenTable, catalog: &CatalogSpec, progress: &dyn Progress) -> Result<Vec<String>> {
-    if catalog.text.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut found = CatalogJoin::new(&table.item_ids).texts(catalog, MissingItems::Warn, progress)?;
     Ok((0..table.item_ids.len()).map(|row| found.remove(&row).unwrap_or_default()).collect())
 }

@@ -1,4 +1,4 @@
-//! What a path names: an index, or one of its parts by itself.
+//! The kind of a path: an index, or one of its parts alone.
 
 use std::path::Path;
 

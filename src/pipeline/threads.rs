@@ -4,7 +4,7 @@ use super::spec::ThreadSettings;
 use crate::error::{Error, Result};
 use crate::settings::SettingGroup;
 
-/// Runs `work` on so many threads (all cores if not given), which it is told.
+/// Runs `work` on this number of threads (default: all cores), and passes the number to it.
 ///
 /// # Errors
 /// [`Error::Config`] for a number out of range; [`Error::Unavailable`] where the system refuses the threads; those of
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_runs_on_the_threads_asked_for() {
+    fn work_runs_on_the_requested_number_of_threads() {
         assert_eq!(with_threads(Some(3), |n| Ok((n, rayon::current_num_threads()))).unwrap(), (3, 3));
         assert!(with_threads(Some(0), Ok).unwrap_err().to_string().contains("threads: expected a number from 1"));
     }

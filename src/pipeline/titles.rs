@@ -1,4 +1,4 @@
-//! The titles of single items, from the catalog that was named or that an index was built from.
+//! The titles of single items, from a given catalog or from the catalog of an index.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use crate::index::Manifest;
 use crate::item_ids::ItemIds;
 
 text_settings! {
-    /// Where the titles of items are.
+    /// The source of the items' titles.
     pub struct LookupSettings {
         /// Catalog with the items' titles.
-        catalog: std::path::PathBuf, "CATALOG", default "the one that the index was built from, if it is there";
+        catalog: std::path::PathBuf, "CATALOG", default "the index's catalog, if it exists";
         /// Column of the catalog's item ids.
         id: String, "COLUMN", default "that of the build, else item_id or id";
         /// Columns of the titles.
@@ -21,8 +21,8 @@ text_settings! {
 }
 
 impl LookupSettings {
-    /// The texts of the items in these rows; none without a catalog. A catalog that was not named is read only if it is
-    /// a plain file or folder, and what is wrong with it is no error.
+    /// The texts of the items in these rows, or none without a catalog. The catalog of the index is read only if it is
+    /// a file or a folder, and its errors are ignored.
     pub(super) fn titles(
         &self,
         manifest: Option<&Manifest>,
@@ -33,7 +33,7 @@ impl LookupSettings {
         if let Some(path) = &self.catalog {
             let built_text = built.as_ref().and_then(BuildSpec::shown);
             let named = self.text.clone().map(TextSpec::Joined).or(built_text);
-            let text = named.ok_or_else(|| needs("catalog", "text", "name its columns of titles"))?;
+            let text = named.ok_or_else(|| needs("catalog", "text", "set the title columns with --text"))?;
             let id = self.id.clone().or(built.and_then(|built| built.encode.id));
             let catalog = CatalogSpec { path: path.clone(), id, text, ..CatalogSpec::default() };
             return found(&self.reading(catalog), ids, rows);

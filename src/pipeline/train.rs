@@ -7,6 +7,7 @@ use super::spec::{Output, TrainSpec};
 use super::{sources, threads};
 use crate::artifact::OutputLock;
 use crate::error::Result;
+use crate::index::resolve_index;
 use crate::progress::Progress;
 use crate::rqvae::{self, Checkpoints};
 use crate::training::EpochFigures;
@@ -22,7 +23,7 @@ pub struct TrainSummary {
     pub best_epoch: usize,
 }
 
-/// Trains a model on features and writes its folder. A checkpoint beside it lets a killed training continue.
+/// Trains a model on features and writes its folder. A killed training continues from a checkpoint next to it.
 ///
 /// # Errors
 /// As [`rqvae::train`]; for features that cannot be read, and for an output that exists.
@@ -31,7 +32,8 @@ pub fn train(spec: &TrainSpec, progress: &dyn Progress) -> Result<TrainSummary> 
     let _lock = OutputLock::claim(out, overwrite)?;
     let config = spec.train.config()?;
     threads::with_threads(spec.threads, |_| {
-        let features = sources::features(&spec.features)?;
+        let source = resolve_index(&spec.features)?;
+        let features = sources::features(&source)?;
         let checkpoints = checkpoints(&spec.output, out);
         if spec.output.force && !spec.output.resume {
             checkpoints.remove()?;

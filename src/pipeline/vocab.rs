@@ -1,11 +1,13 @@
 //! From a token table to the files that add its tokens to a language model.
 
+use std::path::Path;
+
 use super::sources;
 use super::spec::{LlmSettings, ReadsTexts, VocabSpec, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::Result;
-use crate::index::{Index, MODEL};
+use crate::index::{Index, MODEL, resolve_index};
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
@@ -14,19 +16,20 @@ use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocab
 /// Seed of the draws.
 const SEED: u64 = 42;
 
-/// Writes the vocabulary folder of a token table, and what the spec asks for of a language model.
+/// Writes the vocabulary folder of a token table and, if requested, files of a language model.
 ///
 /// # Errors
-/// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that need others.
+/// As [`write_vocabulary`]; [`crate::Error::Config`] for settings that require others.
 pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
     spec.vocabulary.check()?;
     spec.llm.check()?;
     let overwrite = spec.output.overwrite();
     let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
-    let table = sources::token_table(&spec.tokens)?;
+    let source = resolve_index(&spec.tokens)?;
+    let table = sources::token_table(&source)?;
     let mut options = spec.vocabulary.options();
     let method = spec.llm.method()?;
-    let model = model(spec, method)?;
+    let model = model(spec, &source, method)?;
     options.start_values = start_values(&spec.llm, method, &options, model.as_ref())?;
     write_vocabulary(&spec.output.out, &table, &options, overwrite, progress)
 }
@@ -37,15 +40,15 @@ impl LlmSettings {
     }
 }
 
-/// The model that gave the codes, where it is needed.
-fn model(spec: &VocabSpec, method: StartMethod) -> Result<Option<Tokenizer>> {
+/// The model that assigned the codes, if needed.
+fn model(spec: &VocabSpec, source: &Path, method: StartMethod) -> Result<Option<Tokenizer>> {
     if spec.llm.llm.is_none() || method != StartMethod::Structured {
         return Ok(None);
     }
     match &spec.llm.model {
         Some(path) => sources::model(path).map(Some),
-        // The index has been opened, and its files hashed, for the table.
-        None if Index::is_index(&spec.tokens) => Tokenizer::load(&spec.tokens.join(MODEL)).map(Some),
+        // The index was already opened and verified for the table.
+        None if Index::is_index(source) => Tokenizer::load(&source.join(MODEL)).map(Some),
         None => Ok(None),
     }
 }
@@ -58,15 +61,15 @@ fn start_values<'a>(
 ) -> Result<Option<StartValues<'a>>> {
     let Some(llm) = &settings.llm else {
         return match settings.first_given() {
-            Some(setting) => Err(needs(&setting, "llm", "name the language model's folder, too")),
+            Some(setting) => Err(needs(&setting, "llm", "also set --llm to the language model's folder")),
             None => Ok(None),
         };
     };
     if vocabulary.tokenizer.is_none() {
-        return Err(needs("llm", "tokenizer", "name the folder of its tokenizer, which often is the same"));
+        return Err(needs("llm", "tokenizer", "also set --tokenizer; it is often the same folder"));
     }
     if settings.catalog.is_some() && settings.text.is_none() {
-        return Err(needs("catalog", "text", "name its columns of text"));
+        return Err(needs("catalog", "text", "set the text columns with --text"));
     }
     Ok(Some(StartValues {
         llm: llm.clone(),

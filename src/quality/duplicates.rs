@@ -1,4 +1,4 @@
-//! Groups of items that the quantizer cannot tell apart.
+//! Groups of items that the quantizer cannot distinguish.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::features::FeatureSource;
 use crate::semantic_id::TokenTable;
 
-/// Most groups that are listed, and most items of each.
+/// Maximum number of listed groups, and of listed items per group.
 const GROUPS: usize = 10;
 const MEMBERS: usize = 5;
 
@@ -21,8 +21,8 @@ pub struct DuplicateGroup {
 }
 
 impl DuplicateGroup {
-    /// The largest groups of items with equal vectors in the features that a table was made from; without features, of
-    /// items with equal IDs. Eight bytes per item are in memory.
+    /// The largest groups of items with equal vectors in the features of a table, or with equal IDs without features.
+    /// Takes eight bytes of memory per item.
     ///
     /// # Errors
     /// As [`FeatureSource::blocks`].
@@ -30,7 +30,7 @@ impl DuplicateGroup {
         let exact = table.metadata.collisions.as_ref().map_or(0, |report| report.exact_duplicates);
         let mut hashes = Vec::with_capacity(table.item_ids.len());
         match features {
-            // Without duplicates in the record there is nothing to look for.
+            // The record says that there are no duplicates.
             Some(_) if exact == 0 => return Ok(Vec::new()),
             Some(features) => {
                 for block in features.all()? {
@@ -73,7 +73,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn the_largest_groups_come_first() {
+    fn the_largest_groups_are_first() {
         let table = table(array![[0, 1], [1, 1], [0, 0], [1, 1], [0, 1], [1, 1]], &[2, 2]);
         let groups = DuplicateGroup::largest(&table, None).unwrap();
         let found: Vec<(usize, &[usize])> = groups.iter().map(|group| (group.items, &group.rows[..])).collect();

@@ -13,7 +13,7 @@ use crate::tokenizer::{ModelInput, Tokenizer};
 
 /// Neighbours per item.
 const NEIGHBOURS: usize = 10;
-/// Most items whose neighbours are searched; of more, a random sample.
+/// Maximum number of items whose neighbours are searched. Larger catalogs are sampled at random.
 const MAX_QUERIES: usize = 5_000;
 /// Seed of the sample.
 const SEED: u64 = 42;

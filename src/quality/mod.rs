@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_many_blocks_gives_what_memory_gives() {
+    fn a_file_of_many_blocks_equals_the_matrix_in_memory() {
         let n = 20_000;
         let value = |i: usize, j: usize| ((i * 7_919 + j * 104_729 + i * i % 613) % 2_003) as f32 / 500.0 - 2.0;
         let modality = |name: &str, dim: usize, lacks: usize| Modality {

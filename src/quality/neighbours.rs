@@ -12,7 +12,7 @@ use crate::features::Modality;
 
 /// Items per matrix product.
 const BLOCK: usize = 2_048;
-/// Most queries per matrix product.
+/// Maximum number of queries per matrix product.
 const CHUNK: usize = 256;
 
 /// A search for the nearest neighbours of some items, to which the items of a source are given block by block: first
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn modalities_count_alike_and_ties_go_to_the_lowest_row() {
+    fn modalities_have_equal_weight_and_ties_go_to_the_lowest_row() {
         // In text 0 and 1 agree; in pictures, a thousand times as long, 0 and 2 do; 3 has no picture.
         let text = array![[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
         let image = array![[0.0, 900.0], [900.0, 0.0], [0.0, 10.0], [0.0, 0.0]];
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_search_finds_what_comparing_one_by_one_finds() {
+    fn the_search_equals_comparing_one_by_one() {
         let value = |i: usize, j: usize| ((i * 7_919 + j * 104_729) % 1_009) as f32 - 504.0;
         // Every item is there twice, so there are ties.
         let vectors = Array2::from_shape_fn((3_000, 9), |(i, j)| value(i % 1_500, j));

@@ -11,7 +11,7 @@ use crate::semantic_id::{Lookup, TokenTable};
 
 /// Neighbours per item.
 const NEIGHBOURS: usize = 10;
-/// Most items whose neighbours are searched; of a larger catalog, a random sample.
+/// Maximum number of items whose neighbours are searched. Larger catalogs are sampled at random.
 const MAX_QUERIES: usize = 5_000;
 /// Limit on the multiplications of the search: larger catalogs get fewer queries, down to [`MIN_QUERIES`].
 const MAX_PRODUCTS: usize = 400_000_000_000;

@@ -22,7 +22,8 @@ pub struct Reconstruction {
 pub(super) struct ReconstructionSums<'a> {
     table: &'a TokenTable,
     input: ModelInput<'a>,
-    /// Squared distances from the mean, and from what the codes before and after collision resolution decode to.
+    /// Squared distances from the mean, and from the reconstructions by the codes before and after collision
+    /// resolution.
     sums: [f64; 3],
 }
 

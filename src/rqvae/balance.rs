@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_made_use_less_even_is_half_reverted() {
+    fn a_step_that_made_usage_less_even_is_half_reverted() {
         let (first, second) = (&[0u16, 0, 0, 0, 1, 2][..], &[0u16, 1, 1, 1, 1, 1][..]);
         let (_, before) = offsets_after(&[first]);
         let (balance, after) = offsets_after(&[first, second]);

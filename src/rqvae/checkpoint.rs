@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 const TRAINING: &str = "catalex.training";
 const STATE: &str = "catalex.state";
 
-/// Longest header of a safetensors file, which its crate reads.
+/// Maximum length of a safetensors header that the crate reads.
 const MOST_HEADER: u64 = 100_000_000;
 
 /// Where and how often a training saves checkpoints.
@@ -37,11 +37,11 @@ impl Checkpoints {
     /// Removes the file. Call this once the model is saved.
     ///
     /// # Errors
-    /// [`Error::File`] for a file that is no checkpoint; [`Error::Io`].
+    /// [`Error::File`] for a file that is not a checkpoint; [`Error::Io`].
     pub fn remove(&self) -> Result<()> {
         if self.path.exists() && !is_checkpoint(&self.path) {
             let help = "move it away, or choose another output path";
-            return Err(Error::file(&self.path, "the checkpoint of a training", "something else", help));
+            return Err(Error::file(&self.path, "a checkpoint of catalex", "another file", help));
         }
         match std::fs::remove_file(&self.path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.path, e)),

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overfull_code_is_split_with_the_codewords_of_the_emptiest() {
+    fn an_overfull_code_gets_the_codewords_of_the_emptiest_codes() {
         // 60 points on a line have the first code, one point each of the others.
         let points = Array2::from_shape_fn((63, 2), |(i, d)| if d == 0 { i as f32 } else { 0.0 });
         let codes = Array2::from_shape_fn((63, 1), |(i, _)| i.saturating_sub(59) as u16);

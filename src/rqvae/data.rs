@@ -36,13 +36,13 @@ pub(super) struct DataSettings {
 pub(super) enum ModalityWeight {
     /// This weight.
     Fixed(f32),
-    /// This many times the root mean square length of the modality's vectors, at most 1: lengths below 1 say how much is
-    /// known of an item.
+    /// This factor times the root mean square length (at most 1) of the modality's vectors. Shorter vectors mean that
+    /// less is known about the items.
     OfLength(f32),
 }
 
 impl ModalityWeight {
-    /// The weight for the vectors of one modality, of which `present` items have one.
+    /// The weight of a modality whose vectors `present` items have.
     fn of(self, vectors: ArrayView2<f32>, present: ArrayView1<bool>) -> f32 {
         let factor = match self {
             ModalityWeight::Fixed(weight) => return weight,
@@ -140,7 +140,7 @@ impl<'a> TrainingData<'a> {
             let present = present.select(Axis(0), held_out);
             TrainingItems::new(&x.select(Axis(0), held_out), present.view(), &dims, device)
         });
-        // The rows stay in one matrix: a second one would be the largest piece of memory of a training.
+        // The rows are compacted in place, because a second matrix would dominate the memory of training.
         keep_rows(&mut x, &training);
         let training = TrainingItems::new(&x, present.select(Axis(0), &training).view(), &dims, device);
         let dropout = if standardization.completion.is_some() { settings.dropout } else { 0.0 };
@@ -223,7 +223,7 @@ fn check_numbers(x: ArrayView2<f32>, row_of: impl Fn(usize) -> usize) -> Result<
     }
 }
 
-/// Keeps some rows of a matrix, which are in ascending order.
+/// Keeps some rows of a matrix, given in ascending order.
 fn keep_rows(x: &mut Array2<f32>, rows: &[usize]) {
     for (to, &from) in rows.iter().enumerate().filter(|&(to, &from)| to != from) {
         let (mut kept, moved) = x.multi_slice_mut((s![to, ..], s![from, ..]));
@@ -283,7 +283,7 @@ mod tests {
     use tch::Tensor;
 
     #[test]
-    fn a_pass_over_a_file_has_every_training_item_once() {
+    fn a_pass_over_a_file_returns_every_training_item_once() {
         let n = 10_000;
         let vectors = Array2::from_shape_fn((n, 2), |(row, j)| if j == 0 { row as f32 } else { 1.0 });
         let modality = Modality { name: "text".into(), vectors, present: vec![true; n] };
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_by_length_counts_the_items_that_have_the_modality() {
+    fn a_weight_by_length_uses_only_items_with_the_modality() {
         let vectors = ndarray::array![[0.3, 0.4], [0.0, 0.0], [0.0, 0.1]];
         let present = ndarray::array![true, false, true];
         let of = |weight: ModalityWeight, scale: f32| weight.of((&vectors * scale).view(), present.view());

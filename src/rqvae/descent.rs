@@ -197,12 +197,12 @@ impl<'a> Descent<'a> {
     }
 }
 
-/// Numbers that are summed at a time.
+/// Number of values that are summed at a time.
 const BLOCK_NUMBERS: i64 = 1 << 24;
 
 /// Mean squared length of rows.
 fn mean_square(x: &Tensor) -> f64 {
-    // The sum in double precision copies what it sums: a block at a time, so that memory does not triple here.
+    // A sum in double precision copies its input, so it is computed block by block. Otherwise, memory use would triple.
     let rows = (BLOCK_NUMBERS / x.size()[1].max(1)).max(1);
     let sums = x.split(rows, 0).iter().map(|block| block.square().sum(Kind::Double).double_value(&[])).sum::<f64>();
     sums / x.size()[0] as f64

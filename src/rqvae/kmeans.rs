@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn every_distinct_point_has_a_codeword_where_there_are_enough() {
+    fn every_distinct_point_gets_a_codeword_if_there_are_enough() {
         let points = Array2::from_shape_fn((50, 3), |(i, _)| (i % 5) as f32);
         let book = codebook(points.view(), 16, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap();
         for value in 0..5 {

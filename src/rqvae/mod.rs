@@ -29,6 +29,7 @@ mod kmeans;
 mod lc_rec;
 mod model;
 mod outcome;
+mod reference;
 mod refine;
 mod regression;
 mod relations;
@@ -64,7 +65,7 @@ fn device(name: &str) -> Result<Device> {
         _ => name.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
     };
     let Some(index) = index else {
-        return Err(Error::config("device", "cpu, cuda or cuda:N", name, "leave it out for cpu"));
+        return Err(Error::config("device", "cpu, cuda or cuda:N", name, "omit it for cpu"));
     };
     if !Cuda::is_available() {
         return Err(unavailable("libtorch finds no CUDA device".into()));

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_modality_without_agreement_gets_no_prediction_and_gives_none() {
+    fn a_modality_without_agreement_is_excluded_from_smoothing() {
         let completion = completion(&caused(500), &[4, 4, 6], 8).unwrap().unwrap();
         let smoothing = CrossModalSmoothing::new(&completion, &[0.6, 0.6, 0.0]).unwrap();
         let predicted = |modality: usize, from: std::ops::Range<usize>| {

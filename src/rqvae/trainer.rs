@@ -12,6 +12,7 @@ use super::init::start;
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
+use super::reference::residual_errors;
 use super::separation::separate;
 use super::tensors::{ROWS_AT_ONCE, array};
 use super::unused::use_every_code;
@@ -151,6 +152,7 @@ impl<'a> TrainingSession<'a> {
         let books = model.quantizer.books.iter().map(array).collect::<Result<_>>()?;
         let quantizer = Quantizer::new(books, model.quantizer.freeze_offsets()?);
         let quantizer = finish(&data, &projection, quantizer)?;
+        let residual_errors = residual_errors(&data, &projection, &quantizer)?;
         let weights = Weights {
             standardization: data.standardization,
             projection,
@@ -164,6 +166,7 @@ impl<'a> TrainingSession<'a> {
             held_out,
             best_epoch,
             history: history.clone(),
+            residual_errors,
         };
         let modalities = self.shapes.into_iter().map(|(name, dim)| ModalityShape { name, dim }).collect();
         let tokenizer = Tokenizer::new(modalities, weights, Some(record))?;
@@ -282,10 +285,10 @@ mod tests {
         std::fs::write(&again.path, whole).unwrap();
         again.remove().unwrap();
         assert!(!again.path.exists());
-        // What is no checkpoint is not removed, even by --force.
+        // A file that is not a checkpoint is not removed, even with --force.
         std::fs::write(&again.path, "years of work").unwrap();
         assert!(says().contains("m.checkpoint"));
-        assert!(again.remove().unwrap_err().to_string().contains("something else") && again.path.exists());
+        assert!(again.remove().unwrap_err().to_string().contains("another file") && again.path.exists());
     }
 
     #[test]

@@ -9,9 +9,10 @@ use crate::training::{LcRecConfig, QuantizerConfig};
 /// items of a game, neighbours agree best with the labels at about this weight.
 const IMAGE_WEIGHT: f32 = 0.6;
 
-/// Default weight of behaviour beside other modalities, times the root mean square length of its vectors: the more events
-/// the items have, the more behaviour counts. A generative recommender gained most by this on films with many events per
-/// item and on two shops with few (`docs/recommenders.md`), where a fixed weight of 3 was worse than text alone.
+/// Default weight of behaviour next to other modalities, as a factor of the root mean square length of its vectors:
+/// with more events per item, behaviour has more weight. A generative recommender improved most with this weight, both
+/// on films with many events per item and on two shops with few (`docs/recommenders.md`). On one of the shops, a fixed
+/// weight of 3 was worse than text alone.
 const BEHAVIOUR_WEIGHT: f32 = 2.0;
 
 /// Default coherence: search by prefix finds more of an item's neighbours.
@@ -20,7 +21,7 @@ const COHERENCE: f64 = 0.02;
 /// Default coherence for features with behaviour: a generative recommender of films gains more from prefixes without it.
 const COHERENCE_WITH_BEHAVIOUR: f64 = 0.0;
 
-/// Maximum number of weights of the projection: 4 GB, of which training needs several times as much.
+/// Maximum number of weights of the projection: 4 GB. Training needs several times as much.
 const MAX_PARAMETERS: usize = 1 << 30;
 
 /// With fewer items none are held out: the codebooks need all of them.
@@ -128,15 +129,15 @@ fn dimension(modalities: &[(String, usize)]) -> usize {
     modalities.iter().map(|(_, dim)| dim).sum()
 }
 
-/// Checks the size of the projection before anything of this size is allocated.
+/// Checks the size of the projection before its memory is allocated.
 fn check_parameters(dim: usize, hidden: &[usize], latent_dim: usize) -> Result<()> {
     let widths: Vec<usize> = std::iter::once(dim).chain(hidden.iter().copied()).chain([latent_dim]).collect();
     let numbers = widths.windows(2).try_fold(0usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
     match numbers {
         Some(numbers) if numbers <= MAX_PARAMETERS => Ok(()),
         _ => {
-            let expected = format!("layers of at most {MAX_PARAMETERS} weights together");
-            let got = format!("layers of the widths {widths:?}");
+            let expected = format!("layers with at most {MAX_PARAMETERS} weights in total");
+            let got = format!("layers with the widths {widths:?}");
             Err(Error::config("hidden", expected, got, "use narrower or fewer layers"))
         }
     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_fits_and_depends_on_the_features() {
+    fn the_default_is_valid_and_depends_on_the_features() {
         let config = valid(10_000, &["text", "image"]);
         assert_eq!((config.held_out(), config.latent_dim, config.refine_iterations()), (500, 64, 15));
         assert_eq!(valid(300, &["text"]).held_out(), 0);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn behaviour_turns_coherence_off_unless_it_is_given() {
+    fn behaviour_disables_coherence_by_default() {
         assert!(valid(1_000, &["text", "image"]).coherence() > 0.0);
         assert_eq!(valid(1_000, &["text", "behaviour"]).coherence(), 0.0);
         let given = QuantizerConfig { coherence: Some(0.5), ..QuantizerConfig::default() };

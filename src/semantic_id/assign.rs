@@ -1,4 +1,4 @@
-//! Assigns the items of a prefix to different codes of the last level, at the minimum total squared distance.
+//! Assigns the items of a prefix to different free codes of the last level, at the minimum total squared distance.
 //!
 //! Groups of items with one prefix are independent of each other. Several share one matrix product.
 
@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
 use super::latents::Loaded;
 use super::matching::cheapest;
+use super::occupied::Occupied;
 use super::overflow::residual;
 use crate::error::Result;
 use crate::tokenizer::Quantizer;
@@ -15,9 +16,9 @@ use crate::tokenizer::Quantizer;
 /// Groups whose matching would take more steps than this, about ten seconds, are assigned item by item.
 const MAX_STEPS: usize = 1 << 33;
 
-/// Most items per matrix product, unless one group has more.
+/// Maximum number of items per matrix product, unless one group has more.
 const ITEMS_AT_ONCE: usize = 1_024;
-/// Most numbers in such a product, 64 MB, unless one group needs more.
+/// Maximum number of values in such a product, 64 MB, unless one group needs more.
 const NUMBERS_AT_ONCE: usize = 1 << 23;
 
 /// Divides groups into batches of one matrix product with `codes` columns each. The result does not depend on the
@@ -65,6 +66,7 @@ pub(super) fn classes(
 /// The codewords of the last level in double precision.
 pub(super) struct LastLevel<'a> {
     quantizer: &'a Quantizer,
+    occupied: &'a Occupied,
     level: usize,
     /// `(size, latent_dim)`.
     book: Array2<f64>,
@@ -75,20 +77,22 @@ pub(super) struct LastLevel<'a> {
 /// A group in a matrix product.
 struct Group {
     prefix: Vec<u16>,
+    /// The codes that are not taken, ascending.
+    free: Vec<usize>,
     classes: Vec<Vec<usize>>,
     /// `(classes, latent_dim)`.
     latents: Array2<f32>,
 }
 
 impl<'a> LastLevel<'a> {
-    pub(super) fn of(quantizer: &'a Quantizer) -> Self {
+    pub(super) fn of(quantizer: &'a Quantizer, occupied: &'a Occupied) -> Self {
         let level = quantizer.codebooks().len() - 1;
         let book = quantizer.codebooks()[level].mapv(f64::from);
         let lengths = book.map_axis(Axis(1), |codeword| codeword.dot(&codeword));
-        LastLevel { quantizer, level, book, lengths }
+        LastLevel { quantizer, occupied, level, book, lengths }
     }
 
-    /// The last code of every row of these groups. The rows of a group share a prefix and are at most as many as there are
+    /// The last code of every row of these groups. The rows of a group share a prefix and are at most as many as it has free
     /// codes.
     pub(super) fn assign(
         &self,
@@ -99,8 +103,10 @@ impl<'a> LastLevel<'a> {
         let prepare = |group: &&[usize]| {
             let latents = loaded.get(group)?;
             let (classes, firsts) = classes(group, latents.view(), codes);
-            let prefix = codes.row(group[0]).iter().take(self.level).copied().collect();
-            Ok(Group { prefix, classes, latents: latents.select(Axis(0), &firsts) })
+            let prefix: Vec<u16> = codes.row(group[0]).iter().take(self.level).copied().collect();
+            let free = self.occupied.free(&prefix, self.book.nrows());
+            let free = free.iter().enumerate().filter_map(|(code, &free)| free.then_some(code)).collect();
+            Ok(Group { prefix, free, classes, latents: latents.select(Axis(0), &firsts) })
         };
         let groups: Vec<Group> = groups.iter().map(prepare).collect::<Result<_>>()?;
         let mut points = Array2::zeros((groups.iter().map(|g| g.classes.len()).sum(), self.book.ncols()));
@@ -122,7 +128,7 @@ impl<'a> LastLevel<'a> {
             if self.is_matched(group) {
                 let mut cost = costs.slice_mut(rows);
                 cost += &self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
-                self.match_group(group, cost.to_owned(), codes, &mut given);
+                self.match_group(group, cost.view(), codes, &mut given);
             } else {
                 given.extend(self.one_by_one(group, points.slice(rows)));
             }
@@ -132,16 +138,19 @@ impl<'a> LastLevel<'a> {
     }
 
     fn is_matched(&self, group: &Group) -> bool {
-        group.classes.len().saturating_pow(2).saturating_mul(self.book.nrows()) <= MAX_STEPS
+        group.classes.len().saturating_pow(2).saturating_mul(group.free.len()) <= MAX_STEPS
     }
 
-    fn match_group(&self, group: &Group, mut cost: Array2<f64>, codes: ArrayView2<u16>, given: &mut Vec<(usize, u16)>) {
+    fn match_group(&self, group: &Group, cost: ArrayView2<f64>, codes: ArrayView2<u16>, given: &mut Vec<(usize, u16)>) {
+        let all_free = group.free.len() == cost.ncols();
+        let mut cost = if all_free { cost.to_owned() } else { cost.select(Axis(1), &group.free) };
         let rows = group.classes.iter().zip(group.latents.rows()).zip(cost.rows_mut());
         let wanted: Vec<usize> = rows
             .map(|((class, latent), mut cost)| {
                 let (best, least) = lowest(cost.view());
                 // The quantizer computes in f32: its nearest code counts as nearest within the rounding error.
-                let given = usize::from(codes[[class[0], self.level]]);
+                let given = group.free.binary_search(&usize::from(codes[[class[0], self.level]]));
+                let Ok(given) = given else { return best };
                 if cost[given] <= least + 1e-5 * (least.abs() + f64::from(latent.dot(&latent))) {
                     cost[given] = least;
                     given
@@ -154,12 +163,12 @@ impl<'a> LastLevel<'a> {
             // Equal items take the cheapest codes.
             let mut order: Vec<usize> = (0..cost.ncols()).collect();
             order.sort_by(|&a, &b| cost[[0, a]].total_cmp(&cost[[0, b]]).then((b == *wanted).cmp(&(a == *wanted))));
-            given.extend(rows.iter().copied().zip(order.into_iter().map(|column| column as u16)));
+            given.extend(rows.iter().copied().zip(order.into_iter().map(|column| group.free[column] as u16)));
             return;
         }
         let supply: Vec<usize> = group.classes.iter().map(Vec::len).collect();
         for (rows, columns) in group.classes.iter().zip(cheapest(cost.view(), &supply, &wanted)) {
-            given.extend(rows.iter().copied().zip(columns.into_iter().map(|column| column as u16)));
+            given.extend(rows.iter().copied().zip(columns.into_iter().map(|column| group.free[column] as u16)));
         }
     }
 
@@ -167,6 +176,7 @@ impl<'a> LastLevel<'a> {
     fn one_by_one(&self, group: &Group, points: ArrayView2<f64>) -> Vec<(usize, u16)> {
         let offsets = self.quantizer.offsets_after(&group.prefix).mapv(f64::from);
         let mut taken = vec![false; self.book.nrows()];
+        self.occupied.last_codes(&group.prefix).for_each(|code| taken[usize::from(code)] = true);
         let mut given = Vec::new();
         for (rows, point) in group.classes.iter().zip(points.axis_chunks_iter(Axis(0), 1)) {
             let cost = self.squared_distances(point).row(0).to_owned() + &offsets;

@@ -17,8 +17,8 @@ pub(super) fn code_field() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::UInt16, false))
 }
 
-/// Casts the batches of other programs to the types of the file's columns: they use other string and list types, and some
-/// write wider integers. A column that cannot be cast is left, and refused later.
+/// Casts the batches of other programs to the types of the file's columns: they use other string and list types, and
+/// some write wider integers. A column that cannot be cast remains unchanged and is refused later.
 pub(super) fn of_own_types(
     batches: &[RecordBatch],
     levels: usize,

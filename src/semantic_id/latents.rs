@@ -1,4 +1,5 @@
-//! Access to the latents of the items that collision resolution needs. Those of all items are not kept in memory.
+//! Access to the latents of the items that collision resolution needs. The latents of other items are not kept in
+//! memory.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,7 +9,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::error::{Error, Result};
 
-/// Most numbers of latents in memory, 256 MB; more are written to a temporary file.
+/// Maximum number of latent values in memory, 256 MB. More are written to a temporary file.
 const MAX_IN_MEMORY: usize = 1 << 26;
 
 /// A source of latents, which can be read several times.
@@ -90,7 +91,8 @@ impl Loaded {
         let mut latents = Array2::zeros((rows.len(), self.dim));
         let mut bytes = vec![0; 4 * self.dim];
         for (&row, mut latent) in rows.iter().zip(latents.rows_mut()) {
-            let missing = || Error::mismatch("latents", format!("those of row {row}"), "none", "please report this");
+            let missing =
+                || Error::mismatch("latents", format!("the latent of row {row}"), "none", "please report this");
             let at = self.rows.binary_search(&row).map_err(|_| missing())? * self.dim;
             match &self.store {
                 Store::Memory(numbers) => {

@@ -39,8 +39,8 @@ impl<T: Borrow<TokenTable>> Lookup<T> {
         self.table().item_ids.position(id).ok_or_else(|| Error::Item {
             item: id.to_owned(),
             expected: "an item of the token table".into(),
-            got: format!("none of its {} ids", self.table().item_ids.len()),
-            help: "check the id; it is the catalog's own".into(),
+            got: format!("an id that is not among its {} ids", self.table().item_ids.len()),
+            help: "check the id; use the id from the catalog".into(),
         })
     }
 

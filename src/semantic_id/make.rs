@@ -4,7 +4,7 @@
 use ndarray::{Array2, ArrayView1, s};
 
 use super::latents::{Latents, Loaded};
-use super::{Collisions, TableMetadata, TokenFormat, TokenTable};
+use super::{Assignment, Collisions, Occupied, TableMetadata, TokenFormat, TokenTable, place};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, for_each_block};
 use crate::item_ids::ItemIds;
@@ -29,14 +29,81 @@ impl TokenTable {
         collisions: Collisions,
         progress: &dyn Progress,
     ) -> Result<TokenTable> {
+        Ok(TokenizedItems::of_features(features, model, token_format, collisions, progress)?.table)
+    }
+
+    /// Encodes new items and gives them IDs beside codes that are taken, as [`place`] does. The features hold the new items
+    /// only, and so does the table that is returned.
+    ///
+    /// # Errors
+    /// As [`TokenTable::of_features`] and [`place`].
+    pub fn placed(
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        token_format: TokenFormat,
+        occupied: &Occupied,
+        progress: &dyn Progress,
+    ) -> Result<TokenizedItems> {
+        TokenizedItems::encoded(features, model, token_format, Collisions::Resolve, progress, |items| {
+            let (codes, errors) = (items.codes.view(), &items.errors);
+            let placed = place(items.latents, codes, errors, model.quantizer(), &items.item_ids, occupied, progress)?;
+            Ok((placed, occupied.codebook_sizes().to_vec()))
+        })
+    }
+}
+
+/// Items that were encoded and have semantic IDs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenizedItems {
+    /// Their semantic IDs.
+    pub table: TokenTable,
+    /// Squared distance of each item's latent from the sum of the codewords that the quantizer chose, before collisions
+    /// were resolved: the error that the item would have alone in an empty table.
+    pub quantizer_errors: Vec<f32>,
+}
+
+/// Items before collisions are resolved.
+struct Unresolved<'a> {
+    latents: &'a dyn Latents,
+    item_ids: ItemIds,
+    codes: Array2<u16>,
+    errors: Vec<f32>,
+}
+
+impl TokenizedItems {
+    /// As [`TokenTable::of_features`], which is the table of the result.
+    ///
+    /// # Errors
+    /// As [`TokenTable::of_features`].
+    pub fn of_features(
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        token_format: TokenFormat,
+        collisions: Collisions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        Self::encoded(features, model, token_format, collisions, progress, |items| {
+            let quantized = (items.codes.view(), items.errors.as_slice());
+            collisions.settle(items.latents, quantized, model.quantizer(), &items.item_ids, progress)
+        })
+    }
+
+    /// Encodes all items and assigns IDs by `settle`, which returns the codebook sizes too.
+    fn encoded(
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        token_format: TokenFormat,
+        policy: Collisions,
+        progress: &dyn Progress,
+        settle: impl FnOnce(&Unresolved) -> Result<(Assignment, Vec<usize>)>,
+    ) -> Result<Self> {
         let encoder = Encoder { features, input: ModelInput::new(model, features)?, progress };
         let (item_ids, codes, errors) = encoder.encode()?;
         features.check_ids(&item_ids)?;
-        let quantized = (codes.view(), errors.as_slice());
-        let (assignment, codebook_sizes) =
-            collisions.settle(&encoder, quantized, model.quantizer(), &item_ids, progress)?;
-        Ok(TokenTable {
-            item_ids,
+        let items = Unresolved { latents: &encoder, item_ids, codes, errors };
+        let (assignment, codebook_sizes) = settle(&items)?;
+        let table = TokenTable {
+            item_ids: items.item_ids,
             residual_error: assignment.errors,
             codes: assignment.codes,
             reassigned: assignment.reassigned,
@@ -44,10 +111,16 @@ impl TokenTable {
                 model_hash: model.hash().to_owned(),
                 codebook_sizes,
                 token_format,
-                policy: collisions,
+                policy,
                 collisions: Some(assignment.report),
             },
-        })
+        };
+        Ok(TokenizedItems { table, quantizer_errors: items.errors })
+    }
+
+    /// What collisions, and codes that were taken, added to each item's error.
+    pub fn added_distortion(&self) -> Vec<f32> {
+        self.table.residual_error.iter().zip(&self.quantizer_errors).map(|(after, before)| after - before).collect()
     }
 }
 
@@ -75,11 +148,11 @@ impl QuantizedItems {
     }
 }
 
-/// Codes, latents and squared errors. An error that is not finite means that codes say nothing about the vector.
+/// Codes, latents and squared errors. If a squared error is not finite, the codes do not represent the vector.
 fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)> {
     let refuse = |row: usize, got: String| Error::Item {
         item: features.item_ids().text(row),
-        expected: "a vector of numbers as those of training, at most 1e18".into(),
+        expected: "a vector in the range of the training data, at most 1e18".into(),
         got,
         help: "correct the vector; write null for a missing one".into(),
     };
@@ -93,7 +166,7 @@ fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)
     let encoded = input.encode(features)?;
     let errors = input.model().latent_errors(encoded.latents.view(), encoded.codes.view())?;
     match errors.iter().position(|error| !error.is_finite()) {
-        Some(row) => Err(refuse(row, "one whose distance from its codes is too large for a float32".into())),
+        Some(row) => Err(refuse(row, "a vector whose distance from its codewords overflows float32".into())),
         None => Ok((encoded, errors)),
     }
 }

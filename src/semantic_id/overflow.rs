@@ -1,4 +1,4 @@
-//! Overfull prefixes, which have more items than last-level codes: some of their items move to other prefixes.
+//! Overfull prefixes, which have more items than free last-level codes: some of their items move to other prefixes.
 //!
 //! Items move in the order of their added distortion, the smallest first, each to the nearest prefix with room: first among
 //! those that differ only in the last code of the prefix, then in earlier codes.
@@ -9,6 +9,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::latents::Loaded;
+use super::occupied::Occupied;
 use crate::error::Result;
 
 /// Number of nearest codes with room that the search follows to the last level.
@@ -25,24 +26,26 @@ pub(super) fn relocate(
     codebooks: &[Array2<f32>],
     groups: &[Vec<usize>],
     rank: &[usize],
-    mut room: Room,
+    mut room: Room<'_>,
 ) -> Result<()> {
     let Some(last) = codebooks.last().filter(|_| codebooks.len() > 1).map(Array2::nrows) else { return Ok(()) };
     let search = PrefixSearch::new(codebooks);
     for group in groups {
         let latents = latents.get(group)?;
+        let taken = room.taken_under(codes.row(group[0]));
         let mut leaving: Vec<Leaving> = group
             .par_iter()
             .enumerate()
             .map(|(at, &row)| {
                 let places = search.find(latents.row(at), codes.row(row), &room);
-                let here = search.own_cost(latents.row(at), codes.row(row));
+                // Without a free code, all items leave.
+                let here = search.own_cost(latents.row(at), codes.row(row), room.occupied).unwrap_or(0.0);
                 let loss = places.first().map_or(f32::INFINITY, |place| place.cost - here);
                 Leaving { loss, row, at, places }
             })
             .collect();
         leaving.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(rank[a.row].cmp(&rank[b.row])));
-        for Leaving { row, at, places, .. } in leaving.into_iter().take(group.len().saturating_sub(last)) {
+        for Leaving { row, at, places, .. } in leaving.into_iter().take((group.len() + taken).saturating_sub(last)) {
             // Prefixes only fill up as items move: the first that still has room is the best.
             let place = places.into_iter().find(|place| room.has_all(&place.codes));
             let place = place.or_else(|| search.find(latents.row(at), codes.row(row), &room).into_iter().next());
@@ -73,24 +76,25 @@ struct FreePlace {
     codes: Vec<u16>,
 }
 
-/// Number of items under each prefix without the last level, per depth.
-pub(super) struct Room {
+/// Number of items under each prefix without the last level, per depth, and the codes that are taken.
+pub(super) struct Room<'a> {
     counts: HashMap<u128, i64>,
+    occupied: &'a Occupied,
     /// Capacity of a prefix by its depth.
     capacity: Vec<i64>,
 }
 
-impl Room {
-    fn empty(codebooks: &[Array2<f32>]) -> Self {
+impl<'a> Room<'a> {
+    fn empty(codebooks: &[Array2<f32>], occupied: &'a Occupied) -> Self {
         let below = |depth: usize| {
             codebooks[depth..].iter().fold(1i64, |product, book| product.saturating_mul(book.nrows() as i64))
         };
-        Room { counts: HashMap::new(), capacity: (0..codebooks.len()).map(below).collect() }
+        Room { counts: HashMap::new(), occupied, capacity: (0..codebooks.len()).map(below).collect() }
     }
 
     /// Counts the items with codes `(n, levels)`.
-    pub(super) fn count(codes: ArrayView2<u16>, codebooks: &[Array2<f32>]) -> Self {
-        let mut room = Self::empty(codebooks);
+    pub(super) fn count(codes: ArrayView2<u16>, codebooks: &[Array2<f32>], occupied: &'a Occupied) -> Self {
+        let mut room = Self::empty(codebooks, occupied);
         for row in codes.rows() {
             room.change(row, 1);
         }
@@ -98,8 +102,13 @@ impl Room {
     }
 
     /// From given counts: `counts (p,)` items under each of `prefixes (p, levels - 1)`.
-    pub(super) fn of_counts(prefixes: ArrayView2<u16>, counts: &[i64], codebooks: &[Array2<f32>]) -> Self {
-        let mut room = Self::empty(codebooks);
+    pub(super) fn of_counts(
+        prefixes: ArrayView2<u16>,
+        counts: &[i64],
+        codebooks: &[Array2<f32>],
+        occupied: &'a Occupied,
+    ) -> Self {
+        let mut room = Self::empty(codebooks, occupied);
         for (prefix, &count) in prefixes.rows().into_iter().zip(counts) {
             room.change_prefix(prefix, count);
         }
@@ -120,7 +129,13 @@ impl Room {
 
     /// Whether a prefix of this depth has room.
     fn has(&self, key: u128, depth: usize) -> bool {
-        self.counts.get(&key).is_none_or(|&count| count < self.capacity[depth])
+        let taken = self.occupied.under_key(key ^ (EMPTY << (16 * depth)), depth) as i64;
+        taken + self.counts.get(&key).copied().unwrap_or(0) < self.capacity[depth]
+    }
+
+    /// Number of taken codes that share all codes but the last.
+    fn taken_under(&self, codes: ArrayView1<u16>) -> usize {
+        self.occupied.under(&codes.iter().take(codes.len() - 1).copied().collect::<Vec<_>>())
     }
 
     /// Whether all prefixes of some codes have room.
@@ -157,7 +172,7 @@ impl<'a> PrefixSearch<'a> {
     }
 
     /// Free places for a latent outside its own prefix, the nearest first; empty if all prefixes are full.
-    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room) -> Vec<FreePlace> {
+    fn find(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, room: &Room<'_>) -> Vec<FreePlace> {
         for depth in (0..self.codebooks.len() - 1).rev() {
             let prefix: Vec<u16> = codes.iter().take(depth).copied().collect();
             let nearest = self.nearest_with_room(latent, &prefix, room, Some(codes[depth]), BREADTH);
@@ -176,14 +191,13 @@ impl<'a> PrefixSearch<'a> {
     }
 
     /// Completes a prefix with the nearest codes that have room; returns the remaining squared distance.
-    fn descend(&self, latent: ArrayView1<f32>, place: &mut Vec<u16>, room: &Room) -> Option<f32> {
+    fn descend(&self, latent: ArrayView1<f32>, place: &mut Vec<u16>, room: &Room<'_>) -> Option<f32> {
         while place.len() < self.codebooks.len() - 1 {
             let code = *self.nearest_with_room(latent, place, room, None, 1).first()?;
             place.push(code);
         }
-        let distances = self.distances(latent, place);
-        let (code, &cost) = distances.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
-        place.push(code as u16);
+        let (code, cost) = self.nearest_free(latent, place, room.occupied)?;
+        place.push(code);
         Some(cost)
     }
 
@@ -192,7 +206,7 @@ impl<'a> PrefixSearch<'a> {
         &self,
         latent: ArrayView1<f32>,
         prefix: &[u16],
-        room: &Room,
+        room: &Room<'_>,
         not: Option<u16>,
         most: usize,
     ) -> Vec<u16> {
@@ -214,9 +228,18 @@ impl<'a> PrefixSearch<'a> {
         distances
     }
 
-    fn own_cost(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>) -> f32 {
+    /// The nearest last code after a prefix that is not taken, and its squared distance.
+    fn nearest_free(&self, latent: ArrayView1<f32>, prefix: &[u16], occupied: &Occupied) -> Option<(u16, f32)> {
+        let distances = self.distances(latent, prefix);
+        let free = occupied.free(prefix, distances.len());
+        let found = distances.iter().enumerate().filter(|&(code, _)| free[code]).min_by(|a, b| a.1.total_cmp(b.1));
+        found.map(|(code, &cost)| (code as u16, cost))
+    }
+
+    /// The squared distance at the nearest free code of the own prefix.
+    fn own_cost(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, occupied: &Occupied) -> Option<f32> {
         let prefix: Vec<u16> = codes.iter().take(codes.len() - 1).copied().collect();
-        self.distances(latent, &prefix).iter().copied().fold(f32::INFINITY, f32::min)
+        self.nearest_free(latent, &prefix, occupied).map(|(_, cost)| cost)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Collision resolution: unique codes for all items at the minimum added distortion.
+//! Collision resolution: unique codes for all items at the minimum added distortion, beside codes that are taken.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::assign::{LastLevel, batches};
 use super::groups::{Groups, ranks};
 use super::latents::{Latents, Loaded};
+use super::occupied::Occupied;
 use super::overflow::{Room, relocate, residual};
 use super::report::CollisionReport;
 use crate::error::{Error, Result};
@@ -46,6 +47,25 @@ pub fn resolve(
     item_ids: &ItemIds,
     progress: &dyn Progress,
 ) -> Result<Assignment> {
+    let occupied = Occupied::none(sizes_of(quantizer));
+    place(latents, codes, errors, quantizer, item_ids, &occupied, progress)
+}
+
+/// Assigns unique codes to new items beside codes that are taken, which never change. As [`resolve`], with these
+/// differences: a code that is taken counts as a collision, items are matched to the free codes of their prefix, and they
+/// leave a prefix with more new items than free codes.
+///
+/// # Errors
+/// [`Error::Data`] for more items than free codes, with the most crowded prefixes; as [`resolve`].
+pub fn place(
+    latents: &dyn Latents,
+    codes: ArrayView2<u16>,
+    errors: &[f32],
+    quantizer: &Quantizer,
+    item_ids: &ItemIds,
+    occupied: &Occupied,
+    progress: &dyn Progress,
+) -> Result<Assignment> {
     let (n, levels) = codes.dim();
     let codebooks = quantizer.codebooks();
     if (errors.len(), codebooks.len(), item_ids.len()) != (n, levels, n) || levels == 0 {
@@ -53,41 +73,42 @@ pub fn resolve(
         let expected = format!("{n} items of {levels} levels");
         return Err(Error::mismatch("codes to resolve", expected, got, "check the call"));
     }
-    check_capacity(n, codebooks)?;
+    occupied.check_sizes(&sizes_of(quantizer))?;
     let rank = ranks(item_ids);
-    let last = codebooks[levels - 1].nrows();
     let mut unique = codes.to_owned();
     let groups = Groups::of(unique.view(), levels - 1, &rank);
-    let overfull: Vec<Vec<usize>> = groups.iter().filter(|group| group.len() > last).map(<[usize]>::to_vec).collect();
+    check_capacity(codes, &groups, occupied)?;
+    let overfull: Vec<Vec<usize>> =
+        groups.iter().filter(|group| is_overfull(group, codes, occupied)).map(<[usize]>::to_vec).collect();
     if !overfull.is_empty() {
         let loaded = latents.load(sorted(overfull.iter().flatten()))?;
-        let room = Room::count(codes, codebooks);
+        let room = Room::count(codes, codebooks, occupied);
         relocate(&loaded, &mut unique, codebooks, &overfull, &rank, room)?;
     }
     // Including the items that left an overfull prefix, whose errors change.
-    let loaded = match_last(latents, &mut unique, &overfull.concat(), quantizer, &rank, progress)?;
+    let loaded = match_last(latents, &mut unique, &overfull.concat(), (quantizer, occupied), &rank, progress)?;
     let reassigned: Vec<bool> = codes.rows().into_iter().zip(unique.rows()).map(|(a, b)| a != b).collect();
     let errors_after = errors_of_moved(&loaded, errors, &reassigned, unique.view(), codebooks)?;
     let report = CollisionReport::new(&loaded, (codes, unique.view()), (errors, &errors_after), &rank)?;
     Ok(Assignment { codes: unique, errors: errors_after, reassigned, report })
 }
 
-/// Assigns last codes to the items of prefixes with a collision, none of which is overfull. Returns their latents together
-/// with those of `more` items.
+/// Assigns free last codes to the items of prefixes with a collision, none of which is overfull. Returns their latents
+/// together with those of `more` items.
 pub(super) fn match_last(
     latents: &dyn Latents,
     unique: &mut Array2<u16>,
     more: &[usize],
-    quantizer: &Quantizer,
+    (quantizer, occupied): (&Quantizer, &Occupied),
     rank: &[usize],
     progress: &dyn Progress,
 ) -> Result<Loaded> {
     let level = unique.ncols() - 1;
     let groups = Groups::of(unique.view(), level, rank);
-    let colliding: Vec<&[usize]> = groups.iter().filter(|group| has_collision(group, unique.view())).collect();
+    let colliding: Vec<&[usize]> = groups.iter().filter(|group| is_disturbed(group, unique.view(), occupied)).collect();
     let loaded = latents.load(sorted(colliding.iter().copied().flatten().chain(more)))?;
     progress.begin("resolve", Some(colliding.len() as u64), "prefixes");
-    let last_level = LastLevel::of(quantizer);
+    let last_level = LastLevel::of(quantizer, occupied);
     let matched: Vec<Vec<(usize, u16)>> = batches(&colliding, quantizer.codebooks()[level].nrows())
         .par_iter()
         .map(|groups| {
@@ -127,21 +148,77 @@ pub(super) fn errors_of_moved(
     rows.map(|(row, (&before, &moved))| if moved { error(row) } else { Ok(before) }).collect()
 }
 
-fn check_capacity(n: usize, codebooks: &[Array2<f32>]) -> Result<()> {
-    let capacity = codebooks.iter().fold(1usize, |product, book| product.saturating_mul(book.nrows()));
+pub(super) fn sizes_of(quantizer: &Quantizer) -> Vec<usize> {
+    quantizer.codebooks().iter().map(Array2::nrows).collect()
+}
+
+/// Whether a prefix has more items than free last codes.
+pub(super) fn is_overfull(group: &[usize], codes: ArrayView2<u16>, occupied: &Occupied) -> bool {
+    let size = occupied.codebook_sizes()[codes.ncols() - 1];
+    group.len() + occupied.under(&prefix_of(group, codes)) > size
+}
+
+/// Whether the items of a prefix have a collision with each other or with a taken code.
+fn is_disturbed(group: &[usize], codes: ArrayView2<u16>, occupied: &Occupied) -> bool {
+    has_collision(group, codes) || !occupied.is_empty() && group.iter().any(|&row| occupied.has(codes.row(row)))
+}
+
+/// All codes but the last of the items of a group.
+fn prefix_of(group: &[usize], codes: ArrayView2<u16>) -> Vec<u16> {
+    codes.row(group[0]).iter().take(codes.ncols() - 1).copied().collect()
+}
+
+fn check_capacity(codes: ArrayView2<u16>, groups: &Groups, occupied: &Occupied) -> Result<()> {
+    let (items, sizes) = (codes.nrows(), occupied.codebook_sizes());
+    let capacity = sizes.iter().fold(1usize, |product, &size| product.saturating_mul(size));
+    let n = items + occupied.len();
     if n <= capacity {
         return Ok(());
     }
-    let levels = codebooks.len();
-    let size = codebooks.iter().map(Array2::nrows).max().unwrap_or(2);
+    let levels = sizes.len();
+    let size = sizes.iter().copied().max().unwrap_or(2);
     let more = (levels + 1..).find(|&l| (size as f64).powi(l as i32) >= n as f64).unwrap_or(levels + 1);
     let wider = (n as f64).powf(1.0 / levels as f64).ceil();
+    if !occupied.is_empty() {
+        let crowded = most_crowded(codes, groups, occupied);
+        return Err(Error::data(
+            "semantic IDs",
+            format!(
+                "at most {} new items: {} of {capacity} codes are taken",
+                capacity - occupied.len(),
+                occupied.len()
+            ),
+            format!("{items}; most crowded: {crowded}"),
+            format!(
+                "free the IDs of deleted items, or train a new model with {more} levels of {size} codes, or {levels} \
+                 levels of at least {wider} codes"
+            ),
+        ));
+    }
     Err(Error::data(
         "semantic IDs",
         format!("at most {capacity} items, the number of codes of this model"),
-        n,
+        items,
         format!("train with {more} levels of {size} codes, or {levels} levels of at least {wider} codes"),
     ))
+}
+
+/// The prefixes with the most new items that have no free code there.
+fn most_crowded(codes: ArrayView2<u16>, groups: &Groups, occupied: &Occupied) -> String {
+    /// Prefixes that the message names.
+    const NAMED: usize = 3;
+    let last = occupied.codebook_sizes()[codes.ncols() - 1];
+    let lacking = |group: &[usize]| {
+        let prefix = prefix_of(group, codes);
+        let taken = occupied.under(&prefix);
+        (std::cmp::Reverse((group.len() + taken).saturating_sub(last)), prefix, group.len(), taken)
+    };
+    let mut crowded: Vec<_> = groups.iter().map(lacking).collect();
+    crowded.sort_unstable();
+    let named = crowded.into_iter().take(NAMED).map(|(_, prefix, new, taken)| {
+        format!("prefix {prefix:?} with {new} new items and {} of {last} codes free", last - taken)
+    });
+    named.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn has_collision(group: &[usize], codes: ArrayView2<u16>) -> bool {
@@ -209,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_items_the_lowest_id_keeps_the_nearest_code() {
+    fn the_lowest_id_of_equal_items_keeps_the_nearest_code() {
         let quantizer = plain(ndarray::array![[0.0f32], [1.0], [5.0]]);
         let points = ndarray::array![[0.1f32], [0.1]];
         let out = run(&points, &quantizer, vec![9, 4]);

@@ -4,8 +4,23 @@ use std::path::Path;
 
 use arrow::datatypes::Metadata;
 
-use super::{CollisionReport, Collisions, TableMetadata, TokenFormat};
+use super::{CollisionReport, Collisions, TokenFormat};
 use crate::error::{Error, Result};
+
+/// Metadata of a token table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableMetadata {
+    /// Hash of the model that assigned the codes.
+    pub model_hash: String,
+    /// Codebook size per level, including the suffix.
+    pub codebook_sizes: Vec<usize>,
+    /// How codes are written as tokens.
+    pub token_format: TokenFormat,
+    /// How ID collisions were resolved.
+    pub policy: Collisions,
+    /// Statistics of the collision resolution.
+    pub collisions: Option<CollisionReport>,
+}
 
 const FORMAT_VERSION: &str = "1";
 const VERSION_KEY: &str = "catalex.format_version";

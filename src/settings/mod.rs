@@ -22,9 +22,9 @@ pub struct Setting {
     pub field: &'static str,
     /// The type of its value.
     pub kind: SettingKind,
-    /// What stands for the value in help, such as `N` or `COLUMN`.
+    /// The placeholder of the value in help texts, such as `N` or `COLUMN`.
     pub value_name: &'static str,
-    /// The default, as text; empty where there is none.
+    /// The default as text. Empty if there is none.
     pub default: &'static str,
     /// The values that are accepted.
     pub range: Range,
@@ -75,7 +75,7 @@ pub trait SettingGroup: Serialize + DeserializeOwned + Default {
     /// [`Error::Config`](crate::Error::Config) names the first setting that is out of range.
     fn check(&self) -> Result<()>;
 
-    /// The flag of the first setting that is given, if any is.
+    /// The flag of the first setting that was given, if any.
     fn first_given(&self) -> Option<String>;
 }
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_may_differ_by_preset() {
+    fn a_default_can_depend_on_the_preset() {
         let setting = |default| Setting::new("x", SettingKind::Text, "X", default, Range::Any, "");
         let epochs = setting("15; fast 3; published 10000");
         assert_eq!(

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Setting;
 use crate::error::{Error, Result};
 
-/// Most of what is counted: steps, rounds, events, ranks. Sums and products of such numbers fit in 64 bits.
+/// Maximum of settings that count steps, rounds, events or ranks. Sums and products of such numbers fit in 64 bits.
 pub const MAX_COUNT: f64 = 1e9;
 
 /// A range of finite numbers; of a list or a map, each of its numbers.
@@ -54,7 +54,7 @@ impl Setting {
         match numbers.iter().find(|&&number| !self.range.contains(number)) {
             None => Ok(()),
             Some(number) => {
-                let help = "leave it out for the default";
+                let help = "omit it for the default";
                 Err(Error::config(self.flag(), self.range.to_string(), number, help))
             }
         }

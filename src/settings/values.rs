@@ -71,7 +71,7 @@ macro_rules! integers {
 
 integers!(usize, u64, u32);
 
-/// The number with the same decimal digits, as errors show it: 0.1 and not 0.10000000149.
+/// Converts a number with the same decimal digits, for error messages: 0.1 instead of 0.10000000149.
 fn widened(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::NAN)
 }

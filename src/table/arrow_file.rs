@@ -15,7 +15,8 @@ const TRAILER: usize = 10;
 /// What precedes the length of a message, but in files of old versions.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
 
-/// Refuses a file whose blocks end after it. The reader allocates a block before it reads it.
+/// Refuses a file with a block that ends after the file. The reader would allocate memory for the block before reading
+/// it.
 pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
     let whole = file.seek(SeekFrom::End(0))?;
     let footer = read_footer(file)?;
@@ -107,7 +108,7 @@ pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// The length before a message, which a marker may precede.
+/// The length before a message. A marker can precede it.
 fn message_length(stream: &mut impl Read) -> io::Result<Option<i32>> {
     let mut number = || -> io::Result<Option<i32>> {
         let mut bytes = Vec::new();
@@ -191,7 +192,7 @@ mod tests {
         writer.write(&table()).unwrap();
         let bytes = writer.into_inner().unwrap();
         check(&bytes).unwrap();
-        // The length stands in the message, where this check does not look, and in the footer.
+        // The length is in the message, which this check does not read, and in the footer.
         let errors: Vec<String> = grown(&bytes, 8_000).iter().filter_map(|grown| check(grown).err()).collect();
         let errors = [errors, grown(&bytes, 8_064).iter().filter_map(|grown| check(grown).err()).collect()].concat();
         assert!(errors.iter().any(|error| error.contains("a block of 1099511627776 bytes")), "{errors:?}");

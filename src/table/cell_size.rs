@@ -1,4 +1,4 @@
-//! The size of cells, so that one of them cannot take all memory.
+//! Limits the size of cells, so that a single cell cannot exhaust the memory.
 
 use std::ops::Range;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(super) fn rows_at_once(batch: &RecordBatch) -> usize {
 
 type Lengths<'a> = Box<dyn Fn(usize) -> usize + 'a>;
 
-/// Bytes of the cell in each row; none for columns whose cells are small.
+/// Number of bytes of the cell in each row. `None` for columns with small cells.
 fn lengths(cells: &ArrayRef) -> Option<Lengths<'_>> {
     macro_rules! of {
         ($array:expr) => {{

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::Error;
 
-/// Most column names that an error message lists.
+/// Maximum number of column names that an error message lists.
 const MAX_LISTED: usize = 20;
 
 /// A column to read: the first of several names that the table has.
@@ -14,7 +14,7 @@ pub(crate) struct ColumnRequest {
     pub(crate) names: Vec<String>,
     /// Whether a table without the column is refused.
     pub(crate) required: bool,
-    /// Whether the column holds ids. Of JSON, whose values have no types, they are read by rules of their own.
+    /// Whether the column holds ids. JSON values have no types, so JSON ids have their own rules.
     pub(crate) of_ids: bool,
 }
 
@@ -74,14 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lists_of_columns_are_cut() {
+    fn long_lists_of_columns_are_truncated() {
         assert_eq!(list_columns(["a", "b"]), "a, b");
         let listed = list_columns((0..25).map(|column| column.to_string()));
         assert!(listed.starts_with("0, 1, ") && listed.ends_with("19 and 5 more"), "{listed}");
     }
 
     #[test]
-    fn only_a_column_that_was_not_named_may_be_absent() {
+    fn only_a_column_that_was_not_named_can_be_missing() {
         assert!(!ColumnRequest::optional(None, &["timestamp", "time"]).required);
         assert!(ColumnRequest::optional(Some("when"), &["timestamp", "time"]).required);
         let request = ColumnRequest::named_or(None, &["item_id", "id"]);

@@ -1,14 +1,14 @@
 //! Quotes and sizes of CSV, checked while it is read.
 //!
-//! The CSV parser takes a quote that is never closed for a cell up to the end of the file, and text after a closing quote
-//! for a part of the cell. Both are errors here, with the line. The states are those of the parser.
+//! For the CSV parser, a quote that is never closed starts a cell that extends to the end of the file, and text after a
+//! closing quote belongs to the cell. Here, both are errors that name the line. The states are those of the parser.
 
 use std::io::{self, Read};
 
 use super::limits::{MAX_CELL_BYTES, MAX_COLUMNS, MAX_ROW_BYTES, mib};
 use super::text_check::{LEAST, TextFault, Utf8Check, fill};
 
-/// Where in a row the next byte is.
+/// Position of the next byte in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CsvState {
     /// Before a row.
@@ -27,7 +27,7 @@ enum CsvState {
     ClosedSpace,
 }
 
-/// The bytes of a CSV file, checked.
+/// Passes on the bytes of a CSV file and checks them.
 pub(super) struct CsvCheck<R> {
     inner: R,
     delimiter: u8,
@@ -42,11 +42,11 @@ pub(super) struct CsvCheck<R> {
     cell_bytes: usize,
     row_bytes: usize,
     columns: usize,
-    /// Bytes so far, as long as a byte order mark may come.
+    /// Bytes so far, while a byte order mark is possible.
     position: usize,
 }
 
-/// What to do about an open quote.
+/// Advice for a quote that is not closed.
 const CLOSE: &str = "close or double that quote, or pass --csv-quote none if quotes are plain characters";
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
@@ -123,7 +123,7 @@ impl<R: Read> CsvCheck<R> {
         self.columns += 1;
         if self.columns >= MAX_COLUMNS {
             let got = format!("more in line {}", self.line);
-            let help = "keep the columns that are needed, or write the table as Parquet";
+            let help = "remove columns that are not needed, or write the table as Parquet";
             return Err(TextFault { expected: format!("at most {MAX_COLUMNS} columns"), got, help: help.into() });
         }
         Ok(())
@@ -166,7 +166,7 @@ impl<R: Read> CsvCheck<R> {
         if self.opened < self.line {
             got += &format!(", opened in line {}", self.opened);
         }
-        let help = "write quotes within a cell twice; if the file escapes them by a backslash, as Spark does, pass \
+        let help = "double the quotes within a cell; if the file escapes them with a backslash, as Spark does, pass \
                     --csv-escape '\\'; if quotes are plain characters, pass --csv-quote none";
         TextFault { expected: "a delimiter or the end of the line".into(), got, help: help.into() }
     }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_quotes_pass() {
+    fn valid_quotes_are_accepted() {
         let quoted = "\u{feff}\"id\",t\r\n1,\"a, \"\"b\"\"\r\n\"\r\n\r\n2,5\" disk\n3,\"\"\n4,\"x\" ,\n5,\"end\"";
         assert_eq!(read(quoted, Some(b'"'), None), Ok(()));
         assert_eq!(read("id,t\n1,\"open\n2,\"x\"y\n", None, None), Ok(()));
@@ -202,7 +202,7 @@ mod tests {
     fn faults_name_their_line() {
         let cases = [
             ("id,t\n1,x\n2,\"shoe\n3,y\n4,z\n", "the one in line 3, which is never closed, got the end of the file"),
-            ("id,t\n1,\"a \\\"b\\\" c\"\n", "text after the closing quote in line 2; write quotes within a cell twice"),
+            ("id,t\n1,\"a \\\"b\\\" c\"\n", "text after the closing quote in line 2; double the quotes within a cell"),
             ("id,t\n1,\"a\n\nb\"c\n", "in line 4, opened in line 2"),
             ("id,t\n1,\"\"\"", "the one in line 2"),
         ];

@@ -1,4 +1,4 @@
-//! CSV and TSV files as Arrow batches. Every cell is text: `007` in a catalog is a name, not a number.
+//! CSV and TSV files as Arrow batches. Every cell is text, so `007` stays `007`.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl CsvFile {
     fn open(path: &Path, delimiter: u8, dialect: CsvDialect) -> Result<Self> {
         let (quote, escape) = (dialect.quote_for(delimiter), dialect.escape_byte());
         if quote.is_some() && quote == escape {
-            let help = "leave --csv-escape out where quotes are doubled";
+            let help = "omit --csv-escape if quotes are doubled";
             return Err(Error::config("csv-escape", "another character than the quote", "the same", help));
         }
         let mut builder = ReaderBuilder::new();
@@ -72,7 +72,7 @@ impl CsvFile {
         Ok(CsvFile { path: path.to_path_buf(), reader, record: ByteRecord::new() })
     }
 
-    /// Reads the next row into `record`. False at the end.
+    /// Reads the next row into `record`. Returns false at the end.
     fn next(&mut self) -> Result<bool> {
         self.reader.read_byte_record(&mut self.record).map_err(|e| match e.into_kind() {
             csv::ErrorKind::Io(e) => read_error(&self.path, &e),
@@ -80,8 +80,8 @@ impl CsvFile {
         })
     }
 
-    /// The line of the last row, for messages. The parser's position is before the empty lines that it skipped, so the
-    /// file is read again up to there.
+    /// The line of the last row, for messages. The parser reports a position before skipped empty lines, so the file is
+    /// read again up to that position.
     fn line(&self) -> u64 {
         let Some(position) = self.record.position() else { return 0 };
         let empty = || {
@@ -110,7 +110,8 @@ struct CsvBatches {
     width: usize,
     places: Vec<usize>,
     schema: SchemaRef,
-    /// Where to say that a cell looks quoted although the file has no quoting; none once it was said.
+    /// The notes for the warning that a cell seems to be quoted although the file has no quoting. `None` after the
+    /// warning.
     notes: Option<TableNotes>,
     ended: bool,
 }
@@ -158,7 +159,7 @@ impl CsvBatches {
     fn wrong_width(&self) -> Error {
         let (line, got) = (self.file.line(), self.file.record.len());
         let expected = format!("{} cells in line {line}, as in the header", self.width);
-        let help = "correct that line; quote cells that hold the delimiter or a line break";
+        let help = "correct this line; quote cells that contain the delimiter or a line break";
         Error::file(&self.file.path, expected, format!("{got} cells"), help)
     }
 }

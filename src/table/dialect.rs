@@ -1,4 +1,4 @@
-//! How cells of CSV and TSV are quoted.
+//! Quote and escape characters of CSV and TSV.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// A character that quotes cells or escapes quotes in CSV, or that none does.
+/// The quote or escape character of CSV, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CsvCharacter(Option<u8>);
 
-/// What stands for no character.
+/// The name for no character.
 const NONE: &str = "none";
 
 impl FromStr for CsvCharacter {
@@ -24,7 +24,7 @@ impl FromStr for CsvCharacter {
             [byte] if byte.is_ascii_punctuation() && !b",".contains(byte) => Ok(CsvCharacter(Some(*byte))),
             _ => {
                 let expected = "one punctuation character of ASCII other than a comma, or none";
-                let help = "name the character that the program wrote around cells, or before quotes in cells";
+                let help = "name the character that encloses cells, or that precedes quotes in cells";
                 Err(Error::config("csv-quote or csv-escape", expected, format!("{text:?}"), help))
             }
         }
@@ -54,17 +54,17 @@ impl fmt::Display for CsvCharacter {
     }
 }
 
-/// How cells of CSV and TSV files are quoted, where it is not as usual.
+/// Quote and escape characters of CSV and TSV files, if they differ from the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CsvDialect {
-    /// The character around cells; by default `"` in CSV and none in TSV.
+    /// The quote character. Default: `"` for CSV, none for TSV.
     pub quote: Option<CsvCharacter>,
-    /// The character before a quote within a quoted cell; by default none. A doubled quote stands for one, too.
+    /// The escape character before a quote in a quoted cell. Default: none. Doubled quotes are always accepted.
     pub escape: Option<CsvCharacter>,
 }
 
 impl CsvDialect {
-    /// The quote of a file with this delimiter.
+    /// The quote character of a file with this delimiter.
     pub(super) fn quote_for(&self, delimiter: u8) -> Option<u8> {
         match self.quote {
             Some(given) => given.0,
@@ -73,7 +73,7 @@ impl CsvDialect {
         }
     }
 
-    /// The escape, if it is another character than the quote.
+    /// The escape character, if it differs from the quote character.
     pub(super) fn escape_byte(&self) -> Option<u8> {
         self.escape.and_then(|given| given.0)
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quote_is_one_character_or_none() {
+    fn a_quote_setting_is_one_character_or_none() {
         let dialect = CsvDialect { quote: Some("'".parse().unwrap()), escape: Some("\\".parse().unwrap()) };
         assert_eq!((dialect.quote_for(b'\t'), dialect.escape_byte()), (Some(b'\''), Some(b'\\')));
         let usual = CsvDialect::default();

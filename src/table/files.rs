@@ -16,11 +16,11 @@ pub(crate) struct TableFiles {
     pub(crate) format: TableFormat,
     /// At least one.
     pub(crate) files: Vec<PathBuf>,
-    /// How cells are quoted, if they are CSV or TSV.
+    /// Quoting of CSV and TSV files.
     pub(super) dialect: CsvDialect,
-    /// The folder below which names of folders, such as `year=2024`, are columns.
+    /// The root folder. Folder names below it, such as `year=2024`, are columns.
     pub(super) root: Option<PathBuf>,
-    /// What the user should know about how the files were found.
+    /// Notes for the user about skipped files.
     pub(super) notes: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl TableFiles {
         TableFiles { dialect, ..self }
     }
 
-    /// Columns that the folders of a file give it.
+    /// Partition columns of a file.
     pub(super) fn partitions(&self, file: &Path) -> Vec<Partition> {
         self.root.as_deref().map_or_else(Vec::new, |root| partitions(root, file))
     }
@@ -53,7 +53,7 @@ pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
         Ok(found) if found.is_dir() => tables_of_folder(path, TableFolder::read(path)?),
         Ok(found) if found.is_file() => Ok(TableFiles::one(TableFormat::of(path)?, path)),
         Ok(_) => {
-            let help = "write its content to a file: a table is opened more than once";
+            let help = "write its content to a file, because catalex opens a table more than once";
             Err(Error::file(path, "a file or a folder", "a device or a pipe", help))
         }
         Err(e) if [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::InvalidFilename].contains(&e.kind()) => {
@@ -87,7 +87,7 @@ fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
     Ok(TableFiles { root, ..tables_of(path, files)? })
 }
 
-/// The files that a pattern of names matches, sorted by name; none for a path that is no pattern.
+/// The files that match a pattern, sorted by name. `None` if the path is not a pattern.
 pub(crate) fn files_of_pattern(path: &Path) -> Result<Vec<PathBuf>> {
     let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else { return Ok(Vec::new()) };
     let found = glob::glob(pattern)

@@ -1,19 +1,19 @@
-//! A folder of tables: its files, the columns that names of folders give, and what is passed over.
+//! A folder of tables: its files, its partition columns, and the skipped entries.
 
 use std::path::{Path, PathBuf};
 
 use super::format::has_table_extension;
 use crate::error::{Error, Result};
 
-/// Most names that a note lists.
+/// Maximum number of names in a note.
 const MAX_NAMED: usize = 5;
-/// Most folders within each other. A link to a folder above would have no end.
+/// Maximum nesting depth of folders. A link to a parent folder would never end.
 const MAX_DEPTH: usize = 32;
-/// How Hive writes a missing value in the name of a folder.
+/// Hive's name for a missing value in a folder name.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// What a folder holds, in the order of the names. Names that begin with `.` or `_` are ignored: programs that write tables
-/// in parts use them for their own files.
+/// The entries of a folder, sorted by name. Names that begin with `.` or `_` are ignored: programs that write
+/// partitioned tables use them for metadata.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TableFolder {
     /// Tables, also in folders such as `year=2024` (the layout of Hive and Spark).
@@ -56,19 +56,19 @@ impl TableFolder {
         Ok(())
     }
 
-    /// Takes the files out of `others` that are wanted, too.
+    /// Removes and returns the files in `others` that match.
     pub(crate) fn take(&mut self, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
         let (taken, others) = std::mem::take(&mut self.others).into_iter().partition(|file| wanted(file));
         self.others = others;
         taken
     }
 
-    /// What was passed over, if anything.
+    /// A note about skipped entries, if any.
     pub(crate) fn note(&self, folder: &Path) -> Option<String> {
-        self.passed_over().map(|passed| format!("{}: passed over {passed}", folder.display()))
+        self.passed_over().map(|passed| format!("{}: skipped {passed}", folder.display()))
     }
 
-    /// What to say of a folder without tables.
+    /// A description of a folder without tables, for errors.
     pub(crate) fn nothing(&self) -> String {
         self.passed_over().map_or("none of these".into(), |passed| format!("none of these, but {passed}"))
     }
@@ -88,23 +88,23 @@ impl TableFolder {
     }
 }
 
-/// Name and value of a column that the name of a folder gives; no value where it is missing.
+/// Name and value of a partition column. The value is `None` if it is missing.
 pub(super) type Partition = (String, Option<String>);
 
-/// The columns that the folders between `root` and a file give.
+/// The partition columns from the folders between `root` and a file.
 pub(super) fn partitions(root: &Path, file: &Path) -> Vec<Partition> {
     let below = file.strip_prefix(root).unwrap_or(Path::new(""));
     let folders = below.parent().map(Path::components).into_iter().flatten();
     folders.filter_map(|folder| partition(&folder.as_os_str().to_string_lossy())).collect()
 }
 
-/// The column of a folder named `year=2024`.
+/// The partition column of a folder such as `year=2024`.
 fn partition(name: &str) -> Option<Partition> {
     let (column, value) = name.split_once('=').filter(|(column, _)| !column.is_empty())?;
     Some((unescaped(column), (value != HIVE_NULL).then(|| unescaped(value))))
 }
 
-/// Characters that names of files cannot have are written as `%2F`.
+/// Decodes characters that file names cannot contain, such as `%2F`.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -130,7 +130,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn folders_of_hive_are_read_and_the_rest_is_counted() {
+    fn hive_folders_are_read_and_other_entries_are_counted() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str| {
             let path = root.path().join(name);
@@ -144,7 +144,7 @@ mod tests {
         let tables = ["a.csv", "year=2023/c.csv", "year=2024/month=1/b.csv"].map(|name| root.path().join(name));
         assert_eq!(found.tables, tables);
         let note = found.note(root.path()).unwrap();
-        assert!(note.ends_with("passed over 1 other file and 1 folder (notes.txt, old)"), "{note}");
+        assert!(note.ends_with("skipped 1 other file and 1 folder (notes.txt, old)"), "{note}");
         std::os::unix::fs::symlink(root.path(), root.path().join("year=0")).unwrap();
         TableFolder::read(root.path()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Calls of the Parquet and Arrow readers: their errors and panics as errors of this library.
+//! Calls the Parquet and Arrow readers, and converts their errors and panics to errors of this library.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use super::open_table::RecordBatches;
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 
-/// How the readers say that a file is sound but has something that they do not read.
+/// Error texts of the readers for valid files with unsupported features.
 const NOT_SUPPORTED: [&str; 6] =
     ["NYI", "not supported", "not yet supported", "not implemented", "Not yet implemented", "Disabled feature"];
 
-/// Runs a foreign reader.
+/// Runs a reader of another library.
 pub(super) fn foreign<T, E: Display>(path: &Path, read: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match guarded(read) {
         Ok(read) => read.map_err(|e| unreadable(path, &e)),
@@ -23,7 +23,7 @@ pub(super) fn foreign<T, E: Display>(path: &Path, read: impl FnOnce() -> Result<
     }
 }
 
-/// The batches of a foreign reader. After an error there are no more.
+/// The batches of a reader of another library. It ends after an error.
 pub(super) fn foreign_batches(
     path: &Path,
     mut batches: impl Iterator<Item = std::result::Result<RecordBatch, ArrowError>> + 'static,
@@ -54,7 +54,7 @@ fn unreadable(path: &Path, reason: &dyn Display) -> Error {
     unsupported(path, reason).unwrap_or_else(|| damaged(path, reason))
 }
 
-/// The error for a sound file with something that is not read; none for a damaged one.
+/// The error for a valid file with an unsupported feature. `None` for a damaged file.
 fn unsupported(path: &Path, reason: &dyn Display) -> Option<Error> {
     let reason = reason.to_string();
     let encrypted = reason.contains("encrypt");
@@ -65,7 +65,7 @@ fn unsupported(path: &Path, reason: &dyn Display) -> Option<Error> {
         true => "write the table without encryption",
         false => "write the table with other options, such as Zstandard compression and plain columns",
     };
-    let got = format!("one that this version does not read ({reason})");
+    let got = format!("a table that this version does not support ({reason})");
     Some(Error::file(path, "a table of a supported kind", got, help))
 }
 
@@ -74,10 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_supported_is_not_called_damaged() {
+    fn unsupported_files_are_not_called_damaged() {
         let says = |reason: &str| unreadable(Path::new("a.parquet"), &reason).to_string();
         for sound in ["Parquet argument error: NYI: The codec type LZO is not supported yet", "encrypted footer"] {
-            assert!(says(sound).contains("does not read") && !says(sound).contains("damaged"), "{}", says(sound));
+            assert!(says(sound).contains("does not support") && !says(sound).contains("damaged"), "{}", says(sound));
         }
         assert!(says("EOF: Parquet file too small").contains("damaged"));
     }

@@ -13,9 +13,9 @@ pub(crate) const TABLE_EXTENSIONS: [&str; 11] =
 /// Extensions of compressed files. They tell which extension is the format's; the compression itself is detected by
 /// content.
 const COMPRESSED: [&str; 9] = ["gz", "gzip", "zst", "zstd", "bz2", "xz", "lz4", "sz", "snappy"];
-/// Bytes that tell the format.
+/// First bytes that identify the format.
 const HEAD: u64 = 8;
-/// Formats that are not read: how they begin, their names, and what to do.
+/// Unsupported formats: their first bytes, names, and advice.
 const OTHERS: [(&[u8], &str, &str); 12] = [
     (b"PARE", "Parquet with an encrypted footer", "write it without encryption"),
     (b"FEA1", "a Feather file of version 1", "write it as version 2, which is Arrow IPC"),
@@ -68,7 +68,7 @@ impl TableFormat {
             ([], _) => Err(Error::file(path, "a table with rows", "an empty file", "check how it was written")),
             (head, _) if head.starts_with(b"ARROW1") => Ok(Some(TableFormat::ArrowFile)),
             (head, _) if head.starts_with(b"PAR1") => Ok(Some(TableFormat::Parquet)),
-            // No text in UTF-8 begins like this.
+            // UTF-8 text cannot begin like this.
             (head, _) if head.starts_with(STREAM_START) => Ok(Some(TableFormat::ArrowStream)),
             (_, "csv") => Ok(Some(TableFormat::Csv)),
             (_, "tsv") => Ok(Some(TableFormat::Tsv)),
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_comes_before_the_extension() {
+    fn content_takes_precedence_over_the_extension() {
         let folder = tempfile::tempdir().unwrap();
         let detect = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Decompresses all members of a gzip file. Zero bytes after the last one, with which tape and block devices fill their
-/// blocks, are passed over, as by gzip itself.
+/// Decompresses all members of a gzip file. Zero bytes after the last member, with which tape and block devices fill
+/// their blocks, are skipped, as in gzip itself.
 pub(super) struct GzipReader<R> {
     state: GzipState<R>,
 }

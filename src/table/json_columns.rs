@@ -68,10 +68,10 @@ pub(super) fn array<'a>(
     }
 }
 
-/// A column of ids: 64-bit integers if all are, otherwise strings.
+/// A column of ids: 64-bit integers if all values are 64-bit integers, otherwise strings.
 ///
 /// # Errors
-/// The first row whose value is no id, and what it is.
+/// The first row whose value is not an id, and a description of the value.
 pub(super) fn id_array<'a>(
     values: impl ExactSizeIterator<Item = Option<&'a JsonValue>>,
 ) -> Result<ArrayRef, (usize, String)> {
@@ -126,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_integers_where_all_are() {
+    fn ids_are_integers_only_if_all_values_are() {
         let ids = |values: &[JsonValue]| id_array(values.iter().map(Some));
         assert_eq!(*ids(&[number("7"), number("8.0"), JsonValue::Null]).unwrap().data_type(), DataType::Int64);
-        // Digits in quotes are a name.
+        // Digits in quotes are a string.
         assert_eq!(*ids(&[JsonValue::Text("7".into())]).unwrap().data_type(), DataType::Utf8);
         let long = ids(&[number("1.0"), number("18446744073709551616")]).unwrap();
         assert_eq!(long.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["1", "18446744073709551616"]);

@@ -1,8 +1,8 @@
 //! JSON Lines as Arrow batches.
 //!
 //! Every line is parsed once, and only requested values are kept. Keys need not occur in every object, so the first batch
-//! decides which columns there are. Only when a required column has no value in it are the files scanned until one is
-//! found: an unknown column must be reported at once, not at the end of the file.
+//! decides which columns there are. Only when a requested column has no value in it are the files scanned until one is
+//! found: an unknown column must be reported at once, not at the end of the file, and a column that begins late is read.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -32,10 +32,8 @@ pub(super) struct JsonPlan {
     columns: Vec<Option<String>>,
     /// Columns that are null in every row.
     null: Vec<String>,
-    /// Names of columns of ids.
+    /// Names of id columns.
     ids: Vec<String>,
-    /// Names of optional columns that the first rows do not have.
-    absent: Vec<String>,
 }
 
 /// One row: a value for each of the plan's names.
@@ -57,31 +55,24 @@ pub(super) fn open_first(
     let first = lines.rows(&names)?;
     let index = |name: &str| names.iter().position(|known| known == name);
     let has_value = |name: &str| index(name).is_some_and(|at| first.iter().any(|row| value(row, at).is_some()));
-    let occurs = |name: &str| index(name).is_some_and(|at| first.iter().any(|row| row[at].is_some()));
     let mut columns: Vec<Option<String>> = requests.iter().map(|request| request.find(has_value)).collect();
     let mut null = Vec::new();
-    if requests.iter().zip(&columns).any(|(request, column)| request.required && column.is_none()) {
+    if columns.iter().any(Option::is_none) {
         let survey = survey(files, requests, &names)?;
         for (request, column) in requests.iter().zip(&mut columns).filter(|(_, column)| column.is_none()) {
             *column = request.find(|name| survey.has_value(name));
             if column.is_none() {
+                // A column of nulls is there.
                 *column = request.find(|name| survey.has(name));
-                null.extend(column.clone());
+                null.extend(column.clone().filter(|_| request.required));
             }
             if request.required && column.is_none() {
                 return Err(request.absent(path, &list_columns(&survey.keys)));
             }
         }
-    } else {
-        // An optional column of nulls is there.
-        for (request, column) in requests.iter().zip(&mut columns).filter(|(_, column)| column.is_none()) {
-            *column = request.find(occurs);
-        }
     }
-    let absent = requests.iter().zip(&columns).filter(|(_, column)| column.is_none());
-    let absent = absent.flat_map(|(request, _)| request.names.clone()).collect();
     let ids = requests.iter().filter(|request| request.of_ids).flat_map(|request| request.names.clone()).collect();
-    let plan = Arc::new(JsonPlan { names, columns, null, ids, absent });
+    let plan = Arc::new(JsonPlan { names, columns, null, ids });
     let table = plan.table(&files[0], lines, Some(first))?;
     Ok((plan, table))
 }
@@ -129,7 +120,6 @@ impl JsonPlan {
     }
 
     fn batch(&self, file: &Path, rows: &[JsonRow], rows_before: usize) -> Result<RecordBatch> {
-        self.refuse_late_columns(file, rows, rows_before)?;
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for (at, name) in self.names.iter().enumerate() {
             if !self.columns.iter().flatten().any(|column| column == name) {
@@ -161,35 +151,18 @@ impl JsonPlan {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|e| super::damaged(file, e))
     }
-
-    /// An optional column that turns up after the first batch: the rows before were taken to have none.
-    fn refuse_late_columns(&self, file: &Path, rows: &[JsonRow], rows_before: usize) -> Result<()> {
-        for (at, name) in self.names.iter().enumerate().filter(|(_, name)| self.absent.contains(name)) {
-            if let Some(row) = rows.iter().position(|row| value(row, at).is_some()) {
-                return Err(Error::Row {
-                    path: file.to_path_buf(),
-                    row: (rows_before + row) as u64 + 1,
-                    column: name.clone(),
-                    expected: format!("no value, as in the first {BATCH_ROWS} rows of the table"),
-                    got: "a value".into(),
-                    help: "write the column in every row or in none".into(),
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 fn value(row: &JsonRow, at: usize) -> Option<&JsonValue> {
     row[at].as_ref().filter(|value| **value != JsonValue::Null)
 }
 
-/// Scans the files until every required column has a value, or to the end.
+/// Scans the files until every requested column has a value, or to the end.
 fn survey(files: &[PathBuf], requests: &[ColumnRequest], names: &[String]) -> Result<KeySurvey> {
     let mut survey = KeySurvey::default();
     let complete = |survey: &KeySurvey| {
         let found = |request: &ColumnRequest| request.names.iter().any(|name| survey.has_value(name));
-        requests.iter().filter(|request| request.required).all(found)
+        requests.iter().all(found)
     };
     for file in files {
         let mut lines = JsonLineReader::open(file)?;
@@ -306,12 +279,16 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_column_is_in_the_first_rows_or_nowhere() {
+    fn an_optional_column_may_begin_late() {
         let time = [ColumnRequest::required("id"), ColumnRequest::optional(None, &["timestamp", "time"])];
         let rows = "{\"id\":1}\n".repeat(BATCH_ROWS);
         assert_eq!(read(&rows, &time).unwrap()[0].num_columns(), 1);
-        let error = read(&(rows + "{\"id\":2,\"time\":3}"), &time).unwrap_err().to_string();
-        assert!(error.contains("row 4097, column \"time\"") && error.contains("every row or in none"), "{error}");
+        let batches = read(&(rows.clone() + "{\"id\":2,\"time\":3}"), &time).unwrap();
+        let nulls: Vec<usize> = batches.iter().map(|batch| batch.column(1).null_count()).collect();
+        assert_eq!(nulls, [BATCH_ROWS, 0]);
+        // Nulls do not hide the name that has the values.
+        let batches = read(&(rows.replace('}', ",\"timestamp\":null}") + "{\"id\":2,\"time\":3}"), &time).unwrap();
+        assert_eq!(batches[1].schema().field(1).name(), "time");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Values of JSON with their numbers as written.
+//! JSON values that keep numbers as written.
 //!
-//! A number of JSON has any number of digits; ids must not lose one. Numbers therefore stay text until a column is made.
+//! A JSON number can have any number of digits, and ids must keep all of them. So numbers remain text until a column is
+//! built.
 
 use serde_json::value::RawValue;
 
@@ -15,12 +16,12 @@ pub(super) enum JsonValue {
     Number(String),
     Text(String),
     List(Vec<JsonValue>),
-    /// Objects are not read further.
+    /// Objects are not parsed.
     Object,
 }
 
 impl JsonValue {
-    /// Parses a value whose form the JSON parser has checked.
+    /// Parses a value that the JSON parser has already validated.
     pub(super) fn of(raw: &RawValue) -> Result<Self, String> {
         if raw.get().len() > MAX_CELL_BYTES {
             return Err(format!("a value of more than {}", mib(MAX_CELL_BYTES)));
@@ -47,7 +48,7 @@ impl JsonValue {
         })
     }
 
-    /// Bytes of its texts.
+    /// Number of bytes of its texts.
     pub(super) fn bytes(&self) -> usize {
         match self {
             JsonValue::Number(text) | JsonValue::Text(text) => text.len(),
@@ -56,7 +57,7 @@ impl JsonValue {
         }
     }
 
-    /// The value as one text; none for null, lists and objects.
+    /// The value as one text. `None` for null, lists and objects.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             JsonValue::Text(text) => Some(text.clone()),
@@ -71,8 +72,8 @@ impl JsonValue {
         }
     }
 
-    /// The value as an item id: strings as they are, integers digit by digit, and numbers such as `1.0` as the integer that
-    /// they are. Otherwise what it is.
+    /// The value as an item id: strings unchanged, integers with all their digits, and numbers such as `1.0` as
+    /// integers. The error describes any other value.
     pub(super) fn id(&self) -> Result<String, String> {
         match self {
             JsonValue::Text(text) => Ok(text.clone()),
@@ -91,7 +92,7 @@ fn is_integer(number: &str) -> bool {
 
 /// The integer that a number is, with all its digits.
 fn integer(number: &str) -> Option<String> {
-    /// Up to here every integer is a 64-bit float of its own.
+    /// Up to this value, every integer has its own 64-bit float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if is_integer(whole) && fraction.bytes().all(|byte| byte == b'0') {
@@ -101,8 +102,8 @@ fn integer(number: &str) -> Option<String> {
     Some((value as i64).to_string())
 }
 
-/// A line in which what Python writes and JSON does not have is replaced: NaN and infinities by null, halves of surrogate
-/// pairs by U+FFFD. None if there is nothing to replace.
+/// Replaces values that Python writes but JSON does not allow: NaN and infinities by null, unpaired surrogates by
+/// U+FFFD. `None` if there is nothing to replace.
 pub(super) fn mended(line: &str) -> Option<String> {
     let bytes = line.as_bytes();
     let (mut mended, mut copied, mut at, mut in_string) = (String::new(), 0, 0, false);
@@ -130,7 +131,7 @@ pub(super) fn mended(line: &str) -> Option<String> {
     (copied > 0).then(|| mended + &line[copied.min(line.len())..])
 }
 
-/// Length of the escape sequence at the start, and what replaces it if it is half of a pair.
+/// Length of the escape sequence at the start, and the replacement if it is an unpaired surrogate.
 fn escape(bytes: &[u8]) -> (usize, Option<&'static str>) {
     let unit = |bytes: &[u8]| {
         let digits = bytes.strip_prefix(b"\\u").and_then(|rest| std::str::from_utf8(rest.get(..4)?).ok())?;
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_as_serde_writes_them_but_for_long_integers() {
+    fn texts_equal_those_of_serde_except_for_long_integers() {
         for text in ["7", "1.5", "1.50", "1e2", "18446744073709551615", "true", "\"x\\n\"", "1e400"] {
             let known = serde_json::from_str::<serde_json::Value>(text);
             let known = known.map_or(text.to_owned(), |known| known.as_str().map_or(known.to_string(), str::to_owned));
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_writes_is_mended() {
+    fn invalid_json_of_python_is_replaced() {
         let cases = [
             (r#"{"a": NaN, "b": [-Infinity, Infinity]}"#, Some(r#"{"a": null, "b": [null, null]}"#)),
             (r#"{"NaN": "Infinity \" NaN \\", "x": -1}"#, None),

@@ -1,10 +1,10 @@
-//! What a table may contain at most, so that a small hostile file cannot take all memory.
+//! Limits of tables, so that a small malicious file cannot exhaust the memory.
 
-/// Most bytes of one cell: of a text, an image in the table, or a value of JSON.
+/// Maximum number of bytes of one cell: a text, an embedded image, or a JSON value.
 pub(crate) const MAX_CELL_BYTES: usize = 64 << 20;
-/// Most bytes of one row of CSV, and of one line of JSON Lines.
+/// Maximum number of bytes of one CSV row or JSON line.
 pub(super) const MAX_ROW_BYTES: usize = 256 << 20;
-/// Most columns of a CSV file.
+/// Maximum number of columns of a CSV file.
 pub(super) const MAX_COLUMNS: usize = 100_000;
 /// Bytes of requested cells after which a batch ends, though it has fewer rows than usual.
 pub(super) const BATCH_BYTES: usize = 64 << 20;

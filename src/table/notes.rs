@@ -1,13 +1,13 @@
-//! What a caller should say to the user about a table that was read.
+//! Warnings about a table for the user.
 
 use std::sync::{Arc, Mutex};
 
-/// Warnings that come up while a table is read. Copies share the same list.
+/// Warnings that occur while a table is read. Copies share the same list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TableNotes(Arc<Mutex<Vec<String>>>);
 
 impl TableNotes {
-    /// Adds a note, unless it is there already.
+    /// Adds a note if it is not in the list yet.
     pub(super) fn add(&self, note: String) {
         if let Ok(mut notes) = self.0.lock()
             && !notes.contains(&note)

@@ -1,4 +1,4 @@
-//! Requests that the names of a file's folders answer: the partition columns of Hive and Spark.
+//! Partition columns of Hive and Spark, whose values are in the names of a file's folders.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::folder::Partition;
 use super::open_table::OpenTable;
 use crate::error::Result;
 
-/// The requests for the file itself: what its folders name may be absent in it.
+/// The requests for the file itself. Partition columns can be absent from it.
 pub(super) fn left_to_file(requests: &[ColumnRequest], partitions: &[Partition]) -> Vec<ColumnRequest> {
     let relaxed = |request: &ColumnRequest| ColumnRequest {
         required: request.required && answer(request, partitions).is_none(),
@@ -18,7 +18,7 @@ pub(super) fn left_to_file(requests: &[ColumnRequest], partitions: &[Partition])
     requests.iter().map(relaxed).collect()
 }
 
-/// Adds the columns that only the folders name. Returns them for each request; a column of the file itself comes first.
+/// Adds partition columns that the file does not have, for each request. A column of the file itself takes precedence.
 pub(super) fn complete(
     file: &Path,
     requests: &[ColumnRequest],

@@ -177,7 +177,7 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
     let file = File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e))?;
     let metadata = foreign(&path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
     let columns = places(&path, metadata.schema(), &select(&path, metadata.schema())?)?;
-    check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or make it again")?;
+    check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or create it again")?;
     let pages = check_pages(&path, &Arc::new(file), metadata.metadata(), Some(&columns))?;
     pages.refuse_long_values(&path, metadata.schema())?;
     let rows = metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_columns_and_other_formats_are_refused() {
+    fn missing_columns_and_other_formats_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let says = |name: &str| {
             let path = folder.path().join(name);

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// Reads a table in batches of at most 4,096 rows. A batch never spans two files.
 pub(crate) struct TableReader {
     requests: Vec<ColumnRequest>,
-    /// All files, and how they are read.
+    /// All files, with the settings for reading them.
     files: TableFiles,
     notes: TableNotes,
     /// How the files of a JSON Lines table are read.
@@ -27,7 +27,7 @@ pub(crate) struct TableReader {
     /// The file being read.
     file: Arc<Path>,
     table: OpenTable,
-    /// Columns of this file that are named by its folders: name and value, for each request that they answer.
+    /// Partition columns of this file, with name and value, for each matching request.
     constants: Vec<Option<Partition>>,
     /// The folder that relative paths in this file start from.
     folder: Arc<Path>,
@@ -109,7 +109,7 @@ impl TableReader {
         })
     }
 
-    /// What to tell the user, so far. More may come up while the table is read.
+    /// Warnings so far. Reading further rows can add more.
     pub(crate) fn notes(&self) -> &TableNotes {
         &self.notes
     }

@@ -1,7 +1,7 @@
 //! The columns of a table, without reading its rows.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -16,18 +16,26 @@ use super::limits::MAX_ROW_BYTES;
 use super::{TableFiles, TableFormat, csv_file, damaged};
 use crate::error::{Error, Result};
 
-/// Lines of JSON that are read for the names of the columns.
+/// Lines of JSON that are read for the names of the columns, where these are for a message only.
 const LINES: usize = 1_000;
+/// Maximum number of columns that are found without their names.
+const MAX_COLUMNS: usize = 10_000;
 
-/// Names of the columns of the first file. The type is that of the file; JSON has none, and its columns are those of the
-/// first lines whose values are no objects.
+/// Names of the columns of the first file. The type is that of the file; JSON has none, and all files are read for the keys
+/// whose values are no objects.
+///
+/// # Errors
+/// [`Error::File`] and [`Error::Io`] for a file that cannot be read, and for a table with more than 10,000 columns.
 pub(crate) fn columns_of(files: &TableFiles, dialect: CsvDialect) -> Result<Vec<(String, Option<DataType>)>> {
     let Some(path) = files.files.first() else { return Ok(Vec::new()) };
-    let Some(schema) = schema_of(path, files.format, dialect)? else { return json_columns(path) };
+    let Some(schema) = schema_of(path, files.format, dialect)? else { return json_columns(&files.files) };
+    if schema.fields().len() > MAX_COLUMNS {
+        return Err(too_many(path, "columns"));
+    }
     Ok(schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect())
 }
 
-/// Names of the columns of the first file; of JSON Lines, those of the first row.
+/// Names of the columns of the first file; of JSON Lines, those of its first rows.
 ///
 /// # Errors
 /// [`Error::File`] and [`Error::Io`] for a file that cannot be read.
@@ -36,14 +44,16 @@ pub(crate) fn column_names(files: &TableFiles) -> Result<Vec<String>> {
     if let Some(schema) = schema_of(path, files.format, files.dialect)? {
         return Ok(schema.fields().iter().map(|field| field.name().clone()).collect());
     }
-    let mut line = String::new();
-    let bytes = decompressed(path)?.take(MAX_ROW_BYTES as u64);
-    BufReader::new(bytes).read_line(&mut line).map_err(|e| Error::io("read", path, e))?;
-    let row: Map<String, Value> = serde_json::from_str(&line).map_err(|e| damaged(path, e))?;
-    Ok(row.into_iter().map(|(key, _)| key).collect())
+    let mut names = Vec::new();
+    json_rows(path, LINES, |row| {
+        let new = row.into_iter().map(|(name, _)| name).filter(|name| !names.contains(name)).collect::<Vec<_>>();
+        names.extend(new);
+        Ok(())
+    })?;
+    Ok(names)
 }
 
-/// The schema that a file has before its rows; JSON has none.
+/// The schema at the start of a file. JSON files have none.
 fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Option<SchemaRef>> {
     let of_csv = |delimiter: u8| -> Result<SchemaRef> {
         let names = csv_file::header(path, delimiter, dialect)?;
@@ -69,23 +79,41 @@ fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Op
     }))
 }
 
-fn json_columns(path: &Path) -> Result<Vec<(String, Option<DataType>)>> {
+fn json_columns(files: &[PathBuf]) -> Result<Vec<(String, Option<DataType>)>> {
     let mut found: Map<String, Value> = Map::new();
+    for path in files {
+        json_rows(path, usize::MAX, |row| {
+            for (name, value) in row {
+                let is_nested = has_object(&value) || found.get(&name) == Some(&Value::Bool(false));
+                found.insert(name, Value::Bool(!is_nested));
+            }
+            if found.len() <= MAX_COLUMNS {
+                return Ok(());
+            }
+            Err(too_many(path, "different keys"))
+        })?;
+    }
+    Ok(found.into_iter().filter(|(_, fits)| *fits == Value::Bool(true)).map(|(name, _)| (name, None)).collect())
+}
+
+fn too_many(path: &Path, what: &str) -> Error {
+    Error::file(path, format!("at most {MAX_COLUMNS} {what}"), "more", "name the columns to read with --text")
+}
+
+/// Visits the rows of the first lines of a file. What is wrong with a line is said when the rows are read.
+fn json_rows(path: &Path, lines: usize, mut visit: impl FnMut(Map<String, Value>) -> Result<()>) -> Result<()> {
     let mut reader = BufReader::new(decompressed(path)?);
     let mut line = String::new();
-    for _ in 0..LINES {
+    for _ in 0..lines {
         line.clear();
         if (&mut reader).take(MAX_ROW_BYTES as u64).read_line(&mut line).map_err(|e| damaged(path, e))? == 0 {
             break;
         }
-        // What is wrong with a line is said when the rows are read.
-        let Ok(object) = serde_json::from_str::<Map<String, Value>>(&line) else { continue };
-        for (name, value) in object {
-            let is_nested = has_object(&value) || found.get(&name) == Some(&Value::Bool(false));
-            found.insert(name, Value::Bool(!is_nested));
+        if let Ok(row) = serde_json::from_str(line.trim_start_matches('\u{feff}')) {
+            visit(row)?;
         }
     }
-    Ok(found.into_iter().filter(|(_, fits)| *fits == Value::Bool(true)).map(|(name, _)| (name, None)).collect())
+    Ok(())
 }
 
 fn has_object(value: &Value) -> bool {
@@ -117,5 +145,27 @@ mod tests {
             let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, ["id", "title"], "{}", path.display());
         }
+    }
+
+    #[test]
+    fn columns_of_json_may_begin_or_turn_out_nested_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let rows = "{\"id\": 1, \"x\": null}\n".repeat(5_000);
+        std::fs::write(&path, rows + "{\"id\": \"b\", \"late\": \"Pen\", \"x\": {\"a\": 1}}\n").unwrap();
+        let files = find_tables(&path, "a table").unwrap();
+        let names: Vec<String> =
+            columns_of(&files, CsvDialect::default()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["id", "late"]);
+        assert_eq!(column_names(&files).unwrap(), ["id", "x"]);
+        let many: String = (0..=MAX_COLUMNS).map(|key| format!("{{\"k{key}\": 1}}\n")).collect();
+        std::fs::write(&path, many).unwrap();
+        let error = columns_of(&files, CsvDialect::default()).unwrap_err().to_string();
+        assert!(error.contains("--text"), "{error}");
+        let wide: Vec<String> = (0..=MAX_COLUMNS).map(|at| format!("c{at}")).collect();
+        let path = folder.path().join("wide.csv");
+        std::fs::write(&path, wide.join(",") + "\n").unwrap();
+        let error = columns_of(&find_tables(&path, "a table").unwrap(), CsvDialect::default()).unwrap_err().to_string();
+        assert!(error.contains("--text"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The check of Parquet files that catalex wrote.
+//! Checks the hash of Parquet files that catalex wrote.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use parquet::file::reader::ChunkReader;
 use crate::artifact::seal::{self, Seal};
 use crate::error::{Error, Result};
 
-/// The begin of the name of the program that wrote a file.
+/// Prefix of the `created_by` value of files that catalex wrote.
 const WRITER: &[u8] = b"catalex ";
 
-/// Checks the hash of a Parquet file, if catalex wrote it and put one there. Other programs that change such a file may
-/// keep its metadata, and with it a hash that is no longer that of the file: it does not count.
+/// Checks the hash of a Parquet file if catalex wrote the file with a hash. If another program rewrites the file, it
+/// can keep the metadata with the old hash, so the hash of such a file is ignored.
 ///
 /// # Errors
 /// [`Error::Artifact`] for a file that has changed; [`Error::Io`].

@@ -8,11 +8,12 @@ use super::column_request::{ColumnRequest, list_columns};
 use super::notes::TableNotes;
 use crate::error::Result;
 
-/// The requested columns of a schema, found.
+/// The requested columns, located in a schema.
 pub(super) struct Selection {
     pub(super) columns: Vec<Option<String>>,
     pub(super) types: Vec<Option<DataType>>,
-    /// Their places in the schema, ascending, without repetition. Of columns with the same name the first counts.
+    /// Their indices in the schema, ascending, without repetition. Of several columns with the same name, the first is
+    /// used.
     pub(super) places: Vec<usize>,
 }
 

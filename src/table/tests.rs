@@ -1,4 +1,4 @@
-//! Tables of other programs: every compression, and damage of every kind.
+//! Tables that other programs wrote: all compressions, and many kinds of damage.
 
 use std::fs;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn every_compression_within_a_file_is_read() {
         files.extend(ipc(compression));
     }
     for (number, bytes) in files.iter().enumerate() {
-        // By content, whatever the name.
+        // The format is detected by content, whatever the file name.
         let path = folder.path().join(format!("{number}.arrow"));
         fs::write(&path, bytes).unwrap();
         let rows = rows(&path, &["t", "word"]).unwrap_or_else(|e| panic!("{number}: {e}"));
@@ -99,7 +99,7 @@ fn damaged_files_give_errors_and_no_panic() {
     let [packed, _] = ipc(Some(CompressionType::LZ4_FRAME));
     let mut draws = 1_u64;
     let mut draw = |below: usize| {
-        // Any sequence will do; this is Knuth's MMIX generator.
+        // A random number generator (Knuth's MMIX).
         draws = draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (draws >> 33) as usize % below
     };
@@ -114,7 +114,7 @@ fn damaged_files_give_errors_and_no_panic() {
                     bytes[at] ^= 1 << draw(8);
                 }
                 _ => {
-                    // Lengths and offsets stand at the end of files and at the begin of messages.
+                    // Lengths and offsets are at the end of files and at the start of messages.
                     let at = if draw(2) == 0 { 8 + draw(400) } else { bytes.len() - 8 - draw(400) };
                     bytes[at..at + 4].copy_from_slice(&[[0xFF; 4], [0x7F; 4], [0; 4]][draw(3)]);
                 }
@@ -127,7 +127,7 @@ fn damaged_files_give_errors_and_no_panic() {
 }
 
 #[test]
-fn folders_of_hive_give_columns_and_the_rest_is_counted() {
+fn hive_folders_give_columns_and_other_entries_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
@@ -139,10 +139,11 @@ fn folders_of_hive_give_columns_and_the_rest_is_counted() {
     write("notes.txt", "");
     let (found, notes) = read(folder.path(), &["id", "year"], CsvDialect::default()).unwrap();
     assert_eq!(found, [["1", "2023"], ["2", "2024"]]);
-    assert!(notes[0].contains("passed over 1 other file (notes.txt)"), "{notes:?}");
+    assert!(notes[0].contains("skipped 1 other file (notes.txt)"), "{notes:?}");
     let pattern = folder.path().join("year=*/*.csv");
     assert_eq!(rows(&pattern, &["year", "t"]).unwrap(), [["2023", "x"], ["2024", "y"]]);
-    // The file's own column comes first; a folder that does not name the column is an error.
+    // A column in the file takes precedence over a partition column. A folder that does not name the column is an
+    // error.
     write("year=2024/b.csv", "id,year\n2,7\n");
     assert_eq!(rows(folder.path(), &["year"]).unwrap(), [["2023"], ["7"]]);
     write("c.csv", "id,t\n3,z\n");
@@ -156,7 +157,7 @@ fn folders_of_hive_give_columns_and_the_rest_is_counted() {
 }
 
 #[test]
-fn quotes_are_those_of_the_format_or_of_the_settings() {
+fn quote_characters_follow_the_format_or_the_settings() {
     let folder = tempfile::tempdir().unwrap();
     let cells = |name: &str, content: &str, dialect: CsvDialect| {
         let path = folder.path().join(name);

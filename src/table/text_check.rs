@@ -1,11 +1,11 @@
-//! The encoding of text files, checked while they are read: UTF-8, or an error that names the encoding.
+//! Checks that text files are UTF-8 while they are read. The error names the actual encoding.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use crate::error::Error;
 
-/// What is wrong with the content of a text file. It travels through parsers as the cause of an [`io::Error`].
+/// A fault in the content of a text file. Parsers pass it on as the cause of an [`io::Error`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("expected {expected}, got {got}; {help}")]
 pub(super) struct TextFault {
@@ -20,8 +20,8 @@ impl TextFault {
     }
 }
 
-/// The error for a text file that cannot be read: its own fault, if a check found one, or that of the disk or of the
-/// compressed data.
+/// The error for a text file that cannot be read: a fault that a check found, or an error of the disk or of
+/// decompression.
 pub(super) fn read_error(path: &Path, error: &io::Error) -> Error {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<TextFault>()) {
         Some(fault) => Error::file(path, &fault.expected, &fault.got, &fault.help),
@@ -29,12 +29,12 @@ pub(super) fn read_error(path: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// Checks consecutive pieces of a file to be UTF-8.
+/// Checks that consecutive pieces of a file are UTF-8.
 #[derive(Debug, Default)]
 pub(super) struct Utf8Check {
-    /// The begin of a character that the next piece completes.
+    /// The first bytes of a character that the next piece completes.
     rest: Vec<u8>,
-    /// Line breaks so far.
+    /// Number of line breaks so far.
     breaks: u64,
     begun: bool,
 }
@@ -88,11 +88,13 @@ fn breaks(bytes: &[u8]) -> u64 {
 }
 
 fn wrong_encoding(got: String, from: &str) -> TextFault {
-    let help = format!("convert it: iconv -f {from} -t UTF-8 FILE > NEW-FILE, with the encoding that it has");
+    let help = format!(
+        "convert it: iconv -f {from} -t UTF-8 FILE > NEW-FILE (replace {from} if the file has another encoding)"
+    );
     TextFault { expected: "text in UTF-8".into(), got, help }
 }
 
-/// UTF-16 or UTF-32, by a byte order mark or by the zeros beside ASCII characters.
+/// Detects UTF-16 and UTF-32 by a byte order mark, or by the zero bytes next to ASCII characters.
 fn wide_encoding(head: &[u8]) -> Option<&'static str> {
     let zeros = [0, 1, 2, 3].map(|at| head.get(at).map(|&byte| byte == 0));
     Some(match (head, zeros) {
@@ -104,7 +106,7 @@ fn wide_encoding(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Reads as much as fits, so that the first piece of a file shows its encoding.
+/// Reads at least `least` bytes, unless the file is shorter.
 pub(super) fn fill(inner: &mut impl Read, buffer: &mut [u8], least: usize) -> io::Result<usize> {
     let mut filled = 0;
     while filled < least.min(buffer.len()) {
@@ -118,10 +120,10 @@ pub(super) fn fill(inner: &mut impl Read, buffer: &mut [u8], least: usize) -> io
     Ok(filled)
 }
 
-/// Bytes to read at least, so that [`Utf8Check`] sees the begin of a file.
+/// Minimum number of bytes to read, so that [`Utf8Check`] sees the start of a file.
 pub(super) const LEAST: usize = 4;
 
-/// The bytes of a text file; those that are not UTF-8 are an error.
+/// Passes on the bytes of a text file. Bytes that are not UTF-8 are an error.
 pub(crate) struct Utf8Reader<R> {
     inner: R,
     check: Utf8Check,

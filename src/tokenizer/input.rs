@@ -1,4 +1,4 @@
-//! Features as the input of a model: modalities found by name and put into the model's order.
+//! Features as the input of a model: finds modalities by name and arranges them in the model's order.
 
 use ndarray::Array2;
 
@@ -61,7 +61,7 @@ impl<'a> ModelInput<'a> {
                 item: features.item_ids().text(row),
                 expected: format!("a vector in at least one of: {}", names.join(", ")),
                 got: "none".into(),
-                help: "give the item a text, a picture or a vector, or drop it".into(),
+                help: "give the item a text, an image or a vector, or remove it".into(),
             });
         }
         Ok((features.concatenated_in(&self.columns), present))

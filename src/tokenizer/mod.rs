@@ -36,7 +36,7 @@ pub use usage::CodeUsage;
 use crate::error::{Error, Result};
 use crate::training::TrainingRecord;
 
-/// Largest number of a vector, up or down. The square of a larger one overflows soon.
+/// Maximum absolute value of a number in a vector. Sums of squares of larger numbers can overflow.
 pub const MAX_INPUT: f32 = 1e18;
 
 /// Rows per block: large enough for matrix products, small enough for the cache.
@@ -57,7 +57,7 @@ pub struct Tokenizer {
 pub struct Encoded {
     /// `(n, levels)`.
     pub codes: Array2<u16>,
-    /// `(n, latent_dim)`: what the codes approximate.
+    /// `(n, latent_dim)`: the vectors that the codes approximate.
     pub latents: Array2<f32>,
 }
 

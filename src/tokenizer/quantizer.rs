@@ -205,7 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn takes_the_nearest_and_the_lowest_of_equals() {
+    fn the_nearest_code_is_assigned_and_ties_go_to_the_lowest() {
         let books = vec![array![[0.0, 0.0], [4.0, 0.0], [4.0, 0.0]], array![[1.0, 0.0], [-1.0, 0.0]]];
         let points = array![[3.2, 0.0], [2.0, 0.0]];
         let quantizer = Quantizer::new(books.clone(), Offsets::zero([3, 2]));

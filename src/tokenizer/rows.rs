@@ -8,7 +8,7 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 
-/// Most rows without packing: for more, the general product is faster.
+/// Maximum number of rows without packing: for more, the general product is faster.
 const FEW: usize = 8;
 /// Number of terms in a partial sum of `matrixmultiply`.
 const PART: usize = 256;

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_is_that_of_the_published_iteration() {
+    fn the_plan_equals_that_of_the_published_iteration() {
         let distances = Array2::from_shape_fn((12, 4), |(i, j)| ((i * 7 + j * 5) % 11) as f32 + 0.1 * i as f32);
         let (least, most) = distances.iter().fold((f32::MAX, f32::MIN), |(a, b), &d| (a.min(d), b.max(d)));
         let (middle, epsilon) = ((most + least) / 2.0, 0.05);

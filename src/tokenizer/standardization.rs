@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_vectors_are_flat() {
+    fn equal_vectors_have_no_variance() {
         let x = Array2::from_elem((5, 3), 0.1);
         let s = Standardization::measure(x.view(), Array2::from_elem((5, 1), true).view(), &[3], &[1.0]);
         assert!(s.is_flat());
     }
 
     #[test]
-    fn small_differences_of_large_numbers_count() {
+    fn small_differences_of_large_numbers_are_kept() {
         for (around, spread) in [(1e6, 1.0), (1e6, 0.5), (1.0, 1e-6), (1e30, 1e24)] {
             let x = Array2::from_shape_fn((40, 3), |(i, j)| around + spread * ((i * 7 + j * 3) % 11) as f32 / 10.0);
             let present = Array2::from_elem((40, 1), true);

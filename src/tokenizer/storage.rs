@@ -44,7 +44,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Artifact`] for settings or arrays that the file formats cannot represent.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        // A model of an older format keeps it, and with it its hash.
+        // A model in an older format keeps its format, so its hash does not change.
         let config = if self.config.format_version < SHAPES_SINCE {
             serde_json::to_vec_pretty(&self.config).map(|json| [&json[..], b"\n"].concat()).map_err(Into::into)
         } else {
@@ -127,7 +127,7 @@ fn check_version(path: &Path, text: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::tokenizer::{Layer, ModalityShape, Network, Offsets, Standardization, Weights};
-    use crate::training::{EpochFigures, TrainConfig, TrainingRecord};
+    use crate::training::{EpochFigures, ResidualErrors, TrainConfig, TrainingRecord};
     use ndarray::{Array1, Array2, array};
 
     fn model() -> Tokenizer {
@@ -167,6 +167,7 @@ mod tests {
             held_out: 0,
             best_epoch: 0,
             history: vec![figures],
+            residual_errors: ResidualErrors::of(vec![0.25, 0.5], true),
         };
         Tokenizer::new(modalities, weights, Some(training)).unwrap()
     }
@@ -182,7 +183,7 @@ mod tests {
         Tokenizer::of_bytes(&json, &weights)
     }
 
-    /// The weights of the model without the shapes, and a configuration of version 3 for them, changed.
+    /// The weights of the model without the shapes, and a modified configuration of version 3.
     fn of_version_3(change: impl Fn(&mut Config)) -> Result<Tokenizer> {
         let mut model = model();
         model.config.format_version = 3;
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_read_whatever_its_training_says() {
+    fn a_model_is_read_with_any_training_record() {
         let training = |value: serde_json::Value| with_config(|config| config["training"] = value.clone()).unwrap();
         assert_eq!(training(serde_json::json!(null)).config().training, None);
         assert_eq!(training(serde_json::json!({"seed": 7})).config().training, None);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_determines_codes_is_in_the_weights_too() {
+    fn the_weights_contain_everything_that_determines_the_codes() {
         type Change = fn(&mut Config);
         let changes: [(&str, Change); 6] = [
             ("hidden", |c| c.hidden.clear()),
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_foreign_folders_are_refused() {
+    fn other_versions_and_folders_of_other_programs_are_refused() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("model");
         assert!(matches!(Tokenizer::load(&folder), Err(Error::Missing { .. })));

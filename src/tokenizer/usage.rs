@@ -29,7 +29,7 @@ impl CodeUsage {
     }
 
     /// Perplexity: the exponential of the entropy of the code distribution, from 1 to the codebook size. A codebook of
-    /// so many equally frequent codes would carry the same information.
+    /// this many equally frequent codes would carry the same information.
     pub fn perplexity(&self) -> f64 {
         let total = self.counts.iter().sum::<u64>() as f64;
         let entropy: f64 = self

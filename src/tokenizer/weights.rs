@@ -19,10 +19,11 @@ const LAST_OFFSETS: &str = "last_offsets";
 const COMPLETION_AXES: &str = "completion.axes";
 const REPORT: &str = "report this as a bug";
 pub(super) const RETRAIN: &str = "restore the folder from a copy, or train the model again";
-/// The only metadata key, so that the order of a hash map does not matter. Its value are the [`shapes`].
+/// The only metadata key, so that the order of a hash map does not matter. Its value contains the [`shapes`].
 const SHAPES_KEY: &str = "catalex.shapes";
 
-/// What of the configuration determines the codes. It is in the weights too, so that the model hash covers it.
+/// The part of the configuration that determines the codes. The weights contain it as well, so that the model hash
+/// covers it.
 fn shapes(config: &Config) -> Value {
     json!({
         "modalities": config.modalities,
@@ -80,7 +81,7 @@ impl Tokenizer {
     }
 }
 
-/// Reads the arrays, each of which must be one that the configuration has.
+/// Reads the arrays. Each of them must belong to the configuration.
 pub(super) fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result<Weights> {
     let not_safetensors = |e| Error::artifact(path, "safetensors", e, RETRAIN);
     check_shapes(path, bytes, config)?;
@@ -157,7 +158,12 @@ pub(super) fn read_weights(path: &Path, bytes: &[u8], config: &Config) -> Result
         },
     };
     if let Some(name) = left.into_inner().first() {
-        return Err(Error::artifact(path, "the tensors of config.json only", format!("{name} too"), RETRAIN));
+        return Err(Error::artifact(
+            path,
+            "only the tensors that config.json defines",
+            format!("the tensor {name}"),
+            RETRAIN,
+        ));
     }
     let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
     for (name, network, widths) in

@@ -98,7 +98,7 @@ impl TrainSettings {
             if let Some(value) = given.get(&setting.flag()) {
                 let others: Vec<&str> = Recipe::with_setting(setting.field).into_iter().map(Recipe::name).collect();
                 let expected = format!("no value with recipe {recipe}, which does not use it");
-                let help = format!("leave it out, or choose recipe {}", others.join(" or "));
+                let help = format!("omit it, or choose recipe {}", others.join(" or "));
                 return Err(Error::config(setting.flag(), expected, value, help));
             }
         }
@@ -146,18 +146,18 @@ impl TrainConfig {
         let hidden = match self {
             TrainConfig::ResidualQuantizer(config) => {
                 if config.kmeans_items_per_code == 0 {
-                    let help = "leave it at its default";
+                    let help = "omit it to use the default";
                     return Err(Error::config("kmeans-items-per-code", "a number of at least 1", 0, help));
                 }
                 &config.hidden
             }
             TrainConfig::LcRec(config) => {
                 if config.hidden.is_empty() {
-                    let help = "leave it out for the published widths";
+                    let help = "omit it for the published widths";
                     return Err(Error::config("hidden", "at least one layer with recipe lc-rec", "none", help));
                 }
                 if config.epochs == 0 {
-                    let help = "leave it out for the published number: only gradient descent initialises the codebooks";
+                    let help = "omit it to use the published value; in this recipe, gradient descent initialises the codebooks";
                     return Err(Error::config("epochs", "a number of at least 1 with recipe lc-rec", 0, help));
                 }
                 &config.hidden
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_gives_what_is_not_given() {
+    fn a_recipe_supplies_values_that_are_not_given() {
         assert_eq!(TrainSettings::default().config().unwrap(), TrainConfig::default());
         for recipe in Recipe::ALL {
             assert_eq!(given(&format!(r#"{{"recipe": "{recipe}"}}"#)).config().unwrap(), recipe.config());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_value_counts_also_where_it_is_the_default_of_another_recipe() {
+    fn a_given_value_applies_even_if_it_is_the_default_of_another_recipe() {
         let TrainConfig::LcRec(config) =
             given(r#"{"recipe": "lc-rec", "epochs": 15, "hidden": [512]}"#).config().unwrap()
         else {
@@ -233,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_without_use_is_refused_with_what_to_do() {
+    fn an_unused_setting_is_refused_with_advice() {
         assert_eq!(
             refused(r#"{"recipe": "lc-rec", "ridge": 3.0}"#),
-            "setting ridge: expected no value with recipe lc-rec, which does not use it, got 3.0; leave it out, or choose \
+            "setting ridge: expected no value with recipe lc-rec, which does not use it, got 3.0; omit it, or choose \
              recipe default or rq-kmeans"
         );
         assert!(refused(r#"{"sinkhorn": 0.0}"#).contains("choose recipe lc-rec"));

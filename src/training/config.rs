@@ -66,7 +66,7 @@ impl TrainConfig {
 pub struct QuantizerConfig {
     /// Codes per level, one entry per level.
     pub codebook_sizes: Vec<usize>,
-    /// Dimension of the latent vectors; lowered to that of the features where that is smaller.
+    /// Dimension of the latent vectors, limited to the dimension of the features.
     pub latent_dim: usize,
     /// Widths of the hidden layers of the projection; none makes it linear.
     pub hidden: Vec<usize>,
@@ -82,7 +82,7 @@ pub struct QuantizerConfig {
     pub commitment_weight: f64,
     /// Weight of the reconstruction loss.
     pub reconstruction_weight: f64,
-    /// Whether to predict a missing modality from the other modalities; otherwise its mean stands for it.
+    /// Whether to predict a missing modality from the other modalities. Otherwise, it is replaced by its mean.
     pub complete: bool,
     /// Fraction of the prediction from the other modalities that is added to each modality (never to behaviour).
     pub agreement: f64,
@@ -96,7 +96,7 @@ pub struct QuantizerConfig {
     pub kmeans_items_per_code: usize,
     /// Whether k-means splits overfull codes: at the first level until use is about even, at the others only extreme ones.
     pub cut_crowded: bool,
-    /// Rounds of joint refinement. `None` chooses 12 to 40, more the more training items there are per code: with few,
+    /// Rounds of joint refinement. `None` chooses 12 to 40, increasing with the number of training items per code: with few,
     /// later rounds fit their noise.
     pub refine_iterations: Option<usize>,
     /// Ridge penalty on refined codewords, in items.
@@ -116,8 +116,8 @@ pub struct QuantizerConfig {
     pub seed: u64,
     /// Device: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Weight by modality. Of several modalities, those not named get 0.6 for "image", 1 for others,
-    /// and for "behaviour" 2 times the root mean square length of its vectors, at most 2.
+    /// Weight by modality. With several modalities, the defaults are 0.6 for "image", twice the root mean square length
+    /// (at most 1) of its vectors for "behaviour", and 1 for others.
     pub modality_weights: BTreeMap<String, f32>,
 }
 
@@ -182,7 +182,7 @@ impl QuantizerConfig {
 pub struct LcRecConfig {
     /// Codes per level, one entry per level.
     pub codebook_sizes: Vec<usize>,
-    /// Dimension of the latent vectors; lowered to that of the features where that is smaller.
+    /// Dimension of the latent vectors, limited to the dimension of the features.
     pub latent_dim: usize,
     /// Widths of the hidden layers of the projection; at least one.
     pub hidden: Vec<usize>,
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_is_read_as_it_was_written_and_unknown_keys_are_refused() {
+    fn a_configuration_round_trips_and_unknown_keys_are_refused() {
         for config in [QuantizerConfig::rq_kmeans().into(), TrainConfig::from(LcRecConfig::default())] {
             let text = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config);

@@ -20,7 +20,7 @@ settings! {
         levels: usize, "N", default "4", range Range::Between(1.0, MAX_LEVELS as f64);
         /// Codes per level: one number for all levels, or one number per level.
         codebook_size: Vec<usize>, "N,...", default "256", range Range::Between(2.0, MAX_CODEBOOK_SIZE as f64);
-        /// Dimension of the latent vectors; lowered to the dimension of the features where that is smaller.
+        /// Dimension of the latent vectors, limited to the dimension of the features.
         latent_dim: usize, "N", default "256; rq-kmeans that of the features; lc-rec 32", range Range::AtLeast(1.0);
         /// Widths of the hidden layers of the projection; 0 makes the projection linear.
         hidden: Vec<usize>, "N,...", default "512; rq-kmeans 0; lc-rec 2048,1024,512,256,128,64",
@@ -37,13 +37,13 @@ settings! {
         commitment_weight: f64, "X", default "0.25", range Range::AtLeast(0.0);
         /// Weight of the reconstruction loss.
         reconstruction_weight: f64, "X", default "1", range Range::AtLeast(0.0);
-        /// Maximum number of items held in memory, from which the codebooks are initialised. Of a larger catalog, a random
-        /// sample of this size is held; gradient descent still reads all items.
+        /// Maximum number of items held in memory, from which the codebooks are initialised. A larger catalog is
+        /// sampled at random; gradient descent still reads all items.
         sample_items: usize, "N", default "262144", range Range::AtLeast(1.0);
         /// Maximum number of k-means iterations per level.
         kmeans_iterations: usize, "N", default "25; rq-kmeans 100; lc-rec 100", range Range::Between(1.0, MAX_COUNT);
         /// Rounds of joint codebook refinement after k-means; 0 disables it.
-        refine_iterations: usize, "N", default "12 to 40, more the more items there are per code; rq-kmeans 0",
+        refine_iterations: usize, "N", default "12 to 40, increasing with the number of items per code; rq-kmeans 0",
             range Range::Between(0.0, MAX_COUNT);
         /// Ridge penalty on refined codewords, in items: larger values shrink rarely used codewords more.
         ridge: f64, "X", default "2", range Range::AtLeast(0.0);
@@ -55,13 +55,14 @@ settings! {
         separation: f64, "X", default "1; rq-kmeans 0", range Range::AtLeast(0.0);
         /// Entropy regularisation of the Sinkhorn assignment at the last level; 0 assigns the nearest code.
         sinkhorn: f64, "X", default "lc-rec 0.003", range Range::Between(0.0, 1.0);
-        /// Fraction of the items that is held out of training to select the best epoch. Below 1,000 items none is.
+        /// Fraction of the items that is held out of training to select the best epoch. With fewer than 1,000 items, no
+        /// item is held out.
         holdout: f64, "X", default "0.05; rq-kmeans 0", range Range::Between(0.0, 0.5);
         /// Number of epochs without improvement after which training stops.
         patience: usize, "N", default "3", range Range::Between(1.0, MAX_COUNT);
-        /// Weight of each modality, as text=1,image=0.5.
+        /// Weight of each modality, such as text=1,image=0.5.
         weight: WeightsByName, "NAME=X,...",
-            default "of several modalities 0.6 for image, 2 times their RMS length (at most 1) for behaviour vectors and 1 for any other", range Range::Above(0.0);
+            default "with several modalities, 0.6 for image, twice the RMS length (at most 1) of its vectors for behaviour, and 1 for others", range Range::Above(0.0);
         /// Cross-modal smoothing: fraction of the prediction from the other modalities that is added to each modality
         /// (never to behaviour); 0 disables it.
         agreement: f64, "X", default "0.8; rq-kmeans 0", range Range::Between(0.0, 1.0);

@@ -6,7 +6,7 @@
 //! - [`TrainSettings`] declares every setting once. Its fields are optional: `None` means not given.
 //! - [`TrainSettings::config`] applies the given settings to a [`Recipe`] and returns a [`TrainConfig`], in which every
 //!   setting has a value.
-//! - [`TrainingRecord`] is what a model keeps about its training.
+//! - [`TrainingRecord`] is the record of a training that is stored in the model.
 
 mod apply;
 mod config;
@@ -14,11 +14,13 @@ mod declaration;
 mod older;
 mod recipe;
 mod record;
+mod residual_errors;
 
 pub use config::{LcRecConfig, QuantizerConfig, TrainConfig};
 pub use declaration::TrainSettings;
 pub use recipe::Recipe;
 pub use record::{EpochFigures, TrainingRecord};
+pub use residual_errors::ResidualErrors;
 
 /// Maximum number of levels of a semantic ID: tokens name the levels by the letters a to h.
 pub const MAX_LEVELS: usize = 8;

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_configurations_cannot_express_is_none_and_the_rest_of_the_record_is_read() {
+    fn an_unknown_configuration_is_none_and_the_rest_of_the_record_is_read() {
         let mut older = record("refine", true);
         older["config"].as_object_mut().unwrap().remove("agreement");
         assert_eq!(config(older), None);

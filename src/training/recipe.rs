@@ -59,7 +59,7 @@ impl FromStr for Recipe {
     fn from_str(text: &str) -> Result<Self> {
         Recipe::ALL.into_iter().find(|recipe| recipe.name() == text).ok_or_else(|| {
             let all = Recipe::ALL.map(Recipe::name).join(", ");
-            Error::config("recipe", format!("one of {all}"), text, "leave it out for the recommended recipe")
+            Error::config("recipe", format!("one of {all}"), text, "omit it for the recommended recipe")
         })
     }
 }

@@ -1,9 +1,10 @@
-//! What a model keeps about its training.
+//! The record of a training, which is stored in the model.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::TrainConfig;
 use super::older;
+use super::residual_errors::ResidualErrors;
 
 /// Settings and outcome of a training, as `config.json` of a model holds them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,9 +21,12 @@ pub struct TrainingRecord {
     pub best_epoch: usize,
     /// One entry per measured epoch, in order.
     pub history: Vec<EpochFigures>,
+    /// The residual errors of the finished model. `None` in a model of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_errors: Option<ResidualErrors>,
 }
 
-/// What was measured after an epoch.
+/// The measurements after an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochFigures {
     /// Number of epochs done; 0 is the state before gradient descent.
@@ -33,7 +37,7 @@ pub struct EpochFigures {
     /// number where training diverged.
     #[serde(deserialize_with = "null_as_nan")]
     pub error: f64,
-    /// Number of codes that no item of the epoch used and that were placed anew.
+    /// Number of codes that no item of the epoch used and that were moved.
     pub revived: usize,
 }
 
@@ -68,19 +72,24 @@ mod tests {
             held_out: 0,
             best_epoch: 100,
             history: vec![epoch(50, None, 0.5), epoch(100, Some(0.25), 0.125)],
+            residual_errors: ResidualErrors::of(vec![0.5, 0.25, 1.0], true),
         }
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_knows_its_best_epoch() {
+    fn a_record_round_trips_with_its_best_epoch() {
         let record = record();
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<TrainingRecord>(&text).unwrap(), record);
         assert_eq!(record.best().unwrap().error, 0.125);
+        let older = TrainingRecord { residual_errors: None, ..record };
+        let text = serde_json::to_string(&older).unwrap();
+        assert!(!text.contains("residual_errors"));
+        assert_eq!(serde_json::from_str::<TrainingRecord>(&text).unwrap(), older);
     }
 
     #[test]
-    fn a_diverged_epoch_is_read_back_as_not_a_number() {
+    fn a_diverged_epoch_is_read_back_as_nan() {
         let mut record = record();
         record.history.push(EpochFigures { epoch: 150, loss: Some(f64::NAN), error: f64::NAN, revived: 0 });
         let text = serde_json::to_string(&record).unwrap();
@@ -90,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_none() {
+    fn an_invalid_record_is_none() {
         #[derive(Deserialize)]
         struct Holder {
             #[serde(deserialize_with = "TrainingRecord::deserialize_lenient")]

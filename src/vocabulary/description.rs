@@ -1,11 +1,11 @@
-//! The content of `vocabulary.json`, whose keys repeat each other for the convenience of its readers.
+//! The content of `vocabulary.json`. Some keys are redundant, for the convenience of readers.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::semantic_id::TokenFormat;
 
-/// The keys of `vocabulary.json` that are read; unknown keys are ignored, and the repeating ones may be absent.
+/// The keys of `vocabulary.json` that are read. Unknown keys are ignored, and redundant keys can be absent.
 #[derive(Deserialize)]
 pub(super) struct VocabularyDescription {
     pub(super) format_version: u32,
@@ -36,8 +36,8 @@ pub(super) struct TokenizerIds {
 }
 
 impl VocabularyDescription {
-    /// The first key that contradicts another one: its name, the value that follows from the others, and its own.
-    /// The sizes of the codebooks and the ids must be in range.
+    /// The first key that contradicts the others: its name, the expected value, and its value. The sizes of the
+    /// codebooks and the ids must be in range.
     pub(super) fn contradiction(&self) -> Option<(String, String, String)> {
         let sizes = &self.codebook_sizes;
         let codes: usize = sizes.iter().sum();
@@ -69,7 +69,7 @@ impl VocabularyDescription {
         all.into_iter().flatten().next()
     }
 
-    /// The first of the listed tokens that is not the token of its code or marker.
+    /// The first listed token that does not match its code or marker.
     fn wrong_word(&self, words: &[String], codes: usize) -> Option<(String, String, String)> {
         let markers: Vec<&String> = self.begin_token.iter().chain(&self.end_token).collect();
         let (count, given) = (codes + markers.len(), words.len());
@@ -89,7 +89,7 @@ impl VocabularyDescription {
 }
 
 impl TokenizerIds {
-    /// The first token whose id does not follow from the first one.
+    /// The first token whose id does not match the first id.
     fn wrong_id(&self, by_token: &Map<String, Value>, words: Option<&[String]>) -> Option<(String, String, String)> {
         let key = |word: &str| format!("tokenizer.token_ids[{word:?}]");
         let count = (self.vocabulary_size - self.first_id) as usize;
@@ -109,7 +109,7 @@ impl TokenizerIds {
     }
 }
 
-/// A key with another value than expected; an absent value is fine.
+/// Returns a key whose value differs from the expected one. An absent value is accepted.
 fn compare<T: PartialEq + std::fmt::Debug>(
     key: &str,
     expected: Option<&T>,

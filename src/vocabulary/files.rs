@@ -12,6 +12,9 @@ use super::{FORMAT_VERSION, TOKENIZER_FOLDER, VOCABULARY_FILE, Vocabulary, Vocab
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 
+/// The file that gives the tokens of each item.
+pub(super) const INDEX_FILE: &str = "index.json";
+
 pub(super) fn write(
     folder: &Path,
     vocabulary: &Vocabulary,
@@ -30,11 +33,19 @@ pub(super) fn write(
     if !words.iter().any(|word| word.contains(',')) {
         write_with(&folder.join("llamafactory.yaml"), |out| llama_factory(out, words))?;
     }
-    write_with(&folder.join("index.json"), |out| lc_rec_index(out, table))?;
+    write_index_json(&folder.join(INDEX_FILE), table)?;
     write_with(&folder.join(VOCABULARY_FILE), |out| {
         serde_json::to_writer_pretty(&mut *out, &description(vocabulary, new, table, options, extended))?;
         writeln!(out)
     })
+}
+
+/// Writes LC-Rec's `index.json`, the only file of a vocabulary folder that names items.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_index_json(path: &Path, table: &TokenTable) -> Result<()> {
+    write_with(path, |out| lc_rec_index(out, table))
 }
 
 /// The settings with which LLaMA-Factory adds the tokens to a tokenizer itself. A JSON string is valid YAML.
@@ -43,7 +54,7 @@ fn llama_factory(out: &mut dyn Write, words: &[String]) -> io::Result<()> {
 }
 
 /// LC-Rec's index: `{"item id": ["<a_1>", "<b_2>", ...], ...}`, one item per line, in the order of the table.
-fn lc_rec_index(out: &mut dyn Write, table: &TokenTable) -> io::Result<()> {
+pub(super) fn lc_rec_index(out: &mut dyn Write, table: &TokenTable) -> io::Result<()> {
     let format = &table.metadata.token_format;
     for (row, codes) in table.codes.rows().into_iter().enumerate() {
         let tokens: Vec<String> = codes.iter().enumerate().map(|(level, &code)| format.token(level, code)).collect();

@@ -1,12 +1,13 @@
-//! The files of a Hugging Face folder. Links are followed inside the folder only, and inside a Hugging Face cache from
-//! `snapshots/` to `blobs/`: a stranger's folder must not make catalex copy any other file of the machine.
+//! Reads the files of a Hugging Face folder. Links are followed only inside the folder, and in a Hugging Face cache
+//! from `snapshots/` to `blobs/`: a folder from an untrusted source must not make catalex copy other files of the
+//! machine.
 
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The path of a file of a folder, if it is there.
+/// The path of a file in a folder, if it exists.
 ///
 /// # Errors
 /// As [`check_file`].
@@ -19,36 +20,36 @@ pub(super) fn find_file(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-/// The bytes of a file of a folder, if it is there.
+/// The bytes of a file in a folder, if it exists.
 ///
 /// # Errors
-/// As [`check_file`]; [`Error::Io`] where it cannot be read.
+/// As [`check_file`]; [`Error::Io`] if it cannot be read.
 pub(super) fn read_file(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let path = find_file(folder, name)?;
     path.map(|path| fs::read(&path).map_err(|e| Error::io("read", &path, e))).transpose()
 }
 
-/// The text of a file of a folder, if it is there.
+/// The text of a file in a folder, if it exists.
 ///
 /// # Errors
-/// As [`read_file`]; [`Error::File`] for other text than UTF-8.
+/// As [`read_file`]; [`Error::File`] if it is not UTF-8.
 pub(super) fn read_text(folder: &Path, name: &str) -> Result<Option<String>> {
     let bytes = read_file(folder, name)?;
     bytes.map(|bytes| String::from_utf8(bytes).map_err(|e| unusable(&folder.join(name), e))).transpose()
 }
 
-/// The error for a file that is no part of a tokenizer.
+/// The error for a file that is not part of a tokenizer.
 pub(super) fn unusable(path: &Path, reason: impl ToString) -> Error {
     Error::file(path, "part of a Hugging Face tokenizer", reason, "save it again with AutoTokenizer's save_pretrained")
 }
 
-/// Checks that a path below a folder is a regular file of that folder.
+/// Checks that a path is a regular file in a folder.
 ///
 /// # Errors
 /// [`Error::File`] for links to other places or to nothing, and for pipes, sockets, devices and folders.
 pub(super) fn check_file(folder: &Path, path: &Path) -> Result<()> {
     let refuse = |got: String| {
-        let expected = "a regular file, or a link to one inside this folder or its Hugging Face cache";
+        let expected = "a regular file, or a link to a file in this folder or its Hugging Face cache";
         Err(Error::file(path, expected, got, "copy the file itself into the folder, or remove it"))
     };
     let Ok(real) = fs::canonicalize(path) else { return refuse("a link to nothing".into()) };
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_into_the_folder_or_its_cache_only() {
+    fn links_are_followed_only_into_the_folder_or_its_cache() {
         let home = tempfile::tempdir().unwrap();
         let repository = home.path().join("hub/models--a--b");
         let folder = repository.join("snapshots/1234/tok");
@@ -125,7 +126,7 @@ mod tests {
             assert!(message.contains(name) && message.contains(says), "{message}");
         }
         drop(socket);
-        // The same folder by a link to it.
+        // The same folder through a link.
         symlink(&folder, home.path().join("link")).unwrap();
         assert!(read_file(&home.path().join("link"), "cached").unwrap().is_some());
     }

@@ -1,4 +1,4 @@
-//! Ids without a token, which are filled where a format numbers tokens by their position.
+//! Fills ids without a token, for formats that number tokens by their position.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 /// Maximum number of ids that are filled.
 const MAX_FILLED: u64 = 1_000_000;
 
-/// The text of `tokenizer.json` with a word of the model for every id below its highest one, unchanged where no id is
-/// missing. The `tokenizers` library numbers added tokens from the size of the model's vocabulary.
+/// The text of `tokenizer.json` with a word for every id below the highest one. Unchanged if no id is missing. The
+/// `tokenizers` library numbers added tokens from the size of the model's vocabulary.
 pub(super) fn without_holes(source: &Source) -> Result<Option<String>> {
     let Some(json) = &source.json else { return Ok(None) };
     let Some(ids) = &json.model_ids else { return Ok(None) };
@@ -36,8 +36,8 @@ pub(super) fn without_holes(source: &Source) -> Result<Option<String>> {
     filled.map(Some).map_err(|e| unusable(&json.path, e))
 }
 
-/// Pieces for the ids between the model's last one and the first new one: tokens that the tokenizer keeps outside of its
-/// model, such as T5's `<extra_id_0>`. Their kinds never match text, so that the encoding of text does not change.
+/// Pieces for the ids between the model's last id and the first new id: tokens outside the tokenizer's model, such as
+/// T5's `<extra_id_0>`. The kinds of these pieces never match text, so the encoding of text does not change.
 pub(super) fn pieces_before(source: &Source, first_id: u32) -> Result<Vec<SentencePiece>> {
     let Some(model) = &source.model else { return Ok(vec![]) };
     let pieces = model.pieces.len() as u64;
@@ -65,13 +65,13 @@ struct TokenNames<'a> {
 impl<'a> TokenNames<'a> {
     fn new(source: &'a Source) -> Self {
         let words = source.words();
-        // Of several tokens with the same id, the first in alphabetical order.
+        // If several tokens have the same id, the first in alphabetical order.
         let mut sorted: Vec<(&str, u64)> = words.iter().map(|(&word, &id)| (word, id)).collect();
         sorted.sort_unstable_by(|a, b| b.cmp(a));
         TokenNames { words, by_id: sorted.into_iter().map(|(word, id)| (id, word)).collect() }
     }
 
-    /// A name for an id without a token, which no token has.
+    /// An unused name for an id without a token.
     fn unused(&self, id: u64) -> String {
         let mut name = format!("<catalex_unused_{id}>");
         while self.words.contains_key(name.as_str()) {

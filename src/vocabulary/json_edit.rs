@@ -18,7 +18,7 @@ pub(super) enum Entries {
 pub(super) enum JsonPlace<'a> {
     Whole,
     Key(&'a str),
-    /// A value inside objects inside the whole, by their keys; all of them must be there.
+    /// A value in nested objects, by its path of keys. All keys must exist.
     Path(&'a [&'a str]),
 }
 

@@ -15,12 +15,12 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) struct JsonTokenizer {
     pub(super) path: PathBuf,
     pub(super) text: String,
-    /// With all tokens that loading adds.
+    /// The tokenizer with all tokens that loading adds.
     pub(super) tokenizer: TextTokenizer,
     pub(super) words: HashMap<String, u64>,
-    /// Ids of the model's own words, without added tokens; `None` for a list, whose ids have no gaps.
+    /// Ids of the model's words, without added tokens. `None` for a list, whose ids have no gaps.
     pub(super) model_ids: Option<HashSet<u64>>,
-    /// The token of the padding that the file keeps.
+    /// The padding token that the file stores.
     pub(super) padding: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl JsonTokenizer {
         };
         let tokenizer = TextTokenizer::parse(&text).map_err(|e| unusable(&path, e))?;
         for token in outline.added_tokens {
-            // The library numbers added tokens itself, and ignores what the file says.
+            // The library numbers added tokens itself and ignores the ids in the file.
             match tokenizer.token_to_id(&token.content).map(u64::from) {
                 Some(id) if id != token.id => return Err(other_id(&path, &token.content, token.id, id)),
                 _ => words.insert(token.content, token.id),
@@ -86,11 +86,11 @@ impl JsonTokenizer {
     }
 }
 
-/// A token whose id in a file is not the one that it gets.
+/// The error for a token whose id differs from that in the file.
 pub(super) fn other_id(path: &Path, word: &str, said: u64, got: u64) -> Error {
     Error::file(
         path,
-        "a tokenizer whose added tokens follow each other",
+        "a tokenizer whose added tokens have consecutive ids",
         format!("ids with gaps: {word:?} is listed with id {said}, but gets {got} when it is loaded"),
         "load it with AutoTokenizer, check the ids, and save it with save_pretrained",
     )

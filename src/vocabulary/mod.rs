@@ -4,6 +4,7 @@
 //! All `levels x codebook size` tokens are written, level by level, whether or not an item uses them. A growing catalog
 //! therefore never renumbers a token.
 
+mod against_table;
 mod description;
 mod facets;
 mod files;
@@ -29,7 +30,9 @@ mod verify;
 use std::fs;
 use std::path::Path;
 
+pub use against_table::{check_description, check_vocabulary};
 pub use facets::{FacetTokenizer, trans_rec};
+pub use files::write_index_json;
 pub use hugging_face::check_options;
 pub use options::VocabularyOptions;
 pub use start_values::{START_VALUES_FILE, StartMethod, StartValues};
@@ -46,7 +49,7 @@ pub const VOCABULARY_FILE: &str = "vocabulary.json";
 pub const TOKENIZER_FOLDER: &str = "tokenizer";
 const FORMAT_VERSION: u32 = 1;
 
-/// A vocabulary folder. What is in its tokenizer and its language model depends on those that were extended.
+/// A vocabulary folder. The content of its tokenizer and its language model depends on the originals.
 const KIND: FolderKind = FolderKind {
     marker: VOCABULARY_FILE,
     keys: &["format_version", "token_format", "codebook_sizes"],

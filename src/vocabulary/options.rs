@@ -29,8 +29,8 @@ impl VocabularyOptions<'_> {
             return Err(Error::config("pad-to-multiple-of", "1 or more", "0", "omit it to disable padding"));
         }
         if self.pad_to_multiple_of.is_some() && self.tokenizer.is_none() {
-            let (expected, help) = ("together with --tokenizer", "pass the tokenizer to extend");
-            return Err(Error::config("pad-to-multiple-of", expected, "it alone", help));
+            let (expected, help) = ("a value for --tokenizer as well", "pass the tokenizer to extend");
+            return Err(Error::config("pad-to-multiple-of", expected, "none", help));
         }
         let mut words: Vec<String> = vocabulary.tokens().collect();
         let codes = words.len();

@@ -26,7 +26,7 @@ pub(super) struct TokenizerRecord {
     begin_token: Option<String>,
     end_token: Option<String>,
     pub(super) first_id: u32,
-    /// How many tokens before the first id were in no file of the original tokenizer.
+    /// Number of tokens directly before the first id that no file of the original tokenizer contained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) added_on_loading: Option<u32>,
 }

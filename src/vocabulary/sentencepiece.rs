@@ -87,7 +87,7 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// The pieces of a model's bytes; `None` where they are no model.
+/// The pieces of a model. `None` if the bytes are not a model.
 fn pieces(bytes: &[u8]) -> Option<Vec<SentencePiece>> {
     let mut pieces = Vec::new();
     let mut fields = ProtobufFields(bytes);
@@ -128,7 +128,7 @@ enum ProtobufField<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Iterates over the fields of a message; `next` is `None` where the bytes are no message.
+/// Iterates over the fields of a message; `next` is `None` if the bytes are not a message.
 struct ProtobufFields<'a>(&'a [u8]);
 
 impl<'a> ProtobufFields<'a> {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_and_other_bytes_are_no_model() {
+    fn truncated_and_other_bytes_are_not_a_model() {
         let bytes = small_model(&["▁a"]);
         assert!(pieces(&bytes[..bytes.len() - 1]).is_none());
         assert!(pieces(b"{\"model\": 3}").is_none());

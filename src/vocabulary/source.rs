@@ -46,7 +46,7 @@ pub(super) struct Source {
     pub(super) added: Option<String>,
     /// Tokens that these two files list.
     listed: Vec<ListedToken>,
-    /// Special tokens that loading adds, with the ids that they get.
+    /// Special tokens that loading adds, with their ids.
     pub(super) outside: Vec<ListedToken>,
     /// The record of an earlier extension by catalex.
     pub(super) record: Option<TokenizerRecord>,
@@ -95,7 +95,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Adds the tokens that loading adds, in its order.
+    /// Adds these tokens in the order of loading.
     fn add_as_loading_does(&mut self) -> Result<()> {
         let special = self.special_tokens()?;
         let known = self.words();
@@ -146,7 +146,7 @@ impl Source {
         let class = |file: &Option<Value>, key: &str| Some(file.as_ref()?[key].as_str()?.to_owned());
         let named = class(&config, "tokenizer_class").or_else(|| class(&model, "tokenizer_class"));
         let class = named.or_else(|| class(&model, "model_type")).unwrap_or_default();
-        // A Llama tokenizer on bytes is loaded without the class.
+        // A byte-level Llama tokenizer is loaded without the class.
         let on_bytes = self.json.as_ref().is_some_and(|json| json.text.contains("\"ByteLevel\""));
         let has_list = config.as_ref().is_some_and(|config| config.get(DECODER).is_some());
         let files = SpecialTokenFiles {
@@ -208,7 +208,7 @@ impl Source {
             false => Ok(()),
             true => Err(Error::file(
                 &model.path,
-                "a model whose pieces are numbered by index, or tokenizer.json beside it",
+                "a model whose pieces are numbered by index, or a tokenizer.json next to it",
                 format!("a model of a {class}, which gives pieces other ids or has ids after the last piece"),
                 "load it with AutoTokenizer and save it with save_pretrained, which writes tokenizer.json",
             )),

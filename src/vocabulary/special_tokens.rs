@@ -1,14 +1,15 @@
 //! The special tokens that transformers adds to a tokenizer when it loads it.
 //!
-//! `tokenizer_config.json` and `special_tokens_map.json` name tokens that `tokenizer.json` need not have. `AutoTokenizer`
-//! gives them the ids after the last one, in this order: the named tokens, model-specific tokens (`image_token`), and the
-//! list of extra tokens. The order is that of transformers 5; version 4 has the list before the model-specific tokens.
+//! `tokenizer_config.json` and `special_tokens_map.json` can name tokens that `tokenizer.json` lacks. `AutoTokenizer`
+//! gives them the ids after the last one, in this order: the named tokens, model-specific tokens (`image_token`), and
+//! the list of extra tokens. The order is that of transformers 5; version 4 has the list before the model-specific
+//! tokens.
 
 use serde_json::{Map, Value, json};
 
 /// The named tokens, in the order of transformers.
 const NAMED: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-/// Classes of tokenizers and their default tokens, in the order of [`NAMED`]; "" for none.
+/// Tokenizer classes and their default tokens, in the order of [`NAMED`]; "" for none.
 const CLASSES: [(&[&str], [&str; 7]); 13] = [
     (&["gpt2", "whisper"], ["<|endoftext|>", "<|endoftext|>", "<|endoftext|>", "", "", "", ""]),
     (&["qwen2"], ["", "<|endoftext|>", "<|endoftext|>", "", "<|endoftext|>", "", ""]),
@@ -27,10 +28,10 @@ const CLASSES: [(&[&str], [&str; 7]); 13] = [
     (&["mpnet"], ["<s>", "</s>", "[UNK]", "</s>", "<pad>", "<s>", "<mask>"]),
     (&["xlnet"], ["<s>", "</s>", "<unk>", "<sep>", "<pad>", "<cls>", "<mask>"]),
 ];
-/// Extra tokens of a T5 tokenizer unless it names others.
+/// Default extra tokens of a T5 tokenizer.
 const T5_EXTRAS: u64 = 100;
 
-/// A token that a configuration names, with its entry for a list of added tokens.
+/// A token that a configuration names, with its entry in a list of added tokens.
 #[derive(Debug, PartialEq)]
 pub(super) struct SpecialToken {
     pub(super) word: String,
@@ -44,14 +45,14 @@ pub(super) struct SpecialTokenFiles<'a> {
     pub(super) config: Option<&'a Value>,
     /// `special_tokens_map.json`; transformers reads it only without `added_tokens_decoder` in the configuration.
     pub(super) map: Option<&'a Value>,
-    /// The token of the padding that `tokenizer.json` keeps.
+    /// The padding token that `tokenizer.json` stores.
     pub(super) padding: Option<&'a str>,
     /// The name of the tokenizer's class, or the model type.
     pub(super) class: &'a str,
 }
 
 impl SpecialTokenFiles<'_> {
-    /// All special tokens in the order in which transformers adds them; some may be in the tokenizer already.
+    /// All special tokens, in the order in which transformers adds them. Some can already be in the tokenizer.
     pub(super) fn tokens(&self) -> Vec<SpecialToken> {
         let files = [self.config, self.map];
         let class = class_of(self.class);
@@ -84,7 +85,7 @@ impl SpecialTokenFiles<'_> {
         tokens
     }
 
-    /// Tokens under further names: entries with flags, then words, then those of `extra_special_tokens`.
+    /// Tokens under other names: entries with flags, then words, then those of `extra_special_tokens`.
     fn model_specific(&self) -> Vec<(&str, &Value)> {
         let mut pairs: Vec<(&str, &Value)> = Vec::new();
         let mut set = |key, value| match pairs.iter_mut().find(|(known, _)| *known == key) {
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_of_transformers() {
+    fn the_order_equals_that_of_transformers() {
         let config = json!({
             "image_token": "<image>", "pad_token": "<pad>", "additional_special_tokens": ["<x>", "<y>"], "add_bos_token": true,
             "bos_token": {"__type": "AddedToken", "content": "<s>", "lstrip": true}, "unk_token": null,

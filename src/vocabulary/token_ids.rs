@@ -95,7 +95,7 @@ impl TokenIds {
         };
         found.check().map_err(|(expected, got)| damaged(&expected, got))?;
         if let Some((key, expected, got)) = description.contradiction() {
-            return Err(damaged(&format!("{expected} as {key}, as the other keys say"), got));
+            return Err(damaged(&format!("{expected} as {key}, to match the other keys"), got));
         }
         Ok(found)
     }
@@ -103,7 +103,7 @@ impl TokenIds {
     /// Checks that all ids are below the size of the vocabulary, and that markers are not codes.
     ///
     /// # Errors
-    /// What was expected, and what was found.
+    /// The expected and the actual value.
     pub(crate) fn check(&self) -> std::result::Result<(), (String, String)> {
         let sizes = &self.codebook_sizes;
         let end = u64::from(self.vocabulary_size);
@@ -174,7 +174,7 @@ mod tests {
             ("/add_tokens_list/3", json!("<t>"), "<s>"),
             ("/begin_token", json!(null), "add_tokens_list"),
             ("/token_format", json!("[{level}_{code}]"), "[a_0]"),
-            ("/tokenizer/first_id", json!(9), "as the other keys say"),
+            ("/tokenizer/first_id", json!(9), "to match the other keys"),
             ("/tokenizer/last_id", json!(12), "13 as tokenizer.last_id"),
             ("/tokenizer/first_ids/0", json!(9), "tokenizer.first_ids"),
             ("/tokenizer/embedding_rows", json!(13), "14 as tokenizer.embedding_rows"),

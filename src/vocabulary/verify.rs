@@ -30,7 +30,7 @@ pub(super) fn verify(
     for (word, id) in new.words.iter().zip(ids.first_id..) {
         let got = extended.token_to_id(word);
         if got != Some(id) {
-            let got = format!("one that gives {word:?} the id {got:?} in place of {id}");
+            let got = format!("a tokenizer that gives {word:?} the id {got:?} instead of {id}");
             let help = "load it with AutoTokenizer, and save it with save_pretrained";
             return Err(Error::file(source.path(), "a tokenizer that can be extended", got, help));
         }
@@ -71,7 +71,7 @@ fn ordinary_text(source: &Source, original: &TextTokenizer, extended: &TextToken
             return Err(Error::mismatch(
                 "ordinary text",
                 format!("{line:?} to be encoded as before, as {} ids", before.len()),
-                format!("{} ids, other ones", after.len()),
+                format!("{} different ids", after.len()),
                 "choose another --token-format or marker; its tokens occur in ordinary text",
             ));
         }

@@ -1,4 +1,4 @@
-//! What catalex writes and what it leaves alone: damage is found, one writer wins, foreign files stay, the umask counts.
+//! Outputs: damage is detected, only one writer succeeds, other files are kept, and the umask applies.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,14 +48,14 @@ fn a_flipped_bit_is_found_in_every_file_wherever_it_lies() {
         let path = index.join(name);
         let whole = fs::read(&path).unwrap();
         assert!(reads(&path), "{name}");
-        // All of a small file; of a large one its begin, its end and steps between.
+        // All bytes of a small file. For a large file, its start, its end, and some bytes in between.
         let step = (whole.len() / 300).max(1);
         let ends = (0..200.min(whole.len())).chain(whole.len().saturating_sub(1_500)..whole.len());
         for at in (0..whole.len()).step_by(step).chain(ends) {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << (at % 8);
             fs::write(&path, flipped).unwrap();
-            // The Parquet reader panics at some metadata: that is no table either.
+            // The Parquet reader panics on some metadata. This is an invalid table as well.
             assert!(!std::panic::catch_unwind(|| reads(&path)).unwrap_or(false), "byte {at} of {name}");
         }
         fs::write(&path, whole).unwrap();
@@ -73,7 +73,7 @@ fn a_flipped_bit_is_found_in_every_file_wherever_it_lies() {
 }
 
 #[test]
-fn of_two_builds_into_one_place_one_is_whole_and_the_other_refused() {
+fn one_of_two_concurrent_builds_succeeds_and_the_other_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let catalogs = [catalog(home.path(), "a", 300), catalog(home.path(), "b", 300)];
     let mut refused = 0;
@@ -103,7 +103,7 @@ fn of_two_builds_into_one_place_one_is_whole_and_the_other_refused() {
 }
 
 #[test]
-fn what_a_killed_run_left_goes_at_the_next_start() {
+fn the_next_run_removes_files_of_a_killed_run() {
     let home = tempfile::tempdir().unwrap();
     let target = home.path().join("index");
     let build = out(&catalog(home.path(), "a", 2_000), &target, &["--epochs=2000", "--patience=2000"]);
@@ -113,7 +113,7 @@ fn what_a_killed_run_left_goes_at_the_next_start() {
         assert!(run.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    // A live run is told from a dead one.
+    // A running process is distinguished from a killed one.
     let again = || outcome(&catalex(&build).output().unwrap()).1;
     let message = again();
     assert!(message.contains(&format!("is being written by process {}", run.id())), "{message}");
@@ -125,12 +125,12 @@ fn what_a_killed_run_left_goes_at_the_next_start() {
     };
     assert!(parts().iter().any(|name| name.contains(".part-")), "{:?}", parts());
     let message = again();
-    assert!(message.contains("an interrupted run, which no process continues"), "{message}");
+    assert!(message.contains("an interrupted run"), "{message}");
     assert!(parts().is_empty(), "{:?}", parts());
 }
 
 #[test]
-fn force_leaves_what_catalex_did_not_write() {
+fn force_keeps_files_that_catalex_did_not_write() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let build = catalog(home.path(), "a", 60);
@@ -157,18 +157,18 @@ fn force_leaves_what_catalex_did_not_write() {
             assert_eq!(fs::read_to_string(&file).unwrap(), content, "{message}");
         }
     }
-    // A file among those of an index.
+    // An additional file in an index folder.
     let index = at("index");
     succeeds(&out(&build, &index, &[]));
     fs::write(index.join("notes.txt"), "years").unwrap();
     let (_, message) = outcome(&catalex(&out(&build, &index, &["--force"])).output().unwrap());
-    assert!(message.contains("notes.txt too"), "{message}");
+    assert!(message.contains("the file notes.txt"), "{message}");
     fs::remove_file(index.join("notes.txt")).unwrap();
-    // A link to the index stays a link.
+    // A symbolic link to the index remains a link.
     symlink("index", at("link")).unwrap();
     succeeds(&out(&build, &at("link"), &["--force"]));
     assert!(at("link").symlink_metadata().unwrap().is_symlink());
-    // Nothing is written into an index, nor over a device.
+    // No output is written into an index or over a device.
     let index = index.to_string_lossy().into_owned();
     for report in [format!("{index}/report.html"), format!("{index}/new.html"), "/dev/null".into()] {
         let (code, message) = outcome(&catalex(&["inspect", &index, "--report", &report, "--force"]).output().unwrap());
@@ -222,7 +222,7 @@ fn modes(folder: &Path) -> BTreeMap<PathBuf, u32> {
 }
 
 #[test]
-fn too_large_numbers_name_their_item() {
+fn an_error_for_too_large_numbers_names_the_item() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
     let build = catalog(home.path(), "a", 60);

@@ -43,7 +43,7 @@ fn fields_are_encoded_one_by_one_or_together() {
 }
 
 #[test]
-fn several_pictures_are_averaged_and_bad_ones_listed() {
+fn several_images_are_averaged_and_unreadable_ones_listed() {
     let folder = tempfile::tempdir().unwrap();
     let emoji = |name: &str| root().join("fixtures/emoji/images").join(name).display().to_string();
     let (smile, dog) = (emoji("1F600.png"), emoji("1F436.png"));

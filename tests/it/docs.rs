@@ -100,9 +100,9 @@ fn links_lead_to_files() {
     assert!(seen > 50, "the test saw {seen} links");
 }
 
-/// After `make demo` alone the Python blocks run: they read what the demo wrote, and nothing else in `target/`.
+/// The Python blocks run after `make demo` alone: they read only its outputs in `target/`.
 #[test]
-fn python_of_the_readme_reads_what_the_demo_writes() {
+fn the_readme_python_code_reads_the_demo_output() {
     let demo = read("scripts/demo.sh");
     let out = demo.split_once("DEMO_OUT:-").and_then(|(_, rest)| rest.split_once('}')).map(|(out, _)| out).unwrap();
     let readme = read("README.md");
@@ -148,7 +148,7 @@ fn contains_word(text: &str, word: &str) -> bool {
 }
 
 #[test]
-fn recipes_name_what_is_in_their_files() {
+fn contributing_recipes_name_existing_items() {
     let contributing = read("CONTRIBUTING.md");
     let (_, recipes) = contributing.split_once("## Recipes").unwrap();
     let mut seen = 0;
@@ -209,7 +209,7 @@ fn rust_paths_exist() {
 }
 
 #[test]
-fn every_room_says_what_it_is_for() {
+fn every_room_is_documented() {
     for room in Architecture::read().floors.into_keys() {
         let file = root().join(format!("src/{room}.rs"));
         let file = if file.is_file() { file } else { root().join("src").join(&room).join("mod.rs") };

@@ -29,7 +29,7 @@ fn parts(out: &Path) -> usize {
 }
 
 #[test]
-fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
+fn a_killed_embed_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 60);
@@ -76,7 +76,7 @@ fn an_embedding_that_was_killed_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn pictures_that_changed_are_encoded_again() {
+fn changed_images_are_encoded_again() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let emoji = |name: &str| root().join("fixtures/emoji/images").join(name);
@@ -85,7 +85,7 @@ fn pictures_that_changed_are_encoded_again() {
     for row in 0..24 {
         fs::copy(emoji("1F600.png"), at(&format!("{row}.png"))).unwrap();
     }
-    // A run that stops in its third part, for a picture that is not there.
+    // A run that stops in its third part because an image file is missing.
     fs::remove_file(at("17.png")).unwrap();
     let out = at("cut.parquet");
     let (code, message) = outcome(&catalex(&embed(&at("c.jsonl"), &out, &[])).output().unwrap());
@@ -93,15 +93,15 @@ fn pictures_that_changed_are_encoded_again() {
     fs::copy(emoji("1F600.png"), at("17.png")).unwrap();
     fs::copy(emoji("1F436.png"), at("9.png")).unwrap();
     let (code, message) = outcome(&catalex(&embed(&at("c.jsonl"), &out, &["--resume"])).output().unwrap());
-    assert!(code == 0 && message.contains("picture files of part 1 have changed"), "{message}");
+    assert!(code == 0 && message.contains("image files of part 1 have changed"), "{message}");
     assert!(!message.contains("part 0"), "{message}");
     succeeds(&embed(&at("c.jsonl"), &at("whole.parquet"), &[]));
     assert!(fs::read(&out).unwrap() == fs::read(at("whole.parquet")).unwrap());
 }
 
-/// Killed within a part, a run goes on after the last batch.
+/// A run that was killed within a part continues after the last batch.
 #[test]
-fn an_unfinished_part_keeps_its_batches() {
+fn an_unfinished_part_reuses_its_batches() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 200);
@@ -157,7 +157,7 @@ fn items_without_content_are_named_before_encoding_or_left_out() {
     assert_eq!(last, serde_json::json!({"item_id": "c", "file": file, "row": 3}));
     assert!(run("whole.csv", "whole.parquet", &[]).status.success());
     assert!(fs::read(at("o.parquet")).unwrap() == fs::read(at("whole.parquet")).unwrap());
-    // The same for ready vectors: item 9 has none.
+    // The same for precomputed vectors: item 9 has none.
     fs::write(at("ids.jsonl"), "{\"id\":0}\n{\"id\":9}\n{\"id\":1}\n").unwrap();
     let vectors = features(ndarray::arr2(&[[1.0, 2.0], [3.0, 4.0]]));
     vectors.write(&at("v.parquet"), catalex::artifact::Overwrite::Refuse).unwrap();

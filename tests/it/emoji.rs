@@ -55,7 +55,7 @@ fn processor() -> String {
 }
 
 #[test]
-fn the_bytes_of_the_index_are_the_committed_ones() {
+fn the_bytes_of_the_index_equal_the_committed_hashes() {
     let golden = fs::read_to_string(root().join("tests/golden/emoji-index.json")).unwrap();
     let golden: Golden = serde_json::from_str(&golden).unwrap();
     // Parquet files name the version that wrote them.

@@ -38,7 +38,7 @@ fn texts_are_encoded_as_by_the_original() {
 }
 
 #[test]
-fn pictures_are_encoded_as_by_the_original() {
+fn images_are_encoded_as_by_the_original() {
     let (paths, expected) = golden("image", "images");
     let mut encoder = ImageEncoder::load(&mobilenet(), None, &runtime()).unwrap();
     let pictures: Vec<ImageSource> = paths.iter().map(|path| ImageSource::Path(root().join(path))).collect();

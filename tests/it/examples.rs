@@ -27,7 +27,7 @@ fn every_example_is_tested() {
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 #[test]
-fn an_index_is_built_from_ready_vectors() {
+fn an_index_is_built_from_precomputed_vectors() {
     use catalex::pipeline::{LookupKey, LookupSpec, lookup};
 
     let folder = tempfile::tempdir().unwrap();

@@ -83,7 +83,7 @@ fn crates_are_used_where_the_document_allows_them() {
 }
 
 #[test]
-fn the_command_line_holds_no_logic() {
+fn the_command_line_contains_no_logic() {
     let (architecture, reexports) = (Architecture::read(), reexports());
     let refused: Vec<String> =
         dependencies().into_iter().filter(|krate| !architecture.cli_crates.contains(krate)).collect();

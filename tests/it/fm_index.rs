@@ -65,7 +65,7 @@ fn identifiers_are_those_of_trans_rec() {
 }
 
 #[test]
-fn answers_are_those_of_trans_rec() {
+fn answers_equal_those_of_trans_rec() {
     let golden = golden();
     let index = FmIndex::new(documents(&golden)).unwrap();
     let mut found_any = 0;

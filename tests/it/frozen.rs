@@ -8,7 +8,7 @@ use catalex::semantic_id::TokenTable;
 use super::support::{catalex, clustered, features, hand_made, outcome, succeeds, write_matrix};
 
 #[test]
-fn a_frozen_model_tokenizes_and_its_table_is_of_use() {
+fn a_frozen_model_tokenizes_and_its_table_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     hand_made(6, &[8, 8, 8]).save(path("model").as_ref(), Overwrite::Refuse).unwrap();
@@ -61,7 +61,7 @@ fn a_frozen_model_tokenizes_and_its_table_is_of_use() {
 }
 
 #[test]
-fn collisions_can_be_kept_or_counted() {
+fn collisions_can_be_kept_or_numbered() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     hand_made(6, &[8, 8, 8]).save(path("model").as_ref(), Overwrite::Refuse).unwrap();
@@ -164,7 +164,7 @@ fn training_without_libtorch_is_refused() {
 }
 
 #[test]
-fn vectors_that_are_ready_join_in_by_row_and_by_id() {
+fn precomputed_vectors_are_joined_by_row_and_by_id() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let catalog: String = (0..30).map(|row| format!("{},pen\n", 100 + row)).collect();
@@ -190,7 +190,7 @@ fn vectors_that_are_ready_join_in_by_row_and_by_id() {
     let output = catalex(&[&embed[..], &["--out", &path("x.parquet")]].concat()).output().unwrap();
     let (code, warnings) = outcome(&output);
     assert_eq!(code, 0, "{warnings}");
-    assert!(warnings.contains("left out 1 rows") && warnings.contains("\"130\""), "{warnings}");
+    assert!(warnings.contains("ignored 1 rows") && warnings.contains("\"130\""), "{warnings}");
     assert!(super::support::text(&output.stdout).contains("missing for 3 items"));
     let read = catalex::features::Features::read(path("x.parquet").as_ref()).unwrap();
     let [llama, qwen] = read.modalities() else { panic!("two modalities") };

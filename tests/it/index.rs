@@ -55,7 +55,7 @@ fn build(catalog: &Path, out: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_index_is_whole_and_repeats_to_the_byte() {
+fn an_index_is_complete_and_reproducible() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 200);
@@ -92,7 +92,7 @@ fn an_index_is_whole_and_repeats_to_the_byte() {
 }
 
 #[test]
-fn a_kill_leaves_no_index_or_a_whole_one() {
+fn a_killed_build_leaves_no_index_or_a_complete_one() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("emoji.jsonl");
     small_catalog(&catalog, 60);
@@ -179,9 +179,10 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
     assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }
 
-/// A build that has encoded everything goes on only with the same picture files; it says what it encoded and left out.
+/// A build that has encoded everything continues only with the same image files. It prints the encoded items and those
+/// left out.
 #[test]
-fn a_build_knows_its_pictures_and_what_it_left_out() {
+fn a_resumed_build_requires_the_same_images_and_repeats_its_summary() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     small_catalog(&at("emoji.jsonl"), 60);
@@ -210,7 +211,7 @@ fn a_build_knows_its_pictures_and_what_it_left_out() {
     child.wait().unwrap();
     fs::copy(format!("{images}1F436.png"), at(&name)).unwrap();
     let (code, message) = outcome(&catalex(&arguments("3", "--resume")).output().unwrap());
-    assert!(code == 1 && message.contains("changed picture files") && message.contains("--force"), "{message}");
+    assert!(code == 1 && message.contains("changed image files") && message.contains("--force"), "{message}");
     let printed = succeeds(&arguments("3", "--force"));
     assert!(printed.contains("text               dimension 384, missing for 0 items"), "{printed}");
     assert!(

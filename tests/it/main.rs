@@ -11,13 +11,16 @@ mod frozen;
 mod licences;
 mod names;
 mod old_index;
+mod placed;
 mod recommender;
 mod reseal;
 mod security;
 mod sources;
 mod start_values;
+mod store;
 mod support;
 mod train_settings;
+mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;

@@ -19,7 +19,7 @@ fn types(code: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn no_type_name_is_defined_twice() {
-    // A type may have a definition per feature set in one file.
+    // A type can have one definition per feature set in a file.
     let mut places: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources("src").iter().chain(&sources("python/src")) {
         for name in types(&source.code) {

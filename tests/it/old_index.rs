@@ -22,7 +22,7 @@ fn argument() -> String {
 }
 
 #[test]
-fn it_opens_with_its_settings() {
+fn an_old_index_opens_with_its_settings() {
     let index = Index::open(&index()).unwrap();
     assert_eq!((index.manifest().catalex_version.as_str(), index.manifest().items), ("0.1.0", 48));
     let spec = BuildSpec::of_manifest(&index.manifest().settings).unwrap();
@@ -37,7 +37,7 @@ fn it_opens_with_its_settings() {
 }
 
 #[test]
-fn its_model_gives_its_codes() {
+fn the_model_of_an_old_index_gives_its_codes() {
     let index = Index::open(&index()).unwrap();
     let model = Tokenizer::load(&index.path(MODEL)).unwrap();
     assert_eq!(model.hash(), index.manifest().model_hash);
@@ -56,7 +56,7 @@ fn its_model_gives_its_codes() {
 }
 
 #[test]
-fn it_is_inspected_and_looked_up() {
+fn an_old_index_is_inspected_and_looked_up() {
     let figures: Value = serde_json::from_str(&succeeds(&["inspect", &argument(), "--json"])).unwrap();
     assert_eq!((figures["items"].as_u64(), figures["distinct_ids"].as_u64()), (Some(48), Some(48)));
     assert!(figures["reconstruction"]["after_resolution"].as_f64().unwrap() < 1.0);
@@ -73,7 +73,7 @@ fn it_is_inspected_and_looked_up() {
 
 /// The report of today is written from the old index and its catalog.
 #[test]
-fn it_gets_a_report() {
+fn an_old_index_gets_a_report() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.html").to_string_lossy().into_owned();
     let catalog = root().join("tests/golden/index-0.1-catalog.jsonl").to_string_lossy().into_owned();
@@ -85,7 +85,7 @@ fn it_gets_a_report() {
 /// The server answers questions about it.
 #[cfg(all(feature = "serve", feature = "encoders"))]
 #[test]
-fn it_is_served() {
+fn an_old_index_is_served() {
     use std::io::{BufRead, BufReader, Write};
     use std::process::Stdio;
 

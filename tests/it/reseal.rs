@@ -80,7 +80,7 @@ fn manifests_and_tries_that_are_sealed_again_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let index = folder.path().join("index");
     let writer = catalex::index::IndexWriter::create(&index, Overwrite::Refuse).unwrap();
-    writer.commit(48, "abc", serde_json::json!({})).unwrap();
+    writer.commit(48, "abc", serde_json::json!({}), catalex::index::Generation::default()).unwrap();
     let manifest = index.join("manifest.json");
     let changed = replaced(&fs::read(&manifest).unwrap(), "48", "49");
     fs::write(&manifest, &changed).unwrap();

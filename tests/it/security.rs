@@ -1,4 +1,4 @@
-//! `docs/security.md` names the limits of the source.
+//! The limits in `docs/security.md` equal the constants in the source.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use catalex::semantic_id::TokenTable;
 
 use super::support::root;
 
-/// What is declared in the source as constants of numbers with this name.
+/// The values of all numeric constants with this name in the source.
 fn declared(folder: &Path, name: &str, found: &mut Vec<f64>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -39,7 +39,7 @@ fn written(cell: &str) -> Option<f64> {
 }
 
 #[test]
-fn the_limits_of_the_page_are_those_of_the_source() {
+fn the_documented_limits_equal_the_constants() {
     let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
     let (_, table) = page.split_once("<!-- limits -->").unwrap();
     let rows: Vec<Vec<&str>> = table
@@ -53,14 +53,14 @@ fn the_limits_of_the_page_are_those_of_the_source() {
         let name = row[2].trim_matches('`');
         let mut found = Vec::new();
         declared(&root().join("src"), name, &mut found);
-        let expected = written(row[1]).unwrap_or_else(|| panic!("{name}: {} is no number", row[1]));
+        let expected = written(row[1]).unwrap_or_else(|| panic!("{name}: {} is not a number", row[1]));
         assert!(found.contains(&expected), "{name}: the page says {expected}, the source {found:?}");
     }
 }
 
-/// Tables at which the Parquet library panics. They were found by `make fuzz`.
+/// Tables on which the Parquet library panics. `make fuzz` found them.
 #[test]
-fn a_token_table_at_which_its_reader_panics_is_refused() {
+fn a_token_table_on_which_its_reader_panics_is_refused() {
     let entries = fs::read_dir(root().join("fuzz/corpus/token-table")).unwrap();
     let messages: Vec<String> =
         entries.map(|entry| TokenTable::read(&entry.unwrap().path()).unwrap_err().to_string()).collect();

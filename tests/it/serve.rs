@@ -1,4 +1,4 @@
-//! `catalex serve` under everything that a client may send, and with an index of a stranger.
+//! `catalex serve` with valid and malformed messages, and with an untrusted index.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::{catalex, minilm, root};
+use super::support::{catalex, minilm, outcome, root, succeeds, write_npy};
 
 const PARSE_ERROR: i64 = -32_700;
 const INVALID_REQUEST: i64 = -32_600;
@@ -56,7 +56,7 @@ impl Session {
         self.send(br#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#);
     }
 
-    /// An item's answer: the session goes on.
+    /// Looks up an item, to show that the session continues.
     fn item(&mut self) -> Value {
         let answer = self.ask(json!(7), "tools/call", json!({"name": "id_by_item", "arguments": {"item_id": "1F415"}}));
         answer["result"]["structuredContent"].clone()
@@ -79,7 +79,7 @@ fn index() -> String {
     root().join("tests/golden/index-0.1").to_string_lossy().into_owned()
 }
 
-/// Lines that are no messages, with the code of their answer; none is answered by nothing.
+/// Lines that are not valid messages, with the error code of their answer. `None` means no answer.
 fn malformed() -> Vec<(Vec<u8>, Option<i64>)> {
     let long = "x".repeat(100_000);
     let line = |text: &str, code: i64| (text.as_bytes().to_vec(), Some(code));
@@ -167,7 +167,7 @@ fn every_malformed_message_is_answered_before_and_after_initialization() {
     }
     let again = session.ask(json!(1), "initialize", client());
     assert_eq!(again["error"]["code"], INVALID_REQUEST, "{again}");
-    // Ids may be used again, and be of both kinds.
+    // Ids can be reused, and can be integers or strings.
     for id in [json!(3), json!(3), json!("3"), json!(i64::MIN), json!("é".repeat(100))] {
         assert!(session.ask(id, "tools/list", json!({}))["result"]["tools"].is_array());
     }
@@ -219,7 +219,7 @@ fn memory(process: u32) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_that_does_not_read_makes_the_server_wait() {
+fn the_server_stops_reading_while_the_client_does_not_read() {
     const REQUESTS: usize = 20_000;
     let mut session = Session::start(&[&index()]);
     session.initialize();
@@ -235,7 +235,7 @@ fn a_client_that_does_not_read_makes_the_server_wait() {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Until nothing is taken any more.
+    // Until the server stops reading.
     let (mut last, mut since) = (0, Instant::now());
     while since.elapsed() < Duration::from_secs(2) {
         std::thread::sleep(Duration::from_millis(50));
@@ -274,14 +274,14 @@ fn index_naming(folder: &Path, catalog: &str, encoder: &str) -> String {
 }
 
 #[test]
-fn what_an_index_names_is_used_only_where_the_user_says_so() {
+fn paths_in_an_index_are_used_only_if_the_user_trusts_it() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = root().join("tests/golden/index-0.1-catalog.jsonl").to_string_lossy().into_owned();
     let tools = |session: &mut Session| {
         let listed = session.ask(json!(1), "tools/list", json!({}));
         listed["result"]["tools"].as_array().unwrap().len()
     };
-    // The name on the Hub would be asked for there, with the user's token.
+    // Otherwise, the server would request this name from the Hub with the user's token.
     let index = index_naming(folder.path(), &catalog, "stranger/encoder\u{1b}[2J");
     let mut session = Session::start(&[&index]);
     session.initialize();
@@ -301,4 +301,32 @@ fn what_an_index_names_is_used_only_where_the_user_says_so() {
     session.initialize();
     assert_eq!((tools(&mut session), session.item()["text"].is_string()), (5, true));
     session.end();
+}
+
+#[test]
+fn texts_are_the_columns_that_the_build_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let row = |n: usize| format!("{{\"id\":\"i{n}\",\"title\":\"Pen {n}\",\"brand\":\"Acme\"}}\n");
+    fs::write(at("c.jsonl"), (0..12).map(row).collect::<String>()).unwrap();
+    let vectors = (0..24).flat_map(|n: usize| ((n * n % 7) as f32).to_le_bytes()).collect::<Vec<u8>>();
+    write_npy(Path::new(&at("v.npy")), "<f4", &[12, 2], &vectors);
+    let (catalog, embedding, index) = (at("c.jsonl"), format!("v={}", at("v.npy")), at("index"));
+    let train = ["--levels", "2", "--codebook-size", "8", "--epochs", "0", "--title", "title", "--show", "brand"];
+    succeeds(&[&["build", &catalog, "--embedding", &embedding, "--out", &index][..], &train].concat());
+    let text = |arguments: &[&str]| {
+        let mut session = Session::start(&[&[index.as_str()], arguments].concat());
+        session.initialize();
+        let call = json!({"name": "id_by_item", "arguments": {"item_id": "i3"}});
+        let answer = session.ask(json!(9), "tools/call", call);
+        session.end();
+        answer["result"]["structuredContent"]["text"].clone()
+    };
+    assert_eq!(text(&["--catalog", &catalog]), "Pen 3. Acme");
+    assert_eq!(text(&["--trust-index"]), "Pen 3. Acme");
+    assert_eq!(text(&["--catalog", &catalog, "--text", "brand"]), "Acme");
+    assert!(text(&[]).is_null());
+    let table = format!("{index}/tokens.parquet");
+    let (code, message) = outcome(&catalex(&["serve", &table, "--catalog", &catalog, "--stdio"]).output().unwrap());
+    assert!(code == 2 && message.contains("--text"), "{message}");
 }

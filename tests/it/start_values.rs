@@ -113,7 +113,7 @@ fn rows_have_the_old_ones_mean_and_spread_in_every_precision() {
 }
 
 #[test]
-fn texts_and_codebooks_show_in_the_rows() {
+fn the_rows_reflect_texts_and_codebooks() {
     let shop = Shop::new();
     language_model(shop.path("llm").as_ref(), ROWS, DIM, &[INPUT], Dtype::F32);
     shop.vocab("llm", "g", &["--start-values", "grounded"]);
@@ -171,7 +171,7 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_resized_checkpoint_is_the_old_one_with_the_rows() {
+fn a_resized_checkpoint_differs_only_in_the_new_rows() {
     let shop = Shop::new();
     language_model(shop.path("llm").as_ref(), ROWS, DIM, &[INPUT, OUTPUT], Dtype::F16);
     fs::write(Path::new(&shop.path("llm")).join("pytorch_model.bin"), "old weights").unwrap();
@@ -205,7 +205,7 @@ fn a_resized_checkpoint_is_the_old_one_with_the_rows() {
 }
 
 #[test]
-fn further_heads_grow_and_tensors_of_unknown_meaning_are_refused_by_name() {
+fn other_heads_are_extended_and_unknown_tensors_are_refused_by_name() {
     let shop = Shop::new();
     let head = "model.layers.9.shared_head.head.weight";
     language_model(shop.path("mtp").as_ref(), ROWS, DIM, &[INPUT, OUTPUT, head], Dtype::F32);

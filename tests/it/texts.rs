@@ -1,4 +1,4 @@
-//! Texts of users: what is shown of them, and how catalogs are checked.
+//! User texts: printed texts and catalog checks.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use super::support::{catalex, clustered, minilm, outcome, succeeds, text, write_
 /// An id that would colour a terminal and break a line.
 const HOSTILE: &str = "\u{1b}[31mred\n";
 
-/// A folder with a catalog of 60 items and ready vectors, of which the first two items have the same.
+/// A folder with a catalog of 60 items and precomputed vectors. The first two items have equal vectors.
 fn inputs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let line = |item: usize| {
@@ -28,7 +28,7 @@ fn is_clean(text: &str) -> bool {
 }
 
 #[test]
-fn an_index_of_ready_vectors_shows_titles_and_no_control_characters() {
+fn an_index_of_precomputed_vectors_shows_titles_with_escaped_characters() {
     let folder = inputs();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let embedding = format!("text={}", path("x.npy"));
@@ -46,21 +46,25 @@ fn an_index_of_ready_vectors_shows_titles_and_no_control_characters() {
     assert!(built.contains("  Pen "), "{built}");
     assert!(!built.contains('\u{1b}'));
     let report = fs::read_to_string(folder.path().join("index/report.html")).unwrap();
-    // Cleaning removes the control characters of the title; an id stays as it is.
+    // Cleaning removes the control characters of the title. Ids are not cleaned.
     let listed = "2 items: Pen [31mred (\\u001b[31mred\\n); Pen 1 (sku-1)";
     assert!(report.contains(listed), "{:?}", report.find("equal vectors").map(|at| &report[at..at + 300]));
-    // The report is no file that a look-up reads.
+    // A look-up does not read the report.
     fs::remove_file(folder.path().join("index/report.html")).unwrap();
     let found = succeeds(&["lookup", &path("index"), "--item", HOSTILE]);
     assert!(is_clean(&found) && found.ends_with("\tPen [31mred\n"), "{found:?}");
     let found = succeeds(&["lookup", &path("index"), "--item", "sku-7", "--json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&found).unwrap()[0]["title"], "Pen 7");
-    // A table knows no catalog, so the columns are named.
+    // A token table does not name a catalog, so the columns are given.
     let named = ["lookup", &path("index/tokens.parquet"), "--item", "sku-7", "--catalog", &path("c.jsonl")];
     let found = succeeds(&[&named[..], &["--text=title,list", "--parse-lists"]].concat());
     assert!(found.ends_with("\tsku-7\tPen 7. a, b\n"), "{found:?}");
     let (code, message) = outcome(&catalex(&["lookup", &path("index"), "--item", "\u{1b}[2J\n"]).output().unwrap());
     assert!(code == 1 && !message.contains('\u{1b}') && message.contains("[2J"), "{message:?}");
+    for wrong in [&["\u{9b}2J\u{202e}x"][..], &["train", "--\u{9b}2J\u{202e}x"], &["inspect", "a", "--model"]] {
+        let (code, message) = outcome(&catalex(wrong).output().unwrap());
+        assert!(code == 2 && !message.contains(['\u{9b}', '\u{202e}']), "{message:?}");
+    }
 }
 
 #[test]
@@ -77,10 +81,23 @@ fn a_catalog_is_checked_before_anything_is_encoded() {
     let (code, message) = outcome(&catalex(&fails).output().unwrap());
     assert!(code == 1 && message.contains("expected no findings, got 2"), "{message}");
     assert!(succeeds(&["check", &catalog, "--text=title", "--fail-on-findings"]).contains("findings           0"));
+    // Words of one letter and marks are more tokens than an estimate says.
+    let long = folder.path().join("long.csv").display().to_string();
+    fs::write(&long, format!("id,t\na,{}\nb,pen\n", "x-".repeat(200))).unwrap();
+    let encoder = minilm().display().to_string();
+    assert!(succeeds(&["check", &long]).contains("findings           0"));
+    let found = succeeds(&["check", &long, "--text-encoder", &encoder]);
+    assert!(found.contains("1 texts have more than 256 tokens and will be truncated, such as a"), "{found}");
+    for (wrong, named) in
+        [(&["--text-encoder", &encoder, "--max-tokens=9"][..], "max-tokens"), (&["--prompt=x"], "prompt")]
+    {
+        let (code, message) = outcome(&catalex(&[&["check", &long][..], wrong].concat()).output().unwrap());
+        assert!(code == 2 && message.contains(&format!("setting {named}")), "{message}");
+    }
 }
 
 #[test]
-fn findings_are_warnings_of_embed() {
+fn embed_prints_findings_as_warnings() {
     let folder = inputs();
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(folder.path().join("few.jsonl"), r#"{"id": 1, "title": "Pen", "tags": []}"#).unwrap();

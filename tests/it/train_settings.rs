@@ -15,7 +15,7 @@ of `catalex::training::TrainSettings` in Rust. [quantizer.md](quantizer.md) expl
 A recipe is a training algorithm with a value for each of its settings. A value that is given replaces the recipe's. A
 setting that the chosen recipe does not use (—) is an error.
 
-This page is generated from `src/training/declaration.rs`. After a change there, write it anew with
+This page is generated from `src/training/declaration.rs`. After a change there, generate it again with
 `CATALEX_UPDATE_DOCS=1 cargo test --locked --release --test it train_settings`.
 
 | setting | what it does | values | recipe `default` | `rq-kmeans` | `lc-rec` |

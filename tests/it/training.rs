@@ -34,7 +34,7 @@ pub(crate) fn assert_parity(features: &Features, config: TrainConfig) {
 }
 
 #[test]
-fn the_frozen_model_computes_what_libtorch_computes() {
+fn the_frozen_model_agrees_with_libtorch() {
     let config =
         QuantizerConfig { codebook_sizes: vec![32; 3], hidden: vec![64, 48], epochs: 4, ..QuantizerConfig::default() };
     assert_parity(&features(clustered(1_500, 24)), config.into());
@@ -51,7 +51,7 @@ fn gappy(n: usize) -> Features {
 }
 
 #[test]
-fn both_forward_passes_complete_what_is_missing_alike() {
+fn both_forward_passes_complete_missing_modalities_equally() {
     let config = QuantizerConfig {
         codebook_sizes: vec![32; 3],
         latent_dim: 24,
@@ -63,7 +63,7 @@ fn both_forward_passes_complete_what_is_missing_alike() {
 }
 
 #[test]
-fn gaps_are_learned_with_and_survive_a_file() {
+fn missing_modalities_are_learned_and_round_trip_through_a_file() {
     let features = gappy(1_500);
     let config: TrainConfig =
         QuantizerConfig { codebook_sizes: vec![20, 16, 16], latent_dim: 24, epochs: 3, ..QuantizerConfig::default() }
@@ -90,7 +90,7 @@ fn gaps_are_learned_with_and_survive_a_file() {
 }
 
 #[test]
-fn a_killed_training_goes_on_to_the_same_bytes() {
+fn a_killed_training_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     write_matrix(path("x.npy").as_ref(), &clustered(3_000, 32));

@@ -1,4 +1,4 @@
-//! What language models and agents send.
+//! Messages from language models and agents.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -80,7 +80,7 @@ fn prompts_file(_: &Home, folder: &Path, input: &[u8]) {
     let _ = shown(pipeline::answers(&spec(asked)));
 }
 
-/// An export for transrec without a language model's tokenizer, made by hand.
+/// A handmade transrec export, without a language model's tokenizer.
 fn fragments(home: &Home, folder: &Path, input: &[u8]) {
     let documents: String = (0..12).map(|id| format!("{{\"item_id\": {id}}}\n")).collect();
     put(folder, "export/documents.jsonl", documents.as_bytes());
@@ -89,7 +89,7 @@ fn fragments(home: &Home, folder: &Path, input: &[u8]) {
     let asked = json!({"pieces": pieces, "export": folder.join("export"), "settings": {"tokenizer": home.path("llm")},
         "output": {"out": folder.join("r.jsonl")}});
     let _ = shown(pipeline::aggregate(&spec(asked), &Silent));
-    // The scoring itself, whatever the folder is called.
+    // Tests the scoring itself, independent of the folder's name.
     static INDEX: OnceLock<Option<FmIndex>> = OnceLock::new();
     let index = INDEX.get_or_init(|| shown(FmIndex::load(&home.path("fm"))));
     let parse = |line: &serde_json::Value| {

@@ -1,4 +1,4 @@
-//! Files that catalex itself writes, as a stranger may have changed them.
+//! Files that catalex writes, with changes by an attacker.
 
 use std::path::Path;
 
@@ -208,7 +208,7 @@ mod training {
             "output": {"out": out, "resume": true, "checkpoint-every": 0}})
     }
 
-    /// Takes copies of the checkpoint while the training goes on.
+    /// Copies the checkpoint during training.
     struct Listener {
         checkpoint: std::path::PathBuf,
         copies: std::sync::Mutex<Vec<Vec<u8>>>,

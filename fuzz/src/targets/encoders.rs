@@ -1,4 +1,4 @@
-//! Pictures, and the settings of encoders' folders.
+//! Images, and the settings in encoder folders.
 
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,4 +1,4 @@
-//! The files of language models that `vocab` reads and writes anew.
+//! The files of language models that `vocab` reads and extends.
 
 use std::path::Path;
 

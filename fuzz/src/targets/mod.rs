@@ -1,4 +1,4 @@
-//! The parsers that are attacked, each by its way in from outside: a file, a text or a message.
+//! The fuzzed parsers, each through its public input: a file, a text or a message.
 
 mod answers;
 mod artifacts;
@@ -21,9 +21,9 @@ use crate::mutate::Form;
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
-    /// Good inputs.
+    /// Valid inputs.
     pub(crate) seeds: fn(&Home) -> Vec<Vec<u8>>,
-    /// Reads an input; the folder is empty and may be filled.
+    /// Reads an input. The folder is empty, and the target can write to it.
     pub(crate) run: fn(&Home, &Path, &[u8]),
 }
 
@@ -94,7 +94,7 @@ fn put(folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     path
 }
 
-/// A copy of a folder of good files with one file replaced.
+/// A copy of a folder of valid files with one file replaced.
 fn with_file(home: &Home, source: &str, folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     let copy = folder.join(source);
     let entries = std::fs::read_dir(home.path(source)).unwrap_or_else(|e| panic!("{source}: {e}"));

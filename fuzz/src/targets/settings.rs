@@ -1,4 +1,4 @@
-//! Settings: TOML, templates, and what stands in flags.
+//! Settings: TOML, templates, and values of flags.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn config_files(_: &Home) -> Vec<Vec<u8>> {
     vec![one.into(), two.into()]
 }
 
-/// As `--config` of `build`: each group takes its keys.
+/// Like `--config` of `build`: each group takes its keys.
 fn config(_: &Home, _: &Path, input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Some(keys) = shown(toml::from_str::<serde_json::Map<String, serde_json::Value>>(text)) else { return };

@@ -1,4 +1,4 @@
-//! Catalogs, interactions and what is inside their cells.
+//! Catalogs, interactions, and the content of their cells.
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ pub(super) const TARGETS: &[Target] = &[
     target("template", Form::Text, |_| vec![b"{title}: {description} {{x}}".to_vec()], template),
 ];
 
-/// Reads a catalog by some columns and, if they are not there, by none.
+/// Reads a catalog with some columns or, if they do not exist, without columns.
 fn table(path: &Path) {
     for settings in [
         json!({"text": ["title", "description"], "image": ["image"]}),

@@ -35,7 +35,7 @@ def _search(model: Decoder, tree: Tree, histories: torch.Tensor, unseen: list[to
         size = table.shape[1]
         children = table[at.clamp_min(0)]
         open_ = there.gather(1, children.clamp_min(0).flatten(1)).view_as(children) & (children >= 0)
-        # As in training, a code is one of those with which some item goes on, seen or not.
+        # As in training, only codes that continue the ID of an item are allowed, seen or not.
         likely = model.scores(said, level).masked_fill(children < 0, -torch.inf).log_softmax(-1)
         # A beam that has come to nothing stays at nothing.
         likely = likely.masked_fill(~open_ | (at < 0).unsqueeze(-1), -torch.inf)

@@ -29,7 +29,7 @@ class Size:
 
 
 class Block(nn.Module):  # type: ignore[misc]
-    """Attention to what came before, then a perceptron, both beside a skip."""
+    """Causal attention, then a perceptron, both with a skip connection."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -76,12 +76,12 @@ class Decoder(nn.Module):  # type: ignore[misc]
             nn.init.normal_(table.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Past]:
-        """What says the next token, `(batch, length, width)`, for histories of tokens `(batch, length)`."""
+        """States that predict the next token, `(batch, length, width)`, for histories of tokens `(batch, length)`."""
         return self._read(tokens, torch.arange(tokens.shape[1]), None, None)
 
     def go_on(self, beams: Tensor, length: int, past: Past) -> Tensor:
-        """What says the next token of each beam, `(batch, beams, width)`, for the tokens `(batch, beams, said)` that
-        beams say after a history of `length` tokens.
+        """States that predict the next token of each beam, `(batch, beams, width)`, for the tokens
+        `(batch, beams, said)` that beams generate after a history of `length` tokens.
 
         All beams are read as one sequence in which each sees the history and itself, so that the keys and values of the
         history need no copy a beam.

@@ -11,6 +11,7 @@ from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
 from .quality import Resolution, evaluate, resolve_collisions
+from .store import Store, history, publish, rollback, verify
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
@@ -31,6 +32,7 @@ __all__ = [
     "ResourceError",
     "RunError",
     "SemanticIdEncoder",
+    "Store",
     "Subset",
     "TokenIds",
     "TokenTable",
@@ -47,11 +49,15 @@ __all__ = [
     "evaluate",
     "export",
     "family_templates",
+    "history",
     "inspect",
     "lookup",
+    "publish",
     "resolve_collisions",
+    "rollback",
     "tokenize",
     "train",
     "trans_rec",
+    "verify",
     "vocab",
 ]

@@ -28,7 +28,7 @@ Model = Tokenizer | Index | AnyPath
 
 
 class Files(ExitStack):
-    """The paths of a job's arguments. What was written for it is removed at the end of the `with` block."""
+    """The paths of a job's arguments. Temporary files are removed at the end of the `with` block."""
 
     def new(self, name: str) -> Path:
         """A path in a temporary folder of its own."""
@@ -51,7 +51,7 @@ class Files(ExitStack):
         return _path(given, "model", "a Tokenizer, an Index or a path")
 
     def features(self, given: Any, model: Tokenizer | None = None, item_ids: Any = None) -> str:
-        """Features: a path, an index, or anything that `Features` takes. `model` says how a matrix is split into
+        """Features: a path, an index, or any input of `Features`. `model` defines how a matrix is split into
         modalities, `item_ids` whose rows a matrix has."""
         if isinstance(given, Index | str | os.PathLike):
             return _path(given, "features", "features or a path")
@@ -89,7 +89,7 @@ class Files(ExitStack):
 
 
 def features_file(features: Any, folder: Path) -> Path:
-    """Features as a file for the training. A matrix is saved as it is."""
+    """Features as a file for training. A matrix is saved unchanged."""
     if isinstance(features, Index):
         return features.path
     if isinstance(features, str | os.PathLike):

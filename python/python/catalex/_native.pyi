@@ -62,7 +62,7 @@ class Trie:
 
     @staticmethod
     def from_table(table: _Path | _Table, vocabulary: _Path | None = None) -> Trie:
-        """The trie of a token table, its file or an index; with a vocabulary folder it knows token ids."""
+        """The trie of a token table (an object, a file or an index). With a vocabulary folder, it has token ids."""
     @staticmethod
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""
@@ -278,7 +278,9 @@ class Tokenizer:
         """Latents `(n, latent_dim)` of rows `(n, dim)`: what the codes approximate."""
     def decode(self, codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
         """Rows `(n, dim)` that codes `(n, levels)` stand for."""
-    def tokenize(self, features: Features, token_format: str, collisions: str) -> TokenTable:
+    def tokenize(
+        self, features: Features, token_format: str, collisions: str, previous: TokenTable | None = None
+    ) -> TokenTable:
         """The token table of features."""
 
 @final
@@ -391,16 +393,24 @@ def make_room(
     part: _Part,
     prefixes: npt.NDArray[np.uint16],
     counts: npt.NDArray[np.int64],
+    taken: npt.NDArray[np.uint16] | None = None,
 ) -> npt.NDArray[np.uint16]:
-    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`."""
+    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`.
+
+    Codes `taken (t, levels)` are not given.
+    """
 
 def resolve_part(
     model: Tokenizer,
     part: _Part,
     places: npt.NDArray[np.uint16],
     errors: npt.NDArray[np.float32],
+    taken: npt.NDArray[np.uint16] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved."""
+    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved.
+
+    Codes `taken (t, levels)` are not given.
+    """
 
 def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
     """All tokens of codebooks of these sizes, level by level."""
@@ -441,6 +451,27 @@ def check(spec: str) -> str:
 
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
+
+class Hold:
+    """Keeps a generation of a store from being removed while it lives."""
+
+def resolve_index(path: _Path) -> tuple[Path, Hold]:
+    """The folder of an index, which of a store is its current generation; and what keeps it there."""
+
+def is_index(path: _Path) -> bool:
+    """Whether a path is an index or a store."""
+
+def publish(spec: str, listener: Callable[[str], object]) -> str:
+    """Publishes an index to a store."""
+
+def rollback(spec: str) -> str:
+    """Makes another generation of a store the current one."""
+
+def history(path: _Path) -> str:
+    """Lists the generations of a store."""
+
+def verify(spec: str, listener: Callable[[str], object]) -> str:
+    """Checks an index, a store or a file."""
 
 def settings() -> str:
     """The declarations of all settings as JSON: a list per group."""

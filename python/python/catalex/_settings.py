@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from operator import index
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ def _value(setting: Setting, value: Any) -> Any:
     try:
         return convert(value)
     except (TypeError, ValueError) as error:
-        help = "leave it out for the default" if setting.default else "see docs/python.md"
+        help = "omit it for the default" if setting.default else "see docs/python.md"
         raise ConfigError(f"setting {setting.name}: expected {expected}, got {value!r}; {help}") from error
 
 
@@ -73,9 +74,9 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool | str):
+    if isinstance(value, bool | str) or not isfinite(number := float(value)):
         raise TypeError
-    return float(value)
+    return number
 
 
 def _text(value: Any) -> str:
@@ -118,12 +119,12 @@ def _items(value: Any) -> Sequence[Any]:
 
 KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "integer": ("a whole number of at least 0", _integer),
-    "number": ("a number", _number),
+    "number": ("a finite number", _number),
     "text": ("a text or a path", _text),
     "switch": ("True or False", _switch),
     "integers": ("whole numbers of at least 0", _integers),
     "texts": ("a text, or a list of texts", _texts),
     "repeated texts": ("a text, a list of texts, or a dictionary", _repeated_texts),
-    "weights": ("a dictionary of numbers", _weights),
+    "weights": ("a dictionary of finite numbers", _weights),
 }
-"""What a value of each kind is, and how it becomes JSON."""
+"""The Python types of each kind of setting, and their conversion to JSON."""

@@ -9,6 +9,8 @@ the order of rows. Only these modules of the package need `pyarrow`.
    their first code, so each first code is a group. If a first code has more items than codes, all items are one group.
 3. *resolve*: `ResolvePart` assigns the items of each prefix to last-level codes. Prefixes are distributed to buckets,
    so that a call has thousands of items. All items of a prefix are in one bucket.
+
+Codes that are taken are rows of `codes` alone. They go to the tasks whose prefixes they have, and no item gets them.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ LATENT = "latent"
 """Bytes of little-endian float32."""
 PLACE = "place"
 """Codes after stage 2."""
+TAKEN = "catalex_taken"
+"""Number of taken codes."""
 GROUP = "catalex_group"
 """Key by which items are grouped."""
 ITEMS_AT_ONCE = 20_000
@@ -84,7 +88,7 @@ def check_items(there: Sequence[str], what: str, id: str, features: Sequence[str
 def check_buckets(buckets: int | None) -> None:
     """Checks the number of buckets, if it is given."""
     if buckets is not None and buckets < 1:
-        raise refuse("buckets", "a number above 0", str(buckets), "leave it out for one bucket per 20,000 items")
+        raise refuse("buckets", "a number above 0", str(buckets), "omit it for one bucket per 20,000 items")
 
 
 RESOLVED_HELP = "give the result of tokenize, with all its columns"
@@ -95,9 +99,18 @@ def check_tokenized(there: Sequence[str]) -> None:
     check_columns(there, (ITEM, CODES, ERROR, LATENT), "data to resolve", RESOLVED_HELP)
 
 
-def check_capacity(items: int, model: Tokenizer) -> None:
-    """Checks that there are at most as many items as codes."""
+def check_occupied(there: Sequence[str]) -> None:
+    """Checks the columns of the codes that are taken."""
+    check_columns(there, [CODES], "occupied", "give a token table, or codes of the same model in a column 'codes'")
+
+
+def check_capacity(items: int, model: Tokenizer, taken: int = 0) -> None:
+    """Checks that there are at most as many items as free codes."""
     capacity = math.prod(model.codebook_sizes)
+    if taken and items + taken > capacity:
+        help = "free the IDs of deleted items, or train a model with more levels or larger codebooks"
+        expected = f"at most {capacity - taken} new items: {taken} of {capacity} codes are taken"
+        raise refuse("semantic IDs", expected, str(items), help)
     if items > capacity:
         help = "train a model with more levels or larger codebooks"
         raise refuse("semantic IDs", f"at most {capacity} items, the number of codes of this model", str(items), help)
@@ -206,8 +219,11 @@ class MakeRoom:
     def __init__(self, model: Tokenizer) -> None:
         self.model = model
 
-    def __call__(self, items: pa.Table, counts: pa.Table) -> pa.Table:
-        """`counts` has columns `prefix`, lists of codes, and `items`. The result is sorted by item id."""
+    def __call__(self, items: pa.Table, counts: pa.Table, taken: Codes | None = None) -> pa.Table:
+        """`counts` has columns `prefix`, lists of codes, and `items`. The result is sorted by item id.
+
+        `taken (t, levels)` are the codes that are taken under the first codes of the group.
+        """
         levels = self.model.levels
         items = _in_order(as_table(items))
         if items.num_rows == 0:
@@ -217,7 +233,9 @@ class MakeRoom:
             numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
             given = as_matrix(items[CODES], levels)
             latents = _latents(items[LATENT], self.model.latent_dim)
-            places = _native.make_room(self.model._native, (latents, given, _ids(items[ITEM])), prefixes, numbers)
+            places = _native.make_room(
+                self.model._native, (latents, given, _ids(items[ITEM])), prefixes, numbers, taken
+            )
         columns = {**{name: items[name] for name in (ITEM, CODES, ERROR, LATENT)}, PLACE: lists_of(places)}
         return pa.table(columns)
 
@@ -228,7 +246,8 @@ class ResolvePart:
     def __init__(self, model: Tokenizer, token_format: str = TOKEN_FORMAT) -> None:
         self.model, self.token_format = model, token_format
 
-    def __call__(self, part: pa.Table) -> pa.Table:
+    def __call__(self, part: pa.Table, taken: Codes | None = None) -> pa.Table:
+        """`taken (t, levels)` are the codes that are taken under the prefixes of the places."""
         items = _in_order(as_table(part))
         if items.num_rows == 0:
             return resolved_schema(items.schema.field(ITEM).type).empty_table()
@@ -237,7 +256,7 @@ class ResolvePart:
         errors = np.ascontiguousarray(items[ERROR].to_numpy(), np.float32)
         latents = _latents(items[LATENT], self.model.latent_dim)
         found, errors, moved = _native.resolve_part(
-            self.model._native, (latents, codes, _ids(items[ITEM])), places, errors
+            self.model._native, (latents, codes, _ids(items[ITEM])), places, errors, taken
         )
         texts = _native.semantic_ids(found, self.token_format)
         columns = [items[ITEM], lists_of(found), pa.array(texts), pa.array(errors), pa.array(moved)]

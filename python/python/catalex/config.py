@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import isfinite
+from numbers import Real
 from typing import Any, Literal
 
 from ._native import train_settings
@@ -30,8 +32,8 @@ class TrainConfig:
     """Codes per level: one number for all levels, or one number per level. Accepts numbers from 2 to 65536. Default:
     256."""
     latent_dim: int | None = None
-    """Dimension of the latent vectors; lowered to the dimension of the features where that is smaller. Accepts numbers
-    of at least 1. Default: 256; rq-kmeans that of the features; lc-rec 32."""
+    """Dimension of the latent vectors, limited to the dimension of the features. Accepts numbers of at least 1.
+    Default: 256; rq-kmeans that of the features; lc-rec 32."""
     hidden: int | Sequence[int] | None = None
     """Widths of the hidden layers of the projection; 0 makes the projection linear. Accepts numbers from 0 to 65536.
     Default: 512; rq-kmeans 0; lc-rec 2048,1024,512,256,128,64."""
@@ -52,15 +54,14 @@ class TrainConfig:
     """Weight of the reconstruction loss. Only with recipe default and rq-kmeans. Accepts numbers of at least 0.
     Default: 1."""
     sample_items: int | None = None
-    """Maximum number of items held in memory, from which the codebooks are initialised. Of a larger catalog, a random
-    sample of this size is held; gradient descent still reads all items. Accepts numbers of at least 1. Default:
-    262144."""
+    """Maximum number of items held in memory, from which the codebooks are initialised. A larger catalog is sampled at
+    random; gradient descent still reads all items. Accepts numbers of at least 1. Default: 262144."""
     kmeans_iterations: int | None = None
     """Maximum number of k-means iterations per level. Accepts numbers from 1 to 1000000000. Default: 25; rq-kmeans 100;
     lc-rec 100."""
     refine_iterations: int | None = None
     """Rounds of joint codebook refinement after k-means; 0 disables it. Only with recipe default and rq-kmeans. Accepts
-    numbers from 0 to 1000000000. Default: 12 to 40, more the more items there are per code; rq-kmeans 0."""
+    numbers from 0 to 1000000000. Default: 12 to 40, increasing with the number of items per code; rq-kmeans 0."""
     ridge: float | None = None
     """Ridge penalty on refined codewords, in items: larger values shrink rarely used codewords more. Only with recipe
     default and rq-kmeans. Accepts numbers of at least 0. Default: 2."""
@@ -77,15 +78,15 @@ class TrainConfig:
     """Entropy regularisation of the Sinkhorn assignment at the last level; 0 assigns the nearest code. Only with recipe
     lc-rec. Accepts numbers from 0 to 1. Default: lc-rec 0.003."""
     holdout: float | None = None
-    """Fraction of the items that is held out of training to select the best epoch. Below 1,000 items none is. Only with
-    recipe default and rq-kmeans. Accepts numbers from 0 to 0.5. Default: 0.05; rq-kmeans 0."""
+    """Fraction of the items that is held out of training to select the best epoch. With fewer than 1,000 items, no item
+    is held out. Only with recipe default and rq-kmeans. Accepts numbers from 0 to 0.5. Default: 0.05; rq-kmeans 0."""
     patience: int | None = None
     """Number of epochs without improvement after which training stops. Only with recipe default and rq-kmeans. Accepts
     numbers from 1 to 1000000000. Default: 3."""
     weight: Mapping[str, float] | None = None
-    """Weight of each modality, as text=1,image=0.5. Only with recipe default and rq-kmeans. Accepts numbers above 0.
-    Default: of several modalities 0.6 for image, 2 times their RMS length (at most 1) for behaviour vectors and 1 for
-    any other."""
+    """Weight of each modality, such as text=1,image=0.5. Only with recipe default and rq-kmeans. Accepts numbers above
+    0. Default: with several modalities, 0.6 for image, twice the RMS length (at most 1) of its vectors for behaviour,
+    and 1 for others."""
     agreement: float | None = None
     """Cross-modal smoothing: fraction of the prediction from the other modalities that is added to each modality (never
     to behaviour); 0 disables it. Only with recipe default and rq-kmeans. Accepts numbers from 0 to 1. Default: 0.8;
@@ -124,6 +125,7 @@ def flags(options: Mapping[str, Any]) -> list[str]:
     """`{"batch_size": 3}` as `["--batch-size=3"]`; `None` is left out."""
     written = []
     for name, value in options.items():
+        _check_finite(name, value)
         flag = "--" + name.replace("_", "-")
         if value is None or value is False:
             continue
@@ -138,3 +140,13 @@ def flags(options: Mapping[str, Any]) -> list[str]:
         else:
             written.append(f"{flag}={value}")
     return written
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """`ConfigError` for a number that is not finite, in a list or a dictionary too."""
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(parts, str | bytes) or not isinstance(parts, Iterable):
+        parts = [parts]
+    for part in parts:
+        if isinstance(part, Real) and not isfinite(part):
+            raise ConfigError(f"setting {name}: expected a finite number, got {part!r}; leave it out for the default")

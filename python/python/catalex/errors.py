@@ -1,4 +1,4 @@
-"""The exceptions. Every message says where, what was expected, what was found, and what to do."""
+"""The exceptions. Every message states the location, the expected and the actual value, and what to do."""
 
 __all__ = ["ArtifactError", "CatalexError", "ConfigError", "InputError", "ModelError", "ResourceError", "RunError"]
 

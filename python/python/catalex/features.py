@@ -85,7 +85,7 @@ class Features:
 
 
 def of(data: Any, shapes: Sequence[tuple[str, int]] | None = None, **names: Any) -> Features:
-    """`data` as features. `shapes` says how a matrix is split into modalities."""
+    """Converts `data` to features. `shapes` defines how a matrix is split into modalities."""
     if isinstance(data, Features):
         if any(given is not None for given in names.values()):
             raise refuse("features", "data without ids", "Features, which have ids", "give the ids to Features(...)")
@@ -122,7 +122,7 @@ def _features(
 
 
 def _columns_of_numbers(table: Any) -> int:
-    """How many columns of a data frame hold one float each."""
+    """The number of data frame columns with float values."""
     types: Any = getattr(table, "dtypes", None)
     if types is None:
         types = getattr(getattr(table, "schema", None), "types", ())
@@ -132,4 +132,4 @@ def _columns_of_numbers(table: Any) -> int:
 def _unused(kind: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
-            raise refuse(name, f"none with {kind}", type(value).__name__, "leave it out")
+            raise refuse(name, f"none with {kind}", type(value).__name__, "omit it")

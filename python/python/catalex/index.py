@@ -19,13 +19,18 @@ MANIFEST = "manifest.json"
 
 
 class Index:
-    """An index: what `build` wrote. Each part is read when it is first used.
+    """An index: what `build` wrote, or the current generation of a store. Each part is read when it is first used.
+
+    `path` is the folder of the index; of a store, that of the generation, which is not removed as long as the object
+    lives.
 
     `ArtifactError` if its manifest is damaged or of a newer version. Indexes of older versions can be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        hold: _native.Hold
+        self.path, hold = _native.resolve_index(path)
+        self._hold = hold
         try:
             self.manifest: dict[str, Any] = read_json(
                 self.path / MANIFEST,
@@ -60,6 +65,19 @@ class Index:
     def report(self) -> Path:
         """The report, an HTML file."""
         return self.path / "report.html"
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """Its place in its lineage: `number`, `parent`, `change`, `reason`, `counts` and `created`.
+
+        An index that an older release wrote is a build without a number: 0.
+        """
+        unknown = {"number": 0, "parent": None, "change": "build", "reason": None, "counts": None, "created": None}
+        found: dict[str, Any] = self.manifest.get("generation", unknown)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Index, (self.path,)
 
     def __len__(self) -> int:
         return int(self.manifest["items"])

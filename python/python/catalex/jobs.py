@@ -19,7 +19,7 @@ from ._files import AnyPath, Files, Model, Tokens, is_table
 from ._settings import values
 from .errors import ConfigError
 from .features import Features
-from .index import MANIFEST, Index
+from .index import Index
 from .progress import listener
 from .quality import Figures
 from .run import Progress
@@ -36,6 +36,8 @@ def tokenize(
     out: AnyPath | None = None,
     token_format: str | None = None,
     collisions: Literal["resolve", "keep", "suffix", "lc-rec"] | None = None,
+    previous: Tokens | None = None,
+    max_far: float | None = None,
     threads: int | None = None,
     force: bool = False,
     progress: Progress = "auto",
@@ -43,7 +45,9 @@ def tokenize(
     """Gives every item of some features a semantic ID with a trained model, as `catalex tokenize` does.
 
     `features` are whatever `Features` takes, or an index. The table is written to `out` if that is given; `force`
-    replaces a table that is there. `collisions` says how items with identical codes are handled.
+    replaces a table that is there. `collisions` says how items with identical codes are handled. Items of a `previous`
+    table of this model keep their IDs and come first; only the other items get an ID. The call fails if more than the
+    share `max_far` of the items have a larger residual error than 99 % of the items that were held out of training.
     """
     if out is None and force:
         raise refuse("out", "where to write, with force", "None", "name the file of the table")
@@ -54,7 +58,9 @@ def tokenize(
         spec = {
             "features": files.features(features, _load(model) if needs_model else None),
             "model": files.model(model),
+            "previous": None if previous is None else files.token_table(previous),
             "tokens": settings,
+            "far": values("far", {"max_far": max_far}),
             **values("threads", {"threads": threads}),
             "output": _output(target, force),
         }
@@ -65,7 +71,7 @@ def tokenize(
 def _reading(
     raw_text: bool | None, parse_lists: bool | None, csv_quote: str | None, csv_escape: str | None
 ) -> dict[str, Any]:
-    """How texts and cells are read, as every job that reads a catalog is told."""
+    """The settings for reading texts and cells."""
     return {
         "raw_text": raw_text or None,
         "parse_lists": parse_lists or None,
@@ -343,8 +349,10 @@ def check(
     csv_quote: str | None = None,
     csv_escape: str | None = None,
 ) -> dict[str, Any]:
-    """What is likely a mistake in a catalog, as `catalex check --json` prints it: a dictionary with `items`, `columns`
-    and `findings`. Each finding has `kind`, `column`, `count` and `examples`.
+    """Finds likely mistakes in a catalog.
+
+    Returns the output of `catalex check --json`: a dictionary with `items`, `columns` and `findings`. Each finding has
+    `kind`, `column`, `count` and `examples`.
     """
     given = {
         "id": id,
@@ -430,7 +438,7 @@ def _measured_features(files: Files, features: Any, subject: Tokens | Model, mod
 
 
 def _parts(subject: Tokens | Model) -> tuple[Tokenizer | None, TokenTable | None]:
-    """The model and the token table of what is inspected."""
+    """The model and the token table of the inspected object."""
     if isinstance(subject, TokenTable):
         return None, subject
     if isinstance(subject, Tokenizer):
@@ -439,7 +447,7 @@ def _parts(subject: Tokens | Model) -> tuple[Tokenizer | None, TokenTable | None
         path = Path(subject)
         if not path.is_dir():
             return None, TokenTable.read(path)
-        if not (path / MANIFEST).is_file():
+        if not _native.is_index(path):
             return Tokenizer.load(path), None
         subject = Index(path)
     return subject.tokenizer, subject.table

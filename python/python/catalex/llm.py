@@ -62,7 +62,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = (file.metadata() or {}).get(KEY)
-            rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            rows = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise ArtifactError(f"{path}: expected {what}, got a damaged file ({error}); write it again") from error
     if metadata is None or "input_embeddings" not in rows:
@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 
 def set_rows(weight: torch.Tensor, rows: torch.Tensor, first: int, old: int) -> None:
-    """Sets the rows from `first` on. Other rows that are new become the mean of the old rows."""
+    """Sets the rows from `first` on. Other new rows get the mean of the old rows."""
     end = first + len(rows)
     mean = weight[: min(first, old)].float().mean(0).to(weight.dtype)
     if len(weight) > max(end, old):

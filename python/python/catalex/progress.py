@@ -134,7 +134,7 @@ def listener(progress: Any) -> Listener:
     if progress in (None, "none"):
         return Listener()
     if progress not in ("auto", "bar"):
-        help = "leave it out for a bar in a terminal or a notebook"
+        help = "omit it for a bar in a terminal or a notebook"
         raise ConfigError(f'setting progress: expected "auto", "bar", "none" or a function, got {progress!r}; {help}')
     display = _notebook()
     if display is not None:

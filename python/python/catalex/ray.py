@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import cluster
 from ._arrays import refuse
-from .cluster import CODES, GROUP, ITEM, PLACE, token_table
+from .cluster import CODES, GROUP, ITEM, PLACE, TAKEN, Codes, token_table
 from .errors import ResourceError
 from .tokenizer import TOKEN_FORMAT, Tokenizer
 
@@ -65,14 +66,15 @@ def resolve(
     ds: Dataset,
     model: Tokenizer | str | os.PathLike[str],
     *,
+    occupied: Dataset | None = None,
     token_format: str = TOKEN_FORMAT,
     buckets: int | None = None,
     check_ids: bool = True,
 ) -> Dataset:
     """Unique semantic IDs from the result of `tokenize`: item by item the IDs that `catalex tokenize` gives.
 
-    See `catalex.spark.resolve`. `ds` is read three times: write it to files or `materialize()` it first. The counts of
-    all prefixes are collected in this process.
+    See `catalex.spark.resolve`, also for `occupied`. `ds` is read three times: write it to files or `materialize()` it
+    first. The counts of all prefixes are collected in this process, and the codes that are taken.
     """
     ds, model = _dataset(ds), cluster.model_of(model)
     there = _columns(ds)
@@ -81,32 +83,45 @@ def resolve(
     cluster.check_buckets(buckets)
     counts = _counts(ds, model.levels)
     total = int(np.sum(counts["items"].to_numpy()))
-    cluster.check_capacity(total, model)
+    taken = None if occupied is None else _taken(occupied, model.levels)
+    counts = _beside(counts, taken, model.levels)
+    cluster.check_capacity(total, model, int(np.sum(counts[TAKEN].to_numpy())))
     if check_ids:
         _check_ids(ds)
     shared = ray.put(model)
-    overfull = counts.filter(pc.greater(counts["items"], model.codebook_sizes[-1]))
+    full = pc.greater(pc.add(counts["items"], counts[TAKEN]), model.codebook_sizes[-1])
+    overfull = counts.filter(pc.and_(full, pc.greater(counts["items"], 0)))
     if overfull.num_rows:
-        placed = _with_room(ds, counts, overfull, shared, model)
+        placed = _with_room(ds, counts, overfull, taken, shared, model)
     else:
         placed = ds.map_batches(_in_place, batch_format="pyarrow", fn_args=(None,))
     number = cluster.buckets_for(total, LEAST_BUCKETS) if buckets is None else buckets
     keyed = placed.map_batches(_bucket, batch_format="pyarrow", fn_args=(model.levels, number))
-    return keyed.groupby(GROUP).map_groups(_resolve_part, batch_format="pyarrow", fn_args=(shared, token_format))
+    beside = None if taken is None else _by_group(taken, _buckets(taken, number), number)
+    arguments = (shared, token_format, beside)
+    return keyed.groupby(GROUP).map_groups(_resolve_part, batch_format="pyarrow", fn_args=arguments)
 
 
-def _with_room(ds: Dataset, counts: pa.Table, overfull: pa.Table, shared: Any, model: Tokenizer) -> Dataset:
+def _with_room(
+    ds: Dataset, counts: pa.Table, overfull: pa.Table, taken: Codes | None, shared: Any, model: Tokenizer
+) -> Dataset:
     """Stage 2: the items with their places, after the surplus of overfull prefixes has moved."""
     prefixes = cluster.prefixes_of(counts["prefix"], model.levels)
     numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
     first = prefixes[:, 0].astype(np.int64)
     # If items have to leave their first code, all items are one group.
-    alone = model.levels >= 3 and np.bincount(first, numbers).max() <= math.prod(model.codebook_sizes[1:])
+    held = np.bincount(first, numbers + counts[TAKEN].to_numpy()).max()
+    alone = model.levels >= 3 and held <= math.prod(model.codebook_sizes[1:])
     groups = first if alone else np.zeros_like(first)
+    beside = None
+    if taken is not None:
+        firsts = taken[:, 0].astype(np.int64)
+        beside = _by_group(taken, firsts if alone else np.zeros_like(firsts), model.codebook_sizes[0])
     near = pa.table({"prefix": cluster.lists_of(prefixes), "items": pa.array(numbers), GROUP: pa.array(groups)})
+    near = near.filter(pc.greater(near["items"], 0))
     crowded_prefixes, near = ray.put(overfull["prefix"].combine_chunks()), ray.put(near)
     crowded = ds.map_batches(_crowded, batch_format="pyarrow", fn_args=(crowded_prefixes, model.levels, alone))
-    made = crowded.groupby(GROUP).map_groups(_make_room, batch_format="pyarrow", fn_args=(shared, near))
+    made = crowded.groupby(GROUP).map_groups(_make_room, batch_format="pyarrow", fn_args=(shared, near, beside))
     others = ds.map_batches(_in_place, batch_format="pyarrow", fn_args=(crowded_prefixes,))
     return others.union(made)
 
@@ -121,14 +136,55 @@ class _Encode:
         return self.encode(batch)
 
 
-def _make_room(items: pa.Table, shared: Any, near: Any) -> pa.Table:
+def _make_room(items: pa.Table, shared: Any, near: Any, beside: Any) -> pa.Table:
     near = _of(near)
     counts = near.filter(pc.equal(near[GROUP], items[GROUP][0]))
-    return cluster.MakeRoom(_model(shared))(items, counts)
+    return cluster.MakeRoom(_model(shared))(items, counts, _of_group(beside, items))
 
 
-def _resolve_part(part: pa.Table, shared: Any, token_format: str) -> pa.Table:
-    return cluster.ResolvePart(_model(shared), token_format)(part)
+def _resolve_part(part: pa.Table, shared: Any, token_format: str, beside: Any) -> pa.Table:
+    return cluster.ResolvePart(_model(shared), token_format)(part, _of_group(beside, part))
+
+
+def _taken(occupied: Dataset, levels: int) -> Codes:
+    """The codes that are taken, once each."""
+    there = _columns(_dataset(occupied, "occupied"))
+    if there:
+        cluster.check_occupied(there)
+    batches = occupied.select_columns([CODES]).iter_batches(batch_size=None, batch_format="pyarrow")
+    parts = [cluster.as_matrix(part[CODES], levels) for part in batches if part.num_rows]
+    return np.unique(np.concatenate(parts), axis=0) if parts else np.empty((0, levels), np.uint16)
+
+
+def _beside(counts: pa.Table, taken: Codes | None, levels: int) -> pa.Table:
+    """The counts with the number of taken codes under each prefix. Prefixes with taken codes alone have no items."""
+    if taken is None or not len(taken):
+        return counts.append_column(TAKEN, pa.array(np.zeros(counts.num_rows, np.int64)))
+    held = cluster.count_prefixes(pa.table({CODES: cluster.lists_of(taken)}), levels)
+    joined = counts.join(held.rename_columns(["prefix", TAKEN]), "prefix", join_type="full outer")
+    columns = {name: pc.fill_null(joined[name], 0) for name in ("items", TAKEN)}
+    return pa.table({"prefix": joined["prefix"], **columns}).sort_by("prefix")
+
+
+def _by_group(taken: Codes, groups: npt.NDArray[np.int64], number: int) -> Any:
+    """Taken codes in the order of their groups, and where each group begins, for all tasks."""
+    order = np.argsort(groups, kind="stable")
+    begins = np.searchsorted(groups[order], np.arange(number + 1))
+    return ray.put((np.ascontiguousarray(taken[order]), begins))
+
+
+def _of_group(beside: Any, rows: pa.Table) -> Codes | None:
+    """The taken codes of the group of some rows."""
+    if beside is None or not rows.num_rows:
+        return None
+    taken, begins = _of(beside)
+    group = rows[GROUP][0].as_py()
+    found: Codes = np.array(taken[begins[group] : begins[group + 1]])
+    return found
+
+
+def _buckets(codes: Codes, buckets: int) -> npt.NDArray[np.int64]:
+    return (cluster.prefix_keys(codes) % np.uint64(buckets)).astype(np.int64)
 
 
 def _in_place(batch: pa.Table, overfull: Any) -> pa.Table:
@@ -155,8 +211,7 @@ def _is_in(rows: pa.Table, overfull: pa.Array) -> pa.Array:
 
 
 def _bucket(batch: pa.Table, levels: int, buckets: int) -> pa.Table:
-    keys = cluster.prefix_keys(cluster.as_matrix(batch[PLACE], levels)) % np.uint64(buckets)
-    return batch.append_column(GROUP, pa.array(keys.astype(np.int64)))
+    return batch.append_column(GROUP, pa.array(_buckets(cluster.as_matrix(batch[PLACE], levels), buckets)))
 
 
 def _counts(ds: Dataset, levels: int) -> pa.Table:
@@ -185,9 +240,9 @@ def _model(shared: Any) -> Tokenizer:
     return model
 
 
-def _dataset(ds: Any) -> Dataset:
+def _dataset(ds: Any, name: str = "ds") -> Dataset:
     if not isinstance(ds, Dataset):
-        raise refuse("ds", "a data set of Ray", type(ds).__name__, "make one: ray.data.read_parquet(...)")
+        raise refuse(name, "a data set of Ray", type(ds).__name__, "make one: ray.data.read_parquet(...)")
     return ds
 
 

@@ -33,7 +33,7 @@ KEPT = 20
 
 
 def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
-    """Finds the `catalex` program: at `binary`, beside the package, beside this Python, or on the PATH."""
+    """Finds the `catalex` program: at `binary`, next to the package, next to this Python, or on the PATH."""
     if binary is not None:
         path = Path(binary)
         if not path.is_file():

@@ -12,12 +12,13 @@ from typing import Any
 
 from . import cluster
 from ._arrays import refuse
-from .cluster import CODES, ERROR, GROUP, ITEM, LATENT, MOVED, PLACE, SEMANTIC_ID, token_table
+from .cluster import CODES, ERROR, GROUP, ITEM, LATENT, MOVED, PLACE, SEMANTIC_ID, TAKEN, token_table
 from .errors import ResourceError
 from .tokenizer import TOKEN_FORMAT, Tokenizer
 
 try:
     import pyarrow as pa
+    import pyarrow.compute as pc
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as F
     from pyspark.sql import types as T
@@ -61,6 +62,7 @@ def resolve(
     df: DataFrame,
     model: Tokenizer | str | os.PathLike[str],
     *,
+    occupied: DataFrame | None = None,
     token_format: str = TOKEN_FORMAT,
     buckets: int | None = None,
     check_ids: bool = True,
@@ -71,6 +73,9 @@ def resolve(
     buckets of prefixes brings all items of a prefix to one task. If a prefix has more items than there are last-level
     codes, an earlier pass moves the surplus, with one group per first code.
 
+    `occupied` has codes of the same model in its column `codes`: a token table, for example. No item of `df` gets one of
+    them. The result has the items of `df` only, item by item with the IDs that `catalex tokenize --previous` gives.
+
     `df` is read three times: write it to files or cache it first. `buckets` is the number of groups, by default one per
     20,000 items. `check_ids` looks for duplicate item ids, which costs a shuffle of the ids.
     """
@@ -80,8 +85,16 @@ def resolve(
     sizes, levels, id_type = model.codebook_sizes, model.levels, _id_type(df, ITEM)
     items = df.select(ITEM, CODES, ERROR, LATENT)
     counts = items.groupBy(_prefix(CODES, levels).alias(PREFIX)).agg(F.count("*").alias(COUNT))
-    total, largest = counts.agg(F.sum(COUNT), F.max(COUNT)).first() or (0, 0)
-    cluster.check_capacity(total or 0, model)
+    taken = None if occupied is None else _taken(occupied, levels)
+    if taken is not None:
+        under = taken.groupBy(_prefix(CODES, levels).alias(PREFIX)).agg(F.count("*").alias(TAKEN))
+        counts = counts.join(under, PREFIX, "full_outer").fillna(0, [COUNT, TAKEN])
+    else:
+        counts = counts.withColumn(TAKEN, F.lit(0).cast("long"))
+    # A prefix with taken codes alone is not overfull.
+    largest = F.max(F.when(F.col(COUNT) > 0, F.col(COUNT) + F.col(TAKEN)))
+    total, given, largest = counts.agg(F.sum(COUNT), F.sum(TAKEN), largest).first() or (0, 0, 0)
+    cluster.check_capacity(total or 0, model, given or 0)
     if check_ids:
         twice = items.groupBy(ITEM).agg(F.count("*").alias(COUNT)).where(F.col(COUNT) > 1).first()
         if twice is not None:
@@ -89,26 +102,54 @@ def resolve(
     shared = _Shared.of(df, model)
     placed = items.withColumn(PLACE, F.col(CODES))
     if (largest or 0) > sizes[-1]:
-        placed = _with_room(items, counts, shared, model, id_type)
+        placed = _with_room(items, counts, taken, shared, model, id_type)
     number = cluster.buckets_for(total or 0, LEAST_BUCKETS) if buckets is None else buckets
-    keyed = placed.withColumn(GROUP, F.pmod(F.xxhash64(_prefix(PLACE, levels)), F.lit(number)))
-    return keyed.groupBy(GROUP).applyInArrow(_resolving(shared, token_format), _resolved(id_type))
+    keyed = placed.withColumn(GROUP, _bucket(PLACE, levels, number))
+    if taken is None:
+        return keyed.groupBy(GROUP).applyInArrow(_resolving(shared, token_format), _resolved(id_type))
+    beside = taken.withColumn(GROUP, _bucket(CODES, levels, number)).groupBy(GROUP)
+    resolving = _resolving_beside(shared, token_format)
+    return keyed.groupBy(GROUP).cogroup(beside).applyInArrow(resolving, _resolved(id_type))
+
+
+def _taken(occupied: DataFrame, levels: int) -> DataFrame:
+    """The codes that are taken, once each."""
+    frame = _frame(occupied, "occupied")
+    cluster.check_occupied(frame.columns)
+    kind = frame.schema[CODES].dataType
+    if not isinstance(kind, T.ArrayType):
+        raise refuse("column 'codes' of occupied", "array<int>", kind.simpleString(), "give a token table")
+    return frame.select(F.col(CODES).cast("array<int>").alias(CODES)).distinct()
+
+
+def _bucket(column: str, levels: int, buckets: int) -> Any:
+    return F.pmod(F.xxhash64(_prefix(column, levels)), F.lit(buckets))
 
 
 def _with_room(
-    items: DataFrame, counts: DataFrame, shared: _Shared, model: Tokenizer, id_type: T.DataType
+    items: DataFrame,
+    counts: DataFrame,
+    taken: DataFrame | None,
+    shared: _Shared,
+    model: Tokenizer,
+    id_type: T.DataType,
 ) -> DataFrame:
     """Stage 2: the items with their places, after the surplus of overfull prefixes has moved."""
     sizes, levels = model.codebook_sizes, model.levels
     first = F.col(PREFIX).getItem(0)
-    most = counts.groupBy(first.alias(GROUP)).agg(F.sum(COUNT).alias(COUNT)).agg(F.max(COUNT)).first()
+    both = F.col(COUNT) + F.col(TAKEN)
+    most = counts.groupBy(first.alias(GROUP)).agg(F.sum(both).alias(COUNT)).agg(F.max(COUNT)).first()
     if most is None or most[0] > math.prod(sizes[1:]) or levels < 3:
         first = F.lit(0)  # items have to leave their first code: all are one group
     keyed = items.withColumn(PREFIX, _prefix(CODES, levels))
-    overfull = counts.where(F.col(COUNT) > sizes[-1]).select(PREFIX)
+    overfull = counts.where((F.col(COUNT) > 0) & (both > sizes[-1])).select(PREFIX)
     crowded = keyed.join(overfull, PREFIX, "left_semi").withColumn(GROUP, first)
     others = keyed.join(overfull, PREFIX, "left_anti").drop(PREFIX).withColumn(PLACE, F.col(CODES))
-    groups = crowded.groupBy(GROUP).cogroup(counts.withColumn(GROUP, first).groupBy(GROUP))
+    # Taken codes travel with the counts: lists of all codes, with a count of zero.
+    near = counts.where(F.col(COUNT) > 0).select(PREFIX, COUNT)
+    if taken is not None:
+        near = near.unionByName(taken.select(F.col(CODES).alias(PREFIX), F.lit(0).cast("long").alias(COUNT)))
+    groups = crowded.groupBy(GROUP).cogroup(near.withColumn(GROUP, first).groupBy(GROUP))
     schema = T.StructType([*_tokenized(id_type).fields, T.StructField(PLACE, T.ArrayType(T.IntegerType()))])
     made = groups.applyInArrow(_making_room(shared), schema)
     return others.unionByName(made)
@@ -147,8 +188,11 @@ def _encoding(
 
 def _making_room(shared: _Shared) -> Callable[[pa.Table, pa.Table], pa.Table]:
     def make_room(items: pa.Table, counts: pa.Table) -> pa.Table:
-        renamed = pa.table({"prefix": counts[PREFIX], "items": counts[COUNT]})
-        return cluster.MakeRoom(shared.get())(items, renamed)
+        model = shared.get()
+        held = counts.filter(pc.greater(counts[COUNT], 0))
+        renamed = pa.table({"prefix": held[PREFIX], "items": held[COUNT]})
+        taken = cluster.as_matrix(counts.filter(pc.equal(counts[COUNT], 0))[PREFIX], model.levels)
+        return cluster.MakeRoom(model)(items, renamed, taken)
 
     return make_room
 
@@ -160,14 +204,22 @@ def _resolving(shared: _Shared, token_format: str) -> Callable[[pa.Table], pa.Ta
     return resolve_part
 
 
+def _resolving_beside(shared: _Shared, token_format: str) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    def resolve_part(part: pa.Table, taken: pa.Table) -> pa.Table:
+        model = shared.get()
+        return cluster.ResolvePart(model, token_format)(part, cluster.as_matrix(taken[CODES], model.levels))
+
+    return resolve_part
+
+
 def _prefix(column: str, levels: int) -> Any:
     return F.slice(F.col(column), 1, levels - 1)
 
 
-def _frame(df: Any) -> DataFrame:
+def _frame(df: Any, name: str = "df") -> DataFrame:
     # The data frames of Spark Connect are another class with the same methods.
     if not hasattr(df, "mapInArrow"):
-        raise refuse("df", "a data frame of Spark", type(df).__name__, "make one: spark.createDataFrame(...)")
+        raise refuse(name, "a data frame of Spark", type(df).__name__, "make one: spark.createDataFrame(...)")
     frame: DataFrame = df
     return frame
 

@@ -118,15 +118,27 @@ class Tokenizer:
         present: Any = None,
         token_format: str = TOKEN_FORMAT,
         collisions: str = "resolve",
+        previous: TokenTable | None = None,
     ) -> TokenTable:
         """Gives every item of some features a semantic ID. `features` are whatever `Features` takes.
 
         `collisions` says how items with identical codes are handled: `"resolve"` moves items to free codes, so that
         every ID is unique; `"keep"` leaves them; `"suffix"` adds a disambiguating level; `"lc-rec"` runs LC-Rec's loop,
         which can leave some.
+
+        Items of a `previous` table of this model keep their IDs and come first; only the other items of `features` get an
+        ID, which no item of that table has.
         """
         source = self._features(features, item_ids=item_ids, id=id, present=present)
-        return TokenTable(self._native.tokenize(source._native, token_format, collisions))
+        if previous is None:
+            return TokenTable(self._native.tokenize(source._native, token_format, collisions))
+        if not isinstance(previous, TokenTable):
+            got = type(previous).__name__
+            raise refuse("previous", "a TokenTable", got, "read it: catalex.TokenTable.read(path)")
+        if collisions != "resolve" or token_format not in (TOKEN_FORMAT, previous.token_format):
+            help = "leave out collisions and token_format: new items get IDs like those of the table"
+            raise refuse("previous", "the table's own settings", f"{token_format} and {collisions}", help)
+        return TokenTable(self._native.tokenize(source._native, token_format, collisions, previous._native))
 
     def _features(self, data: Any, **names: Any) -> Features:
         return features.of(data, self._native.modalities, **names)

@@ -63,7 +63,7 @@ impl<'a> Grounding<'a> {
     pub fn new(items: ArrayView2<'a, f32>) -> Result<Self> {
         if items.is_empty() {
             let got = format!("{:?}", items.dim());
-            return Err(Error::mismatch("items' vectors", "one item or more", got, "check how they were written"));
+            return Err(Error::mismatch("items' vectors", "at least one item", got, "check how they were written"));
         }
         Ok(Grounding { distances: Distances::new(items) })
     }

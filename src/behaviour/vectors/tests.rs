@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::features::ModalityRows;
 use crate::progress::Silent;
 
 /// Interactions whose item ids are the item numbers.
@@ -18,7 +19,12 @@ fn histories(histories: &[Vec<u32>]) -> Interactions {
 }
 
 fn made(interactions: &Interactions, items: usize, config: &BehaviourConfig) -> (Modality, InteractionUsage) {
-    vectors(interactions, &ItemIds::row_numbers(items), config, &Silent).unwrap()
+    let (vectors, usage) = vectors(interactions, &ItemIds::row_numbers(items), config, &Silent).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let spooled = vectors.clone().into_rows(folder.path()).unwrap().rows(0..items).unwrap();
+    let modality = vectors.into_modality();
+    assert_eq!(modality, spooled);
+    (modality, usage)
 }
 
 /// Histories in which every user stays within one group: the items with the same remainder modulo `groups`.
@@ -77,7 +83,7 @@ fn cosines_approximate_the_mutual_information() {
         pairs.get(&(i, j)).map_or(0.0, pmi).max(0.0)
     });
     let (modality, _) = made(&histories(&lists), 12, &config);
-    // The positive part of the matrix; the lengths of its rows are another test's.
+    // The positive part of the matrix. Another test checks the lengths of its rows.
     let values = linfa_linalg::eigh::Eigh::eigh(&m).unwrap();
     let root = values.1.dot(&Array2::from_diag(&values.0.mapv(|v| v.max(0.0)))).dot(&values.1.t());
     for i in 0..12 {
@@ -112,7 +118,7 @@ fn items_with_few_events_have_short_vectors() {
     for (length, expected) in lengths.iter().zip([0.5, 0.5, 1.0 / 21.0, 0.0, 1.0 / 21.0]) {
         assert!((length - expected).abs() < 1e-5, "{lengths:?}");
     }
-    // Events that are held out give no length either.
+    // Held-out events do not count for the length.
     let config = BehaviourConfig { hold_out_last: 1, ..BehaviourConfig::default() };
     lists.iter_mut().for_each(|list| list.push(0));
     assert_eq!(made(&histories(&lists), 5, &config).0, modality);

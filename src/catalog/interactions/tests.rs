@@ -1,4 +1,4 @@
-//! Interactions from every form of file: their order, their times, and what is refused.
+//! Interactions from all file formats: their order, their times, and refused inputs.
 
 use super::*;
 use crate::progress::Silent;
@@ -84,7 +84,7 @@ fn every_format_and_compression_gives_the_same_events() {
 }
 
 #[test]
-fn ratings_are_read_where_they_are_wanted() {
+fn ratings_are_read_if_requested() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
     fs::write(&path, "user,item,rating,stars\nu,a,4.5,1\nu,b,3,2\n").unwrap();
@@ -105,7 +105,7 @@ fn ratings_are_read_where_they_are_wanted() {
 }
 
 #[test]
-fn all_forms_of_a_time_give_the_same_order() {
+fn all_forms_of_time_give_the_same_order() {
     let order = |column: &str, times: [&str; 3]| {
         let rows: String = times.iter().zip(["b", "c", "a"]).map(|(time, item)| format!("u,{item},{time}\n")).collect();
         histories(&read("t.csv", &format!("user,item,{column}\n{rows}")).unwrap())[0].join("")
@@ -149,7 +149,7 @@ fn typed_times_of_every_unit_are_seconds() {
 }
 
 #[test]
-fn columns_that_may_hold_times_are_named() {
+fn columns_that_can_contain_times_are_named() {
     use crate::progress::ProgressEvents;
     let folder = tempfile::tempdir().unwrap();
     let warned = |column: &str, json: bool| {
@@ -199,7 +199,7 @@ fn folders_and_patterns_are_read_like_one_file() {
         let absent = read(folder.join(format!("x*.{kind}"))).unwrap_err();
         assert!(matches!(absent, Error::Missing { .. }), "{absent}");
     }
-    // Both folders are there: no message says the opposite.
+    // Both folders exist, so no message may say that they do not.
     let nothing = read(folder.path().to_path_buf()).unwrap_err().to_string();
     assert!(nothing.contains("a folder of tables") && !nothing.contains("does not exist"), "{nothing}");
     let parts = ["user,item,time\nu,c,3\n", "user,item,time\nu,a,2024-01-01\n"];
@@ -221,7 +221,7 @@ fn many_events_of_one_time_are_read_in_linear_time() {
 }
 
 #[test]
-fn faults_say_where() {
+fn faults_name_their_location() {
     let says = |name: &str, content: &str| read(name, content).unwrap_err().to_string();
     assert!(says("a.csv", "who,item\nu,a\n").contains("one of: who, item"));
     assert!(says("b.csv", "user,item,time\nu,a,1\nu,,2\n").contains("row 2, column \"item\""));

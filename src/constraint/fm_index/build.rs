@@ -95,7 +95,7 @@ impl FmIndex {
     }
 }
 
-/// What is stored about a position of the text.
+/// The stored data of a position in the text.
 #[derive(Debug, Clone, Copy)]
 enum Sampled {
     Nothing,
@@ -140,7 +140,7 @@ impl Text {
         Ok(Text { tokens, facet_starts, items, facets })
     }
 
-    /// The text as symbols, and what is stored about each of its positions.
+    /// The text as symbols, with the stored data of each position.
     fn symbols(&self, tokens: &[u32]) -> (Vec<i32>, Vec<Sampled>) {
         let mut symbols = Vec::with_capacity(self.tokens.len() + self.items);
         let mut samples = Vec::with_capacity(self.tokens.len() + self.items);

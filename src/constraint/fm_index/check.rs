@@ -1,7 +1,8 @@
-//! Checks of a mapped FM-index: a file with a right checksum can have any content. They take linear time.
+//! Checks the arrays of a memory-mapped FM-index, because a file with a correct checksum can have any content. Takes
+//! linear time.
 //!
-//! Every item is read once, so that a file that passes is the index of its documents, except that symbols and rows are
-//! decoded level by level in memory order instead of row by row.
+//! Every item is read once, so a file that passes is a valid index of its documents. For speed, symbols and rows are
+//! decoded level by level in memory order, not row by row.
 
 use rayon::prelude::*;
 
@@ -10,11 +11,11 @@ use super::build::SAMPLE_RATE;
 use super::layout::FmShape;
 use crate::constraint::file::number;
 
-/// Number of items that are read together.
+/// Number of items that are read at a time.
 const TOGETHER: usize = 32;
 
 impl FmShape {
-    /// The sizes in a file's header, if an index can have them in `bytes` bytes.
+    /// The sizes in a file's header, if the arrays fit in `bytes` bytes.
     pub(super) fn of_header(map: &[u8]) -> Result<Self, String> {
         let size = |at: usize| usize::try_from(number(map, at)).ok().filter(|&size| size <= i32::MAX as usize);
         let sizes = [2, 3, 4, 5, 6].map(size);
@@ -23,7 +24,7 @@ impl FmShape {
         let fits = items >= 1
             && facets >= 1
             && rows >= 2 * items
-            // A row takes more than a bit, and a facet four bytes.
+            // A row takes more than one bit, and a facet four bytes.
             && rows / 8 <= map.len()
             && items.saturating_mul(facets) <= map.len() / 4
             && (2..=rows - items + 1).contains(&symbols)
@@ -33,10 +34,10 @@ impl FmShape {
 }
 
 impl FmIndex {
-    /// Checks that the arrays are those of an index of documents.
+    /// Checks that the arrays form an index of documents.
     ///
     /// # Errors
-    /// What was found instead, as a phrase.
+    /// A description of the fault, as a phrase.
     pub(super) fn check(&self) -> Result<(), String> {
         let FmShape { rows, items, facets, symbols, samples } = self.layout.shape;
         if let Some(pair) = self.tokens().windows(2).find(|pair| pair[0] >= pair[1]) {
@@ -64,7 +65,7 @@ impl FmIndex {
         self.check_items(&next)
     }
 
-    /// The row after each row: that of the pattern extended by the symbol that follows it.
+    /// The next row of each row: the row of the pattern extended by the following symbol.
     fn next_rows(&self, first_rows: &[u32]) -> Result<Vec<u32>, String> {
         let mut sequence = self.wavelet().sequence()?;
         let leaves = self.buffer.read(&self.layout.leaves);
@@ -79,7 +80,7 @@ impl FmIndex {
             *place += 1;
         }
         if places != first_rows[1..] {
-            return Err("other numbers of symbols than rows".into());
+            return Err("numbers of symbols that do not match the rows".into());
         }
         Ok(sequence)
     }
@@ -102,14 +103,14 @@ impl FmIndex {
         }
     }
 
-    /// The first of some items whose tokens are not those of the rows. They are read together, a token of each in turn,
-    /// because the rows of an item are far apart in memory.
+    /// The first of some items whose tokens do not match the rows. The items are read in parallel, one token of each in
+    /// turn, because the rows of an item are far apart in memory.
     fn wrong_item(&self, some: &[usize], next: &[u32]) -> Option<usize> {
         let FmShape { items, facets, .. } = self.layout.shape;
         let (starts, sampled) = (self.facet_starts(), self.sampled());
         let samples = self.buffer.read(&self.layout.samples);
         let item_rows = self.buffer.read(&self.layout.item_rows);
-        // Position, end and row of each.
+        // Position, end and row of each item.
         let state = |&item: &usize| (starts[item * facets], starts[(item + 1) * facets], item_rows[item] as usize);
         let mut states: Vec<(u32, u32, usize)> = some.iter().map(state).collect();
         if let Some(at) = states.iter().position(|(.., row)| sampled.get(*row)) {

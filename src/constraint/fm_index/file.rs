@@ -26,7 +26,7 @@ impl FmIndex {
     /// damaged file.
     pub fn load(path: &Path) -> Result<Self> {
         let map = FORMAT.map(path)?;
-        let wrong = |got: String| FORMAT.wrong(path, "arrays of an FM-index that match each other", got);
+        let wrong = |got: String| FORMAT.wrong(path, "consistent arrays of an FM-index", got);
         let layout = FmLayout::new(FmShape::of_header(&map).map_err(wrong)?);
         FORMAT.check_length(path, &map, layout.end)?;
         let index = FmIndex { buffer: Buffer::Mapped(map), layout };

@@ -12,7 +12,7 @@
 //! | `locate.rs` | from matches to items; extraction of documents |
 //! | `wavelet.rs` | wavelet matrix: rank over a large alphabet |
 //! | `layout.rs`, `file.rs` | the arrays in memory, and the file |
-//! | `check.rs` | checks of a file's arrays |
+//! | `check.rs` | checks the arrays of a file |
 
 mod build;
 mod check;

@@ -197,7 +197,7 @@ fn documents_of(index: &FmIndex) -> Vec<Document> {
 }
 
 #[test]
-fn damaged_arrays_with_a_right_checksum_are_refused_or_the_index_of_their_documents() {
+fn damaged_arrays_with_a_correct_checksum_are_refused_or_form_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.fm");
     let items = || (0..60u32).map(|item| Document { facets: vec![vec![item], vec![1_000 + item % 7; 40], vec![9]] });
@@ -217,7 +217,7 @@ fn damaged_arrays_with_a_right_checksum_are_refused_or_the_index_of_their_docume
         std::fs::write(&path, &bytes).unwrap();
         FmIndex::load(&path)
     };
-    // The marks of the samples, without which a search would never end.
+    // The marks of the samples. Without them, a search would not end.
     let (from, to) = (index.layout.sampled_words.clone(), index.layout.sampled_directory.clone());
     let marks = |bytes: &mut [u8]| bytes[from.bytes().start..to.bytes().end].fill(0);
     assert!(load(&marks).unwrap_err().to_string().contains("marks"));

@@ -64,7 +64,7 @@ pub(super) fn build(mut sequence: Vec<u32>, levels: usize) -> Vec<WaveletBlock> 
     all
 }
 
-/// The counts of a block, given the number before it and its bits; and the number after it.
+/// The counts of a block from the number of ones before it and its bits, and the number of ones after it.
 fn counts_of(block: &WaveletBlock, before: u64) -> (u64, u64) {
     let (mut inside, mut counts) = (0, before);
     for (pair, words) in block[1..].chunks(2).enumerate() {
@@ -157,7 +157,7 @@ impl<'a> Wavelet<'a> {
     /// All numbers in order, decoded level by level; checks the counts and that nothing is stored after the last number.
     ///
     /// # Errors
-    /// What was found instead, as a phrase.
+    /// A description of the fault, as a phrase.
     pub(super) fn sequence(self) -> Result<Vec<u32>, String> {
         let mut numbers = vec![0u32; self.len];
         let mut other = vec![0u32; self.len];
@@ -166,7 +166,7 @@ impl<'a> Wavelet<'a> {
             let ones: usize = blocks.iter().flat_map(|block| &block[1..]).map(|word| word.count_ones() as usize).sum();
             let zeros = self.len.checked_sub(ones);
             check_counts(blocks, self.len, zeros).map_err(|got| format!("level {level}: {got}"))?;
-            // The numbers of the next level are those with zeros, then those with ones.
+            // The next level has the numbers with zeros first, then those with ones.
             let (mut zero, mut one) = (0, zeros.unwrap_or_default());
             let bit = 1 << (self.levels - 1 - level);
             for (numbers_of, block) in other.chunks_mut(BITS).zip(blocks) {

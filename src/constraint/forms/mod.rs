@@ -27,7 +27,7 @@ use crate::vocabulary::TokenIds;
 
 /// The description of a folder of forms, which also identifies it.
 pub const CONSTRAINT_FILE: &str = "constraint.json";
-const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 1;
 
 /// A folder of forms.
 const KIND: FolderKind = FolderKind {

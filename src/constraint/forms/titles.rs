@@ -14,7 +14,7 @@ pub fn titles(catalog: &CatalogSpec, table: &TokenTable, progress: &dyn Progress
     Ok((0..table.item_ids.len()).map(|row| one_line(&found.remove(&row).unwrap_or_default())).collect())
 }
 
-/// A text on one line. Cleaned texts are; with `raw_text` they need not be.
+/// Joins a text to one line. With `raw_text`, texts can have several lines.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

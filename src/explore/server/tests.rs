@@ -8,9 +8,12 @@ use crate::semantic_id::{Collisions, TableMetadata, TokenFormat, TokenTable};
 use rmcp::handler::server::router::tool::ToolRoute;
 use serde_json::{Value, json};
 
+/// An id with an escape sequence, a line break and marks that reverse the direction of text.
+const HOSTILE: &str = "\u{1b}[31ma\u{9b}2J\n\u{202e}";
+
 fn server() -> McpServer {
     let table = TokenTable {
-        item_ids: ItemIds::Strings(vec!["a".into(), "b".into()]),
+        item_ids: ItemIds::Strings(vec![HOSTILE.into(), "b".into()]),
         codes: ndarray::array![[0u16, 1], [1, 0]],
         residual_error: vec![0.0; 2],
         reassigned: vec![false; 2],
@@ -22,7 +25,8 @@ fn server() -> McpServer {
             collisions: None,
         },
     };
-    McpServer::new(Explorer::new(table, Vec::new(), None).unwrap(), None)
+    let texts = vec!["\u{85}\u{2066}".to_owned(), String::new()];
+    McpServer::new(Explorer::new(table, texts, None).unwrap(), None)
 }
 
 #[test]
@@ -55,4 +59,44 @@ fn a_tool_that_panics_answers_with_an_error_and_the_next_call_works() {
     }
     drop(ask);
     served.join().unwrap().unwrap();
+}
+
+#[test]
+fn answers_have_no_effect_on_a_terminal() {
+    let (input, mut ask) = std::io::pipe().unwrap();
+    let (answers, output) = std::io::pipe().unwrap();
+    let served = std::thread::spawn(move || server().serve_lines(input, output));
+    let client =
+        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}});
+    let call = |name: &str, arguments: Value| json!({"name": name, "arguments": arguments});
+    let asked = [
+        ("initialize", client),
+        ("tools/call", call("id_by_item", json!({"item_id": HOSTILE}))),
+        ("tools/call", call("id_by_item", json!({"item_id": format!("not {HOSTILE}")}))),
+        ("tools/call", call(HOSTILE, json!({}))),
+        (HOSTILE, json!({})),
+    ];
+    for (id, (method, params)) in asked.into_iter().enumerate() {
+        writeln!(ask, "{}", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).unwrap();
+    }
+    drop(ask);
+    let lines: Vec<String> = BufReader::new(answers).lines().map(Result::unwrap).collect();
+    served.join().unwrap().unwrap();
+    assert_eq!(lines.len(), 5);
+    let of = |at: usize| -> Value {
+        let is_of = |answer: &Value| answer["id"] == at;
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).find(is_of).unwrap()
+    };
+    for line in &lines {
+        assert_eq!(crate::printable::printable(line), line.as_str());
+    }
+    let found = &of(1)["result"];
+    assert_eq!(found["structuredContent"]["item_id"], HOSTILE);
+    let shown = found["content"][0]["text"].as_str().unwrap();
+    assert_eq!(crate::printable::printable(shown), shown);
+    assert_eq!(serde_json::from_str::<Value>(shown).unwrap(), found["structuredContent"]);
+    for (answer, message) in [(of(2), "/result/content/0/text"), (of(3), "/error/message"), (of(4), "/error/message")] {
+        let text = answer.pointer(message).and_then(Value::as_str).unwrap_or_else(|| panic!("{answer}"));
+        assert_eq!(crate::printable::printable(text), text);
+    }
 }

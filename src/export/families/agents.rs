@@ -1,5 +1,5 @@
 //! Profiles for user simulators (such as RecAgent, arXiv 2306.02552, and Agent4Rec, arXiv 2310.10108), derived from the
-//! training events only, and pages of items to show. A separate file has what the users really did next.
+//! training events only, and pages of items to show. A separate file has the users' actual next events.
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
@@ -81,7 +81,7 @@ struct Page {
     items: Vec<Candidate>,
 }
 
-/// What a user really did in the test part.
+/// A user's actual events in the test part.
 #[derive(Serialize)]
 struct Truth<'a> {
     user: &'a str,

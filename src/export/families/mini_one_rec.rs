@@ -13,7 +13,7 @@ pub(super) const FAMILY: FamilySpec = FamilySpec::new("minionerec", write);
 /// Tokens per ID that its title tasks read.
 const TOKENS: usize = 3;
 
-/// What `pandas.read_csv` takes for a missing value by default.
+/// The words that `pandas.read_csv` reads as missing values by default.
 const MISSING: [&str; 19] = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
@@ -43,7 +43,7 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
                 help: "choose other ids".into(),
             });
         }
-        // Tabs and line breaks separate the fields and the items here.
+        // Tabs and line breaks separate fields and items in this file.
         let title = context.title(row).replace(['\t', '\n', '\r'], " ");
         out.line(file, "info.txt", &format!("{}\t{title}\t{id}", context.id(row)))?;
     }
@@ -71,7 +71,7 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
     })
 }
 
-/// Warns of titles and ids that MiniOneRec's reader would take for missing values.
+/// Warns about titles and ids that MiniOneRec's reader would read as missing values.
 fn warn_missing(context: &Context<'_>) {
     let titles = context.rows().filter(|&row| is_missing(&context.title(row))).count();
     let items = context.rows().filter(|&row| is_missing(&context.table.item_ids.text(row))).count();
@@ -84,7 +84,7 @@ fn warn_missing(context: &Context<'_>) {
     }
 }
 
-/// Whether `pandas.read_csv` takes a field for a missing value, quoted or not.
+/// Whether `pandas.read_csv` reads a field as a missing value, quoted or not.
 fn is_missing(field: &str) -> bool {
     MISSING.contains(&field)
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_values_of_pandas_survive_and_other_fields_stay() {
+    fn missing_value_words_of_pandas_are_kept_and_other_fields_do_not_change() {
         for word in MISSING {
             assert!(is_missing(word) && !is_missing(&surviving(word.to_owned())), "{word:?}");
         }

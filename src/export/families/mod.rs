@@ -77,7 +77,7 @@ families! {
     Sequences => sequences,
 }
 
-/// What the exporter knows of a family.
+/// The definition of a family.
 pub(in crate::export) struct FamilySpec {
     /// The name that users give, as in `catalex export --for NAME`.
     pub(in crate::export) name: &'static str,

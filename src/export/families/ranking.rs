@@ -34,7 +34,7 @@ const TASKS: &[Task] = &[
     Task { name: PROFILE, given: &["history", "attributes"], answer: &[] },
 ];
 
-/// A prompt, with what is needed to parse its answer.
+/// A prompt, with the data for parsing its answer.
 #[derive(Serialize)]
 struct RankingPrompt<'a> {
     id: String,

@@ -41,8 +41,8 @@ fn check(settings: &ExportSettings, histories: &Histories) -> Result<()> {
     if histories.rated || settings.implicit {
         return Ok(());
     }
-    let help = "name --interactions-rating, or pass --implicit to take every event as a like and draw dislikes";
-    Err(Error::data("tallrec", "ratings, which say what users liked", "events without ratings", help))
+    let help = "set --interactions-rating, or pass --implicit to count every event as a like and draw dislikes";
+    Err(Error::data("tallrec", "ratings, which determine likes", "events without ratings", help))
 }
 
 fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {

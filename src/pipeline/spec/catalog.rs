@@ -15,7 +15,7 @@ impl SettingValue for TextTemplate {
     const KIND: SettingKind = SettingKind::Text;
 }
 
-/// Ready vectors as they are named: `NAME=FILE[:COLUMN]`, once per modality.
+/// Precomputed vectors, one `NAME=FILE[:COLUMN]` per modality.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Embeddings(pub Vec<String>);
@@ -25,25 +25,25 @@ impl SettingValue for Embeddings {
 }
 
 text_settings! {
-    /// Which columns of the catalog to encode, with which encoders, and which ready vectors to add.
+    /// Which columns of the catalog to encode, with which encoders, and which precomputed vectors to add.
     pub struct EncodeSettings {
         /// Column of the item ids.
         id: String, "COLUMN", default "item_id or id";
         /// Text columns, joined in this order.
         text: Vec<String>, "COLUMN,...";
         /// Template of an item's text instead of --text, with columns in braces: '{title}. {categories:" > "}'. Empty
-        /// columns are left out.
+        /// columns are omitted.
         template: TextTemplate, "TEMPLATE";
         /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
         average_text: bool, "BOOL";
         /// Image columns: paths relative to the catalog, data: URIs, image bytes, structs of bytes and path, or lists
         /// of these. The vectors of several images are averaged.
         image: Vec<String>, "COLUMN,...";
-        /// What to do about an image that cannot be read: error stops; missing continues without it and lists it beside
-        /// the output.
+        /// Handling of an image that cannot be read: error stops; missing treats the image as absent and lists it in a
+        /// file next to the output.
         on_bad_image: String, "HOW", default "error";
-        /// What to do about an item without any content (no text, image or vector): error stops before anything is encoded;
-        /// skip leaves it out and lists it beside the output.
+        /// Handling of an item without content (no text, image or vector): error stops before anything is encoded; skip
+        /// leaves the item out and lists it in a file next to the output.
         on_bad_item: String, "HOW", default "error";
         /// Text encoder: a folder with tokenizer.json and model.onnx, or a name on the Hugging Face Hub (owner/name).
         text_encoder: PathBuf, "DIR|NAME";
@@ -54,11 +54,11 @@ text_settings! {
         /// ONNX file of the image encoder, if its folder has several.
         image_onnx_file: String, "FILE", default "model.onnx, or vision_model.onnx";
         /// Prompt that the text encoder reads before every text.
-        prompt: String, "TEXT", default "its own default prompt, if it has one";
+        prompt: String, "TEXT", default "the encoder's default prompt, if any";
         /// Device of the encoders: cpu, cuda, cuda:N or coreml.
         encoder_device: String, "DEVICE", default "cpu";
-        /// Ready vectors as one more modality: a .npy or safetensors matrix with one row per item, or a table, joined by
-        /// item id if it has ids. May be given several times.
+        /// Precomputed vectors as an additional modality: a .npy or safetensors matrix with one row per item, or a
+        /// table, which is joined by item id if it has ids. Can be repeated.
         embedding: Embeddings, "NAME=FILE[:COLUMN]";
         /// Items per checkpoint while encoding.
         part_items: usize, "N", default "8192", range Range::Between(1.0, MAX_COUNT);
@@ -78,7 +78,7 @@ impl EncodeSettings {
             }
             (None, Some(_)) if average => {
                 let help = "name the columns with --text to encode each by itself";
-                return Err(Error::config("average-text", "together with --text", "with --template", help));
+                return Err(Error::config("average-text", "columns in --text", "--template", help));
             }
             (None, Some(template)) => TextSpec::Template(template.clone()),
             (Some(columns), None) if average => TextSpec::Separate(columns.clone()),
@@ -91,7 +91,7 @@ impl EncodeSettings {
 }
 
 text_settings! {
-    /// Columns of a catalog that say what an item is.
+    /// Columns of a catalog that describe an item.
     pub struct CatalogColumns {
         /// Column of the item ids in the catalog.
         id: String, "COLUMN", default "item_id or id";
@@ -99,17 +99,17 @@ text_settings! {
         title: Vec<String>, "COLUMN,...", default "title, name or label";
         /// Columns of the description.
         description: Vec<String>, "COLUMN,...";
-        /// Columns of attributes, such as categories and brands; each part of a list is one attribute.
+        /// Columns of attributes, such as categories and brands. Each element of a list is one attribute.
         attributes: Vec<String>, "COLUMN,...";
     }
 }
 
 settings! {
-    /// What reports and summaries show of the items.
+    /// Columns that reports and summaries show.
     pub struct ShowSettings {
-        /// Columns of the title, which the report and the summary show; by default the text that is encoded.
+        /// Columns of the title, which the report and the summary show. Default: the text that is encoded.
         title: Vec<String>, "COLUMN,...";
-        /// More columns that the report and the summary show, after the title.
+        /// Further columns that the report and the summary show after the title.
         show: Vec<String>, "COLUMN,...";
     }
 }
@@ -121,7 +121,7 @@ impl ShowSettings {
         (!columns.is_empty()).then_some(TextSpec::Joined(columns))
     }
 
-    /// Whether none is given: a manifest then does not mention them.
+    /// Whether no setting is given. The manifest then omits the group.
     pub(super) fn is_default(&self) -> bool {
         *self == ShowSettings::default()
     }

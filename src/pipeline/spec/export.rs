@@ -20,20 +20,21 @@ settings! {
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
         /// Column of the ratings.
         interactions_rating: String, "COLUMN", default "rating, if there is one";
-        /// Largest fraction of events whose items the token table does not have; they are left out. More is an error.
+        /// Maximum fraction of events of items that are not in the token table. These events are ignored; a larger
+        /// fraction is an error.
         max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
-        /// How histories are split: leave-one-out (each user's last event is for the test, the one before for validation),
+        /// Split of the histories: leave-one-out (each user's last event for testing, the one before for validation),
         /// or time.
         split: String, "HOW", default "leave-one-out";
-        /// Fraction of the events, by time, for validation.
+        /// Fraction of the events for validation, with --split time.
         valid_share: f64, "X", default "0.1";
-        /// Fraction of the events, by time, for the test.
+        /// Fraction of the events for testing, with --split time.
         test_share: f64, "X", default "0.1";
         /// Leave out users with fewer events.
         min_interactions: usize, "N", default "5", range Range::Between(0.0, MAX_COUNT);
         /// Maximum number of events of a history in a prompt.
         history: usize, "N", default "20", range Range::Between(0.0, MAX_COUNT);
-        /// How items are written in prompts: titles, ids or both.
+        /// Representation of items in prompts: titles, ids or both.
         items: String, "HOW", default "the family's";
         /// Name of the data set in file names.
         name: String, "NAME", default "that of --out";
@@ -45,7 +46,7 @@ settings! {
         users: PathBuf, "FILE", default "derived from --attributes";
         /// Ratings above this count as likes, for tallrec and bigrec.
         rating_threshold: f32, "X", default "3";
-        /// Count every event as a like; tallrec then draws dislikes from the items that a user never had.
+        /// Count every event as a like. tallrec then draws dislikes from the items without events of the user.
         implicit: bool, "BOOL";
         /// Sizes of tallrec's few-shot samples; each sample contains the smaller ones.
         few_shot: Vec<usize>, "N,...", default "16,64,256", range Range::Between(0.0, MAX_COUNT);
@@ -73,7 +74,7 @@ pub struct ExportSpec {
     /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory,
     /// trl, sequences.
     pub family: String,
-    /// The items' catalog. Only sequences, and families that show IDs alone, do without.
+    /// The items' catalog. Not needed for sequences, and for exports with IDs only.
     pub catalog: Option<PathBuf>,
     /// Columns of the catalog.
     pub columns: CatalogColumns,

@@ -9,7 +9,7 @@ use crate::catalog::TextSpec;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
 
-/// Version of [`BuildSpec`]'s fields. Version 1 are the flags that catalex 0.1 stored.
+/// Version of [`BuildSpec`]'s fields. Version 1 consists of the flags that early builds of catalex 0.1 stored.
 const VERSION: u32 = 2;
 
 /// Build an index of a catalog: [`build`](crate::pipeline::build). An index stores it in its manifest, without `output`.
@@ -22,7 +22,7 @@ pub struct BuildSpec {
     pub catalog: PathBuf,
     /// Columns and encoders.
     pub encode: EncodeSettings,
-    /// What the report shows of the items.
+    /// The columns that the report shows.
     #[serde(skip_serializing_if = "ShowSettings::is_default")]
     pub show: ShowSettings,
     /// Interactions.
@@ -38,7 +38,7 @@ pub struct BuildSpec {
     /// The folder to write.
     #[serde(skip_serializing)]
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
@@ -61,8 +61,8 @@ impl Default for BuildSpec {
     }
 }
 
-/// What catalex 0.1 stored in a manifest. Its training settings were the resolved configuration, which the model's
-/// `config.json` has too.
+/// The settings that early builds of catalex 0.1 stored in a manifest. Its training settings were the resolved
+/// configuration, which the model's `config.json` has too.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Version1 {
@@ -81,7 +81,7 @@ struct Version1 {
 }
 
 impl BuildSpec {
-    /// The text of an item that reports and summaries show, if there is any: the title, or what is encoded.
+    /// The text of an item that reports and summaries show, if any: the title, or the encoded text.
     pub(in crate::pipeline) fn shown(&self) -> Option<TextSpec> {
         let encoded = || self.encode.catalog_spec(&self.catalog).ok().map(|catalog| catalog.text);
         self.show.text().or_else(encoded).filter(|text| !text.is_empty())
@@ -131,7 +131,7 @@ pub struct EmbedSpec {
     pub threads: Option<usize>,
     /// The file to write.
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spec_survives_the_manifest_without_its_output() {
+    fn a_spec_round_trips_through_the_manifest_without_its_output() {
         let spec = BuildSpec {
             catalog: "c.csv".into(),
             encode: EncodeSettings { text: Some(vec!["title".into()]), ..EncodeSettings::default() },

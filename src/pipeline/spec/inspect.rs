@@ -28,14 +28,15 @@ text_settings! {
 pub struct InspectSpec {
     /// A model's folder, a token table, or an index.
     pub path: PathBuf,
-    /// Features, for the figures that need them.
+    /// Features, for the metrics that need them.
     pub features: Option<PathBuf>,
-    /// The model of a token table, for its reconstruction error; of an index, one to use instead of its own.
+    /// The model of the token table, for the reconstruction error. For an index, a model to use instead of the index's
+    /// own.
     pub model: Option<PathBuf>,
     /// What to read of the items.
     pub columns: ReportColumns,
     /// The report to write.
     pub report: Option<PathBuf>,
-    /// Whether a report that is there is replaced.
+    /// Whether an existing report is replaced.
     pub force: bool,
 }

@@ -20,7 +20,8 @@ settings! {
         interactions_item: String, "COLUMN", default "item_id or item";
         /// Column of the times.
         interactions_time: String, "COLUMN", default "timestamp or time, else the order of the file";
-        /// Largest fraction of events whose items the catalog does not have; they are left out. More is an error.
+        /// Maximum fraction of events of items that are not in the catalog. These events are ignored; a larger fraction
+        /// is an error.
         max_unknown_events: f64, "X", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of last events per user to leave out, so that a recommender can be tested on them.
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
@@ -33,7 +34,7 @@ settings! {
         /// Shift of the pointwise mutual information: a pair counts if it occurs this many times as often as by chance.
         behaviour_shift: f64, "X", default "1", range Range::AtLeast(1.0);
         /// Time without an event that ends a session, in the unit of the times (seconds for dates).
-        session_gap: f64, "X", default "no end", range Range::Above(0.0);
+        session_gap: f64, "X", default "none: a history is one session", range Range::Above(0.0);
         /// Seed of the factorisation.
         behaviour_seed: u64, "N", default "42";
     }
@@ -57,12 +58,12 @@ impl BehaviourSettings {
     /// The file to read; none without `interactions`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for a setting that has no meaning without `interactions`.
+    /// [`crate::Error::Config`] for a setting that requires `interactions`.
     pub(crate) fn spec(&self, csv: CsvDialect) -> Result<Option<InteractionSpec>> {
         let Some(path) = &self.interactions else {
             return match self.first_given() {
                 None => Ok(None),
-                Some(given) => Err(needs(&given, "interactions", "name the interactions, or leave the setting out")),
+                Some(given) => Err(needs(&given, "interactions", "set --interactions, or omit this setting")),
             };
         };
         Ok(Some(InteractionSpec {

@@ -7,7 +7,7 @@ use super::text_settings;
 text_settings! {
     /// A language model whose embedding rows for the new tokens are written.
     pub struct LlmSettings {
-        /// Hugging Face model folder: write start values of its new embedding rows.
+        /// Hugging Face model folder: write start values for its new embedding rows.
         llm: PathBuf, "HF_DIR";
         /// Initialisation of the new rows: mean, grounded (in the items' texts) or structured (in the texts and the
         /// codebooks).
@@ -18,11 +18,11 @@ text_settings! {
         id: String, "COLUMN", default "item_id or id";
         /// Text columns of the catalog, joined in this order.
         text: Vec<String>, "COLUMN,...";
-        /// Model that gave the codes, or its index.
+        /// Model that assigned the codes, or its index.
         model: PathBuf, "MODEL", default "that of TOKENS, if it is an index";
         /// Seed of all random numbers.
         seed: u64, "N", default "42";
-        /// Name of the tensor with the language model's input embeddings, if it is not found.
+        /// Name of the tensor with the language model's input embeddings, if it is not found automatically.
         embedding_tensor: String, "NAME";
         /// Also write a copy of the language model with the new rows.
         write_model: bool, "BOOL";

@@ -23,14 +23,14 @@ pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
 pub(super) use reading::{ReadsTexts, text_settings};
 pub use serve::{ServeSettings, ServeSpec};
-pub use tokens::{TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
+pub use tokens::{FarSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
 
 use crate::error::Error;
 
-/// What to do about a setting that needs another one, in most cases.
-pub(super) const NAME_BOTH: &str = "name both";
+/// The usual advice for a setting that requires another one.
+pub(super) const NAME_BOTH: &str = "set both";
 
-/// The error of a setting that has no meaning without another one.
+/// The error for a setting that requires another one.
 pub(super) fn needs(setting: &str, other: &str, help: &str) -> Error {
-    Error::config(setting, format!("together with --{other}"), "it alone", help)
+    Error::config(setting, format!("a value for --{other} as well"), "none", help)
 }

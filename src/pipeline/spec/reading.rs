@@ -1,36 +1,37 @@
-//! How texts are read, in every group of settings that names columns of texts.
+//! Settings for reading texts. Every group of settings that names text columns includes them.
 
 use crate::catalog::{CatalogSpec, CsvDialect};
 
-/// Settings of how texts are read.
+/// Settings for reading texts.
 pub(in crate::pipeline) trait ReadsTexts {
-    /// The two settings, where they are given: whether markup stays, and whether lists in strings are lists.
+    /// The two settings, if given: whether markup is kept, and whether lists in strings are parsed.
     fn text_reading(&self) -> [Option<bool>; 2];
 
-    /// How cells of CSV and TSV are quoted.
+    /// The quote and escape characters of CSV and TSV.
     fn csv(&self) -> CsvDialect;
 
-    /// A catalog that is read as the settings say.
+    /// Applies the settings to a catalog.
     fn reading(&self, catalog: CatalogSpec) -> CatalogSpec {
         let [raw_text, parse_lists] = self.text_reading().map(Option::unwrap_or_default);
         CatalogSpec { raw_text, parse_lists, csv: self.csv(), ..catalog }
     }
 }
 
-/// Declares a group of settings that names columns of texts: its own settings, and those of how texts are read.
+/// Declares a group of settings that names text columns: its own settings, and the settings for reading texts.
 macro_rules! text_settings {
     ($(#[$meta:meta])* pub struct $group:ident { $($own:tt)* }) => {
         $crate::settings::settings! {
             $(#[$meta])*
             pub struct $group {
                 $($own)*
-                /// Do not remove markup and entities from texts.
+                /// Disable text cleaning: keep markup and character references.
                 raw_text: bool, "BOOL";
-                /// Read text that is a list in Python's or JSON's notation, such as "['Pens', 'Ink']", as a list.
+                /// Parse cells that contain a list in the notation of Python or JSON, such as "['Pens', 'Ink']", as
+                /// lists.
                 parse_lists: bool, "BOOL";
-                /// Character around cells of CSV and TSV files, or none.
-                csv_quote: $crate::catalog::CsvCharacter, "CHAR|none", default "\" in CSV, none in TSV";
-                /// Character before a quote within a quoted cell, such as the backslash of Spark.
+                /// Quote character of CSV and TSV files, or none.
+                csv_quote: $crate::catalog::CsvCharacter, "CHAR|none", default "\" for CSV, none for TSV";
+                /// Escape character before a quote in a quoted cell, such as Spark's backslash.
                 csv_escape: $crate::catalog::CsvCharacter, "CHAR|none", default "none: quotes are doubled";
             }
         }

@@ -1,4 +1,4 @@
-//! An index for agents.
+//! Serving an index to agents.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::{Environment, text_settings};
 
 text_settings! {
-    /// Where the texts and the text encoder of an index are. What an index itself names is used only where it is trusted.
+    /// The sources of the texts and the text encoder. Those that the index names are used only if the index is trusted.
     pub struct ServeSettings {
         /// Catalog with the items' texts.
         catalog: PathBuf, "CATALOG", default "none: answers have no texts";
         /// Column of the catalog's item ids.
         id: String, "COLUMN", default "that of the build, else item_id or id";
-        /// Text columns of the catalog.
-        text: Vec<String>, "COLUMN,...", default "those of the build";
-        /// Text encoder that the index was built with, for search by text: a folder, or a name on the Hugging Face Hub.
-        text_encoder: PathBuf, "DIR|NAME", default "none: no search by text";
-        /// Use the catalog and the text encoder that the index names: files of this machine, and models of the Hugging Face
-        /// Hub. For indexes of your own.
+        /// Columns of the texts that answers show.
+        text: Vec<String>, "COLUMN,...", default "those of the build: --title and --show, else the text that is encoded";
+        /// Text encoder with which the index was built, for text search: a folder, or a name on the Hugging Face Hub.
+        text_encoder: PathBuf, "DIR|NAME", default "none: no text search";
+        /// Use the catalog and the text encoder that the index names: files on this machine, and models on the Hugging
+        /// Face Hub. Pass this only for indexes that you built yourself.
         trust_index: bool, "BOOL";
     }
 }
@@ -27,13 +27,13 @@ text_settings! {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ServeSpec {
-    /// Index, or a token table, which has IDs and no vectors.
+    /// An index, or a token table, which has IDs but no vectors.
     pub index: PathBuf,
-    /// Where texts and encoder are.
+    /// Sources of the texts and the encoder.
     pub settings: ServeSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }

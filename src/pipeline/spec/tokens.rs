@@ -19,8 +19,8 @@ settings! {
     pub struct TokenSettings {
         /// Format of a token, with {level} (a letter) or {index} (a number) and {code}.
         token_format: TokenFormat, "FORMAT", default "<{level}_{code}>";
-        /// How to resolve ID collisions: resolve moves items to free codes; keep leaves them; suffix adds a disambiguating
-        /// level; lc-rec runs LC-Rec's loop, which may leave some.
+        /// How to resolve ID collisions: resolve moves items to free codes; keep leaves them; suffix adds a
+        /// disambiguating level; lc-rec runs LC-Rec's loop, after which some can remain.
         collisions: String, "POLICY", default "resolve";
     }
 }
@@ -41,13 +41,23 @@ impl TokenSettings {
 }
 
 settings! {
-    /// What the vocabulary folder holds beside the tokens of the codes.
+    /// What happens to items that are far from those of training.
+    pub struct FarSettings {
+        /// Fail if more than this share of the items have a larger residual error than 99 % of the items held out of
+        /// training: 0.05 is 5 %. Without it, more than are usual give a warning.
+        max_far: f64, "SHARE", range Range::Between(0.0, 1.0);
+    }
+}
+
+settings! {
+    /// The content of the vocabulary folder in addition to the tokens of the codes.
     pub struct VocabularySettings {
-        /// Hugging Face tokenizer folder to write an extended copy of: tokenizer.json, a SentencePiece model, or both.
+        /// Hugging Face tokenizer folder (with tokenizer.json, a SentencePiece model, or both): write a copy extended
+        /// with the tokens.
         tokenizer: PathBuf, "HF_DIR";
-        /// Add a token that marks the beginning of an ID, such as <|sid_begin|>.
+        /// Add a marker token before each ID, such as <|sid_begin|>.
         begin_token: String, "TOKEN";
-        /// Add a token that marks the end of an ID, such as <|sid_end|>.
+        /// Add a marker token after each ID, such as <|sid_end|>.
         end_token: String, "TOKEN";
         /// Round the number of embedding rows in vocabulary.json up to a multiple of this.
         pad_to_multiple_of: u32, "N", range Range::Between(1.0, MAX_COUNT);
@@ -74,8 +84,12 @@ pub struct TokenizeSpec {
     pub features: PathBuf,
     /// Folder of the model, or an index.
     pub model: PathBuf,
+    /// A token table of this model, or an index: its items keep their IDs, and only other items get one.
+    pub previous: Option<PathBuf>,
     /// The form of the IDs.
     pub tokens: TokenSettings,
+    /// What happens to items that are far from those of training.
+    pub far: FarSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
     /// The table to write.

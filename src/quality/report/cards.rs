@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Most pictures in a report.
+/// Maximum number of images in a report.
 pub const PICTURES_AT_MOST: usize = 4_096;
 
-/// Texts and pictures of the items of a table.
+/// Texts and images of the items of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cards {
     /// Texts by row of the table. Only the items of [`report_rows`](super::report_rows) are shown; an item that is not
@@ -46,9 +46,8 @@ impl Pictures {
     }
 }
 
-/// The rows whose pictures the report needs most, at most [`PICTURES_AT_MOST`]: one item of every prefix of two codes, then
-/// a second one of each, and so on. Within a round, items of different first codes alternate, so that every prefix that a
-/// reader opens has pictures.
+/// Up to [`PICTURES_AT_MOST`] rows whose images the report shows: one item of every prefix of two codes, then a second
+/// one of each, and so on. Within a round, items with different first codes alternate, so that every prefix has images.
 pub fn picture_order(table: &TokenTable) -> Vec<usize> {
     let deepest = table.codes.ncols().saturating_sub(1);
     let lookup = Lookup::new(table);
@@ -76,7 +75,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn every_prefix_gets_a_picture_before_one_gets_two() {
+    fn every_prefix_gets_an_image_before_any_gets_two() {
         let table = table(array![[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 2]], &[2, 2, 3]);
         // Row 2 is the first of 0, 0 and row 1 of 1; then row 3, the first of 0, 1; then what is left of 0, 0.
         assert_eq!(picture_order(&table), [2, 1, 3, 0, 4]);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::markup::{escape, grouped};
 
-/// Most columns in the chart of a codebook; of larger codebooks, several codes share a column.
+/// Maximum number of columns in the chart of a codebook. In larger codebooks, several codes share a column.
 const MAX_COLUMNS: usize = 256;
 
 /// Number of items per code in descending order, with a line at perfectly even usage.
@@ -88,7 +88,7 @@ fn figure(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
-/// A coordinate with one digit, or none where that is nothing.
+/// A coordinate with one decimal, omitted if it is zero.
 fn short(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_points_share_one_place() {
+    fn equal_points_have_the_same_position() {
         let (plane, shown) = principal_plane(Array2::ones((3, 4)).view());
         assert_eq!(shown, 0.0);
         assert_eq!(to_extent(&plane), (vec![500; 3], vec![500; 3]));

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn texts_are_truncated_between_characters() {
         assert_eq!([shortened("één 🦊 dier", 5), shortened("één", 3), shortened("één", 0)], ["één 🦊…", "één", ""]);
     }
 

@@ -31,7 +31,7 @@ use markup::{count, escape, fill, grouped};
 
 /// Size limit of a report in bytes.
 const LIMIT: usize = 4_800_000;
-/// Bytes of these that are reserved for pictures if the texts are long.
+/// Bytes of this limit that are reserved for images if the texts are long.
 const PICTURE_SHARE: usize = 900_000;
 
 const PAGE: &str = include_str!("page.html");
@@ -56,9 +56,9 @@ pub struct Report<'a> {
     pub table: &'a TokenTable,
     /// The figures of the table.
     pub figures: &'a Figures,
-    /// Texts and pictures of the items.
+    /// Texts and images of the items.
     pub cards: &'a Cards,
-    /// The largest groups of items that cannot be told apart.
+    /// The largest groups of items that the quantizer cannot distinguish.
     pub duplicates: &'a [DuplicateGroup],
     /// The record of the model's training; without it the report has no training curves.
     pub training: Option<&'a TrainingRecord>,

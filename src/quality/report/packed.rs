@@ -15,9 +15,9 @@ use super::markup::shortened;
 use super::rows::step;
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Most characters of an id; longer ones are shortened.
+/// Maximum number of characters of an id; longer ones are shortened.
 const LONGEST_ID: usize = 64;
-/// Most characters of a text, to try in this order until the data fit.
+/// Maximum number of characters of a text. The values are tried in this order until the data fit.
 const TEXT_LENGTHS: [usize; 11] = [200, 150, 110, 80, 60, 50, 40, 32, 26, 20, 0];
 
 /// The input of the scripts.
@@ -26,7 +26,7 @@ struct Data<'a> {
     token_format: String,
     sizes: &'a [usize],
     items: usize,
-    /// The page has one item in so many.
+    /// The page contains every n-th item.
     every: usize,
     /// One column per level.
     codes: Vec<Vec<u16>>,

@@ -2,11 +2,11 @@
 
 use crate::semantic_id::{Lookup, TokenTable};
 
-/// Most items in a report.
+/// Maximum number of items in a report.
 const MAX_ITEMS: usize = 100_000;
-/// Most points of the map.
+/// Maximum number of points of the map.
 const MAX_POINTS: usize = 20_000;
-/// In a large catalog, one of so many of the report's items is a point of the map.
+/// In a large catalog, only every n-th item of the report is a point of the map.
 const ITEMS_PER_POINT: usize = 5;
 
 /// The rows of the items that the report of a table shows, in the order of their codes: all, or evenly spaced ones of
@@ -16,7 +16,7 @@ pub fn report_rows(table: &TokenTable) -> Vec<usize> {
     Lookup::new(table).rows(&[]).iter().copied().step_by(step(table.codes.nrows())).collect()
 }
 
-/// The report shows one item in so many, in the order of their codes.
+/// The report shows every n-th item, in the order of the codes.
 pub(super) fn step(items: usize) -> usize {
     items.div_ceil(MAX_ITEMS).max(1)
 }

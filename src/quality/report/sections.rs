@@ -11,7 +11,7 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::CodeUsage;
 use crate::training::{EpochFigures, TrainingRecord};
 
-/// Most characters of an item's text or id in a list.
+/// Maximum number of characters of an item's text or id in a list.
 const NAME: usize = 80;
 
 /// The headline figures.
@@ -127,7 +127,7 @@ pub(super) fn collisions(figures: &Figures) -> String {
     out + "</tbody></table></div>"
 }
 
-/// The largest groups of items that cannot be told apart, by their texts and ids.
+/// The largest groups of items that the quantizer cannot distinguish, with their texts and ids.
 pub(super) fn duplicates(groups: &[DuplicateGroup], table: &TokenTable, cards: &Cards) -> String {
     if groups.is_empty() {
         return String::new();
@@ -148,7 +148,7 @@ pub(super) fn duplicates(groups: &[DuplicateGroup], table: &TokenTable, cards: &
     format!("<p>The largest groups of items with equal vectors or IDs:</p><ul>{lines}</ul>")
 }
 
-/// Curves of error and loss over the epochs; empty where there are too few epochs for a curve.
+/// Curves of error and loss over the epochs. Empty if there are too few epochs for a curve.
 pub(super) fn training(record: &TrainingRecord) -> String {
     let held_out = record.held_out > 0;
     let error = if held_out { "Error on held-out items" } else { "Error on training items" };
@@ -184,9 +184,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn curves_are_drawn_where_there_are_epochs_for_them() {
+    fn curves_are_drawn_if_there_are_enough_epochs() {
         let epoch = |epoch, loss| EpochFigures { epoch, loss, error: 0.5, revived: 0 };
-        let record = |history| TrainingRecord { config: None, items: 100, held_out: 7, best_epoch: 1, history };
+        let record = |history| TrainingRecord {
+            config: None,
+            items: 100,
+            held_out: 7,
+            best_epoch: 1,
+            history,
+            residual_errors: None,
+        };
         let html = training(&record(vec![epoch(0, None), epoch(1, Some(0.4)), epoch(2, Some(0.3))]));
         assert_eq!(html.matches("<svg").count(), 2);
         assert!(html.contains("held-out") && html.contains("epoch 1 was kept"));

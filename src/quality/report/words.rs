@@ -119,7 +119,9 @@ pub(super) fn collisions(c: &CollisionReport, policy: Collisions) -> Vec<String>
         };
         out.push(moved);
         if c.moved > collided {
-            out.push("More items moved than collided: an item without a collision moves where that makes room for others at a smaller loss.".into());
+            out.push(
+                "More items moved than collided, because moving an item without a collision can cost less.".into(),
+            );
         }
         let cost = match c.added_distortion {
             added if added.abs() < 0.0001 => "below 0.01%".into(),

@@ -72,24 +72,24 @@ pub(in crate::vocabulary) fn extend(
     write(&mut out, &gguf, &entries, &extended).map_err(|e| Error::io("write", target, e))
 }
 
-/// Refuses one of several files of a split model, which lacks the tensors of the others.
+/// Refuses a model that is split into several files, because each file lacks the tensors of the others.
 fn refuse_shard(gguf: &Gguf, path: &Path) -> Result<()> {
     match gguf.integer(SPLIT).filter(|&count| count > 1) {
         None => Ok(()),
         Some(count) => Err(Error::file(
             path,
-            "a whole GGUF model",
+            "a complete GGUF model in one file",
             format!("one of {count} files ({SPLIT} = {count})"),
             "merge them first: llama-gguf-split --merge FIRST_FILE MERGED_FILE",
         )),
     }
 }
 
-/// Refuses further tensors with a row or a value per token, such as heads for several tokens.
+/// Refuses other tensors with one row or value per token, such as multi-token prediction heads.
 fn refuse_further(gguf: &Gguf, path: &Path) -> Result<()> {
     let rows = gguf.tensors.iter().find(|tensor| tensor.name == INPUT).and_then(|tensor| tensor.shape.get(1));
     let per_token = |tensor: &&GgufTensor| {
-        // Layers have other sizes, which can be equal by chance.
+        // Other sizes of layers can equal the number of tokens by chance.
         let named = !tensor.name.starts_with("blk.") || tensor.name.contains(".nextn.");
         let positions = tensor.name.contains("position") || tensor.name.contains("rope");
         let tensor_of_tokens = named && !positions && ![INPUT, OUTPUT].contains(&tensor.name);
@@ -99,7 +99,7 @@ fn refuse_further(gguf: &Gguf, path: &Path) -> Result<()> {
         None => Ok(()),
         Some(tensor) => Err(Error::file(
             path,
-            format!("rows per token in {INPUT} and {OUTPUT} only"),
+            format!("one row per token only in {INPUT} and {OUTPUT}"),
             format!("{} with the shape {:?}", tensor.name, tensor.shape),
             "omit --gguf, and convert the checkpoint of --write-model with llama.cpp's convert_hf_to_gguf.py",
         )),

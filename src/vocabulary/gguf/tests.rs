@@ -23,7 +23,7 @@ fn small() -> Vec<u8> {
     small_with(None, None)
 }
 
-/// The same as one of several files, or with a second matrix of this name.
+/// The same file as part of a split model, or with another matrix of this name.
 fn small_with(files: Option<u16>, head: Option<&str>) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
@@ -79,7 +79,7 @@ fn tokens_and_rows_are_added() {
 }
 
 #[test]
-fn one_file_of_several_and_further_heads_are_refused_by_name() {
+fn split_models_and_other_heads_are_refused_by_name() {
     assert!(extended(&small_with(Some(1), Some("blk.0.ffn_up.weight"))).is_ok());
     let message = extended(&small_with(Some(2), None)).unwrap_err().to_string();
     assert!(message.contains("split.count = 2") && message.contains("llama-gguf-split --merge"), "{message}");

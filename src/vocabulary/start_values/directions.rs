@@ -140,7 +140,7 @@ pub(super) fn to_norm_one(mut rows: ArrayViewMut2<f32>, counts: impl Fn(usize) -
     }
 }
 
-/// Mean of the codewords weighted by their items; unweighted where there are no items.
+/// Mean of the codewords weighted by their items. Unweighted if there are no items.
 fn centre(book: ArrayView2<f32>, items: impl Fn(usize) -> f32) -> ndarray::Array1<f32> {
     let all: f32 = (0..book.nrows()).map(&items).sum();
     let mut centre = ndarray::Array1::zeros(book.ncols());

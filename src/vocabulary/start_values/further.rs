@@ -1,5 +1,5 @@
-//! Further tensors of a checkpoint with a value or a row per token: copies of the embeddings, heads for several tokens,
-//! biases. A checkpoint with new rows must have them everywhere, so a tensor of unknown meaning is refused.
+//! Finds the other tensors of a checkpoint with one value or row per token: copies of the embeddings, multi-token
+//! prediction heads, biases. All of them need the new rows, so a tensor of unknown meaning is refused.
 
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::checkpoint::{Checkpoint, Shard};
 use crate::error::{Error, Result};
 
-/// Parts of names of tensors with a row or a value per token.
+/// Name components of tensors with one row or value per token.
 const TOKEN_PARTS: [&str; 13] = [
     "embed_tokens",
     "shared",
@@ -23,38 +23,38 @@ const TOKEN_PARTS: [&str; 13] = [
     "output",
     "decoder",
 ];
-/// Words in such parts: `final_logits_bias`, `lm_head`, `medusa_heads`.
+/// Words in such components: `final_logits_bias`, `lm_head`, `medusa_heads`.
 const TOKEN_WORDS: [&str; 5] = ["logits", "logit", "vocab", "head", "heads"];
-/// Words in names of tensors with a row per position.
+/// Words in names of tensors with one row per position.
 const POSITION_WORDS: [&str; 5] = ["position", "pos_emb", "wpe", "relative", "rotary"];
-/// Parts of names before the number of a layer.
+/// Name components before the number of a layer.
 const LAYERS: [&str; 7] = ["layers", "layer", "h", "block", "blocks", "groups", "stages"];
 
-/// The names of further tensors with new rows or values.
+/// The names of the other tensors that get new rows or values.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FurtherTensors {
     /// Copies of the input embeddings.
     pub(super) copies: Vec<String>,
     /// Copies of the output embeddings.
     pub(super) output_copies: Vec<String>,
-    /// Matrices with values of their own.
+    /// Matrices with their own values.
     pub(super) matrices: Vec<String>,
     /// Tensors with one number per token.
     pub(super) biases: Vec<String>,
 }
 
-/// What a tensor with the height of the vocabulary is.
+/// The role of a tensor whose height equals the size of the vocabulary.
 #[derive(Debug, PartialEq)]
 enum TensorRole {
     Matrix,
     Bias,
-    /// Its dimensions mean something else.
+    /// Its height has another meaning.
     Other,
     Unknown,
 }
 
 impl FurtherTensors {
-    /// Finds them among all tensors of a checkpoint.
+    /// Finds these tensors in a checkpoint.
     ///
     /// # Errors
     /// [`Error::File`] naming a tensor that seems to have a row per token and that cannot be extended.
@@ -92,7 +92,7 @@ impl FurtherTensors {
 fn refuse(shard: &Shard, name: &str, info: &TensorInfo, rows: usize) -> Error {
     Error::file(
         &shard.path,
-        format!("embeddings, heads and biases that can get new rows, of {rows} tokens"),
+        format!("only embeddings, heads and biases with {rows} rows, which can be extended"),
         format!("{name} of type {:?} with the shape {:?}", info.dtype, info.shape),
         "omit --write-model, and resize the model with catalex.apply_start_values or resize_token_embeddings",
     )
@@ -109,20 +109,20 @@ fn role(name: &str, info: &TensorInfo, rows: usize, config: &Value) -> TensorRol
     let in_layer = parts.windows(2).any(|pair| LAYERS.contains(&pair[0]) && pair[1].parse::<u32>().is_ok());
     let of_tokens = |part: &&str| TOKEN_PARTS.contains(part) || part.split('_').any(|word| TOKEN_WORDS.contains(&word));
     let float = matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16);
-    // The layers of an encoder or decoder are no heads.
+    // Layers of an encoder or decoder are not heads.
     let named = parts.iter().any(|part| of_tokens(part) && !(in_layer && ["decoder", "output"].contains(part)));
     let values: usize = info.shape.iter().product();
     match named {
         true if float && values == rows => TensorRole::Bias,
         true if float && info.shape.len() == 2 && info.shape[0] == rows => TensorRole::Matrix,
-        // Of a matrix that is as wide as the vocabulary is high, by chance, the rows are something else.
+        // If the width of a matrix equals the size of the vocabulary by chance, its rows have another meaning.
         true if in_layer && info.shape.len() == 2 && info.shape[0] != rows => TensorRole::Other,
         false if in_layer || has_size(config, rows) => TensorRole::Other,
         _ => TensorRole::Unknown,
     }
 }
 
-/// Whether a number of the configuration beside the size of the vocabulary explains a dimension.
+/// Whether another number in the configuration than the vocabulary size explains a dimension.
 fn has_size(config: &Value, size: usize) -> bool {
     match config {
         Value::Object(keys) => keys.iter().any(|(key, value)| {

@@ -104,7 +104,8 @@ pub(super) struct Additions<'a> {
     pub(super) table: &'a TokenTable,
     /// Id of the first code.
     pub(super) first_id: u32,
-    /// How many tokens before it are in no file of the tokenizer but are added when it is loaded; a model can lack them.
+    /// Number of tokens directly before it that no file of the tokenizer contains, but that loading adds. A model can
+    /// lack them.
     pub(super) added_on_loading: u32,
     /// All new tokens in the order of their ids: codes, then markers.
     pub(super) new: &'a NewWords,
@@ -125,7 +126,7 @@ pub(super) struct NewRows {
     /// Means of the old rows, for padding rows.
     pub(super) input_mean: Vec<f32>,
     pub(super) output_mean: Option<Vec<f32>>,
-    /// Rows and means of further matrices of the checkpoint.
+    /// Rows and means of other matrices of the checkpoint.
     pub(super) further: Vec<(Array2<f32>, Vec<f32>)>,
     /// The type of the model's weights.
     pub(super) float_type: FloatType,
@@ -235,8 +236,8 @@ fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
     Ok(())
 }
 
-/// The number of old rows with tokens. A model has at least as many rows as its tokenizer has ids, except for tokens that
-/// loading adds, and few more.
+/// The number of old rows with tokens. A model has at least one row per id of its tokenizer, except for tokens that
+/// loading adds, and only few more rows.
 fn check_rows(matrix: &EmbeddingMatrix, new: &Additions, llm: &Path) -> Result<usize> {
     /// Maximum number of padding rows of known models.
     const MAX_PADDING: usize = 1_024;

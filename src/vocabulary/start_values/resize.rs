@@ -81,7 +81,7 @@ impl<'a> Resizing<'a> {
         progress.end();
         copy_companions(folder, out)?;
         copy_companions(tokenizer, out)?;
-        // Those of a picture or sound tower have another size.
+        // The tensors of an image or audio tower have another size.
         let config = &self.checkpoint.config;
         let said = [&config["vocab_size"], &config["text_config"]["vocab_size"]].into_iter().filter_map(Value::as_u64);
         let old: Vec<u64> = said.chain([self.old_rows as u64]).collect();
@@ -134,7 +134,7 @@ impl<'a> Resizing<'a> {
                     let start = self.first_id * tensor.width;
                     let end = start + tensor.new.len();
                     out.write_all(&bytes[..start.min(bytes.len())]).map_err(fail)?;
-                    // Rows of tokens that the tokenizer has and the model has not.
+                    // Rows of tokens that the tokenizer has but the model lacks.
                     for _ in self.old_rows..self.first_id {
                         out.write_all(&tensor.padding).map_err(fail)?;
                     }
@@ -152,7 +152,7 @@ impl<'a> Resizing<'a> {
     }
 }
 
-/// The tensors that get new rows: the embeddings, their copies, further matrices, and biases.
+/// The tensors that get new rows: the embeddings, their copies, other matrices, and biases.
 fn extended_tensors(
     checkpoint: &Checkpoint,
     further: &FurtherTensors,
@@ -206,7 +206,7 @@ fn copy_companions(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies `config.json` with another number after every "vocab_size" of the model, and none of its other parts.
+/// Copies `config.json` with a new value of every "vocab_size" of the model, but not of other parts.
 fn write_config(from: &Path, to: &Path, old: &[u64], total: usize) -> Result<()> {
     const KEY: &str = "\"vocab_size\"";
     let text = fs::read_to_string(from).map_err(|e| Error::io("read", from, e))?;

@@ -17,7 +17,7 @@ use crate::text_tokenizer::TextTokenizer;
 /// Baseline for Sentence Embeddings", ICLR 2017.
 const HALF_WEIGHT_FREQUENCY: f32 = 1e-3;
 
-/// At most this much of an item's text is read: some 10,000 tokens.
+/// Maximum number of bytes of an item's text, about 10,000 tokens.
 const MOST_BYTES: usize = 64 << 10;
 
 /// The token ids of each item's text, in the order of the table, and the weights of the tokens.
@@ -63,13 +63,13 @@ impl ItemTokens {
         })?;
         progress.end();
         if cut > 0 {
-            progress.warn(&format!("{cut} texts were cut to {MOST_BYTES} bytes for the start values"));
+            progress.warn(&format!("{cut} texts were truncated to {MOST_BYTES} bytes for the start values"));
         }
         if ids.iter().all(Vec::is_empty) {
             return Err(Error::data(
                 "start values from the items' texts",
                 "items with a text",
-                format!("{} items without one", ids.len()),
+                format!("{} items without text", ids.len()),
                 "pass the text columns with --text, or --start-values mean",
             ));
         }

@@ -246,7 +246,7 @@ fn a_sentencepiece_model_alone_is_extended() {
 }
 
 #[test]
-fn tokens_that_only_a_companion_lists_keep_their_ids() {
+fn tokens_that_only_a_companion_file_lists_keep_their_ids() {
     let home = Home::new(&word_piece());
     home.put("added_tokens.json", b"{\"<pad>\": 4}");
     let out = home.write("v", &home.hf(), |_| {}).unwrap();

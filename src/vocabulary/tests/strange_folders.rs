@@ -1,4 +1,4 @@
-//! Tokens outside of `tokenizer.json`, ids without a token, links.
+//! Unusual folders: tokens outside `tokenizer.json`, ids without a token, links.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn special_tokens_of_the_configuration_are_in_use_and_written_out() {
     let again = home.write("w", &out.join("tokenizer"), |_| {}).unwrap();
     assert_eq!(files(&out.join("tokenizer")), files(&again.join("tokenizer")));
 
-    // A configuration that lists added tokens names them in place of the map.
+    // If the configuration lists added tokens, it replaces the map.
     home.put(
         "tokenizer_config.json",
         br#"{"added_tokens_decoder": {"0": {"content": "[UNK]"}}, "pad_token": "<pad>"}"#,

@@ -1,9 +1,14 @@
-//! Bad catalogs, histories and ready vectors that need no encoder to be read.
+//! Invalid catalogs, histories and precomputed vectors that can be read without an encoder.
 
 use super::Case;
 
 pub(super) const CASES: &[Case] = &[
-    Case("no interactions", "embed @c.csv --interactions @nowhere.csv --out @o", 1, &["nowhere.csv", "a line a user"]),
+    Case(
+        "no interactions",
+        "embed @c.csv --interactions @nowhere.csv --out @o",
+        1,
+        &["nowhere.csv", "one line per user"],
+    ),
     Case("empty interactions", "embed @c.csv --interactions @empty --out @o", 1, &["empty", "an empty file"]),
     Case("a table without a name", "embed @c.csv --interactions @u.data --out @o", 1, &["u.data", ".txt for lines"]),
     Case("no such users", "embed @c.csv --interactions @c.csv --out @o", 1, &["user_id", "one of: id, t"]),

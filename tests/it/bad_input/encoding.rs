@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
         "folder without pictures",
         "embed @folder --image-encoder PICTURE --out @o",
         1,
-        &["folder of tables", "pictures"],
+        &["folder of tables", "images"],
     ),
     Case("corrupt image", "embed @corrupt.png.csv IMAGE --out @o", 1, &["item 2", "corrupt.png"]),
     Case("zero-byte image", "embed @zero.png.csv IMAGE --out @o", 1, &["item 2", "zero.png", "no bytes"]),

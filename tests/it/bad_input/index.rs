@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         "out under a file",
         "tokenize @x.npy --model @model --out @words.txt/o",
         1,
-        &["words.txt", "folder to write in"],
+        &["words.txt", "folder for the output"],
     ),
     Case("out not writable", "tokenize @x.npy --model @model --out /proc/catalex", 1, &["cannot create", "/proc"]),
     Case("no threads", "tokenize @x.npy --model @model --out @o --threads 0", 2, &["threads", "1 to 4096"]),

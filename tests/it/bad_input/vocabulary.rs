@@ -101,7 +101,7 @@ pub(super) const CASES: &[Case] = &[
     Case("vocabulary exists", "vocab @t.parquet --out @words.txt --tokenizer @hf", 1, &["already exists", "--force"]),
     Case("empty marker", "vocab @t.parquet --out @o --begin-token=", 2, &["begin-token", "empty"]),
     Case("marker is a code", "vocab @t.parquet --out @o --end-token <a_1>", 2, &["end-token", "<a_1>"]),
-    Case("padding without ids", "vocab @t.parquet --out @o --pad-to-multiple-of 64", 2, &["together with --tokenizer"]),
+    Case("padding without ids", "vocab @t.parquet --out @o --pad-to-multiple-of 64", 2, &["a value for --tokenizer"]),
     Case(
         "padding to nothing",
         "vocab @t.parquet --out @o --tokenizer @hf --pad-to-multiple-of 0",

@@ -1,0 +1,73 @@
+"""Stores: publishing, rolling back, reading what is current, and finding damage."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import catalex
+import pytest
+from conftest import ROOT
+
+OLD = ROOT / "tests" / "golden" / "index-0.1"
+
+
+def test_a_store_follows_its_catalog(tmp_path: Path, index: Path) -> None:
+    first = catalex.publish(OLD, tmp_path / "store", reason="the first one")
+    assert (first["number"], first["previous"], first["pruned"]) == (0, None, [])
+    store = catalex.Store(tmp_path / "store")
+    with pytest.raises(catalex.InputError, match="--rebuild"):
+        store.publish(index)
+    assert store.publish(catalex.Index(index), rebuild=True)["number"] == 1
+    assert len(store) == 2 and "2 generations" in repr(store) and "current" in store._repr_html_()
+    listed = store.history()
+    assert [one["number"] for one in listed if one["current"]] == [1]
+    assert (listed[0]["reason"], listed[1]["parent"], listed[1]["items"]) == ("the first one", 0, 1852)
+    current = store.current
+    assert (len(current), current.generation["number"], current.path.name) == (1852, 1, "000001")
+    assert store.rollback() == {"from": 1, "to": 0}
+    # What was read stays readable; the store has gone on.
+    assert len(store.current) == 48 and len(current.table) == 1852
+    assert catalex.rollback(store, to=1) == {"from": 0, "to": 1}
+    assert catalex.history(index)[0]["items"] == 1852
+    assert pickle.loads(pickle.dumps(current)).path == current.path
+    assert catalex.Index(OLD).generation["number"] == store.generation(0).generation["number"] == 0
+
+
+def test_a_store_stands_for_its_current_generation(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    catalex.publish(OLD, store)
+    assert catalex.TokenTable.read(store).codes.tolist() == catalex.TokenTable.read(OLD).codes.tolist()
+    assert len(catalex.Features(store)) == 48 and catalex.Tokenizer.load(store).hash == catalex.Tokenizer.load(OLD).hash
+    assert len(catalex.Trie.from_table(store)) == 48
+    assert catalex.inspect(store).items == catalex.inspect(OLD).items
+    assert catalex.lookup(store, item="1F415") == catalex.lookup(OLD, item="1F415")
+
+
+def test_a_generation_that_is_read_is_not_removed(tmp_path: Path, index: Path) -> None:
+    store = tmp_path / "store"
+    catalex.publish(OLD, store)
+    reading = catalex.Store(store).current
+    assert catalex.publish(index, store, rebuild=True, keep=1)["pruned"] == []
+    assert len(reading.table) == 48
+    del reading
+    assert catalex.publish(index, store, keep=1)["pruned"] == [0]
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    found = catalex.verify(OLD)
+    assert found["whole"] and found["kind"] == "index" and all(one["problem"] is None for one in found["checks"])
+    copy = shutil.copytree(OLD, tmp_path / "index")
+    (copy / "report.html").write_text("x")
+    found = catalex.verify(copy)
+    (problem,) = (one for one in found["checks"] if one["problem"])
+    assert not found["whole"] and problem["check"] == "SHA-256" and problem["path"].endswith("report.html")
+    assert catalex.verify(OLD / "vocabulary", catalex.TokenTable.read(OLD))["whole"]
+    with pytest.raises(catalex.InputError, match="expected an index"):
+        catalex.verify(tmp_path / "nothing")
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(catalex.InputError, match="publish an index to it first"):
+        catalex.Store(tmp_path)
+    with pytest.raises(catalex.InputError, match="store"):
+        catalex.rollback(tmp_path)

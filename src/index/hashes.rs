@@ -1,0 +1,66 @@
+//! The hashes of the files of indexes, all of them and not only until the first one that differs.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::manifest::read_manifest;
+use super::{Index, REBUILD, resolve_index};
+use crate::artifact::sha256_file;
+use crate::error::{Error, Result};
+
+/// Hashes files once, however many generations share them.
+#[derive(Debug, Default)]
+pub struct FileHashes {
+    /// By device and number of the file.
+    known: HashMap<(u64, u64), String>,
+}
+
+impl FileHashes {
+    /// SHA-256 of a file, in hexadecimal.
+    fn of(&mut self, path: &Path) -> Result<String> {
+        let about = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+        if let Some(hash) = self.known.get(&(about.dev(), about.ino())) {
+            return Ok(hash.clone());
+        }
+        let hash = sha256_file(path)?;
+        self.known.insert((about.dev(), about.ino()), hash.clone());
+        Ok(hash)
+    }
+
+    /// Checks a file against its hash.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::Artifact`] for another hash; [`Error::Io`].
+    pub fn check(&mut self, path: &Path, expected: &str) -> Result<()> {
+        if !path.is_file() {
+            return Err(Error::Missing {
+                path: path.to_path_buf(),
+                expected: "a file of the index".into(),
+                help: REBUILD.into(),
+            });
+        }
+        match self.of(path)? {
+            got if got == expected => Ok(()),
+            got => Err(Error::artifact(path, format!("SHA-256 {expected}"), got, REBUILD)),
+        }
+    }
+}
+
+impl Index {
+    /// An index of which only the manifest has been read and checked, to check its files one by one.
+    ///
+    /// # Errors
+    /// As [`Index::open`], for the manifest.
+    pub fn unverified(folder: &Path) -> Result<Self> {
+        let folder = resolve_index(folder)?;
+        let manifest = read_manifest(&folder)?;
+        Ok(Index { folder, manifest })
+    }
+
+    /// The files that the manifest lists, with their hashes.
+    pub fn files(&self) -> impl Iterator<Item = (PathBuf, &str)> {
+        self.manifest.files.iter().map(|(name, hash)| (self.path(name), hash.as_str()))
+    }
+}

@@ -1,0 +1,87 @@
+//! The generations of a store, or the place of one index in its lineage.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::index::{ChangeKind, GenerationCounts, Index, Manifest, Store};
+
+/// A generation, as [`history`] lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryEntry {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is the current one of its store.
+    pub current: bool,
+    /// Its folder.
+    pub path: PathBuf,
+    /// What its manifest says; none if the manifest is damaged.
+    #[serde(flatten)]
+    pub record: Option<GenerationRecord>,
+    /// Why its manifest cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What the manifest of a generation says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GenerationRecord {
+    /// What made it of its parent.
+    pub change: ChangeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// Number of its parent, if that is in the store, too.
+    pub parent: Option<u64>,
+    /// Number of items.
+    pub items: u64,
+    /// Items that changed.
+    pub counts: GenerationCounts,
+    /// When it was written.
+    pub created: Option<String>,
+    /// Hash of its model.
+    pub model_hash: String,
+    /// Hash of its manifest, which its children name as their parent.
+    pub hash: String,
+}
+
+/// Lists the generations of a store from the oldest to the newest; of an index, that index alone. Only manifests are read.
+///
+/// # Errors
+/// As [`Store::open`] and [`Store::history`].
+pub fn history(path: &Path) -> Result<Vec<HistoryEntry>> {
+    if !Store::is_store(path) {
+        let index = Index::unverified(path)?;
+        let number = index.manifest().generation.number;
+        let record = Some(record(index.manifest(), None));
+        return Ok(vec![HistoryEntry { number, current: false, path: path.to_path_buf(), record, problem: None }]);
+    }
+    let stored = Store::open(path)?.history()?;
+    let known: Vec<(String, u64)> =
+        stored.iter().filter_map(|one| Some((one.manifest.as_ref().ok()?.hash(), one.number))).collect();
+    let parent = |manifest: &Manifest| {
+        known.iter().find(|(hash, _)| Some(hash) == manifest.generation.parent.as_ref()).map(|(_, number)| *number)
+    };
+    let entry = |one: &crate::index::StoredGeneration| HistoryEntry {
+        number: one.number,
+        current: one.is_current,
+        path: one.path.clone(),
+        record: one.manifest.as_ref().ok().map(|manifest| record(manifest, parent(manifest))),
+        problem: one.manifest.as_ref().err().map(ToString::to_string),
+    };
+    Ok(stored.iter().map(entry).collect())
+}
+
+fn record(manifest: &Manifest, parent: Option<u64>) -> GenerationRecord {
+    let generation = &manifest.generation;
+    GenerationRecord {
+        change: generation.change,
+        reason: generation.reason.clone(),
+        parent,
+        items: manifest.items,
+        counts: generation.counts,
+        created: generation.created.clone(),
+        model_hash: manifest.model_hash.clone(),
+        hash: manifest.hash(),
+    }
+}

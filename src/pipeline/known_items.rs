@@ -1,0 +1,86 @@
+//! Items that a token table of the same model has already.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::sources;
+use super::spec::{TokenSettings, TokenizeSpec};
+use crate::error::{Error, Result};
+use crate::index::{Index, MODEL};
+use crate::progress::Progress;
+use crate::semantic_id::{Collisions, TokenTable};
+
+/// The table of `--previous`, whose IDs are frozen.
+///
+/// # Errors
+/// For a table that cannot be read; [`Error::Config`] for settings that contradict it.
+pub(super) fn previous_table(path: &Path, settings: &TokenSettings) -> Result<TokenTable> {
+    let table = sources::token_table(path)?;
+    let help = "leave it out: new items get IDs like those of the table";
+    let format = &table.metadata.token_format;
+    if settings.token_format.as_ref().is_some_and(|given| given != format) {
+        return Err(Error::config("token-format", format!("{format}, as in the table"), settings.token_format(), help));
+    }
+    let collisions = settings.collisions()?;
+    if collisions != Collisions::Resolve {
+        return Err(Error::config("collisions", "resolve, together with --previous", collisions, help));
+    }
+    Ok(table)
+}
+
+/// Warns of items of `made` that a table of the same model has already: that of the index from which the model or the
+/// features come, or the table that will be replaced.
+pub(super) fn warn_of_known(spec: &TokenizeSpec, made: &TokenTable, progress: &dyn Progress) {
+    for path in tables(spec) {
+        let before = match sources::token_table(&path) {
+            Ok(table) if table.metadata.model_hash == made.metadata.model_hash => table,
+            // What cannot be read names no items, and a file that is replaced may be anything.
+            Ok(_) | Err(_) => continue,
+        };
+        if let Some(message) = difference(&path, &before, made) {
+            progress.warn(&message);
+            return;
+        }
+    }
+}
+
+/// Where tables of the model may be.
+fn tables(spec: &TokenizeSpec) -> Vec<PathBuf> {
+    let of_model = spec.model.parent().filter(|_| spec.model.file_name().is_some_and(|name| name == MODEL));
+    let indexes = [Some(&*spec.model), of_model, Some(&*spec.features)];
+    let indexes = indexes.into_iter().flatten().filter(|path| Index::is_index(path));
+    let replaced = Some(&*spec.output.out).filter(|out| spec.output.force && out.is_file());
+    let mut found: Vec<PathBuf> = indexes.chain(replaced).map(Path::to_path_buf).collect();
+    found.dedup();
+    found
+}
+
+/// What a reader of the old table has to know of the new one.
+fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<String> {
+    let key = |table: &TokenTable, row: usize| {
+        table.codes.row(row).iter().fold(1u128, |key, &code| key << 16 | u128::from(code))
+    };
+    let rows = made.item_ids.rows_in(&before.item_ids);
+    let known = rows.iter().flatten().count();
+    let moves =
+        |(row, known): (usize, &Option<usize>)| known.is_some_and(|old| before.codes.row(old) != made.codes.row(row));
+    let moved = rows.iter().enumerate().filter(|&at| moves(at)).count();
+    let items: HashMap<u128, usize> = (0..before.codes.nrows()).map(|row| (key(before, row), row)).collect();
+    // An ID that several items share, where collisions are kept, names none of them alone.
+    let renamed = if before.metadata.policy.unique() && made.metadata.policy.unique() {
+        let others = |&row: &usize| items.get(&key(made, row)).is_some_and(|&old| rows[row] != Some(old));
+        (0..rows.len()).filter(others).count()
+    } else {
+        0
+    };
+    let path = path.display();
+    match (known, moved + renamed) {
+        (0, 0) => None,
+        (_, 0) => Some(format!("{known} of {} items have an ID in {path} already, and get the same one", rows.len())),
+        _ => Some(format!(
+            "{known} of {} items have an ID in {path} already: {moved} of them get another one, and {renamed} IDs name \
+             other items than there. Pass --previous {path} to keep its IDs",
+            rows.len()
+        )),
+    }
+}

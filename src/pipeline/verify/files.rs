@@ -1,0 +1,152 @@
+//! Checks of files and folders by themselves. What they are is told by their names and first bytes.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::Checks;
+use crate::artifact::{seal, sha256_file};
+use crate::constraint::{CONSTRAINT_FILE, FmIndex, Trie};
+use crate::error::{Error, Result};
+use crate::export::EXPORT_FILE;
+use crate::features::{FeatureFile, for_each_block};
+use crate::index::{Index, MANIFEST};
+use crate::semantic_id::TokenTable;
+use crate::tokenizer::{CONFIG_FILE, Tokenizer};
+use crate::vocabulary::{VOCABULARY_FILE, check_vocabulary};
+
+/// Files of an index that are neither features nor a token table, but have a seal.
+const SEALED: [&str; 3] = ["content.parquet", "delta.parquet", "tombstones.parquet"];
+/// A key in the metadata of a token table.
+const TABLE_KEY: &[u8] = b"catalex.token_format";
+/// What to do about a damaged file.
+const HELP: &str = "restore it from a copy or write it again";
+
+impl Checks<'_> {
+    /// Checks whatever a path is, and says what that is.
+    pub(super) fn path(&mut self, path: &Path, table: Option<&TokenTable>) -> Result<&'static str> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !path.exists() {
+            let help = "check the path".into();
+            return Err(Error::Missing {
+                path: path.to_path_buf(),
+                expected: "an index, a store or a file".into(),
+                help,
+            });
+        }
+        if Index::is_index(path) {
+            self.index(path, table);
+            return Ok("index");
+        }
+        if path.is_dir() {
+            return self.folder(path, table);
+        }
+        if name == MANIFEST {
+            self.run(path, "manifest", || Index::unverified(path.parent().unwrap_or(path)));
+            return Ok("manifest");
+        }
+        if let Some(kind) = self.by_magic(path, table)? {
+            return Ok(kind);
+        }
+        if name == CONFIG_FILE || name == "model.safetensors" {
+            return self.folder(path.parent().unwrap_or(path), table);
+        }
+        Err(unknown(path, "another file"))
+    }
+
+    fn folder(&mut self, path: &Path, table: Option<&TokenTable>) -> Result<&'static str> {
+        let has = |name: &str| path.join(name).is_file();
+        if has(VOCABULARY_FILE) {
+            match table {
+                Some(table) => {
+                    self.run(path, "vocabulary of the token table", || check_vocabulary(path, table));
+                }
+                None => {
+                    self.run(path, "vocabulary", || crate::vocabulary::check_description(path));
+                }
+            }
+            Ok("vocabulary")
+        } else if has(CONSTRAINT_FILE) {
+            self.forms(path, table);
+            Ok("constraint forms")
+        } else if has(EXPORT_FILE) {
+            self.export(path);
+            Ok("export")
+        } else if has(CONFIG_FILE) {
+            self.run(path, "model", || Tokenizer::load(path));
+            Ok("model")
+        } else {
+            Err(unknown(path, "another folder"))
+        }
+    }
+
+    /// Checks a file whose first bytes are those of a format of catalex.
+    fn by_magic(&mut self, path: &Path, table: Option<&TokenTable>) -> Result<Option<&'static str>> {
+        let fail = |e| Error::io("read", path, e);
+        let mut file = File::open(path).map_err(fail)?;
+        let length = file.metadata().map_err(fail)?.len();
+        let mut magic = Vec::new();
+        file.by_ref().take(8).read_to_end(&mut magic).map_err(fail)?;
+        if path.extension().is_some_and(|e| e == "trie") || magic == *b"CATALEXT" {
+            self.run(path, if table.is_some() { "trie of the token table" } else { "trie" }, || {
+                let trie = Trie::load(path)?;
+                table.map_or(Ok(()), |table| trie.check_table(table))
+            });
+            return Ok(Some("trie"));
+        }
+        if path.extension().is_some_and(|e| e == "fm") || magic == *b"CATALEXF" {
+            self.run(path, "FM-index", || FmIndex::load(path).map(drop));
+            return Ok(Some("FM-index"));
+        }
+        if !magic.starts_with(b"PAR1") && path.extension().is_none_or(|e| e != "parquet") {
+            return Ok(None);
+        }
+        let tail = length.min(seal::TAIL);
+        file.seek(SeekFrom::Start(length - tail)).map_err(fail)?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end).map_err(fail)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if SEALED.contains(&&*name) {
+            self.run(path, "seal", || {
+                file.rewind().map_err(fail)?;
+                match seal::check(length, &end, &file).map_err(fail)? {
+                    seal::Seal::Whole => Ok(()),
+                    _ => Err(seal::broken(path, HELP)),
+                }
+            });
+            return Ok(Some("table of an index"));
+        }
+        if end.windows(TABLE_KEY.len()).any(|window| window == TABLE_KEY) {
+            self.run(path, "token table", || TokenTable::read(path));
+            return Ok(Some("token table"));
+        }
+        self.run(path, "features", || for_each_block(&FeatureFile::open(path)?, |_| Ok(())));
+        Ok(Some("features"))
+    }
+
+    /// Checks the files of an export against the hashes in its description.
+    fn export(&mut self, path: &Path) {
+        let description = path.join(EXPORT_FILE);
+        let files = self.run(&description, "description of an export", || {
+            let wrong = |e: &dyn std::fmt::Display| Error::artifact(&description, "files with their hashes", e, HELP);
+            let bytes = std::fs::read(&description).map_err(|e| Error::io("read", &description, e))?;
+            let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| wrong(&e))?;
+            let files = value["files"].as_object().ok_or_else(|| wrong(&"none"))?;
+            let hash = |(name, about): (&String, &serde_json::Value)| {
+                Some((path.join(name), about["sha256"].as_str()?.to_owned()))
+            };
+            files.iter().map(hash).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(&"one without"))
+        });
+        for (file, expected) in files.unwrap_or_default() {
+            self.run(&file, "SHA-256", || match sha256_file(&file)? {
+                got if got == expected => Ok(()),
+                got => Err(Error::artifact(&file, format!("SHA-256 {expected}"), got, HELP)),
+            });
+        }
+    }
+}
+
+fn unknown(path: &Path, got: &str) -> Error {
+    let expected = "an index, a store, or a file or folder that catalex wrote";
+    Error::file(path, expected, got, "name one of these")
+}

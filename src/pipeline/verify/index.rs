@@ -1,0 +1,120 @@
+//! Checks of an index: its files against its manifest, and against each other.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::{Checks, model_sizes};
+use crate::constraint::{CONSTRAINT_FILE, check_forms};
+use crate::error::{Error, Result};
+use crate::features::{FeatureFile, FeatureSource, for_each_block};
+use crate::index::{FEATURES, Index, MODEL, TOKENS, VOCABULARY};
+use crate::item_ids::ItemIds;
+use crate::semantic_id::TokenTable;
+use crate::tokenizer::Tokenizer;
+use crate::vocabulary::check_vocabulary;
+
+/// Vectors of items that came after those of the features.
+const ADDED: &str = "features-added.parquet";
+/// What to do about parts that do not belong together.
+const HELP: &str = "restore the index from a copy or build it again";
+
+impl Checks<'_> {
+    /// Checks an index. `table` is another table that the constraint forms in it belong to.
+    pub(super) fn index(&mut self, path: &Path, table: Option<&TokenTable>) {
+        let Some(index) = self.run(path, "manifest", || Index::unverified(path)) else { return };
+        let files: Vec<_> = index.files().map(|(path, hash)| (path, hash.to_owned())).collect();
+        self.progress.begin("verify", Some(files.len() as u64), "files");
+        let before = self.problems();
+        for (file, hash) in &files {
+            let outcome = self.hashes.check(file, hash).map_err(|e| e.to_string());
+            self.add(file, "SHA-256", outcome);
+            self.progress.advance(1);
+        }
+        // Contents of damaged files say nothing more.
+        if self.problems() > before {
+            return;
+        }
+        let has = |name: &str| index.manifest().files.contains_key(name);
+        let manifest = index.manifest();
+        let folder = index.path(MODEL);
+        let model = self.run(&folder, "model", || {
+            let model = Tokenizer::load(&folder)?;
+            same(&folder, "the model hash of the manifest", &manifest.model_hash, &model.hash().to_owned())?;
+            Ok(model)
+        });
+        let file = index.path(TOKENS);
+        let own = self.run(&file, "token table", || {
+            let table = TokenTable::read(&file)?;
+            same(&file, "the model hash of the manifest", &manifest.model_hash, &table.metadata.model_hash)?;
+            same(&file, "the items of the manifest", &manifest.items, &(table.item_ids.len() as u64))?;
+            if let Some(model) = &model {
+                let sizes = &model.config().codebook_sizes;
+                same(&file, "the codebooks of the model", sizes, &model_sizes(&table).to_vec())?;
+            }
+            Ok(table)
+        });
+        let Some(own) = own else { return };
+        let layers: Vec<_> =
+            [FEATURES, ADDED].into_iter().filter(|name| has(name)).map(|name| index.path(name)).collect();
+        if let Some(base) = layers.first() {
+            self.run(base, "features", || {
+                let mut items = HashSet::new();
+                for layer in &layers {
+                    items.extend(features(layer, model.as_ref())?);
+                }
+                covered(base, &own.item_ids, &items)
+            });
+        }
+        if has(&format!("{VOCABULARY}/vocabulary.json")) {
+            let folder = index.path(VOCABULARY);
+            self.run(&folder, "vocabulary of the token table", || check_vocabulary(&folder, &own));
+        }
+        let inside = manifest.files.keys().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE));
+        for folder in inside {
+            let folder = index.path(folder.trim_end_matches('/'));
+            self.forms(&folder, Some(table.unwrap_or(&own)));
+        }
+    }
+
+    /// Checks a folder of constraint forms.
+    pub(super) fn forms(&mut self, folder: &Path, table: Option<&TokenTable>) {
+        let check = if table.is_some() { "constraint forms of the token table" } else { "constraint forms" };
+        self.run(folder, check, || check_forms(folder, table));
+    }
+
+    fn problems(&self) -> usize {
+        self.list.iter().filter(|check| check.problem.is_some()).count()
+    }
+}
+
+/// Reads all vectors of a file of features, which must suit the model, and returns the items as text.
+fn features(path: &Path, model: Option<&Tokenizer>) -> Result<Vec<String>> {
+    let file = FeatureFile::open(path)?;
+    if let Some(model) = model {
+        let modalities = &model.config().modalities;
+        let expected: Vec<_> = modalities.iter().map(|modality| (modality.name.clone(), modality.dim)).collect();
+        same(path, "the modalities of the model", &expected, &file.shapes())?;
+    }
+    let mut items = Vec::with_capacity(file.rows());
+    for_each_block(&file, |block| {
+        let ids = block.features.item_ids();
+        items.extend((0..ids.len()).map(|row| ids.text(row)));
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+/// Checks that every item of the table has vectors.
+fn covered(path: &Path, ids: &ItemIds, items: &HashSet<String>) -> Result<()> {
+    match (0..ids.len()).map(|row| ids.text(row)).find(|id| !items.contains(id)) {
+        Some(id) => Err(Error::artifact(path, format!("vectors of item {id}"), "none", HELP)),
+        None => Ok(()),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(path: &Path, what: &str, expected: &T, got: &T) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::artifact(path, format!("{expected:?}, {what}"), format!("{got:?}"), HELP))
+}

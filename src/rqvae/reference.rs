@@ -1,0 +1,28 @@
+//! The residual errors of a finished model, which it keeps as what is usual.
+
+use ndarray::ArrayView2;
+
+use super::data::TrainingData;
+use super::tensors::{ROWS_AT_ONCE, array};
+use crate::error::Result;
+use crate::tokenizer::{Network, Quantizer};
+use crate::training::ResidualErrors;
+
+/// The errors of the held-out items, or of the training items in memory where none are held out.
+pub(super) fn residual_errors(
+    data: &TrainingData,
+    projection: &Network,
+    quantizer: &Quantizer,
+) -> Result<Option<ResidualErrors>> {
+    let items = data.validation.as_ref().unwrap_or(&data.training);
+    let mut errors = Vec::with_capacity(items.x.size()[0] as usize);
+    for rows in items.x.split(ROWS_AT_ONCE, 0) {
+        errors.extend(errors_of(projection.forward(array(&rows)?.view()).view(), quantizer));
+    }
+    Ok(ResidualErrors::of(errors, data.validation.is_some()))
+}
+
+fn errors_of(latents: ArrayView2<f32>, quantizer: &Quantizer) -> Vec<f32> {
+    let rest = &latents - &quantizer.decode(quantizer.encode(latents).view());
+    rest.rows().into_iter().map(|row| row.dot(&row)).collect()
+}
