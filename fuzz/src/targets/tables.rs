@@ -110,7 +110,8 @@ fn cleaning(_: &Home, folder: &Path, input: &[u8]) {
 
 fn check(path: &Path) {
     for settings in [json!({}), json!({"parse-lists": true, "raw-text": true, "image": ["image"]})] {
-        let _ = shown(pipeline::check(&spec(json!({"catalog": path, "settings": settings}))));
+        let _ =
+            shown(pipeline::check(&spec(json!({"catalog": path, "settings": settings})), &catalex::progress::Silent));
     }
 }
 
