@@ -1,5 +1,6 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod adopt;
 mod aggregate;
 mod answers;
 mod append;
@@ -8,17 +9,21 @@ mod check;
 mod config_file;
 mod constrain;
 mod delete;
+mod diff;
+mod drift;
 mod embed;
 mod environment;
 mod export;
 mod flags;
 mod ground;
 mod history;
+mod import_ids;
 mod inspect;
 mod lookup;
 mod output;
 mod progress;
 mod publish;
+mod retrain;
 mod serve;
 mod tokenize;
 mod train;
@@ -52,6 +57,10 @@ enum Verb {
     Append(Box<append::AppendArgs>),
     /// Delete items of an index. Their IDs are not given to other items.
     Delete(delete::DeleteArgs),
+    /// Train new codebooks for an index and a catalog that has grown. Items keep their codes as far as is asked for.
+    Retrain(Box<retrain::RetrainArgs>),
+    /// Compare new items with those that an index was trained on: append, reassign, or retrain?
+    Drift(Box<drift::DriftArgs>),
     /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
@@ -76,6 +85,12 @@ enum Verb {
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
+    /// Read IDs that another system made as a token table, and say what is wrong with them.
+    Import(import_ids::ImportArgs),
+    /// Fit a model to the IDs of another system, so that they become an index. No ID changes.
+    Adopt(Box<adopt::AdoptArgs>),
+    /// Say what changed between two token tables or indexes: items, codes, names of codes, neighbours.
+    Diff(diff::DiffArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
     /// Publish an index to a store, whose current generation it becomes in one step.
@@ -101,6 +116,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Append(args) => append::run(*args, &*progress),
         Verb::Delete(args) => delete::run(args, &*progress),
         Verb::Check(args) => check::run(args, &*progress),
+        Verb::Retrain(args) => retrain::run(*args, &*progress),
+        Verb::Drift(args) => drift::run(*args, &*progress),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
@@ -112,6 +129,9 @@ pub(crate) fn main() -> ExitCode {
         Verb::Aggregate(args) => aggregate::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
+        Verb::Import(args) => import_ids::run(args, &*progress),
+        Verb::Adopt(args) => adopt::run(*args, &*progress),
+        Verb::Diff(args) => diff::run(args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
         Verb::Publish(args) => publish::run(args),
         Verb::Rollback(args) => publish::run_rollback(args),

@@ -15,6 +15,11 @@
 //! | [`vocab`] | a token table | a vocabulary folder |
 //! | [`constrain`] | a token table | constraint files for decoders |
 //! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
+//! | [`import_ids`] | IDs that another system made | a token table |
+//! | [`adopt`] | IDs that another system made, features | an index with a model for them |
+//! | [`diff`] | two token tables | what changed |
+//! | `retrain` | an index, a catalog | the next generation with new codebooks |
+//! | [`drift()`] | an index, new items | whether they are like those of training |
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
@@ -23,6 +28,8 @@
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
+mod adopt;
+mod adopt_passes;
 mod aggregate;
 mod answers;
 mod append;
@@ -38,6 +45,8 @@ mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod delete;
+mod diff;
+mod drift;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod encode_stage;
@@ -47,17 +56,23 @@ mod export;
 mod far_items;
 mod features_made;
 mod ground;
+mod grown_index;
 mod history;
+mod import_ids;
 mod inspect;
 mod json_lines;
 mod known_items;
 mod lookup;
 mod next_generation;
 mod parent_encoders;
+#[cfg(feature = "train")]
+mod prefix_changes;
 mod publish;
 mod read_catalog;
 mod ready_features;
 mod report_items;
+#[cfg(feature = "train")]
+mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 mod sources;
@@ -70,6 +85,7 @@ mod train;
 mod verify;
 mod vocab;
 
+pub use adopt::{AdoptSettings, AdoptSpec, AdoptSummary, AdoptedLevel, adopt};
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 pub use append::{AddedDistortion, AppendSummary, append};
@@ -80,21 +96,28 @@ pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
+pub use diff::{DiffSettings, DiffSpec, diff};
+pub use drift::{Advice, Drift, drift};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use history::{GenerationRecord, HistoryEntry, history};
+pub use import_ids::{ImportSettings, ImportSpec, import_ids};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+#[cfg(feature = "train")]
+pub use prefix_changes::PrefixChange;
 pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
+#[cfg(feature = "train")]
+pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
     AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
-    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings,
-    InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec,
+    FarSettings, InspectSpec, LlmSettings, Output, ReportColumns, RetrainSettings, RetrainSpec, ServeSettings,
+    ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
@@ -110,7 +133,10 @@ pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::Figures;
-pub use crate::semantic_id::Collisions;
+pub use crate::semantic_id::{
+    CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
+    TableSide, UnknownToken,
+};
 pub use crate::tokenizer::Config as ModelConfig;
 
 /// The error of a job that needs a feature this build lacks.

@@ -6,10 +6,12 @@
 //! Rows are processed in parallel in blocks of a fixed size. The blocks do not depend on the number of threads, so the
 //! result is the same bit for bit on any number.
 
+mod adopt;
 mod completion;
 mod config;
 mod input;
 mod network;
+mod previous;
 mod quantizer;
 mod rows;
 mod sinkhorn;
@@ -21,12 +23,14 @@ mod weights;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+pub use adopt::{CodeMoments, OwnCodes, fitted_to_codes};
 pub use completion::Completion;
 pub use config::{
     Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, OLDEST_FORMAT_VERSION, check_codebook_sizes,
 };
 pub use input::ModelInput;
 pub use network::{Layer, Network};
+pub use previous::PreviousCodes;
 pub use quantizer::{Offsets, Quantizer};
 pub use sinkhorn::balanced;
 pub use standardization::Standardization;
@@ -210,7 +214,7 @@ impl Tokenizer {
             .try_for_each(|(block, (codes, mut latents))| {
                 let z = self.latents_of_block(block, x, present)?;
                 latents.assign(&z);
-                self.quantizer.encode_block(z, codes);
+                self.quantizer.encode_block(z, codes, None);
                 Ok::<(), Error>(())
             })?;
         Ok(Encoded { codes, latents })
@@ -225,7 +229,7 @@ impl Tokenizer {
         let mut codes = Array2::zeros((x.nrows(), self.config.levels()));
         let blocks = codes.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().enumerate();
         blocks.try_for_each(|(block, codes)| {
-            self.quantizer.encode_block(self.latents_of_block(block, x, present)?, codes);
+            self.quantizer.encode_block(self.latents_of_block(block, x, present)?, codes, None);
             Ok::<(), Error>(())
         })?;
         Ok(codes)

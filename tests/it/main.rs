@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod adopt;
 mod append;
 mod architecture;
 mod bad_input;
@@ -34,6 +35,8 @@ mod emoji;
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
+#[cfg(feature = "train")]
+mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 #[cfg(all(feature = "train", feature = "encoders"))]

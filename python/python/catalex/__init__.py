@@ -2,10 +2,11 @@
 
 from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
 from .config import TrainConfig
+from .changes import adopt, diff, import_ids
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
-from .generations import append, delete
+from .generations import append, delete, drift, retrain
 from .index import Index
 from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
@@ -42,21 +43,26 @@ __all__ = [
     "Trie",
     "Vocabulary",
     "__version__",
+    "adopt",
     "append",
     "apply_start_values",
     "build",
     "check",
     "constrain",
     "delete",
+    "diff",
+    "drift",
     "embed",
     "evaluate",
     "export",
     "family_templates",
     "history",
+    "import_ids",
     "inspect",
     "lookup",
     "publish",
     "resolve_collisions",
+    "retrain",
     "rollback",
     "tokenize",
     "train",

@@ -474,6 +474,14 @@ def history(path: _Path) -> str:
 
 def verify(spec: str, listener: Callable[[str], object]) -> str:
     """Checks an index, a store or a file."""
+def diff(spec: str, listener: Callable[[str], object]) -> str:
+    """Compares two token tables or indexes."""
+
+def import_ids(spec: str, listener: Callable[[str], object]) -> str:
+    """Reads IDs of another system as a token table."""
+
+def adopt(spec: str, now: int, listener: Callable[[str], object]) -> str:
+    """Fits a model to the codes of a table and writes an index of both; `now` is the time in seconds since 1970."""
 
 def settings() -> str:
     """The declarations of all settings as JSON: a list per group."""
