@@ -130,6 +130,9 @@ fn rows_in<'a>(places: &'a [Option<usize>], block: &Block) -> impl Iterator<Item
     places.iter().enumerate().filter_map(|(row, place)| Some((row, (*place)?)))
 }
 
+/// Rows in the table, means, and numbers of items by modality.
+type FirstPass = (Vec<Option<usize>>, Array1<f32>, Vec<usize>);
+
 /// The first pass: the row in the table of each item, the mean of each number over the items that have its modality, and
 /// how many have each modality.
 fn means(
@@ -137,7 +140,7 @@ fn means(
     features: &dyn FeatureSource,
     dims: &[usize],
     progress: &dyn Progress,
-) -> Result<(Vec<Option<usize>>, Array1<f32>, Vec<usize>)> {
+) -> Result<FirstPass> {
     let row_of = table.item_ids.rows_by_text();
     let mut places = Vec::with_capacity(features.rows());
     let mut ids = ItemIds::default();
