@@ -137,7 +137,7 @@ impl AppendRun<'_> {
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
         let mut writer = self.target.writer()?;
-        share_unchanged(&mut writer, &parent.index, &next.table)?;
+        share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
         write_features(&mut writer, &parent, &kept, vectors, &next.table)?;
         next.write(&writer)?;
         for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {

@@ -13,6 +13,7 @@ from ._files import Files
 from .config import flags
 from .index import Index
 from .run import Progress, run
+from .store import Store
 
 _Path = str | os.PathLike[str]
 
@@ -23,11 +24,11 @@ DELETE = _settings.names("delete")
 
 
 def append(
-    index: Index | _Path,
+    index: Index | Store | _Path,
     catalog: Any,
     out: _Path | None = None,
     *,
-    store: _Path | None = None,
+    store: Store | _Path | None = None,
     force: bool = False,
     resume: bool = False,
     threads: int | None = None,
@@ -45,18 +46,19 @@ def append(
     `manifest["generation"]` of the result, and item by item in its `delta.parquet`.
     """
     _settings.check_names(options, APPEND)
+    target = _target(out, store)
     others = flags({**options, "force": force, "resume": resume, "threads": threads})
     with Files() as files:
         given = files.table(catalog, "catalog")
-        return _next(["append", _index(index), given], out, store, others, progress, binary)
+        return _next(["append", _index(index), given, target, *others], progress, binary)
 
 
 def delete(
-    index: Index | _Path,
+    index: Index | Store | _Path,
     items: _Path | Iterable[int] | Iterable[str],
     out: _Path | None = None,
     *,
-    store: _Path | None = None,
+    store: Store | _Path | None = None,
     force: bool = False,
     progress: Progress = "auto",
     binary: _Path | None = None,
@@ -69,27 +71,26 @@ def delete(
     it, with `deleted_in`. Options are `quarantine` and `reason`.
     """
     _settings.check_names(options, DELETE)
+    target = _target(out, store)
     others = flags({**options, "force": force})
     with Files() as files:
         given = files.ids(items, "items")
-        return _next(["delete", _index(index), f"--items={given}"], out, store, others, progress, binary)
+        return _next(["delete", _index(index), f"--items={given}", target, *others], progress, binary)
 
 
-def _next(
-    verb: list[str],
-    out: _Path | None,
-    store: _Path | None,
-    others: list[str],
-    progress: Progress,
-    binary: _Path | None,
-) -> Index:
-    if (out is None) == (store is None):
-        got = "neither" if out is None else "both"
-        raise refuse("out", "either a folder to write, or store=", got, "give one of them")
-    target = f"--out={os.fsdecode(out)}" if out is not None else f"--store={os.fsdecode(getattr(store, 'path', store) or '')}"
-    summary = json.loads(run([*verb, target, *others, "--json"], binary=binary, progress=progress))
+def _target(out: _Path | None, store: Store | _Path | None) -> str:
+    if out is not None and store is None:
+        return f"--out={os.fsdecode(out)}"
+    if store is not None and out is None:
+        return f"--store={os.fsdecode(store.path if isinstance(store, Store) else store)}"
+    got = "neither" if out is None else "both"
+    raise refuse("out", "either a folder to write, or store=", got, "give one of them")
+
+
+def _next(command: list[str], progress: Progress, binary: _Path | None) -> Index:
+    summary = json.loads(run([*command, "--json"], binary=binary, progress=progress))
     return Index(summary["index"])
 
 
-def _index(index: Index | _Path) -> str:
-    return os.fsdecode(index.path if isinstance(index, Index) else index)
+def _index(index: Index | Store | _Path) -> str:
+    return os.fsdecode(index.path if isinstance(index, Index | Store) else index)
