@@ -66,6 +66,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::rollback, module)?)?;
     module.add_function(wrap_pyfunction!(store::history, module)?)?;
     module.add_function(wrap_pyfunction!(store::verify, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::diff, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::import_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::adopt, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::index_format_version, module)?)?;
     #[cfg(feature = "benchmarks")]

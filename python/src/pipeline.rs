@@ -3,10 +3,10 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec, ConstrainSettings,
-    ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings, InspectSpec, Inspected,
-    LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
+    ConstrainSettings, ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings,
+    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings,
+    ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -81,6 +81,29 @@ pub(crate) fn lookup(py: Python<'_>, spec: &str) -> PyResult<String> {
     work::short(py, || json_text(&pipeline::lookup(&spec)?))
 }
 
+/// Compares two token tables, and returns what `catalex diff --json` prints.
+#[pyfunction]
+pub(crate) fn diff(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    job(py, spec, listener, |spec: DiffSpec, progress| pipeline::diff(&spec, progress))
+}
+
+/// Reads IDs of another system as a token table, and returns what `catalex import --json` prints.
+#[pyfunction]
+pub(crate) fn import_ids(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    check_import_format(spec).map_err(to_py)?;
+    job(py, spec, listener, |spec: ImportSpec, progress| pipeline::import_ids(&spec, progress))
+}
+
+/// Fits a model to the codes of a table and writes an index; `now` is the time in seconds since 1970. Returns what
+/// `catalex adopt --json` prints.
+#[pyfunction]
+pub(crate) fn adopt(py: Python<'_>, spec: &str, now: u64, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    job(py, spec, listener, move |spec: AdoptSpec, progress| {
+        let environment = Environment { now: Some(now), ..spec.environment.clone() };
+        pipeline::adopt(&AdoptSpec { environment, ..spec }, progress)
+    })
+}
+
 /// The newest version of an index's manifest that this build reads.
 #[pyfunction]
 pub(crate) fn index_format_version() -> u32 {
@@ -113,6 +136,9 @@ pub(crate) fn settings() -> String {
     add::<LookupSettings>(&mut groups, "lookup");
     add::<PublishSettings>(&mut groups, "publish");
     add::<ThreadSettings>(&mut groups, "threads");
+    add::<DiffSettings>(&mut groups, "diff");
+    add::<ImportSettings>(&mut groups, "import");
+    add::<AdoptSettings>(&mut groups, "adopt");
     Value::Object(groups).to_string()
 }
 
@@ -140,6 +166,12 @@ pub(crate) fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
     value
         .and_then(serde_json::from_value)
         .map_err(|e| Error::config("arguments", "names and types of the job's settings", e, "see docs/python.md"))
+}
+
+/// The same for an import.
+fn check_import_format(spec: &str) -> Result<()> {
+    let value: Value = serde_json::from_str(spec).unwrap_or_default();
+    value["import"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))
 }
 
 /// Reads a spec's token format by itself. Its own error says more than that of the whole spec.

@@ -105,7 +105,10 @@ def test_a_part_beside_taken_codes(shop: Shop) -> None:
     for prefix in taken[:, :-1].tolist():
         held[tuple(prefix)] = held.get(tuple(prefix), 0) + 1
     of_items = dict(zip(map(tuple, prefixes.tolist()), counts["items"].to_pylist(), strict=True))
-    crowded = [tuple(c[:-1]) in of_items and of_items[tuple(c[:-1])] + held[tuple(c[:-1])] > 16 for c in items["codes"].to_pylist()]
+    crowded = [
+        tuple(c[:-1]) in of_items and of_items[tuple(c[:-1])] + held[tuple(c[:-1])] > 16
+        for c in items["codes"].to_pylist()
+    ]
     assert any(crowded)
     near = pa.table({"prefix": cluster.lists_of(prefixes), "items": counts["items"]})
     made = cluster.MakeRoom(shop.tokenizer)(items.filter(pa.array(crowded)), near, taken)

@@ -151,7 +151,7 @@ def test_new_items_beside_taken_codes_as_on_one_machine(
     with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
         engine.resolve(codes, new.model, occupied=codes.select("item_id"))
     with pytest.raises(catalex.InputError, match="occupied: expected a data frame of Spark, got list"):
-        engine.resolve(codes, new.model, occupied=[[1, 2, 3]])  # type: ignore[arg-type]
+        engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
 
 
 def test_items_that_leave_their_first_code(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import pickle
 import shutil
 from pathlib import Path
 
-import catalex
 import pytest
 from conftest import ROOT
+
+import catalex
 
 OLD = ROOT / "tests" / "golden" / "index-0.1"
 

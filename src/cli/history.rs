@@ -40,13 +40,12 @@ fn line(entry: &HistoryEntry) -> String {
         let problem = entry.problem.as_deref().unwrap_or_default();
         return format!("{mark}{:>9}  {}\n", entry.number, printable(problem));
     };
-    let change = serde_json::to_value(record.change).unwrap_or_default();
     let parent = record.parent.map_or("-".into(), |number| number.to_string());
     let (counts, created) = (&record.counts, record.created.as_deref().unwrap_or("-"));
     let line = format!(
         "{mark}{:>9}  {parent:>6}  {:<7}  {:>6}  {:>7}  {:>7}  {:>10}  {:>7}  {:<20}  {}",
         entry.number,
-        change.as_str().unwrap_or_default(),
+        record.change.name(),
         record.items,
         counts.added,
         counts.updated,

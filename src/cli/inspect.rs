@@ -82,7 +82,8 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     writeln!(out, "items              {}", figures.items)?;
     writeln!(out, "distinct IDs       {}", figures.distinct_ids)?;
     writeln!(out, "levels             {}", figures.levels)?;
-    writeln!(out, "model hash         {}", figures.model_hash)?;
+    let hash = if figures.model_hash.is_empty() { "none: the IDs were imported" } else { &figures.model_hash };
+    writeln!(out, "model hash         {hash}")?;
     if let Some(c) = &figures.collisions {
         let collided = c.items - c.distinct_before;
         let rate = c.collision_rate;

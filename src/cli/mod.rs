@@ -1,5 +1,6 @@
 //! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod adopt;
 mod aggregate;
 mod answers;
 mod append;
@@ -8,12 +9,14 @@ mod check;
 mod config_file;
 mod constrain;
 mod delete;
+mod diff;
 mod embed;
 mod environment;
 mod export;
 mod flags;
 mod ground;
 mod history;
+mod import_ids;
 mod inspect;
 mod lookup;
 mod output;
@@ -76,6 +79,12 @@ enum Verb {
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
+    /// Read IDs that another system made as a token table, and say what is wrong with them.
+    Import(import_ids::ImportArgs),
+    /// Fit a model to the IDs of another system, so that they become an index. No ID changes.
+    Adopt(Box<adopt::AdoptArgs>),
+    /// Say what changed between two token tables or indexes: items, codes, names of codes, neighbours.
+    Diff(diff::DiffArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
     /// Publish an index to a store, whose current generation it becomes in one step.
@@ -112,6 +121,9 @@ pub(crate) fn main() -> ExitCode {
         Verb::Aggregate(args) => aggregate::run(*args, &*progress),
         Verb::Inspect(args) => inspect::run(args, &*progress),
         Verb::Lookup(args) => lookup::run(args),
+        Verb::Import(args) => import_ids::run(args, &*progress),
+        Verb::Adopt(args) => adopt::run(*args, &*progress),
+        Verb::Diff(args) => diff::run(args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
         Verb::Publish(args) => publish::run(args),
         Verb::Rollback(args) => publish::run_rollback(args),

@@ -60,7 +60,10 @@ impl IndexWriter {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         }
-        fs::hard_link(&source, &target).or_else(|_| copy_file(&source, &target))?;
+        // A symbolic link would lead out of the index: what it leads to is copied.
+        if source.is_symlink() || fs::hard_link(&source, &target).is_err() {
+            copy_file(&source, &target)?;
+        }
         self.shared.extend(from.manifest().files.get(name).map(|hash| (name.to_owned(), hash.clone())));
         Ok(())
     }
@@ -189,6 +192,19 @@ mod tests {
         // Deleting a parent does not affect its child.
         fs::remove_dir_all(home.path().join("0")).unwrap();
         Index::open(&target).unwrap();
+    }
+
+    /// What a symbolic link leads to becomes a file of the child.
+    #[test]
+    fn a_link_out_of_the_parent_is_not_shared() {
+        let home = tempfile::tempdir().unwrap();
+        let parent = written(&home.path().join("0"));
+        let outside = home.path().join("outside");
+        fs::rename(parent.path("model/config.json"), &outside).unwrap();
+        std::os::unix::fs::symlink(&outside, parent.path("model/config.json")).unwrap();
+        let mut writer = IndexWriter::create(&home.path().join("1"), Overwrite::Refuse).unwrap();
+        writer.share(&parent, MODEL).unwrap();
+        assert!(!writer.path("model/config.json").is_symlink() && writer.path("model/config.json").is_file());
     }
 
     /// The hashes that the parent recorded apply, so damage in the parent is detected in the child.

@@ -15,6 +15,9 @@
 //! | [`vocab`] | a token table | a vocabulary folder |
 //! | [`constrain`] | a token table | constraint files for decoders |
 //! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
+//! | [`import_ids`] | IDs that another system made | a token table |
+//! | [`adopt`] | IDs that another system made, features | an index with a model for them |
+//! | [`diff`] | two token tables | what changed |
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
@@ -23,6 +26,8 @@
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
+mod adopt;
+mod adopt_passes;
 mod aggregate;
 mod answers;
 mod append;
@@ -38,6 +43,7 @@ mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
 mod delete;
+mod diff;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod encode_stage;
@@ -48,6 +54,7 @@ mod far_items;
 mod features_made;
 mod ground;
 mod history;
+mod import_ids;
 mod inspect;
 mod json_lines;
 mod known_items;
@@ -70,6 +77,7 @@ mod train;
 mod verify;
 mod vocab;
 
+pub use adopt::{AdoptSettings, AdoptSpec, AdoptSummary, AdoptedLevel, adopt};
 pub use aggregate::{AggregateSettings, AggregateSpec, aggregate};
 pub use answers::{AnswersSpec, AnswersSummary, answers};
 pub use append::{AddedDistortion, AppendSummary, append};
@@ -80,11 +88,13 @@ pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
+pub use diff::{DiffSettings, DiffSpec, diff};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use features_made::ModalitySummary;
 pub use ground::{GroundSettings, GroundSpec, ground};
 pub use history::{GenerationRecord, HistoryEntry, history};
+pub use import_ids::{ImportSettings, ImportSpec, import_ids};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
@@ -110,7 +120,10 @@ pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::Figures;
-pub use crate::semantic_id::Collisions;
+pub use crate::semantic_id::{
+    CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
+    TableSide, UnknownToken,
+};
 pub use crate::tokenizer::Config as ModelConfig;
 
 /// The error of a job that needs a feature this build lacks.

@@ -36,11 +36,11 @@ pub struct Loaded {
     /// Sorted.
     rows: Vec<usize>,
     dim: usize,
-    store: Store,
+    store: LatentStore,
 }
 
 #[derive(Debug)]
-enum Store {
+enum LatentStore {
     Memory(Vec<f32>),
     File(BufWriter<File>),
 }
@@ -53,9 +53,9 @@ impl Loaded {
     pub fn new(rows: Vec<usize>, dim: usize) -> Result<Self> {
         let numbers = rows.len().saturating_mul(dim);
         let store = if numbers <= MAX_IN_MEMORY {
-            Store::Memory(Vec::with_capacity(numbers))
+            LatentStore::Memory(Vec::with_capacity(numbers))
         } else {
-            Store::File(BufWriter::with_capacity(1 << 20, tempfile::tempfile().map_err(spill)?))
+            LatentStore::File(BufWriter::with_capacity(1 << 20, tempfile::tempfile().map_err(spill)?))
         };
         Ok(Loaded { rows, dim, store })
     }
@@ -72,8 +72,8 @@ impl Loaded {
     /// [`Error::Io`] if the temporary file cannot be written.
     pub fn append(&mut self, latents: ArrayView2<f32>) -> Result<()> {
         match &mut self.store {
-            Store::Memory(numbers) => numbers.extend(latents.iter()),
-            Store::File(file) => {
+            LatentStore::Memory(numbers) => numbers.extend(latents.iter()),
+            LatentStore::File(file) => {
                 for number in &latents {
                     file.write_all(&number.to_ne_bytes()).map_err(spill)?;
                 }
@@ -95,11 +95,11 @@ impl Loaded {
                 || Error::mismatch("latents", format!("the latent of row {row}"), "none", "please report this");
             let at = self.rows.binary_search(&row).map_err(|_| missing())? * self.dim;
             match &self.store {
-                Store::Memory(numbers) => {
+                LatentStore::Memory(numbers) => {
                     let numbers = numbers.get(at..at + self.dim).ok_or_else(missing)?;
                     latent.iter_mut().zip(numbers).for_each(|(to, &number)| *to = number);
                 }
-                Store::File(file) => {
+                LatentStore::File(file) => {
                     file.get_ref().read_exact_at(&mut bytes, 4 * at as u64).map_err(spill)?;
                     for (to, number) in latent.iter_mut().zip(bytes.chunks_exact(4)) {
                         *to = f32::from_ne_bytes([number[0], number[1], number[2], number[3]]);
@@ -125,7 +125,7 @@ mod tests {
         let rows = vec![2, 3, 11, 39];
         let memory = latents.view().load(rows.clone()).unwrap();
         let file = BufWriter::new(tempfile::tempfile().unwrap());
-        let mut spilled = Loaded { rows: rows.clone(), dim: 3, store: Store::File(file) };
+        let mut spilled = Loaded { rows: rows.clone(), dim: 3, store: LatentStore::File(file) };
         for part in [0..10, 10..40] {
             let wanted = spilled.wanted(part).to_vec();
             spilled.append(latents.select(Axis(0), &wanted).view()).unwrap();

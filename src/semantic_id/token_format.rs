@@ -48,6 +48,27 @@ impl TokenFormat {
         token
     }
 
+    /// The code of one token of a level; none for any other text.
+    pub(super) fn code(&self, level: usize, token: &str) -> Option<u16> {
+        let (mut rest, mut code) = (token, None);
+        for part in &self.parts {
+            let literal = match part {
+                FormatPart::Code => {
+                    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                    let (number, after) = rest.split_at(digits);
+                    code = number.parse::<u16>().ok().filter(|code| code.to_string() == number);
+                    rest = after;
+                    continue;
+                }
+                FormatPart::Text(text) => text.clone(),
+                FormatPart::Letter => char::from(*LETTERS.get(level)?).to_string(),
+                FormatPart::Index => level.to_string(),
+            };
+            rest = rest.strip_prefix(literal.as_str())?;
+        }
+        code.filter(|_| rest.is_empty())
+    }
+
     /// The semantic ID of codes: their concatenated tokens. Fewer codes than levels give a prefix.
     pub fn semantic_id(&self, codes: &[u16]) -> String {
         codes.iter().enumerate().map(|(level, &code)| self.token(level, code)).collect()

@@ -6,6 +6,7 @@
 //! Rows are processed in parallel in blocks of a fixed size. The blocks do not depend on the number of threads, so the
 //! result is the same bit for bit on any number.
 
+mod adopt;
 mod completion;
 mod config;
 mod input;
@@ -21,6 +22,7 @@ mod weights;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+pub use adopt::{CodeMoments, OwnCodes, fitted_to_codes};
 pub use completion::Completion;
 pub use config::{
     Config, FORMAT_VERSION, MAX_CODEBOOK_SIZE, MAX_LEVELS, ModalityShape, OLDEST_FORMAT_VERSION, check_codebook_sizes,

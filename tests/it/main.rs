@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because each links libtorch.
 
+mod adopt;
 mod append;
 mod architecture;
 mod bad_input;

@@ -138,7 +138,6 @@ fn files_by_themselves_are_checked_and_compared_with_a_table() {
         ("tokens.parquet", "token table"),
         ("features.parquet", "features"),
         ("model", "model"),
-        ("model/config.json", "model"),
         ("manifest.json", "manifest"),
         ("vocabulary", "vocabulary"),
         ("constraint", "constraint forms"),

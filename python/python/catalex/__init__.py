@@ -2,6 +2,7 @@
 
 from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
 from .config import TrainConfig
+from .changes import adopt, diff, import_ids
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
@@ -42,17 +43,20 @@ __all__ = [
     "Trie",
     "Vocabulary",
     "__version__",
+    "adopt",
     "append",
     "apply_start_values",
     "build",
     "check",
     "constrain",
     "delete",
+    "diff",
     "embed",
     "evaluate",
     "export",
     "family_templates",
     "history",
+    "import_ids",
     "inspect",
     "lookup",
     "publish",

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -452,6 +453,7 @@ def check(spec: str) -> str:
 def lookup(spec: str) -> str:
     """Finds the items of a semantic ID or a prefix, or the semantic ID of an item."""
 
+@final
 class Hold:
     """Keeps a generation of a store from being removed while it lives."""
 
@@ -472,6 +474,14 @@ def history(path: _Path) -> str:
 
 def verify(spec: str, listener: Callable[[str], object]) -> str:
     """Checks an index, a store or a file."""
+def diff(spec: str, listener: Callable[[str], object]) -> str:
+    """Compares two token tables or indexes."""
+
+def import_ids(spec: str, listener: Callable[[str], object]) -> str:
+    """Reads IDs of another system as a token table."""
+
+def adopt(spec: str, now: int, listener: Callable[[str], object]) -> str:
+    """Fits a model to the codes of a table and writes an index of both; `now` is the time in seconds since 1970."""
 
 def settings() -> str:
     """The declarations of all settings as JSON: a list per group."""

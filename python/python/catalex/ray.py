@@ -31,6 +31,8 @@ __all__ = ["resolve", "token_table", "tokenize"]
 
 ROWS_AT_ONCE = 10_000
 LEAST_BUCKETS = 16
+FULL = "catalex_full"
+"""Whether a prefix has more new items than free last-level codes."""
 
 
 def tokenize(
@@ -90,9 +92,9 @@ def resolve(
         _check_ids(ds)
     shared = ray.put(model)
     full = pc.greater(pc.add(counts["items"], counts[TAKEN]), model.codebook_sizes[-1])
-    overfull = counts.filter(pc.and_(full, pc.greater(counts["items"], 0)))
-    if overfull.num_rows:
-        placed = _with_room(ds, counts, overfull, taken, shared, model)
+    full = pc.and_(full, pc.greater(counts["items"], 0))
+    if pc.any(full).as_py():
+        placed = _with_room(ds, counts.append_column(FULL, full), taken, shared, model)
     else:
         placed = ds.map_batches(_in_place, batch_format="pyarrow", fn_args=(None,))
     number = cluster.buckets_for(total, LEAST_BUCKETS) if buckets is None else buckets
@@ -102,9 +104,7 @@ def resolve(
     return keyed.groupby(GROUP).map_groups(_resolve_part, batch_format="pyarrow", fn_args=arguments)
 
 
-def _with_room(
-    ds: Dataset, counts: pa.Table, overfull: pa.Table, taken: Codes | None, shared: Any, model: Tokenizer
-) -> Dataset:
+def _with_room(ds: Dataset, counts: pa.Table, taken: Codes | None, shared: Any, model: Tokenizer) -> Dataset:
     """Stage 2: the items with their places, after the surplus of overfull prefixes has moved."""
     prefixes = cluster.prefixes_of(counts["prefix"], model.levels)
     numbers = np.ascontiguousarray(counts["items"].to_numpy(), np.int64)
@@ -119,6 +119,7 @@ def _with_room(
         beside = _by_group(taken, firsts if alone else np.zeros_like(firsts), model.codebook_sizes[0])
     near = pa.table({"prefix": cluster.lists_of(prefixes), "items": pa.array(numbers), GROUP: pa.array(groups)})
     near = near.filter(pc.greater(near["items"], 0))
+    overfull = counts.filter(counts[FULL])
     crowded_prefixes, near = ray.put(overfull["prefix"].combine_chunks()), ray.put(near)
     crowded = ds.map_batches(_crowded, batch_format="pyarrow", fn_args=(crowded_prefixes, model.levels, alone))
     made = crowded.groupby(GROUP).map_groups(_make_room, batch_format="pyarrow", fn_args=(shared, near, beside))

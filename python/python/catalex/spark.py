@@ -73,8 +73,8 @@ def resolve(
     buckets of prefixes brings all items of a prefix to one task. If a prefix has more items than there are last-level
     codes, an earlier pass moves the surplus, with one group per first code.
 
-    `occupied` has codes of the same model in its column `codes`: a token table, for example. No item of `df` gets one of
-    them. The result has the items of `df` only, item by item with the IDs that `catalex tokenize --previous` gives.
+    `occupied` has codes of the same model in its column `codes`: a token table, for example. No item of `df` gets one
+    of them. The result has the items of `df` only, item by item with the IDs that `catalex tokenize --previous` gives.
 
     `df` is read three times: write it to files or cache it first. `buckets` is the number of groups, by default one per
     20,000 items. `check_ids` looks for duplicate item ids, which costs a shuffle of the ids.
@@ -102,7 +102,7 @@ def resolve(
     shared = _Shared.of(df, model)
     placed = items.withColumn(PLACE, F.col(CODES))
     if (largest or 0) > sizes[-1]:
-        placed = _with_room(items, counts, taken, shared, model, id_type)
+        placed = _with_room(items, counts, taken, shared, model)
     number = cluster.buckets_for(total or 0, LEAST_BUCKETS) if buckets is None else buckets
     keyed = placed.withColumn(GROUP, _bucket(PLACE, levels, number))
     if taken is None:
@@ -127,12 +127,7 @@ def _bucket(column: str, levels: int, buckets: int) -> Any:
 
 
 def _with_room(
-    items: DataFrame,
-    counts: DataFrame,
-    taken: DataFrame | None,
-    shared: _Shared,
-    model: Tokenizer,
-    id_type: T.DataType,
+    items: DataFrame, counts: DataFrame, taken: DataFrame | None, shared: _Shared, model: Tokenizer
 ) -> DataFrame:
     """Stage 2: the items with their places, after the surplus of overfull prefixes has moved."""
     sizes, levels = model.codebook_sizes, model.levels
@@ -150,7 +145,9 @@ def _with_room(
     if taken is not None:
         near = near.unionByName(taken.select(F.col(CODES).alias(PREFIX), F.lit(0).cast("long").alias(COUNT)))
     groups = crowded.groupBy(GROUP).cogroup(near.withColumn(GROUP, first).groupBy(GROUP))
-    schema = T.StructType([*_tokenized(id_type).fields, T.StructField(PLACE, T.ArrayType(T.IntegerType()))])
+    schema = T.StructType(
+        [*_tokenized(_id_type(items, ITEM)).fields, T.StructField(PLACE, T.ArrayType(T.IntegerType()))]
+    )
     made = groups.applyInArrow(_making_room(shared), schema)
     return others.unionByName(made)
 

@@ -126,8 +126,8 @@ class Tokenizer:
         every ID is unique; `"keep"` leaves them; `"suffix"` adds a disambiguating level; `"lc-rec"` runs LC-Rec's loop,
         which can leave some.
 
-        Items of a `previous` table of this model keep their IDs and come first; only the other items of `features` get an
-        ID, which no item of that table has.
+        Items of a `previous` table of this model keep their IDs and come first; only the other items of `features` get
+        an ID, which no item of that table has.
         """
         source = self._features(features, item_ids=item_ids, id=id, present=present)
         if previous is None:

@@ -1,0 +1,42 @@
+"""`import_ids`, `adopt` and `diff` do what the command line does."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made import done
+from shop import ITEMS, Shop
+
+import catalex
+
+
+def test_import_adopt_and_diff(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    ids = shop.table.item_ids
+    index_json = tmp_path / "shop.index.json"
+    tokens = {str(item): shop.table.lookup(item).replace("><", "> <").split() for item in ids}
+    index_json.write_text(json.dumps(tokens))
+    found = catalex.import_ids(index_json, tmp_path / "t.parquet", source="lc-rec", codebook_size=256)
+    flags = ["--from", "lc-rec", "--codebook-size", "256", "--json"]
+    printed = done("import", index_json, *flags, "--out", tmp_path / "u.parquet")
+    assert found == json.loads(printed)
+    assert (tmp_path / "t.parquet").read_bytes() == (tmp_path / "u.parquet").read_bytes()
+    assert (found["items"], found["colliding_items"], found["unused_codes"][0] > 0) == (ITEMS, 0, True)
+    with pytest.raises(catalex.ConfigError, match="setting from"):
+        catalex.import_ids(index_json, tmp_path / "v.parquet", source="letters")  # type: ignore[arg-type]
+
+    index, summary = catalex.adopt(tmp_path / "t.parquet", shop.folder / "x.npy", tmp_path / "a", reason="try")
+    flags = ["--features", shop.folder / "x.npy", "--reason", "try"]
+    done("adopt", tmp_path / "t.parquet", *flags, "--out", tmp_path / "b")
+    assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
+    assert summary["items"] == ITEMS and summary["levels"][0]["nearest"] > 0.5
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    assert (manifest["generation"]["change"], manifest["generation"]["reason"]) == ("adopt", "try")
+
+    changes = catalex.diff(shop.table, index)
+    assert (changes["common"], changes["same"], changes["moved"]) == (ITEMS, ITEMS, 0)
+    assert catalex.diff(tmp_path / "t.parquet", tmp_path / "a") == json.loads(
+        done("diff", tmp_path / "t.parquet", tmp_path / "a", "--json")
+    )
+    with pytest.raises(catalex.ConfigError, match="examples"):
+        catalex.diff(shop.table, index, examples=-1)

@@ -1,0 +1,73 @@
+//! What changed between two token tables or indexes.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::titles::LookupSettings;
+use crate::error::Result;
+use crate::index::{Index, TOKENS};
+use crate::item_ids::ItemIds;
+use crate::progress::Progress;
+use crate::semantic_id::{CompactTable, DiffItem, TableDiff};
+use crate::settings::{Range, SettingGroup, settings};
+
+settings! {
+    /// What a comparison shows.
+    pub struct DiffSettings {
+        /// Items and renamed codes of each kind that are shown.
+        examples: usize, "N", default "5", range Range::Between(0.0, 10_000.0);
+    }
+}
+
+/// Compare two token tables: [`diff`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DiffSpec {
+    /// The older token table, index or store.
+    pub before: PathBuf,
+    /// The newer token table, index or store.
+    pub after: PathBuf,
+    /// What is shown.
+    pub diff: DiffSettings,
+    /// Where the items' titles are.
+    pub titles: LookupSettings,
+}
+
+/// Examples where the setting is not given.
+const EXAMPLES: usize = 5;
+
+/// Compares two token tables: items that were added, removed and moved, renamed codes, and neighbours that were kept. Ten
+/// million items of each are compared within 2 GB of memory.
+///
+/// # Errors
+/// As [`CompactTable::read`] and [`TableDiff::of`]; for a catalog of titles that was named and cannot be read.
+pub fn diff(spec: &DiffSpec, progress: &dyn Progress) -> Result<TableDiff> {
+    spec.diff.check()?;
+    spec.titles.check()?;
+    let (_, before) = table(&spec.before)?;
+    let (index, after) = table(&spec.after)?;
+    let mut diff = TableDiff::of(&before, &after, spec.diff.examples.unwrap_or(EXAMPLES), progress)?;
+    drop((before, after));
+    let examples = &mut diff.examples;
+    let kinds =
+        [&mut examples.added, &mut examples.removed, &mut examples.moved, &mut examples.renamed, &mut examples.reused];
+    let mut shown: Vec<&mut DiffItem> = kinds.into_iter().flatten().collect();
+    let ids = ItemIds::Strings(shown.iter().map(|item| item.item_id.clone()).collect());
+    let rows: Vec<usize> = (0..ids.len()).collect();
+    let titles = spec.titles.titles(index.as_ref().map(Index::manifest), &ids, &rows)?;
+    for item in &mut shown {
+        item.title = titles.get(&item.item_id).cloned();
+    }
+    Ok(diff)
+}
+
+/// The ids and codes of a table, or those of an index, of which only the table is read and hashed.
+fn table(path: &Path) -> Result<(Option<Index>, CompactTable)> {
+    if !Index::is_index(path) {
+        return Ok((None, CompactTable::read(path)?));
+    }
+    let index = Index::open_for(path, &[TOKENS])?;
+    let table = CompactTable::read(&index.path(TOKENS))?;
+    Ok((Some(index), table))
+}

@@ -1,0 +1,10 @@
+//! What changed between two token tables: items, codes, and the names of codes.
+
+mod compact;
+mod figures;
+mod join;
+mod neighbours;
+mod renaming;
+
+pub use compact::CompactTable;
+pub use figures::{CodeRenaming, DiffExamples, DiffItem, LevelDiff, PrefixDiff, TableDiff, TableSide};
