@@ -1,5 +1,8 @@
 //! The features of a catalog: encoded texts and images, precomputed vectors, behaviour.
 
+// Without encoders, none is ever loaded.
+#[cfg(not(feature = "encoders"))]
+use std::convert::Infallible as LoadedEncoders;
 use std::path::{Path, PathBuf};
 
 use super::content::ReadContent;
@@ -253,10 +256,6 @@ impl<'a> CatalogFeatures<'a> {
         match loaded {}
     }
 }
-
-/// Where encoders cannot be built in, none is ever loaded.
-#[cfg(not(feature = "encoders"))]
-pub(super) enum LoadedEncoders {}
 
 /// The longest text that is read whole, in tokens.
 #[cfg(feature = "encoders")]
