@@ -167,7 +167,7 @@ impl AppendRun<'_> {
             index: self.target.out().to_path_buf(),
             generation: number,
             items,
-            encoded: plan.fresh.len() as u64,
+            encoded: fresh.items.len() as u64,
             left_out: (plan.fresh.len() - fresh.items.len()) as u64,
             truncated_texts: fresh.truncated_texts as u64,
             counts,
