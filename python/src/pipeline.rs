@@ -5,8 +5,8 @@
 use catalex::pipeline::{
     self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
     ConstrainSettings, ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings,
-    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, ShowSettings,
-    ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, RetrainSettings,
+    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -122,9 +122,9 @@ pub(crate) fn settings() -> String {
     add::<BehaviourSettings>(&mut groups, "behaviour");
     add::<AppendSettings>(&mut groups, "append");
     add::<DeleteSettings>(&mut groups, "delete");
+    add::<RetrainSettings>(&mut groups, "retrain");
     add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
-    add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");

@@ -10,6 +10,7 @@ mod config_file;
 mod constrain;
 mod delete;
 mod diff;
+mod drift;
 mod embed;
 mod environment;
 mod export;
@@ -22,6 +23,7 @@ mod lookup;
 mod output;
 mod progress;
 mod publish;
+mod retrain;
 mod serve;
 mod tokenize;
 mod train;
@@ -55,6 +57,10 @@ enum Verb {
     Append(Box<append::AppendArgs>),
     /// Delete items of an index. Their IDs are not given to other items.
     Delete(delete::DeleteArgs),
+    /// Train new codebooks for an index and a catalog that has grown. Items keep their codes as far as is asked for.
+    Retrain(Box<retrain::RetrainArgs>),
+    /// Compare new items with those that an index was trained on: append, reassign, or retrain?
+    Drift(Box<drift::DriftArgs>),
     /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
     /// Encode the texts and images of a catalog.
@@ -109,6 +115,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Build(args) => build::run(*args, &*progress),
         Verb::Append(args) => append::run(*args, &*progress),
         Verb::Delete(args) => delete::run(args, &*progress),
+        Verb::Retrain(args) => retrain::run(*args, &*progress),
+        Verb::Drift(args) => drift::run(*args, &*progress),
         Verb::Check(args) => check::run(args, &*progress),
         Verb::Embed(args) => embed::run(*args, &*progress),
         Verb::Train(args) => train::run(*args, &*progress),

@@ -1,4 +1,4 @@
-//! The features of a catalog: encoded texts and images, precomputed vectors, behaviour.
+//! The features of a catalog: encoded texts and images, ready vectors, behaviour.
 
 // Without encoders, none is ever loaded.
 #[cfg(not(feature = "encoders"))]
@@ -280,7 +280,7 @@ fn content(path: &Path) -> Result<String> {
     }
 }
 
-/// The precomputed vectors, each with a unique name.
+/// The ready vectors, each under a name of its own.
 fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     let encode = &spec.encode;
     let given = encode.embedding.iter().flat_map(|embeddings| &embeddings.0);
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_refused_without_reading_them() {
+    fn devices_are_refused_and_not_read_for_ever() {
         assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
         assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }

@@ -18,6 +18,8 @@
 //! | [`import_ids`] | IDs that another system made | a token table |
 //! | [`adopt`] | IDs that another system made, features | an index with a model for them |
 //! | [`diff`] | two token tables | what changed |
+//! | `retrain` | an index, a catalog | the next generation with new codebooks |
+//! | [`drift()`] | an index, new items | whether they are like those of training |
 //! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
@@ -44,6 +46,7 @@ mod content;
 mod costs;
 mod delete;
 mod diff;
+mod drift;
 mod embed;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod encode_stage;
@@ -53,6 +56,7 @@ mod export;
 mod far_items;
 mod features_made;
 mod ground;
+mod grown_index;
 mod history;
 mod import_ids;
 mod inspect;
@@ -61,10 +65,14 @@ mod known_items;
 mod lookup;
 mod next_generation;
 mod parent_encoders;
+#[cfg(feature = "train")]
+mod prefix_changes;
 mod publish;
 mod read_catalog;
 mod ready_features;
 mod report_items;
+#[cfg(feature = "train")]
+mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 mod sources;
@@ -89,6 +97,7 @@ pub use constrain::constrain;
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
 pub use diff::{DiffSettings, DiffSpec, diff};
+pub use drift::{Advice, Drift, drift};
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use features_made::ModalitySummary;
@@ -97,14 +106,18 @@ pub use history::{GenerationRecord, HistoryEntry, history};
 pub use import_ids::{ImportSettings, ImportSpec, import_ids};
 pub use inspect::{Inspected, inspect};
 pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
+#[cfg(feature = "train")]
+pub use prefix_changes::PrefixChange;
 pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
+#[cfg(feature = "train")]
+pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
     AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
-    DeleteSettings, DeleteSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings,
-    InspectSpec, LlmSettings, Output, ReportColumns, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec,
+    FarSettings, InspectSpec, LlmSettings, Output, ReportColumns, RetrainSettings, RetrainSpec, ServeSettings,
+    ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

@@ -3,6 +3,7 @@
 //! [`Figures`] holds the numbers; [`Report`] is an HTML page with the numbers and the items by prefix. Features are read
 //! block by block, so they may be larger than memory.
 
+mod drift;
 mod duplicates;
 mod figures;
 mod label_neighbours;
@@ -12,6 +13,7 @@ mod recall;
 mod reconstruction;
 mod report;
 
+pub use drift::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
 pub use duplicates::DuplicateGroup;
 pub use figures::{CrowdedPrefix, Figures, LevelFigures};
 pub use label_neighbours::{LabelNeighbours, Nearness};

@@ -61,6 +61,8 @@ pub(super) struct TrainingData<'a> {
     pub(super) standardization: Standardization,
     /// The training items in memory, in row order.
     pub(super) training: TrainingItems,
+    /// Their rows in the features.
+    pub(super) rows: Vec<usize>,
     /// The items that are held out of training, if any.
     pub(super) validation: Option<TrainingItems>,
     /// See [`DataSettings::dropout`]; 0 where modalities cannot be predicted.
@@ -142,9 +144,10 @@ impl<'a> TrainingData<'a> {
         });
         // The rows are compacted in place, because a second matrix would dominate the memory of training.
         keep_rows(&mut x, &training);
+        let of_training = training.iter().map(|&at| rows[at]).collect();
         let training = TrainingItems::new(&x, present.select(Axis(0), &training).view(), &dims, device);
         let dropout = if standardization.completion.is_some() { settings.dropout } else { 0.0 };
-        Ok(TrainingData { standardization, training, validation, dropout, hash, stream })
+        Ok(TrainingData { standardization, training, rows: of_training, validation, dropout, hash, stream })
     }
 
     /// Number of items that [`TrainingData::each_batch`] passes over.

@@ -6,9 +6,10 @@ use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Kind, Tensor};
 
 use super::crowding::Crowding;
+use super::keep::KeptItems;
 use super::kmeans;
 use super::model::{Linear, Net, RqVae, TensorQuantizer};
-use super::refine::refine;
+use super::refine::{refine, ridges};
 use super::relations::agreeing_axes;
 use super::tensors::{ROWS_AT_ONCE, array, tensor};
 use super::valid_config::ValidQuantizerConfig;
@@ -17,13 +18,15 @@ use crate::progress::Progress;
 use crate::tokenizer::{Completion, Offsets, Quantizer};
 
 /// A model for `x (n, dim)`. The projection is the principal axes (with several modalities, those of the cross-modally
-/// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement.
+/// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement. Codes that are
+/// `kept` take the place of k-means.
 ///
 /// # Errors
 /// [`Error::Data`] for features without variance.
 pub(super) fn start(
     x: &Tensor,
     completion: Option<(&Completion, &[f64])>,
+    kept: Option<&KeptItems>,
     config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
@@ -44,8 +47,14 @@ pub(super) fn start(
     let projection = Net { skip: Some(axes), layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng) };
     let inverse = Net { skip: Some(back), layers: perceptron(config.latent_dim, &reversed, dim, device, rng) };
     let latents = array(&projection.forward_in_blocks(x))?;
-    let books = codebooks(latents.clone(), config, rng, progress)?;
-    let quantizer = refine(latents.view(), books, config, rng, progress);
+    let books = match kept {
+        Some(kept) => {
+            let sizes = &config.codebook_sizes;
+            kept.codebooks(latents.view(), sizes, &ridges(latents.view(), config.ridge as f32, sizes.len()))
+        }
+        None => codebooks(latents.clone(), config, rng, progress)?,
+    };
+    let quantizer = refine(latents.view(), books, kept, config, rng, progress);
     let model = RqVae { projection, inverse, quantizer: TensorQuantizer::new(&quantizer, device) };
     for parameter in model.parameters() {
         let _ = parameter.set_requires_grad(true);

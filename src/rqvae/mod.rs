@@ -25,6 +25,7 @@ mod descent;
 mod encode;
 mod init;
 mod items;
+mod keep;
 mod kmeans;
 mod lc_rec;
 mod model;
@@ -41,6 +42,7 @@ mod valid_config;
 
 pub use checkpoint::Checkpoints;
 pub use encode::encode;
+pub use keep::{KEEP_ALL, Kept, Retrained, retrain};
 pub use trainer::{Trained, train};
 
 use tch::{Cuda, Device};

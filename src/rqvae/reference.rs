@@ -1,6 +1,6 @@
-//! The residual errors of a finished model, which it keeps as what is usual.
+//! The latents of the items in memory, and the residual errors of a finished model, which it keeps as what is usual.
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2, s};
 
 use super::data::TrainingData;
 use super::tensors::{ROWS_AT_ONCE, array};
@@ -25,4 +25,20 @@ pub(super) fn residual_errors(
 fn errors_of(latents: ArrayView2<f32>, quantizer: &Quantizer) -> Vec<f32> {
     let rest = &latents - &quantizer.decode(quantizer.encode(latents).view());
     rest.rows().into_iter().map(|row| row.dot(&row)).collect()
+}
+
+/// The latents of all items in memory, computed by the frozen projection.
+pub(super) fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
+    let groups = [Some(&data.training), data.validation.as_ref()];
+    let rows: i64 = groups.into_iter().flatten().map(|items| items.x.size()[0]).sum();
+    let mut latents = Array2::zeros((rows as usize, projection.shape().1));
+    let mut done = 0;
+    for items in groups.into_iter().flatten() {
+        for rows in items.x.split(ROWS_AT_ONCE, 0) {
+            let block = projection.forward(array(&rows)?.view());
+            latents.slice_mut(s![done..done + block.nrows(), ..]).assign(&block);
+            done += block.nrows();
+        }
+    }
+    Ok(latents)
 }

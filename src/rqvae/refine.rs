@@ -16,6 +16,7 @@ use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
+use super::keep::KeptItems;
 use super::regression::{counts, fit};
 use super::valid_config::ValidQuantizerConfig;
 use crate::progress::Progress;
@@ -36,10 +37,11 @@ const LARGEST_TABLE: usize = 1 << 22;
 /// Weight, in items, of the overall distribution of second codes in that of each first code.
 const PRIOR: f32 = 4.0;
 
-/// Refines `codebooks` on `latents (n, latent_dim)`.
+/// Refines `codebooks` on `latents (n, latent_dim)`. Items leave codes that are `kept` at a price only.
 pub(super) fn refine(
     latents: ArrayView2<f32>,
     codebooks: Vec<Array2<f32>>,
+    kept: Option<&KeptItems>,
     config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
@@ -50,14 +52,12 @@ pub(super) fn refine(
     if rounds == 0 {
         return quantizer;
     }
-    let ridge = ridge(latents, config.ridge as f32);
-    let ridges: Vec<Array1<f32>> =
-        (0..sizes.len()).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect();
+    let ridges = ridges(latents, config.ridge as f32, sizes.len());
     let total = mean_square(latents);
     let mut balance = Balance::new(config.balance as f32, sizes.len());
     progress.begin("refine", Some(rounds as u64), "rounds");
     for iteration in 1..=rounds {
-        let codes = quantizer.encode(latents);
+        let codes = kept.map_or_else(|| quantizer.encode(latents), |kept| kept.encode(latents, &quantizer));
         let mut offsets = quantizer.offsets().clone();
         let mut books = quantizer.codebooks().to_vec();
         let spread = residual_spread(latents, &codes, &books);
@@ -83,6 +83,12 @@ pub(super) fn refine(
     quantizer
 }
 
+/// The ridge penalties of each level.
+pub(super) fn ridges(latents: ArrayView2<f32>, strength: f32, levels: usize) -> Vec<Array1<f32>> {
+    let ridge = ridge(latents, strength);
+    (0..levels).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect()
+}
+
 /// The ridge penalty of each dimension, in items. A mean over few items is less reliable where the variance is small
 /// relative to the noise, so the penalty is inversely proportional to the standard deviation of a dimension.
 fn ridge(latents: ArrayView2<f32>, strength: f32) -> Array1<f32> {
@@ -92,7 +98,7 @@ fn ridge(latents: ArrayView2<f32>, strength: f32) -> Array1<f32> {
 }
 
 /// Mean squared residual before each level.
-fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array2<f32>]) -> Vec<f32> {
+pub(super) fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array2<f32>]) -> Vec<f32> {
     let mut spread = vec![0.0f64; books.len()];
     for (latent, codes) in latents.rows().into_iter().zip(codes.rows()) {
         let mut rest = latent.to_owned();
@@ -213,7 +219,7 @@ mod tests {
     fn refined(change: impl Fn(&mut QuantizerConfig)) -> Quantizer {
         let points = points(800, 5);
         let mut rng = Xoshiro256Plus::seed_from_u64(9);
-        refine(points.view(), start(&points, [SIZE; 3]), &config(change), &mut rng, &Silent)
+        refine(points.view(), start(&points, [SIZE; 3]), None, &config(change), &mut rng, &Silent)
     }
 
     #[test]

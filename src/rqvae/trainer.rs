@@ -1,6 +1,6 @@
 //! Training: from features to a frozen model.
 
-use ndarray::{Array2, s};
+use ndarray::s;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::Device;
@@ -9,12 +9,13 @@ use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
 use super::data::{DataSettings, TrainingData};
 use super::descent::Descent;
 use super::init::start;
+use super::keep::{Kept, KeptItems};
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
-use super::reference::residual_errors;
+use super::reference::{latents, residual_errors};
 use super::separation::separate;
-use super::tensors::{ROWS_AT_ONCE, array};
+use super::tensors::array;
 use super::unused::use_every_code;
 use super::valid_config::{ValidQuantizerConfig, valid_lc_rec};
 use crate::error::Result;
@@ -51,20 +52,22 @@ pub fn train(
     progress: &dyn Progress,
 ) -> Result<Trained> {
     config.check()?;
-    let session = TrainingSession { features, shapes: features.shapes(), checkpoints, progress };
+    let session = TrainingSession { features, shapes: features.shapes(), checkpoints, kept: None, progress };
     match config {
-        TrainConfig::ResidualQuantizer(config) => session.residual_quantizer(config),
+        TrainConfig::ResidualQuantizer(config) => Ok(session.residual_quantizer(config)?.0),
         TrainConfig::LcRec(config) => session.lc_rec(config),
     }
 }
 
 /// The arguments of [`train`] but for the configuration.
-struct TrainingSession<'a> {
-    features: &'a dyn FeatureSource,
+pub(super) struct TrainingSession<'a> {
+    pub(super) features: &'a dyn FeatureSource,
     /// The modalities, by name and dimension.
-    shapes: Vec<(String, usize)>,
-    checkpoints: Option<&'a Checkpoints>,
-    progress: &'a dyn Progress,
+    pub(super) shapes: Vec<(String, usize)>,
+    pub(super) checkpoints: Option<&'a Checkpoints>,
+    /// Earlier codes to keep.
+    pub(super) kept: Option<Kept<'a>>,
+    pub(super) progress: &'a dyn Progress,
 }
 
 /// A session whose features are read.
@@ -77,18 +80,20 @@ struct OpenedSession<'a> {
 }
 
 impl<'a> TrainingSession<'a> {
-    fn residual_quantizer(self, config: QuantizerConfig) -> Result<Trained> {
+    /// The model, and the price of leaving an earlier code of each level, if codes are kept.
+    pub(super) fn residual_quantizer(self, config: QuantizerConfig) -> Result<(Trained, Vec<f32>)> {
         let config = ValidQuantizerConfig::new(config, self.features.rows(), &self.shapes)?;
         let device = super::device(&config.device)?;
         let used = TrainConfig::from((*config).clone());
         let OpenedSession { data, mut rng, keeper, saved } =
             self.open(&config.data_settings(&self.shapes)?, &used, device)?;
+        let kept: Option<KeptItems> = self.kept.map(|kept| kept.of(&data.rows));
         let model = match &saved {
             None => {
                 let agreements = config.agreements(&self.shapes);
                 let completion = data.standardization.completion.as_ref();
                 let completion = completion.map(|completion| (completion, &agreements[..]));
-                start(&data.training.x, completion, &config, &mut rng, self.progress)?
+                start(&data.training.x, completion, kept.as_ref(), &config, &mut rng, self.progress)?
             }
             Some(saved) => {
                 let shape = RqVaeShape {
@@ -106,12 +111,20 @@ impl<'a> TrainingSession<'a> {
             descent.resume(&saved)?;
         }
         let outcome = descent.run(self.progress)?;
+        let mut prices = Vec::new();
         let finish = |data: &TrainingData, projection: &Network, quantizer| {
             let latents = latents(data, projection)?;
-            let quantizer = use_every_code(latents.view(), quantizer);
-            Ok(separate(latents.view(), quantizer, config.separation as f32))
+            let Some(kept) = &kept else {
+                let quantizer = use_every_code(latents.view(), quantizer);
+                return Ok(separate(latents.view(), quantizer, config.separation as f32));
+            };
+            // A code that no item would choose may still be one that an item keeps.
+            let quantizer = separate(latents.view(), quantizer, config.separation as f32);
+            prices = kept.prices(latents.slice(s![..data.rows.len(), ..]), &quantizer);
+            Ok(quantizer)
         };
-        self.freeze(outcome, data, (used, config.held_out()), finish)
+        let trained = self.freeze(outcome, data, (used, config.held_out()), finish)?;
+        Ok((trained, prices))
     }
 
     fn lc_rec(self, config: LcRecConfig) -> Result<Trained> {
@@ -145,7 +158,7 @@ impl<'a> TrainingSession<'a> {
         outcome: TrainingOutcome,
         data: TrainingData,
         (config, held_out): (TrainConfig, usize),
-        finish: impl Fn(&TrainingData, &Network, Quantizer) -> Result<Quantizer>,
+        finish: impl FnOnce(&TrainingData, &Network, Quantizer) -> Result<Quantizer>,
     ) -> Result<Trained> {
         let TrainingOutcome { model, history, best_epoch } = outcome;
         let (projection, inverse) = model.freeze_networks()?;
@@ -174,24 +187,8 @@ impl<'a> TrainingSession<'a> {
     }
 }
 
-/// The latents of all items in memory, computed by the frozen projection.
-fn latents(data: &TrainingData, projection: &Network) -> Result<Array2<f32>> {
-    let groups = [Some(&data.training), data.validation.as_ref()];
-    let rows: i64 = groups.into_iter().flatten().map(|items| items.x.size()[0]).sum();
-    let mut latents = Array2::zeros((rows as usize, projection.shape().1));
-    let mut done = 0;
-    for items in groups.into_iter().flatten() {
-        for rows in items.x.split(ROWS_AT_ONCE, 0) {
-            let block = projection.forward(array(&rows)?.view());
-            latents.slice_mut(s![done..done + block.nrows(), ..]).assign(&block);
-            done += block.nrows();
-        }
-    }
-    Ok(latents)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::features::{Features, Modality};
     use crate::item_ids::ItemIds;
@@ -200,7 +197,7 @@ mod tests {
     use rand::Rng;
 
     /// 24 noisy clusters along curves, in 32 dimensions of decreasing variance.
-    fn features(n: usize) -> Features {
+    pub(in crate::rqvae) fn features(n: usize) -> Features {
         let mut rng = Xoshiro256Plus::seed_from_u64(7);
         let centres = Array2::from_shape_simple_fn((24, 32), || rng.gen_range(-1.0f32..1.0));
         let vectors = Array2::from_shape_fn((n, 32), |(i, j)| {
@@ -212,7 +209,7 @@ mod tests {
         Features::new(ItemIds::row_numbers(n), vec![modality]).unwrap()
     }
 
-    fn config(change: impl FnOnce(&mut QuantizerConfig)) -> TrainConfig {
+    pub(in crate::rqvae) fn config(change: impl FnOnce(&mut QuantizerConfig)) -> TrainConfig {
         let mut config = QuantizerConfig {
             codebook_sizes: vec![64; 3],
             latent_dim: 4,

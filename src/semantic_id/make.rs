@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, for_each_block};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::tokenizer::{Encoded, MAX_INPUT, ModelInput, Tokenizer};
+use crate::tokenizer::{Encoded, MAX_INPUT, ModelInput, PreviousCodes, Tokenizer};
 
 impl TokenTable {
     /// Encodes every item and assigns semantic IDs, which are unique unless `collisions` is another policy. Modalities are
@@ -44,7 +44,7 @@ impl TokenTable {
         occupied: &Occupied,
         progress: &dyn Progress,
     ) -> Result<TokenizedItems> {
-        TokenizedItems::encoded(features, model, token_format, Collisions::Resolve, progress, |items| {
+        TokenizedItems::encoded(features, model, None, token_format, Collisions::Resolve, progress, |items| {
             let (codes, errors) = (items.codes.view(), &items.errors);
             let placed = place(items.latents, codes, errors, model.quantizer(), &items.item_ids, occupied, progress)?;
             Ok((placed, occupied.codebook_sizes().to_vec()))
@@ -63,12 +63,15 @@ pub struct TokenizedItems {
 }
 
 /// Items before collisions are resolved.
-struct Unresolved<'a> {
-    latents: &'a dyn Latents,
-    item_ids: ItemIds,
-    codes: Array2<u16>,
-    errors: Vec<f32>,
+pub(super) struct Unresolved<'a> {
+    pub(super) latents: &'a dyn Latents,
+    pub(super) item_ids: ItemIds,
+    pub(super) codes: Array2<u16>,
+    pub(super) errors: Vec<f32>,
 }
+
+/// Earlier codes of the items, one row per row of the features, and the price of leaving them at each level.
+pub(super) type PricedCodes<'a> = (&'a PreviousCodes, &'a [f32]);
 
 impl TokenizedItems {
     /// As [`TokenTable::of_features`], which is the table of the result.
@@ -82,22 +85,23 @@ impl TokenizedItems {
         collisions: Collisions,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        Self::encoded(features, model, token_format, collisions, progress, |items| {
+        Self::encoded(features, model, None, token_format, collisions, progress, |items| {
             let quantized = (items.codes.view(), items.errors.as_slice());
             collisions.settle(items.latents, quantized, model.quantizer(), &items.item_ids, progress)
         })
     }
 
     /// Encodes all items and assigns IDs by `settle`, which returns the codebook sizes too.
-    fn encoded(
+    pub(super) fn encoded(
         features: &dyn FeatureSource,
         model: &Tokenizer,
+        keep: Option<PricedCodes>,
         token_format: TokenFormat,
         policy: Collisions,
         progress: &dyn Progress,
         settle: impl FnOnce(&Unresolved) -> Result<(Assignment, Vec<usize>)>,
     ) -> Result<Self> {
-        let encoder = Encoder { features, input: ModelInput::new(model, features)?, progress };
+        let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep, progress };
         let (item_ids, codes, errors) = encoder.encode()?;
         features.check_ids(&item_ids)?;
         let items = Unresolved { latents: &encoder, item_ids, codes, errors };
@@ -175,6 +179,7 @@ fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)
 struct Encoder<'a> {
     features: &'a dyn FeatureSource,
     input: ModelInput<'a>,
+    keep: Option<PricedCodes<'a>>,
     progress: &'a dyn Progress,
 }
 
@@ -187,7 +192,13 @@ impl Encoder<'_> {
         let mut errors = Vec::with_capacity(n);
         self.progress.begin("encode", Some(n as u64), "items");
         for_each_block(self.features, |block| {
-            let (encoded, of_block) = encode(&block.features, &self.input)?;
+            let (mut encoded, mut of_block) = encode(&block.features, &self.input)?;
+            if let Some((previous, prices)) = self.keep {
+                let rows: Vec<usize> = (block.first_row..block.first_row + block.features.len()).collect();
+                let latents = encoded.latents.view();
+                encoded.codes = model.quantizer().encode_keeping(latents, &previous.select(&rows), prices);
+                of_block = model.latent_errors(latents, encoded.codes.view())?;
+            }
             errors.extend(of_block);
             codes.slice_mut(s![block.first_row..errors.len(), ..]).assign(&encoded.codes);
             ids.append(block.features.item_ids().clone());

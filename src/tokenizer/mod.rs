@@ -11,6 +11,7 @@ mod completion;
 mod config;
 mod input;
 mod network;
+mod previous;
 mod quantizer;
 mod rows;
 mod sinkhorn;
@@ -29,6 +30,7 @@ pub use config::{
 };
 pub use input::ModelInput;
 pub use network::{Layer, Network};
+pub use previous::PreviousCodes;
 pub use quantizer::{Offsets, Quantizer};
 pub use sinkhorn::balanced;
 pub use standardization::Standardization;
@@ -212,7 +214,7 @@ impl Tokenizer {
             .try_for_each(|(block, (codes, mut latents))| {
                 let z = self.latents_of_block(block, x, present)?;
                 latents.assign(&z);
-                self.quantizer.encode_block(z, codes);
+                self.quantizer.encode_block(z, codes, None);
                 Ok::<(), Error>(())
             })?;
         Ok(Encoded { codes, latents })
@@ -227,7 +229,7 @@ impl Tokenizer {
         let mut codes = Array2::zeros((x.nrows(), self.config.levels()));
         let blocks = codes.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().enumerate();
         blocks.try_for_each(|(block, codes)| {
-            self.quantizer.encode_block(self.latents_of_block(block, x, present)?, codes);
+            self.quantizer.encode_block(self.latents_of_block(block, x, present)?, codes, None);
             Ok::<(), Error>(())
         })?;
         Ok(codes)

@@ -8,6 +8,7 @@
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
+use super::previous::{Keeping, PreviousCodes};
 use super::rows::multiply;
 
 /// Rows per block: the scores of a level fit into the cache.
@@ -91,12 +92,53 @@ impl Quantizer {
             .axis_chunks_iter_mut(Axis(0), BLOCK)
             .into_par_iter()
             .zip(latents.axis_chunks_iter(Axis(0), BLOCK).into_par_iter())
-            .for_each(|(codes, latents)| self.encode_block(latents.to_owned(), codes));
+            .for_each(|(codes, latents)| self.encode_block(latents.to_owned(), codes, None));
         codes
     }
 
+    /// As [`Quantizer::encode`], but an item keeps its previous code at a level, if it kept those of the levels before,
+    /// unless the cost of another code is lower by more than the level's price. An infinite price keeps every code.
+    /// `previous` has one row per latent.
+    pub fn encode_keeping(&self, latents: ArrayView2<f32>, previous: &PreviousCodes, prices: &[f32]) -> Array2<u16> {
+        let mut codes = Array2::zeros((latents.nrows(), self.codebooks.len()));
+        let before = previous.codes.axis_chunks_iter(Axis(0), BLOCK).into_par_iter();
+        codes
+            .axis_chunks_iter_mut(Axis(0), BLOCK)
+            .into_par_iter()
+            .zip(latents.axis_chunks_iter(Axis(0), BLOCK).into_par_iter())
+            .zip(before.zip(previous.known.par_chunks(BLOCK)))
+            .for_each(|((codes, latents), (before, known))| {
+                self.encode_block(latents.to_owned(), codes, Some(Keeping { codes: before, known, prices }));
+            });
+        codes
+    }
+
+    /// The quantizer with other names for its codes: code `c` of level `l` becomes `names[l][c]`. `names` has a permutation
+    /// of the codes of each level.
+    pub fn renamed(&self, names: &[Vec<u16>]) -> Quantizer {
+        let inverse: Vec<Vec<usize>> = names
+            .iter()
+            .map(|names| {
+                let mut inverse = vec![0; names.len()];
+                names.iter().enumerate().for_each(|(code, &name)| inverse[usize::from(name)] = code);
+                inverse
+            })
+            .collect();
+        let books = self.codebooks.iter().zip(&inverse).map(|(book, from)| book.select(Axis(0), from)).collect();
+        let codes = self.offsets.codes.iter().zip(&inverse).map(|(offsets, from)| offsets.select(Axis(0), from));
+        let table = |table: &Option<Array2<f32>>, level: usize| {
+            table.as_ref().map(|table| table.select(Axis(0), &inverse[0]).select(Axis(1), &inverse[level]))
+        };
+        let offsets = Offsets {
+            codes: codes.collect(),
+            pairs: table(&self.offsets.pairs, 1),
+            last: table(&self.offsets.last, self.codebooks.len() - 1),
+        };
+        Quantizer::new(books, offsets)
+    }
+
     /// The codes of a block of latents.
-    pub(super) fn encode_block(&self, latents: Array2<f32>, mut codes: ArrayViewMut2<u16>) {
+    pub(super) fn encode_block(&self, latents: Array2<f32>, mut codes: ArrayViewMut2<u16>, keeping: Option<Keeping>) {
         let in_rows = latents.is_standard_layout();
         let mut residual = if in_rows { latents } else { latents.as_standard_layout().into_owned() };
         let mut scores = Array2::zeros((0, 0));
@@ -105,6 +147,9 @@ impl Quantizer {
                 scores = Array2::zeros((residual.nrows(), book.nrows()));
             }
             multiply(residual.view(), self.columns[level].view(), false, &mut scores);
+            if let Some(keeping) = &keeping {
+                keeping.favour(level, codes.view(), &mut scores);
+            }
             let tables = self.offsets.tables(level, self.codebooks.len());
             Level { level, halves: &self.halves[level], tables, book }.choose(&mut scores, &mut codes, &mut residual);
         }
@@ -224,6 +269,45 @@ mod tests {
         let quantizer = Quantizer::new(quantizer.codebooks().to_vec(), offsets);
         assert_eq!(quantizer.encode(array![[1.2, 0.0], [0.1, 0.0]].view()), array![[0, 0], [0, 1]]);
         assert_eq!(quantizer.offsets_after(&[0]), array![1.5, 0.0]);
+    }
+
+    /// Latents, and a quantizer with all kinds of offsets.
+    fn made() -> (Array2<f32>, Quantizer) {
+        let value = |i: usize, j: usize| ((i * 37 + j * 101) % 23) as f32 / 3.0;
+        let mut offsets = Offsets::zero([5, 5, 5]);
+        offsets.codes[1] = Array1::from_shape_fn(5, |i| value(i, 3) / 9.0);
+        offsets.pairs = Some(Array2::from_shape_fn((5, 5), |(i, j)| value(i, j) / 7.0));
+        offsets.last = Some(Array2::from_shape_fn((5, 5), |(i, j)| value(j, i) / 7.0));
+        let books = (0..3).map(|l| Array2::from_shape_fn((5, 2), |(i, j)| value(i + 2 * l, j) / (l + 1) as f32));
+        (Array2::from_shape_fn((40, 2), |(i, j)| value(i, j) * 1.7), Quantizer::new(books.collect(), offsets))
+    }
+
+    #[test]
+    fn previous_codes_are_kept_at_a_price() {
+        let (points, quantizer) = made();
+        let natural = quantizer.encode(points.view());
+        let codes = Array2::from_shape_fn((40, 3), |(i, l)| (natural[[i, l]] + u16::from((i + l) % 3 == 0)) % 5);
+        let previous = PreviousCodes { codes: codes.clone(), known: (0..40).map(|i| i % 4 > 0).collect() };
+        let kept = |price: f32| {
+            let codes = quantizer.encode_keeping(points.view(), &previous, &[price; 3]);
+            ((0..40).filter(|&row| previous.is(row, &codes.row(row).to_vec())).count(), codes)
+        };
+        assert_eq!(kept(0.0).1, natural);
+        let (all, codes) = kept(f32::INFINITY);
+        assert_eq!((all, codes.row(0)), (30, natural.row(0)), "items without previous codes are encoded as ever");
+        let shares = [0.0, 0.5, 4.0, 1e9].map(|price| kept(price).0);
+        assert!(shares.is_sorted() && shares[0] < shares[1] && shares[1] < shares[2] && shares[3] == 30, "{shares:?}");
+    }
+
+    #[test]
+    fn renamed_codes_are_the_same_codes() {
+        let (points, quantizer) = made();
+        let names: Vec<Vec<u16>> = vec![vec![2, 0, 1, 4, 3], vec![1, 2, 3, 4, 0], vec![4, 3, 2, 1, 0]];
+        let natural = quantizer.encode(points.view());
+        let expected = Array2::from_shape_fn((40, 3), |(i, l)| names[l][usize::from(natural[[i, l]])]);
+        let renamed = quantizer.renamed(&names);
+        assert_eq!(renamed.encode(points.view()), expected);
+        assert_eq!(renamed.decode(expected.view()), quantizer.decode(natural.view()));
     }
 
     proptest! {

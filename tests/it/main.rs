@@ -15,6 +15,7 @@ mod names;
 mod old_index;
 mod placed;
 mod recommender;
+mod reseal;
 mod security;
 mod sources;
 mod start_values;
@@ -35,6 +36,8 @@ mod emoji;
 mod encoder;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod index;
+#[cfg(feature = "train")]
+mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 #[cfg(all(feature = "train", feature = "encoders"))]

@@ -6,7 +6,7 @@ from .changes import adopt, diff, import_ids
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features
-from .generations import append, delete
+from .generations import append, delete, drift, retrain
 from .index import Index
 from .jobs import check, constrain, export, family_templates, inspect, lookup, tokenize, vocab
 from .llm import apply_start_values
@@ -51,6 +51,7 @@ __all__ = [
     "constrain",
     "delete",
     "diff",
+    "drift",
     "embed",
     "evaluate",
     "export",
@@ -61,6 +62,7 @@ __all__ = [
     "lookup",
     "publish",
     "resolve_collisions",
+    "retrain",
     "rollback",
     "tokenize",
     "train",

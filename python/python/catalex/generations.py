@@ -1,4 +1,5 @@
-"""`append` and `delete`: the next generation of an index. They may encode items, and run in a process of their own."""
+"""`append`, `delete` and `retrain`: the next generation of an index; `drift`: whether it fits its new items. They may encode
+items, and run in a process of their own."""
 
 from __future__ import annotations
 
@@ -21,6 +22,10 @@ APPEND = _settings.names("append", "far")
 """Options of `append`."""
 DELETE = _settings.names("delete")
 """Options of `delete`."""
+RETRAIN = _settings.names("retrain", "append")
+"""Options of `retrain`."""
+DRIFT = _settings.names("append")
+"""Options of `drift`."""
 
 
 def append(
@@ -76,6 +81,56 @@ def delete(
     with Files() as files:
         given = files.ids(items, "items")
         return _next(["delete", _index(index), f"--items={given}", target, *others], progress, binary)
+
+
+def retrain(
+    index: Index | Store | _Path,
+    catalog: Any = None,
+    out: _Path | None = None,
+    *,
+    store: Store | _Path | None = None,
+    force: bool = False,
+    threads: int | None = None,
+    progress: Progress = "auto",
+    binary: _Path | None = None,
+    **options: Any,
+) -> Index:
+    """Trains new codebooks for an index, and for the items of a catalog if one is given, as `catalex retrain` does. The
+    result is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+
+    `keep` is how strongly items keep their codes, from 0 (as if they had none) to 1 (no ID moves). Other options are
+    `interactions`, `tokenizer`, and those of `append` for the catalog.
+    """
+    _settings.check_names(options, RETRAIN)
+    target = _target(out, store)
+    others = flags({**options, "force": force, "threads": threads})
+    with Files() as files:
+        given = [] if catalog is None else [files.table(catalog, "catalog")]
+        return _next(["retrain", _index(index), *given, target, *others], progress, binary)
+
+
+def drift(
+    index: Index | Store | _Path,
+    items: Any,
+    *,
+    threads: int | None = None,
+    progress: Progress = "auto",
+    binary: _Path | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Compares new items with those that the model of an index was trained on: what `catalex drift --json` prints.
+
+    `items` is a path to a catalog, to features of new items or to an index that was made of this one, or a table of any
+    library that speaks Arrow. Options are those of `append`.
+    """
+    _settings.check_names(options, DRIFT)
+    others = flags({**options, "threads": threads})
+    with Files() as files:
+        given = _index(items) if isinstance(items, Index) else files.table(items, "items")
+        found: dict[str, Any] = json.loads(
+            run(["drift", _index(index), given, *others, "--json"], binary=binary, progress=progress)
+        )
+        return found
 
 
 def _target(out: _Path | None, store: Store | _Path | None) -> str:

@@ -11,6 +11,7 @@ mod interactions;
 mod language_model;
 mod output;
 mod reading;
+mod retrain;
 mod serve;
 mod tokens;
 
@@ -25,6 +26,7 @@ pub use interactions::BehaviourSettings;
 pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
 pub(super) use reading::{ReadsTexts, text_settings};
+pub use retrain::{DriftSpec, RetrainSettings, RetrainSpec};
 pub use serve::{ServeSettings, ServeSpec};
 pub use tokens::{FarSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
 

@@ -1,0 +1,211 @@
+//! Whether new items are like those that a model was trained on.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::grown_index::{GrownIndex, Growth};
+use super::spec::DriftSpec;
+use super::{sources, threads};
+use crate::error::{Error, Result};
+use crate::features::{FeatureFile, FeatureSource, SelectedRows, for_each_block};
+use crate::index::{DELTA, Index, MODEL, TOKENS, resolve_index};
+use crate::item_ids::ItemIds;
+use crate::progress::Progress;
+use crate::quality::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
+use crate::semantic_id::{IdChange, IdDelta, QuantizedItems, TokenTable};
+use crate::settings::SettingGroup;
+use crate::tokenizer::{ModelInput, Tokenizer};
+
+/// With fewer generations of the same growth left, the codebooks are too small.
+const SOON: u64 = 3;
+
+/// A share of changed items with another prefix of two codes from which on their IDs say something else than they are.
+const MISPLACED: f64 = 0.2;
+
+/// Changed items that are needed to say so.
+const FEWEST_CHANGED: usize = 10;
+
+/// What to do with new items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Advice {
+    /// Append them.
+    Append,
+    /// Append them, and give changed items other IDs.
+    Reassign,
+    /// Train the codebooks anew.
+    Retrain,
+}
+
+/// New items, compared with those of an index.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drift {
+    /// Items of the index.
+    pub items: usize,
+    /// Items that it does not have.
+    pub new: usize,
+    /// Their residual errors against those of held-out items; none where the model does not know these.
+    pub residuals: Option<ResidualDrift>,
+    /// For each depth but the last, how many are under prefixes that no item of the index has.
+    pub novelty: Vec<PrefixNovelty>,
+    /// For each level, the use of its codes.
+    pub usage: Vec<UsageShift>,
+    /// The most crowded prefixes, with new items.
+    pub crowded: Vec<CrowdedGrowth>,
+    /// How often as many items as now can be added until a prefix has more items than last codes; none where no prefix grows.
+    pub generations_left: Option<u64>,
+    /// Items whose content changed, and the share of them whose vector now belongs under another prefix of two codes.
+    pub changed: usize,
+    /// See `changed`.
+    pub misplaced: Option<f64>,
+    /// What to do.
+    pub advice: Advice,
+    /// Why.
+    pub reasons: Vec<String>,
+}
+
+/// Compares new items with those that the model of an index was trained on. Nothing is written.
+///
+/// # Errors
+/// For an index, features or a catalog that cannot be read; [`Error::Data`] without new items.
+pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
+    spec.append.check()?;
+    let resolved = resolve_index(&spec.index)?;
+    let index = Index::open(&resolved)?;
+    let table = TokenTable::read(&index.path(TOKENS))?;
+    let model = Tokenizer::load(&index.path(MODEL))?;
+    let grown = if Index::is_index(&spec.items) {
+        Some(GrownIndex::of(&spec.items))
+    } else if is_features(&spec.items, &model) {
+        None
+    } else {
+        let growth = Growth {
+            index: &resolved,
+            catalog: &spec.items,
+            settings: &spec.append,
+            threads: spec.threads,
+            environment: &spec.environment,
+        };
+        Some(GrownIndex::new(&growth, &std::env::temp_dir().join("drift"), progress)?)
+    };
+    threads::with_threads(spec.threads, |_| {
+        let path = grown.as_ref().map_or(spec.items.as_path(), GrownIndex::path);
+        let features = sources::features(path)?;
+        let mut ids = ItemIds::default();
+        for_each_block(&features, |block| {
+            ids.append(block.features.item_ids().clone());
+            Ok(())
+        })?;
+        let known = ids.rows_in(&table.item_ids);
+        let new: Vec<usize> = (0..known.len()).filter(|&row| known[row].is_none()).collect();
+        if new.is_empty() {
+            let help = "name a catalog or features with items that the index does not have";
+            return Err(Error::data("drift", "new items", format!("{} items of the index", known.len()), help));
+        }
+        let quantized = Quantized::of(&features, new, &model)?;
+        let changed = match &grown {
+            Some(grown) if Index::open_for(grown.path(), &[])?.path(DELTA).is_file() => {
+                let delta = IdDelta::read(&grown.path().join(DELTA))?;
+                let updated: Vec<String> = (0..delta.kinds.len())
+                    .filter(|&at| delta.kinds[at] == IdChange::Updated)
+                    .map(|at| delta.item_ids.text(at))
+                    .collect();
+                let rows = ids.rows_by_text();
+                let mut rows: Vec<usize> = updated.iter().filter_map(|id| rows.get(id).copied()).collect();
+                rows.sort_unstable();
+                rows
+            }
+            _ => Vec::new(),
+        };
+        let misplaced = misplaced(&features, &changed, &known, (&table, &model))?;
+        let report = measured(&table, &model, &quantized, changed.len(), misplaced);
+        progress.end();
+        Ok(report)
+    })
+}
+
+/// Whether a path has features with the modalities of a model. Others may be a catalog.
+fn is_features(path: &Path, model: &Tokenizer) -> bool {
+    FeatureFile::open(path).is_ok_and(|features| ModelInput::new(model, &features).is_ok())
+}
+
+/// Codes and errors of items.
+struct Quantized {
+    codes: ndarray::Array2<u16>,
+    errors: Vec<f32>,
+}
+
+impl Quantized {
+    fn of(features: &dyn FeatureSource, rows: Vec<usize>, model: &Tokenizer) -> Result<Self> {
+        let mut codes = ndarray::Array2::zeros((0, model.config().levels()));
+        let mut errors = Vec::new();
+        for_each_block(&SelectedRows::new(features, rows)?, |block| {
+            let items = QuantizedItems::of(&block.features, model)?;
+            errors.extend(items.errors);
+            codes
+                .append(ndarray::Axis(0), items.codes.view())
+                .map_err(|e| Error::mismatch("codes of new items", "those of the model's levels", e, "report this"))
+        })?;
+        Ok(Quantized { codes, errors })
+    }
+}
+
+/// The share of changed items whose vector belongs under another prefix of two codes than their ID has.
+fn misplaced(
+    features: &dyn FeatureSource,
+    changed: &[usize],
+    known: &[Option<usize>],
+    (table, model): (&TokenTable, &Tokenizer),
+) -> Result<Option<f64>> {
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let quantized = Quantized::of(features, changed.to_vec(), model)?;
+    let depth = quantized.codes.ncols().saturating_sub(1).clamp(1, 2);
+    let moved = |&(at, &row): &(usize, &usize)| {
+        known[row]
+            .is_some_and(|old| table.codes.row(old).iter().take(depth).ne(quantized.codes.row(at).iter().take(depth)))
+    };
+    Ok(Some(changed.iter().enumerate().filter(moved).count() as f64 / changed.len() as f64))
+}
+
+fn measured(table: &TokenTable, model: &Tokenizer, new: &Quantized, changed: usize, misplaced: Option<f64>) -> Drift {
+    let reference = model.config().training.as_ref().and_then(|record| record.residual_errors.as_ref());
+    let residuals = reference.filter(|errors| errors.held_out).map(|errors| ResidualDrift::of(&new.errors, errors));
+    let before = table.quantized();
+    let novelty = PrefixNovelty::of(before, new.codes.view());
+    let usage = UsageShift::of(before, new.codes.view(), &model.config().codebook_sizes);
+    let (crowded, generations_left) = CrowdedGrowth::of(table, new.codes.view(), &model.config().codebook_sizes);
+    let mut reasons = Vec::new();
+    let mut advice = Advice::Append;
+    match &residuals {
+        Some(found) if found.drifted() => {
+            advice = Advice::Retrain;
+            reasons.push(format!(
+                "a new item has a larger residual error than a held-out item with probability {:.3} (0.5 without drift)",
+                found.probability
+            ));
+        }
+        Some(_) => {}
+        None => reasons.push("the model has no residual errors of held-out items to compare with".into()),
+    }
+    if generations_left.is_some_and(|left| left < SOON) {
+        advice = Advice::Retrain;
+        reasons.push(format!("a prefix is full after {} more such additions", generations_left.unwrap_or_default()));
+    }
+    if let Some(share) = misplaced.filter(|&share| share > MISPLACED && changed >= FEWEST_CHANGED) {
+        if advice == Advice::Append {
+            advice = Advice::Reassign;
+        }
+        reasons.push(format!(
+            "{:.0} % of the changed items belong under another prefix than their IDs have",
+            100.0 * share
+        ));
+    }
+    if reasons.is_empty() {
+        reasons.push("new items are like those that the model was trained on".into());
+    }
+    let (items, new) = (table.item_ids.len(), new.errors.len());
+    Drift { items, new, residuals, novelty, usage, crowded, generations_left, changed, misplaced, advice, reasons }
+}

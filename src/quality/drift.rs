@@ -1,0 +1,247 @@
+//! Figures that compare new items with those of a table: residual errors, prefixes, use of codes, room.
+
+use std::collections::HashMap;
+
+use ndarray::ArrayView2;
+use serde::Serialize;
+
+use crate::semantic_id::TokenTable;
+use crate::tokenizer::CodeUsage;
+use crate::training::ResidualErrors;
+
+/// The probability from which on larger errors matter, however certain they are.
+const EFFECT: f64 = 0.6;
+
+/// Standard deviations from chance at which a difference is certain: one-sided, about 1 in 2,000.
+const CERTAIN: f64 = 3.3;
+
+/// Number of prefixes that are listed.
+const LISTED: usize = 5;
+
+/// The residual errors of new items against those of items that were held out of training: the test of Mann and Whitney
+/// (1947).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ResidualDrift {
+    /// Number of held-out items.
+    pub held_out: usize,
+    /// Probability that a new item has a larger error than a held-out one: 0.5 without drift.
+    pub probability: f64,
+    /// Standard deviations of that from 0.5 by chance.
+    pub deviations: f64,
+    /// Probability of at least this difference by chance.
+    pub p_value: f64,
+    /// Mean squared error of the new items.
+    pub mean: f64,
+    /// Median squared error of the held-out items.
+    pub median_held_out: f64,
+    /// Share of the new items with a larger error than 99 % of the held-out ones.
+    pub far: f64,
+}
+
+impl ResidualDrift {
+    /// Compares errors with a reference.
+    pub fn of(errors: &[f32], reference: &ResidualErrors) -> Self {
+        let (n, m) = (errors.len().max(1) as f64, reference.items.max(1) as f64);
+        let probability = errors.iter().map(|&error| reference.share_below(error)).sum::<f64>() / n;
+        let deviations = (probability - 0.5) / ((n + m + 1.0) / (12.0 * n * m)).sqrt();
+        let far = reference.percentile(99).map_or(0, |limit| errors.iter().filter(|&&error| error > limit).count());
+        ResidualDrift {
+            held_out: reference.items,
+            probability,
+            deviations,
+            p_value: upper_tail(deviations),
+            mean: errors.iter().map(|&error| f64::from(error)).sum::<f64>() / n,
+            median_held_out: reference.percentile(50).map_or(f64::NAN, f64::from),
+            far: far as f64 / n,
+        }
+    }
+
+    /// Whether the errors are larger, by more than chance and by an amount that matters.
+    pub fn drifted(&self) -> bool {
+        self.probability >= EFFECT && self.deviations > CERTAIN
+    }
+}
+
+/// The probability that a normal variable is larger, by Abramowitz and Stegun 7.1.26 (within 1e-7).
+fn upper_tail(z: f64) -> f64 {
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let series = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
+    let erfc = series.into_iter().fold(0.0, |sum, term| sum * t + term) * t * (-x * x).exp();
+    if z >= 0.0 { 0.5 * erfc } else { 1.0 - 0.5 * erfc }
+}
+
+/// New items under prefixes of one depth that no item has: a recommender never saw these prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PrefixNovelty {
+    /// Number of codes.
+    pub depth: usize,
+    /// Share of the new items.
+    pub share: f64,
+    /// The share of the table's items that have their prefix alone. By Good and Turing, about as many items of the same
+    /// kind are under new prefixes.
+    pub expected: f64,
+}
+
+impl PrefixNovelty {
+    /// For each depth but the last.
+    pub fn of(before: ArrayView2<u16>, new: ArrayView2<u16>) -> Vec<Self> {
+        let novelty = |depth: usize| {
+            let counts = prefix_counts(before, depth);
+            let unseen = new.rows().into_iter().filter(|row| !counts.contains_key(&key(row.iter(), depth))).count();
+            let alone = counts.values().filter(|&&count| count == 1).count();
+            let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
+            PrefixNovelty { depth, share: share(unseen, new.nrows()), expected: share(alone, before.nrows()) }
+        };
+        (1..before.ncols()).map(novelty).collect()
+    }
+}
+
+/// The use of the codes of one level by the items of a table, and with new items.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct UsageShift {
+    /// The level, from 0.
+    pub level: usize,
+    /// Codes that items have.
+    pub used: usize,
+    /// Codes that items have, new ones included.
+    pub used_now: usize,
+    /// Perplexity of the codes.
+    pub perplexity: f64,
+    /// Perplexity, new items included.
+    pub perplexity_now: f64,
+    /// Half of the sum of the differences between the shares of the codes among the items and among the new items: 0 if
+    /// they are equal, 1 if no code has both.
+    pub distance: f64,
+}
+
+impl UsageShift {
+    /// For each level.
+    pub fn of(before: ArrayView2<u16>, new: ArrayView2<u16>, sizes: &[usize]) -> Vec<Self> {
+        let levels = CodeUsage::of_levels(before, sizes).into_iter().zip(CodeUsage::of_levels(new, sizes)).enumerate();
+        levels
+            .map(|(level, (before, new))| {
+                let now = CodeUsage { counts: before.counts.iter().zip(&new.counts).map(|(a, b)| a + b).collect() };
+                let total = |usage: &CodeUsage| usage.counts.iter().sum::<u64>().max(1) as f64;
+                let (all, added) = (total(&before), total(&new));
+                let pairs = before.counts.iter().zip(&new.counts);
+                let distance = 0.5 * pairs.map(|(&a, &b)| (a as f64 / all - b as f64 / added).abs()).sum::<f64>();
+                UsageShift {
+                    level,
+                    used: before.used(),
+                    used_now: now.used(),
+                    perplexity: before.perplexity(),
+                    perplexity_now: now.perplexity(),
+                    distance,
+                }
+            })
+            .collect()
+    }
+}
+
+/// A prefix of all codes but the last, and how it fills up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CrowdedGrowth {
+    /// The prefix as tokens.
+    pub prefix: String,
+    /// Items under it, new ones included.
+    pub items: usize,
+    /// New items under it.
+    pub new: usize,
+    /// Number of its last codes.
+    pub capacity: usize,
+}
+
+impl CrowdedGrowth {
+    /// The most crowded prefixes, and how many more additions of the same size fit under every prefix.
+    pub fn of(table: &TokenTable, new: ArrayView2<u16>, sizes: &[usize]) -> (Vec<Self>, Option<u64>) {
+        let quantized = table.quantized();
+        let (depth, capacity) = (quantized.ncols() - 1, sizes.last().copied().unwrap_or(1));
+        let added = prefix_counts(new, depth);
+        let mut counts = prefix_counts(quantized, depth);
+        added.iter().for_each(|(&key, &more)| *counts.entry(key).or_insert(0) += more);
+        let left = |(key, &more): (&u128, &usize)| (capacity.saturating_sub(counts[key]) / more) as u64;
+        let generations = if depth == 0 { None } else { added.iter().map(left).min() };
+        let mut order: Vec<(u128, usize)> = counts.iter().map(|(&key, &count)| (key, count)).collect();
+        order.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        let crowded = order.into_iter().take(LISTED).map(|(key, items)| {
+            let codes: Vec<u16> = (0..depth).map(|level| (key >> (16 * (depth - 1 - level))) as u16).collect();
+            let prefix = table.metadata.token_format.semantic_id(&codes);
+            CrowdedGrowth { prefix, items, new: added.get(&key).copied().unwrap_or(0), capacity }
+        });
+        (crowded.collect(), generations)
+    }
+}
+
+/// A prefix of at most eight codes as a number.
+fn key<'a>(codes: impl Iterator<Item = &'a u16>, depth: usize) -> u128 {
+    codes.take(depth).fold(0, |key, &code| key << 16 | u128::from(code))
+}
+
+fn prefix_counts(codes: ArrayView2<u16>, depth: usize) -> HashMap<u128, usize> {
+    let mut counts = HashMap::new();
+    codes.rows().into_iter().for_each(|row| *counts.entry(key(row.iter(), depth)).or_insert(0) += 1);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item_ids::ItemIds;
+    use crate::semantic_id::{Collisions, TableMetadata, TokenFormat};
+    use ndarray::array;
+    use rand::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256Plus;
+
+    fn errors(seed: u64, n: usize, factor: f32) -> Vec<f32> {
+        let mut rng = Xoshiro256Plus::seed_from_u64(seed);
+        (0..n).map(|_| factor * (0..8).map(|_| rng.gen_range(0.0f32..1.0).powi(2)).sum::<f32>()).collect()
+    }
+
+    #[test]
+    fn larger_errors_are_drift_and_equal_ones_are_not() {
+        let reference = ResidualErrors::of(errors(1, 300, 1.0), true).unwrap();
+        for seed in 2..30 {
+            let same = ResidualDrift::of(&errors(seed, 200, 1.0), &reference);
+            assert!(!same.drifted() && same.deviations.abs() < 3.5, "{same:?}");
+            let larger = ResidualDrift::of(&errors(seed, 200, 1.4), &reference);
+            assert!(larger.drifted() && larger.p_value < 1e-6, "{larger:?}");
+            // Too few items to be certain.
+            assert!(!ResidualDrift::of(&errors(seed, 2, 1.4), &reference).drifted());
+        }
+        // Certain, and too small to matter.
+        let many = ResidualErrors::of(errors(1, 40_000, 1.0), true).unwrap();
+        let little = ResidualDrift::of(&errors(9, 40_000, 1.05), &many);
+        assert!(little.deviations > 10.0 && !little.drifted(), "{little:?}");
+        for (z, expected) in [(0.0, 0.5), (1.0, 0.158_655), (3.0, 0.001_350), (-2.0, 0.977_250)] {
+            assert!((upper_tail(z) - expected).abs() < 1e-6, "{z}");
+        }
+    }
+
+    #[test]
+    fn new_prefixes_use_and_room_are_counted() {
+        let before = array![[0u16, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]];
+        let new = array![[0u16, 0, 0], [0, 0, 2], [2, 0, 0], [1, 1, 0]];
+        let novelty = PrefixNovelty::of(before.view(), new.view());
+        assert_eq!(novelty[0], PrefixNovelty { depth: 1, share: 0.25, expected: 0.25 });
+        assert_eq!(novelty[1], PrefixNovelty { depth: 2, share: 0.5, expected: 0.5 });
+        let usage = UsageShift::of(before.view(), new.view(), &[4, 4, 8]);
+        assert_eq!((usage[0].used, usage[0].used_now, usage[0].distance), (2, 3, 0.25));
+        let table = TokenTable {
+            item_ids: ItemIds::row_numbers(4),
+            codes: before,
+            residual_error: vec![0.0; 4],
+            reassigned: vec![false; 4],
+            metadata: TableMetadata {
+                model_hash: String::new(),
+                codebook_sizes: vec![4, 4, 8],
+                token_format: TokenFormat::default(),
+                policy: Collisions::Resolve,
+                collisions: None,
+            },
+        };
+        let (crowded, left) = CrowdedGrowth::of(&table, new.view(), &[4, 4, 8]);
+        let fullest = CrowdedGrowth { prefix: "<a_0><b_0>".into(), items: 4, new: 2, capacity: 8 };
+        assert_eq!((&crowded[0], left), (&fullest, Some(2)));
+    }
+}

@@ -1,0 +1,74 @@
+//! Codes that items had under an earlier model, and encoding that keeps them unless another code is better by a price.
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+
+use super::{Tokenizer, Weights};
+use crate::error::Result;
+
+/// The codes that some items had under an earlier model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreviousCodes {
+    /// `(n, levels)`; zeros where `known` is false.
+    pub codes: Array2<u16>,
+    /// Whether each item had codes.
+    pub known: Vec<bool>,
+}
+
+impl PreviousCodes {
+    /// Those of some of the items.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        PreviousCodes {
+            codes: self.codes.select(Axis(0), rows),
+            known: rows.iter().map(|&row| self.known[row]).collect(),
+        }
+    }
+
+    /// The rows of the items that had codes.
+    pub fn rows(&self) -> Vec<usize> {
+        (0..self.known.len()).filter(|&row| self.known[row]).collect()
+    }
+
+    /// Whether an item had these codes.
+    pub fn is(&self, row: usize, codes: &[u16]) -> bool {
+        self.known[row] && self.codes.row(row).iter().eq(codes)
+    }
+}
+
+/// The previous codes of a block of items, with the price of leaving them at each level.
+#[derive(Clone, Copy)]
+pub(super) struct Keeping<'a> {
+    pub(super) codes: ArrayView2<'a, u16>,
+    pub(super) known: &'a [bool],
+    pub(super) prices: &'a [f32],
+}
+
+impl Keeping<'_> {
+    /// Raises the score of each item's previous code of a level, while the codes of the levels before are the previous ones.
+    /// A price is a squared distance, and scores are halves of those.
+    pub(super) fn favour(&self, level: usize, codes: ArrayView2<u16>, scores: &mut Array2<f32>) {
+        for (row, mut scores) in scores.rows_mut().into_iter().enumerate() {
+            let upper = s![row, ..level];
+            if self.known[row] && codes.slice(upper) == self.codes.slice(upper) {
+                scores[usize::from(self.codes[[row, level]])] += 0.5 * self.prices[level];
+            }
+        }
+    }
+}
+
+impl Tokenizer {
+    /// The model with other names for its codes, as [`Quantizer::renamed`](super::Quantizer::renamed).
+    ///
+    /// # Errors
+    /// As [`Tokenizer::new`].
+    pub fn renamed(&self, names: &[Vec<u16>]) -> Result<Tokenizer> {
+        let quantizer = self.quantizer.renamed(names);
+        let weights = Weights {
+            standardization: self.standardization.clone(),
+            projection: self.projection.clone(),
+            inverse: self.inverse.clone(),
+            codebooks: quantizer.codebooks().to_vec(),
+            offsets: quantizer.offsets().clone(),
+        };
+        Tokenizer::new(self.config.modalities.clone(), weights, self.config.training.clone())
+    }
+}

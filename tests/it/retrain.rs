@@ -1,0 +1,152 @@
+//! New codebooks for an index that grew, and whether they are needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use catalex::artifact::Overwrite;
+use catalex::features::{Features, Modality};
+use catalex::index::{ChangeKind, DELTA, Generation, Index, IndexWriter, MODEL, TOKENS, VOCABULARY};
+use catalex::item_ids::ItemIds;
+use catalex::pipeline::{
+    Advice, AppendSettings, BuildSpec, DriftSpec, EncodeSettings, Output, RetrainSettings, RetrainSpec, RetrainSummary,
+    drift, retrain, spec,
+};
+use catalex::progress::Silent;
+use catalex::rqvae;
+use catalex::semantic_id::{Collisions, IdChange, IdDelta, TokenFormat, TokenTable};
+use catalex::training::TrainSettings;
+use catalex::vocabulary::{VocabularyOptions, write_vocabulary};
+use ndarray::{Array2, Axis, s};
+
+use super::support::{clustered, files, succeeds};
+
+const OLD: usize = 1_200;
+const ALL: usize = 1_500;
+const DIM: usize = 8;
+
+/// Items of 20 kinds, whose order says nothing.
+fn items() -> Array2<f32> {
+    let all = clustered(ALL, DIM);
+    let order: Vec<usize> = (0..ALL).map(|row| row * 7 % ALL).collect();
+    all.select(Axis(0), &order)
+}
+
+/// Writes a catalog and its vectors.
+fn write(folder: &Path, name: &str, vectors: &Array2<f32>, first: usize) -> (PathBuf, String) {
+    let ids: Vec<String> = (first..first + vectors.nrows()).map(|item| format!("i{item}")).collect();
+    let catalog = folder.join(format!("{name}.csv"));
+    let lines: String = ids.iter().map(|id| format!("{id},Item {id}\n")).collect();
+    fs::write(&catalog, format!("item_id,title\n{lines}")).unwrap();
+    let modality = Modality { name: "text".into(), present: vec![true; ids.len()], vectors: vectors.clone() };
+    let path = folder.join(format!("{name}.parquet"));
+    Features::new(ItemIds::Strings(ids), vec![modality]).unwrap().write(&path, Overwrite::Replace).unwrap();
+    (catalog, format!("text={}", path.display()))
+}
+
+fn settings() -> TrainSettings {
+    TrainSettings { codebook_size: Some(vec![16]), levels: Some(3), epochs: Some(0), ..TrainSettings::default() }
+}
+
+/// An index of the old items, as `build` writes it.
+fn index(folder: &Path, vectors: &Array2<f32>) -> PathBuf {
+    let (catalog, embedding) = write(folder, "old", vectors, 0);
+    let features = Features::read(&folder.join("old.parquet")).unwrap();
+    let model = rqvae::train(&features, settings().config().unwrap(), None, &Silent).unwrap().tokenizer;
+    let format = TokenFormat::default();
+    let table = TokenTable::of_features(&features, &model, format, Collisions::Resolve, &Silent).unwrap();
+    let out = folder.join("index");
+    let writer = IndexWriter::create(&out, Overwrite::Refuse).unwrap();
+    fs::copy(folder.join("old.parquet"), writer.path("features.parquet")).unwrap();
+    model.save(&writer.path(MODEL), Overwrite::Refuse).unwrap();
+    table.write(&writer.path(TOKENS), Overwrite::Refuse).unwrap();
+    let options = VocabularyOptions::default();
+    write_vocabulary(&writer.path(VOCABULARY), &table, &options, Overwrite::Refuse, &Silent).unwrap();
+    let encode = EncodeSettings { embedding: Some(spec::Embeddings(vec![embedding])), ..EncodeSettings::default() };
+    let settings = BuildSpec { catalog, encode, train: settings(), ..BuildSpec::default() };
+    let settings = serde_json::to_value(settings).unwrap();
+    writer.commit(OLD as u64, model.hash(), settings, Generation::default()).unwrap();
+    out
+}
+
+fn retrained(folder: &Path, index: &Path, out: &str, keep: Option<f64>) -> RetrainSummary {
+    let (catalog, embedding) = write(folder, "all", &items(), 0);
+    let append = AppendSettings { embedding: Some(spec::Embeddings(vec![embedding])), ..AppendSettings::default() };
+    let events: String = (0..100).map(|event| format!("u{} i{event} i{}\n", event % 9, event * 3)).collect();
+    let interactions = folder.join("events.txt");
+    fs::write(&interactions, events).unwrap();
+    let spec = RetrainSpec {
+        index: index.into(),
+        catalog: Some(catalog),
+        settings: RetrainSettings { keep, interactions: Some(interactions), ..RetrainSettings::default() },
+        append,
+        output: Output::new(folder.join(out)),
+        ..RetrainSpec::default()
+    };
+    retrain(&spec, &Silent).unwrap()
+}
+
+#[test]
+fn the_price_decides_how_many_items_keep_their_ids() {
+    let home = tempfile::tempdir().unwrap();
+    let index = index(home.path(), &items().slice(s![..OLD, ..]).to_owned());
+    let before = TokenTable::read(&index.join(TOKENS)).unwrap();
+    let mut last = 1.1;
+    for (name, keep) in [("none", Some(0.0)), ("little", Some(0.005)), ("default", None), ("all", Some(1.0))] {
+        let summary = retrained(home.path(), &index, name, keep);
+        let path = home.path().join(name);
+        let next = Index::open(&path).unwrap();
+        let table = TokenTable::read(&next.path(TOKENS)).unwrap();
+        assert_eq!((table.item_ids.len(), table.metadata.model_hash.as_str()), (ALL, summary.model_hash.as_str()));
+        assert_ne!(table.metadata.model_hash, before.metadata.model_hash);
+        let generation = &next.manifest().generation;
+        assert_eq!((generation.number, generation.change), (1, ChangeKind::Retrain));
+        // The delta names every item that has another ID, and only those.
+        let moved = (0..OLD).filter(|&row| table.codes.row(row) != before.codes.row(row)).count();
+        let delta = IdDelta::read(&next.path(DELTA)).unwrap();
+        assert_eq!(
+            (delta.count(IdChange::Reassigned), delta.count(IdChange::Added)),
+            (moved as u64, (ALL - OLD) as u64)
+        );
+        let changed = &summary.changed[2];
+        assert!((changed.items - moved as f64 / OLD as f64).abs() < 1e-9 && changed.events.is_some());
+        assert!(summary.changed.is_sorted_by(|a, b| a.items <= b.items), "{:?}", summary.changed);
+        assert!(changed.items < last, "{keep:?}: {} after {last}", changed.items);
+        last = changed.items;
+        if keep.is_none() {
+            assert!(changed.items < 0.2 && summary.changed[1].items < 0.1, "{:?}", summary.changed);
+            let bytes = files(&path);
+            fs::remove_dir_all(&path).unwrap();
+            retrained(home.path(), &index, name, keep);
+            assert_eq!(files(&path), bytes, "the same seed gives the same bytes");
+        }
+    }
+    assert_eq!(last, 0.0);
+    // Without a catalog, the items of the index are trained on.
+    let out = home.path().join("again");
+    let printed =
+        succeeds(&["retrain".as_ref(), home.path().join("all").as_os_str(), "--out".as_ref(), out.as_os_str()]);
+    assert!(printed.contains("depth  items changed") && Index::open(&out).is_ok(), "{printed}");
+}
+
+#[test]
+fn a_new_department_is_drift_and_more_of_the_same_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let all = items();
+    let index = index(home.path(), &all.slice(s![..OLD, ..]).to_owned());
+    let mut department = all.slice(s![OLD.., ..]).to_owned();
+    department.invert_axis(Axis(1));
+    department.mapv_inplace(|v| 1.5 - 2.0 * v);
+    for (name, vectors, advice) in
+        [("same", all.slice(s![OLD.., ..]).to_owned(), Advice::Append), ("department", department, Advice::Retrain)]
+    {
+        write(home.path(), name, &vectors, OLD);
+        let features = home.path().join(format!("{name}.parquet"));
+        let spec = DriftSpec { index: index.clone(), items: features.clone(), ..DriftSpec::default() };
+        let found = drift(&spec, &Silent).unwrap();
+        assert_eq!((found.advice, found.items, found.new), (advice, OLD, ALL - OLD), "{name}: {found:?}");
+        let printed = succeeds(&["drift".as_ref(), index.as_os_str(), features.as_os_str()]);
+        assert!(printed.contains("advice"), "{printed}");
+    }
+    let spec = DriftSpec { index: index.clone(), items: home.path().join("old.parquet"), ..DriftSpec::default() };
+    assert!(drift(&spec, &Silent).unwrap_err().to_string().contains("new items"));
+}
