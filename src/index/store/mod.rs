@@ -12,6 +12,7 @@
 
 mod prune;
 mod publish;
+mod renumber;
 mod resolve;
 #[cfg(test)]
 mod tests;
