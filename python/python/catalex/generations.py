@@ -1,5 +1,5 @@
-"""`append`, `delete` and `retrain`: the next generation of an index; `drift`: whether it fits its new items. They may encode
-items, and run in a process of their own."""
+"""`append`, `delete` and `retrain`: the next generation of an index; `drift`: whether it fits its new items. They may
+encode items, and run in a process of their own."""
 
 from __future__ import annotations
 
@@ -95,8 +95,10 @@ def retrain(
     binary: _Path | None = None,
     **options: Any,
 ) -> Index:
-    """Trains new codebooks for an index, and for the items of a catalog if one is given, as `catalex retrain` does. The
-    result is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+    """Trains new codebooks for an index, and for the items of a catalog if one is given, as `catalex retrain` does.
+
+    The result is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the
+    current one.
 
     `keep` is how strongly items keep their codes, from 0 (as if they had none) to 1 (no ID moves). Other options are
     `interactions`, `tokenizer`, and those of `append` for the catalog.
