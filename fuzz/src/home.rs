@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use catalex::artifact::Overwrite;
 use catalex::constraint::{Document, FmIndex, Trie, tokens_of};
 use catalex::features::{Features, Modality};
+use catalex::index::{FEATURES, Generation, IndexWriter, MODEL, TOKENS};
 use catalex::item_ids::ItemIds;
-use catalex::pipeline;
+use catalex::pipeline::{self, BuildSpec};
 use catalex::progress::Silent;
 use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
 use catalex::tokenizer::{ModalityShape, Network, Offsets, Standardization, Tokenizer, Weights};
@@ -22,8 +23,7 @@ use crate::random::Random;
 /// Number of items.
 pub(crate) const ITEMS: usize = 24;
 const DIM: usize = 4;
-const CATALOG: &str =
-    "id,title,description,tags,price\n1,\"Red, old pen\",\"A <b>pen</b> &amp; ink\",\"[\"\"a\"\", \"\"b\"\"]\",1.5\n";
+const CATALOG: &str = "id,title,description,tags,price,image,kind\n1,\"Red, old pen\",\"A <b>pen</b> &amp; ink\",\"[\"\"a\"\", \"\"b\"\"]\",15,1.png,a\n";
 
 /// The folder of the valid files.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ impl Home {
 
     fn fill(&self) -> Result<(), Box<dyn Error>> {
         let features = features();
+        fs::write(self.path("x.safetensors"), matrix(&features)?)?;
         features.write(&self.path("x.parquet"), Overwrite::Refuse)?;
         let mut npy = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
         npy.extend(format!("{:117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (24, 4), }").bytes());
@@ -71,8 +72,23 @@ impl Home {
         trie.save(&self.path("bare.trie"), Overwrite::Refuse)?;
         let tokens = tokens_of(&table, &self.path("vocabulary"))?;
         trie.with_tokens(tokens)?.save(&self.path("tokens.trie"), Overwrite::Refuse)?;
-        let document = |i: u32| Document { facets: vec![vec![i % 5, 7], vec![], vec![9 + i % 3, 9, 100_000]] };
+        let document = |i: u32| Document { facets: vec![vec![i % 5, 7], vec![], vec![8], vec![9 + i % 3, 9, 100_000]] };
         FmIndex::new((0..12).map(document))?.save(&self.path("fm"), Overwrite::Refuse)?;
+        self.index(&table)
+    }
+
+    /// An index of the good files.
+    fn index(&self, table: &TokenTable) -> Result<(), Box<dyn Error>> {
+        let index = IndexWriter::create(&self.path("index"), Overwrite::Refuse)?;
+        for (from, to) in [("x.parquet", FEATURES), ("t.parquet", TOKENS)] {
+            fs::copy(self.path(from), index.path(to))?;
+        }
+        fs::create_dir(index.path(MODEL))?;
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(self.path("model").join(file), index.path(MODEL).join(file))?;
+        }
+        let build = BuildSpec { catalog: self.path("catalog.csv"), ..BuildSpec::default() };
+        index.commit(ITEMS as u64, &table.metadata.model_hash, serde_json::to_value(build)?, Generation::default())?;
         Ok(())
     }
 
@@ -124,6 +140,13 @@ fn features() -> Features {
         Ok(features) => features,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// The vectors as a safetensors file.
+fn matrix(features: &Features) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let bytes: Vec<u8> = features.concatenated().iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![ITEMS, DIM], &bytes)?;
+    safetensors::serialize([("vectors", view)], None)
 }
 
 fn model() -> catalex::Result<Tokenizer> {

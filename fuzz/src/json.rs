@@ -43,7 +43,22 @@ fn pick<'a>(value: &'a mut Value, random: &mut Random) -> &'a mut Value {
     }
 }
 
+/// Values that one change makes. Without a bound, changes of changes would take all memory.
+const MOST_VALUES: usize = 20_000;
+
+/// Number of values in a value.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(map) => map.values().map(size).sum(),
+        Value::String(text) => text.len() / 32,
+        _ => 0,
+    }
+}
+
 fn change(place: &mut Value, donor: Value, random: &mut Random) {
+    let size = size(&donor);
+    let donor = if size > MOST_VALUES { Value::Null } else { donor };
     match (random.below(7), &mut *place) {
         (0, Value::Array(values)) if !values.is_empty() => drop(values.remove(random.below(values.len()))),
         (1 | 2, Value::Array(values)) => values.insert(random.below(values.len() + 1), donor),
@@ -85,7 +100,7 @@ fn change(place: &mut Value, donor: Value, random: &mut Random) {
                 4 => json!(""),
                 5 => nested(random),
                 6 => donor,
-                7 => Value::Array(vec![donor; random.below(200)]),
+                7 => Value::Array(vec![donor; random.below(200).min(MOST_VALUES / size)]),
                 _ => number(random),
             }
         }

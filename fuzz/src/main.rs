@@ -9,9 +9,9 @@
 //! | `supervisor.rs` | starts workers, watches their time and memory, and prints the table |
 //! | `worker.rs` | the loop over inputs |
 //! | `targets/` | one function for each parser |
-//! | `home.rs`, `seeds.rs` | valid files, made by the library itself |
-//! | `mutate.rs`, `json.rs` | mutate inputs |
-//! | `coverage.rs`, `memory.rs`, `status.rs` | measure the coverage, the memory and the time of a run |
+//! | `home.rs`, `seeds.rs` | good files, made by the library itself |
+//! | `mutate.rs`, `json.rs`, `reseal.rs` | changes to inputs, and the hashes of changed artefacts |
+//! | `coverage.rs`, `memory.rs`, `status.rs` | what a run reached and took |
 
 mod coverage;
 mod home;
@@ -19,6 +19,7 @@ mod json;
 mod memory;
 mod mutate;
 mod random;
+mod reseal;
 mod seeds;
 mod status;
 mod supervisor;
@@ -34,6 +35,7 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 const USAGE: &str = "\
 Usage: catalex-fuzz [TARGET...] [--seconds N] [--seed S] [--state DIR]   attack targets (all by default), N seconds together
        catalex-fuzz --replay TARGET FILE...                              run inputs again
+       catalex-fuzz --seeds [TARGET...]                                  the errors that good inputs give
        catalex-fuzz --list                                               the targets";
 
 /// The options of the command line.
@@ -46,7 +48,9 @@ pub(crate) struct Options {
     pub(crate) state: PathBuf,
     /// In workers: the folder shared with the supervisor.
     pub(crate) worker: Option<PathBuf>,
-    /// Inputs to replay.
+    /// Whether only the seeds are run, and errors are printed.
+    pub(crate) seeds: bool,
+    /// Inputs to run once.
     pub(crate) replay: Vec<PathBuf>,
 }
 
@@ -80,6 +84,7 @@ fn options() -> Result<Option<Options>, String> {
         seed: 1,
         state: PathBuf::from("target/fuzz"),
         worker: None,
+        seeds: false,
         replay: Vec::new(),
     };
     let mut arguments = std::env::args().skip(1);
@@ -92,6 +97,7 @@ fn options() -> Result<Option<Options>, String> {
             "--state" => options.state = value()?.into(),
             "--worker" => options.worker = Some(value()?.into()),
             "--replay" => replays = true,
+            "--seeds" => options.seeds = true,
             "--list" => {
                 targets::all().for_each(|target| println!("{}", target.name));
                 return Ok(None);

@@ -8,7 +8,10 @@ pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
-static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// What a worker may hold between inputs, so that a fault of its own does not take the machine's memory.
+const MAX_OTHERWISE: usize = 3 << 30;
+
+static LIMIT: AtomicUsize = AtomicUsize::new(MAX_OTHERWISE);
 
 /// Counts the allocations of Rust code. For C libraries, the supervisor reads the resident size.
 pub(crate) struct Counting;
@@ -56,6 +59,6 @@ pub(crate) fn measured(work: impl FnOnce()) -> usize {
     MOST.store(before, Relaxed);
     LIMIT.store(before + MAX_BYTES, Relaxed);
     work();
-    LIMIT.store(usize::MAX, Relaxed);
+    LIMIT.store(MAX_OTHERWISE, Relaxed);
     MOST.load(Relaxed).saturating_sub(before)
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::json;
 use crate::random::Random;
+use crate::reseal::{checksummed, reseal, unchecked};
 
 /// The outer format of a target's inputs. Some mutations keep it, so that they reach deeper code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,6 @@ pub(crate) enum Form {
 /// Longer inputs are truncated.
 pub(crate) const LONGEST: usize = 1 << 20;
 const USUAL: usize = 1 << 16;
-const CHECKSUM: usize = 64;
 
 const INTERESTING: [u64; 20] = [
     0,
@@ -94,10 +94,16 @@ const WORDS: [&str; 44] = [
     "/dev/zero",
 ];
 
-/// A changed copy of `input`; `other` is another input of the same target.
+/// A changed copy of `input`; `other` is another input of the same target. A file with a seal mostly gets a new one.
 pub(crate) fn mutated(form: Form, input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
-    let changed = changed(form, input, other, random);
-    if changed.len() > LONGEST { input.to_vec() } else { changed }
+    let mut changed = changed(form, input, other, random);
+    if changed.len() > LONGEST {
+        return input.to_vec();
+    }
+    if !random.once_in(16) {
+        reseal(&mut changed);
+    }
+    changed
 }
 
 fn changed(form: Form, input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
@@ -126,14 +132,14 @@ fn changed(form: Form, input: &[u8], other: &[u8], random: &mut Random) -> Vec<u
                 return changed;
             }
         }
-        Form::Checksummed if bytes.len() > CHECKSUM && !random.once_in(8) => {
-            bytes.truncate(bytes.len() - CHECKSUM);
-            for _ in 0..=random.below(3) {
-                if random.once_in(4) { blind(&mut bytes, other, false, random) } else { number(&mut bytes, random) }
+        Form::Checksummed if !random.once_in(8) => {
+            if let Some(content) = unchecked(input) {
+                let mut bytes = content.to_vec();
+                for _ in 0..=random.below(3) {
+                    if random.once_in(4) { blind(&mut bytes, other, false, random) } else { number(&mut bytes, random) }
+                }
+                return checksummed(bytes);
             }
-            let sum = catalex::artifact::sha256(&bytes);
-            bytes.extend(sum.as_bytes());
-            return bytes;
         }
         _ => {}
     }

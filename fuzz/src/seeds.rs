@@ -12,8 +12,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Float32Type, Int32Type};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use crate::home::Home;
 
@@ -66,13 +66,24 @@ fn table() -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The table as Parquet: plain, and compressed.
+/// The table as Parquet: plain, compressed, and with pages of the second version.
 pub(crate) fn parquet(_: &Home) -> Vec<Vec<u8>> {
     let zstd = Compression::ZSTD(ZstdLevel::default());
-    [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd]
-        .map(|codec| {
+    let (gzip, brotli) = (Compression::GZIP(GzipLevel::default()), Compression::BROTLI(BrotliLevel::default()));
+    let first = [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd, gzip, brotli, Compression::LZ4_RAW];
+    let first = first.map(|codec| (codec, WriterVersion::PARQUET_1_0));
+    let second = [Compression::UNCOMPRESSED, zstd].map(|codec| (codec, WriterVersion::PARQUET_2_0));
+    first
+        .into_iter()
+        .chain(second)
+        .map(|(codec, version)| {
             let mut bytes = Vec::new();
-            let properties = WriterProperties::builder().set_compression(codec).build();
+            let second = version == WriterVersion::PARQUET_2_0;
+            let properties = WriterProperties::builder()
+                .set_compression(codec)
+                .set_writer_version(version)
+                .set_dictionary_enabled(!second)
+                .build();
             let table = table();
             let writer = ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties));
             let written = writer.and_then(|mut writer| {
@@ -82,7 +93,7 @@ pub(crate) fn parquet(_: &Home) -> Vec<Vec<u8>> {
             written.unwrap_or_else(|e| panic!("{e}"));
             bytes
         })
-        .into()
+        .collect()
 }
 
 /// The table as an Arrow file and as an Arrow stream.
@@ -102,14 +113,35 @@ pub(crate) fn arrow(_: &Home) -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn csv(home: &Home) -> Vec<Vec<u8>> {
-    let events = b"user_id,item_id,timestamp,rating\nu1,3,2020-01-01T00:00:00Z,4\n\"u,2\",4,1577836800,5.0\n";
-    let times = b"user,item,time\nu,1,\"2020-01-01 10:00\"\nu,2,1577836800000\nv,3,2.5e9\n";
-    vec![
-        home.read("catalog.csv"),
-        events.to_vec(),
-        times.to_vec(),
-        b"\xEF\xBB\xBFid;title\r\n1;\"a\"\"b\"\r\n".to_vec(),
-    ]
+    let events =
+        b"user_id,item_id,timestamp,rating\nu1,3,2020-01-01T00:00:00Z,4\n\"u,2\",4,2020-01-01 10:00:00.5+02:00,5.0\n\
+        u1,5,2020-01-02T00:00:00Z,3\nu1,6,2020-01-03T00:00:00Z,0\n";
+    let times = b"user,item,time\nu,1,1577836800\nu,2,1577836801\nu,3,2.5e9\nu,4,1577836802\n";
+    let priced = b"user_id,item_id,price\nu,1,1\nu,2,2.5\nu,3,3\nu,4,4\n";
+    let bare = b"\xEF\xBB\xBFid,title\r\n1,\"a\"\"b\"\r\n2,\"c\nd\"";
+    [vec![home.read("catalog.csv")], [events.as_slice(), times, priced, bare].map(<[u8]>::to_vec).into()].concat()
+}
+
+/// Cells with other quotes, and with backslashes before them.
+pub(crate) fn quoted(home: &Home) -> Vec<Vec<u8>> {
+    let more =
+        ["id,title\n1,\"a \\\"red\\\" pen, \\\\\"\n", "id,title\n2,'it\\'s, it'\n", "id\ttitle\n1\t\"a\"\"\tb\"\n"];
+    [csv(home), tsv(home), more.map(|text| text.as_bytes().to_vec()).into()].concat()
+}
+
+/// Texts in encodings that are not UTF-8.
+pub(crate) fn encodings(home: &Home) -> Vec<Vec<u8>> {
+    let mut texts = vec![b"id,title\n1,Caf\xE9\n".to_vec(), b"\xEF\xBB\xBFid,title\n1,x\n".to_vec()];
+    for text in [csv(home)[0].clone(), json_lines(home)[0].clone()] {
+        let units: Vec<u16> = String::from_utf8_lossy(&text).encode_utf16().collect();
+        texts.push(
+            [&[0xFF, 0xFE], units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>().as_slice()].concat(),
+        );
+        texts.push(
+            [&[0xFE, 0xFF], units.iter().flat_map(|unit| unit.to_be_bytes()).collect::<Vec<_>>().as_slice()].concat(),
+        );
+    }
+    texts
 }
 
 pub(crate) fn tsv(_: &Home) -> Vec<Vec<u8>> {

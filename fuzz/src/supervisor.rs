@@ -71,7 +71,9 @@ fn attack(options: &Options, name: &str, seconds: f64, shared: &Path) -> io::Res
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--worker").arg(shared).args(["--seed", &(options.seed + 1000 * start as u64).to_string()]);
         command.args(["--seconds", &left.as_secs_f64().to_string()]).arg("--state").arg(&options.state);
-        if options.replay.is_empty() {
+        if options.seeds {
+            command.args(["--seeds", name]);
+        } else if options.replay.is_empty() {
             command.arg(name);
         } else {
             command.args(["--replay", name]).args(&options.replay);
@@ -87,7 +89,7 @@ fn attack(options: &Options, name: &str, seconds: f64, shared: &Path) -> io::Res
         let Some(reason) = outcome? else { break };
         tally.findings += 1;
         keep(options, name, &reason, &shared.join(CURRENT))?;
-        if !options.replay.is_empty() {
+        if options.seeds || !options.replay.is_empty() {
             break;
         }
     }

@@ -24,6 +24,10 @@ pub(crate) const STATUS: &str = "status";
 
 static MESSAGE: Mutex<String> = Mutex::new(String::new());
 static IN_INPUT: AtomicBool = AtomicBool::new(false);
+/// Whether the library itself panicked, also where it catches panics of others.
+static OWN_PANIC: AtomicBool = AtomicBool::new(false);
+/// How paths of the library's source begin; those of dependencies are absolute.
+const OWN: &str = "src/";
 
 struct Run<'a> {
     target: &'static Target,
@@ -46,9 +50,13 @@ pub(crate) fn run(options: &Options, shared: &Path) -> io::Result<()> {
         if !IN_INPUT.load(Relaxed) {
             eprintln!("{place}: {message}");
         }
-        if let Ok(mut last) = MESSAGE.lock() {
+        let own = place.starts_with(OWN);
+        if let Ok(mut last) = MESSAGE.lock()
+            && (own || !OWN_PANIC.load(Relaxed))
+        {
             *last = format!("{place}: {message}");
         }
+        OWN_PANIC.fetch_or(own, Relaxed);
     }));
     let home = Home::create(&shared.join("home"))?;
     let mut run = Run {
@@ -60,6 +68,14 @@ pub(crate) fn run(options: &Options, shared: &Path) -> io::Result<()> {
         status: status::of_worker(&shared.join(STATUS))?,
         coverage: Coverage::new(),
     };
+    if options.seeds {
+        targets::PRINT_ERRORS.store(true, Relaxed);
+        for (at, input) in (target.seeds)(run.home).iter().enumerate() {
+            println!("{} seed {at}, {} bytes", target.name, input.len());
+            run.input(input)?;
+        }
+        return Ok(());
+    }
     for path in &options.replay {
         run.input(&fs::read(path)?)?;
     }
@@ -115,6 +131,7 @@ impl Run<'_> {
         let began = Instant::now();
         let (target, home, scratch) = (self.target, self.home, &self.scratch);
         let mut outcome = Ok(());
+        OWN_PANIC.store(false, Relaxed);
         IN_INPUT.store(true, Relaxed);
         let bytes = memory::measured(|| {
             outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(home, scratch, input)));
@@ -123,10 +140,7 @@ impl Run<'_> {
         self.status.slowest.fetch_max(began.elapsed().as_micros() as u64, Relaxed);
         self.status.most_bytes.fetch_max(bytes as u64, Relaxed);
         self.status.ended.fetch_add(1, Relaxed);
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(_) => self.panicked(input),
-        }
+        if outcome.is_err() || OWN_PANIC.load(Relaxed) { self.panicked(input) } else { Ok(()) }
     }
 
     /// Stores the first input for each source location that panics.

@@ -125,7 +125,6 @@ pub(crate) fn settings() -> String {
     add::<RetrainSettings>(&mut groups, "retrain");
     add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
-    add::<FarSettings>(&mut groups, "far");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");

@@ -1,7 +1,8 @@
 //! Detects truncated images whose decoders would fill the missing part.
 
 /// Checks that the data of a JPEG extends to its end-of-image marker. Decoders fill the missing part with grey, but
-/// Pillow refuses such a file, and so does this function. Data after the marker is ignored.
+/// Pillow refuses such a file, and so does this function. Data after the marker is
+/// ignored. As in Pillow, the marker may be anywhere, also after missing data, and a second start before it is an error.
 ///
 /// # Errors
 /// A description of the actual content.
@@ -18,7 +19,8 @@ pub(super) fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
             // End of image.
             0xD9 => return Ok(()),
             // Stuffing, markers without a segment, restarts.
-            0x00 | 0x01 | 0xD0..=0xD8 => {}
+            0x00 | 0x01 | 0xD0..=0xD7 => {}
+            0xD8 => return Err("a truncated JPEG: another one begins before its end-of-image marker".to_owned()),
             reserved @ 0x02..=0xBF => {
                 return Err(format!("a JPEG with damaged data, which contains the marker {reserved:02X}"));
             }
@@ -68,6 +70,12 @@ mod tests {
                     assert!(with(&bytes[..cut]).is_none(), "{name} cut after {cut} bytes, then garbage");
                 }
             }
+            // Within the data of the last scan.
+            let scan = bytes.windows(2).rposition(|window| window == b"\xFF\xDA").map_or(0, |at| at + 14);
+            for cut in (scan..bytes.len() - 2).step_by(7).filter(|_| is_jpeg) {
+                let with_another = [&bytes[..cut], &bytes].concat();
+                assert!(pixels(with_another).is_none(), "{name} cut after {cut} bytes, then another");
+            }
         }
     }
 
@@ -81,6 +89,9 @@ mod tests {
         );
         assert!(says(b"\xFF\xD8\xFF\xE1\x00\x09\xFF\xD9").unwrap().contains("truncated"));
         assert!(says(b"\xFF\xD8\xFF\x37\xFF\xD9").unwrap().contains("marker 37"));
+        assert!(says(b"\xFF\xD8\xFF\xDA\x00\x02ab\xFF\xD8\xFF\xD9").unwrap().contains("another one begins"));
+        // Pillow cannot tell either that data are missing before the end.
+        assert_eq!(says(b"\xFF\xD8\xFF\xDA\x00\x02abUUUU\xFF\xD9"), None);
         assert!(says(b"").unwrap().contains("truncated"));
     }
 }

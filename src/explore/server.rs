@@ -113,7 +113,14 @@ impl McpServer {
     }
 
     /// Serves messages in lines until the input ends.
-    fn serve_lines(self, input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// As [`McpServer::serve_stdio`].
+    pub fn serve_lines(
+        self,
+        input: impl Read + Send + 'static,
+        output: impl Write + Send + 'static,
+    ) -> Result<(), Error> {
         let failed = |reason: String| Error::Unavailable {
             what: "the connection on stdin and stdout".into(),
             reason,

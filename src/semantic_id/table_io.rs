@@ -27,7 +27,7 @@ use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 use crate::item_ids::{IdFault, ItemIds};
-use crate::table::check_parquet;
+use crate::table::{check_pages, check_parquet};
 
 /// Rows per written batch.
 const ROWS_AT_ONCE: usize = 65_536;
@@ -121,6 +121,13 @@ fn parsed<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> 
     let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table in Parquet", e, REMAKE);
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(&e))?;
     check_parquet(path, &file, metadata.metadata(), REMAKE)?;
+    let file = Arc::new(file);
+    let pages = check_pages(path, &file, metadata.metadata(), None).map_err(|e| match e {
+        Error::File { got, .. } => damaged(&got),
+        other => other,
+    })?;
+    pages.refuse_long_values(path, metadata.schema())?;
+    let file = Arc::into_inner(file).ok_or_else(|| damaged(&"a file that is still being read"))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let pairs = pairs.into_iter().filter_map(|pair| Some((pair.key, pair.value?))).collect();

@@ -1,12 +1,14 @@
-//! Counts the rows of each record batch of an Arrow IPC file or stream without decoding them, and refuses truncated
-//! files.
+//! Arrow IPC files and streams: the number of rows of each record batch, whether the file is as long as it says, and how much
+//! compressed batches grow, without decoding any.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use arrow::error::ArrowError;
 use arrow::ipc::reader::read_footer_length;
-use arrow::ipc::{root_as_footer, root_as_message};
+use arrow::ipc::{Message, root_as_footer, root_as_message};
+
+use super::limits::{MAX_EXPANSION, MAX_SMALL_BATCH, mib};
 
 /// Length of the end of a file: the footer's length and the magic bytes.
 const TRAILER: usize = 10;
@@ -26,12 +28,66 @@ pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
         if end.is_none_or(|end| end > whole) {
             return Err(damaged(&format!("a block of {} bytes in a file of {whole}", block.bodyLength())));
         }
+        let header = block_header(file, block)?;
+        if let Ok(message) = root_as_message(message_of(&header)) {
+            let body = block.offset() as u64 + block.metaDataLength() as u64;
+            file.seek(SeekFrom::Start(body))?;
+            check_growth(&message, &mut *file)?;
+        }
     }
     Ok(())
 }
 
-/// Refuses a stream with a message that is longer than the rest of the stream. The reader would allocate memory for the
-/// message before reading it.
+/// The header of a block, with the length before it.
+fn block_header(file: &mut File, block: &arrow::ipc::Block) -> Result<Vec<u8>, ArrowError> {
+    let length = usize::try_from(block.metaDataLength()).map_err(|e| damaged(&e))?;
+    let start = SeekFrom::Start(u64::try_from(block.offset()).map_err(|e| damaged(&e))?);
+    read_at(file, start, length)
+}
+
+fn message_of(header: &[u8]) -> &[u8] {
+    let start = if header.starts_with(&CONTINUATION) { 8 } else { 4 };
+    header.get(start..).unwrap_or_default()
+}
+
+/// Refuses a batch whose compressed buffers say that they grow too much: the reader allocates what they say. Returns how
+/// much of the body was read.
+fn check_growth(message: &Message, mut body: impl Read) -> Result<u64, ArrowError> {
+    let batch = message.header_as_record_batch().or_else(|| message.header_as_dictionary_batch()?.data());
+    let Some(batch) = batch.filter(|batch| batch.compression().is_some()) else { return Ok(0) };
+    let number = |n: i64| u64::try_from(n).map_err(|e| damaged(&e));
+    let mut buffers = Vec::new();
+    for buffer in batch.buffers().into_iter().flatten() {
+        buffers.push((number(buffer.offset())?, number(buffer.length())?));
+    }
+    buffers.sort_unstable();
+    let (mut at, mut packed, mut unpacked) = (0u64, 0u64, 0u64);
+    // What is shorter has no length before it.
+    for (offset, length) in buffers.into_iter().filter(|buffer| buffer.1 >= PREFIX) {
+        let skip = offset.checked_sub(at).ok_or_else(|| damaged(&"buffers that overlap"))?;
+        io::copy(&mut (&mut body).take(skip), &mut io::sink())?;
+        let mut grown = [0; PREFIX as usize];
+        body.read_exact(&mut grown)?;
+        let rest = io::copy(&mut (&mut body).take(length - PREFIX), &mut io::sink())?;
+        at = offset + PREFIX + rest;
+        // -1 stands before what is not compressed.
+        let grown = u64::try_from(i64::from_le_bytes(grown)).unwrap_or(length);
+        (packed, unpacked) = (packed.saturating_add(length), unpacked.saturating_add(grown));
+    }
+    if unpacked > MAX_SMALL_BATCH.max(packed.saturating_mul(MAX_EXPANSION)) {
+        let most = mib(MAX_SMALL_BATCH as usize);
+        let what = format!(
+            "a batch of {packed} bytes that grows to {unpacked}, not to {most} or {MAX_EXPANSION} times its size"
+        );
+        return Err(ArrowError::ParseError(what));
+    }
+    Ok(at)
+}
+
+/// Length of the number before a compressed buffer.
+const PREFIX: u64 = 8;
+
+/// Refuses a stream with a message that is longer than what is left. The reader allocates a message before it reads it.
 pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
     // A stream ends with a length of 0, or without one.
     while let Some(length) = message_length(&mut stream)?.filter(|&length| length != 0) {
@@ -43,7 +99,8 @@ pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
         }
         let message = root_as_message(&header).map_err(|e| damaged(&e))?;
         let body = u64::try_from(message.bodyLength()).map_err(|e| damaged(&e))?;
-        let left = io::copy(&mut (&mut stream).take(body), &mut io::sink())?;
+        let read = check_growth(&message, (&mut stream).take(body))?;
+        let left = read + io::copy(&mut (&mut stream).take(body - read), &mut io::sink())?;
         if left < body {
             return Err(damaged(&format!("a message of {body} bytes, where {left} are left")));
         }
@@ -83,11 +140,8 @@ pub(super) fn batch_rows(file: &mut File) -> Result<Vec<usize>, ArrowError> {
     let footer = root_as_footer(&footer).map_err(|e| damaged(&e))?;
     let blocks = footer.recordBatches().ok_or_else(|| damaged(&"no list of record batches"))?;
     let rows = |block: &arrow::ipc::Block| {
-        let length = usize::try_from(block.metaDataLength()).map_err(|e| damaged(&e))?;
-        let start = SeekFrom::Start(u64::try_from(block.offset()).map_err(|e| damaged(&e))?);
-        let header = read_at(file, start, length)?;
-        let start = if header.starts_with(&CONTINUATION) { 8 } else { 4 };
-        let message = root_as_message(header.get(start..).unwrap_or_default()).map_err(|e| damaged(&e))?;
+        let header = block_header(file, block)?;
+        let message = root_as_message(message_of(&header)).map_err(|e| damaged(&e))?;
         let batch = message.header_as_record_batch().ok_or_else(|| damaged(&"not a record batch"))?;
         usize::try_from(batch.length()).map_err(|e| damaged(&e))
     };

@@ -7,7 +7,8 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::gzip::GzipReader;
-use super::text_check::{Utf8Reader, read_error};
+use super::limits::{MAX_EXPANSION, MAX_SMALL_FILE, MAX_TEXT_EXPANSION, mib};
+use super::text_check::{TextFault, Utf8Reader, read_error};
 use crate::error::{Error, Result};
 
 enum Compression {
@@ -20,15 +21,55 @@ pub(crate) type Bytes = Box<dyn Read + Send>;
 
 /// The bytes of a file, decompressed if necessary.
 pub(crate) fn decompressed(path: &Path) -> Result<Bytes> {
+    grown_at_most(path, MAX_TEXT_EXPANSION)
+}
+
+/// The same for a file that is copied to the disk when it is unpacked.
+pub(super) fn decompressed_to_disk(path: &Path) -> Result<Bytes> {
+    grown_at_most(path, MAX_EXPANSION)
+}
+
+/// The bytes of a file. An error where a compressed one grows more than so many times, and beyond [`MAX_SMALL_FILE`].
+fn grown_at_most(path: &Path, times: u64) -> Result<Bytes> {
     let (file, compression) = detect(path)?;
+    let failed = |e| Error::io("read", path, e);
+    let most = file.metadata().map_err(failed)?.len().saturating_mul(times).max(MAX_SMALL_FILE);
     Ok(match compression {
         None => Box::new(BufReader::new(file)),
-        Some(Compression::Gzip) => Box::new(GzipReader::new(BufReader::new(file))),
-        Some(Compression::Zstandard) => Box::new(zstd::Decoder::new(file).map_err(|e| Error::io("read", path, e))?),
+        Some(Compression::Gzip) => Box::new(BoundedReader::new(GzipReader::new(BufReader::new(file)), most)),
+        Some(Compression::Zstandard) => Box::new(BoundedReader::new(zstd::Decoder::new(file).map_err(failed)?, most)),
     })
 }
 
-/// The text of a file, decompressed if necessary. For an encoding other than UTF-8, the error names the encoding.
+/// Data that grow when they are unpacked, up to a limit.
+struct BoundedReader<R> {
+    inner: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R> BoundedReader<R> {
+    fn new(inner: R, most: u64) -> Self {
+        BoundedReader { inner, left: most, most }
+    }
+}
+
+impl<R: Read> Read for BoundedReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            TextFault {
+                expected: format!("at most {} after unpacking", mib(self.most as usize)),
+                got: "more".into(),
+                help: "check where the file comes from; if it is sound, unpack it before".into(),
+            }
+            .into_io()
+        })?;
+        Ok(read)
+    }
+}
+
+/// The text of a file, decompressed if necessary; other encodings than UTF-8 are an error that names them.
 pub(crate) fn decompressed_text(path: &Path) -> Result<Utf8Reader<Bytes>> {
     decompressed(path).map(Utf8Reader::new)
 }
@@ -48,7 +89,7 @@ pub(super) fn unpacked(path: &Path) -> Result<Option<NamedTempFile>> {
     }
     let unpack = |e| Error::io("unpack", path, e);
     let mut temporary = NamedTempFile::new().map_err(unpack)?;
-    io::copy(&mut decompressed(path)?, &mut temporary).map_err(|e| read_error(path, &e))?;
+    io::copy(&mut decompressed_to_disk(path)?, &mut temporary).map_err(|e| read_error(path, &e))?;
     temporary.rewind().map_err(unpack)?;
     Ok(Some(temporary))
 }
@@ -98,5 +139,23 @@ mod tests {
         }
         fs::write(&gz, &packed[..packed.len() / 2]).unwrap();
         assert!(seekable(&gz).unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn a_file_that_grows_without_bound_is_refused() {
+        let read = |grown: usize, most: u64| {
+            let mut reader = BoundedReader::new(io::repeat(b'x').take(grown as u64), most);
+            io::copy(&mut reader, &mut io::sink()).map_err(|e| read_error(Path::new("a.zst"), &e).to_string())
+        };
+        assert_eq!(read(2 << 20, 2 << 20), Ok(2 << 20));
+        let error = read((2 << 20) + 1, 2 << 20).unwrap_err();
+        assert!(error.contains("a.zst") && error.contains("at most 2 MiB after unpacking"), "{error}");
+        // A file of 100 KB that would fill 3 GiB of a disk.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet.zst");
+        let packed = zstd::encode_all(io::repeat(b'x').take(3 << 30), 1).unwrap();
+        assert!(packed.len() < 1 << 20);
+        fs::write(&path, packed).unwrap();
+        assert!(seekable(&path).unwrap_err().to_string().contains("at most 1024 MiB after unpacking"));
     }
 }

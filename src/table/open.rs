@@ -1,6 +1,7 @@
 //! Opening one file of a table as a stream of record batches that hold the requested columns.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
@@ -13,12 +14,13 @@ use super::column_request::ColumnRequest;
 use super::compression::{decompressed, seekable};
 use super::dialect::CsvDialect;
 use super::foreign::{foreign, foreign_batches};
-use super::int96::in_microseconds;
 use super::notes::TableNotes;
-use super::open_table::{BATCH_ROWS, OpenTable};
+use super::open_table::OpenTable;
+use super::parquet_pages::check_pages;
+use super::parquet_types::{in_microseconds, in_views};
 use super::selection::Selection;
 use super::{TableFormat, csv_file};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Opens a file of any format but JSON Lines.
 pub(super) fn open(
@@ -48,7 +50,7 @@ fn opened(
     OpenTable { columns: selection.columns, types: selection.types, batches: foreign_batches(path, batches) }
 }
 
-/// A table in memory, given as batches of [`BATCH_ROWS`].
+/// A table in memory.
 pub(super) fn in_memory(path: &Path, batch: RecordBatch, requests: &[ColumnRequest]) -> Result<OpenTable> {
     let selection = Selection::new(path, &batch.schema(), requests, &TableNotes::default())?;
     Ok(opened(selection, path, std::iter::once(Ok(batch))))
@@ -58,10 +60,14 @@ fn parquet(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Resul
     let file = seekable(path)?;
     let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).and_then(in_microseconds);
     let metadata = foreign(path, load)?;
+    let selection = Selection::new(path, metadata.schema(), requests, notes)?;
+    let file = Arc::new(file);
+    let pages = check_pages(path, &file, metadata.metadata(), Some(&selection.places))?;
+    let file = file.try_clone().map_err(|e| Error::io("read", path, e))?;
+    let metadata = foreign(path, || in_views(metadata, &pages.long_values))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-    let selection = Selection::new(path, builder.schema(), requests, notes)?;
     let projection = ProjectionMask::roots(builder.parquet_schema(), selection.places.iter().copied());
-    let builder = builder.with_projection(projection).with_batch_size(BATCH_ROWS);
+    let builder = builder.with_projection(projection).with_batch_size(pages.batch_rows());
     Ok(opened(selection, path, foreign(path, || builder.build())?))
 }
 

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
@@ -16,10 +17,11 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use tempfile::{NamedTempFile, TempPath};
 
 use super::column_request::{ColumnRequest, list_columns};
-use super::compression::{decompressed, unpacked};
+use super::compression::{decompressed_to_disk, unpacked};
 use super::files::TableFiles;
 use super::foreign::{foreign, foreign_batches};
 use super::open_table::RecordBatches;
+use super::parquet_pages::check_pages;
 use super::{TableFormat, arrow_file, check_parquet, damaged};
 use crate::error::{Error, Result};
 
@@ -176,6 +178,8 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
     let metadata = foreign(&path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
     let columns = places(&path, metadata.schema(), &select(&path, metadata.schema())?)?;
     check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or create it again")?;
+    let pages = check_pages(&path, &Arc::new(file), metadata.metadata(), Some(&columns))?;
+    pages.refuse_long_values(&path, metadata.schema())?;
     let rows = metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
     Ok((PartsFile { path, unpacked, container: PartsContainer::Parquet(metadata), columns }, rows))
 }
@@ -194,16 +198,16 @@ fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usiz
 
 /// A stream has no random access: its selected columns become a temporary Arrow IPC file.
 fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<(PartsFile, Vec<usize>)> {
-    let bytes = decompressed(&path)?;
+    let bytes = decompressed_to_disk(&path)?;
     foreign(&path, || arrow_file::check_stream(bytes))?;
     let reader = |places| {
-        let bytes = decompressed(&path)?;
+        let bytes = decompressed_to_disk(&path)?;
         foreign(&path, || StreamReader::try_new_buffered(bytes, places))
     };
     let schema = reader(None)?.schema();
     let stream = reader(Some(places(&path, &schema, &select(&path, &schema)?)?))?;
     let fields: Vec<Field> = stream.schema().fields().iter().map(|field| without_dictionary(field)).collect();
-    let schema = std::sync::Arc::new(Schema::new(fields));
+    let schema = Arc::new(Schema::new(fields));
     let mut temporary = NamedTempFile::new().map_err(|e| Error::io("unpack", &path, e))?;
     let unpack = |e: ArrowError| Error::io("unpack", &path, std::io::Error::other(e));
     let mut writer = FileWriter::try_new_buffered(&mut temporary, &schema).map_err(unpack)?;
@@ -237,7 +241,6 @@ mod tests {
     use crate::table::{find_tables, samples};
     use arrow::array::{AsArray, DictionaryArray, Int32Array, Int64Array, StringArray};
     use arrow::datatypes::Int64Type;
-    use std::sync::Arc;
 
     fn numbers(rows: std::ops::Range<i64>) -> RecordBatch {
         words(rows, ["even", "odd"])

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 
-use super::cell_size::check_cells;
+use super::cell_size::{check_cells, rows_at_once};
 use super::column_request::ColumnRequest;
 use super::files::TableFiles;
 use super::folder::Partition;
@@ -142,12 +142,12 @@ impl TableReader {
                     continue;
                 }
             };
-            if batch.num_rows() > BATCH_ROWS {
-                self.pending = Some(batch.slice(BATCH_ROWS, batch.num_rows() - BATCH_ROWS));
-                return Some(Ok(batch.slice(0, BATCH_ROWS)));
-            }
             if batch.num_rows() > 0 {
-                return Some(Ok(batch));
+                let rows = rows_at_once(&batch.slice(0, batch.num_rows().min(BATCH_ROWS)));
+                if rows < batch.num_rows() {
+                    self.pending = Some(batch.slice(rows, batch.num_rows() - rows));
+                }
+                return Some(Ok(batch.slice(0, rows)));
             }
         }
     }

@@ -15,6 +15,7 @@ mod names;
 mod old_index;
 mod placed;
 mod recommender;
+mod reseal;
 mod security;
 mod sources;
 mod start_values;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use catalex::index::{ChangeKind, Generation, Index, Store};
+use catalex::semantic_id::TokenTable;
 use serde_json::Value;
 
 use super::support::{catalex, files, numbers, outcome, root, succeeds, text};
@@ -78,7 +79,9 @@ fn every_verb_takes_a_store_where_it_takes_an_index() {
     let store = at("store");
     succeeds(&["publish", &golden, "--store", &store]);
     let pointer = format!("{store}/current");
-    let events: String = (0..6).map(|user| format!("u{user} 1F415 1F408 1F415 1F408\n")).collect();
+    let ids = TokenTable::read(&root().join("tests/golden/index-0.1/tokens.parquet")).unwrap().item_ids;
+    let items: Vec<String> = (0..8).map(|row| ids.text(row)).collect();
+    let events: String = (0..6).map(|user| format!("u{user} {}\n", items.join(" "))).collect();
     fs::write(at("events.txt"), events).unwrap();
     let printing: [&[&str]; 4] = [
         &["inspect", "INDEX", "--json"],
@@ -94,7 +97,7 @@ fn every_verb_takes_a_store_where_it_takes_an_index() {
         &["export", "INDEX", "--for", "sequences", "--interactions", &events, "--out", "OUT"],
         &["ground", "INDEX", "--items", "INDEX", "--out", "OUT"],
         #[cfg(feature = "train")]
-        &["train", "INDEX", "--levels", "2", "--codebook-size", "4", "--epochs", "1", "--threads", "1", "--out", "OUT"],
+        &["train", "INDEX", "--levels", "3", "--codebook-size", "4", "--epochs", "1", "--threads", "1", "--out", "OUT"],
         #[cfg(not(feature = "train"))]
         &["vocab", "INDEX", "--out", "OUT"],
     ];

@@ -106,10 +106,18 @@ fn every_flipped_byte_of_every_file_of_an_index_is_found() {
 fn parts_that_do_not_belong_together_are_found() {
     type Change = fn(&mut Parts);
     let home = tempfile::tempdir().unwrap();
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 8] = [
+        (
+            |p| {
+                let ids = (0..24).map(|row| if row == 7 { 70 } else { row }).collect();
+                let modalities = p.features.modalities().to_vec();
+                p.features = Features::new(catalex::ItemIds::Integers(ids), modalities).unwrap();
+            },
+            "features: ",
+        ),
         (|p| p.model = hand_made(4, &[4, 4, 5]), "token table: "),
         (|p| p.items = 7, "the items of the manifest"),
-        (|p| p.features = features(clustered(23, 4)), "vectors of item 23"),
+        (|p| p.features = features(clustered(23, 4)), "features: "),
         (|p| p.features = features(clustered(24, 5)), "the modalities of the model"),
         (|p| p.of_vocabulary = parts(23).table, "vocabulary of the token table: "),
         (|p| p.of_forms = parts(25).table, "constraint forms of the token table: "),

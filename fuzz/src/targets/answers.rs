@@ -10,11 +10,11 @@ use catalex::explore::Explorer;
 use catalex::features::Features;
 use catalex::pipeline;
 use catalex::progress::Silent;
-use catalex::semantic_id::{Lookup, TokenFormat, TokenTable};
+use catalex::semantic_id::{Lookup, TokenTable};
 use serde_json::json;
 
 use super::{Target, put, shown, target};
-use crate::home::{Home, spec};
+use crate::home::{Home, ITEMS, spec};
 use crate::mutate::Form;
 
 pub(super) const TARGETS: &[Target] = &[
@@ -29,6 +29,20 @@ pub(super) const TARGETS: &[Target] = &[
     target("fragments", Form::JsonLines, |_| vec![FRAGMENTS.as_bytes().to_vec()], fragments),
     target("semantic-id", Form::Text, |_| vec![b"<a_1><b_2><c_3>".to_vec(), b"<a_0>".to_vec(), b"7".to_vec()], look_up),
     target("only-ids", Form::Text, |_| vec![b"1\n2\n".to_vec()], only),
+    target("ground-vectors", Form::Bytes, vectors, |home, folder, input| {
+        ground(home, folder, json!({"answers": put(folder, "a.npy", input)}), json!({}));
+        ground(home, folder, json!({"items": put(folder, "i.npy", input)}), json!({}));
+    }),
+    target("ground-weights", Form::Bytes, weights, |home, folder, input| {
+        ground(home, folder, json!({}), json!({"weights": put(folder, "w.npy", input), "gamma": 0.5}));
+    }),
+    target("ground-targets", Form::Text, targets, |home, folder, input| {
+        let targets = put(folder, "t.txt", input);
+        ground(home, folder, json!({}), json!({"targets": targets}));
+        let chosen = json!({"weights": put(folder, "w.npy", &weights(home)[0]), "valid": home.path("x.npy"),
+            "valid-targets": targets});
+        ground(home, folder, json!({}), chosen);
+    }),
 ];
 
 const PROMPT: &str = "{\"id\": \"u/1\", \"target\": 0, \"candidates\": [{\"item_id\": \"1\", \"title\": \"Red pen\", \
@@ -70,8 +84,7 @@ fn prompts_file(_: &Home, folder: &Path, input: &[u8]) {
 fn fragments(home: &Home, folder: &Path, input: &[u8]) {
     let documents: String = (0..12).map(|id| format!("{{\"item_id\": {id}}}\n")).collect();
     put(folder, "export/documents.jsonl", documents.as_bytes());
-    put(folder, "export/fm_index.bin", &home.read("fm"));
-    put(folder, "export/export.json", b"{\"facets\": [\"number\", \"attributes\", \"title\"]}");
+    put(folder, "export/items.fm", &home.read("fm"));
     let pieces = put(folder, "pieces.jsonl", input);
     let asked = json!({"pieces": pieces, "export": folder.join("export"), "settings": {"tokenizer": home.path("llm")},
         "output": {"out": folder.join("r.jsonl")}});
@@ -94,27 +107,29 @@ fn fragments(home: &Home, folder: &Path, input: &[u8]) {
     }
 }
 
+/// The items of the good files.
+pub(super) fn explorer(home: &Home) -> Explorer {
+    let features = Features::read(&home.path("x.parquet")).unwrap_or_else(|e| panic!("{e}"));
+    let texts = (0..ITEMS).map(|row| format!("Item {row} \u{1b}[2J")).collect();
+    Explorer::new(token_table(home), texts, Some(features)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn token_table(home: &Home) -> TokenTable {
+    TokenTable::read(&home.path("t.parquet")).unwrap_or_else(|e| panic!("{e}"))
+}
+
 fn look_up(home: &Home, _: &Path, input: &[u8]) {
     static EXPLORER: OnceLock<Explorer> = OnceLock::new();
-    let table = || TokenTable::read(&home.path("t.parquet")).unwrap_or_else(|e| panic!("{e}"));
-    let explorer = EXPLORER.get_or_init(|| {
-        let features = Features::read(&home.path("x.parquet")).unwrap_or_else(|e| panic!("{e}"));
-        Explorer::new(table(), vec![], Some(features)).unwrap_or_else(|e| panic!("{e}"))
-    });
+    let explorer = EXPLORER.get_or_init(|| explorer(home));
     let text = String::from_utf8_lossy(input);
     let _ = shown(explorer.item(&text));
     let _ = shown(explorer.by_semantic_id(&text));
     let _ = shown(explorer.expand(&text, 50));
     let _ = shown(explorer.similar(&text, 50));
     static TABLE: OnceLock<TokenTable> = OnceLock::new();
-    let lookup = Lookup::new(TABLE.get_or_init(table));
+    let lookup = Lookup::new(TABLE.get_or_init(|| token_table(home)));
     let _ = shown(lookup.find(&text));
     let _ = shown(lookup.item(&text));
-    if let Some(format) = shown(text.parse::<TokenFormat>()) {
-        let written = format.semantic_id(&[1, 2, 3]);
-        assert_eq!(shown(format.parse(&written, &[4, 4, 4])), Some(vec![1, 2, 3]), "{text:?}");
-        let _ = shown(format.parse(&text, &[4, 4, 4]));
-    }
 }
 
 fn only(home: &Home, folder: &Path, input: &[u8]) {
@@ -122,4 +137,33 @@ fn only(home: &Home, folder: &Path, input: &[u8]) {
     let asked = json!({"tokens": home.path("t.parquet"), "output": {"out": folder.join("c")},
         "constraint": {"form": ["trie", "regex"], "only": only}});
     let _ = shown(pipeline::constrain(&spec(asked), &Silent));
+}
+
+fn vectors(home: &Home) -> Vec<Vec<u8>> {
+    vec![home.read("x.npy"), home.read("x.parquet")]
+}
+
+/// One weight per item, and one per answer and item.
+fn weights(_: &Home) -> Vec<Vec<u8>> {
+    let npy = |rows: usize, columns: usize| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+        let head = [b"\x93NUMPY\x01\x00\x76\x00".as_slice(), format!("{header:117}\n").as_bytes()].concat();
+        let numbers = (0..rows * columns).flat_map(|at| (at as f32 / 7.0).to_le_bytes());
+        [head, numbers.collect()].concat()
+    };
+    vec![npy(ITEMS, 1), npy(ITEMS, ITEMS)]
+}
+
+fn targets(_: &Home) -> Vec<Vec<u8>> {
+    vec![(0..ITEMS).map(|row| format!("{row}\n")).collect::<String>().into_bytes()]
+}
+
+/// Matches answers to items by vectors; what is not named is good.
+fn ground(home: &Home, folder: &Path, files: serde_json::Value, settings: serde_json::Value) {
+    let mut asked = json!({"answers": home.path("x.npy"), "items": home.path("x.npy"), "settings": settings, "threads": 1,
+        "output": {"out": folder.join("g.jsonl"), "force": true}});
+    if let (Some(asked), Some(files)) = (asked.as_object_mut(), files.as_object()) {
+        asked.extend(files.clone());
+    }
+    let _ = shown(pipeline::ground(&spec(asked), &Silent));
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{Target, put, shown, target, with_file};
 use crate::home::{Home, ITEMS, spec};
 use crate::mutate::Form;
+use crate::reseal::settings_for;
 use crate::seeds;
 
 const INDEX: &str = "tests/golden/index-0.1";
@@ -33,12 +34,13 @@ pub(super) const TARGETS: &[Target] = &[
     target(
         "safetensors",
         Form::SafeTensors,
-        |home| vec![home.read("llm/model.safetensors")],
+        |home| vec![home.read("x.safetensors"), home.read("llm/model.safetensors")],
         |_, folder, input| {
             vectors(&put(folder, "x.safetensors", input));
         },
     ),
     target("features", Form::Bytes, features, |_, folder, input| vectors(&put(folder, "x.parquet", input))),
+    target("features-arrow", Form::Bytes, seeds::arrow, |_, folder, input| vectors(&put(folder, "x.arrow", input))),
     target("token-table", Form::Bytes, |home| vec![home.read("t.parquet")], token_table),
     target(
         "model-config",
@@ -53,13 +55,28 @@ pub(super) const TARGETS: &[Target] = &[
         Form::SafeTensors,
         |home| vec![home.read("model/model.safetensors")],
         |home, folder, input| {
-            model(&with_file(home, "model", folder, "model.safetensors", input));
+            let model_folder = with_file(home, "model", folder, "model.safetensors", input);
+            // The settings hold the hash of the weights.
+            let settings = settings_for(input, &home.read("model/config.json")).unwrap_or_default();
+            let _ = std::fs::remove_file(model_folder.join("config.json"));
+            model(put(&model_folder, "config.json", &settings).parent().unwrap_or(folder));
         },
     ),
     target("trie", Form::Checksummed, |home| vec![home.read("bare.trie"), home.read("tokens.trie")], trie),
     target("fm-index", Form::Checksummed, |home| vec![home.read("fm")], fm_index),
     target("vocabulary-json", Form::Json, |home| vec![home.read("vocabulary/vocabulary.json")], vocabulary),
-    target("manifest", Form::Json, |_| seeds::golden(INDEX, &["manifest.json"]), manifest),
+    target(
+        "manifest",
+        Form::Json,
+        |home| vec![home.read("index/manifest.json")],
+        |home, folder, input| manifest(&home.path("index"), folder, input),
+    ),
+    target(
+        "older-manifest",
+        Form::Json,
+        |_| seeds::golden(INDEX, &["manifest.json"]),
+        |_, folder, input| manifest(&seeds::checkout().join(INDEX), folder, input),
+    ),
     #[cfg(feature = "train")]
     target("checkpoint", Form::SafeTensors, training::seeds, training::resume),
 ];
@@ -165,10 +182,10 @@ fn vocabulary(home: &Home, folder: &Path, input: &[u8]) {
     let _ = shown(pipeline::constrain(&spec(constrain), &Silent));
 }
 
-fn manifest(_: &Home, folder: &Path, input: &[u8]) {
-    let golden = seeds::checkout().join(INDEX);
+/// Another manifest in an index.
+fn manifest(index: &Path, folder: &Path, input: &[u8]) {
     for part in ["features.parquet", "tokens.parquet", "report.html", "model", "vocabulary"] {
-        let _ = std::os::unix::fs::symlink(golden.join(part), folder.join(part));
+        let _ = std::os::unix::fs::symlink(index.join(part), folder.join(part));
     }
     put(folder, "manifest.json", input);
     if let Some(index) = shown(Index::open(folder)) {

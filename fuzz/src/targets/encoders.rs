@@ -1,9 +1,10 @@
 //! Images, and the settings in encoder folders.
 
 use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use catalex::catalog::ImageSource;
-use catalex::encoder::{Runtime, TextEncoder, TextOptions, Thumbnail};
+use catalex::encoder::{ImageEncoder, Runtime, TextEncoder, TextOptions, Thumbnail};
 use serde_json::json;
 
 use super::{Target, put, shown, target, with_file};
@@ -16,8 +17,13 @@ pub(super) const TARGETS: &[Target] = &[
     target("picture-file", Form::Bytes, seeds::pictures, |_, folder, input| {
         let _ = Thumbnail::of(&ImageSource::Path(put(folder, "x.png", input)));
     }),
+    target("picture-pixels", Form::Bytes, seeds::pictures, pixels),
+    target("image-settings", Form::Json, |_| seeds::golden(MOBILENET, &["preprocessor_config.json"]), image_settings),
     target("encoder-settings", Form::Json, encoder_files, encoder_settings),
 ];
+
+/// A small image encoder.
+const MOBILENET: &str = "fixtures/mobilenet_v2";
 
 fn picture(_: &Home, _: &Path, input: &[u8]) {
     if let Some(tile) = Thumbnail::of(&ImageSource::Bytes(input.to_vec())) {
@@ -57,12 +63,36 @@ fn encoder_settings(home: &Home, folder: &Path, input: &[u8]) {
             let _ = std::fs::write(path, content.to_string());
         }
     }
-    // The graph is invalid, so loading fails after everything else has been read.
-    static RUNTIME: std::sync::OnceLock<Option<Runtime>> = std::sync::OnceLock::new();
+    // The graph is no graph: everything before it has been read then.
+    let _ = shown(TextEncoder::load(&encoder, &TextOptions::default(), runtime()));
+    let _ = shown(ImageEncoder::load(&encoder, None, runtime()));
+}
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let library = std::env::var_os("ORT_DYLIB_PATH").unwrap_or_default();
-    let runtime = RUNTIME.get_or_init(|| shown(Runtime::load(Path::new(&library), 1)));
-    if let Some(runtime) = runtime {
-        let _ = shown(TextEncoder::load(&encoder, &TextOptions::default(), runtime));
-        let _ = shown(catalex::encoder::ImageEncoder::load(&encoder, None, runtime));
+    RUNTIME.get_or_init(|| Runtime::load(Path::new(&library), 1).unwrap_or_else(|e| panic!("{e}")))
+}
+
+fn encoded(encoder: &mut ImageEncoder, picture: Vec<u8>) {
+    let _ = shown(encoder.encode(&[ImageSource::Bytes(picture)], &["1".into()]));
+}
+
+/// The picture as the encoder reads it: decoded, scaled and cut.
+fn pixels(_: &Home, _: &Path, input: &[u8]) {
+    static ENCODER: OnceLock<Mutex<ImageEncoder>> = OnceLock::new();
+    let load = || ImageEncoder::load(&seeds::checkout().join(MOBILENET), None, runtime());
+    let encoder = ENCODER.get_or_init(|| Mutex::new(load().unwrap_or_else(|e| panic!("{e}"))));
+    encoded(&mut encoder.lock().unwrap_or_else(PoisonError::into_inner), input.to_vec());
+}
+
+/// The settings of an encoder with a graph, and a picture that is read by them.
+fn image_settings(home: &Home, folder: &Path, input: &[u8]) {
+    let settings = put(folder, "e/preprocessor_config.json", input);
+    let encoder = settings.parent().unwrap_or(folder);
+    let _ =
+        std::os::unix::fs::symlink(seeds::checkout().join(MOBILENET).join("model.onnx"), encoder.join("model.onnx"));
+    if let Some(mut encoder) = shown(ImageEncoder::load(encoder, None, runtime())) {
+        encoded(&mut encoder, seeds::pictures(home).swap_remove(0));
     }
 }

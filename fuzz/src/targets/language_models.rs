@@ -39,6 +39,29 @@ pub(super) const TARGETS: &[Target] = &[
             vocab(home, folder, json!({"tokenizer": llm}), json!({}));
         },
     ),
+    target(
+        "added-tokens",
+        Form::Json,
+        |_| vec![br#"{"<pad>": 6, "<extra>": 7}"#.to_vec()],
+        |home, folder, input| {
+            let llm = with_file(home, "llm", folder, "added_tokens.json", input);
+            vocab(home, folder, json!({"tokenizer": llm}), json!({}));
+        },
+    ),
+    target(
+        "extended-tokenizer",
+        Form::Json,
+        |home| vec![home.read("vocabulary/tokenizer/catalex.json")],
+        |home, folder, input| {
+            let extended = with_file(home, "vocabulary/tokenizer", folder, "catalex.json", input);
+            vocab(
+                home,
+                folder,
+                json!({"tokenizer": extended, "begin-token": "<|id|>", "end-token": "<|/id|>"}),
+                json!({}),
+            );
+        },
+    ),
     target("sentencepiece", Form::Bytes, seeds::sentencepiece, |home, folder, input| {
         let model = put(folder, "hf/tokenizer.model", input);
         vocab(home, folder, json!({"tokenizer": model.parent()}), json!({}));
@@ -64,7 +87,12 @@ pub(super) const TARGETS: &[Target] = &[
     target("llm-shards", Form::Json, shards, |home, folder, input| {
         let llm = with_file(home, "llm", folder, "model.safetensors.index.json", input);
         let _ = std::fs::rename(llm.join("model.safetensors"), llm.join("model-1.safetensors"));
-        vocab(home, folder, json!({"tokenizer": llm}), json!({"llm": llm, "write-model": true}));
+        vocab(
+            home,
+            folder,
+            json!({"tokenizer": llm}),
+            json!({"llm": llm, "write-model": true, "start-values": "mean"}),
+        );
     }),
     target("gguf", Form::Bytes, seeds::gguf, |home, folder, input| {
         let (gguf, llm) = (put(folder, "x.gguf", input), home.path("llm"));

@@ -4,11 +4,14 @@ mod answers;
 mod artifacts;
 mod encoders;
 mod language_models;
+mod messages;
 mod settings;
 mod tables;
 
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::home::Home;
 use crate::mutate::Form;
@@ -40,6 +43,7 @@ pub(crate) const TARGETS: &[&[Target]] = &[
     encoders::TARGETS,
     language_models::TARGETS,
     answers::TARGETS,
+    messages::TARGETS,
     settings::TARGETS,
 ];
 
@@ -52,18 +56,35 @@ pub(crate) fn of_name(name: &str) -> Option<&'static Target> {
     all().find(|target| target.name == name)
 }
 
-/// A damaged input should give an error. Formatting the error must not fail either.
+/// Whether errors are printed.
+pub(crate) static PRINT_ERRORS: AtomicBool = AtomicBool::new(false);
+
+/// An error is what a damaged input should give; writing it must not fail either.
 fn shown<T, E: Display>(outcome: Result<T, E>) -> Option<T> {
     match outcome {
         Ok(value) => Some(value),
         Err(error) => {
-            std::hint::black_box(error.to_string());
+            let text = std::hint::black_box(error.to_string());
+            if PRINT_ERRORS.load(Relaxed) {
+                println!("    {}", text.escape_debug());
+            }
             None
         }
     }
 }
 
-/// Writes the fuzzed file.
+/// A relative path of an input's characters that leads nowhere else.
+fn named(line: &str) -> String {
+    let part = |part: &str| part.replace('\0', "").chars().take(60).collect::<String>();
+    line.split('/')
+        .map(part)
+        .filter(|part| !part.is_empty() && part != "." && part != "..")
+        .take(4)
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+/// Writes the attacked file.
 fn put(folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
+use catalex::artifact::Overwrite;
 use catalex::behaviour::HistorySplit;
 use catalex::export::{ExportSettings, Family, UserTexts};
 use catalex::features::ReadyVectors;
 use catalex::pipeline::{self, BehaviourSettings, EncodeSettings, ExportOptions};
 use catalex::progress::Silent;
+use catalex::semantic_id::{TokenFormat, TokenTable};
 use catalex::settings::SettingGroup;
 use catalex::training::TrainSettings;
 use serde_json::json;
 
 use super::{Target, put, shown, target};
-use crate::home::{Home, spec};
+use crate::home::{Home, ITEMS, spec};
 use crate::mutate::Form;
 
 pub(super) const TARGETS: &[Target] = &[
@@ -26,6 +28,8 @@ pub(super) const TARGETS: &[Target] = &[
             let _ = shown(UserTexts::read(&put(folder, "u.json", input)));
         },
     ),
+    target("token-format", Form::Text, |_| FORMATS.map(|text| text.as_bytes().to_vec()).into(), token_format),
+    target("export-catalog", Form::JsonLines, |_| vec![CATALOG.as_bytes().to_vec()], export_catalog),
     target("flag-values", Form::Text, |_| FLAGS.iter().map(|text| text.as_bytes().to_vec()).collect(), flags),
 ];
 
@@ -67,12 +71,86 @@ fn templates() -> &'static str {
     pipeline::family_templates("lc-rec").unwrap_or("[[recommend]]\ninstruction = \"{history}\"\noutput = \"{item}\"\n")
 }
 
+const FORMATS: [&str; 4] = ["<{level}_{code}>", "[{index}|{code}]", "<|sid_{level}_{code}|>", "({level}.{code}*\"\\)"];
+
+/// A token format, in all that is written of it: patterns and grammars.
+fn token_format(home: &Home, folder: &Path, input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Some(format) = shown(text.parse::<TokenFormat>()) else { return };
+    let written = format.semantic_id(&[1, 2, 3]);
+    assert_eq!(shown(format.parse(&written, &[4, 4, 4])), Some(vec![1, 2, 3]), "{text:?}");
+    let _ = shown(format.parse(&text, &[4, 4, 4]));
+    let Some(mut table) = shown(TokenTable::read(&home.path("t.parquet"))) else { return };
+    table.metadata.token_format = format;
+    let path = folder.join("t.parquet");
+    if shown(table.write(&path, Overwrite::Refuse)).is_none() || shown(TokenTable::read(&path)).is_none() {
+        return;
+    }
+    let forms = ["trie", "llguidance", "xgrammar", "gbnf", "regex", "choices"];
+    for form in forms {
+        let asked = json!({"tokens": path, "output": {"out": folder.join(form)}, "constraint": {"form": [form]}});
+        let _ = shown(pipeline::constrain(&spec(asked), &Silent));
+    }
+    let asked =
+        json!({"tokens": path, "output": {"out": folder.join("v")}, "vocabulary": {"tokenizer": home.path("llm")}});
+    let _ = shown(pipeline::vocab(&spec(asked), &Silent));
+}
+
+const CATALOG: &str = "{\"id\": 0, \"title\": \"Red pen\", \"description\": \"A pen, {history}\", \"tags\": [\"Pens\", \"Ink\"]}\n\
+    {\"id\": 1, \"title\": \"Lamp\", \"description\": null, \"tags\": \"['a', 'b']\"}\n{\"id\": 2, \"title\": \"NA\"}\n";
+
+/// Titles, descriptions and attributes of hostile items in the training data of every family.
+fn export_catalog(home: &Home, folder: &Path, input: &[u8]) {
+    let Some(catalog) = catalog(folder, &String::from_utf8_lossy(input)) else { return };
+    let families = [
+        "lc-rec",
+        "tallrec",
+        "instructrec",
+        "bigrec",
+        "transrec",
+        "ranking",
+        "agents",
+        "minionerec",
+        "openonerec",
+        "llamafactory",
+        "trl",
+    ];
+    for family in families {
+        let asked = json!({"tokens": home.path("t.parquet"), "family": family, "catalog": catalog, "columns": columns(),
+            "settings": {"interactions": events(folder), "min-interactions": 3, "candidates": 4},
+            "output": {"out": folder.join(family)}});
+        let _ = shown(pipeline::export(&spec(asked), &Silent));
+    }
+}
+
+fn columns() -> serde_json::Value {
+    json!({"title": ["title"], "description": ["description"], "attributes": ["tags"]})
+}
+
+/// A catalog of all items of the table, the first ones with these texts.
+fn catalog(folder: &Path, text: &str) -> Option<std::path::PathBuf> {
+    let rows = text.lines().take(ITEMS).map(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>);
+    let mut lines = String::new();
+    for (id, row) in rows.chain(std::iter::repeat_with(|| Ok(serde_json::Map::new()))).take(ITEMS).enumerate() {
+        let mut row = shown(row)?;
+        row.insert("id".into(), id.into());
+        row.entry("title").or_insert_with(|| format!("Item {id}").into());
+        lines += &format!("{}\n", serde_json::Value::Object(row));
+    }
+    Some(put(folder, "c.jsonl", lines.as_bytes()))
+}
+
+/// Interactions of a user with all items.
+fn events(folder: &Path) -> std::path::PathBuf {
+    let events: String = (0..ITEMS).map(|at| format!("u,{at},{at},{}\n", at % 5)).collect();
+    put(folder, "e.csv", format!("user,item,time,rating\n{events}").as_bytes())
+}
+
 fn export_templates(home: &Home, folder: &Path, input: &[u8]) {
     let templates = put(folder, "t.toml", input);
-    let events: String = (0..12).map(|at| format!("u,{at},{at}\n")).collect();
-    let events = put(folder, "e.csv", format!("user,item,time\n{events}").as_bytes());
     let asked = json!({"tokens": home.path("t.parquet"), "family": "lc-rec", "dry-run": true,
-        "settings": {"interactions": events, "templates": templates, "min-interactions": 1}});
+        "catalog": catalog(folder, CATALOG), "columns": columns(),
+        "settings": {"interactions": events(folder), "templates": templates, "min-interactions": 3}});
     let _ = shown(pipeline::export(&spec(asked), &Silent));
 }
 

@@ -6,8 +6,8 @@ use super::Checks;
 use super::index::same;
 use crate::error::Error;
 use crate::features::{ContentHashes, FeatureSource, for_each_block};
-use crate::index::{CONTENT, DELTA, FEATURES, Index, TOMBSTONES};
-use crate::semantic_id::{IdDelta, TokenTable, Tombstones};
+use crate::index::{CONTENT, ChangeKind, DELTA, FEATURES, GenerationCounts, Index, TOMBSTONES};
+use crate::semantic_id::{IdChange, IdDelta, TokenTable, Tombstones};
 use crate::tokenizer::Tokenizer;
 
 /// What to do about parts that do not belong together.
@@ -26,7 +26,12 @@ impl Checks<'_> {
             }
             let mut rows = 0;
             for_each_block(&features, |block| {
-                rows += block.features.len();
+                let found = block.features.item_ids();
+                for at in 0..found.len().min(table.item_ids.len().saturating_sub(rows)) {
+                    let expected = table.item_ids.text(rows + at);
+                    same(&path, "the item of this row in the token table", &expected, &found.text(at))?;
+                }
+                rows += found.len();
                 Ok(())
             })?;
             same(&path, "the items of the token table", &table.item_ids.len(), &rows)
@@ -54,7 +59,17 @@ impl Checks<'_> {
                     let what = format!("the ID of item {} in the token table", delta.item_ids.text(at));
                     same(&path, &what, &now, &delta.new[at])?;
                 }
-                Ok(())
+                let generation = &index.manifest().generation;
+                if !matches!(generation.change, ChangeKind::Append | ChangeKind::Delete) {
+                    return Ok(());
+                }
+                let [added, updated, reassigned, deleted] =
+                    [IdChange::Added, IdChange::Updated, IdChange::Reassigned, IdChange::Deleted]
+                        .map(|change| delta.count(change));
+                let items = table.item_ids.len() as u64;
+                let unchanged = items.saturating_sub(added + updated + reassigned);
+                let counts = GenerationCounts { unchanged, added, updated, reassigned, deleted };
+                same(&path, "the counts of the manifest", &generation.counts, &counts)
             });
         }
         if has(TOMBSTONES) {

@@ -1,9 +1,12 @@
-//! Times of Parquet's old type INT96, which Spark and Impala write. Arrow reads them as nanoseconds, in which times
-//! after 2262 overflow to 1677. Microseconds can represent all of them.
+//! The Arrow types that columns of Parquet are read as, where they are not those that Arrow chooses.
+//!
+//! - Times of Parquet's old type INT96, which Spark and Impala write. As nanoseconds, as Arrow reads them, times after 2262 wrap
+//!   around to 1677; microseconds hold all of them.
+//! - Long values of a dictionary, which views share instead of copying them to each row.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type;
 use parquet::errors::Result;
@@ -15,15 +18,43 @@ pub(super) fn in_microseconds(metadata: ArrowReaderMetadata) -> Result<ArrowRead
     if !(0..roots.len()).any(is_int96) {
         return Ok(metadata);
     }
-    let fields = metadata.schema().fields().iter().enumerate().map(|(at, field)| match field.data_type() {
+    with_fields(&metadata, |at, field| match field.data_type() {
         DataType::Timestamp(_, zone) if is_int96(at) => {
             let read = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
             Arc::new(field.as_ref().clone().with_data_type(read))
         }
         _ => field.clone(),
-    });
-    let schema: SchemaRef =
-        Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata.schema().metadata().clone()));
+    })
+}
+
+/// The metadata of a file, with a schema that reads texts and bytes of these columns as views.
+pub(super) fn in_views(metadata: ArrowReaderMetadata, columns: &[usize]) -> Result<ArrowReaderMetadata> {
+    if columns.is_empty() {
+        return Ok(metadata);
+    }
+    with_fields(&metadata, |at, field| if columns.contains(&at) { in_view(field) } else { field.clone() })
+}
+
+fn in_view(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::List(inner) => DataType::List(in_view(inner)),
+        DataType::LargeList(inner) => DataType::LargeList(in_view(inner)),
+        DataType::FixedSizeList(inner, length) => DataType::FixedSizeList(in_view(inner), *length),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(in_view).collect()),
+        other => other.clone(),
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
+fn with_fields(
+    metadata: &ArrowReaderMetadata,
+    change: impl Fn(usize, &FieldRef) -> FieldRef,
+) -> Result<ArrowReaderMetadata> {
+    let fields: Vec<FieldRef> =
+        metadata.schema().fields().iter().enumerate().map(|(at, field)| change(at, field)).collect();
+    let schema: SchemaRef = Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone()));
     ArrowReaderMetadata::try_new(metadata.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))
 }
 
