@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::content::ReadContent;
 #[cfg(feature = "encoders")]
-use super::encoders::LoadedEncoders;
+pub(super) use super::encoders::LoadedEncoders;
 use super::features_made::{BadItemList, FeaturesMade};
 use super::read_catalog::ReadCatalog;
 use super::ready_features::write_ready;
@@ -23,6 +23,9 @@ use crate::index::{CONTENT, PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
+/// A build without encoders never loads one.
+#[cfg(not(feature = "encoders"))]
+pub(super) use std::convert::Infallible as LoadedEncoders;
 
 /// A spec whose settings have been checked.
 pub(super) struct CatalogFeatures<'a> {

@@ -34,6 +34,7 @@ mod reference;
 mod refine;
 mod regression;
 mod relations;
+mod retrain;
 mod separation;
 mod tensors;
 mod trainer;
@@ -42,7 +43,8 @@ mod valid_config;
 
 pub use checkpoint::Checkpoints;
 pub use encode::encode;
-pub use keep::{KEEP_ALL, Kept, Retrained, retrain};
+pub use keep::{KEEP_ALL, Kept};
+pub use retrain::{Retrained, retrain};
 pub use trainer::{Trained, train};
 
 use tch::{Cuda, Device};

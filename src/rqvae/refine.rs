@@ -17,7 +17,7 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
 use super::keep::KeptItems;
-use super::regression::{counts, fit};
+use super::regression::{counts, fit, residual_spread};
 use super::valid_config::ValidQuantizerConfig;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer};
@@ -95,19 +95,6 @@ fn ridge(latents: ArrayView2<f32>, strength: f32) -> Array1<f32> {
     let variances = latents.map_axis(Axis(0), |column| column.iter().map(|&v| f64::from(v * v)).sum::<f64>());
     let leading = variances.iter().map(|v| v * v).sum::<f64>() / variances.sum().max(f64::MIN_POSITIVE);
     variances.mapv(|variance| strength * (leading / variance.max(1e-9 * leading).max(f64::MIN_POSITIVE)).sqrt() as f32)
-}
-
-/// Mean squared residual before each level.
-pub(super) fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array2<f32>]) -> Vec<f32> {
-    let mut spread = vec![0.0f64; books.len()];
-    for (latent, codes) in latents.rows().into_iter().zip(codes.rows()) {
-        let mut rest = latent.to_owned();
-        for ((sum, book), &code) in spread.iter_mut().zip(books).zip(codes) {
-            *sum += f64::from(rest.dot(&rest));
-            rest -= &book.row(usize::from(code));
-        }
-    }
-    spread.iter().map(|sum| (sum / latents.nrows() as f64) as f32).collect()
 }
 
 /// `-strength * ln(p(second | first) / p(second))` for each pair of the first two codes.

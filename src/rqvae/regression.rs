@@ -49,6 +49,19 @@ pub(super) fn fit(
     (squares.iter().sum::<f64>() / squares.len() as f64) as f32
 }
 
+/// Mean squared residual before each level.
+pub(super) fn residual_spread(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &[Array2<f32>]) -> Vec<f32> {
+    let mut spread = vec![0.0f64; books.len()];
+    for (latent, codes) in latents.rows().into_iter().zip(codes.rows()) {
+        let mut rest = latent.to_owned();
+        for ((sum, book), &code) in spread.iter_mut().zip(books).zip(codes) {
+            *sum += f64::from(rest.dot(&rest));
+            rest -= &book.row(usize::from(code));
+        }
+    }
+    spread.iter().map(|sum| (sum / latents.nrows() as f64) as f32).collect()
+}
+
 /// The rows of each of `size` codes, in ascending order.
 pub(super) fn members(column: ArrayView1<u16>, size: usize) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); size];

@@ -13,6 +13,7 @@ mod input;
 mod network;
 mod previous;
 mod quantizer;
+mod renaming;
 mod rows;
 mod sinkhorn;
 mod standardization;

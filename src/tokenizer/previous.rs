@@ -2,9 +2,6 @@
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 
-use super::{Tokenizer, Weights};
-use crate::error::Result;
-
 /// The codes that some items had under an earlier model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreviousCodes {
@@ -52,23 +49,5 @@ impl Keeping<'_> {
                 scores[usize::from(self.codes[[row, level]])] += 0.5 * self.prices[level];
             }
         }
-    }
-}
-
-impl Tokenizer {
-    /// The model with other names for its codes, as [`Quantizer::renamed`](super::Quantizer::renamed).
-    ///
-    /// # Errors
-    /// As [`Tokenizer::new`].
-    pub fn renamed(&self, names: &[Vec<u16>]) -> Result<Tokenizer> {
-        let quantizer = self.quantizer.renamed(names);
-        let weights = Weights {
-            standardization: self.standardization.clone(),
-            projection: self.projection.clone(),
-            inverse: self.inverse.clone(),
-            codebooks: quantizer.codebooks().to_vec(),
-            offsets: quantizer.offsets().clone(),
-        };
-        Tokenizer::new(self.config.modalities.clone(), weights, self.config.training.clone())
     }
 }

@@ -44,7 +44,7 @@ fn write(folder: &Path, name: &str, vectors: &Array2<f32>, first: usize) -> (Pat
 }
 
 fn settings() -> TrainSettings {
-    TrainSettings { codebook_size: Some(vec![16]), levels: Some(3), epochs: Some(0), ..TrainSettings::default() }
+    TrainSettings { codebook_size: Some(vec![16, 16, 64]), epochs: Some(0), ..TrainSettings::default() }
 }
 
 /// An index of the old items, as `build` writes it.
@@ -113,7 +113,8 @@ fn the_price_decides_how_many_items_keep_their_ids() {
         assert!(changed.items < last, "{keep:?}: {} after {last}", changed.items);
         last = changed.items;
         if keep.is_none() {
-            assert!(changed.items < 0.2 && summary.changed[1].items < 0.1, "{:?}", summary.changed);
+            // The clusters are noise within, so that many codewords are about as near.
+            assert!(changed.items < 0.35 && summary.changed[0].items < 0.05, "{:?}", summary.changed);
             let bytes = files(&path);
             fs::remove_dir_all(&path).unwrap();
             retrained(home.path(), &index, name, keep);
