@@ -21,6 +21,7 @@ mod selected;
 mod source;
 mod table;
 mod table_columns;
+mod table_ids;
 mod write;
 
 use std::ops::Range;

@@ -16,7 +16,7 @@ use crate::table::{TableParts, damaged};
 /// A table with vector columns, opened. Its vectors are read block by block.
 #[derive(Debug)]
 pub(super) struct FeatureTable {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Name and length of the vectors of each modality.
     pub(super) shapes: Vec<(String, usize)>,
     /// The id column; none if ids are row numbers.
@@ -74,24 +74,6 @@ impl FeatureTable {
             return Err(Error::file(&self.path, "at least one vector", "nulls only", "check how it was written"));
         }
         Ok(found)
-    }
-
-    /// The ids of all rows, read without the vectors.
-    pub(super) fn ids(&self) -> Result<ItemIds> {
-        let Some(column) = &self.id else { return Ok(ItemIds::row_numbers(self.parts.rows())) };
-        let only =
-            TableParts::open(&self.path, find_features(&self.path)?, ROWS_AT_ONCE, |_, _| Ok(vec![column.clone()]))?;
-        let mut ids = ItemIds::default();
-        for part in 0..only.len() {
-            let (file, mut row) = only.file_of_part(part);
-            for batch in only.batches(part, ROWS_AT_ONCE)? {
-                let batch = batch?;
-                let here = ItemIds::from_arrow(named(&batch, column, file)?);
-                ids.append(here.map_err(|fault| id_error(file, column, row, fault))?);
-                row += batch.num_rows();
-            }
-        }
-        Ok(ids)
     }
 
     /// The blocks of these parts, in this order.
@@ -158,7 +140,7 @@ impl FeatureTable {
     }
 }
 
-fn named<'a>(batch: &'a RecordBatch, name: &str, path: &Path) -> Result<&'a ArrayRef> {
+pub(super) fn named<'a>(batch: &'a RecordBatch, name: &str, path: &Path) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| damaged(path, format!("a batch without column {name}")))
 }
 
