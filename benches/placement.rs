@@ -85,8 +85,9 @@ fn nearest_of_prefix(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [V
     given
 }
 
-/// Each item in turn takes the nearest free code of all.
-fn nearest_of_all(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [Vec<bool>]) -> Array2<u16> {
+/// Each item in turn takes the nearest free code of all; with `shared`, free ones stay free. This is a joint search over
+/// both levels, which the quantizer does not make: it finds nearer codes than the quantizer's in an empty table, too.
+fn nearest_of_all(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [Vec<bool>], shared: bool) -> Array2<u16> {
     let mut given = quantizer.encode(points.view());
     let [first, last] = quantizer.codebooks() else { return given };
     for (point, mut codes) in points.rows().into_iter().zip(given.rows_mut()) {
@@ -97,7 +98,7 @@ fn nearest_of_all(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [Vec<
         };
         let best = (0..PREFIXES).filter_map(free_of).min_by(|a, b| a.0.total_cmp(&b.0));
         let Some((_, prefix, code)) = best else { continue };
-        taken[prefix][code] = true;
+        taken[prefix][code] = !shared;
         (codes[0], codes[1]) = (prefix as u16, code as u16);
     }
     given
@@ -142,9 +143,10 @@ fn at_occupancy(percent: usize, quantizer: &Quantizer, rng: &mut Xoshiro256Plus)
     };
     let ours = placed(&new, quantizer, &occupied);
     let by_prefix = added(&nearest_of_prefix(&new, quantizer, &mut taken()));
-    let by_all = added(&nearest_of_all(&new, quantizer, &mut taken()));
+    let by_all = added(&nearest_of_all(&new, quantizer, &mut taken(), false));
+    let in_empty = added(&nearest_of_all(&new, quantizer, &mut vec![vec![false; LAST]; PREFIXES], true));
     println!(
-        "| {:.0} % | {} | {} | **{:.1} %** | {by_prefix:.1} % | {by_all:.1} % |",
+        "| {:.0} % | {} | {} | **{:.1} %** | {by_prefix:.1} % | {by_all:.1} % | {in_empty:.1} % |",
         100.0 * occupied.len() as f64 / all as f64,
         new.nrows(),
         ours.report.moved_to_other_prefix,
@@ -198,9 +200,9 @@ fn main() {
     let mut rng = Xoshiro256Plus::seed_from_u64(3);
     let quantizer = quantizer(&mut rng);
     println!(
-        "| occupancy | new items | to another prefix | matching | nearest free of the prefix | nearest free of all |"
+        "| occupancy | new items | to another prefix | matching | nearest free of the prefix | nearest free of all | nearest of all in an empty table |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for percent in [50, 80, 95] {
         at_occupancy(percent, &quantizer, &mut rng);
     }

@@ -4,9 +4,10 @@
 
 use catalex::pipeline::{
     self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
-    ConstrainSettings, ConstrainSpec, DeleteSettings, EncodeSettings, ExportOptions, ExportSpec, FarSettings,
-    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, RetrainSettings,
-    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    ConstrainSettings, ConstrainSpec, DeleteSettings, DiffSettings, DiffSpec, EncodeSettings, Environment,
+    ExportOptions, ExportSpec, FarSettings, ImportSettings, ImportSpec, InspectSpec, Inspected, LlmSettings,
+    LookupSettings, LookupSpec, PublishSettings, ReportColumns, RetrainSettings, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;

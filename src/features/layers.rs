@@ -97,7 +97,7 @@ fn all_found(path: &Path, items: &ItemIds, next: usize) -> Result<()> {
     if next == items.len() {
         return Ok(());
     }
-    let expected = format!("the vectors of all items in their order, such as {}", items.text(next));
+    let expected = format!("vectors of item {}, and the items in their order", items.text(next));
     Err(Error::artifact(path, expected, "none", "restore the index from a copy, or build it again"))
 }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use ndarray::{Array1, Array2, Axis, s};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256Plus;
 
 use crate::artifact::Overwrite;
 use crate::error::{Error, Result, quoted};
@@ -13,10 +15,12 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::{CodeMoments, ModalityShape, OwnCodes, Standardization, Tokenizer, fitted_to_codes};
 use crate::training::{ResidualErrors, TrainingRecord};
 
-/// Every so many items is held out.
+/// One of so many items is held out.
 const HELD_OUT: usize = 10;
 /// Most held-out items.
 const MOST_HELD_OUT: usize = 8_192;
+/// Seed of the draw.
+const SEED: u64 = 42;
 /// Fewest items of which any are held out.
 const FEWEST: usize = 200;
 
@@ -51,7 +55,9 @@ pub(super) fn fit(
     let (places, mean, present) = means(table, features, &dims, progress)?;
     let kept = table.item_ids.len();
     let every = HELD_OUT.max(kept / MOST_HELD_OUT);
-    let is_held_out = |place: usize| kept >= FEWEST && place % every == every / 2;
+    // Drawn: what is regular in the order of a catalog must not decide.
+    let mut rng = Xoshiro256Plus::seed_from_u64(SEED);
+    let held_out: Vec<bool> = (0..kept).map(|_| kept >= FEWEST && rng.gen_range(0..every) == 0).collect();
     let centring = Standardization { mean: mean.clone(), ..Standardization::none(&dims) };
     let dim: usize = dims.iter().sum();
     let mut moments = CodeMoments::new(sizes, dim);
@@ -59,8 +65,8 @@ pub(super) fn fit(
     progress.begin("fit", Some(features.rows() as u64), "items");
     for_each_block(features, |block| {
         let x = centring.apply_with_gaps(block.features.concatenated().view(), Some(block.features.presence().view()));
-        let rows = |held_out: bool| {
-            let all = rows_in(&places, block).filter(move |&(_, place)| is_held_out(place) == held_out);
+        let rows = |apart: bool| {
+            let all = rows_in(&places, block).filter(|&(_, place)| held_out[place] == apart);
             let (rows, places): (Vec<usize>, Vec<usize>) = all.unzip();
             (x.select(Axis(0), &rows), codes.select(Axis(0), &places))
         };
@@ -91,7 +97,7 @@ pub(super) fn fit(
     let model = |moments: &CodeMoments, training: Option<TrainingRecord>| {
         fitted_to_codes(moments, modalities.clone(), standardization.clone(), latent_dim, training)
     };
-    let mut held_out = None;
+    let mut measured = None;
     let mut record = TrainingRecord {
         config: None,
         items: kept,
@@ -111,11 +117,11 @@ pub(super) fn fit(
         }
         record.held_out = own.items();
         record.residual_errors = ResidualErrors::of(errors, true);
-        held_out = Some(own);
+        measured = Some(own);
         moments.merge(of_held_out);
     }
     let left_out = places.iter().filter(|place| place.is_none()).count();
-    Ok(AdoptedModel { model: model(&moments, Some(record))?, places, left_out, held_out })
+    Ok(AdoptedModel { model: model(&moments, Some(record))?, places, left_out, held_out: measured })
 }
 
 /// The rows of a block that are items of the table, with their rows in the table.
@@ -124,6 +130,9 @@ fn rows_in<'a>(places: &'a [Option<usize>], block: &Block) -> impl Iterator<Item
     places.iter().enumerate().filter_map(|(row, place)| Some((row, (*place)?)))
 }
 
+/// Rows in the table, means, and numbers of items by modality.
+type FirstPass = (Vec<Option<usize>>, Array1<f32>, Vec<usize>);
+
 /// The first pass: the row in the table of each item, the mean of each number over the items that have its modality, and
 /// how many have each modality.
 fn means(
@@ -131,7 +140,7 @@ fn means(
     features: &dyn FeatureSource,
     dims: &[usize],
     progress: &dyn Progress,
-) -> Result<(Vec<Option<usize>>, Array1<f32>, Vec<usize>)> {
+) -> Result<FirstPass> {
     let row_of = table.item_ids.rows_by_text();
     let mut places = Vec::with_capacity(features.rows());
     let mut ids = ItemIds::default();

@@ -78,13 +78,22 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
     threads::with_threads(spec.threads, |threads| {
         let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
         let parent = ParentIndex::read(Index::open(target.parent())?, target.number())?;
-        let embed = embed_spec(spec, &parent.index, progress)?;
+        let model = Tokenizer::load(&parent.index.path(MODEL))?;
+        let embed = embed_spec(spec, &parent.index, &model, progress)?;
         let job = CatalogFeatures::new(&embed, threads)?;
         let begun = serde_json::json!({
             "append": spec.settings, "parent": parent.index.manifest().hash(), "features": job.fingerprint()?,
         });
         let partial = target.partial(&begun, spec.output.resume)?;
-        let run = AppendRun { spec, target: &target, partial: &partial, job: &job, encode: &embed.encode, progress };
+        let run = AppendRun {
+            spec,
+            target: &target,
+            partial: &partial,
+            job: &job,
+            encode: &embed.encode,
+            model: &model,
+            progress,
+        };
         let made = run.write(parent, policies);
         // A run that failed before its first part leaves nothing.
         if made.is_ok() || !partial.has_parts() {
@@ -104,6 +113,7 @@ struct AppendRun<'a> {
     partial: &'a Partial,
     job: &'a CatalogFeatures<'a>,
     encode: &'a EncodeSettings,
+    model: &'a Tokenizer,
     progress: &'a dyn Progress,
 }
 
@@ -111,7 +121,6 @@ impl AppendRun<'_> {
     /// Writes the child of an index.
     fn write(&self, mut parent: ParentIndex, policies: (ChangedItems, AbsentItems)) -> Result<AppendSummary> {
         let (settings, number, progress) = (&self.spec.settings, self.target.number(), self.progress);
-        let model = Tokenizer::load(&parent.index.path(MODEL))?;
         let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
         let content = catalog.content(self.job.reads(), progress)?;
         let ids = catalog.spool.ids().clone();
@@ -127,7 +136,7 @@ impl AppendRun<'_> {
         });
         let vectors = vectors.transpose()?;
         let vectors = vectors.as_ref().map(|vectors| vectors as &dyn FeatureSource);
-        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, &model, (&self.spec.far, progress))?;
+        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, self.model, (&self.spec.far, progress))?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
         let next =
@@ -137,7 +146,7 @@ impl AppendRun<'_> {
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
         let mut writer = self.target.writer()?;
-        share_unchanged(&mut writer, &parent.index, &next.table)?;
+        share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
         write_features(&mut writer, &parent, &kept, vectors, &next.table)?;
         next.write(&writer)?;
         for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
@@ -153,12 +162,12 @@ impl AppendRun<'_> {
             counts,
             created: self.spec.environment.created(),
         };
-        writer.commit(items, model.hash(), manifest.settings.clone(), generation)?;
+        writer.commit(items, self.model.hash(), manifest.settings.clone(), generation)?;
         Ok(AppendSummary {
             index: self.target.out().to_path_buf(),
             generation: number,
             items,
-            encoded: plan.fresh.len() as u64,
+            encoded: fresh.items.len() as u64,
             left_out: (plan.fresh.len() - fresh.items.len()) as u64,
             truncated_texts: fresh.truncated_texts as u64,
             counts,

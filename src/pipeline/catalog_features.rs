@@ -1,10 +1,13 @@
 //! The features of a catalog: encoded texts and images, ready vectors, behaviour.
 
+// Without encoders, none is ever loaded.
+#[cfg(not(feature = "encoders"))]
+use std::convert::Infallible as LoadedEncoders;
 use std::path::{Path, PathBuf};
 
 use super::content::ReadContent;
 #[cfg(feature = "encoders")]
-use super::encoders::LoadedEncoders;
+pub(super) use super::encoders::LoadedEncoders;
 use super::features_made::{BadItemList, FeaturesMade};
 use super::read_catalog::ReadCatalog;
 use super::ready_features::write_ready;
@@ -20,6 +23,9 @@ use crate::index::{CONTENT, PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
+/// A build without encoders never loads one.
+#[cfg(not(feature = "encoders"))]
+pub(super) use std::convert::Infallible as LoadedEncoders;
 
 /// A spec whose settings have been checked.
 pub(super) struct CatalogFeatures<'a> {
@@ -253,10 +259,6 @@ impl<'a> CatalogFeatures<'a> {
         match loaded {}
     }
 }
-
-/// Where encoders cannot be built in, none is ever loaded.
-#[cfg(not(feature = "encoders"))]
-pub(super) enum LoadedEncoders {}
 
 /// The longest text that is read whole, in tokens.
 #[cfg(feature = "encoders")]

@@ -1,5 +1,6 @@
 //! From a token table to the valid IDs in the forms that decoders read.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -39,6 +40,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let table = sources::token_table(&source)?;
     let tokens = sources::token_ids(settings.vocabulary.as_deref(), &source, &table)?;
     let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
+    let rows = one_per_id(&table, rows, progress);
     let titles = settings.catalog.clone().map(|path| {
         let text = TextSpec::Joined(settings.title.clone().unwrap_or_default());
         let catalog = CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() };
@@ -56,6 +58,24 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     written.write(out, &forms, overwrite, progress)?;
     let file = out.join(CONSTRAINT_FILE);
     fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))
+}
+
+/// The first item of each ID, where items may share one: all of them are valid, and named by it.
+fn one_per_id(table: &TokenTable, rows: Option<Vec<u32>>, progress: &dyn Progress) -> Option<Vec<u32>> {
+    if table.metadata.policy.unique() {
+        return rows;
+    }
+    let wanted = rows.clone().unwrap_or_else(|| (0..).take(table.item_ids.len()).collect());
+    let mut seen = HashSet::with_capacity(wanted.len());
+    let first = |&row: &u32| seen.insert(table.codes.row(row as usize).to_vec());
+    let kept: Vec<u32> = wanted.iter().copied().filter(first).collect();
+    match wanted.len() - kept.len() {
+        0 => rows,
+        others => {
+            progress.warn(&format!("{others} items have the ID of an earlier item, which stands for them"));
+            Some(kept)
+        }
+    }
 }
 
 fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {

@@ -64,7 +64,7 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
     }
     let next = NextItems { table, content, delta, tombstones };
     let mut writer = target.writer()?;
-    share_unchanged(&mut writer, &parent.index, &next.table)?;
+    share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
     write_features(&mut writer, &parent, &kept, None, &next.table)?;
     next.write(&writer)?;
     let counts = next.counts();

@@ -6,12 +6,14 @@ use ndarray::Axis;
 
 use super::append_plan::ParentIndex;
 use crate::artifact::Overwrite;
+use crate::constraint::CONSTRAINT_FILE;
 use crate::error::Result;
 use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, SelectedRows};
 use crate::index::{
     BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
     TOKENS, TOMBSTONES,
 };
+use crate::progress::Progress;
 use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
 use crate::vocabulary::write_index_json;
 
@@ -73,14 +75,31 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
 }
 
 /// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the files
-/// of the vocabulary, only the list of the items' tokens is that of `table`.
+/// of the vocabulary, only the list of the items' tokens is that of `table`. Constraint files, which another program may have
+/// put there, are those of the parent's items, and are left out.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
-pub(super) fn share_unchanged(writer: &mut IndexWriter, parent: &Index, table: &TokenTable) -> Result<()> {
-    for name in parent.manifest().files.keys() {
+pub(super) fn share_unchanged(
+    writer: &mut IndexWriter,
+    parent: &Index,
+    table: &TokenTable,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let names = || parent.manifest().files.keys();
+    let forms: Vec<&str> = names().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE)).collect();
+    for folder in &forms {
+        progress.warn(&format!(
+            "constraint files in {folder:?} of the index are of its items and are not carried over: run catalex constrain"
+        ));
+    }
+    for name in names() {
         let part = name.split('/').next().unwrap_or(name);
-        if !OWN.contains(&part) && name != INDEX_JSON {
+        let constrains = forms.iter().any(|folder| match *folder {
+            "" => name == CONSTRAINT_FILE,
+            folder => name.starts_with(folder),
+        });
+        if !OWN.contains(&part) && name != INDEX_JSON && !constrains {
             writer.share(parent, name)?;
         }
     }

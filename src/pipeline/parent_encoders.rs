@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::spec::{AppendSpec, BuildSpec, EmbedSpec, Embeddings, EncodeSettings};
 use crate::error::{Error, Result};
-use crate::features::ReadyVectors;
+use crate::features::{BEHAVIOUR, IMAGE, ReadyVectors, TEXT};
 use crate::index::Index;
 use crate::progress::Progress;
+use crate::tokenizer::Tokenizer;
 
 /// What to do about an encoder that is not where it was.
 const MOVED: &str = "name the folder to which it moved, or run the command in the folder in which the index was built";
@@ -16,7 +17,12 @@ const MOVED: &str = "name the folder to which it moved, or run the command in th
 ///
 /// # Errors
 /// [`Error::Config`] for encoders and vectors that the index does not have; as [`BuildSpec::of_manifest`].
-pub(super) fn embed_spec(spec: &AppendSpec, index: &Index, progress: &dyn Progress) -> Result<EmbedSpec> {
+pub(super) fn embed_spec(
+    spec: &AppendSpec,
+    index: &Index,
+    model: &Tokenizer,
+    progress: &dyn Progress,
+) -> Result<EmbedSpec> {
     let built = BuildSpec::of_manifest(&index.manifest().settings)?;
     let (given, mut encode) = (&spec.settings, built.encode);
     let alone = |flag: &str, expected: &str| {
@@ -33,7 +39,15 @@ pub(super) fn embed_spec(spec: &AppendSpec, index: &Index, progress: &dyn Progre
             (None, None) => {}
         }
     }
-    encode.embedding = embeddings(encode.embedding, given.embedding.as_ref())?;
+    let encoded = [(TEXT, encode.text_encoder.is_some()), (IMAGE, encode.image_encoder.is_some())];
+    let ready = |name: &str| !encoded.contains(&(name, true)) && name != BEHAVIOUR;
+    let modalities = model.config().modalities.iter().map(|modality| modality.name.as_str());
+    let modalities: Vec<&str> = modalities.filter(|name| ready(name)).collect();
+    encode.embedding = embeddings(encode.embedding, given.embedding.as_ref(), &modalities)?;
+    if encode.embedding.is_none() && !encoded.iter().any(|(_, encoded)| *encoded) {
+        let help = format!("give vectors of the new items: {}", flags(&modalities));
+        return Err(Error::config("embedding", "encoders or vectors, as the items of the index have", "none", help));
+    }
     encode.on_bad_image = given.on_bad_image.clone().or(encode.on_bad_image);
     encode.on_bad_item = given.on_bad_item.clone().or(encode.on_bad_item);
     if built.behaviour.interactions.is_some() {
@@ -86,33 +100,73 @@ fn is_hub_name(_: &Path) -> bool {
     false
 }
 
-/// The vectors of the build, those of `given` in the place of those with their names.
-fn embeddings(of_build: Option<Embeddings>, given: Option<&Embeddings>) -> Result<Option<Embeddings>> {
+/// The vectors of the build, and those of `given`, which replace those with their names. They may have the names of other
+/// `modalities` of the model, if the index does not say where its vectors came from.
+fn embeddings(
+    of_build: Option<Embeddings>,
+    given: Option<&Embeddings>,
+    modalities: &[&str],
+) -> Result<Option<Embeddings>> {
     let read = |embeddings: Option<&Embeddings>| -> Result<Vec<ReadyVectors>> {
         embeddings.iter().flat_map(|embeddings| &embeddings.0).map(|text| text.parse()).collect()
     };
     let mut vectors = read(of_build.as_ref())?;
     for new in read(given)? {
-        let names: Vec<String> = vectors.iter().map(|vectors| vectors.name.clone()).collect();
-        let Some(old) = vectors.iter_mut().find(|old| old.name == new.name) else {
-            let expected = match names.is_empty() {
-                true => "no vectors: the index was built without".to_owned(),
-                false => format!("a modality of the index: {}", names.join(", ")),
-            };
-            return Err(Error::config("embedding", expected, &new, "name it as in the build"));
-        };
-        *old = new;
+        match vectors.iter_mut().find(|old| old.name == new.name) {
+            Some(old) => *old = new,
+            None if modalities.contains(&new.name.as_str()) => vectors.push(new),
+            None => {
+                let expected = match modalities.is_empty() {
+                    true => "no vectors: the items of the index are encoded".to_owned(),
+                    false => format!("a modality of the index: {}", modalities.join(", ")),
+                };
+                return Err(Error::config("embedding", expected, &new, "name it as in the build"));
+            }
+        }
     }
     if let Some(absent) = vectors.iter().find(|vectors| is_absent(&vectors.path)) {
         let (expected, got) = (format!("a file of {} vectors for this catalog", absent.name), absent.path.display());
-        let help = format!("name it: --embedding {}=FILE", absent.name);
+        let help = format!("name it: {}", flags(&[&absent.name]));
         return Err(Error::config("embedding", expected, format!("none at {got}"), help));
     }
-    Ok(of_build.map(|_| Embeddings(vectors.iter().map(ReadyVectors::to_string).collect())))
+    let texts: Vec<String> = vectors.iter().map(ReadyVectors::to_string).collect();
+    Ok((!texts.is_empty()).then_some(Embeddings(texts)))
+}
+
+fn flags(names: &[&str]) -> String {
+    names.iter().map(|name| format!("--embedding {name}=FILE")).collect::<Vec<_>>().join(" ")
 }
 
 fn is_absent(path: &Path) -> bool {
     let is_pattern = path.to_string_lossy().contains(['*', '?', '[']);
     let path: PathBuf = path.into();
     !is_pattern && !path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_replaced_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = ["old.npy", "new.npy"].map(|name| folder.path().join(name));
+        std::fs::write(&old, "").unwrap();
+        std::fs::write(&new, "").unwrap();
+        let one = |name: &str, path: &Path| Embeddings(vec![format!("{name}={}", path.display())]);
+        let built = || Some(one("llama", &old));
+        let both = ["llama", "clip"];
+        assert_eq!(embeddings(built(), None, &both).unwrap(), built());
+        assert_eq!(embeddings(built(), Some(&one("llama", &new)), &both).unwrap(), Some(one("llama", &new)));
+        // An index that does not say where its vectors came from.
+        assert_eq!(embeddings(None, Some(&one("clip", &new)), &both).unwrap(), Some(one("clip", &new)));
+        assert_eq!(embeddings(None, None, &both).unwrap(), None);
+        let says = |of_build, given: Option<&Embeddings>, modalities: &[&str]| {
+            embeddings(of_build, given, modalities).unwrap_err().to_string()
+        };
+        assert!(says(built(), Some(&one("qwen", &new)), &both).contains("a modality of the index: llama, clip"));
+        assert!(says(None, Some(&one("qwen", &new)), &[]).contains("the items of the index are encoded"));
+        let gone = one("llama", Path::new("/nothing/here.npy"));
+        assert!(says(Some(gone), None, &both).contains("--embedding llama=FILE"));
+    }
 }

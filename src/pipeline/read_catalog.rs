@@ -16,6 +16,7 @@ pub(super) struct ReadCatalog {
     /// How many of `ready` were given.
     pub(super) embeddings: usize,
     /// Whether these are only some of the items.
+    #[cfg_attr(not(feature = "encoders"), allow(dead_code, reason = "only encoders read it"))]
     pub(super) is_part: bool,
 }
 

@@ -52,7 +52,8 @@ fn an_adopted_index_keeps_every_id_and_is_an_index_like_any_other() {
     let run = |out: &str, more: &[&str]| succeeds(&[&adopt[..], &[&path(out)], more].concat());
     let summary: serde_json::Value = serde_json::from_str(&run("index", &[])).unwrap();
     assert_eq!((summary["items"].as_u64(), summary["left_out"].as_u64()), (Some(300), Some(3)));
-    assert_eq!((summary["colliding_items"].as_u64(), summary["held_out"].as_u64()), (Some(40), Some(30)));
+    assert_eq!(summary["colliding_items"].as_u64(), Some(40));
+    assert!((15..50).contains(&summary["held_out"].as_u64().unwrap()), "{summary}");
     let first = &summary["levels"][0];
     assert!(first["nearest"].as_f64() > Some(0.9) && first["nearest_held_out"].as_f64() > Some(0.8), "{summary}");
     run("again", &["--threads", "1"]);

@@ -34,8 +34,8 @@ def diff(
 ) -> dict[str, Any]:
     """What changed between two token tables or indexes, as `catalex diff --json` says it.
 
-    `examples` is how many items and renamed codes of each kind it names, with titles where the catalog is known: that of
-    the index `after`, or `catalog` with the columns `text`.
+    `examples` is how many items and renamed codes of each kind it names, with titles where the catalog is known: that
+    of the index `after`, or `catalog` with the columns `text`.
     """
     with Files() as files:
         titles = {
@@ -67,8 +67,8 @@ def import_ids(
     force: bool = False,
     progress: Progress = "auto",
 ) -> dict[str, Any]:
-    """Writes IDs that another system made as a token table, as `catalex import` does, and returns what it found in them:
-    collisions, unused codes, gaps between item ids, IDs of other lengths, and tokens that are no code.
+    """Writes IDs that another system made as a token table, as `catalex import` does, and returns what it found in
+    them: collisions, unused codes, gaps between item ids, IDs of other lengths, and tokens that are no code.
 
     `source` says what wrote the file, as `--from` does. Every item keeps its ID.
     """
@@ -104,7 +104,8 @@ def adopt(
     `catalex adopt` does. No ID changes. Returns the index, and how well the model gives back the codes.
 
     `encode` are the options of `build` that say which encoders made the features, such as `{"text": ["title"]}`, and
-    `catalog` is their catalog: a later `append` needs them. Nothing is encoded here. `vocabulary` are options of `vocab`.
+    `catalog` is their catalog: a later `append` needs them. Nothing is encoded here. `vocabulary` are options of
+    `vocab`.
     """
     with Files() as files:
         settings = {"latent_dim": latent_dim, "catalog": catalog, "reason": reason}

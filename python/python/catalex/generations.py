@@ -1,5 +1,5 @@
-"""`append`, `delete` and `retrain`: the next generation of an index; `drift`: whether it fits its new items. They may encode
-items, and run in a process of their own."""
+"""`append`, `delete` and `retrain`: the next generation of an index; `drift`: whether it fits its new items. They may
+encode items, and run in a process of their own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ._files import Files
 from .config import flags
 from .index import Index
 from .run import Progress, run
+from .store import Store
 
 _Path = str | os.PathLike[str]
 
@@ -28,11 +29,11 @@ DRIFT = _settings.names("append")
 
 
 def append(
-    index: Index | _Path,
+    index: Index | Store | _Path,
     catalog: Any,
     out: _Path | None = None,
     *,
-    store: _Path | None = None,
+    store: Store | _Path | None = None,
     force: bool = False,
     resume: bool = False,
     threads: int | None = None,
@@ -50,18 +51,19 @@ def append(
     `manifest["generation"]` of the result, and item by item in its `delta.parquet`.
     """
     _settings.check_names(options, APPEND)
+    target = _target(out, store)
     others = flags({**options, "force": force, "resume": resume, "threads": threads})
     with Files() as files:
         given = files.table(catalog, "catalog")
-        return _next(["append", _index(index), given], out, store, others, progress, binary)
+        return _next(["append", _index(index), given, target, *others], progress, binary)
 
 
 def delete(
-    index: Index | _Path,
+    index: Index | Store | _Path,
     items: _Path | Iterable[int] | Iterable[str],
     out: _Path | None = None,
     *,
-    store: _Path | None = None,
+    store: Store | _Path | None = None,
     force: bool = False,
     progress: Progress = "auto",
     binary: _Path | None = None,
@@ -74,39 +76,43 @@ def delete(
     it, with `deleted_in`. Options are `quarantine` and `reason`.
     """
     _settings.check_names(options, DELETE)
+    target = _target(out, store)
     others = flags({**options, "force": force})
     with Files() as files:
         given = files.ids(items, "items")
-        return _next(["delete", _index(index), f"--items={given}"], out, store, others, progress, binary)
+        return _next(["delete", _index(index), f"--items={given}", target, *others], progress, binary)
 
 
 def retrain(
-    index: Index | _Path,
+    index: Index | Store | _Path,
     catalog: Any = None,
     out: _Path | None = None,
     *,
-    store: _Path | None = None,
+    store: Store | _Path | None = None,
     force: bool = False,
     threads: int | None = None,
     progress: Progress = "auto",
     binary: _Path | None = None,
     **options: Any,
 ) -> Index:
-    """Trains new codebooks for an index, and for the items of a catalog if one is given, as `catalex retrain` does. The
-    result is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+    """Trains new codebooks for an index, and for the items of a catalog if one is given, as `catalex retrain` does.
+
+    The result is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the
+    current one.
 
     `keep` is how strongly items keep their codes, from 0 (as if they had none) to 1 (no ID moves). Other options are
     `interactions`, `tokenizer`, and those of `append` for the catalog.
     """
     _settings.check_names(options, RETRAIN)
+    target = _target(out, store)
     others = flags({**options, "force": force, "threads": threads})
     with Files() as files:
         given = [] if catalog is None else [files.table(catalog, "catalog")]
-        return _next(["retrain", _index(index), *given], out, store, others, progress, binary)
+        return _next(["retrain", _index(index), *given, target, *others], progress, binary)
 
 
 def drift(
-    index: Index | _Path,
+    index: Index | Store | _Path,
     items: Any,
     *,
     threads: int | None = None,
@@ -129,21 +135,19 @@ def drift(
         return found
 
 
-def _next(
-    verb: list[str],
-    out: _Path | None,
-    store: _Path | None,
-    others: list[str],
-    progress: Progress,
-    binary: _Path | None,
-) -> Index:
-    if (out is None) == (store is None):
-        got = "neither" if out is None else "both"
-        raise refuse("out", "either a folder to write, or store=", got, "give one of them")
-    target = f"--out={os.fsdecode(out)}" if out is not None else f"--store={os.fsdecode(getattr(store, 'path', store) or '')}"
-    summary = json.loads(run([*verb, target, *others, "--json"], binary=binary, progress=progress))
+def _target(out: _Path | None, store: Store | _Path | None) -> str:
+    if out is not None and store is None:
+        return f"--out={os.fsdecode(out)}"
+    if store is not None and out is None:
+        return f"--store={os.fsdecode(store.path if isinstance(store, Store) else store)}"
+    got = "neither" if out is None else "both"
+    raise refuse("out", "either a folder to write, or store=", got, "give one of them")
+
+
+def _next(command: list[str], progress: Progress, binary: _Path | None) -> Index:
+    summary = json.loads(run([*command, "--json"], binary=binary, progress=progress))
     return Index(summary["index"])
 
 
-def _index(index: Index | _Path) -> str:
-    return os.fsdecode(index.path if isinstance(index, Index) else index)
+def _index(index: Index | Store | _Path) -> str:
+    return os.fsdecode(index.path if isinstance(index, Index | Store) else index)

@@ -12,6 +12,7 @@
 
 mod prune;
 mod publish;
+mod renumber;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::manifest::read_manifest;
 use super::{Index, Manifest};
@@ -86,7 +87,7 @@ impl Store {
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         let description = seal::of_json(&path, &bytes, "the description of a store", RESTORE, |_| true)?;
-        if description["format_version"] != Value::from(FORMAT_VERSION) {
+        if description["format_version"] != FORMAT_VERSION {
             let (expected, got) = (format!("format version {FORMAT_VERSION}"), &description["format_version"]);
             return Err(Error::artifact(&path, expected, got, "use the release of catalex that wrote it"));
         }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{ChangeKind, FORMAT_VERSION, Generation, Index, IndexWriter, MANIFEST, Manifest};
+use super::super::{ChangeKind, FORMAT_VERSION, Generation, Index, IndexWriter, MANIFEST, Manifest, TOMBSTONES};
+use super::renumber::renumber;
 use super::{Store, StoreWriter, StoredGeneration};
-use crate::artifact::Overwrite;
+use crate::artifact::{Overwrite, sha256_file};
 use crate::error::{Error, Result};
 
 /// How an index is published.
@@ -84,12 +85,21 @@ impl StoreWriter {
         let generation = self.place(index.manifest(), current, options)?;
         let number = generation.number;
         let mut writer = IndexWriter::create(&self.store.path_of(number), Overwrite::Refuse)?;
-        index.manifest().files.keys().try_for_each(|name| writer.share_file(index, name))?;
+        let renumbered = index.manifest().generation.number != number;
+        for name in index.manifest().files.keys() {
+            match name == TOMBSTONES && renumbered {
+                true => renumber(index, number, &writer.path(name))?,
+                false => writer.share_file(index, name)?,
+            }
+        }
         if generation == index.manifest().generation {
             writer.share_file(index, MANIFEST)?;
             writer.commit_shared()?;
         } else {
-            let manifest = Manifest { format_version: FORMAT_VERSION, generation, ..index.manifest().clone() };
+            let mut manifest = Manifest { format_version: FORMAT_VERSION, generation, ..index.manifest().clone() };
+            if let (Some(hash), true) = (manifest.files.get_mut(TOMBSTONES), renumbered) {
+                *hash = sha256_file(&writer.path(TOMBSTONES))?;
+            }
             writer.commit_manifest(&manifest)?;
         }
         Ok(number)
@@ -131,7 +141,11 @@ fn is_same(a: &Manifest, b: &Manifest) -> bool {
     let fresh = |m: &Manifest| matches!(m.generation.change, ChangeKind::Build | ChangeKind::Adopt);
     let parents = a.generation.parent == b.generation.parent || (fresh(a) && fresh(b));
     let changes = (a.generation.change, a.generation.counts) == (b.generation.change, b.generation.counts);
-    parents && changes && a.files == b.files && a.model_hash == b.model_hash && a.settings == b.settings
+    // Those of a generation say its number.
+    let others = |m: &Manifest| {
+        m.files.iter().filter(|(name, _)| *name != TOMBSTONES).map(|(n, h)| (n.clone(), h.clone())).collect::<Vec<_>>()
+    };
+    parents && changes && others(a) == others(b) && a.model_hash == b.model_hash && a.settings == b.settings
 }
 
 /// Whether a generation was made of the current one.

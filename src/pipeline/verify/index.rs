@@ -25,6 +25,7 @@ impl Checks<'_> {
             self.add(file, "SHA-256", outcome);
             self.progress.advance(1);
         }
+        self.progress.end();
         // Contents of damaged files say nothing more.
         if self.problems() > before {
             return;

@@ -70,7 +70,6 @@ pub fn verify(spec: &VerifySpec, progress: &dyn Progress) -> Result<Verified> {
         }
         false => checks.path(path, table.as_ref())?,
     };
-    progress.end();
     let whole = checks.list.iter().all(|check| check.problem.is_none());
     Ok(Verified { whole, kind, checks: checks.list })
 }

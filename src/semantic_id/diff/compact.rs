@@ -153,7 +153,7 @@ impl CompactTable {
         }
         let levels = self.levels();
         let values = lists.values().as_primitive::<UInt16Type>();
-        let codes = &values.values()[lists.value_offset_at(0) as usize..][..batch.num_rows() * levels];
+        let codes = &values.values()[lists.value_offset_at(0)..][..batch.num_rows() * levels];
         for (level, &size) in self.metadata.codebook_sizes.iter().enumerate() {
             if let Some(row) = (0..batch.num_rows()).find(|&row| usize::from(codes[row * levels + level]) >= size) {
                 let got = codes[row * levels + level];

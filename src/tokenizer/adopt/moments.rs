@@ -6,6 +6,9 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 /// Rows that are added together in 32 bits before they are added in 64.
 const ROWS_AT_ONCE: usize = 2_048;
 
+/// A lower and a higher level.
+type LevelPair = (usize, usize);
+
 /// The sums from which codebooks are fitted to given codes.
 #[derive(Debug, Clone)]
 pub struct CodeMoments {
@@ -18,7 +21,7 @@ pub struct CodeMoments {
     /// Sum of the vectors by code, level after level, `(codes of all levels, dim)`.
     pub(super) sums: Array2<f64>,
     /// The codes of each item at two levels, for each pair of a lower and a higher level.
-    pub(super) together: Vec<((usize, usize), Vec<(u16, u16)>)>,
+    pub(super) together: Vec<(LevelPair, Vec<(u16, u16)>)>,
 }
 
 impl CodeMoments {
