@@ -183,8 +183,9 @@ fn measured(table: &TokenTable, model: &Tokenizer, new: &Quantized, changed: usi
         Some(found) if found.drifted() => {
             advice = Advice::Retrain;
             reasons.push(format!(
-                "a new item has a larger residual error than a held-out item with probability {:.3} (0.5 without drift)",
-                found.probability
+                "a new item has a larger residual error than a held-out item with probability {:.3} (0.5 without \
+                 drift), and {:.3} of them than 99 % of the held-out items (0.01 without drift)",
+                found.probability, found.far
             ));
         }
         Some(_) => {}

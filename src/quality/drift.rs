@@ -15,6 +15,13 @@ const EFFECT: f64 = 0.6;
 /// Standard deviations from chance at which a difference is certain: one-sided, about 1 in 2,000.
 const CERTAIN: f64 = 3.3;
 
+/// A share of items with a larger error than 99 % of the held-out ones from which on a part of the new items is of another
+/// kind, however usual the others are.
+const FAR: f64 = 0.05;
+
+/// Held-out items that are needed to say so: with fewer, the largest error among them is chance.
+const FEWEST_HELD_OUT: usize = 100;
+
 /// Number of prefixes that are listed.
 const LISTED: usize = 5;
 
@@ -56,9 +63,10 @@ impl ResidualDrift {
         }
     }
 
-    /// Whether the errors are larger, by more than chance and by an amount that matters.
+    /// Whether the errors are larger, by more than chance and by an amount that matters, or those of a part of the items.
     pub fn drifted(&self) -> bool {
-        self.probability >= EFFECT && self.deviations > CERTAIN
+        let partly = self.far >= FAR && self.held_out >= FEWEST_HELD_OUT && self.deviations > 0.0;
+        self.probability >= EFFECT && self.deviations > CERTAIN || partly
     }
 }
 
@@ -205,9 +213,10 @@ mod tests {
             let same = ResidualDrift::of(&errors(seed, 200, 1.0), &reference);
             assert!(!same.drifted() && same.deviations.abs() < 3.5, "{same:?}");
             let larger = ResidualDrift::of(&errors(seed, 200, 1.4), &reference);
-            assert!(larger.drifted() && larger.p_value < 1e-6, "{larger:?}");
-            // Too few items to be certain.
-            assert!(!ResidualDrift::of(&errors(seed, 2, 1.4), &reference).drifted());
+            assert!(larger.drifted() && larger.probability > EFFECT && larger.p_value < 1e-6, "{larger:?}");
+            // A fifth of the items is of another kind.
+            let some = [errors(seed, 160, 1.0), errors(seed, 40, 3.0)].concat();
+            assert!(ResidualDrift::of(&some, &reference).drifted());
         }
         // Certain, and too small to matter.
         let many = ResidualErrors::of(errors(1, 40_000, 1.0), true).unwrap();

@@ -43,15 +43,15 @@ fn write(folder: &Path, name: &str, vectors: &Array2<f32>, first: usize) -> (Pat
     (catalog, format!("text={}", path.display()))
 }
 
-fn settings() -> TrainSettings {
-    TrainSettings { codebook_size: Some(vec![16, 16, 64]), epochs: Some(0), ..TrainSettings::default() }
+fn settings(last: usize) -> TrainSettings {
+    TrainSettings { codebook_size: Some(vec![16, 16, last]), epochs: Some(0), ..TrainSettings::default() }
 }
 
-/// An index of the old items, as `build` writes it.
-fn index(folder: &Path, vectors: &Array2<f32>) -> PathBuf {
+/// An index of the old items, as `build` writes it, with this many last codes.
+fn index(folder: &Path, vectors: &Array2<f32>, last: usize) -> PathBuf {
     let (catalog, embedding) = write(folder, "old", vectors, 0);
     let features = Features::read(&folder.join("old.parquet")).unwrap();
-    let model = rqvae::train(&features, settings().config().unwrap(), None, &Silent).unwrap().tokenizer;
+    let model = rqvae::train(&features, settings(last).config().unwrap(), None, &Silent).unwrap().tokenizer;
     let format = TokenFormat::default();
     let table = TokenTable::of_features(&features, &model, format, Collisions::Resolve, &Silent).unwrap();
     let out = folder.join("index");
@@ -62,7 +62,7 @@ fn index(folder: &Path, vectors: &Array2<f32>) -> PathBuf {
     let options = VocabularyOptions::default();
     write_vocabulary(&writer.path(VOCABULARY), &table, &options, Overwrite::Refuse, &Silent).unwrap();
     let encode = EncodeSettings { embedding: Some(spec::Embeddings(vec![embedding])), ..EncodeSettings::default() };
-    let settings = BuildSpec { catalog, encode, train: settings(), ..BuildSpec::default() };
+    let settings = BuildSpec { catalog, encode, train: settings(last), ..BuildSpec::default() };
     let settings = serde_json::to_value(settings).unwrap();
     writer.commit(OLD as u64, model.hash(), settings, Generation::default()).unwrap();
     out
@@ -88,7 +88,7 @@ fn retrained(folder: &Path, index: &Path, out: &str, keep: Option<f64>) -> Retra
 #[test]
 fn the_price_decides_how_many_items_keep_their_ids() {
     let home = tempfile::tempdir().unwrap();
-    let index = index(home.path(), &items().slice(s![..OLD, ..]).to_owned());
+    let index = index(home.path(), &items().slice(s![..OLD, ..]).to_owned(), 64);
     let before = TokenTable::read(&index.join(TOKENS)).unwrap();
     let mut last = 1.1;
     for (name, keep) in [("none", Some(0.0)), ("little", Some(0.005)), ("default", None), ("all", Some(1.0))] {
@@ -133,7 +133,8 @@ fn the_price_decides_how_many_items_keep_their_ids() {
 fn a_new_department_is_drift_and_more_of_the_same_is_not() {
     let home = tempfile::tempdir().unwrap();
     let all = items();
-    let index = index(home.path(), &all.slice(s![..OLD, ..]).to_owned());
+    // Room for many more items of every kind.
+    let index = index(home.path(), &all.slice(s![..OLD, ..]).to_owned(), 256);
     let mut department = all.slice(s![OLD.., ..]).to_owned();
     department.invert_axis(Axis(1));
     department.mapv_inplace(|v| 1.5 - 2.0 * v);
