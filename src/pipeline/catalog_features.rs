@@ -1,8 +1,5 @@
 //! The features of a catalog: encoded texts and images, ready vectors, behaviour.
 
-// Without encoders, none is ever loaded.
-#[cfg(not(feature = "encoders"))]
-use std::convert::Infallible as LoadedEncoders;
 use std::path::{Path, PathBuf};
 
 use super::content::ReadContent;
