@@ -88,10 +88,10 @@ mod tests {
             let share = old.iter().filter(|&&row| codes.row(row) == previous.codes.row(row)).count() as f64;
             (share / old.len() as f64, trained.history[0].error)
         };
-        let ([(weak, free), (default, priced), (all, frozen)], again) = ([0.0, 0.05, 1.0].map(kept_at), kept_at(0.05));
-        assert!(weak < default && default < all && all == 1.0, "{weak} {default} {all}");
-        assert_eq!((default, priced), again);
-        assert!(default > 0.8 && priced < 1.05 * free && frozen < 1.1 * free, "{default} {free} {priced} {frozen}");
+        let ([(weak, free), (half, priced), (all, frozen)], again) = ([0.0, 0.5, 1.0].map(kept_at), kept_at(0.5));
+        assert!(weak < half && half < all && all == 1.0, "{weak} {half} {all}");
+        assert_eq!((half, priced), again);
+        assert!(half > 2.0 * weak && priced < 1.05 * free && frozen < 1.1 * free, "{half} {free} {priced} {frozen}");
         let sizes = QuantizerConfig { codebook_sizes: vec![8; 3], ..settings.clone() };
         let kept = Kept { previous: &previous, strength: 0.5 };
         assert!(retrain(&items, sizes, kept, &Silent).unwrap_err().to_string().contains("earlier codes"));
