@@ -11,6 +11,12 @@ import pytest
 import catalex
 
 
+@pytest.fixture(autouse=True)
+def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = Path(os.environ["CARGO_TARGET_DIR"]) / "release"
+    monkeypatch.setenv("PATH", f"{release}{os.pathsep}{os.environ['PATH']}")
+
+
 def test_items_are_appended_and_deleted(tmp_path: Path) -> None:
     minilm = Path(os.environ["CATALEX_MODELS"]) / "minilm"
     names = ["red pen", "blue pen", "desk lamp", "floor lamp", "chair", "armchair", "stool", "sofa"]

@@ -14,7 +14,7 @@ pub struct ResidualErrors {
     /// Whether they were held out of training. The errors of training items are too small to compare others with.
     pub held_out: bool,
     /// The errors at 0 %, 1 %, ... 100 % of the items in ascending order: each is the error of an item.
-    pub percentiles: Vec<f32>,
+    pub percentiles: Vec<f64>,
 }
 
 impl ResidualErrors {
@@ -25,14 +25,14 @@ impl ResidualErrors {
             return None;
         }
         errors.sort_unstable_by(f32::total_cmp);
-        let percentile = |percent: usize| errors.get(rank(percent, items)?).copied();
+        let percentile = |percent: usize| errors.get(rank(percent, items)?).map(|&error| f64::from(error));
         let percentiles = (0..PERCENTILES).map(percentile).collect::<Option<_>>()?;
         Some(ResidualErrors { items, held_out, percentiles })
     }
 
     /// The error of the item that as many percent of the items do not exceed; `None` in a record that is damaged.
     pub fn percentile(&self, percent: usize) -> Option<f32> {
-        self.percentiles.get(percent).copied().filter(|_| self.percentiles.len() == PERCENTILES)
+        self.percentiles.get(percent).map(|&error| error as f32).filter(|_| self.percentiles.len() == PERCENTILES)
     }
 
     /// Number of measured items whose error is that of a percentile or larger.
@@ -42,13 +42,14 @@ impl ResidualErrors {
 
     /// The share of the measured items that have a smaller error, between percentiles linearly.
     pub fn share_below(&self, error: f32) -> f64 {
+        let error = f64::from(error);
         let above = self.percentiles.partition_point(|&percentile| percentile < error);
         let Some((&low, &high)) =
             above.checked_sub(1).and_then(|at| self.percentiles.get(at)).zip(self.percentiles.get(above))
         else {
             return if above == 0 { 0.0 } else { 1.0 };
         };
-        let within = if high > low { f64::from(error - low) / f64::from(high - low) } else { 0.0 };
+        let within = if high > low { (error - low) / (high - low) } else { 0.0 };
         (above as f64 - 1.0 + within) / (PERCENTILES - 1) as f64
     }
 }
