@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::source::{Block, Blocks, FeatureSource};
+use super::source::{Block, Blocks, FeatureSource, duplicate_item};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 
@@ -66,7 +66,11 @@ impl<S: FeatureSource> FeatureSource for ChosenRows<S> {
     }
 
     fn check_ids(&self, ids: &ItemIds) -> Result<()> {
-        ids.check_unique().map_err(super::source::duplicate_item)
+        match self.left_out.is_empty() {
+            // The source knows the file and the row of a duplicate.
+            true => self.source.check_ids(ids),
+            false => ids.check_unique().map_err(duplicate_item),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::chosen::ChosenRows;
-use super::source::{Block, Blocks, FeatureSource, gather};
+use super::source::{Block, Blocks, FeatureSource, duplicate_item, gather};
 use super::{FeatureFile, Features, Modality};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
@@ -132,7 +132,10 @@ impl FeatureSource for LayeredFeatures {
     }
 
     fn check_ids(&self, ids: &ItemIds) -> Result<()> {
-        self.base.check_ids(ids)
+        match self.added.is_none() {
+            true => self.base.check_ids(ids),
+            false => ids.check_unique().map_err(duplicate_item),
+        }
     }
 }
 

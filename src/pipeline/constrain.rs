@@ -72,7 +72,9 @@ fn one_per_id(table: &TokenTable, rows: Option<Vec<u32>>, progress: &dyn Progres
     match wanted.len() - kept.len() {
         0 => rows,
         others => {
-            progress.warn(&format!("{others} items have the ID of an earlier item, which stands for them"));
+            progress.warn(&format!(
+                "{others} items share the ID of an earlier item; the ID stands for the earlier one only"
+            ));
             Some(kept)
         }
     }

@@ -66,7 +66,6 @@ pub(super) const CASES: &[Case] = &[
         1,
         &["codebooks", "expected [4, 4, 4], got [4, 8, 4]", "wrote for this table"],
     ),
-    Case("one ID twice", "constrain @kept.parquet --form trie --out @o", 1, &["rows 1 and 5", "resolve collisions"]),
     Case(
         "too many for a grammar",
         "constrain @many.parquet --form trie,regex --out @o",

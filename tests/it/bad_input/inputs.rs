@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, BinaryArray, Float32Array, Int64Array, ListArray, R
 use arrow::datatypes::{Float32Type, Int64Type};
 use catalex::artifact::Overwrite;
 use catalex::item_ids::ItemIds;
-use catalex::semantic_id::{Collisions, TokenTable};
+use catalex::semantic_id::TokenTable;
 use ndarray::Array2;
 use parquet::arrow::ArrowWriter;
 
@@ -174,10 +174,6 @@ fn write_constraint_inputs(folder: &Path) {
     vocabulary("vocabulary", &[4, 4, 4]);
     vocabulary("other-vocabulary", &[4, 8, 4]);
     fs::write(at("unknown-ids.txt"), "3\n99\n").unwrap();
-    table.metadata.policy = Collisions::Keep;
-    let first = table.codes.row(0).to_owned();
-    table.codes.row_mut(4).assign(&first);
-    table.write(&at("kept.parquet"), Overwrite::Refuse).unwrap();
     let many = 25_000;
     table.metadata.codebook_sizes = vec![256, 256];
     table.item_ids = ItemIds::row_numbers(many);
