@@ -1,8 +1,8 @@
 """Semantic IDs for LLM recommenders."""
 
 from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
-from .config import TrainConfig
 from .changes import adopt, diff, import_ids
+from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
 from .features import Features

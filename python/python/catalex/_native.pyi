@@ -474,6 +474,7 @@ def history(path: _Path) -> str:
 
 def verify(spec: str, listener: Callable[[str], object]) -> str:
     """Checks an index, a store or a file."""
+
 def diff(spec: str, listener: Callable[[str], object]) -> str:
     """Compares two token tables or indexes."""
 
