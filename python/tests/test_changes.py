@@ -28,8 +28,8 @@ def test_import_adopt_and_diff(shop: Shop, tmp_path: Path, monkeypatch: pytest.M
     index, summary = catalex.adopt(tmp_path / "t.parquet", shop.folder / "x.npy", tmp_path / "a", reason="try")
     flags = ["--features", str(shop.folder / "x.npy"), "--reason", "try"]
     done("adopt", tmp_path / "t.parquet", *flags, "--out", tmp_path / "b")
-    made, of_program = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in "ab")
-    assert made["files"] == of_program["files"] and made["model_hash"] == of_program["model_hash"]
+    assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
+    made = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert summary["items"] == ITEMS and summary["levels"][0]["nearest"] > 0.5
     assert (made["generation"]["change"], made["generation"]["reason"]) == ("adopt", "try")
 
