@@ -142,7 +142,7 @@ def test_manifest_names_every_file_with_its_hash(index: Path) -> None:
     there = {str(path.relative_to(index)) for path in index.rglob("*") if path.is_file()}
     assert set(manifest["files"]) == there - {"manifest.json"}
     assert manifest["files"] == {name: sha256(index / name) for name in manifest["files"]}
-    assert (manifest["format_version"], manifest["items"]) == (2, 1852)
+    assert (manifest["format_version"], manifest["items"]) == (3, 1852)
     assert manifest["model_hash"] == manifest["files"]["model/model.safetensors"]
     assert manifest["settings"]["version"] == 2 and manifest["settings"]["encode"]["text"] == ["label", "tags"]
     # The model contains the values of the settings that were not given.
