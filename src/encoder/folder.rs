@@ -101,7 +101,7 @@ const SMALL: u64 = 16 << 20;
 /// of the names, sizes and times of change of other large files in its folder.
 ///
 /// # Errors
-/// As [`graph`]; [`Error::Io`].
+/// For a folder without an ONNX graph, or with more than one; [`Error::Io`].
 pub fn encoder_hash(folder: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<String> {
     let graph = graph(folder, kind, onnx_file)?;
     let graph_name = graph.to_string_lossy().into_owned();

@@ -71,7 +71,8 @@ impl Index {
     /// Opens an index and verifies the hash of every file.
     ///
     /// # Errors
-    /// [`Error::Missing`] and [`Error::Artifact`] name the missing or changed file.
+    /// [`Error::Missing`](crate::Error::Missing) and [`Error::Artifact`](crate::Error::Artifact) name the missing or
+    /// changed file.
     pub fn open(folder: &Path) -> Result<Self> {
         Self::verified(folder, |_| true)
     }
