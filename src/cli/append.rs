@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{AppendSettings, AppendSpec, AppendSummary, FarSettings, ThreadSettings, append};
-use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
 use super::config_file::ConfigFile;
-use super::delete::changed;
+use super::delete::{changed, written};
 use super::flags::Flags;
 use super::output::GenerationFlags;
 
@@ -79,11 +78,5 @@ fn text(summary: &AppendSummary) -> String {
     if let Some(far) = &summary.far {
         out += &format!("far          {} of {}\n", far.far, far.items);
     }
-    let index = summary.index.display().to_string();
-    out + &format!(
-        "items        {}\ngeneration   {}\nindex        {}\n",
-        summary.items,
-        summary.generation,
-        printable(&index)
-    )
+    out + &written(summary.items, summary.generation, &summary.index)
 }

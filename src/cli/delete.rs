@@ -1,6 +1,6 @@
 //! `catalex delete`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use catalex::pipeline::{DeleteSettings, DeleteSpec, GenerationCounts, delete};
@@ -47,14 +47,7 @@ pub(super) fn run(args: DeleteArgs, progress: &dyn Progress) -> Result<()> {
     if args.json {
         return super::print_json(&summary);
     }
-    let index = summary.index.display().to_string();
-    super::print(&format!(
-        "{}items        {}\ngeneration   {}\nindex        {}\n",
-        changed(&summary.counts),
-        summary.items,
-        summary.generation,
-        printable(&index)
-    ))
+    super::print(&(changed(&summary.counts) + &written(summary.items, summary.generation, &summary.index)))
 }
 
 /// How many items changed, as lines.
@@ -63,4 +56,10 @@ pub(super) fn changed(counts: &GenerationCounts) -> String {
     format!(
         "unchanged    {unchanged}\nadded        {added}\nupdated      {updated}\nreassigned   {reassigned}\ndeleted      {deleted}\n"
     )
+}
+
+/// The index that was written, as lines.
+pub(super) fn written(items: u64, generation: u64, index: &Path) -> String {
+    let index = index.display().to_string();
+    format!("items        {items}\ngeneration   {generation}\nindex        {}\n", printable(&index))
 }

@@ -37,7 +37,6 @@ pub(super) struct RetrainArgs {
 #[cfg(feature = "train")]
 pub(super) fn run(args: RetrainArgs, progress: &dyn Progress) -> Result<()> {
     use catalex::pipeline::{RetrainSpec, retrain};
-    use catalex::printable::printable;
 
     let mut settings = args.config.read()?;
     let (output, store) = args.output.target();
@@ -64,13 +63,8 @@ pub(super) fn run(args: RetrainArgs, progress: &dyn Progress) -> Result<()> {
         out += &format!("{:>5}  {:>12.2}%", change.depth, 100.0 * change.items);
         out += &change.events.map_or("\n".into(), |events| format!("  {:>13.2}%\n", 100.0 * events));
     }
-    let index = summary.index.display().to_string();
-    out += &format!(
-        "\nitems        {}\ngeneration   {}\nindex        {}\n",
-        summary.items,
-        summary.generation,
-        printable(&index)
-    );
+    out += "\n";
+    out += &super::delete::written(summary.items, summary.generation, &summary.index);
     super::print(&out)
 }
 

@@ -131,11 +131,13 @@ impl AppendRun<'_> {
             progress.warn("the index does not have the hashes of its items' content: changed items are not recognised");
         }
         let fresh = self.encoded(catalog, &plan, &ids)?;
-        let vectors = fresh.file.as_ref().map(|file| {
-            Ok::<_, Error>(CompletedFeatures::new(file, parent.index.features(&parent.table.item_ids)?.shapes()))
+        let with_parents = fresh.file.as_ref().map(|file| {
+            let layers = parent.index.features(&parent.table.item_ids)?;
+            let shapes = layers.shapes();
+            Ok::<_, Error>((layers, CompletedFeatures::new(file, shapes)))
         });
-        let vectors = vectors.transpose()?;
-        let vectors = vectors.as_ref().map(|vectors| vectors as &dyn FeatureSource);
+        let with_parents = with_parents.transpose()?;
+        let vectors = with_parents.as_ref().map(|(_, vectors)| vectors as &dyn FeatureSource);
         let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, self.model, (&self.spec.far, progress))?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
@@ -147,7 +149,8 @@ impl AppendRun<'_> {
         }
         let mut writer = self.target.writer()?;
         share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
-        write_features(&mut writer, &parent, &kept, vectors, &next.table)?;
+        let with_parents = with_parents.as_ref().map(|(layers, vectors)| (layers, vectors as &dyn FeatureSource));
+        write_features(&mut writer, &parent, &kept, with_parents, &next.table)?;
         next.write(&writer)?;
         for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
             lines.iter().try_for_each(|lines| write_file(&writer.path(list), lines, Overwrite::Refuse))?;

@@ -8,7 +8,7 @@ use super::append_plan::ParentIndex;
 use crate::artifact::Overwrite;
 use crate::constraint::CONSTRAINT_FILE;
 use crate::error::Result;
-use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, SelectedRows};
+use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, LayeredFeatures, SelectedRows};
 use crate::index::{
     BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
     TOKENS, TOMBSTONES,
@@ -35,11 +35,7 @@ pub(super) struct NextItems {
 impl NextItems {
     /// How many items changed in which way.
     pub(super) fn counts(&self) -> GenerationCounts {
-        let count = |change| self.delta.count(change);
-        let (added, updated, reassigned) =
-            (count(IdChange::Added), count(IdChange::Updated), count(IdChange::Reassigned));
-        let unchanged = self.table.item_ids.len() as u64 - added - updated - reassigned;
-        GenerationCounts { unchanged, added, updated, reassigned, deleted: count(IdChange::Deleted) }
+        counts(&self.delta, self.table.item_ids.len())
     }
 
     /// Writes the files of the items that every generation has of its own.
@@ -61,6 +57,14 @@ impl NextItems {
         }
         Ok(())
     }
+}
+
+/// How many of the `items` of a generation changed in which way.
+pub(super) fn counts(delta: &IdDelta, items: usize) -> GenerationCounts {
+    let count = |change| delta.count(change);
+    let (added, updated, reassigned) = (count(IdChange::Added), count(IdChange::Updated), count(IdChange::Reassigned));
+    let unchanged = items as u64 - added - updated - reassigned;
+    GenerationCounts { unchanged, added, updated, reassigned, deleted: count(IdChange::Deleted) }
 }
 
 /// Some rows of the table of an index, for its child.
@@ -109,8 +113,8 @@ pub(super) fn share_unchanged(
     }
 }
 
-/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them. The base is shared,
-/// as long as what was added since is not more than half of it.
+/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them, which come with the
+/// parent's features. The base is shared, as long as what was added since is not more than half of it.
 ///
 /// # Errors
 /// For features that cannot be read; [`crate::Error::Io`].
@@ -118,16 +122,15 @@ pub(super) fn write_features(
     writer: &mut IndexWriter,
     parent: &ParentIndex,
     kept: &[usize],
-    fresh: Option<&dyn FeatureSource>,
+    fresh: Option<(&LayeredFeatures, &dyn FeatureSource)>,
     table: &TokenTable,
 ) -> Result<()> {
-    let Some(fresh) = fresh else {
+    let Some((layers, fresh)) = fresh else {
         // Vectors of deleted items stay in the files; they do not count.
         writer.share(&parent.index, FEATURES)?;
         writer.share(&parent.index, FEATURES_ADDED)?;
         return Ok(());
     };
-    let layers = parent.index.features(&parent.table.item_ids)?;
     let of_base = layers.base().rows();
     let added_before: Vec<usize> = kept.iter().filter(|&&row| row >= of_base).map(|row| row - of_base).collect();
     let merge = 2 * (added_before.len() + fresh.rows()) > layers.base_rows();

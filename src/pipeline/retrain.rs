@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::append_plan::ParentIndex;
 use super::append_target::Target;
 use super::grown_index::{GrownIndex, Growth};
+use super::next_generation::counts;
 use super::prefix_changes::{PrefixChange, prefix_changes};
 use super::spec::{BuildSpec, RetrainSpec};
 use super::threads;
@@ -240,11 +241,4 @@ fn mark_updated(delta: &mut IdDelta, appended: &IdDelta, table: &TokenTable) {
             delta.push(table.item_ids.take(&[row]), IdChange::Updated, (same.clone(), same), None);
         }
     }
-}
-
-fn counts(delta: &IdDelta, items: usize) -> GenerationCounts {
-    let count = |change| delta.count(change);
-    let (added, updated, reassigned) = (count(IdChange::Added), count(IdChange::Updated), count(IdChange::Reassigned));
-    let unchanged = items as u64 - added - updated - reassigned;
-    GenerationCounts { unchanged, added, updated, reassigned, deleted: count(IdChange::Deleted) }
 }
