@@ -129,11 +129,11 @@ mod tests {
         let base = of("1,Pen,Bic,a.png,2", both);
         // The id, the price and the path of the picture are no content; markup is removed before.
         assert_eq!(base, of("2,<b>Pen</b>,Bic,./a.png,3", both));
-        for other in
-            ["1,Pen,,a.png,2", "1,PenBic,,a.png,2", "1,Bic,Pen,a.png,2", "1,Pen,Bic,none.png,2", "1,Pen,Bic,,2"]
-        {
+        for other in ["1,Pen,,a.png,2", "1,PenBic,,a.png,2", "1,Bic,Pen,a.png,2", "1,Pen,Bic,,2"] {
             assert_ne!(base, of(other, both), "{other}");
         }
+        // A build without encoders cannot read images, and counts only how many an item has.
+        assert_eq!(cfg!(feature = "encoders"), base != of("1,Pen,Bic,none.png,2", both));
         let texts = ReadContent { texts: true, images: false };
         assert_eq!(of("1,Pen,Bic,a.png,2", texts), of("1,Pen,Bic,,2", texts));
         assert_ne!(base, of("1,Pen,Bic,a.png,2", texts));
