@@ -6,9 +6,10 @@ use super::sources;
 use super::spec::{LlmSettings, ReadsTexts, VocabSpec, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Index, MODEL, resolve_index};
 use crate::progress::Progress;
+use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocabulary};
@@ -30,19 +31,42 @@ pub fn vocab(spec: &VocabSpec, progress: &dyn Progress) -> Result<()> {
     let mut options = spec.vocabulary.options();
     let method = spec.llm.method()?;
     let model = model(spec, &source, method)?;
-    options.start_values = start_values(&spec.llm, method, &options, model.as_ref())?;
+    let trained = spec.llm.from.as_deref().map(|path| sources::token_table(&resolve_index(path)?)).transpose()?;
+    if trained.is_some() && options.tokenizer.is_none() {
+        options.tokenizer.clone_from(&spec.llm.llm);
+    }
+    options.start_values = start_values(&spec.llm, method, &options, model.as_ref(), trained.as_ref())?;
     write_vocabulary(&spec.output.out, &table, &options, overwrite, progress)
 }
 
 impl LlmSettings {
     fn method(&self) -> Result<StartMethod> {
-        self.start_values.as_deref().map_or(Ok(StartMethod::Structured), str::parse)
+        let Some(from) = &self.from else {
+            return self.start_values.as_deref().map_or(Ok(StartMethod::Structured), str::parse);
+        };
+        let given = [
+            ("start-values", self.start_values.is_some()),
+            ("catalog", self.catalog.is_some()),
+            ("text", self.text.is_some()),
+            ("seed", self.seed.is_some()),
+            ("gguf", self.gguf.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(StartMethod::Transferred),
+            Some((key, _)) => Err(Error::config(
+                *key,
+                "no value with --from",
+                format!("a value, and --from {}", from.display()),
+                "omit it: rows come from the trained rows of the language model. For GGUF, convert the written model",
+            )),
+        }
     }
 }
 
 /// The model that assigned the codes, if needed.
 fn model(spec: &VocabSpec, source: &Path, method: StartMethod) -> Result<Option<Tokenizer>> {
-    if spec.llm.llm.is_none() || method != StartMethod::Structured {
+    let uses_codebooks = matches!(method, StartMethod::Structured | StartMethod::Transferred);
+    if spec.llm.llm.is_none() || !uses_codebooks {
         return Ok(None);
     }
     match &spec.llm.model {
@@ -58,6 +82,7 @@ fn start_values<'a>(
     method: StartMethod,
     vocabulary: &VocabularyOptions,
     model: Option<&'a Tokenizer>,
+    trained: Option<&'a TokenTable>,
 ) -> Result<Option<StartValues<'a>>> {
     let Some(llm) = &settings.llm else {
         return match settings.first_given() {
@@ -75,6 +100,7 @@ fn start_values<'a>(
         llm: llm.clone(),
         embedding_tensor: settings.embedding_tensor.clone(),
         method,
+        trained,
         catalog: settings.catalog.clone().map(|path| {
             let text = TextSpec::Joined(settings.text.clone().unwrap_or_default());
             settings.reading(CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() })

@@ -89,16 +89,25 @@ pub(super) fn extend(
     out: &Path,
     new: &NewWords,
     table: &TokenTable,
+    trained: Option<&TokenTable>,
     progress: &dyn Progress,
 ) -> Result<ExtendedTokenizer> {
-    let source = Source::read(source)?;
+    let mut source = Source::read(source)?;
+    if let (None, Some(before)) = (&source.record, trained) {
+        // A training program may save a tokenizer without the record.
+        source.record = Some(TokenizerRecord::new(&before.metadata, new, held_first_id(&source, new)?, 0));
+    }
     let first_id = first_id(&source, new)?;
     let wanted = TokenizerRecord::new(&table.metadata, new, first_id, source.outside.len());
     let mut changed: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     match &source.record {
         Some(record) => {
-            record.check(&source.folder, &wanted)?;
+            let held = trained.map_or(&table.metadata, |before| &before.metadata);
+            record.check(&source.folder, &TokenizerRecord::new(held, new, first_id, 0))?;
             check_held(&source, new, first_id)?;
+            if trained.is_some() {
+                changed.insert(RECORD, record.of_model(&table.metadata.model_hash).bytes());
+            }
         }
         None => {
             check_free(&source, new)?;
@@ -160,6 +169,20 @@ fn first_id(source: &Source, new: &NewWords) -> Result<u32> {
             format!("at most {most} after {} new tokens", new.words.len()),
             format!("{next} before"),
             "a token id has 32 bits: use a tokenizer with smaller ids, or a model with fewer codes",
+        )
+    })
+}
+
+/// Id of the first code in a tokenizer that has the tokens.
+fn held_first_id(source: &Source, new: &NewWords) -> Result<u32> {
+    let first = new.words.first().map_or("", String::as_str);
+    let id = source.words().get(first).and_then(|&id| u32::try_from(id).ok());
+    id.ok_or_else(|| {
+        Error::file(
+            source.path(),
+            format!("the tokenizer of a language model that was trained with the tokens of --from, such as {first:?}"),
+            "one without this token",
+            "pass the tokenizer that was saved with the fine-tuned model",
         )
     })
 }

@@ -129,7 +129,8 @@ pub fn write_vocabulary(
         .as_deref()
         .map(|source| {
             fs::create_dir(&tokenizer).map_err(|e| Error::io("create", &tokenizer, e))?;
-            hugging_face::extend(source, &tokenizer, &new, table, progress)
+            let trained = options.start_values.as_ref().and_then(|start_values| start_values.trained);
+            hugging_face::extend(source, &tokenizer, &new, table, trained, progress)
         })
         .transpose()?;
     if let (Some(extended), Some(start_values)) = (&extended, &options.start_values) {

@@ -56,6 +56,11 @@ impl TokenizerRecord {
         Ok(Some(record))
     }
 
+    /// The same tokens, with the meaning that another model gives them.
+    pub(super) fn of_model(&self, model_hash: &str) -> Self {
+        TokenizerRecord { model_hash: model_hash.into(), ..self.clone() }
+    }
+
     pub(super) fn bytes(&self) -> Vec<u8> {
         // Strings and numbers can always be serialized.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();

@@ -9,7 +9,9 @@ use half::{bf16, f16};
 use ndarray::{Array2, ArrayView1, Axis, s};
 use safetensors::{Dtype, SafeTensors};
 
-use super::support::{WORDS, catalex, clustered, features, files, hand_made, language_model, numbers, succeeds, text};
+use super::support::{
+    WORDS, catalex, clustered, features, files, hand_made, hand_made_from, language_model, numbers, succeeds, text,
+};
 
 const INPUT: &str = "model.embed_tokens.weight";
 const OUTPUT: &str = "lm_head.weight";
@@ -239,4 +241,58 @@ fn a_token_that_loading_adds_gets_a_row_too() {
     assert_eq!((new.nrows(), new.slice(s![..12, ..])), (37, old.view()));
     assert!(distance(new.row(12), old.mean_axis(Axis(0)).unwrap().view()) < 1e-6);
     assert_eq!(new.slice(s![13.., ..]), shop.rows("v", "input_embeddings"));
+}
+
+#[test]
+fn from_an_earlier_index_only_rows_of_codes_with_other_items_change() {
+    let shop = Shop::new();
+    language_model(shop.path("llm").as_ref(), ROWS, DIM, &[INPUT, OUTPUT], Dtype::BF16);
+    shop.vocab("llm", "v", &["--write-model"]);
+    let trained = Path::new(&shop.path("v")).join("model");
+    hand_made_from(7, 6, &SIZES).save(shop.path("m2").as_ref(), Overwrite::Refuse).unwrap();
+    succeeds(&["tokenize", &shop.path("x"), "--model", &shop.path("m2"), "--out", &shop.path("t2")]);
+    let vocab = |tokens: &str, out: &str, more: &[&str]| {
+        let (tokens, out, llm) = (shop.path(tokens), shop.path(out), trained.to_string_lossy().into_owned());
+        let line = ["vocab", &tokens, "--from", &shop.path("t"), "--llm", &llm, "--out", &out];
+        catalex(&[&line[..], more].concat()).output().unwrap()
+    };
+    let model = shop.path("m2");
+    let written = vocab("t2", "w", &["--model", &model, "--write-model"]);
+    assert!(written.status.success(), "{}", text(&written.stderr));
+
+    let [before, after] = ["t", "t2"].map(|name| TokenTable::read(shop.path(name).as_ref()).unwrap());
+    for (file, tensor) in [("model-0.safetensors", INPUT), ("model-1.safetensors", OUTPUT)] {
+        let (old, new) =
+            (rows(&trained.join(file), tensor), rows(&Path::new(&shop.path("w")).join("model").join(file), tensor));
+        assert_eq!((old.dim(), old.slice(s![..12, ..])), (new.dim(), new.slice(s![..12, ..])));
+        let mut changed = 0;
+        for (level, code) in (0..3).flat_map(|level| (0..8).map(move |code| (level, code))) {
+            let now: Vec<usize> = (0..150).filter(|&row| after.codes[[row, level]] == code).collect();
+            let stayed = now.iter().filter(|&&row| before.codes[[row, level]] == code).count();
+            let row = 12 + level * 8 + usize::from(code);
+            assert_eq!(old.row(row) == new.row(row), 2 * stayed >= now.len(), "level {level}, code {code}");
+            changed += usize::from(2 * stayed < now.len());
+        }
+        assert!(changed > 4, "{changed}");
+    }
+    let description = |out: &str| fs::read(Path::new(&shop.path(out)).join("tokenizer/catalex.json")).unwrap();
+    assert!(text(&description("w")).contains(&after.metadata.model_hash));
+
+    // A training program may drop the record of the extension.
+    fs::remove_file(trained.join("catalex.json")).unwrap();
+    assert!(vocab("t2", "w2", &["--model", &model, "--write-model"]).status.success());
+    assert_eq!(files(shop.path("w").as_ref()), files(shop.path("w2").as_ref()));
+    // With the same model, no code has another meaning.
+    assert!(vocab("t", "w3", &["--write-model"]).status.success());
+    let kept = Path::new(&shop.path("w3")).join("model/model-0.safetensors");
+    assert_eq!(rows(&kept, INPUT), rows(&trained.join("model-0.safetensors"), INPUT));
+
+    let refused = |output: std::process::Output, says: &[&str]| {
+        let message = text(&output.stderr);
+        assert!(!output.status.success() && says.iter().all(|say| message.contains(say)), "{message}");
+    };
+    refused(vocab("t2", "no", &["--text", "t"]), &["text", "no value with --from"]);
+    let (tokens, llm, out) = (shop.path("t2"), shop.path("llm"), shop.path("no"));
+    let line = ["vocab", &tokens, "--from", &shop.path("t"), "--llm", &llm, "--out", &out];
+    refused(catalex(&line).output().unwrap(), &["<a_0>", "fine-tuned model"]);
 }

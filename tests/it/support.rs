@@ -94,8 +94,13 @@ pub(crate) fn features(vectors: Array2<f32>) -> Features {
 
 /// A model made by hand: the first latent dimensions of the features, codebooks of random numbers.
 pub(crate) fn hand_made(dim: usize, sizes: &[usize]) -> Tokenizer {
+    hand_made_from(11, dim, sizes)
+}
+
+/// The same with other codebooks.
+pub(crate) fn hand_made_from(seed: u64, dim: usize, sizes: &[usize]) -> Tokenizer {
     let latent = dim.min(4);
-    let mut next = numbers(11);
+    let mut next = numbers(seed);
     let skip = Array2::from_shape_fn((latent, dim), |(i, j)| if i == j { 1.0 } else { 0.0 });
     let weights = Weights {
         standardization: Standardization {

@@ -89,6 +89,7 @@ def vocab(
     end_token: str | None = None,
     pad_to_multiple_of: int | None = None,
     llm: AnyPath | None = None,
+    trained_on: Tokens | None = None,
     start_values: Literal["mean", "grounded", "structured"] | None = None,
     catalog: Any = None,
     id: str | None = None,
@@ -108,7 +109,8 @@ def vocab(
     """Writes the vocabulary folder of a token table, as `catalex vocab` does, and returns its `vocabulary.json`.
 
     With `tokenizer`, a Hugging Face folder, the folder also gets an extended copy of that tokenizer. With `llm` it gets
-    start values of that language model's new embedding rows: see docs/vocabulary.md.
+    start values of that language model's new embedding rows: see docs/vocabulary.md. If the language model was fine-tuned
+    with the IDs of an earlier index or table, pass that as `trained_on` (`--from` on the command line).
     """
     vocabulary = {
         "tokenizer": tokenizer,
@@ -119,6 +121,7 @@ def vocab(
     with Files() as files:
         language_model = {
             "llm": llm,
+            "from": None if trained_on is None else files.token_table(trained_on),
             "start_values": start_values,
             "catalog": None if catalog is None else files.table(catalog, "catalog"),
             "id": id,

@@ -9,6 +9,9 @@ text_settings! {
     pub struct LlmSettings {
         /// Hugging Face model folder: write start values for its new embedding rows.
         llm: PathBuf, "HF_DIR";
+        /// Index or token table that the language model was fine-tuned with: keep the rows of codes whose items stayed,
+        /// and give the other codes means of trained rows. Needs a model and a tokenizer that have the tokens.
+        from: PathBuf, "OLD_INDEX";
         /// Initialisation of the new rows: mean, grounded (in the items' texts) or structured (in the texts and the
         /// codebooks).
         start_values: String, "METHOD", default "structured";

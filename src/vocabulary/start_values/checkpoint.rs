@@ -112,16 +112,25 @@ impl Checkpoint {
             let help = "pass the model before quantization, or another tensor with --embedding-tensor";
             Error::file(&shard.path, expected, got, help)
         };
-        let float_type = match info.dtype {
-            Dtype::F32 => FloatType::F32,
-            Dtype::F16 => FloatType::F16,
-            Dtype::BF16 => FloatType::Bf16,
-            other => return Err(fault(format!("{other:?}"))),
-        };
+        let float_type = float_type(info.dtype).ok_or_else(|| fault(format!("{:?}", info.dtype)))?;
         let &[rows, dim] = &info.shape[..] else { return Err(fault(format!("shape {:?}", info.shape))) };
         let (start, end) = info.data_offsets;
         let bytes = &shard.map[shard.data + start..shard.data + end];
         Ok(EmbeddingMatrix { name: name.into(), float_type, rows, dim, bytes })
+    }
+
+    /// A tensor of `rows` numbers as a matrix with one column.
+    pub(super) fn vector(&self, name: &str, rows: usize) -> Result<EmbeddingMatrix<'_>> {
+        let (shard, info) = self.info(name).ok_or_else(|| self.no_tensor(name))?;
+        let (start, end) = info.data_offsets;
+        let float_type = float_type(info.dtype).filter(|float_type| end - start == rows * float_type.size());
+        let Some(float_type) = float_type else {
+            let expected = format!("{name} as {rows} numbers in float32, float16 or bfloat16");
+            let got = format!("{:?} of shape {:?}", info.dtype, info.shape);
+            return Err(Error::file(&shard.path, expected, got, "pass the model before quantization"));
+        };
+        let bytes = &shard.map[shard.data + start..shard.data + end];
+        Ok(EmbeddingMatrix { name: name.into(), float_type, rows, dim: 1, bytes })
     }
 
     fn find_input(&self, named: Option<&str>) -> Result<String> {
@@ -186,6 +195,15 @@ impl Shard {
             Error::file(&path, "a whole safetensors file", got, COPY_AGAIN)
         })?;
         Ok(Shard { path, map, metadata, data: 8 + header })
+    }
+}
+
+fn float_type(dtype: Dtype) -> Option<FloatType> {
+    match dtype {
+        Dtype::F32 => Some(FloatType::F32),
+        Dtype::F16 => Some(FloatType::F16),
+        Dtype::BF16 => Some(FloatType::Bf16),
+        _ => None,
     }
 }
 

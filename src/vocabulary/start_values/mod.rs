@@ -1,6 +1,7 @@
 //! Start values of the embedding rows of new tokens in a language model.
 //!
-//! The start value of a new row determines how fast the model learns the token. There are three methods:
+//! The start value of a new row determines how fast the model learns the token. There are three methods for a model
+//! without the tokens, and one for a model that was trained on an earlier index:
 //!
 //! - [`StartMethod::Mean`]: as in Hugging Face, the mean of the old rows plus noise with a small fraction of their covariance.
 //!   All new tokens start almost equal. This is the baseline.
@@ -8,7 +9,9 @@
 //! - [`StartMethod::Structured`]: grounded, plus the geometry of the codebooks. Similar codes get similar rows, and codes
 //!   without items get meaningful ones.
 //!
-//! The last two are fitted to the mean, variance and covariance of the old rows.
+//! - [`StartMethod::Transferred`]: rows of codes whose items stayed are kept; other codes get means of trained rows.
+//!
+//! The second and third are fitted to the mean, variance and covariance of the old rows.
 
 mod checkpoint;
 mod directions;
@@ -20,6 +23,7 @@ mod moments;
 mod resize;
 mod symmetric;
 mod texts;
+mod transfer;
 mod write;
 
 use std::fmt;
@@ -42,6 +46,7 @@ use checkpoint::Checkpoint;
 use further::FurtherTensors;
 use matrix::EmbeddingMatrix;
 use texts::ItemTokens;
+use transfer::RowTransfer;
 
 /// The method for start values of new rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub enum StartMethod {
     Grounded,
     /// From the items' texts and the codebooks.
     Structured,
+    /// From the trained rows of an earlier index.
+    Transferred,
 }
 
 impl fmt::Display for StartMethod {
@@ -60,6 +67,7 @@ impl fmt::Display for StartMethod {
             StartMethod::Mean => "mean",
             StartMethod::Grounded => "grounded",
             StartMethod::Structured => "structured",
+            StartMethod::Transferred => "transferred",
         })
     }
 }
@@ -84,9 +92,12 @@ pub struct StartValues<'a> {
     pub embedding_tensor: Option<String>,
     /// The method.
     pub method: StartMethod,
-    /// Catalog with the items' texts; not needed for [`StartMethod::Mean`].
+    /// The table that the model was trained with; needed for [`StartMethod::Transferred`] only.
+    pub trained: Option<&'a TokenTable>,
+    /// Catalog with the items' texts; needed for [`StartMethod::Grounded`] and [`StartMethod::Structured`].
     pub catalog: Option<CatalogSpec>,
-    /// Hash and codebooks of the model that assigned the codes; needed for [`StartMethod::Structured`] only.
+    /// Hash and codebooks of the model that assigned the codes; needed for [`StartMethod::Structured`], and used by
+    /// [`StartMethod::Transferred`] for codes that had no items.
     pub codebooks: Option<(&'a str, &'a [Array2<f32>])>,
     /// Seed of every random draw.
     pub seed: u64,
@@ -128,6 +139,8 @@ pub(super) struct NewRows {
     pub(super) output_mean: Option<Vec<f32>>,
     /// Rows and means of other matrices of the checkpoint.
     pub(super) further: Vec<(Array2<f32>, Vec<f32>)>,
+    /// Values of each bias `(tokens, 1)`; `None` for biases of new tokens, which start at 0.
+    pub(super) biases: Vec<Option<Array2<f32>>>,
     /// The type of the model's weights.
     pub(super) float_type: FloatType,
 }
@@ -148,10 +161,16 @@ pub(super) fn write(
     check_model(table, options)?;
     let checkpoint = Checkpoint::open(&options.llm, options.embedding_tensor.as_deref())?;
     let input = checkpoint.input()?;
-    let old = check_rows(&input, new, &options.llm)?;
+    let transfer =
+        options.trained.map(|before| RowTransfer::new(before, table, options.codebooks.map(|(_, books)| books)));
+    let transfer = transfer.transpose()?;
+    let old = match &transfer {
+        Some(_) => check_trained_rows(&input, new, &options.llm)?,
+        None => check_rows(&input, new, &options.llm)?,
+    };
     let further = if options.write_model { FurtherTensors::of(&checkpoint)? } else { FurtherTensors::default() };
     let tokens = match (options.method, &options.catalog) {
-        (StartMethod::Mean, _) => None,
+        (StartMethod::Mean | StartMethod::Transferred, _) => None,
         (_, Some(catalog)) => Some(ItemTokens::read(catalog, table, &tokenizer.join("tokenizer.json"), old, progress)?),
         (method, None) => {
             let help = "pass the catalog and its text columns, or --start-values mean";
@@ -165,6 +184,9 @@ pub(super) fn write(
     };
     progress.begin("start values", None, "rows");
     let make = |matrix: &EmbeddingMatrix, part: u64| {
+        if let Some(transfer) = &transfer {
+            return Ok((transfer.rows(matrix, new), moments::moments(matrix, old).mean.to_vec()));
+        }
         let seed = draw::seed_of(options.seed, part);
         rows_of(matrix, old, new, tokens.as_ref(), options, seed)
     };
@@ -175,8 +197,14 @@ pub(super) fn write(
     let more = matrices.map(|(name, part)| make(&checkpoint.matrix(name)?, part)).collect::<Result<_>>()?;
     progress.end();
     let float_type = input.float_type;
-    let rows = NewRows { input: new_input, output, input_mean, output_mean, further: more, float_type };
-    write::write(folder, &checkpoint, new, &rows, options)?;
+    let mut biases = Vec::new();
+    for name in &further.biases {
+        let bias = transfer.as_ref().map(|transfer| Ok(transfer.rows(&checkpoint.vector(name, input.rows)?, new)));
+        biases.push(bias.transpose()?);
+    }
+    let rows = NewRows { input: new_input, output, input_mean, output_mean, further: more, biases, float_type };
+    let kept = transfer.as_ref().map(RowTransfer::kept);
+    write::write(folder, &checkpoint, new, &rows, options, kept.as_deref())?;
     if options.write_model {
         let multiple = options.pad_to_multiple_of.unwrap_or(1);
         let resizing = resize::Resizing::new(&checkpoint, &further, first_id, &rows, multiple)?;
@@ -213,10 +241,10 @@ fn rows_of(
 
 /// Checks that the model of the codebooks, where needed, is the model of the table.
 fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
-    if options.method != StartMethod::Structured {
-        return Ok(());
-    }
     let Some((hash, _)) = options.codebooks else {
+        if options.method != StartMethod::Structured {
+            return Ok(());
+        }
         let help = "pass the model with --model, or --start-values grounded";
         return Err(Error::config(
             "model",
@@ -234,6 +262,20 @@ fn check_model(table: &TokenTable, options: &StartValues) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The number of rows before the codes, of a model that was trained with their tokens.
+fn check_trained_rows(matrix: &EmbeddingMatrix, new: &Additions, llm: &Path) -> Result<usize> {
+    let end = new.first_id as usize + new.len();
+    if new.first_id > 0 && end <= matrix.rows {
+        return Ok(new.first_id as usize);
+    }
+    Err(Error::mismatch(
+        format!("rows of {} in {}", matrix.name, llm.display()),
+        format!("{end} or more: the tokens of the codes have ids from {} on", new.first_id),
+        matrix.rows,
+        "pass the fine-tuned model, merged with its adapters, with --llm, or omit --from for a model without the tokens",
+    ))
 }
 
 /// The number of old rows with tokens. A model has at least one row per id of its tokenizer, except for tokens that

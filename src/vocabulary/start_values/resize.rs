@@ -179,12 +179,16 @@ fn extended_tensors(
     for (name, (array, mean)) in further.matrices.iter().zip(&rows.further) {
         tensors.push(matrix(name, array, mean, checkpoint.matrix(name)?.float_type));
     }
-    // The biases of new tokens start at 0.
-    for name in &further.biases {
+    for (name, values) in further.biases.iter().zip(&rows.biases) {
         let info = checkpoint.shards.iter().find_map(|shard| shard.metadata.info(name));
         let axis = info.and_then(|info| info.shape.iter().position(|&size| size == old_rows)).unwrap_or(0);
         let width = info.map_or(0, |info| (info.data_offsets.1 - info.data_offsets.0) / old_rows.max(1));
-        let (new, padding) = (vec![0; width * rows.input.nrows()], vec![0; width]);
+        let new = match values {
+            Some(values) => bytes_of(values.view(), checkpoint.vector(name, old_rows)?.float_type),
+            // The biases of new tokens start at 0.
+            None => vec![0; width * rows.input.nrows()],
+        };
+        let padding = vec![0; width];
         tensors.push(ExtendedTensor { name: name.clone(), axis, width, new, padding });
     }
     debug_assert!(tensors.iter().all(|tensor| tensor.width > 0 && first_id > 0));

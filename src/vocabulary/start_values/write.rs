@@ -26,6 +26,7 @@ pub(super) fn write(
     new: &Additions,
     rows: &NewRows,
     options: &StartValues,
+    kept: Option<&[usize]>,
 ) -> Result<()> {
     let path = folder.join(START_VALUES_FILE);
     let mut description = json!({
@@ -44,6 +45,10 @@ pub(super) fn write(
     });
     if new.added_on_loading > 0 {
         description["added_on_loading"] = json!(new.added_on_loading);
+    }
+    if let (Some(kept), Some(before)) = (kept, options.trained) {
+        description["kept_rows"] = json!(kept);
+        description["trained_model_hash"] = json!(before.metadata.model_hash);
     }
     let dtype = match rows.float_type {
         FloatType::F32 => Dtype::F32,
