@@ -1,5 +1,6 @@
-//! Placing new items beside codes that are taken: the distortion that it adds at several occupancies, compared with giving
-//! each item the nearest free code, and the time and memory of 1,000,000 new items beside 10,000,000 taken codes.
+//! Assigning IDs to new items when other codes are taken. Prints the added distortion at several occupancies, compared
+//! with giving each item the nearest free code, and the time and memory for 1,000,000 new items and 10,000,000 taken
+//! codes.
 //!
 //!     cargo bench --locked --no-default-features --bench placement
 
@@ -17,7 +18,7 @@ const PREFIXES: usize = 64;
 const LAST: usize = 256;
 const DIM: usize = 16;
 
-/// Points like the latents of a catalog: the variance of a dimension decreases.
+/// Points that resemble the latents of a catalog: the variance decreases from dimension to dimension.
 fn points(n: usize, rng: &mut Xoshiro256Plus) -> Array2<f32> {
     let mut normal = || (0..12).map(|_| rng.r#gen::<f32>()).sum::<f32>() - 6.0;
     let mut rows = Array2::from_shape_simple_fn((n, DIM), &mut normal);
@@ -27,7 +28,7 @@ fn points(n: usize, rng: &mut Xoshiro256Plus) -> Array2<f32> {
     rows
 }
 
-/// Two levels, each with some of the points, or of the residuals, improved by a few rounds of k-means.
+/// Two levels. The codewords start as some of the points or residuals, and a few rounds of k-means improve them.
 fn quantizer(rng: &mut Xoshiro256Plus) -> Quantizer {
     let mut rest = points(40_000, rng);
     let mut books = Vec::new();
@@ -66,7 +67,8 @@ fn placed(points: &Array2<f32>, quantizer: &Quantizer, occupied: &Occupied) -> A
     place(&points.view(), codes.view(), &errors, quantizer, &ids, occupied, &Silent).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Each item in turn takes the nearest free code: of its prefix, or if that is full of the nearest prefix with room.
+/// Gives each item in turn the nearest free code of its prefix, or of the nearest prefix with free codes if its own is
+/// full.
 fn nearest_of_prefix(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [Vec<bool>]) -> Array2<u16> {
     let mut given = quantizer.encode(points.view());
     let [first, last] = quantizer.codebooks() else { return given };
@@ -85,8 +87,8 @@ fn nearest_of_prefix(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [V
     given
 }
 
-/// Each item in turn takes the nearest free code of all; with `shared`, free ones stay free. This is a joint search over
-/// both levels, which the quantizer does not make: it finds nearer codes than the quantizer's in an empty table, too.
+/// Gives each item in turn the nearest of all free codes. With `shared`, codes remain free. Unlike the quantizer, this
+/// searches both levels jointly. It therefore finds nearer codes than the quantizer even in an empty table.
 fn nearest_of_all(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [Vec<bool>], shared: bool) -> Array2<u16> {
     let mut given = quantizer.encode(points.view());
     let [first, last] = quantizer.codebooks() else { return given };
@@ -104,7 +106,7 @@ fn nearest_of_all(points: &Array2<f32>, quantizer: &Quantizer, taken: &mut [Vec<
     given
 }
 
-/// The codewords in the order of their squared distance.
+/// The codewords with their squared distances, in ascending order.
 fn nearest(point: ArrayView1<f32>, book: &Array2<f32>) -> Vec<(usize, f32)> {
     let distance = |(code, word): (usize, ArrayView1<f32>)| {
         (code, point.iter().zip(word).map(|(a, b)| (a - b) * (a - b)).sum::<f32>())
@@ -114,10 +116,11 @@ fn nearest(point: ArrayView1<f32>, book: &Array2<f32>) -> Vec<(usize, f32)> {
     order
 }
 
-/// Added distortion at an occupancy of all prefixes. New items fill a half of what is free.
+/// Prints the added distortion at an occupancy in percent, which is the same for all prefixes. New items fill half of
+/// the free codes.
 fn at_occupancy(percent: usize, quantizer: &Quantizer, rng: &mut Xoshiro256Plus) {
     let (all, per_prefix) = (PREFIXES * LAST, LAST * percent / 100);
-    // The taken codes of a prefix are those of items that were resolved, as many as the occupancy says.
+    // The taken codes of a prefix are resolved codes of items; the occupancy determines their number.
     let mut held = vec![0; PREFIXES];
     let mut old = Vec::new();
     let drawn = points(4 * all, rng);
@@ -154,7 +157,7 @@ fn at_occupancy(percent: usize, quantizer: &Quantizer, rng: &mut Xoshiro256Plus)
     );
 }
 
-/// The largest memory of the process so far, in MB.
+/// Peak memory of the process, in MB.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -167,7 +170,7 @@ fn at_scale(old: usize, new: usize) {
     let mut book = |spread: f32| Array2::from_shape_simple_fn((256, WIDTH), || rng.gen_range(-spread..spread));
     let quantizer = Quantizer::new([1.0, 0.5, 0.25, 0.12].map(&mut book).into(), Offsets::zero([256; 4]));
     let mut rng = Xoshiro256Plus::seed_from_u64(2);
-    // Squares of even numbers: popular prefixes have many items.
+    // Squares of uniform random numbers: some prefixes have many items.
     let mut code = || (rng.r#gen::<f32>().powi(2) * 256.0) as u16;
     let frozen = Array2::from_shape_simple_fn((old, 4), &mut code);
     let began = Instant::now();
@@ -186,7 +189,7 @@ fn at_scale(old: usize, new: usize) {
     let began = Instant::now();
     let report = placed(&points, &quantizer, &occupied).report;
     println!(
-        "{new} items beside {} taken codes: {inserted:.1} s to read the codes, {:.1} s to place; {} moved ({} to another \
+        "{new} items, {} taken codes: {inserted:.1} s to read the codes, {:.1} s to place; {} moved ({} to another \
          prefix); memory {} MB, before placing {before} MB",
         occupied.len(),
         began.elapsed().as_secs_f64(),

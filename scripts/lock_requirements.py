@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Write the locks of the test environment and of the benchmarks: every package that they get, with the hashes of its
-files.
+"""Write the lock files of the test environment and of the benchmarks. A lock file has every package, with the hashes of
+its files.
 
 Run it after a change of python/requirements-test.txt or python/benchmarks/requirements.txt, with uv on the PATH (pip
-install uv). Set-up installs a lock with `pip install --require-hashes --no-deps`. CUDA's packages are left out of the
-lock of the tests: on Linux set-up lays in PyTorch without them. Packages that an old lock has keep their versions;
-`--upgrade` takes the newest.
+install uv). Set-up installs a lock file with `pip install --require-hashes --no-deps`. The lock file of the tests omits
+the CUDA packages, because set-up on Linux installs PyTorch without them. Packages in an existing lock file keep their
+versions; `--upgrade` selects the newest versions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOCKS = [
     ("requirements-test.txt", "3.10", CUDA),
     ("benchmarks/requirements.txt", "3.11", None),
 ]
-"""The requirements, the oldest Python that they are for, and the packages that their lock leaves out."""
+"""Requirements file, oldest supported Python version, and pattern of the packages that the lock file omits."""
 
 
 def lock(requirements: str, python: str, left_out: re.Pattern[str] | None) -> int:

@@ -1,8 +1,8 @@
 """Makes fixtures/emoji/histories.csv: interactions of simulated users with the emoji, for tests of exports.
 
-Nobody did any of it. Each user has a few favourite subgroups and goes through them; ratings are high inside and low
-outside of them. Some events of a user have one time, some users are too short, and two events are of items that the
-catalog does not have. The same bytes on every run.
+Each user has a few favourite subgroups, with high ratings inside and low ratings outside of them. Some events of a user
+have the same time, some histories are too short, and two events are of items that the catalog does not have. Every run
+writes the same bytes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """Make `tests/golden/encoder/formats`: a small image in all common formats, and its pixels as decoded by Pillow.
 
 `NAME.rgb` holds, row for row, the RGB bytes of the picture `NAME.*`: the first frame, upright, alpha laid on white. The
-picture is a crop of a photograph that is there already. Run once, by hand, with Pillow 13.0.0:
+picture is a crop of an existing photograph in the repository. Run once, by hand, with Pillow 13.0.0:
 
     python scripts/make_picture_goldens.py
 """

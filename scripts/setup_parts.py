@@ -226,7 +226,7 @@ class SmolLm2(Part):
 class Venv(Part):
     """A virtual environment cannot be moved, so its stamp is written last instead."""
 
-    # How pip reads the requirements: every file that it fetches must have a hash of the lock.
+    # Options of pip: every file that it downloads must have a hash in the lock file.
     options = ("--require-hashes", "--no-deps")
 
     def __init__(self, name: str, folder: str, requirements: Path, size: int, alone: Path | None = None) -> None:
@@ -295,7 +295,7 @@ class Venv(Part):
 
 
 class TestVenv(Venv):
-    """For checks and tests. On Linux PyTorch comes without CUDA; pip finds it there and leaves it alone."""
+    """For checks and tests. On Linux, PyTorch is installed without CUDA, and pip does not replace it."""
 
     def __init__(self) -> None:
         requirements = PYTHON / "requirements-test.lock"
