@@ -1,8 +1,8 @@
 //! The one error type of the library.
 //!
-//! Every variant names the location (file, column, row, item or setting), the expected and the actual value, and what to
-//! do. All modules share the variants. [`Error::kind`] gives their category, for callers that translate errors (the exit
-//! code of the command line, Python's exception classes).
+//! Every variant names the location (file, column, row, item or setting), the expected and the actual value, and what
+//! to do. All modules share the variants. [`Error::kind`] gives their category, for callers that translate errors (the
+//! exit code of the command line, Python's exception classes).
 
 use std::path::{Path, PathBuf};
 
