@@ -57,7 +57,7 @@ enum Verb {
     Append(Box<append::AppendArgs>),
     /// Delete items from an index. By default, their IDs are never reused.
     Delete(delete::DeleteArgs),
-    /// Retrain the codebooks of an index on its items and a new catalog. --keep limits how many codes change.
+    /// Retrain the codebooks of an index, optionally with a new catalog. --keep limits how many codes change.
     Retrain(Box<retrain::RetrainArgs>),
     /// Compare new items with the training items of an index, and recommend append, reassign or retrain.
     Drift(Box<drift::DriftArgs>),
