@@ -1,8 +1,8 @@
 //! The one error type of the library.
 //!
-//! Every variant names the location (file, column, row, item or setting), the expected and the actual value, and what to
-//! do. All modules share the variants. [`Error::kind`] gives their category, for callers that translate errors (the exit
-//! code of the command line, Python's exception classes).
+//! Every variant names the location (file, column, row, item or setting), the expected and the actual value, and what
+//! to do. All modules share the variants. [`Error::kind`] gives their category, for callers that translate errors (the
+//! exit code of the command line, Python's exception classes).
 
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ pub enum Error {
     Busy {
         /// The output path.
         path: PathBuf,
-        /// The id of the process that writes it, if known.
+        /// The ID of the process that is writing it, if known.
         process: Option<u32>,
     },
 
@@ -191,7 +191,7 @@ pub enum Error {
     },
 }
 
-/// The reason why a path does not exist: in `a.csv/b.csv`, `a.csv` can be a file.
+/// Why a path does not exist. For `a.csv/b.csv`, the reason can be that `a.csv` is a file.
 fn absence(path: &Path) -> String {
     let plain: PathBuf = path.components().collect();
     match plain.ancestors().find(|part| part.is_file()) {
@@ -330,17 +330,16 @@ mod tests {
         assert_eq!(quoted(&long), format!("\"{}\"... (100000 bytes)", "é".repeat(80)));
         assert_eq!(shortened(&long), format!("{}... (100000 bytes)", "é".repeat(80)));
         let path = std::path::Path::new("a.csv");
-        let item =
-            Error::Item { item: long.clone(), expected: long.clone(), got: long.clone(), help: "mend it".into() };
+        let item = Error::Item { item: long.clone(), expected: long.clone(), got: long.clone(), help: "fix it".into() };
         let errors = [
             item,
-            Error::config("template", "a template", &long, "mend it"),
-            Error::file(path, "a table", &long, "mend it"),
-            Error::mismatch("ids", &long, &long, "mend it"),
+            Error::config("template", "a template", &long, "fix it"),
+            Error::file(path, "a table", &long, "fix it"),
+            Error::mismatch("ids", &long, &long, "fix it"),
         ];
         for error in errors {
             let said = error.to_string();
-            assert!(said.len() < 4_500 && said.ends_with("mend it"), "{said}");
+            assert!(said.len() < 4_500 && said.ends_with("fix it"), "{said}");
         }
     }
 }

@@ -50,8 +50,7 @@ pub(crate) fn guarded<T>(parse: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// Installs a panic hook that keeps the messages of guarded panics for the caller. Other panics go to the previous
-/// hook.
+/// Installs a panic hook that does not print the messages of guarded panics. Other panics go to the previous hook.
 fn silence_guarded_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -30,7 +30,7 @@ impl Default for ItemIds {
 pub enum IdFault {
     /// 0-based row whose id is null.
     Null(usize),
-    /// Two 0-based rows with one id.
+    /// Two 0-based rows with the same id, and the id.
     Duplicate(usize, usize, String),
     /// 0-based row and value of an invalid id: an empty string, a fraction, or bytes that are not UTF-8.
     Unusable(usize, String),
@@ -48,7 +48,8 @@ impl ItemIds {
     /// dictionary-encoded column. Integers that do not fit in 64 signed bits become strings of their digits.
     ///
     /// # Errors
-    /// [`IdFault::Null`], [`IdFault::Unusable`] with the first such row; [`IdFault::Type`] for a column of another type.
+    /// [`IdFault::Null`], [`IdFault::Unusable`] with the first such row; [`IdFault::Type`] for a column of another
+    /// type.
     pub fn from_arrow(column: &dyn Array) -> Result<Self, IdFault> {
         let ids = from_column::ids(column)?;
         if let ItemIds::Strings(texts) = &ids
@@ -155,7 +156,8 @@ impl ItemIds {
         (0..self.len()).map(|row| (self.text(row), row)).collect()
     }
 
-    /// For each id the row of `other` that has it, if any does. An integer and a string are equal if their texts are.
+    /// For each id, the row of `other` with the same id, or `None`. An integer equals a string if their texts are
+    /// equal.
     pub fn rows_in(&self, other: &ItemIds) -> Vec<Option<usize>> {
         fn find<T: std::hash::Hash + Eq>(ids: &[T], others: &[T]) -> Vec<Option<usize>> {
             let rows: HashMap<&T, usize> = others.iter().enumerate().map(|(row, id)| (id, row)).collect();
@@ -196,14 +198,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_and_strings_survive_arrow() {
+    fn ids_round_trip_through_arrow() {
         for ids in [ItemIds::Integers(vec![3, -1, 7]), ItemIds::Strings(vec!["b".into(), "a".into()])] {
             assert_eq!(ItemIds::from_arrow(&ids.to_arrow()).unwrap(), ids);
         }
     }
 
     #[test]
-    fn integers_become_strings_where_both_meet() {
+    fn integers_become_strings_when_joined_with_strings() {
         let strings = |ids: &[&str]| ItemIds::Strings(ids.iter().map(|&id| id.to_owned()).collect());
         let joined = |batches: [ItemIds; 3]| {
             let mut ids = ItemIds::default();

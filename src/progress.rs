@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// Receives the progress of long work. Stages follow one another and do not nest.
 pub trait Progress: Send + Sync {
-    /// A stage starts. `total` is its size in `unit`s ("items", "epochs"), where known.
+    /// A stage starts. `total` is its size in `unit`s ("items", "epochs"), if known.
     fn begin(&self, stage: &str, total: Option<u64>, unit: &str);
     /// `n` more units of the stage are done.
     fn advance(&self, n: u64);
@@ -17,7 +17,7 @@ pub trait Progress: Send + Sync {
     fn end(&self);
     /// A warning for the user.
     fn warn(&self, message: &str);
-    /// The cost of a part of the work: seconds, and the peak memory of the process during it, where known.
+    /// The cost of a part of the work: seconds, and the peak memory of the process during it, if known.
     fn cost(&self, _part: &str, _seconds: f64, _peak_bytes: Option<u64>) {}
 }
 
@@ -72,7 +72,7 @@ impl Stage {
         self.event_after(event, began.elapsed())
     }
 
-    /// The event at a time after the begin of the stage. Rate and time left are null until something is done.
+    /// The event at a time after the start of the stage. Rate and time left are null until something is done.
     fn event_after(&self, event: &str, elapsed: Duration) -> Value {
         let rate = Some(self.done as f64 / elapsed.as_secs_f64()).filter(|rate| rate.is_finite() && *rate > 0.0);
         let left = self.total.zip(rate).map(|(total, rate)| (total.saturating_sub(self.done) as f64 / rate).round());

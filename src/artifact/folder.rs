@@ -24,10 +24,11 @@ pub struct FolderKind {
 }
 
 impl FolderKind {
-    /// Checks that a folder is one of this kind and has no other files: `--force` on the wrong path must not delete data.
+    /// Checks that a folder is of this kind and has no other files: `--force` on the wrong path must not delete data.
     fn check(&self, folder: &Path) -> Result<()> {
         let refuse = |got: String| {
-            let expected = format!("an empty folder, or one that has only {} and the files that it lists", self.marker);
+            let expected =
+                format!("an empty folder, or a folder with only {} and the files that it lists", self.marker);
             let help = "choose another output path, or move the other files; --force replaces only outputs of catalex";
             Err(Error::file(folder, expected, got, help))
         };
@@ -160,7 +161,7 @@ fn sync_tree(folder: &Path) -> Result<()> {
     sync_folder(folder)
 }
 
-/// Writes the names in a folder to the disk.
+/// Syncs the directory entries of a folder to disk.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn replacing_a_folder_is_one_step() {
+    fn a_folder_is_replaced_atomically() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("index");
         fs::create_dir(&target).unwrap();

@@ -17,7 +17,7 @@ const RANDOM: usize = 6;
 
 /// An exclusive lock on an output. A process or thread that claims a locked output gets an error.
 ///
-/// The lock is a file `.NAME.catalex-lock` beside the output. A killed process can leave the file, but not the lock.
+/// The lock is a file `.NAME.catalex-lock` next to the output. A killed process can leave the file, but not the lock.
 #[derive(Debug)]
 pub struct OutputLock {
     path: PathBuf,
@@ -64,18 +64,19 @@ impl Drop for OutputLock {
     }
 }
 
-/// The right to change a folder in place, such as to move a pointer in it: a lock on a file in it, which stays.
+/// An exclusive lock on a folder whose content changes in place. The lock is held on a file in the folder, which
+/// remains.
 #[derive(Debug)]
 pub struct FolderLock {
-    /// Closing it ends the lock.
+    /// Closing this file releases the lock.
     _file: File,
 }
 
 impl FolderLock {
-    /// Claims a folder by the file of this name in it.
+    /// Locks the file `name` in `folder`. Creates the file if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Busy`] if another process or thread has claimed it; [`Error::Io`].
+    /// [`Error::Busy`] if another process or thread holds the lock; [`Error::Io`].
     pub fn claim(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(name);
         let mut file = open_lock(&path).map_err(|e| Error::io("create", &path, e))?;
@@ -87,18 +88,18 @@ impl FolderLock {
     }
 }
 
-/// A shared lock on a file that is read, so that a program that removes old files lets it be.
+/// A shared lock on a file that is being read. [`ReadLock::unless_read`] does not remove a locked file.
 #[derive(Debug)]
 pub struct ReadLock {
-    /// Closing it ends the lock.
+    /// Closing this file releases the lock.
     _file: File,
 }
 
 impl ReadLock {
-    /// Locks a file. None if it is being removed, or is gone.
+    /// Locks a file. Returns `None` if the file does not exist or is being removed.
     ///
     /// # Errors
-    /// [`Error::Io`] if it is there and cannot be read.
+    /// [`Error::Io`] if the file exists and cannot be read.
     pub fn of(path: &Path) -> Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -109,10 +110,10 @@ impl ReadLock {
         Ok((!removed).then_some(ReadLock { _file: file }))
     }
 
-    /// Runs `remove` unless somebody reads the file. Returns whether it ran.
+    /// Runs `remove` unless another process or thread holds a [`ReadLock`] on the file. Returns whether `remove` ran.
     ///
     /// # Errors
-    /// Those of `remove`.
+    /// The errors of `remove`.
     pub fn unless_read(path: &Path, remove: impl FnOnce() -> Result<()>) -> Result<bool> {
         let file = File::open(path);
         if let Ok(file) = &file
@@ -130,14 +131,14 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(no_links).open(path)
 }
 
-/// The error of an output that the owner of this lock writes.
+/// The error for an output that the owner of this lock is writing.
 fn busy(output: &Path, lock: &mut File) -> Error {
     let mut process = String::new();
     let _ = lock.read_to_string(&mut process);
     Error::Busy { path: output.to_path_buf(), process: process.trim().parse().ok() }
 }
 
-/// Whether the open file is the one at the path.
+/// Whether `path` still refers to the open file.
 fn is_at(file: &File, path: &Path) -> bool {
     let identity = |about: fs::Metadata| (about.dev(), about.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -157,7 +158,7 @@ pub(super) fn temporary_prefix(target: &Path) -> String {
     format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// A builder of temporary files and folders beside a target. Their permissions follow the umask, as those of any new file.
+/// A builder of temporary files and folders next to a target. Their permissions follow the umask.
 pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'static> {
     use std::os::unix::fs::PermissionsExt;
     let mut builder = tempfile::Builder::new();
@@ -165,18 +166,19 @@ pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'stati
     builder
 }
 
-/// Removes the temporary files and folders that killed writers of `target` left: those without a lock.
+/// Removes the temporary files and folders that killed writers of `target` left, which nobody has locked.
 pub(super) fn remove_leftovers(target: &Path) {
     let prefix = temporary_prefix(target);
     remove_unlocked(parent(target), |name| name.strip_prefix(&prefix));
 }
 
-/// Removes the temporary files and folders of killed writers of anything in a folder.
+/// Removes the temporary files and folders that killed writers of any output in `folder` left.
 pub fn remove_leftovers_in(folder: &Path) {
     remove_unlocked(folder, |name| name.strip_prefix('.')?.rsplit_once(".part-").map(|(_, random)| random));
 }
 
-/// Removes what nobody has locked and what has a name of a temporary file: `random` gives its random part.
+/// Removes unlocked files and folders that have the name of a temporary file. `random` returns the random part of a
+/// name.
 fn remove_unlocked(folder: &Path, random: impl Fn(&str) -> Option<&str>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_has_one_writer_whatever_its_path() {
+    fn an_output_has_one_writer_even_through_links() {
         let home = tempfile::tempdir().unwrap();
         let (target, link) = (home.path().join("index"), home.path().join("link"));
         std::os::unix::fs::symlink("index", &link).unwrap();

@@ -1,6 +1,6 @@
 //! Outputs of catalex: written atomically, by one writer at a time, with a hash of their content.
 //!
-//! - [`AtomicFile`] and [`AtomicDir`] are written next to their target, synced, then renamed.
+//! - [`AtomicFile`] and [`AtomicDir`] are written next to their target, synced and then renamed.
 //! - [`OutputLock`] is an exclusive lock on an output. It ends with its process.
 //! - [`seal`] stores the hash of a file in the file itself, and checks it.
 
@@ -44,7 +44,7 @@ pub fn write_file(target: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(
     file.commit()
 }
 
-/// Copies the content of a file to a new one, whose permissions follow the umask.
+/// Copies the content of a file to a new file. The permissions of the new file follow the umask.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sha256_is_the_standard_one() {
+    fn sha256_matches_the_standard_test_vector() {
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -38,7 +38,7 @@ pub fn refuse_existing(target: &Path, overwrite: Overwrite) -> Result<()> {
 
 /// Follows symbolic links: the link remains, and its target is written.
 pub(super) fn resolved(target: &Path) -> Result<PathBuf> {
-    // Removes a slash at the end, because it would follow the link.
+    // `components` drops a trailing slash, which would make `read_link` follow the link.
     let mut path: PathBuf = target.components().collect();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {

@@ -42,7 +42,7 @@ fn fill(bytes: &mut [u8], digits: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Position of the last occurrence.
+/// Position of the last occurrence of `pattern`.
 fn position(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
     bytes.windows(pattern.len()).rposition(|window| window == pattern)
 }
@@ -145,7 +145,7 @@ pub fn broken(path: &Path, help: &str) -> Error {
 /// Writes a JSON object with a seal as its last key.
 ///
 /// # Errors
-/// If it cannot be serialised, or is not an object.
+/// If the value cannot be serialised or is not an object.
 pub fn to_json(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     let mut value = serde_json::to_value(value)?;
     let object = value.as_object_mut().ok_or_else(|| io::Error::other("no JSON object"))?;

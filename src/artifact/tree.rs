@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The regular files of a folder and its subfolders, sorted. Links are followed, each folder once.
+/// The regular files of a folder and its subfolders, sorted by path. Symbolic links are followed. Each folder is
+/// visited once.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -21,14 +22,14 @@ pub fn files_under(folder: &Path) -> Result<Vec<PathBuf>> {
         }
         for entry in fs::read_dir(&folder).map_err(fail)? {
             let path = entry.map_err(fail)?.path();
-            // A link to nothing has no content.
+            // A dangling link has no content.
             match fs::metadata(&path) {
                 Ok(about) if about.is_dir() => folders.push(path),
                 Ok(about) if about.is_file() => files.push(path),
                 _ => {}
             }
         }
-        // With a folder and links to it, the first name in order is kept.
+        // If several paths lead to the same folder, the first path in sort order is used.
         folders.sort_by(|a, b| b.cmp(a));
     }
     files.sort();
@@ -41,7 +42,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn links_are_followed_without_end() {
+    fn links_are_followed_and_cycles_end() {
         let folder = tempfile::tempdir().unwrap();
         let (inside, elsewhere) = (folder.path().join("a"), folder.path().join("b"));
         fs::create_dir_all(inside.join("sub")).unwrap();

@@ -17,10 +17,10 @@ use super::output::OutputFlags;
 
 #[derive(Debug, Args)]
 pub(super) struct AdoptArgs {
-    /// Token table, such as `catalex import` writes.
+    /// Token table, such as one that `catalex import` wrote.
     #[arg(value_name = "TABLE")]
     tokens: PathBuf,
-    /// Features of the table's items, or an index.
+    /// Features of the table's items, or an index with these features.
     #[arg(long, value_name = "FEATURES")]
     features: PathBuf,
     #[command(flatten)]
@@ -60,14 +60,14 @@ pub(super) fn run(args: AdoptArgs, progress: &dyn Progress) -> Result<()> {
 fn show(summary: &AdoptSummary) -> Result<()> {
     let mut out = String::new();
     writeln!(out, "index              {}", summary.index.display())?;
-    writeln!(out, "items              {}, each with the ID that it had", summary.items)?;
+    writeln!(out, "items              {}, IDs unchanged", summary.items)?;
     if summary.left_out > 0 {
-        writeln!(out, "left out           {} items of the features, which the table does not have", summary.left_out)?;
+        writeln!(out, "left out           {} items of the features that are not in the table", summary.left_out)?;
     }
-    writeln!(out, "collisions         {} items share their ID with another", summary.colliding_items)?;
+    writeln!(out, "collisions         {} items share their ID with another item", summary.colliding_items)?;
     writeln!(out, "latent dimension   {}", summary.latent_dim)?;
     writeln!(out, "relative error     {:.4} of the latents, with the given codes", summary.relative_error)?;
-    writeln!(out, "\nlevel  own code nearest  held out  model gives back  held out  unused codes")?;
+    writeln!(out, "\nlevel  own code nearest  held out  model reproduces  held out  unused codes")?;
     for l in &summary.levels {
         let held = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{share:.4}"));
         let (nearest, back) = (held(l.nearest_held_out), held(l.given_back_held_out));
@@ -76,7 +76,7 @@ fn show(summary: &AdoptSummary) -> Result<()> {
     }
     if summary.held_out > 0 {
         let n = summary.held_out;
-        writeln!(out, "\nHeld out: {n} items, measured with a model that was fitted without them.")?;
+        writeln!(out, "\nHeld out: {n} items, measured with a second model that was fitted without them.")?;
     }
     super::print(&out)
 }

@@ -17,12 +17,12 @@ pub(super) struct AppendArgs {
     /// The index, or a store.
     #[arg(value_name = "INDEX")]
     index: PathBuf,
-    /// The whole new catalog, or only its new and changed items; with the columns of the build.
+    /// The whole new catalog, or only its new and changed items. It needs the columns that the build used.
     #[arg(value_name = "CATALOG")]
     new_catalog: PathBuf,
     #[command(flatten)]
     output: GenerationFlags,
-    /// Continue a killed run from what it left beside the output.
+    /// Continue an interrupted run from its files next to the output.
     #[arg(long)]
     resume: bool,
     /// Print JSON.
@@ -64,19 +64,19 @@ fn text(summary: &AppendSummary) -> String {
     let mut out = format!("encoded      {}\n", summary.encoded);
     out += &changed(&summary.counts);
     if summary.left_out > 0 {
-        out += &format!("left out     {} without content\n", summary.left_out);
+        out += &format!("left out     {} items without content\n", summary.left_out);
     }
     if summary.truncated_texts > 0 {
-        out += &format!("truncated    {} texts that are longer than the encoder reads\n", summary.truncated_texts);
+        out += &format!("truncated    {} texts longer than the encoder's limit\n", summary.truncated_texts);
     }
     if let Some(distortion) = &summary.distortion {
         out += &format!(
-            "new IDs      {}, of which {} are not the nearest; distortion {:.4} with the nearest, {:.4} added (at most {:.4})\n",
+            "new IDs      {}, {} not the nearest; mean distortion {:.4} of the nearest, {:.4} added (at most {:.4})\n",
             distortion.placed, distortion.moved, distortion.nearest, distortion.mean, distortion.largest
         );
     }
     if let Some(far) = &summary.far {
-        out += &format!("far          {} of {}\n", far.far, far.items);
+        out += &format!("far items    {} of {}\n", far.far, far.items);
     }
     out + &written(summary.items, summary.generation, &summary.index)
 }

@@ -49,7 +49,7 @@ pub(super) fn run(args: CheckArgs, progress: &dyn Progress) -> Result<()> {
     }
     if args.fail_on_findings && !checked.findings.is_empty() {
         let (what, got) = (spec.catalog.display().to_string(), format!("{}", checked.findings.len()));
-        let help = "correct the catalog, or omit --fail-on-findings";
+        let help = "fix the catalog, or omit --fail-on-findings";
         return Err(catalex::Error::data(what, "no findings", got, help).into());
     }
     Ok(())

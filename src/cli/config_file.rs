@@ -1,4 +1,4 @@
-//! `--config`: a TOML file with the same keys as the flags. Flags win; unknown keys are refused.
+//! `--config`: a TOML file with the same keys as the flags. Flags take precedence; unknown keys are an error.
 //!
 //! [`Settings::fill`] reads declared settings from the file. [`with_file`] adds the other flags of a verb (`out`,
 //! `force`, `report`) to the command line before it is parsed.
@@ -14,15 +14,15 @@ use serde_json::{Map, Value};
 
 use super::flags::{Flags, is_declared};
 
-/// Names the file.
+/// The flag that names the file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConfigFile {
-    /// TOML file with settings, whose keys are the names of flags. Flags on the command line take precedence.
+    /// TOML file of settings. Its keys are flag names. Flags on the command line take precedence.
     #[arg(long = "config", value_name = "FILE")]
     path: Option<PathBuf>,
 }
 
-/// The file's keys that no group of options has taken yet.
+/// The keys of the file that no group of settings has used yet.
 pub(super) struct Settings {
     path: PathBuf,
     left: Map<String, Value>,
@@ -32,7 +32,7 @@ pub(super) struct Settings {
 /// The flags of the verb that are not declared settings. [`with_file`] handles their values.
 static UNDECLARED: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Adds the flags in the file that the command line names. Flags on the command line take precedence.
+/// Adds the flags from the `--config` file to the command line. Flags on the command line take precedence.
 /// [`ConfigFile::read`] reports a file that cannot be read.
 pub(super) fn with_file(mut command: Command, arguments: Vec<OsString>) -> Vec<OsString> {
     command.build();
@@ -106,7 +106,7 @@ fn json(path: &Path, key: &str, value: toml::Value) -> Result<Value> {
 }
 
 impl ConfigFile {
-    /// Reads the file; without one, there are no keys.
+    /// Reads the file. If no file is given, there are no keys.
     pub(super) fn read(&self) -> Result<Settings> {
         let known = UNDECLARED.get().cloned().unwrap_or_default();
         let Some(path) = &self.path else {
@@ -120,11 +120,11 @@ impl ConfigFile {
 
 fn not_toml(path: &Path, reason: &str) -> Error {
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::file(path, "a TOML file of key = value lines", reason, "correct the line")
+    Error::file(path, "a TOML file of key = value lines", reason, "fix the line")
 }
 
 impl Settings {
-    /// Completes a group of settings: values of the command line win over those of the file.
+    /// Completes a group of settings with values from the file. Values on the command line take precedence.
     pub(super) fn fill<T: SettingGroup>(&mut self, Flags(given): Flags<T>) -> Result<T> {
         let Ok(Value::Object(mut merged)) = serde_json::to_value(&given) else { return Ok(given) };
         for setting in T::SETTINGS {
@@ -144,7 +144,7 @@ impl Settings {
             .map_err(|e| Error::file(&self.path, "settings of the right type", e, "see `catalex help VERB`"))
     }
 
-    /// Checks that every key of the file was some group's.
+    /// Checks that every key of the file belongs to a group of settings.
     pub(super) fn finish(self) -> Result<()> {
         match self.left.keys().next() {
             None => Ok(()),
@@ -158,7 +158,7 @@ impl Settings {
     }
 }
 
-/// A single value is accepted where a list is allowed.
+/// Wraps a single value in a list if the setting is a list.
 fn listed(kind: SettingKind, value: Value) -> Value {
     match (kind, value) {
         (_, list @ Value::Array(_)) => list,

@@ -17,7 +17,7 @@ pub(super) struct DeleteArgs {
     /// The index, or a store.
     #[arg(value_name = "INDEX")]
     index: PathBuf,
-    /// Text file with the ids of the items to delete, one per line.
+    /// Text file with the item ids to delete, one per line.
     #[arg(long, value_name = "FILE")]
     items: PathBuf,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(super) fn run(args: DeleteArgs, progress: &dyn Progress) -> Result<()> {
     super::print(&(changed(&summary.counts) + &written(summary.items, summary.generation, &summary.index)))
 }
 
-/// How many items changed, as lines.
+/// The counts of changed items, one line each.
 pub(super) fn changed(counts: &GenerationCounts) -> String {
     let GenerationCounts { unchanged, added, updated, reassigned, deleted } = counts;
     format!(
@@ -58,7 +58,7 @@ pub(super) fn changed(counts: &GenerationCounts) -> String {
     )
 }
 
-/// The index that was written, as lines.
+/// The size, generation and path of the written index, one line each.
 pub(super) fn written(items: u64, generation: u64, index: &Path) -> String {
     let index = index.display().to_string();
     format!("items        {items}\ngeneration   {generation}\nindex        {}\n", printable(&index))

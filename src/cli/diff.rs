@@ -52,12 +52,12 @@ fn show(diff: &TableDiff) -> Result<()> {
     writeln!(out, "removed            {}", diff.removed)?;
     writeln!(out, "in both            {}", diff.common)?;
     writeln!(out, "  same ID          {} ({:.2}%)", diff.same, share(diff.same))?;
-    writeln!(out, "  another ID       {} ({:.2}%)", diff.moved, share(diff.moved))?;
+    writeln!(out, "  different ID     {} ({:.2}%)", diff.moved, share(diff.moved))?;
     if diff.renamed > 0 {
-        writeln!(out, "    renamed codes  {} of these are the old ID in new names of its codes", diff.renamed)?;
+        writeln!(out, "    renamed codes  {} of these keep their ID up to renamed codes", diff.renamed)?;
     }
     if diff.reused_ids > 0 {
-        writeln!(out, "IDs reused         {} items have an ID that another item had", diff.reused_ids)?;
+        writeln!(out, "IDs reused         {} items have an ID that another item had before", diff.reused_ids)?;
     }
     if diff.before.codebook_sizes != diff.after.codebook_sizes {
         writeln!(
@@ -70,9 +70,9 @@ fn show(diff: &TableDiff) -> Result<()> {
         let (before, after) = (printable(&diff.before.token_format), printable(&diff.after.token_format));
         writeln!(out, "token format       {before} before, {after} after")?;
     }
-    let model = if diff.before.model_hash == diff.after.model_hash { "the same" } else { "another" };
+    let model = if diff.before.model_hash == diff.after.model_hash { "same" } else { "different" };
     writeln!(out, "model              {model}")?;
-    writeln!(out, "\nlevel  same code  after renaming  codes renamed  moves explained  codes left  codes taken")?;
+    writeln!(out, "\nlevel  same code  after renaming  codes renamed  moves explained  now unused   newly used")?;
     for l in &diff.levels {
         let explained = l.moves_explained.map_or("-".to_owned(), |share| format!("{share:.4}"));
         write!(out, "{:>5}  {:>9.4}  {:>14.4}  {:>13}", l.level, l.same, l.same_after_renaming, l.renamed_codes)?;
@@ -85,12 +85,12 @@ fn show(diff: &TableDiff) -> Result<()> {
         writeln!(out, "  {:>15}  {:>14}", p.prefixes_before, p.prefixes_after)?;
     }
     for l in diff.levels.iter().filter(|level| !level.renamings.is_empty()) {
-        writeln!(out, "\nrenamed codes of level {}, those of most items first", l.level)?;
+        writeln!(out, "\nrenamed codes of level {}, sorted by number of items", l.level)?;
         for r in &l.renamings {
             let (before, after) = (printable(&r.before), printable(&r.after));
             writeln!(
                 out,
-                "  {before} -> {after}  {} of {} items, of {} after",
+                "  {before} -> {after}  {} of {} items before, of {} items after",
                 r.items, r.items_before, r.items_after
             )?;
         }
@@ -101,7 +101,7 @@ fn show(diff: &TableDiff) -> Result<()> {
         ("removed", &examples.removed),
         ("moved", &examples.moved),
         ("renamed", &examples.renamed),
-        ("with an ID of another item", &examples.reused),
+        ("with a reused ID", &examples.reused),
     ] {
         if !items.is_empty() {
             writeln!(out, "\n{kind}")?;

@@ -17,7 +17,7 @@ pub(super) struct DriftArgs {
     /// The index, or a store.
     #[arg(value_name = "INDEX")]
     index: PathBuf,
-    /// The new catalog, features of new items, or an index made of INDEX. Items that INDEX has do not count.
+    /// The new catalog, features of new items, or a later generation of INDEX. Items already in INDEX are not new.
     #[arg(value_name = "CATALOG|FEATURES")]
     items: PathBuf,
     /// Print JSON.
@@ -52,7 +52,7 @@ fn text(found: &Drift) -> Result<String> {
     if let Some(residuals) = &found.residuals {
         writeln!(
             out,
-            "larger error       {:.3} of pairs of a new and one of {} held-out items (0.5 without drift; p = {:.1e})",
+            "larger error       with probability {:.3} than {} held-out items (0.5 without drift; p = {:.1e})",
             residuals.probability, residuals.held_out, residuals.p_value
         )?;
         writeln!(out, "far                {:.3} of the new items (0.01 without drift)", residuals.far)?;
@@ -69,16 +69,16 @@ fn text(found: &Drift) -> Result<String> {
             usage.level, usage.used, usage.used_now, usage.perplexity, usage.perplexity_now, usage.distance
         )?;
     }
-    writeln!(out, "\nmost crowded prefixes, of at most {} items", found.crowded.first().map_or(0, |p| p.capacity))?;
+    writeln!(out, "\nmost crowded prefixes (capacity {} items)", found.crowded.first().map_or(0, |p| p.capacity))?;
     for crowded in &found.crowded {
         writeln!(out, "{:>5}  {} ({} new)", crowded.items, printable(&crowded.prefix), crowded.new)?;
     }
     match found.generations_left {
-        Some(left) => writeln!(out, "\nroom for           {left} more such additions")?,
-        None => writeln!(out, "\nroom for           any number of such additions")?,
+        Some(left) => writeln!(out, "\nroom for           {left} more additions of this size")?,
+        None => writeln!(out, "\nroom for           any number of additions of this size")?,
     }
     if let Some(misplaced) = found.misplaced {
-        writeln!(out, "changed items      {}, {misplaced:.3} of them under another prefix", found.changed)?;
+        writeln!(out, "changed items      {}, {misplaced:.3} of them now quantized to another prefix", found.changed)?;
     }
     let advice = match found.advice {
         Advice::Append => "append",

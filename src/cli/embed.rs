@@ -48,7 +48,7 @@ pub(super) fn run(args: EmbedArgs, progress: &dyn Progress) -> Result<()> {
     super::print(&summary(&embed(&spec, progress)?))
 }
 
-/// A summary of the encoded items and those left out.
+/// A summary of the encoded items and the items left out.
 pub(super) fn summary(made: &EmbedSummary) -> String {
     let mut out = format!("items              {}\n", made.items);
     for modality in &made.modalities {

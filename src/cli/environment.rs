@@ -8,12 +8,12 @@ use catalex::pipeline::Environment;
 /// The environment.
 ///
 /// # Errors
-/// [`Error::Config`] for a `SOURCE_DATE_EPOCH` that is not a number of seconds.
+/// [`Error::Config`] if `SOURCE_DATE_EPOCH` is not a whole number of seconds.
 pub(super) fn environment() -> Result<Environment, Error> {
     Ok(Environment { now: now()?, ..variables::environment() })
 }
 
-/// The time from `SOURCE_DATE_EPOCH`, which makes outputs reproducible, else from the clock.
+/// Seconds since 1970: `SOURCE_DATE_EPOCH` if it is set, for reproducible outputs, and the clock otherwise.
 fn now() -> Result<Option<u64>, Error> {
     const NAME: &str = "SOURCE_DATE_EPOCH";
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
@@ -40,7 +40,7 @@ mod variables {
         set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")))
     }
 
-    /// The Hub, by the variables of Hugging Face's own programs.
+    /// The Hub, configured by the environment variables of Hugging Face's own tools.
     fn hub() -> Hub {
         let home = || set("HF_HOME").map(PathBuf::from).or_else(|| cache_home().map(|cache| cache.join("huggingface")));
         let cache = set("HF_HUB_CACHE").map(PathBuf::from).or_else(|| home().map(|home| home.join("hub")));
@@ -53,7 +53,7 @@ mod variables {
         }
     }
 
-    /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the one that `make setup` fetched, else the system's.
+    /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the library that `make setup` downloaded, else the system's.
     fn onnx_runtime() -> PathBuf {
         if let Some(path) = set("ORT_DYLIB_PATH") {
             return PathBuf::from(path);

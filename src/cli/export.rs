@@ -23,7 +23,7 @@ pub(super) struct ExportArgs {
     /// llamafactory, trl, sequences.
     #[arg(long = "for", value_name = "FAMILY")]
     family: String,
-    /// Catalog of the items. Not needed for sequences, and for exports with IDs only.
+    /// Catalog of the items. Not needed for sequences or for exports with IDs only.
     #[arg(long, value_name = "CATALOG")]
     catalog: Option<PathBuf>,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(super) struct ExportArgs {
     /// Replace an existing output of catalex.
     #[arg(long)]
     force: bool,
-    /// Write nothing; print the first three records of each task, of the first users and items.
+    /// Write nothing. Print the first three records of each task, from the first users and items.
     #[arg(long, conflicts_with = "out")]
     dry_run: bool,
     /// Print JSON: the content of export.json.

@@ -66,7 +66,7 @@ fn flag(setting: &'static Setting) -> Arg {
     }
 }
 
-/// The value of a flag as JSON. The error is the expected value.
+/// The value of a flag as JSON. The error describes the expected value.
 fn value(kind: SettingKind, texts: &[String]) -> Result<Value, String> {
     let first = texts.first().map(String::as_str).unwrap_or_default();
     let integer =

@@ -15,7 +15,7 @@ use super::output::OutputFlags;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// File of IDs, or the folder of a generation of TorchEasyRec.
+    /// File of IDs, or a TorchEasyRec generation folder.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -43,29 +43,29 @@ fn show(report: &ImportReport) -> Result<()> {
     writeln!(out, "codebook sizes     {:?}", report.codebook_sizes)?;
     writeln!(out, "token format       {}", printable(&report.token_format))?;
     writeln!(out, "distinct IDs       {}", report.distinct_ids)?;
-    writeln!(out, "collisions         {} items share their ID with another", report.colliding_items)?;
-    writeln!(out, "unused codes       {:?} by level", report.unused_codes)?;
+    writeln!(out, "collisions         {} items share their ID with another item", report.colliding_items)?;
+    writeln!(out, "unused codes       {:?} per level", report.unused_codes)?;
     if report.missing_numbers > 0 {
-        writeln!(out, "gaps               {} numbers between item ids are no item", report.missing_numbers)?;
+        writeln!(out, "gaps               {} numbers between the item ids have no item", report.missing_numbers)?;
     }
     if report.items_by_levels.len() > 1 {
         let by_levels: Vec<String> =
-            report.items_by_levels.iter().map(|(levels, items)| format!("{items} of {levels}")).collect();
-        writeln!(out, "levels             {} items by number of levels", by_levels.join(", "))?;
+            report.items_by_levels.iter().map(|(levels, items)| format!("{levels} for {items} items")).collect();
+        writeln!(out, "levels             {}", by_levels.join(", "))?;
         writeln!(out, "  others           {} ...", printable(&report.ragged.join(", ")))?;
         if report.padded > 0 {
-            writeln!(out, "  completed        {} items with code 0", report.padded)?;
+            writeln!(out, "  padded           {} items with code 0", report.padded)?;
         }
     }
     if report.items_with_unknown_tokens > 0 {
-        writeln!(out, "unknown tokens     {} items with them were left out", report.items_with_unknown_tokens)?;
+        writeln!(out, "unknown tokens     {} items have them and are left out", report.items_with_unknown_tokens)?;
         for unknown in &report.unknown_tokens {
             let (item, token) = (printable(&unknown.item_id), printable(&unknown.token));
             writeln!(out, "  {item}  {token} at level {}", unknown.level)?;
         }
     }
     if !report.shared_ids.is_empty() {
-        writeln!(out, "\nIDs of several items, those of most items first")?;
+        writeln!(out, "\nIDs shared by several items, sorted by number of items")?;
         for shared in &report.shared_ids {
             let items = shared.examples.join(", ");
             writeln!(out, "{:>5}  {}  {}", shared.items, printable(&shared.semantic_id), printable(&items))?;

@@ -69,7 +69,7 @@ fn show_model(config: &ModelConfig, hash: &str, json: bool) -> Result<()> {
             writeln!(out, "relative error    {:.4} on {on} items, epoch {}", best.error, training.best_epoch)?;
         }
     }
-    writeln!(out, "\nGive --features for the figures of its codes.")?;
+    writeln!(out, "\nPass --features for metrics of its codes.")?;
     super::print(&out)
 }
 
@@ -145,7 +145,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     super::print(&out)
 }
 
-/// A line a depth of the hierarchy.
+/// One line per depth of the hierarchy.
 fn depths(out: &mut String, figures: &Figures) -> Result<()> {
     write!(out, "\ndepth  prefixes")?;
     if figures.neighbours.is_some() {

@@ -1,4 +1,4 @@
-//! Verbs, flags and exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Verbs, flags and exit codes: 0 for success, 1 for a failure, 2 for wrong usage.
 
 mod adopt;
 mod aggregate;
@@ -53,13 +53,13 @@ struct Cli {
 enum Verb {
     /// Build an index of a catalog: encode, train, tokenize and write the vocabulary.
     Build(Box<build::BuildArgs>),
-    /// Add the new items of a catalog to an index and update those that changed. The IDs of items stay.
+    /// Add new items of a catalog to an index and update changed items. By default, no existing ID changes.
     Append(Box<append::AppendArgs>),
-    /// Delete items of an index. Their IDs are not given to other items.
+    /// Delete items from an index. By default, their IDs are never reused.
     Delete(delete::DeleteArgs),
-    /// Train new codebooks for an index and a catalog that has grown. Items keep their codes as far as is asked for.
+    /// Retrain the codebooks of an index, optionally with a new catalog. --keep limits how many codes change.
     Retrain(Box<retrain::RetrainArgs>),
-    /// Compare new items with those that an index was trained on: append, reassign, or retrain?
+    /// Compare new items with the training items of an index, and recommend append, reassign or retrain.
     Drift(Box<drift::DriftArgs>),
     /// Find likely mistakes in a catalog before encoding it.
     Check(check::CheckArgs),
@@ -85,21 +85,21 @@ enum Verb {
     Inspect(inspect::InspectArgs),
     /// Find the item of a semantic ID, the ID of an item, or the items under a prefix.
     Lookup(lookup::LookupArgs),
-    /// Read IDs that another system made as a token table, and say what is wrong with them.
+    /// Convert semantic IDs of another system to a token table, and report problems.
     Import(import_ids::ImportArgs),
-    /// Fit a model to the IDs of another system, so that they become an index. No ID changes.
+    /// Build an index from semantic IDs of another system by fitting a model to them. No ID changes.
     Adopt(Box<adopt::AdoptArgs>),
-    /// Say what changed between two token tables or indexes: items, codes, names of codes, neighbours.
+    /// Compare two token tables or indexes: items, IDs, renamed codes and neighbours.
     Diff(diff::DiffArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
-    /// Publish an index to a store, whose current generation it becomes in one step.
+    /// Publish an index to a store as its current generation, in one atomic step.
     Publish(publish::PublishArgs),
     /// Make another generation of a store the current one.
     Rollback(publish::RollbackArgs),
     /// List the generations of a store.
     History(history::HistoryArgs),
-    /// Check that an index, a store or a file is whole, and that its parts belong together.
+    /// Check that an index, a store or a file is complete and undamaged, and that its parts match.
     Verify(verify::VerifyArgs),
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Prints help, or what is wrong with the arguments. What is repeated of these has no effect on a terminal.
+/// Prints the help or a usage error. Control characters in arguments that the error quotes are escaped.
 fn print_usage(wrong: &clap::Error) -> ExitCode {
     let text = wrong.render().to_string();
     let shown = printable_json(&text);
@@ -161,7 +161,7 @@ fn print_usage(wrong: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// An error with its causes. Errors of the library state their cause themselves; it is not repeated.
+/// An error with its causes. Library errors already state their cause, so it is not repeated.
 fn described(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).reduce(with_cause).unwrap_or_default()
 }
@@ -170,7 +170,7 @@ fn with_cause(text: String, cause: String) -> String {
     if text.contains(&cause) { text } else { format!("{text}: {cause}") }
 }
 
-/// Whether the reader of our output went away, as `head` does.
+/// Whether the reader of stdout closed the pipe, as `head` does.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -16,17 +16,17 @@ pub(super) struct OutputFlags {
     force: bool,
 }
 
-/// Where the next generation of an index goes.
+/// Where a verb writes the next generation of an index.
 #[derive(Debug, Clone, Args)]
 #[command(group(ArgGroup::new("generation").required(true).args(["out", "store"])))]
 pub(super) struct GenerationFlags {
     /// Folder to write.
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// Store of which INDEX is, or is the current generation: the new one becomes the current one.
+    /// Store to publish to. INDEX must be this store or its current generation. The new generation becomes current.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Replace what catalex wrote to the folder before.
+    /// Replace an existing output of catalex.
     #[arg(long, conflicts_with = "store")]
     force: bool,
 }

@@ -82,7 +82,7 @@ impl Progress for Lines {
     }
 }
 
-/// A bar a stage.
+/// One progress bar per stage.
 #[derive(Default)]
 struct Bars {
     bar: Mutex<Option<ProgressBar>>,
@@ -152,7 +152,7 @@ fn now() -> String {
     utc(SystemTime::now())
 }
 
-/// A time in UTC by ISO 8601, such as `2026-11-27T12:03:04Z`.
+/// A time in UTC in ISO 8601 format, such as `2026-11-27T12:03:04Z`.
 fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_calendar_times() {
+    fn utc_handles_leap_years() {
         let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");

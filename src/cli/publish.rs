@@ -15,7 +15,7 @@ pub(super) struct PublishArgs {
     /// The index to publish.
     #[arg(value_name = "INDEX")]
     index: PathBuf,
-    /// The store, which is created where nothing is.
+    /// The store. It is created if it does not exist.
     #[arg(long, value_name = "DIR")]
     store: PathBuf,
     #[command(flatten)]
@@ -37,9 +37,9 @@ pub(super) fn run(args: PublishArgs) -> Result<()> {
     }
     let path = published.path.display().to_string();
     let mut out = match published.previous {
-        Some(previous) if previous == published.number => format!("generation {previous} is current already"),
-        Some(previous) => format!("generation {} is current, after {previous}", published.number),
-        None => format!("generation {} is current", published.number),
+        Some(previous) if previous == published.number => format!("generation {previous} is already current"),
+        Some(previous) => format!("generation {} is now current, replacing {previous}", published.number),
+        None => format!("generation {} is now current", published.number),
     };
     out += &format!("\n{}\n", printable(&path));
     if !published.pruned.is_empty() {
@@ -70,5 +70,5 @@ pub(super) fn run_rollback(args: RollbackArgs) -> Result<()> {
     if args.json {
         return super::print_json(&done);
     }
-    super::print(&format!("generation {} is current, after {}\n", done.to, done.from))
+    super::print(&format!("generation {} is now current, replacing {}\n", done.to, done.from))
 }

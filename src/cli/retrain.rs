@@ -16,7 +16,7 @@ pub(super) struct RetrainArgs {
     /// The index, or a store.
     #[arg(value_name = "INDEX")]
     index: PathBuf,
-    /// The whole new catalog, or only its new and changed items; without it, the items of the index.
+    /// The whole new catalog, or only its new and changed items. If omitted, the items of the index are used.
     #[arg(value_name = "CATALOG")]
     new_catalog: Option<PathBuf>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(super) fn run(args: RetrainArgs, progress: &dyn Progress) -> Result<()> {
         return super::print_json(&summary);
     }
     let mut out = super::delete::changed(&summary.counts);
-    out += &format!("error        {:.4} of the items held out of training\n\ndepth  items changed", summary.error);
+    out += &format!("error        {:.4} on held-out items (on all if none)\n\ndepth  items changed", summary.error);
     let events = summary.changed.iter().any(|change| change.events.is_some());
     out += if events { "  events changed\n" } else { "\n" };
     for change in &summary.changed {

@@ -13,7 +13,7 @@ use super::flags::Flags;
 #[derive(Debug, Args)]
 #[cfg_attr(not(all(feature = "serve", feature = "encoders")), allow(dead_code, reason = "the verb is off"))]
 pub(super) struct ServeArgs {
-    /// Index to serve, or a token table, which has IDs and no vectors.
+    /// Index to serve, or a token table, which has IDs but no vectors.
     #[arg(value_name = "INDEX")]
     index: PathBuf,
     /// Speak the Model Context Protocol on stdin and stdout, until stdin ends.

@@ -19,7 +19,7 @@ pub(super) struct TokenizeArgs {
     /// Folder of the model, or an index.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Token table of this model, or an index: its items keep their IDs, and only other items get one.
+    /// Token table of this model, or an index. Its items keep their IDs; only other items get new IDs.
     #[arg(long, value_name = "TABLE")]
     previous: Option<PathBuf>,
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub(super) struct VerifyArgs {
     /// An index, a store, or a file or folder that catalex wrote.
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Token table or index that a vocabulary, a trie or a folder of constraint forms belongs to.
+    /// Token table or index that the vocabulary, trie or constraint folder PATH must match.
     #[arg(long, value_name = "TOKENS")]
     tokens: Option<PathBuf>,
     /// Print JSON.
@@ -44,6 +44,6 @@ pub(super) fn run(args: VerifyArgs, progress: &dyn Progress) -> Result<()> {
         return Ok(());
     }
     let (what, got) = (spec.path.display().to_string(), format!("{} problems", verified.problems().count()));
-    let help = "restore what is damaged from a copy, or write it again";
+    let help = "restore the damaged files from a copy, or write them again";
     Err(catalex::Error::data(what, "no problems", got, help).into())
 }

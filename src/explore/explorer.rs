@@ -29,13 +29,13 @@ impl Explorer {
     /// An explorer of a table, its texts by row (empty without a catalog) and its features.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the features and the table have different items.
+    /// [`Error::Mismatch`] if the features and the table have different items.
     pub fn new(table: TokenTable, texts: Vec<String>, features: Option<Features>) -> Result<Self> {
         if let Some(features) = &features
             && *features.item_ids() != table.item_ids
         {
             let help = "pass the features of this table";
-            let got = format!("{} others", features.len());
+            let got = format!("{} other items", features.len());
             return Err(Error::mismatch("features", "the items of the token table, in the same order", got, help));
         }
         let rows = table.item_ids.rows_by_text();
@@ -55,15 +55,15 @@ impl Explorer {
     /// The item with a catalog id.
     ///
     /// # Errors
-    /// [`Error::Item`] where there is none.
+    /// [`Error::Item`] if there is none.
     pub fn item(&self, id: &str) -> Result<FoundItem> {
         Ok(self.found(self.row(id)?))
     }
 
-    /// The items with a semantic ID; more than one only where collisions were kept.
+    /// The items with a semantic ID. There is more than one only if collisions were kept.
     ///
     /// # Errors
-    /// [`Error::Data`] where the text is no semantic ID, only a prefix of one, or the ID of no item.
+    /// [`Error::Data`] if the text is not a semantic ID, is only a prefix, or is an ID that no item has.
     pub fn by_semantic_id(&self, text: &str) -> Result<Vec<FoundItem>> {
         let metadata = &self.lookup.table().metadata;
         let codes = metadata.token_format.parse(text, &metadata.codebook_sizes)?;
@@ -76,7 +76,7 @@ impl Explorer {
         let rows = self.lookup.rows(&codes);
         if rows.is_empty() {
             let help = "expand a shorter prefix to list existing IDs";
-            return Err(Error::data("semantic ID", "one that an item has", text, help));
+            return Err(Error::data("semantic ID", "the ID of an item", text, help));
         }
         Ok(rows.iter().take(MAX_RESULTS).map(|&row| self.found(row)).collect())
     }
@@ -84,7 +84,7 @@ impl Explorer {
     /// The items whose IDs start with a prefix; the empty prefix covers all items.
     ///
     /// # Errors
-    /// [`Error::Data`] where the text is no prefix of an ID.
+    /// [`Error::Data`] if the text is not a prefix of an ID.
     pub fn expand(&self, prefix: &str, limit: usize) -> Result<PrefixContents> {
         let table = self.lookup.table();
         let metadata = &table.metadata;
@@ -104,8 +104,8 @@ impl Explorer {
         Ok(PrefixContents { items: rows.len(), branches, examples })
     }
 
-    /// The items most similar to one, without the item itself: ordered by the length of the common ID prefix, then by the
-    /// similarity of the vectors.
+    /// The items most similar to a given item, which is excluded. They are ordered by the length of the common ID
+    /// prefix, then by the similarity of the vectors.
     ///
     /// # Errors
     /// As [`Explorer::item`].
@@ -195,7 +195,7 @@ fn nearer(a: Option<f32>, b: Option<f32>) -> std::cmp::Ordering {
     of(b).total_cmp(&of(a))
 }
 
-/// The cosine of two vectors; `None` where one is zero.
+/// The cosine of two vectors; `None` if one is zero.
 fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> Option<f32> {
     let lengths = (a.dot(&a) * b.dot(&b)).sqrt();
     (lengths > 0.0).then(|| a.dot(&b) / lengths)

@@ -10,7 +10,7 @@ use crate::printable::{printable, printable_json};
 
 /// Maximum length of a message in bytes.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
-/// Maximum length of a request's id, a method and the name of a tool in bytes.
+/// Maximum length of a request id, a method name or a tool name in bytes.
 const MAX_NAME: usize = 256;
 /// Maximum length of a text in an error, in characters. The text can quote the client's message.
 const MAX_ERROR: usize = 600;
@@ -65,11 +65,7 @@ impl MessageCheck {
         let message = match serde_json::from_slice(line) {
             Ok(Value::Object(message)) => message,
             Ok(Value::Array(_)) => {
-                return refused(
-                    &Value::Null,
-                    INVALID_REQUEST,
-                    "batches are not supported: send each message in a line",
-                );
+                return refused(&Value::Null, INVALID_REQUEST, "batches are not supported: send one message per line");
             }
             Ok(_) => return refused(&Value::Null, INVALID_REQUEST, "expected an object"),
             Err(e) => {
@@ -118,7 +114,7 @@ impl MessageCheck {
         };
         let is_initialize = method == "initialize";
         if is_initialize && self.initialized {
-            return wrong(INVALID_REQUEST, "this session was initialized before");
+            return wrong(INVALID_REQUEST, "this session is already initialized");
         }
         if method == "tools/call" && params["name"].as_str().is_none_or(|name| name.len() > MAX_NAME) {
             return wrong(
@@ -155,8 +151,8 @@ fn error(id: &Value, code: i32, message: &str) -> String {
     line(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))
 }
 
-/// An answer as a line. The texts of errors are cut. What a client may show as it is has ids and texts escaped, and so has the
-/// line itself; structured content has the same values as before.
+/// Serialises an answer as one line. Texts of errors are truncated. Control characters are escaped in the line and in
+/// texts that a client may print unchanged. The values of structured content do not change.
 pub(super) fn line(mut answer: Value) -> String {
     if let Some(error) = answer.get_mut("error").and_then(Value::as_object_mut) {
         error.entry("message").and_modify(|message| *message = cut(message.as_str().unwrap_or_default()).into());

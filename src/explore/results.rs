@@ -1,4 +1,4 @@
-//! What the queries return.
+//! The results of queries.
 
 use serde::Serialize;
 

@@ -155,8 +155,8 @@ impl McpServer {
         Ok(Json(SearchHits { items }))
     }
 
-    /// Find the items most similar to one: first by the length of the common prefix of their semantic IDs, then by the
-    /// similarity of their vectors.
+    /// Find the items most similar to a given item: first by the length of the common prefix of their semantic IDs,
+    /// then by the similarity of their vectors.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     fn similar_items(&self, Parameters(asked): Parameters<SimilarRequest>) -> Result<Json<SearchHits>, String> {
         let items = self.explorer.similar(&asked.item_id, limit(asked.limit)?).map_err(|e| e.to_string())?;
@@ -176,8 +176,8 @@ impl McpServer {
         Ok(Json(FoundItems { items }))
     }
 
-    /// List the items whose semantic IDs start with some tokens: their number, the next tokens with their counts, and some
-    /// of the items. Items that share a prefix are similar.
+    /// List the items whose semantic IDs start with some tokens: their number, the next tokens with their counts, and
+    /// some of the items. Items that share a prefix are similar.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     fn expand_prefix(&self, Parameters(asked): Parameters<PrefixRequest>) -> Result<Json<PrefixContents>, String> {
         self.explorer.expand(&asked.prefix, limit(asked.limit)?).map(Json).map_err(|e| e.to_string())

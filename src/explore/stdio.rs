@@ -31,7 +31,7 @@ pub(super) struct LineTransport {
 pub(super) struct ClientGone;
 
 impl LineTransport {
-    /// Starts to read and to write. The thread ends once all answers are written.
+    /// Starts the threads that read and write. The returned thread ends when all answers are written.
     pub(super) fn open(
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,

@@ -1,9 +1,9 @@
 //! Training data for LLM recommenders: each supported family gets items, histories and instructions in its own format.
 //!
 //! [`Export`] takes a token table, the item texts of the catalog ([`ItemTexts`]) and the users' histories
-//! ([`Histories`]), and writes the files that a [`Family`] reads, plus `export.json`, which describes each file. Prompts
-//! are data: one TOML file per family, which the user can replace. Every random draw depends on the seed and the record
-//! only, and records are streamed to disk.
+//! ([`Histories`]), and writes the files that a [`Family`] reads, plus `export.json`, which describes each file.
+//! Prompts are data: one TOML file per family, which the user can replace. Every random draw depends on the seed and
+//! the record only, and records are streamed to disk.
 //!
 //! | file | content |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | `settings.rs` | the settings of an export |
 //! | `context.rs` | the data from which families write their records |
 //! | `items.rs`, `user_texts.rs` | titles, descriptions, attributes; preferences and searches of users |
-//! | `user_preferences.rs`, `lc_rec_tasks.rs`, `chat.rs` | what several families share |
+//! | `user_preferences.rs`, `lc_rec_tasks.rs`, `chat.rs` | code that several families share |
 //! | `template.rs`, `fillable_text.rs` | parsing and filling of prompt templates |
 //! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items without an event of the user |
 //! | `output.rs`, `parquet.rs` | the output files, or the samples of a dry run |
@@ -112,7 +112,7 @@ impl<'a> Export<'a> {
     ///
     /// # Errors
     /// [`Error::Config`] for settings that do not fit the family or each other; [`Error::File`] for templates;
-    /// [`Error::Data`] where the family needs titles or ratings and there are none. As
+    /// [`Error::Data`] if the family needs titles or ratings and there are none. As
     /// [`crate::artifact::AtomicDir`].
     pub fn write(&self, target: Option<(&Path, Overwrite)>, progress: &dyn Progress) -> Result<Exported> {
         self.check()?;
@@ -140,7 +140,7 @@ impl<'a> Export<'a> {
         self.settings.check()?;
         (self.family.spec().check)(self.settings, self.histories)?;
         if self.family.needs_titles(self.settings.show) && self.texts.untitled == self.table.item_ids.len() {
-            let help = "name --catalog, and with --title its column";
+            let help = "pass --catalog, and --title with the name of its title column";
             return Err(Error::data(self.family.to_string(), "items with titles", "no title at all", help));
         }
         Ok(())

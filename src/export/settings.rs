@@ -95,17 +95,24 @@ impl ExportSettings {
     pub(super) fn check(&self) -> Result<()> {
         let range = |key: &str, value: usize, least: usize, most: usize| match (least..=most).contains(&value) {
             true => Ok(()),
-            false => Err(Error::config(key, format!("a number from {least} to {most}"), value, "choose another")),
+            false => {
+                Err(Error::config(key, format!("a number from {least} to {most}"), value, "choose another number"))
+            }
         };
         range("history", self.history, 1, 10_000)?;
         range("prompts", self.prompts, 1, 100)?;
         range("candidates", self.candidates, 2, 1_000)?;
         if !self.rating_threshold.is_finite() {
-            return Err(Error::config("rating-threshold", "a number", self.rating_threshold, "such as 3"));
+            return Err(Error::config(
+                "rating-threshold",
+                "a number",
+                self.rating_threshold,
+                "pass a number such as 3",
+            ));
         }
         if self.name.is_empty() || self.name.contains(['/', '\\', '\0']) || self.name.starts_with('.') {
             let expected = "a file name, without / and no leading dot";
-            return Err(Error::config("name", expected, &self.name, "such as toys"));
+            return Err(Error::config("name", expected, &self.name, "pass a name such as toys"));
         }
         if self.few_shot.contains(&0) {
             return Err(Error::config("few-shot", "numbers of at least 1", "0", "pass numbers such as 16,64,256"));

@@ -13,7 +13,7 @@ const MAX_ATTRIBUTES: usize = 4;
 /// Events that the short-term preference is derived from.
 const SHORT_TERM_EVENTS: usize = 5;
 
-/// A user's preferences and searches from the file. Derived if there is no file.
+/// A user's preferences and searches: from the file, or derived from attributes if there is no file.
 pub(super) fn preferences(context: &Context<'_>, user: &UserHistory<'_>) -> Result<Option<UserPreferences>> {
     match context.user_texts {
         Some(texts) => texts.of_user(&context.table.item_ids, user),
@@ -21,9 +21,9 @@ pub(super) fn preferences(context: &Context<'_>, user: &UserHistory<'_>) -> Resu
     }
 }
 
-/// Derives preferences and searches from attributes, as LC-Rec does. There are three preferences: of all events before the
-/// last training event, of their first half and of the last few. The searches are for that training event and for the
-/// test event.
+/// Derives preferences and searches from attributes, as LC-Rec does. There are three preferences: of all events before
+/// the last training event, of their first half and of the last few. The searches are for that training event and for
+/// the test event.
 fn derived(context: &Context<'_>, user: &UserHistory<'_>) -> Option<UserPreferences> {
     let last = user.part(SplitPart::Train).end.checked_sub(1).filter(|&at| at > 0)?;
     let tested = user.part(SplitPart::Test).next_back().filter(|&at| at > last)?;

@@ -42,7 +42,7 @@ pub struct GenerationCounts {
     pub added: u64,
     /// Items with changed content and the same ID.
     pub updated: u64,
-    /// Items with another ID than in the parent.
+    /// Items with a different ID than in the parent.
     pub reassigned: u64,
     /// Items of the parent that are not in this index.
     pub deleted: u64,

@@ -1,4 +1,4 @@
-//! The hashes of the files of indexes, all of them and not only until the first one that differs.
+//! Checks the files of indexes against their hashes one by one, so that a caller can report every damaged file.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,10 +10,10 @@ use super::{Index, REBUILD, resolve_index};
 use crate::artifact::sha256_file;
 use crate::error::{Error, Result};
 
-/// Hashes files once, however many generations share them.
+/// Hashes each file once, even if several generations share it.
 #[derive(Debug, Default)]
 pub struct FileHashes {
-    /// By device and number of the file.
+    /// SHA-256 by device and inode number.
     known: HashMap<(u64, u64), String>,
 }
 
@@ -32,7 +32,7 @@ impl FileHashes {
     /// Checks a file against its hash.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Artifact`] for another hash; [`Error::Io`].
+    /// [`Error::Missing`]; [`Error::Artifact`] if the hash differs; [`Error::Io`].
     pub fn check(&mut self, path: &Path, expected: &str) -> Result<()> {
         if !path.is_file() {
             return Err(Error::Missing {
@@ -49,7 +49,7 @@ impl FileHashes {
 }
 
 impl Index {
-    /// An index of which only the manifest has been read and checked, to check its files one by one.
+    /// Opens an index and verifies only its manifest. The caller can check the other files one by one.
     ///
     /// # Errors
     /// As [`Index::open`], for the manifest.

@@ -23,7 +23,7 @@ const SEALED_SINCE: u64 = 2;
 /// The first version whose manifest has a generation.
 const GENERATIONS_SINCE: u64 = 3;
 
-/// The contents of an index, as recorded when it was written.
+/// The description of an index, as recorded when it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -62,7 +62,7 @@ impl Manifest {
         }
         let has_generation = manifest.get("generation").is_some();
         if has_generation != (version(&manifest) >= GENERATIONS_SINCE) {
-            let expected = format!("a \"generation\" only from format version {GENERATIONS_SINCE} on");
+            let expected = format!("a \"generation\" exactly if the format version is {GENERATIONS_SINCE} or newer");
             let got = if has_generation { "one" } else { "none" };
             return Err(Error::artifact(path, expected, got, help));
         }
@@ -77,7 +77,7 @@ impl Manifest {
         seal::to_json(&self.value()?)
     }
 
-    /// The content of the file without the seal.
+    /// The content of `manifest.json` without the seal.
     fn value(&self) -> serde_json::Result<Value> {
         let mut value = serde_json::to_value(self)?;
         if let (Some(map), true) = (value.as_object_mut(), u64::from(self.format_version) < GENERATIONS_SINCE) {
@@ -99,7 +99,7 @@ impl Manifest {
     }
 }
 
-/// Reads the manifest of an index, and no other file of it.
+/// Reads the manifest of an index and no other file.
 ///
 /// # Errors
 /// [`Error::Missing`]; as [`Manifest::of_json`].
@@ -109,7 +109,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
         return Err(Error::Missing {
             path,
             expected: "the manifest of an index".into(),
-            help: "name a folder that `catalex build` wrote".into(),
+            help: "pass a folder that `catalex build` wrote".into(),
         });
     }
     let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
@@ -117,7 +117,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     // An index from an untrusted source must not refer to files outside its folder.
     let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     match manifest.files.keys().find(|name| !inside(name)) {
-        Some(name) => Err(Error::artifact(&path, "names of files in the index", format!("{name:?}"), REBUILD)),
+        Some(name) => Err(Error::artifact(&path, "paths of files in the index", format!("{name:?}"), REBUILD)),
         None => Ok(manifest),
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn a_written_manifest_reads_back_equal() {
         let bytes = manifest().to_json().unwrap();
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.contains("\"change\": \"append\"") && text.contains("\"reassigned\": 0"), "{text}");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_covers_all_but_the_time() {
+    fn the_hash_covers_everything_but_the_creation_time() {
         type Change = fn(&mut Manifest);
         let of = |change: Change| {
             let mut manifest = manifest();

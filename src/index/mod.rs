@@ -1,8 +1,8 @@
 //! The index: the folder that `catalex build` writes, with a manifest that lists and hashes its files.
 //!
-//! An index is written to a temporary folder and renamed, so it is complete or absent. [`Index::open`] detects files that
-//! have changed since. An index that is made of another, its parent, is the next [`Generation`], and shares the files that
-//! both have. A [`Store`] keeps generations and says which one is current.
+//! An index is written to a temporary folder and renamed, so it is complete or absent. [`Index::open`] detects files
+//! that have changed since. An index made from another index, its parent, is the next [`Generation`]. It shares
+//! unchanged files with its parent. A [`Store`] holds generations and records which one is current.
 
 mod generation;
 mod hashes;
@@ -36,11 +36,11 @@ pub const BAD_IMAGES: &str = "bad-images.jsonl";
 pub const BAD_ITEMS: &str = "bad-items.jsonl";
 /// The features that the model was trained on.
 pub const FEATURES: &str = "features.parquet";
-/// The features of items that were added or changed since.
+/// The features of items that were added or changed after training.
 pub const FEATURES_ADDED: &str = "features-added.parquet";
-/// The hash of every item's content.
+/// The content hash of every item.
 pub const CONTENT: &str = "content.parquet";
-/// What changed since the parent.
+/// The items that changed since the parent, with their old and new IDs.
 pub const DELTA: &str = "delta.parquet";
 /// The IDs of deleted items.
 pub const TOMBSTONES: &str = "tombstones.parquet";
@@ -55,7 +55,7 @@ const REBUILD: &str = "restore it from a copy or build the index again";
 /// The HTML report.
 pub const REPORT: &str = "report.html";
 
-/// An index on disk with verified files. As long as it lives, a store does not remove it.
+/// An index on disk with verified files. A store does not remove a generation while its `Index` exists.
 #[derive(Debug)]
 pub struct Index {
     folder: ResolvedIndex,
@@ -63,7 +63,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Whether a path is an index folder, or a store, which stands for its current generation.
+    /// Whether a path is an index folder or a store. A store stands for its current generation.
     pub fn is_index(path: &Path) -> bool {
         path.join(MANIFEST).is_file() || Store::is_store(path)
     }
@@ -94,7 +94,7 @@ impl Index {
         Ok(index)
     }
 
-    /// The number that a child of this index gets: one more than its own or, in a store, than the highest there.
+    /// The number for a child of this index: one more than its own number or, in a store, than the highest number.
     ///
     /// # Errors
     /// As [`Store::numbers`].
@@ -104,7 +104,7 @@ impl Index {
         Ok(highest.unwrap_or(0).max(self.manifest.generation.number) + 1)
     }
 
-    /// The features of `items`, which are those of the index's token table.
+    /// The features of `items`, which must be the items of the index's token table.
     ///
     /// # Errors
     /// As [`LayeredFeatures::new`].
@@ -112,7 +112,7 @@ impl Index {
         let (base, added) = (self.path(FEATURES), self.path(FEATURES_ADDED));
         let added = self.manifest.files.contains_key(FEATURES_ADDED).then_some(added.as_path());
         if added.is_none() {
-            // Nothing was added, and if as many items are there, none was deleted.
+            // Without added features, equal counts mean that no item was deleted.
             let file = FeatureFile::open(&base)?;
             if file.rows() == items.len() {
                 return Ok(LayeredFeatures::of_file(file));

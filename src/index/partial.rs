@@ -1,4 +1,4 @@
-//! The state of an interrupted build, kept beside its target: encoded features and training checkpoints.
+//! The state of an interrupted build, kept next to its target: encoded features and training checkpoints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const SETTINGS: &str = "partial.json";
 /// The folder of finished parts of the features.
 pub const PARTS: &str = "parts";
 
-/// The folder `NAME.partial` beside the index that is built.
+/// The folder `NAME.partial` next to the index that is being built.
 #[derive(Debug)]
 pub struct Partial {
     folder: PathBuf,
@@ -21,11 +21,12 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Starts a build of the index at `target`, or resumes one. `settings` is everything that the features depend on.
+    /// Starts a build of the index at `target`, or resumes one. `settings` contains everything that the features depend
+    /// on.
     ///
     /// # Errors
-    /// [`Error::File`] if there is an interrupted build and neither `resume` nor `overwrite` allows to continue;
-    /// [`Error::Artifact`] if the build to resume had other settings; [`Error::Io`].
+    /// [`Error::File`] if an interrupted build exists and is neither resumed nor overwritten, or if the folder has
+    /// other files; [`Error::Artifact`] if the build to resume had other settings; [`Error::Io`].
     pub fn begin(target: &Path, settings: &serde_json::Value, resume: bool, overwrite: Overwrite) -> Result<Self> {
         let mut folder = target.as_os_str().to_owned();
         folder.push(".partial");
@@ -37,7 +38,7 @@ impl Partial {
             let help = "move it away, or choose another output path";
             return Err(Error::file(
                 &partial.folder,
-                "no such folder, or that of an interrupted run without other files",
+                "no such folder, or a folder with only the files of an interrupted run",
                 got,
                 help,
             ));
@@ -70,7 +71,7 @@ impl Partial {
         self.folder.join(part)
     }
 
-    /// Whether it has finished parts of the features.
+    /// Whether it has finished parts of features.
     pub fn has_parts(&self) -> bool {
         let entries = fs::read_dir(self.path(PARTS)).into_iter().flatten().flatten();
         entries.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "parquet"))
@@ -81,17 +82,16 @@ impl Partial {
         sha256(self.settings.as_bytes())
     }
 
-    /// Links a part to a path in the index.
+    /// Creates a hard link to a part at a path in the index, or a copy if the file system has no hard links.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn share(&self, part: &str, place: &Path) -> Result<()> {
         let from = self.path(part);
-        // Copies on file systems without hard links.
         fs::hard_link(&from, place).or_else(|_| copy_file(&from, place))
     }
 
-    /// Removes the folder, when the index is complete or the build starts again.
+    /// Removes the folder. Called when the index is complete, or before the build starts again.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -103,7 +103,7 @@ impl Partial {
     }
 }
 
-/// Content of a folder that does not come from an interrupted run.
+/// Describes content of a folder that does not come from an interrupted run, if there is any.
 fn foreign(folder: &Path) -> Option<String> {
     const FILES: [&str; 8] = [
         SETTINGS,
@@ -131,7 +131,7 @@ fn foreign(folder: &Path) -> Option<String> {
     };
     let settings = fs::read(folder.join(SETTINGS)).ok();
     let begun = settings.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).is_some_and(|v| v.is_object());
-    // A run that was killed before it wrote its settings has written nothing else.
+    // A run writes its settings first. If it was killed before, only temporary files exist.
     let nothing = || found.iter().all(|(name, is_folder)| !is_folder && temporary(name));
     if !begun && !nothing() {
         return Some("a folder that catalex did not write".into());
@@ -139,7 +139,7 @@ fn foreign(folder: &Path) -> Option<String> {
     if let Some((name, _)) = found.iter().find(|entry| !ours(entry)) {
         return Some(format!("the file {name}"));
     }
-    // Parts are numbered.
+    // The names of parts start with a number of six digits.
     let parts = names(&folder.join(PARTS)).unwrap_or_default();
     let numbered =
         |name: &str| name.split('.').next().is_some_and(|n| n.len() == 6 && n.bytes().all(|b| b.is_ascii_digit()));
@@ -166,8 +166,8 @@ fn changed(begun: &str, settings: &str) -> Vec<String> {
     found
 }
 
-/// Identifies the content of a catalog: the hash of a file; for a folder or the folder of a pattern, the names, sizes and
-/// modification times of its files.
+/// Identifies the content of a catalog. For a file, this is its hash. For a folder, or the folder of a pattern, it is a
+/// hash of the names, sizes and modification times of the files.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_is_resumed_with_the_same_settings_only() {
+    fn a_build_is_resumed_only_with_the_same_settings() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("index");
         let settings = |seed: u64| serde_json::json!({ "seed": seed });

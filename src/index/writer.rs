@@ -1,4 +1,4 @@
-//! Writes an index, which can be the child of another index and share its files.
+//! Writes an index. A child of another index can share its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use super::{FORMAT_VERSION, Generation, Index, MANIFEST, Manifest};
 use crate::artifact::{AtomicDir, FolderKind, Overwrite, copy_file, sha256_file};
 use crate::error::{Error, Result};
 
-/// An index.
+/// The folder kind of an index.
 const KIND: FolderKind = FolderKind {
     marker: MANIFEST,
     keys: &["format_version", "catalex_version", "model_hash", "files"],
@@ -54,13 +54,13 @@ impl IndexWriter {
         Ok(taken)
     }
 
-    /// Takes one file of another index; its manifest, too, if it is named.
+    /// Shares one file of another index. `name` can also be the manifest, which is not listed in itself.
     pub(super) fn share_file(&mut self, from: &Index, name: &str) -> Result<()> {
         let (source, target) = (from.path(name), self.path(name));
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         }
-        // A symbolic link would lead out of the index: what it leads to is copied.
+        // The target of a symbolic link is copied, because the link could point outside the index.
         if source.is_symlink() || fs::hard_link(&source, &target).is_err() {
             copy_file(&source, &target)?;
         }
@@ -94,7 +94,7 @@ impl IndexWriter {
         Ok(manifest)
     }
 
-    /// Writes this manifest, which must be that of the files, and moves the folder to its target.
+    /// Writes `manifest`, which must describe the written files, and moves the folder to its target.
     pub(super) fn commit_manifest(self, manifest: &Manifest) -> Result<()> {
         let path = self.path(MANIFEST);
         let json = manifest.to_json().map_err(|e| Error::io("write", &path, e))?;
@@ -102,7 +102,7 @@ impl IndexWriter {
         self.folder.commit()
     }
 
-    /// Moves the folder to its target. All its files, and its manifest, are those of another index.
+    /// Moves the folder to its target. All its files, including the manifest, must be shared with another index.
     pub(super) fn commit_shared(self) -> Result<()> {
         self.folder.commit()
     }
@@ -194,9 +194,9 @@ mod tests {
         Index::open(&target).unwrap();
     }
 
-    /// What a symbolic link leads to becomes a file of the child.
+    /// The target of a symbolic link is copied to the child.
     #[test]
-    fn a_link_out_of_the_parent_is_not_shared() {
+    fn a_link_out_of_the_parent_is_copied() {
         let home = tempfile::tempdir().unwrap();
         let parent = written(&home.path().join("0"));
         let outside = home.path().join("outside");
@@ -209,7 +209,7 @@ mod tests {
 
     /// The hashes that the parent recorded apply, so damage in the parent is detected in the child.
     #[test]
-    fn the_hash_of_a_shared_file_is_the_parents() {
+    fn a_shared_file_keeps_the_hash_from_its_parent() {
         let home = tempfile::tempdir().unwrap();
         let parent = written(&home.path().join("0"));
         fs::write(parent.path("model/config.json"), "[]").unwrap();

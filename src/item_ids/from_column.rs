@@ -54,9 +54,9 @@ fn texts(column: &dyn Array) -> Result<Vec<String>, IdFault> {
     Ok(column.as_string::<i64>().iter().map(|text| text.unwrap_or_default().to_owned()).collect())
 }
 
-/// Ids from floats with a mantissa of this many bits. A float is an id if it is an integer and so small that every
-/// neighbouring integer has its own float. pandas converts an integer column with a missing value to floats, where NaN
-/// is the missing value.
+/// Ids from floats with a mantissa of `bits` bits. A float is an id if it is an integer small enough that all
+/// neighbouring integers have an exact float. pandas converts an integer column with a missing value to floats, where
+/// NaN is the missing value.
 fn floats(column: &dyn Array, bits: u32) -> Result<ItemIds, IdFault> {
     let column = converted(column, &DataType::Float64)?;
     let most = (1_i64 << bits) as f64;

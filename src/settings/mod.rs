@@ -51,7 +51,8 @@ impl Setting {
         self.field.replace('_', "-")
     }
 
-    /// The default where a preset of this name is chosen: of `15; fast 3`, that of `fast` is `3`, any other's is `15`.
+    /// The default for a preset. If the default is `15; fast 3`, it is `3` for the preset `fast` and `15` for all
+    /// others.
     pub fn default_of(&self, preset: &str) -> &'static str {
         let mut values = self.default.split("; ");
         let named = |value: &'static str| value.strip_prefix(preset)?.strip_prefix(' ');

@@ -1,4 +1,4 @@
-//! The types that settings may have.
+//! The types that settings can have.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,8 +43,8 @@ impl SettingKind {
     }
 }
 
-/// A type that a setting may have. It is serialised as its [`SettingKind`] says: numbers, strings, booleans, arrays, or a
-/// map of numbers.
+/// A type that a setting can have. Its [`SettingKind`] determines how it is serialised: as a number, a string, a
+/// boolean, an array, or a map of numbers.
 pub trait SettingValue {
     /// How a value is written.
     const KIND: SettingKind;

@@ -36,7 +36,7 @@ fn generations_are_published_listed_and_rolled_back() {
     let home = tempfile::tempdir().unwrap();
     let [first, second] = two(home.path(), 10);
     let store = argument(&home.path().join("store"));
-    assert!(succeeds(&["publish", &first, "--store", &store]).starts_with("generation 0 is current\n"));
+    assert!(succeeds(&["publish", &first, "--store", &store]).starts_with("generation 0 is now current\n"));
     let more = ["publish", &second, "--store", &store, "--reason", "a week", "--json"];
     let published: Value = serde_json::from_str(&succeeds(&more)).unwrap();
     assert_eq!((published["number"].as_u64(), published["previous"].as_u64()), (Some(1), Some(0)));
@@ -47,10 +47,10 @@ fn generations_are_published_listed_and_rolled_back() {
     let listed: Value = serde_json::from_str(&succeeds(&["history", &store, "--json"])).unwrap();
     assert_eq!((listed[1]["parent"].as_u64(), listed[1]["current"].as_bool()), (Some(0), Some(true)));
     assert_eq!(serde_json::from_str::<Value>(&succeeds(&["history", &first, "--json"])).unwrap()[0]["items"], 24);
-    assert_eq!(succeeds(&["rollback", "--store", &store]), "generation 0 is current, after 1\n");
-    assert_eq!(succeeds(&["rollback", "--store", &store, "--to", "1"]), "generation 1 is current, after 0\n");
+    assert_eq!(succeeds(&["rollback", "--store", &store]), "generation 0 is now current, replacing 1\n");
+    assert_eq!(succeeds(&["rollback", "--store", &store, "--to", "1"]), "generation 1 is now current, replacing 0\n");
     let removed = succeeds(&["publish", &second, "--store", &store, "--keep", "1"]);
-    assert!(removed.contains("is current already") && removed.contains("removed            0"), "{removed}");
+    assert!(removed.contains("is already current") && removed.contains("removed            0"), "{removed}");
     let (code, message) = outcome(&catalex(&["publish", &first, "--store", &store]).output().unwrap());
     assert!(code == 1 && message.contains("--rebuild"), "{message}");
     // While somebody else changes the store.

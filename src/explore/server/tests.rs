@@ -62,7 +62,7 @@ fn a_tool_that_panics_answers_with_an_error_and_the_next_call_works() {
 }
 
 #[test]
-fn answers_have_no_effect_on_a_terminal() {
+fn answers_escape_control_characters() {
     let (input, mut ask) = std::io::pipe().unwrap();
     let (answers, output) = std::io::pipe().unwrap();
     let served = std::thread::spawn(move || server().serve_lines(input, output));

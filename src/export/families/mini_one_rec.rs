@@ -38,9 +38,9 @@ fn write(context: &Context<'_>, out: &mut ExportOutput) -> Result<()> {
         if id.contains(['\t', '\n', '\r']) {
             return Err(Error::Item {
                 item: id.escape_debug().to_string(),
-                expected: "an id without tabs and line breaks, which separate the fields of info.txt".into(),
-                got: "one with them".into(),
-                help: "choose other ids".into(),
+                expected: "an id without tabs or line breaks, which separate the fields of info.txt".into(),
+                got: "an id with a tab or line break".into(),
+                help: "change the ids in the catalog".into(),
             });
         }
         // Tabs and line breaks separate fields and items in this file.

@@ -1,7 +1,7 @@
 //! The supported families of LLM recommenders, one file each.
 //!
-//! To add a family, write its file with a [`FamilySpec`] named `FAMILY`, add its prompts to `../templates/`, and register
-//! it below: a `mod` line and a line of `families!`.
+//! To add a family, write its file with a [`FamilySpec`] named `FAMILY`, add its prompts to `../templates/`, and
+//! register it below: a `mod` line and a line of `families!`.
 
 mod agents;
 mod big_rec;
@@ -170,7 +170,7 @@ impl FromStr for Family {
     fn from_str(name: &str) -> Result<Self> {
         Family::ALL.iter().copied().find(|family| family.spec().name == name).ok_or_else(|| {
             let names: Vec<&str> = Family::ALL.iter().map(|family| family.spec().name).collect();
-            let help = "choose the one whose files you need; docs/recommenders.md has a section on each";
+            let help = "choose the family whose files you need; docs/recommenders.md has a section on each";
             Error::config("for", format!("one of {}", names.join(", ")), name, help)
         })
     }

@@ -1,5 +1,5 @@
-//! TALLRec (Bao et al., RecSys 2023, arXiv 2305.00447): given liked and disliked items, will the user like another one?
-//! The few-shot samples are nested: the first 16 records of the sample of 64 are the sample of 16.
+//! TALLRec (Bao et al., RecSys 2023, arXiv 2305.00447): given liked and disliked items, will the user like another
+//! item? The few-shot samples are nested: the first 16 records of the sample of 64 are the sample of 16.
 
 use std::collections::BinaryHeap;
 

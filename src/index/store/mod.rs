@@ -1,14 +1,14 @@
 //! A store: a folder with the generations of an index, and a pointer to the current one.
 //!
 //! ```text
-//! STORE/store.json              says that it is a store
-//! STORE/generations/000003/     an index; its name is its number
+//! STORE/store.json              identifies the store
+//! STORE/generations/000003/     an index; the folder name is its generation number
 //! STORE/current                 a symbolic link to generations/000003, replaced by renaming
-//! STORE/lock                    locked by whoever changes the store
+//! STORE/lock                    locked by the process that changes the store
 //! ```
 //!
-//! A reader resolves the pointer once, with [`resolve_index`], and keeps the generation that it got. One writer at a time
-//! has the lock: a [`StoreWriter`].
+//! A reader resolves the pointer once, with [`resolve_index`], and reads all files from that generation. Only one
+//! writer at a time, a [`StoreWriter`], holds the lock.
 
 mod prune;
 mod publish;
@@ -37,11 +37,11 @@ pub const STORE_FILE: &str = "store.json";
 const GENERATIONS: &str = "generations";
 /// The pointer to the current generation.
 const CURRENT: &str = "current";
-/// A pointer that is not yet in place.
+/// The next pointer, before it is renamed to [`CURRENT`].
 const NEXT: &str = ".current-next";
 /// The file that a writer locks.
 const LOCK: &str = "lock";
-/// The version of the layout of a store.
+/// The version of the store layout.
 const FORMAT_VERSION: u32 = 1;
 /// What to do about a damaged store.
 const RESTORE: &str = "restore it from a copy, or publish its indexes to a new store";
@@ -59,13 +59,13 @@ pub struct Store {
 /// A generation in a store.
 #[derive(Debug)]
 pub struct StoredGeneration {
-    /// Its number, by its folder's name.
+    /// Its number, from the folder name.
     pub number: u64,
     /// Its folder.
     pub path: PathBuf,
-    /// Whether the pointer names it.
+    /// Whether it is the current generation.
     pub is_current: bool,
-    /// Its manifest, or why that cannot be read.
+    /// Its manifest, or the error from reading it.
     pub manifest: Result<Manifest>,
 }
 
@@ -78,11 +78,12 @@ impl Store {
     /// Opens a store.
     ///
     /// # Errors
-    /// [`Error::Missing`] for a path that is no store; [`Error::Artifact`] for a damaged one, or one of a newer version.
+    /// [`Error::Missing`] if the path is not a store; [`Error::Artifact`] if the store is damaged or has another format
+    /// version.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(STORE_FILE);
         if !Store::is_store(folder) {
-            let help = "name a folder that `catalex publish` wrote".into();
+            let help = "pass a folder that `catalex publish` wrote".into();
             return Err(Error::Missing { path, expected: "the description of a store".into(), help });
         }
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
@@ -94,21 +95,21 @@ impl Store {
         Ok(Store { folder: folder.to_path_buf() })
     }
 
-    /// Opens a store, or makes one without generations where nothing or an empty folder is.
+    /// Opens a store. If the path does not exist or is an empty folder, creates a store without generations.
     ///
     /// # Errors
-    /// As [`Store::open`] and [`AtomicDir::create`]; [`Error::File`] for something else that is there.
+    /// As [`Store::open`] and [`AtomicDir::create`]; [`Error::File`] if the path exists and is not a store.
     pub fn create(folder: &Path) -> Result<Self> {
         if Store::is_store(folder) {
             return Store::open(folder);
         }
         match Store::write_new(folder) {
             Ok(()) => Store::open(folder),
-            // Another process was faster.
+            // Another process created it at the same time.
             Err(Error::OutputExists { .. }) if Store::is_store(folder) => Store::open(folder),
             Err(Error::OutputExists { .. }) => {
-                let help = "name a store, or a path where nothing is";
-                Err(Error::file(folder, "a store, or nothing", "something else", help))
+                let help = "pass a store, or a path that does not exist";
+                Err(Error::file(folder, "a store, or no file or folder", "something else", help))
             }
             Err(error) => Err(error),
         }
@@ -148,10 +149,10 @@ impl Store {
         Ok(numbers)
     }
 
-    /// The number of the current generation; none in a store in which nothing has been published.
+    /// The number of the current generation, or `None` for a store without generations.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for something else in the pointer's place; [`Error::Io`].
+    /// [`Error::Artifact`] if the pointer is not a symbolic link to a generation; [`Error::Io`].
     pub fn current_number(&self) -> Result<Option<u64>> {
         let path = self.folder.join(CURRENT);
         let target = match fs::read_link(&path) {
@@ -168,7 +169,7 @@ impl Store {
         name.map(Some).ok_or_else(wrong)
     }
 
-    /// The current generation, which is not removed while the result lives.
+    /// The current generation. It is not removed while the result exists.
     ///
     /// # Errors
     /// As [`resolve_index`].
@@ -189,10 +190,10 @@ impl Store {
         Ok(self.numbers()?.into_iter().map(generation).collect())
     }
 
-    /// Claims the store, to change it, and removes what killed writers left.
+    /// Locks the store for changes, and removes temporary folders that killed writers left.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another process changes it; [`Error::Io`].
+    /// [`Error::Busy`] if another process or thread is changing the store; [`Error::Io`].
     pub fn begin(&self) -> Result<StoreWriter> {
         let lock = FolderLock::claim(&self.folder, LOCK)?;
         remove_leftovers_in(&self.folder.join(GENERATIONS));
@@ -200,19 +201,19 @@ impl Store {
     }
 }
 
-/// The right to change a store, which one process has at a time. Dropping it gives the right back.
+/// The exclusive right to change a store. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct StoreWriter {
     store: Store,
     _lock: FolderLock,
 }
 
-/// What a rollback did.
+/// The result of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct RolledBack {
-    /// The generation that was the current one.
+    /// The number of the previously current generation.
     pub from: u64,
-    /// The generation that is the current one.
+    /// The number of the generation that is current now.
     pub to: u64,
 }
 
@@ -230,7 +231,7 @@ impl StoreWriter {
         Ok(self.store.numbers()?.last().map_or(0, |highest| highest + 1))
     }
 
-    /// Makes a generation that is in the store the current one, in one step.
+    /// Makes a generation of the store the current one, atomically.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -242,22 +243,22 @@ impl StoreWriter {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(fail(e)),
             _ => {}
         }
-        // Relative, so that a store can be moved.
+        // A relative link, so that the store can be moved.
         std::os::unix::fs::symlink(Path::new(GENERATIONS).join(folder_name(number)), &next).map_err(fail)?;
         fs::rename(&next, &current).map_err(fail)?;
         sync_folder(folder)
     }
 
-    /// Makes another generation the current one: that of this number, else the parent of the current one. All its files are
-    /// checked before.
+    /// Makes generation `to` the current one or, if `to` is `None`, the parent of the current one. First checks all
+    /// files of that generation.
     ///
     /// # Errors
-    /// [`Error::Data`] for a generation that the store does not have; as [`Index::open`].
+    /// [`Error::Data`] if the store does not have the generation; as [`Index::open`].
     pub fn rollback(&self, to: Option<u64>) -> Result<RolledBack> {
         let history = self.store.history()?;
         let numbers = || history.iter().map(|one| one.number.to_string()).collect::<Vec<_>>().join(", ");
         let missing = |expected: String, got: &str| {
-            let help = format!("name another one with --to; the store has {}", numbers());
+            let help = format!("choose another generation with --to; the store has {}", numbers());
             Error::data(self.store.folder.display().to_string(), expected, got, help)
         };
         let Some(current) = history.iter().find(|one| one.is_current) else {
@@ -270,7 +271,7 @@ impl StoreWriter {
             (None, Err(_)) => return Err(missing("a manifest that names its parent".into(), "a damaged one")),
             (None, Ok(manifest)) => {
                 let Some(parent) = &manifest.generation.parent else {
-                    return Err(missing(format!("a parent of generation {from}"), "none: it is the first one"));
+                    return Err(missing(format!("a parent of generation {from}"), "none: it is the first generation"));
                 };
                 let is_parent = |one: &&StoredGeneration| one.manifest.as_ref().is_ok_and(|m| m.hash() == *parent);
                 let parent = history.iter().find(is_parent).map(|one| one.number);
@@ -286,12 +287,12 @@ impl StoreWriter {
     }
 }
 
-/// The name of a generation's folder.
+/// The folder name of a generation.
 fn folder_name(number: u64) -> String {
     format!("{number:06}")
 }
 
-/// The number of a generation's folder; none for other names.
+/// The generation number of a folder name, or `None` for other names.
 fn number_of(name: &str) -> Option<u64> {
     name.parse().ok().filter(|&number| folder_name(number) == name)
 }

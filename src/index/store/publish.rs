@@ -1,4 +1,4 @@
-//! Taking an index into a store.
+//! Publishing an index to a store.
 
 use std::path::{Path, PathBuf};
 
@@ -8,32 +8,32 @@ use super::{Store, StoreWriter, StoredGeneration};
 use crate::artifact::{Overwrite, sha256_file};
 use crate::error::{Error, Result};
 
-/// How an index is published.
+/// Options of [`StoreWriter::publish`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishOptions {
-    /// Why, in place of what the index says.
+    /// The reason for the manifest, in place of the reason that the index has.
     pub reason: Option<String>,
-    /// How many generations stay; all, if not given.
+    /// Number of newest generations to keep; all if not given.
     pub keep: Option<usize>,
-    /// Whether an index that was not made of the current generation follows it.
+    /// Whether to accept a new build or an adopted index as the child of the current generation.
     pub rebuild: bool,
 }
 
-/// What was published.
+/// The result of [`StoreWriter::publish`].
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Published {
-    /// The generation, which is the current one.
+    /// The number of the published generation, which is now the current one.
     pub number: u64,
     /// Its folder in the store.
     pub path: PathBuf,
-    /// The generation that was the current one before.
+    /// The number of the previously current generation.
     pub previous: Option<u64>,
-    /// Generations that were removed.
+    /// The numbers of the removed generations.
     pub pruned: Vec<u64>,
 }
 
 impl Store {
-    /// [`StoreWriter::publish`] in one step.
+    /// Locks the store and publishes an index: [`Store::begin`], then [`StoreWriter::publish`].
     ///
     /// # Errors
     /// As [`Store::begin`] and [`StoreWriter::publish`].
@@ -43,27 +43,27 @@ impl Store {
 }
 
 impl StoreWriter {
-    /// Takes an index into the store and makes it the current generation. Files are hard links, or copies where the file
-    /// system has none. The index must have been made of the current generation, except in an empty store. An index that
-    /// is the current generation already stays it.
+    /// Adds an index to the store and makes it the current generation. Files are hard links, or copies if the file
+    /// system has no hard links. Unless the store is empty, the parent of the index must be the current generation, or
+    /// [`PublishOptions::rebuild`] must be set. Publishing the current generation again changes nothing.
     ///
     /// # Errors
-    /// As [`Index::open`], which checks all files; [`Error::Mismatch`] for an index that was made of another generation;
-    /// [`Error::Io`].
+    /// As [`Index::open`], which checks all files; [`Error::File`] if `path` is a generation of a store;
+    /// [`Error::Mismatch`] if the index was made from another generation; [`Error::Io`].
     pub fn publish(&self, path: &Path, options: &PublishOptions) -> Result<Published> {
         if options.keep == Some(0) {
-            return Err(Error::config("keep", "a number from 1 on", 0, "the current generation always stays"));
+            return Err(Error::config("keep", "a number of at least 1", 0, "the current generation is always kept"));
         }
         if let Some(store) = Store::around(path) {
-            let help = "make it the current one with `catalex rollback --store DIR --to N`";
+            let help = "make it the current generation with `catalex rollback --store DIR --to N`";
             let got = format!("a generation of the store {}", store.path().display());
-            return Err(Error::file(path, "an index outside of a store", got, help));
+            return Err(Error::file(path, "an index outside any store", got, help));
         }
         let index = Index::open(path)?;
         let history = self.store.history()?;
         let current = history.iter().find(|one| one.is_current);
         let there = history.iter().filter(|one| one.manifest.as_ref().is_ok_and(|m| is_same(m, index.manifest())));
-        // A run that was killed before it moved the pointer has left the generation.
+        // A run that was killed before it moved the pointer has left the complete generation.
         let mut unfinished = there.filter(|one| one.is_current || follows(one, current));
         let number = match unfinished.next_back() {
             Some(there) => there.number,
@@ -122,13 +122,13 @@ impl StoreWriter {
         let parent = current.manifest.as_ref().map_err(damaged)?.hash();
         let is_fresh = matches!(generation.change, ChangeKind::Build | ChangeKind::Adopt);
         if generation.parent.as_ref() != Some(&parent) && !(is_fresh && options.rebuild) {
-            let expected = format!("one that was made of generation {}, the current one", current.number);
+            let expected = format!("an index made from generation {}, the current one", current.number);
             let (got, help) = match is_fresh {
                 true => (
-                    "one that was made of none",
-                    "append to the current generation, or publish it with --rebuild: then all IDs may be others",
+                    "an index without a parent",
+                    "append to the current generation, or publish with --rebuild, which may change all IDs",
                 ),
-                false => ("one of another: the store has moved on", "make it again of the current generation"),
+                false => ("an index made from another generation", "make it again from the current generation"),
             };
             return Err(Error::mismatch("index", expected, got, help));
         }
@@ -136,19 +136,19 @@ impl StoreWriter {
     }
 }
 
-/// Whether two manifests are of the same index, whatever numbers and reasons a store gave it.
+/// Whether two manifests describe the same index, apart from the number and reason that a store assigned.
 fn is_same(a: &Manifest, b: &Manifest) -> bool {
     let fresh = |m: &Manifest| matches!(m.generation.change, ChangeKind::Build | ChangeKind::Adopt);
     let parents = a.generation.parent == b.generation.parent || (fresh(a) && fresh(b));
     let changes = (a.generation.change, a.generation.counts) == (b.generation.change, b.generation.counts);
-    // Those of a generation say its number.
+    // Tombstones contain the generation number, so their hash can differ.
     let others = |m: &Manifest| {
         m.files.iter().filter(|(name, _)| *name != TOMBSTONES).map(|(n, h)| (n.clone(), h.clone())).collect::<Vec<_>>()
     };
     parents && changes && others(a) == others(b) && a.model_hash == b.model_hash && a.settings == b.settings
 }
 
-/// Whether a generation was made of the current one.
+/// Whether a generation was made from the current one.
 fn follows(one: &StoredGeneration, current: Option<&StoredGeneration>) -> bool {
     let parent = one.manifest.as_ref().ok().and_then(|manifest| manifest.generation.parent.clone());
     match current {
@@ -157,7 +157,7 @@ fn follows(one: &StoredGeneration, current: Option<&StoredGeneration>) -> bool {
     }
 }
 
-/// The error of a damaged current generation, of which nothing can be made.
+/// The error for a current generation with a damaged manifest, which cannot be a parent.
 fn damaged(error: &Error) -> Error {
     let help = "roll back to another generation first: catalex rollback --store DIR --to N";
     Error::data("current generation", "a manifest that can be read", error, help)

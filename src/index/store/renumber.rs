@@ -1,4 +1,4 @@
-//! The tombstones of an index that gets another number in a store.
+//! Renumbers the tombstones of an index that gets another generation number in a store.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use crate::artifact::Overwrite;
 use crate::error::Result;
 use crate::semantic_id::{TokenTable, Tombstones};
 
-/// Writes the tombstones of an index that gets another number: what it deleted was deleted in the generation of that number,
-/// and is held as long as it was meant to be.
+/// Writes the tombstones of an index for its new generation `number`. Items that the index itself deleted get `number`
+/// as the generation of deletion. The length of their quarantine does not change.
 ///
 /// # Errors
 /// For tables that cannot be read; [`crate::Error::Io`].
@@ -35,9 +35,9 @@ mod tests {
     use crate::item_ids::ItemIds;
     use crate::semantic_id::{Collisions, TableMetadata, TokenFormat};
 
-    /// What is deleted in a generation that gets another number is held as long as it was meant to be.
+    /// Renumbering a generation keeps the length of the quarantine of the items that it deleted.
     #[test]
-    fn tombstones_follow_the_number_of_their_generation() {
+    fn tombstones_are_renumbered_with_their_generation() {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
         let metadata = TableMetadata {
@@ -90,7 +90,7 @@ mod tests {
         let stones = Tombstones::read(&index.path(TOMBSTONES), 2).unwrap();
         assert_eq!((published.number, stones.deleted_in), (2, vec![0, 2, 2]));
         assert_eq!(stones.releases_in, [Some(3), Some(5), None]);
-        // Published again, it is the same generation.
+        // Publishing it again does not create another generation.
         assert_eq!((publish(&b).number, store.numbers().unwrap().len()), (2, 3));
     }
 }

@@ -1,4 +1,4 @@
-//! From a path that a user names to an index: a store stands for its current generation.
+//! Resolves a path that a user gives to an index. A store stands for its current generation.
 
 use std::fs;
 use std::ops::Deref;
@@ -10,11 +10,11 @@ use super::{GENERATIONS, Store};
 use crate::artifact::ReadLock;
 use crate::error::{Error, Result};
 
-/// How often a pointer is followed that names a generation which is just being removed.
+/// How often the pointer is read again if the generation that it names is being removed.
 const TRIES: usize = 100;
 
-/// A path that is no store, and a hold on the generation that it is, if it is one: a generation is not removed while this
-/// lives.
+/// A path that is not a store. If it is a generation of a store, this holds a read lock: the generation is not removed
+/// while this value exists.
 #[derive(Debug)]
 pub struct ResolvedIndex {
     path: PathBuf,
@@ -35,12 +35,13 @@ impl AsRef<Path> for ResolvedIndex {
     }
 }
 
-/// The current generation of a store; any other path as it is. Whoever reads several files of an index resolves its path
-/// once, so that all are of one generation.
+/// Resolves a store to its current generation. Returns any other path unchanged, except that a symbolic link to a
+/// generation is resolved. Resolve a path only once to read several files of an index, so that all come from the same
+/// generation.
 ///
 /// # Errors
-/// As [`Store::open`] and [`Store::current_number`]; [`Error::Data`] for a store without a generation; [`Error::Missing`]
-/// for a pointer to nothing.
+/// As [`Store::open`] and [`Store::current_number`]; [`Error::Data`] for a store without generations;
+/// [`Error::Missing`] if the pointer names a generation that does not exist.
 pub fn resolve_index(path: &Path) -> Result<ResolvedIndex> {
     if !Store::is_store(path) {
         return of_generation(path);
@@ -55,15 +56,15 @@ pub fn resolve_index(path: &Path) -> Result<ResolvedIndex> {
         if let Some(held) = ReadLock::of(&generation.join(MANIFEST))? {
             return Ok(ResolvedIndex { path: generation, _held: Some(held) });
         }
-        // It was removed since the pointer was read, and the pointer names another one.
+        // The generation was removed after the pointer was read. The pointer now names another generation.
         std::thread::sleep(Duration::from_millis(1));
     }
     let pointer = store.current_number()?.map(|number| store.path_of(number)).unwrap_or_default();
-    let help = "make another generation the current one: catalex rollback --store DIR --to N";
+    let help = "make another generation current: catalex rollback --store DIR --to N";
     Err(Error::Missing { path: pointer, expected: "the current generation".into(), help: help.into() })
 }
 
-/// A path that may be that of a generation, or the pointer of a store.
+/// Resolves a path that is not a store: a generation, the pointer of a store, or any other path.
 fn of_generation(path: &Path) -> Result<ResolvedIndex> {
     let plain = |path: &Path| ResolvedIndex { path: path.to_path_buf(), _held: None };
     let Ok(place) = fs::canonicalize(path) else { return Ok(plain(path)) };
@@ -71,13 +72,13 @@ fn of_generation(path: &Path) -> Result<ResolvedIndex> {
     if !parent.and_then(Path::parent).is_some_and(Store::is_store) {
         return Ok(plain(path));
     }
-    // A pointer may move: the path is that of the generation itself.
+    // The pointer can move, so it is replaced by the path of the generation itself.
     let _held = ReadLock::of(&place.join(MANIFEST))?;
     Ok(ResolvedIndex { path: if path.is_symlink() { place } else { path.to_path_buf() }, _held })
 }
 
 impl Store {
-    /// The store that has this path as one of its generations.
+    /// The store that contains this generation, if it is in a store.
     pub fn around(generation: &Path) -> Option<Store> {
         let place = fs::canonicalize(generation).ok()?;
         let folder = place.parent().filter(|parent| parent.ends_with(GENERATIONS))?.parent()?;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::{ChangeKind, Generation, IndexWriter, MANIFEST, TOKENS};
 use super::*;
 
-/// An index with one file of its own and one of its parent, if it has one.
+/// Writes an index with a token table of its own and a model, which is shared with the parent if there is one.
 fn written(target: &Path, parent: Option<&Path>, content: &str) -> PathBuf {
     let mut writer = IndexWriter::create(target, Overwrite::Refuse).unwrap();
     let parent = parent.map(|parent| Index::open(parent).unwrap());
@@ -27,7 +27,7 @@ fn written(target: &Path, parent: Option<&Path>, content: &str) -> PathBuf {
     target.to_path_buf()
 }
 
-/// A folder, and a store in it with generations 0 to `n - 1`, each made of the one before.
+/// A folder, and a store in it with generations 0 to `n - 1`, each the child of the previous one.
 fn filled(n: usize) -> (tempfile::TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
     let store = Store::create(&home.path().join("store")).unwrap();
@@ -50,16 +50,16 @@ fn says<T: std::fmt::Debug>(result: Result<T>, what: &str) {
 }
 
 #[test]
-fn generations_follow_each_other_and_the_pointer_goes_back_and_forth() {
+fn generations_are_published_in_order_and_rolled_back() {
     let (home, store) = filled(3);
     assert_eq!(current(&store), "2");
     assert_eq!(fs::read_link(store.path().join(CURRENT)).unwrap(), Path::new("generations/000002"));
     let rolled = |to| store.begin().unwrap().rollback(to).map(|done| (done.from, done.to));
     assert_eq!((rolled(None).unwrap(), rolled(None).unwrap(), rolled(Some(2)).unwrap()), ((2, 1), (1, 0), (0, 2)));
     assert_eq!((rolled(Some(0)).unwrap(), current(&store).as_str()), ((2, 0), "0"));
-    says(rolled(None), "the first one");
+    says(rolled(None), "the first generation");
     says(rolled(Some(7)), "the store has 0, 1, 2");
-    // What follows generation 0 gets a number that no generation has had.
+    // A new child of generation 0 gets an unused number.
     let index = written(&home.path().join("other"), Some(store.path()), "other");
     assert_eq!(Index::open(&index).unwrap().manifest().generation.number, 3);
     let published = store.publish(&index, &PublishOptions::default()).unwrap();
@@ -70,7 +70,7 @@ fn generations_follow_each_other_and_the_pointer_goes_back_and_forth() {
         [(0, true), (1, false), (2, false), (3, false)]
     );
     assert!(history.iter().all(|one| one.manifest.as_ref().unwrap().generation.number == one.number));
-    // Files that did not change are the same files.
+    // Unchanged files are hard links to the same file.
     let inode = |number| store.path_of(number).join("model/config.json").metadata().unwrap().ino();
     assert_eq!((inode(0), inode(1)), (inode(3), inode(2)));
     // A damaged generation does not become the current one.
@@ -80,18 +80,18 @@ fn generations_follow_each_other_and_the_pointer_goes_back_and_forth() {
 }
 
 #[test]
-fn an_index_of_another_generation_is_refused() {
+fn an_index_made_from_another_generation_is_refused() {
     let (home, store) = filled(2);
     let at = |name: &str| home.path().join(name);
     let publish = |index: &Path, rebuild: bool| {
         let reason = rebuild.then(|| "new encoder".to_owned());
         store.publish(index, &PublishOptions { rebuild, reason, ..PublishOptions::default() })
     };
-    // Two are made of the same generation: the second one comes too late.
+    // Two indexes are made from the same generation. After the first is published, the second is refused.
     let (first, second) = (written(&at("a"), Some(store.path()), "a"), written(&at("b"), Some(&store.path_of(1)), "b"));
     assert_eq!(publish(&first, false).unwrap().number, 2);
-    says(publish(&second, false), "the store has moved on");
-    says(publish(&second, true), "made of generation 2");
+    says(publish(&second, false), "an index made from another generation");
+    says(publish(&second, true), "made from generation 2");
     let fresh = written(&at("fresh"), None, "fresh");
     says(publish(&fresh, false), "--rebuild");
     says(publish(&store.path_of(0), false), "catalex rollback");
@@ -103,18 +103,18 @@ fn an_index_of_another_generation_is_refused() {
         (3, ChangeKind::Build, Some("new encoder"))
     );
     assert_eq!(manifest.parent, Some(read_manifest(&first).unwrap().hash()));
-    // What is published again stays as it is.
+    // Publishing the current generation again changes nothing.
     assert_eq!((publish(&fresh, true).unwrap().number, publish(&fresh, false).unwrap().number), (3, 3));
     assert_eq!(store.numbers().unwrap(), [0, 1, 2, 3]);
 }
 
 #[test]
-fn a_run_that_was_killed_before_it_moved_the_pointer_is_finished_by_the_next() {
+fn the_next_run_finishes_a_publication_that_was_killed() {
     let (home, store) = filled(2);
     let index = written(&home.path().join("a"), Some(store.path()), "a");
     store.publish(&index, &PublishOptions::default()).unwrap();
     store.begin().unwrap().point_to(1).unwrap();
-    // And leftovers of other kinds.
+    // Other leftovers of killed runs.
     std::os::unix::fs::symlink("generations/000009", store.path().join(NEXT)).unwrap();
     let left = store.path().join("generations/.000003.part-abcdef");
     fs::create_dir(&left).unwrap();
@@ -124,31 +124,31 @@ fn a_run_that_was_killed_before_it_moved_the_pointer_is_finished_by_the_next() {
 }
 
 #[test]
-fn old_generations_go_but_those_that_are_read() {
+fn prune_removes_old_generations_that_nobody_reads() {
     let (_home, store) = filled(6);
     let prune = |keep| store.begin().unwrap().prune(keep);
-    says(prune(0), "from 1 on");
+    says(prune(0), "at least 1");
     store.begin().unwrap().point_to(1).unwrap();
     let reader = Index::open(&store.path_of(0)).unwrap();
     let by_pointer = resolve_index(&store.path().join(CURRENT)).unwrap();
     store.begin().unwrap().point_to(5).unwrap();
-    // 0 and 1 are read: 1 was resolved when it was the current one.
+    // Generations 0 and 1 are being read. Generation 1 was resolved while it was current.
     assert!(by_pointer.ends_with("000001"));
     assert_eq!(prune(2).unwrap(), [2, 3]);
     assert_eq!(fs::read_to_string(reader.path(TOKENS)).unwrap(), "0");
     drop((reader, by_pointer));
-    // The current one stays, however old.
+    // The current generation is kept, even if it is old.
     store.begin().unwrap().point_to(1).unwrap();
     assert_eq!(prune(2).unwrap(), [0]);
     assert_eq!((store.numbers().unwrap(), current(&store).as_str()), (vec![1, 4, 5], "1"));
-    // Its parent is gone.
-    says(store.begin().unwrap().rollback(None).map(drop), "none: it was removed; name another one");
+    // Its parent has been removed.
+    says(store.begin().unwrap().rollback(None).map(drop), "none: it was removed; choose another generation");
     let names = fs::read_dir(store.path().join(GENERATIONS)).unwrap().count();
     assert_eq!(names, 3);
 }
 
 #[test]
-fn one_writer_has_a_store() {
+fn a_store_has_one_writer_at_a_time() {
     let (home, store) = filled(1);
     let index = written(&home.path().join("a"), Some(store.path()), "a");
     let writer = store.begin().unwrap();
@@ -157,7 +157,7 @@ fn one_writer_has_a_store() {
     assert_eq!(current(&store), "0");
     drop(writer);
     store.publish(&index, &PublishOptions::default()).unwrap();
-    // Of many at once, one wins.
+    // If several writers publish at once, one succeeds.
     let more: Vec<PathBuf> =
         (0..8).map(|at| written(&home.path().join(format!("m{at}")), Some(store.path()), &format!("m{at}"))).collect();
     let barrier = std::sync::Barrier::new(more.len());
@@ -175,13 +175,13 @@ fn one_writer_has_a_store() {
 }
 
 #[test]
-fn what_is_no_store_is_named() {
+fn errors_describe_paths_that_are_not_a_store() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     says(Store::open(&at("nothing")), "store.json does not exist");
     fs::create_dir(at("full")).unwrap();
     fs::write(at("full/thesis.txt"), "years").unwrap();
-    says(Store::create(&at("full")), "expected a store, or nothing");
+    says(Store::create(&at("full")), "expected a store, or no file");
     says(Store::create(&at("no/such/folder")), "create it first");
     fs::create_dir(at("empty")).unwrap();
     let store = Store::create(&at("empty")).unwrap();
@@ -190,11 +190,11 @@ fn what_is_no_store_is_named() {
     assert!(store.history().unwrap().is_empty() && Store::create(&at("empty")).is_ok());
     let index = written(&at("index"), None, "x");
     store.publish(&index, &PublishOptions::default()).unwrap();
-    // A store that is moved is the same store.
+    // A moved store still works.
     fs::rename(at("empty"), at("moved")).unwrap();
     let store = Store::open(&at("moved")).unwrap();
     assert_eq!(current(&store), "x");
-    // Another pointer.
+    // Invalid pointers.
     let pointer = store.path().join(CURRENT);
     for (target, expected) in
         [("../index", "a link into"), ("generations/7", "a link into"), ("generations/000007", "--to N")]
@@ -206,7 +206,7 @@ fn what_is_no_store_is_named() {
     fs::remove_file(&pointer).unwrap();
     fs::write(&pointer, "generations/000000").unwrap();
     says(Index::open(store.path()), "a symbolic link");
-    // Another description.
+    // Changed and newer descriptions.
     let description = fs::read_to_string(store.path().join(STORE_FILE)).unwrap();
     fs::write(store.path().join(STORE_FILE), description.replace("0.1", "0.2")).unwrap();
     says(Store::open(store.path()), "SHA-256");
@@ -215,9 +215,9 @@ fn what_is_no_store_is_named() {
     says(Store::open(store.path()), "format version 1");
 }
 
-/// A reader has files of one generation only, and all of them, whatever a writer does meanwhile.
+/// A reader sees all files of exactly one generation while a writer publishes and prunes.
 #[test]
-fn readers_are_never_disturbed() {
+fn readers_see_one_complete_generation() {
     let (home, store) = filled(1);
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -245,7 +245,7 @@ fn readers_are_never_disturbed() {
     assert_eq!(store.numbers().unwrap(), [39]);
 }
 
-/// What a writer may do.
+/// An operation of a writer.
 #[derive(Debug, Clone)]
 enum Act {
     Publish,
@@ -256,9 +256,9 @@ enum Act {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever happens to a store, its numbers rise, its current generation is there and is the one that was made so.
+    /// After any operations, numbers increase, and the current generation exists and is the one set last.
     #[test]
-    fn a_store_keeps_what_it_promises(acts in prop::collection::vec(
+    fn any_operations_keep_the_store_consistent(acts in prop::collection::vec(
         prop_oneof![Just(Act::Publish), (0usize..8).prop_map(Act::Rollback), (1usize..4).prop_map(Act::Prune)], 1..14)
     ) {
         let (home, store) = filled(1);
