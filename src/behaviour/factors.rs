@@ -12,7 +12,7 @@ use crate::progress::Progress;
 /// Number of subspace iterations.
 const ITERATIONS: usize = 10;
 
-/// Number of rows in a matrix product.
+/// Number of rows per block of a matrix product.
 const BLOCK: usize = 1_024;
 
 /// A sparse symmetric matrix in compressed row format.
@@ -105,8 +105,8 @@ fn orthonormal(mut columns: Array2<f64>) -> Array2<f64> {
     columns
 }
 
-/// The product with a matrix that does not have more columns than rows. The product replaces the factor block by block,
-/// because each can take gigabytes.
+/// Multiplies by a small matrix that has at most as many columns as rows. The product overwrites `columns` block by
+/// block, because each of them can take gigabytes.
 fn times_small(mut columns: Array2<f64>, small: &Array2<f64>) -> Array2<f64> {
     let width = small.ncols();
     columns.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().for_each(|mut block| {

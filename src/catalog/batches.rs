@@ -67,7 +67,7 @@ impl ItemBatch {
         (self, Some(rest))
     }
 
-    /// The items in these rows of the batch, the first of which becomes row `first_row`.
+    /// The items in these rows of the batch. The first of them becomes row `first_row` of the catalog.
     pub(super) fn take(mut self, rows: &[usize], first_row: u64) -> Self {
         fn those<T: Default>(of: &mut [T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| std::mem::take(&mut of[row])).collect()

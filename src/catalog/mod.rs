@@ -81,7 +81,7 @@ pub enum ImageSource {
     Path(PathBuf),
     /// In the table: the bytes of an image file.
     Bytes(Vec<u8>),
-    /// None: the cell contains something else, which this describes.
+    /// No image: the cell contains something else, which the string describes.
     Unusable(String),
 }
 

@@ -18,7 +18,7 @@ use crate::table::{TableBatch, TableReader, damaged};
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
 /// Ids of JSON Lines, and of files with different types, can change from integers to strings in a later batch. They
-/// never turn back, and [`ItemIds::append`] joins both as strings.
+/// never change back, and [`ItemIds::append`] joins both as strings.
 pub struct CatalogReader {
     spec: CatalogSpec,
     table: TableReader,

@@ -51,7 +51,7 @@ impl FeatureFile {
 }
 
 impl FeatureFile {
-    /// The ids of all items, read without their vectors.
+    /// Reads the ids of all items without their vectors.
     ///
     /// # Errors
     /// Errors name file, column and row.

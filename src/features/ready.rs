@@ -21,7 +21,7 @@ pub struct ReadyVectors {
     pub column: Option<String>,
 }
 
-/// Precomputed vectors that were matched with a catalog.
+/// Precomputed vectors, matched to the items of a catalog.
 #[derive(Debug)]
 pub struct Ready {
     /// The vectors, one row per item of the catalog.

@@ -11,7 +11,7 @@ use super::npy::MatrixFile;
 use super::{Modality, ModalityRows};
 use crate::error::{Error, Result};
 
-/// What errors call the temporary file.
+/// The name of the temporary file in error messages.
 const TEMPORARY: &str = "the temporary file of precomputed vectors";
 
 /// Number of rows that are written at a time.
@@ -38,10 +38,11 @@ impl ReadyRows {
         ReadyRows { name: name.to_owned(), dim: matrix.columns, source: RowSource::Matrix(path.to_path_buf(), matrix) }
     }
 
-    /// The vectors `(n, dim)` of these rows of a catalog of `items` items, copied to a temporary file in `folder`.
+    /// Copies the vectors `(n, dim)` of the items in `rows` of a catalog to a temporary file in `folder`. The catalog
+    /// has `items` items.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] for the temporary file.
     pub(crate) fn of_rows(
         name: &str,
         items: usize,

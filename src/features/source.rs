@@ -87,8 +87,8 @@ impl<T: FeatureSource + ?Sized> FeatureSource for &T {
     }
 }
 
-/// In memory, a part is a block of at most 8,192 items: as many as a row group of a file that catalex writes, so that
-/// both give the same blocks.
+/// In memory, a part is a block of at most 8,192 items. This is the size of a row group in a file that catalex writes,
+/// so both give the same blocks.
 impl FeatureSource for Features {
     fn shapes(&self) -> Vec<(String, usize)> {
         self.modalities().iter().map(|m| (m.name.clone(), m.dim())).collect()
@@ -234,7 +234,7 @@ impl Gathered {
         let columns = self.names.into_iter().zip(self.dims).zip(self.values.into_iter().zip(self.present));
         let modalities = columns.map(|((name, dim), (values, present))| {
             let vectors = ndarray::Array2::from_shape_vec((present.len(), dim), values)
-                .map_err(|e| Error::mismatch("vectors", "one an item", e, "check the features"))?;
+                .map_err(|e| Error::mismatch("vectors", "one vector per item", e, "check the features"))?;
             Ok(Modality { name, vectors, present })
         });
         Features::of_unchecked_ids(self.ids, modalities.collect::<Result<_>>()?)

@@ -87,11 +87,11 @@ fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
     Ok(TableFiles { root, ..tables_of(path, files)? })
 }
 
-/// The files that match a pattern, sorted by name. `None` if the path is not a pattern.
+/// The files that match a pattern, sorted by name. Empty if the path is not a pattern.
 pub(crate) fn files_of_pattern(path: &Path) -> Result<Vec<PathBuf>> {
     let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else { return Ok(Vec::new()) };
     let found = glob::glob(pattern)
-        .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;
+        .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a literal star"))?;
     let mut files = Vec::new();
     for file in found {
         let file = file.map_err(|e| Error::io("read", path, e.into()))?;
