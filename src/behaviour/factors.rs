@@ -65,7 +65,7 @@ impl SparseMatrix {
 pub(super) fn factorize(matrix: &SparseMatrix, dim: usize, seed: u64, progress: &dyn Progress) -> Array2<f64> {
     progress.begin("factorize", Some(ITERATIONS as u64), "iterations");
     let n = matrix.rows();
-    // Oversampling; negative eigenvalues take up dimensions, too.
+    // Oversampling, because negative eigenvalues also take up dimensions.
     let width = n.min(2 * dim + 32);
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
     let mut space = Array2::from_shape_simple_fn((n, width), || rng.gen_range(-1.0..1.0));

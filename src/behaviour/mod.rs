@@ -1,4 +1,4 @@
-//! What users did with the items: interactions as vectors of the items, and as histories split for training and tests.
+//! User interactions: item vectors from co-occurrence, and histories that are split for training, validation and test.
 //!
 //! | file | content |
 //! |---|---|

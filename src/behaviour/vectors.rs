@@ -125,8 +125,8 @@ impl BehaviourVectors {
 /// item that co-occurs with another, 2.5 kB by default.
 ///
 /// # Errors
-/// As [`BehaviourConfig::validate`]; [`Error::Mismatch`] where no item is in the catalog; [`Error::Data`] where no two
-/// items co-occur.
+/// As [`BehaviourConfig::validate`]; [`Error::Mismatch`] if no item is in the catalog; [`Error::Data`] if no two items
+/// co-occur.
 pub fn vectors(
     interactions: &Interactions,
     item_ids: &ItemIds,
@@ -143,7 +143,7 @@ pub fn vectors(
     let paired = counts.items();
     if paired.is_empty() {
         let got = format!("none among {} users", interactions.users.len());
-        let help = "give longer histories, a larger --session-gap, or hold out less";
+        let help = "pass longer histories or a larger --session-gap, or hold out fewer events";
         return Err(Error::data("behaviour", "a user with two different items close to each other", got, help));
     }
     let matrix = counts.information(&paired, config);

@@ -1,19 +1,19 @@
-//! Batches of a chosen size, whatever the row groups of the files are.
+//! Batches of a chosen size, independent of the row groups of the files.
 
 use super::{CatalogReader, ItemBatch};
 use crate::error::Result;
 
 impl CatalogReader {
-    /// The rest of the catalog in batches of `items`; the last may be shorter.
+    /// The rest of the catalog in batches of `items` items. The last batch can be smaller.
     ///
     /// # Errors
-    /// Those of the reader.
+    /// Errors of the reader.
     pub fn in_parts(self, items: usize) -> impl Iterator<Item = Result<ItemBatch>> {
         in_parts(self, items)
     }
 }
 
-/// Batches of `items`, whatever the sizes of the given ones; the last may be shorter.
+/// Regroups batches of any size into batches of `items` items. The last batch can be smaller.
 pub(super) fn in_parts(
     mut batches: impl Iterator<Item = Result<ItemBatch>>,
     items: usize,

@@ -14,7 +14,7 @@ pub enum OnBadItem {
     /// Stop with an error that names the item.
     #[default]
     Error,
-    /// Leave it out, and list it.
+    /// Leave the item out and list it.
     Skip,
 }
 
@@ -25,7 +25,7 @@ impl FromStr for OnBadItem {
         match name {
             "error" => Ok(OnBadItem::Error),
             "skip" => Ok(OnBadItem::Skip),
-            _ => Err(Error::config("on-bad-item", "error or skip", name, "omit it to stop at the first")),
+            _ => Err(Error::config("on-bad-item", "error or skip", name, "omit it to stop at the first such item")),
         }
     }
 }

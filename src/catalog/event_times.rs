@@ -93,7 +93,7 @@ impl EventTimes {
             if kind == TimeKind::Number {
                 self.check_unit(time, place, column, row)?;
             }
-            // Negative zero is zero: equal times are compared by their bits, too.
+            // Convert negative zero to zero, because equal times are also compared by their bits.
             times.push(time + 0.0);
         }
         Ok(times)

@@ -44,8 +44,8 @@ pub struct CatalogSpool {
 }
 
 impl CatalogSpool {
-    /// Reads a catalog once. The temporary file is created in `folder`, or where the system has its own, and is gone
-    /// when this is dropped.
+    /// Reads a catalog once. The temporary file is created in `folder`, or in the system's folder for temporary files.
+    /// It is deleted when the spool is dropped.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`] for a repeated id; [`Error::Io`] for the temporary file.
@@ -259,7 +259,7 @@ fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch
 /// Checks that the ids of a catalog are unique.
 ///
 /// # Errors
-/// [`Error::Row`] for the first repeated one.
+/// [`Error::Row`] for the first repeated id.
 pub fn check_unique(catalog: &Path, column: &str, ids: &ItemIds) -> Result<()> {
     match ids.check_unique() {
         Ok(()) => Ok(()),

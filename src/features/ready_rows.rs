@@ -94,7 +94,7 @@ impl ModalityRows for ReadyRows {
     }
 }
 
-/// Vectors in a temporary file, each at the place of its item.
+/// Vectors in a temporary file, each at the position of its item.
 #[derive(Debug)]
 pub(super) struct PlacedVectors {
     file: File,
@@ -104,7 +104,7 @@ pub(super) struct PlacedVectors {
 }
 
 impl PlacedVectors {
-    /// Room for the vectors of `items` items, in a temporary file in `folder`.
+    /// Creates a temporary file in `folder` for the vectors of `items` items.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -115,8 +115,8 @@ impl PlacedVectors {
         Ok(PlacedVectors { file, dim, present: vec![false; items] })
     }
 
-    /// Writes the vectors of a block `(n, dim)` that have a place. Neighbours in the block and in the catalog are written
-    /// together.
+    /// Writes the vectors of a block `(n, dim)` to the rows `places`, and skips vectors without a place. Consecutive
+    /// vectors with consecutive places are written together.
     ///
     /// # Errors
     /// [`Error::Io`].

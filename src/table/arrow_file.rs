@@ -149,7 +149,7 @@ pub(super) fn batch_rows(file: &mut File) -> Result<Vec<usize>, ArrowError> {
     blocks.iter().map(rows).collect()
 }
 
-/// So many bytes from a position. A damaged length allocates no more than the file holds.
+/// Reads `length` bytes from a position. A damaged length allocates no more memory than the file has bytes.
 fn read_at(file: &mut File, start: SeekFrom, length: usize) -> Result<Vec<u8>, ArrowError> {
     let mut bytes = Vec::new();
     file.seek(start)?;
@@ -206,8 +206,8 @@ mod tests {
         let bytes = writer.into_inner().unwrap();
         check_stream(&bytes[..]).unwrap();
         let huge = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F];
-        assert!(check_stream(&huge[..]).unwrap_err().to_string().contains("where 0 are left"));
+        assert!(check_stream(&huge[..]).unwrap_err().to_string().contains("the stream has only 0"));
         let error = check_stream(&bytes[..bytes.len() - 100]).unwrap_err().to_string();
-        assert!(error.contains("are left"), "{error}");
+        assert!(error.contains("the stream has only"), "{error}");
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn decompressed_text(path: &Path) -> Result<Utf8Reader<Bytes>> {
     decompressed(path).map(Utf8Reader::new)
 }
 
-/// A file that can be read from any position. A compressed one is unpacked into a temporary file first.
+/// A file that can be read from any position. A compressed file is first decompressed to a temporary file.
 pub(super) fn seekable(path: &Path) -> Result<File> {
     Ok(match unpacked(path)? {
         None => File::open(path).map_err(|e| Error::io("read", path, e))?,
@@ -83,7 +83,7 @@ pub(super) fn seekable(path: &Path) -> Result<File> {
     })
 }
 
-/// The unpacked copy of a compressed file, positioned at its start; none for a file that is not compressed.
+/// A decompressed copy of a compressed file, positioned at its start. `None` for a file that is not compressed.
 pub(super) fn unpacked(path: &Path) -> Result<Option<NamedTempFile>> {
     if detect(path)?.1.is_none() {
         return Ok(None);

@@ -31,7 +31,7 @@ impl TableFiles {
         TableFiles { format, files, dialect: CsvDialect::default(), root: None, notes: Vec::new() }
     }
 
-    /// Reads CSV and TSV in another dialect.
+    /// Sets the quote and escape characters of CSV and TSV files.
     #[must_use]
     pub(crate) fn with_dialect(self, dialect: CsvDialect) -> Self {
         TableFiles { dialect, ..self }
@@ -43,11 +43,12 @@ impl TableFiles {
     }
 }
 
-/// Finds the tables of a path: a file, a folder, or a pattern with `*`, `?` or `[...]`. `expected` says in an error what
-/// should be there.
+/// Finds the tables of a path: a file, a folder, or a pattern with `*`, `?` or `[...]`. `expected` describes
+/// the expected content in an error.
 ///
 /// # Errors
-/// [`Error::Missing`] for nothing there; [`Error::File`] for a folder without tables, or files of different formats.
+/// [`Error::Missing`] if nothing exists at the path; [`Error::File`] for a folder without tables, or files of different
+/// formats.
 pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => tables_of_folder(path, TableFolder::read(path)?),

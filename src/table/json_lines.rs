@@ -125,7 +125,7 @@ impl JsonPlan {
             if !self.columns.iter().flatten().any(|column| column == name) {
                 continue;
             }
-            // Within this batch a column may be null without being so throughout.
+            // A column that is null in this batch can have values in another.
             let least = if self.null.contains(name) { JsonColumnKind::Nulls } else { JsonColumnKind::Texts };
             let kind = match JsonColumnKind::Nulls.widened(rows.iter().map(|row| row[at].as_ref())) {
                 JsonColumnKind::Nulls => least,

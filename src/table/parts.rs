@@ -160,7 +160,7 @@ fn slices(
     }
 }
 
-/// Places of columns, ascending.
+/// Indices of columns in the schema, in ascending order.
 fn places(path: &Path, schema: &Schema, names: &[String]) -> Result<Vec<usize>> {
     let place = |name: &String| {
         let available = || list_columns(schema.fields().iter().map(|field| field.name()));
@@ -198,7 +198,7 @@ fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usiz
     Ok((PartsFile { path, unpacked, container: PartsContainer::Arrow, columns }, rows))
 }
 
-/// A stream has no random access: its selected columns become a temporary Arrow IPC file.
+/// A stream has no random access: its selected columns are copied to a temporary Arrow IPC file.
 fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let bytes = decompressed_to_disk(&path)?;
     foreign(&path, || arrow_file::check_stream(bytes))?;
@@ -229,7 +229,7 @@ fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<
     Ok((PartsFile { path, unpacked, container: PartsContainer::Arrow, columns }, rows))
 }
 
-/// The field with plain values: a file, unlike a stream, cannot replace a dictionary.
+/// The field without dictionary encoding. Unlike a stream, a file cannot replace a dictionary.
 fn without_dictionary(field: &Field) -> Field {
     match field.data_type() {
         DataType::Dictionary(_, value) => field.clone().with_data_type((**value).clone()),

@@ -133,7 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn every_format_names_its_columns() {
+    fn columns_are_found_in_every_format() {
         let folder = tempfile::tempdir().unwrap();
         let columns: Vec<(&str, ArrayRef)> =
             vec![("id", Arc::new(Int64Array::from(vec![1]))), ("title", Arc::new(StringArray::from(vec!["Pen"])))];
