@@ -222,7 +222,7 @@ mod tests {
         let quote = io::Read::chain(&b"a\n\""[..], io::repeat(b'x'));
         let error =
             io::copy(&mut CsvCheck::new(quote, b',', Some(b'"'), None), &mut io::sink()).unwrap_err().to_string();
-        assert!(error.contains("a closing quote within 64 MiB after the quote in line 2, got a longer cell"), "{error}");
+        assert!(error.contains("a closing quote within 64 MiB after the quote in line 2"), "{error}");
         let error = io::copy(&mut CsvCheck::new(io::repeat(b','), b',', None, None), &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("at most 100000 columns, got more in line 1"), "{error}");
     }
