@@ -12,7 +12,7 @@ use crate::progress::Progress;
 /// Number of subspace iterations.
 const ITERATIONS: usize = 10;
 
-/// Number of rows in a matrix product.
+/// Number of rows per block of a matrix product.
 const BLOCK: usize = 1_024;
 
 /// A sparse symmetric matrix in compressed row format.
@@ -65,7 +65,7 @@ impl SparseMatrix {
 pub(super) fn factorize(matrix: &SparseMatrix, dim: usize, seed: u64, progress: &dyn Progress) -> Array2<f64> {
     progress.begin("factorize", Some(ITERATIONS as u64), "iterations");
     let n = matrix.rows();
-    // Oversampling; negative eigenvalues take up dimensions, too.
+    // Oversampling, because negative eigenvalues also take up dimensions.
     let width = n.min(2 * dim + 32);
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
     let mut space = Array2::from_shape_simple_fn((n, width), || rng.gen_range(-1.0..1.0));
@@ -105,8 +105,8 @@ fn orthonormal(mut columns: Array2<f64>) -> Array2<f64> {
     columns
 }
 
-/// The product with a matrix that does not have more columns than rows. The product replaces the factor block by block,
-/// because each can take gigabytes.
+/// Multiplies by a small matrix that has at most as many columns as rows. The product overwrites `columns` block by
+/// block, because each of them can take gigabytes.
 fn times_small(mut columns: Array2<f64>, small: &Array2<f64>) -> Array2<f64> {
     let width = small.ncols();
     columns.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().for_each(|mut block| {

@@ -1,4 +1,4 @@
-//! What users did with the items: interactions as vectors of the items, and as histories split for training and tests.
+//! User interactions: item vectors from co-occurrence, and histories that are split for training, validation and test.
 //!
 //! | file | content |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `config.rs` | the settings of these vectors |
 //! | `counts.rs`, `factors.rs` | counting of item pairs; factorization of their mutual information |
 //! | `histories.rs` | [`Histories`]: the histories over the rows of a token table |
-//! | `unknown.rs` | refuses interactions of another data set |
+//! | `unknown.rs` | refuses interactions that probably belong to another data set |
 //! | `split.rs` | [`HistorySplit`]: how histories are split into training, validation and test |
 
 mod config;

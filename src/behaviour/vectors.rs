@@ -34,7 +34,7 @@ use crate::features::{BEHAVIOUR, Modality, ReadyRows};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
-/// Number of events of an item whose vector has half of the full length.
+/// Number of events at which an item's vector has half of the full length.
 const HALF_LENGTH_EVENTS: f64 = 20.0;
 
 /// Which interactions and items the vectors cover.
@@ -91,14 +91,14 @@ impl std::fmt::Display for InteractionUsage {
 pub struct BehaviourVectors {
     /// Number of items in the catalog.
     items: usize,
-    /// The catalog row of each vector, ascending.
+    /// The catalog row of each vector, in ascending order.
     rows: Vec<usize>,
     /// `(n_vectors, dim)`.
     vectors: Array2<f32>,
 }
 
 impl BehaviourVectors {
-    /// The vectors of all items of the catalog, in memory.
+    /// Converts to a modality with one row per item of the catalog, in memory.
     pub fn into_modality(self) -> Modality {
         let mut vectors = Array2::zeros((self.items, self.vectors.ncols()));
         let mut present = vec![false; self.items];
@@ -109,10 +109,10 @@ impl BehaviourVectors {
         Modality { name: BEHAVIOUR.into(), vectors, present }
     }
 
-    /// The vectors of all items of the catalog, in a temporary file in `folder`.
+    /// Converts to vectors with one row per item of the catalog, in a temporary file in `folder`.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] for the temporary file.
     pub fn into_rows(self, folder: &Path) -> Result<ReadyRows> {
         ReadyRows::of_rows(BEHAVIOUR, self.items, &self.rows, self.vectors.view(), folder)
     }
@@ -125,8 +125,8 @@ impl BehaviourVectors {
 /// item that co-occurs with another, 2.5 kB by default.
 ///
 /// # Errors
-/// As [`BehaviourConfig::validate`]; [`Error::Mismatch`] where no item is in the catalog; [`Error::Data`] where no two
-/// items co-occur.
+/// As [`BehaviourConfig::validate`]; [`Error::Mismatch`] if no item is in the catalog; [`Error::Data`] if no two items
+/// co-occur.
 pub fn vectors(
     interactions: &Interactions,
     item_ids: &ItemIds,
@@ -143,7 +143,7 @@ pub fn vectors(
     let paired = counts.items();
     if paired.is_empty() {
         let got = format!("none among {} users", interactions.users.len());
-        let help = "give longer histories, a larger --session-gap, or hold out less";
+        let help = "pass longer histories or a larger --session-gap, or hold out fewer events";
         return Err(Error::data("behaviour", "a user with two different items close to each other", got, help));
     }
     let matrix = counts.information(&paired, config);

@@ -1,19 +1,19 @@
-//! Batches of a chosen size, whatever the row groups of the files are.
+//! Batches of a chosen size, independent of the row groups of the files.
 
 use super::{CatalogReader, ItemBatch};
 use crate::error::Result;
 
 impl CatalogReader {
-    /// The rest of the catalog in batches of `items`; the last may be shorter.
+    /// The rest of the catalog in batches of `items` items. The last batch can be smaller.
     ///
     /// # Errors
-    /// Those of the reader.
+    /// Errors of the reader.
     pub fn in_parts(self, items: usize) -> impl Iterator<Item = Result<ItemBatch>> {
         in_parts(self, items)
     }
 }
 
-/// Batches of `items`, whatever the sizes of the given ones; the last may be shorter.
+/// Regroups batches of any size into batches of `items` items. The last batch can be smaller.
 pub(super) fn in_parts(
     mut batches: impl Iterator<Item = Result<ItemBatch>>,
     items: usize,
@@ -67,7 +67,7 @@ impl ItemBatch {
         (self, Some(rest))
     }
 
-    /// The items in these rows of the batch, the first of which becomes row `first_row`.
+    /// The items in these rows of the batch. The first of them becomes row `first_row` of the catalog.
     pub(super) fn take(mut self, rows: &[usize], first_row: u64) -> Self {
         fn those<T: Default>(of: &mut [T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| std::mem::take(&mut of[row])).collect()

@@ -21,8 +21,8 @@ impl CatalogReader {
 }
 
 impl CatalogSpec {
-    /// Reads the catalog once and checks it. Memory holds the ids and some bytes per item. With `are_cut`, an
-    /// encoder says which texts it truncates.
+    /// Reads the catalog once and checks it. Memory holds the ids and some bytes per item. `are_cut` determines which
+    /// texts the text encoder truncates; without it, the number of tokens is estimated.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`](crate::Error::Row) for a repeated id.

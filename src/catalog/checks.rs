@@ -26,17 +26,17 @@ pub struct CheckOptions {
     pub max_tokens: Option<usize>,
     /// The title column. Default: one of the usual names.
     pub title: Option<String>,
-    /// Whether items without text and image are a finding.
+    /// Whether to report items that have neither text nor image.
     pub content: bool,
 }
 
-/// Whether an encoder cuts each of these texts.
+/// Determines for each text whether the encoder truncates it.
 pub type AreCut = Box<dyn FnMut(&[String]) -> Result<Vec<bool>> + Send>;
 
 /// The checks of a catalog that is being read.
 pub(super) struct CatalogChecks {
     options: CheckOptions,
-    /// The encoder's word on long texts; without it they are estimated.
+    /// Determines which texts the encoder truncates. Without it, the number of tokens is estimated.
     are_cut: Option<AreCut>,
     columns: Vec<ColumnChecks>,
     title: Option<usize>,
@@ -235,8 +235,8 @@ impl CatalogChecks {
     }
 }
 
-/// Estimates the number of tokens of a text that can have more than `most`: four tokens for three words, and one token
-/// for four characters.
+/// Estimates the number of tokens of a text: four tokens for three words or one token for four characters, whichever is
+/// more. A text of at most `most` bytes is too short to exceed `most` tokens, so its number of bytes is returned.
 fn tokens(text: &str, most: usize) -> usize {
     if text.len() <= most {
         return text.len();
@@ -250,7 +250,7 @@ mod tests {
     use crate::catalog::TextSpec;
 
     #[test]
-    fn every_kind_of_finding_has_its_items() {
+    fn each_kind_of_finding_lists_its_items() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let long = "word ".repeat(300);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_says_which_texts_it_cuts() {
+    fn the_encoder_determines_which_texts_are_too_long() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         std::fs::write(&path, format!("id,t\na,{}\nb,\nc,x-y-z\nd,e\n", "word ".repeat(900))).unwrap();

@@ -14,7 +14,7 @@ pub enum OnBadItem {
     /// Stop with an error that names the item.
     #[default]
     Error,
-    /// Leave it out, and list it.
+    /// Leave the item out and list it.
     Skip,
 }
 
@@ -25,7 +25,7 @@ impl FromStr for OnBadItem {
         match name {
             "error" => Ok(OnBadItem::Error),
             "skip" => Ok(OnBadItem::Skip),
-            _ => Err(Error::config("on-bad-item", "error or skip", name, "omit it to stop at the first")),
+            _ => Err(Error::config("on-bad-item", "error or skip", name, "omit it to stop at the first such item")),
         }
     }
 }
@@ -50,11 +50,11 @@ impl FileStarts {
     }
 }
 
-/// The content of a catalog's items, as far as it is checked before encoding.
+/// Records the items without content and the images that cannot be read, for checks before encoding.
 #[derive(Debug)]
 pub(super) struct CatalogContent {
     starts: FileStarts,
-    /// The row of each item in the whole catalog, if these are only some of its items.
+    /// The row of each item in the whole catalog. `None` if the record covers the whole catalog.
     chosen: Option<Vec<usize>>,
     /// Rows of items that have neither text nor image.
     bare: Vec<usize>,
@@ -76,7 +76,7 @@ impl CatalogContent {
         self.note_items(batch);
     }
 
-    /// The content of no item yet, for items in these rows of the whole catalog.
+    /// An empty record for the items at rows `chosen` of this record.
     pub(super) fn of_chosen(&self, chosen: Vec<usize>) -> Self {
         let (starts, columns) = (self.starts.clone(), self.columns.clone());
         let chosen = match &self.chosen {
@@ -86,7 +86,7 @@ impl CatalogContent {
         CatalogContent { starts, chosen: Some(chosen), bare: Vec::new(), unusable: None, columns }
     }
 
-    /// Notes what a batch of items holds.
+    /// Records the items of a batch that have no content, and the first unusable image.
     pub(super) fn note_items(&mut self, batch: &ItemBatch) {
         let first = batch.first_row as usize;
         for (row, (texts, images)) in (first..).zip(batch.texts.iter().zip(&batch.images)) {
@@ -137,7 +137,7 @@ impl CatalogContent {
         let named: Vec<&str> = self.columns.iter().map(String::as_str).filter(|names| !names.is_empty()).collect();
         let help = match all {
             true => "name the columns with --text and --image, or precomputed vectors with --embedding",
-            false => "add the missing content, remove such items, or pass --on-bad-item skip to leave them out",
+            false => "add the missing content, remove such items, or pass --on-bad-item skip to leave these items out",
         };
         Err(Error::Row {
             path: path.to_path_buf(),

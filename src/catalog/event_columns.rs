@@ -17,7 +17,7 @@ pub(super) struct EventColumn<'a> {
     pub(super) first_row: u64,
 }
 
-/// A column of ids as text. It can have every type of a catalog's id column.
+/// Converts a column of ids to text. It can have any type that a catalog's id column can have.
 pub(super) fn ids(place: &EventColumn, column: &ArrayRef) -> Result<StringArray> {
     match ItemIds::from_arrow(column) {
         Ok(ids) => Ok(StringArray::from_iter_values((0..ids.len()).map(|row| ids.text(row)))),

@@ -57,7 +57,7 @@ impl EventFiles {
     }
 }
 
-/// Whether the name is that of a file of lines.
+/// Whether a file has the extension [`LINES_EXTENSION`], possibly followed by the extension of a compressed file.
 fn is_lines(path: &Path) -> bool {
     base_extension(path).is_some_and(|extension| extension == LINES_EXTENSION)
 }

@@ -49,11 +49,11 @@ struct FirstSeen {
 /// Reads the time column of a table batch by batch.
 #[derive(Debug, Default)]
 pub(super) struct EventTimes {
-    /// The kind of time of all rows, and the first row.
+    /// The kind of time, which is the same in all rows, and the first row.
     kind: Option<(TimeKind, FirstSeen)>,
     /// The first number of each unit.
     units: [Option<FirstSeen>; UNITS.len()],
-    /// Whether a number is in none of the units. Numbers then have another unit, such as rounds.
+    /// Whether a number is outside the ranges of all units. The numbers then have another unit, such as step numbers.
     own_unit: bool,
 }
 
@@ -93,7 +93,7 @@ impl EventTimes {
             if kind == TimeKind::Number {
                 self.check_unit(time, place, column, row)?;
             }
-            // Negative zero is zero: equal times are compared by their bits, too.
+            // Convert negative zero to zero, because equal times are also compared by their bits.
             times.push(time + 0.0);
         }
         Ok(times)
@@ -172,7 +172,7 @@ fn mixed(place: &EventColumn, row: usize, kind: &str, first: &FirstSeen, got: St
     }
 }
 
-/// Whether a date has an offset from UTC.
+/// The kind of a date: with or without an offset from UTC.
 fn date_kind(column: &ArrayRef, row: usize) -> TimeKind {
     let zoned = match column.data_type() {
         DataType::Timestamp(_, zone) => zone.is_some(),

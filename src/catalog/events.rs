@@ -10,7 +10,7 @@ use super::interaction_spec::InteractionSpec;
 use crate::error::{Error, Result};
 use crate::table::{ColumnRequest, TableFiles, TableReader, column_names, decompressed_text};
 
-/// Names under which columns are found when none is given.
+/// Names of the columns if none are given.
 const USER_NAMES: [&str; 2] = ["user_id", "user"];
 const ITEM_NAMES: [&str; 2] = ["item_id", "item"];
 pub(super) const TIME_NAMES: [&str; 2] = ["timestamp", "time"];
@@ -21,7 +21,7 @@ const RATING_NAMES: [&str; 1] = ["rating"];
 pub(super) struct EventValues {
     pub(super) times: bool,
     pub(super) ratings: bool,
-    /// Columns that can contain times, if the table has no time column.
+    /// Columns whose names suggest that they contain times, if the table has no time column.
     pub(super) like_times: Vec<String>,
     /// Further warnings about the table.
     pub(super) notes: Vec<String>,

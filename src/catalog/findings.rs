@@ -59,7 +59,7 @@ pub struct Finding {
     pub max_tokens: Option<usize>,
     /// Whether the count is estimated from words and characters.
     pub is_estimate: bool,
-    /// The first, or the most frequent.
+    /// The first cases, or the most frequent ones.
     pub examples: Vec<FindingExample>,
 }
 

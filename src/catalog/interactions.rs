@@ -65,8 +65,8 @@ impl Interactions {
         values.notes.iter().for_each(|note| progress.warn(note));
         if !values.like_times.is_empty() {
             progress.warn(&format!(
-                "{}: no column {}: the order of the file is taken for that of the events, though there are the columns {}; \
-                 name the column of the times with --interactions-time",
+                "{}: no column {}; the events keep the order of the rows, although the columns {} may contain times; \
+                 name the time column with --interactions-time",
                 spec.path.display(),
                 TIME_NAMES.join(" or "),
                 list_columns(&values.like_times),

@@ -40,7 +40,7 @@ impl<'a> CatalogJoin<'a> {
     /// items that were found in it.
     ///
     /// # Errors
-    /// As [`CatalogReader`]; [`Error::Mismatch`] where no item is found, or one is missing and `missing` refuses that.
+    /// As [`CatalogReader`]; [`Error::Mismatch`] if no item is found, or if one is missing and `missing` refuses that.
     pub fn read(
         &self,
         catalog: &CatalogSpec,
@@ -108,7 +108,7 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn items_are_found_by_id_and_missing_ones_follow_one_rule() {
+    fn items_are_found_by_id_and_missing_items_follow_the_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         std::fs::write(&path, "id,t\nb,Pen\nother,Saw\na,\n").unwrap();

@@ -2,7 +2,7 @@
 //! folder of images.
 //!
 //! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the rows: ids, text passages and image sources of each item.
-//! [`Interactions`] are the events of users with items, from a table of their own.
+//! [`Interactions`] are the events of users with items, from a separate table.
 
 mod batches;
 mod cells;
@@ -65,7 +65,7 @@ pub struct CatalogSpec {
     pub raw_text: bool,
     /// Whether texts in the list notation of Python or JSON are parsed as lists.
     pub parse_lists: bool,
-    /// Text columns to read separately, list elements apart: [`ItemBatch::fields`].
+    /// Text columns to read separately, with list elements as separate values: [`ItemBatch::fields`].
     pub fields: Vec<String>,
     /// Quote and escape characters, if the catalog is CSV or TSV.
     pub csv: CsvDialect,
@@ -74,14 +74,14 @@ pub struct CatalogSpec {
     pub images: Vec<String>,
 }
 
-/// Where an image is.
+/// The source of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImageSource {
-    /// In a file of its own.
+    /// The path of an image file.
     Path(PathBuf),
-    /// In the table: the bytes of an image file.
+    /// The bytes of an image file, stored in the table.
     Bytes(Vec<u8>),
-    /// None: the cell contains something else, which this describes.
+    /// No image: the cell contains something else, which the string describes.
     Unusable(String),
 }
 
@@ -94,7 +94,7 @@ pub struct ItemBatch {
     pub item_ids: ItemIds,
     /// The text passages of each item, to be encoded separately; none for an item without text.
     pub texts: Vec<Vec<String>>,
-    /// For each item, the values of each column of [`CatalogSpec::fields`], cleaned and without empty ones.
+    /// For each item, the values of each column of [`CatalogSpec::fields`], cleaned and without empty values.
     pub fields: Vec<Vec<Vec<String>>>,
     /// The images of each item.
     pub images: Vec<Vec<ImageSource>>,

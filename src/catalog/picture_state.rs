@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_changes_changes_the_state() {
+    fn a_changed_file_changes_the_digest() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         let state = || {

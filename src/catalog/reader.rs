@@ -18,7 +18,7 @@ use crate::table::{TableBatch, TableReader, damaged};
 /// An iterator over a catalog's items, in batches of at most 4,096. Only the columns that the spec names are decoded.
 ///
 /// Ids of JSON Lines, and of files with different types, can change from integers to strings in a later batch. They
-/// never turn back, and [`ItemIds::append`] joins both as strings.
+/// never change back, and [`ItemIds::append`] joins both as strings.
 pub struct CatalogReader {
     spec: CatalogSpec,
     table: TableReader,
@@ -32,7 +32,8 @@ pub struct CatalogReader {
 }
 
 impl CatalogReader {
-    /// Opens a catalog and checks the columns of its first file. Those of later files are checked when they are reached.
+    /// Opens a catalog and checks the columns of its first file. The columns of a later file are checked when
+    /// it is opened.
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::File`] for the file; [`Error::Column`] for a column that is absent or has a type
@@ -126,7 +127,7 @@ impl CatalogReader {
         Ok(ids)
     }
 
-    /// The parts of a column's cells, cleaned, without empty ones.
+    /// The parts of a column's cells, cleaned, without empty parts.
     fn field(
         &self,
         batch: &TableBatch,
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(ids(numbers.clone()), ItemIds::Integers((0..5_000).collect()));
         let strings = ItemIds::Strings((0..5_000).map(|id| id.to_string()).chain(["x".into()]).collect());
         assert_eq!(ids(numbers.clone() + &line("\"x\"")), strings);
-        // Once strings, always strings.
+        // After a batch with string ids, all batches have string ids.
         fs::write(folder.path().join("a.jsonl"), line("\"x\"") + &numbers).unwrap();
         let batches = read(&spec(&folder.path().join("a.jsonl"), &[])).unwrap();
         assert!(batches.iter().all(|batch| matches!(batch.item_ids, ItemIds::Strings(_))) && batches.len() == 2);
@@ -287,7 +288,7 @@ mod tests {
         assert_eq!(items[1].item_ids, ItemIds::Strings(vec!["y".into(), "z".into()]));
         assert_eq!(items[1].texts, [vec!["2"], vec![]]);
         assert_eq!(items[1].images[1], [ImageSource::Path(folder.path().join("y.png"))]);
-        // The part that is wrong is named, with its own row.
+        // The error names the file with the fault, and the row within this file.
         fs::write(folder.path().join("c.csv"), "id,t,image\nv,1,\n,2,\n").unwrap();
         let error = read(&both).unwrap_err().to_string();
         assert!(error.contains("c.csv, row 2"), "{error}");

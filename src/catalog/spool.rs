@@ -25,10 +25,10 @@ const PATH: u8 = 0;
 const BYTES: u8 = 1;
 const UNUSABLE: u8 = 2;
 
-/// Items that are copied together.
+/// Number of items per batch in [`CatalogSpool::select`].
 const SELECTED_AT_ONCE: usize = 8_192;
 
-/// What errors call the temporary file.
+/// The name of the temporary file in error messages.
 const UNNAMED: &str = "the temporary file of the catalog";
 
 /// The items of a catalog, to be read in parts any number of times.
@@ -44,8 +44,8 @@ pub struct CatalogSpool {
 }
 
 impl CatalogSpool {
-    /// Reads a catalog once. The temporary file is created in `folder`, or where the system has its own, and is gone
-    /// when this is dropped.
+    /// Reads a catalog once. The temporary file is created in `folder`, or in the system's folder for temporary files.
+    /// It is deleted when the spool is dropped.
     ///
     /// # Errors
     /// As [`CatalogReader`]; [`Error::Row`] for a repeated id; [`Error::Io`] for the temporary file.
@@ -53,7 +53,7 @@ impl CatalogSpool {
         Self::checked(spec, folder, CheckOptions::default())
     }
 
-    /// The same, with checks of the catalog; see [`CatalogSpool::findings`].
+    /// As [`CatalogSpool::read`], and checks the catalog; see [`CatalogSpool::findings`].
     ///
     /// # Errors
     /// As [`CatalogSpool::read`].
@@ -73,7 +73,7 @@ impl CatalogSpool {
         Ok(spool)
     }
 
-    /// Nothing yet.
+    /// A spool without items.
     fn empty(folder: Option<&Path>, content: CatalogContent) -> Result<Self> {
         let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
         let file = file.map_err(|e| Error::io("create", folder.unwrap_or(Path::new(UNNAMED)), e))?;
@@ -94,7 +94,7 @@ impl CatalogSpool {
         Ok(())
     }
 
-    /// Some of the items, as a catalog of their own. `rows` ascend.
+    /// Copies the items in `rows` to a new spool. `rows` must be in ascending order.
     ///
     /// # Errors
     /// As [`CatalogSpool::read`], for temporary files.
@@ -119,7 +119,7 @@ impl CatalogSpool {
         Ok(chosen)
     }
 
-    /// Takes what the user should know about the catalog.
+    /// Takes the notes about the catalog for the user, such as skipped files.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
@@ -194,7 +194,7 @@ fn unwritten(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::io("write", Path::new(UNNAMED), std::io::Error::other(e))
 }
 
-/// Passages of text, and of the images what they are ([`PATH`], ...) and these.
+/// Columns of the temporary file: the texts of each item, the kinds of its images ([`PATH`], ...), and the images.
 fn schema() -> Schema {
     let list = |name: &str, of| Field::new_list(name, Field::new_list_field(of, true), false);
     Schema::new(vec![
@@ -259,7 +259,7 @@ fn of_arrow(batch: &RecordBatch, first_row: u64, item_ids: ItemIds) -> ItemBatch
 /// Checks that the ids of a catalog are unique.
 ///
 /// # Errors
-/// [`Error::Row`] for the first repeated one.
+/// [`Error::Row`] for the first repeated id.
 pub fn check_unique(catalog: &Path, column: &str, ids: &ItemIds) -> Result<()> {
     match ids.check_unique() {
         Ok(()) => Ok(()),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn selected_items_are_a_catalog_of_their_own() {
+    fn select_copies_the_given_items() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
         let lines = (0..20_000).map(|i| format!("{i},{}\n", if i % 3 == 0 { "" } else { "Pen" }));

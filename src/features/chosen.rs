@@ -1,4 +1,4 @@
-//! Some of the items of a source of features.
+//! A feature source without some of its rows.
 
 use std::borrow::Cow;
 
@@ -6,21 +6,21 @@ use super::source::{Block, Blocks, FeatureSource, duplicate_item};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 
-/// The items of a source without some of its rows.
+/// A feature source without some of its rows. The remaining rows are renumbered.
 #[derive(Debug)]
 pub struct ChosenRows<S> {
     source: S,
-    /// Rows of the source that are left out, ascending.
+    /// Rows of the source that are left out, in ascending order.
     left_out: Vec<usize>,
 }
 
 impl<S: FeatureSource> ChosenRows<S> {
-    /// All items of `source` but those of the rows `left_out`, which ascend.
+    /// All items of `source` except those in the rows `left_out`, which must be in ascending order.
     pub fn without(source: S, left_out: Vec<usize>) -> Self {
         ChosenRows { source, left_out }
     }
 
-    /// The source.
+    /// The whole source.
     pub fn source(&self) -> &S {
         &self.source
     }
@@ -43,7 +43,7 @@ impl<S: FeatureSource> FeatureSource for ChosenRows<S> {
         self.source.parts()
     }
 
-    /// A block without any chosen item is passed over.
+    /// Blocks without a remaining item are skipped.
     fn blocks(&self, parts: Vec<usize>) -> Result<Blocks<'_>> {
         Ok(Box::new(self.source.blocks(parts)?.filter_map(|block| {
             let block = match block {
@@ -67,7 +67,7 @@ impl<S: FeatureSource> FeatureSource for ChosenRows<S> {
 
     fn check_ids(&self, ids: &ItemIds) -> Result<()> {
         match self.left_out.is_empty() {
-            // The source knows the file and the row of a duplicate.
+            // The source can name the file and the row of a duplicate.
             true => self.source.check_ids(ids),
             false => ids.check_unique().map_err(duplicate_item),
         }
@@ -82,14 +82,14 @@ mod tests {
     use ndarray::Array2;
 
     #[test]
-    fn chosen_items_are_those_of_the_source() {
+    fn remaining_rows_equal_those_of_the_source() {
         let vectors = Array2::from_shape_fn((20_000, 2), |(i, j)| (i * 2 + j) as f32);
         let text = Modality { name: "text".into(), vectors, present: vec![true; 20_000] };
         let features = Features::new(ItemIds::row_numbers(20_000), vec![text]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.parquet");
         features.write(&path, Overwrite::Refuse).unwrap();
-        // No row of the second block, and some of the others.
+        // No row of the second block, and every third row of the other blocks.
         let chosen: Vec<usize> = (0..20_000).filter(|row| row % 3 == 0 && !(8_192..16_384).contains(row)).collect();
         let left_out = (0..20_000).filter(|row| chosen.binary_search(row).is_err()).collect();
         let source = ChosenRows::without(FeatureFile::open(&path).unwrap(), left_out);

@@ -1,4 +1,4 @@
-//! What the vectors of items were made from, as hashes, so that items whose content has changed are recognised.
+//! Hashes of the content from which each item's vectors were computed. They show which items have changed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::table::{OwnColumn, OwnTable};
 
-/// Bytes of a hash: the first of SHA-256.
+/// Length of a content hash in bytes: the first 16 bytes of a SHA-256 hash.
 pub const HASH_BYTES: usize = 16;
 
-/// The hash of an item's content.
+/// The hash of an item's content. See [`HASH_BYTES`].
 pub type ContentHash = [u8; HASH_BYTES];
 
 const TABLE: OwnTable = OwnTable { kind: "content", name: "a list of content hashes" };
 const HASH: &str = "content_hash";
-/// Rows per written batch.
+/// Number of rows per written batch.
 const ROWS_AT_ONCE: usize = 65_536;
 
 /// The content hashes of items.
@@ -28,15 +28,15 @@ const ROWS_AT_ONCE: usize = 65_536;
 pub struct ContentHashes {
     /// The items.
     pub item_ids: ItemIds,
-    /// One per item.
+    /// One hash per item.
     pub hashes: Vec<ContentHash>,
 }
 
 impl ContentHashes {
-    /// Those of a subsequence of the items.
+    /// The hashes of `items`, which must be a subsequence of [`ContentHashes::item_ids`].
     ///
     /// # Errors
-    /// [`Error::Item`] for an item that is not among them, or not in their order.
+    /// [`Error::Item`] for an item without a hash, or in another order.
     pub fn of(&self, items: &ItemIds) -> Result<Self> {
         let mut rows = 0..self.hashes.len();
         let hashes = (0..items.len()).map(|row| {
@@ -52,7 +52,8 @@ impl ContentHashes {
         Ok(ContentHashes { item_ids: items.clone(), hashes: hashes.collect::<Result<_>>()? })
     }
 
-    /// Those of other items, if they are there. Both have the same order.
+    /// The hash of each of `items`, or `None` for an item without a hash. [`ContentHashes::item_ids`] must be a
+    /// subsequence of `items`: all items after the first missing one get `None`.
     pub fn aligned(&self, items: &ItemIds) -> Vec<Option<ContentHash>> {
         let mut next = 0;
         let hash = |row: usize| {
@@ -74,7 +75,7 @@ impl ContentHashes {
         ];
         let schema = Arc::new(Schema::new(fields.clone()));
         let failed =
-            |e: &dyn std::fmt::Display| Error::mismatch("content hashes", "one an item", e, "please report this");
+            |e: &dyn std::fmt::Display| Error::mismatch("content hashes", "one hash per item", e, "please report this");
         let ids = self.item_ids.to_arrow();
         let batches = (0..self.hashes.len()).step_by(ROWS_AT_ONCE).map(|from| {
             let rows = from..self.hashes.len().min(from + ROWS_AT_ONCE);
@@ -89,7 +90,7 @@ impl ContentHashes {
     /// Reads `content.parquet`.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for another file, or one that has changed.
+    /// [`Error::Artifact`] for a file of another kind, or one that has changed since it was written.
     pub fn read(path: &Path) -> Result<Self> {
         let fits = |t: &DataType| *t == DataType::FixedSizeBinary(HASH_BYTES as i32);
         let hash = OwnColumn { name: HASH, nullable: false, expected: "fixed_size_binary(16)", fits };
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_survive_a_file_and_are_taken_in_order() {
+    fn hashes_round_trip_and_are_found_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("content.parquet");
         let ids = ItemIds::Strings((0..70_000).map(|row| format!("i{row}")).collect());

@@ -27,11 +27,12 @@ enum FeatureContent {
 }
 
 impl FeatureFile {
-    /// Opens a file, by content; or a folder or a pattern of tables.
+    /// Opens a file, whose format is detected by its content, or a folder or a pattern of tables.
     ///
     /// # Errors
-    /// [`Error::Missing`](crate::Error::Missing) for nothing there; [`Error::File`](crate::Error::File) for a file that holds no vectors, or is damaged;
-    /// [`Error::Column`](crate::Error::Column) for files with different columns.
+    /// [`Error::Missing`](crate::Error::Missing) if nothing exists at the path; [`Error::File`](crate::Error::File) for
+    /// a file without vectors or a damaged file; [`Error::Column`](crate::Error::Column) for files with different
+    /// columns.
     pub fn open(path: &Path) -> Result<Self> {
         let content = match open_matrix(path)? {
             Some(matrix) => FeatureContent::Matrix(matrix),
@@ -45,13 +46,13 @@ impl FeatureFile {
     /// # Errors
     /// Errors name file, column and row.
     pub fn read(&self) -> Result<Features> {
-        // The seed does not matter: without a limit, all rows are taken and none are drawn.
+        // Without a limit, no rows are sampled, so the seed has no effect.
         Ok(gather(self, usize::MAX, &mut Xoshiro256Plus::seed_from_u64(0))?.0.into_owned())
     }
 }
 
 impl FeatureFile {
-    /// The ids of all items, read without their vectors.
+    /// Reads the ids of all items without their vectors.
     ///
     /// # Errors
     /// Errors name file, column and row.

@@ -1,4 +1,4 @@
-//! A matrix of integers in a `.npy` file.
+//! Reads a matrix of integers from a `.npy` file.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -9,10 +9,11 @@ use ndarray::Array2;
 use super::npy_header::NpyHeader;
 use crate::error::{Error, Result};
 
-/// Reads a 2-D matrix of integers that `numpy.save` wrote. A vector is a matrix of one column.
+/// Reads a 2-D array of integers that `numpy.save` wrote. A 1-D array is read as a matrix with one column.
 ///
 /// # Errors
-/// [`Error::File`] for another file, and for numbers beyond 64 signed bits.
+/// [`Error::File`] for a file of another format, type or shape, and for integers that do not fit in 64 signed bits;
+/// [`Error::Io`].
 pub fn integer_matrix(path: &Path) -> Result<Array2<i64>> {
     let refuse = |got: String, help: &str| Error::file(path, "a 2-D .npy matrix of integers", got, help);
     let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
@@ -32,7 +33,7 @@ pub fn integer_matrix(path: &Path) -> Result<Array2<i64>> {
         "u2" => (false, 2),
         "u4" => (false, 4),
         "u8" => (false, 8),
-        _ => return Err(refuse(format!("{descr:?}"), "save it as x.astype(numpy.int64)")),
+        _ => return Err(refuse(format!("numbers of type {descr:?}"), "save it as x.astype(numpy.int64)")),
     };
     let (rows, columns) = match header.shape[..] {
         [rows, columns] => (rows, columns),
@@ -58,7 +59,9 @@ pub fn integer_matrix(path: &Path) -> Result<Array2<i64>> {
         if signed { Some((unsigned << shift) as i64 >> shift) } else { i64::try_from(unsigned).ok() }
     };
     let numbers: Option<Vec<i64>> = bytes.chunks_exact(width).map(number).collect();
-    let Some(numbers) = numbers else { return Err(refuse("a number of more than 63 bits".into(), "check the codes")) };
+    let Some(numbers) = numbers else {
+        return Err(refuse(format!("an integer above {}", i64::MAX), "check the codes"));
+    };
     let shape = |e: ndarray::ShapeError| refuse(e.to_string(), "write it again with numpy.save");
     match header.fortran_order {
         false => Array2::from_shape_vec((rows, columns), numbers).map_err(shape),
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn all_widths_and_both_orders() {
+    fn all_integer_widths_and_both_memory_orders_are_read() {
         let wanted = array![[1, -2], [3, 4]];
         let small: [u8; 4] = [1, 0xfe, 3, 4];
         assert_eq!(integer_matrix(file("|i1", "False", "(2, 2)", &small).path()).unwrap(), wanted);

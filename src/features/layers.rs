@@ -1,4 +1,4 @@
-//! Features in two layers: those of a base, and those of items that were added or changed since.
+//! The features of an index in two files: the base, and the items that were added or changed later.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use super::{FeatureFile, Features, Modality};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// The features of an index: the items of the base that are still there, in its order, then those added or changed.
+/// The features of an index: the remaining items of the base in its order, then the added or changed items.
 #[derive(Debug)]
 pub struct LayeredFeatures {
     base: ChosenRows<FeatureFile>,
@@ -22,16 +22,17 @@ pub struct LayeredFeatures {
 }
 
 impl LayeredFeatures {
-    /// One file, and all of its items.
+    /// The features of all items of one file.
     pub fn of_file(file: FeatureFile) -> Self {
         LayeredFeatures { base: ChosenRows::without(file, Vec::new()), added: None }
     }
 
-    /// The features of `items`: a row of `added` supersedes that of the base, and rows of other items do not count. The
-    /// items have the order of the two files: first those of the base, then those of `added`.
+    /// The features of `items`. A row of `added` replaces the row of the same item in `base`. Rows of items that are
+    /// not in `items` are ignored. `items` must have the order of the two files: first the items of `base`, then those
+    /// of `added`.
     ///
     /// # Errors
-    /// [`Error::Artifact`] where the files lack an item, or have another order; those of reading them.
+    /// [`Error::Artifact`] if the files lack an item or have another order; errors of reading the files.
     pub fn new(base: &Path, added: Option<&Path>, items: &ItemIds) -> Result<Self> {
         let base_file = FeatureFile::open(base)?;
         let Some(added) = added else {
@@ -49,17 +50,17 @@ impl LayeredFeatures {
         Ok(LayeredFeatures { base: ChosenRows::without(base_file, left_out), added: Some(added) })
     }
 
-    /// The items of the base that are still there.
+    /// The features of the remaining items of the base.
     pub fn base(&self) -> &dyn FeatureSource {
         &self.base
     }
 
-    /// The items that were added or changed since, if there are any.
+    /// The features of the items that were added or changed later, if there are any.
     pub fn added(&self) -> Option<&dyn FeatureSource> {
         self.added.as_ref().map(|added| added as &dyn FeatureSource)
     }
 
-    /// Number of rows of the file of the base, including those that do not count.
+    /// Number of rows in the file of the base, including those of replaced and deleted items.
     pub fn base_rows(&self) -> usize {
         self.base.source().rows()
     }
@@ -69,12 +70,13 @@ impl LayeredFeatures {
     /// # Errors
     /// Errors name file, column and row.
     pub fn read(&self) -> Result<Features> {
-        // The seed does not matter: without a limit, all rows are taken and none are drawn.
+        // Without a limit, no rows are sampled, so the seed has no effect.
         Ok(gather(self, usize::MAX, &mut Xoshiro256Plus::seed_from_u64(0))?.0.into_owned())
     }
 }
 
-/// Finds the rows of a file among `items` from `next` on, in order. Returns the rows that are not there, and the next item.
+/// Matches the rows of a file with `items` from `next` on, in order. Returns the rows without a match, and the index of
+/// the first item without a match.
 fn walk(ids: &ItemIds, items: &ItemIds, mut next: usize, superseded: impl Fn(&str) -> bool) -> (Vec<usize>, usize) {
     let mut left_out = Vec::new();
     for row in 0..ids.len() {
@@ -97,7 +99,7 @@ fn all_found(path: &Path, items: &ItemIds, next: usize) -> Result<()> {
     if next == items.len() {
         return Ok(());
     }
-    let expected = format!("vectors of item {}, and the items in their order", items.text(next));
+    let expected = format!("vectors of item {}, with the items in the order of the token table", items.text(next));
     Err(Error::artifact(path, expected, "none", "restore the index from a copy, or build it again"))
 }
 
@@ -139,7 +141,7 @@ impl FeatureSource for LayeredFeatures {
     }
 }
 
-/// A source whose items have these modalities, in this order; those that the source does not have are missing.
+/// A source with the given modalities, in the given order. If the source lacks a modality, no item has a vector of it.
 #[derive(Debug)]
 pub struct CompletedFeatures<S> {
     source: S,
@@ -147,7 +149,7 @@ pub struct CompletedFeatures<S> {
 }
 
 impl<S: FeatureSource> CompletedFeatures<S> {
-    /// Completes a source to modalities with these names and dimensions.
+    /// A source with modalities of these names and dimensions.
     pub fn new(source: S, shapes: Vec<(String, usize)>) -> Self {
         CompletedFeatures { source, shapes }
     }
@@ -179,7 +181,7 @@ impl<S: FeatureSource> FeatureSource for CompletedFeatures<S> {
     }
 }
 
-/// Features with these modalities, in this order; those that they do not have are missing.
+/// Features with the given modalities, in the given order. If `features` lacks a modality, no item has a vector of it.
 fn of_shapes(features: Features, shapes: &[(String, usize)]) -> Result<Features> {
     let alike = features.modalities().iter().map(|m| (m.name.as_str(), m.dim()));
     if alike.eq(shapes.iter().map(|(name, dim)| (name.as_str(), *dim))) {
@@ -188,10 +190,10 @@ fn of_shapes(features: Features, shapes: &[(String, usize)]) -> Result<Features>
     let modality = |(name, dim): &(String, usize)| match features.modalities().iter().find(|m| m.name == *name) {
         Some(found) if found.dim() == *dim => Ok(found.clone()),
         Some(found) => Err(Error::mismatch(
-            format!("numbers of the {name} vectors"),
+            format!("dimension of the {name} vectors"),
             dim,
             found.dim(),
-            "encode with the encoder that the index was built with",
+            "use the encoder that the index was built with",
         )),
         None => Ok(Modality {
             name: name.clone(),
@@ -220,16 +222,16 @@ mod tests {
     }
 
     proptest! {
-        /// Rows that are superseded or gone do not count, whichever they are.
+        /// Rows of replaced and deleted items are ignored.
         #[test]
-        fn a_row_of_the_second_layer_supersedes_one_of_the_first(
+        fn rows_of_the_second_file_replace_those_of_the_first(
             base in 1usize..30, states in prop::collection::vec(0u8..3, 30), new in 0usize..5, gone in 0usize..3,
         ) {
             let folder = tempfile::tempdir().unwrap();
             let [first, second] = ["a.parquet", "b.parquet"].map(|name| folder.path().join(name));
             let all: Vec<(usize, f32)> = (0..base).map(|id| (id, id as f32)).collect();
             features(&all, &["text", "behaviour"]).write(&first, Overwrite::Replace).unwrap();
-            // 0 stays, 1 is deleted, 2 has changed; the second layer has rows of items that are gone, too.
+            // State 0: unchanged. 1: deleted. 2: changed. The second file also has rows of deleted items.
             let states = &states;
             let of = |state| all.iter().copied().filter(move |(id, _)| states[*id] == state);
             let changed = of(2).map(|(id, value)| (id, value + 100.0));
@@ -239,7 +241,7 @@ mod tests {
             if items.is_empty() || added.is_empty() {
                 return Ok(());
             }
-            // Without the second modality.
+            // The second file lacks the second modality.
             let shapes = vec![("text".into(), 2), ("behaviour".into(), 2)];
             let more = features(&added, &["text"]);
             let mut writer = FeatureWriter::create(&second, more.item_ids(), shapes, Overwrite::Replace).unwrap();

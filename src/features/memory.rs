@@ -11,7 +11,7 @@ use super::{FOREIGN_IDS, Features, ID, table, table_columns};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// The name of an in-memory table, for errors.
+/// The name of an in-memory table in error messages.
 const MEMORY: &str = "table in memory";
 
 impl Features {

@@ -1,8 +1,8 @@
-//! Feature vectors of items: one matrix per modality, with a mark for items that lack it.
+//! Feature vectors of items: one matrix per modality, and a mask of the items that have it.
 //!
-//! [`Features`] come from the encoders, or from a file of vectors: a Parquet or Arrow table with columns of float lists, or
-//! a 2-D `.npy` or safetensors matrix, whose row numbers are the item ids. A [`FeatureSource`] gives them block by block: a
-//! [`FeatureFile`] may be larger than memory.
+//! [`Features`] come from the encoders, or from a file of vectors: a Parquet or Arrow table with columns of float
+//! lists, or a 2-D `.npy` or safetensors matrix, whose row numbers are the item ids. A [`FeatureSource`] returns them
+//! block by block, so a [`FeatureFile`] can be larger than memory.
 
 mod chosen;
 mod columns;
@@ -62,7 +62,7 @@ const FORMAT_VERSION: &str = "1";
 /// One modality's vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Modality {
-    /// Its name, which is the column's: "text", "image", ...
+    /// Its name, which is also the name of its column: "text", "image", ...
     pub name: String,
     /// `(n_items, dim)`; zeros for items without the modality.
     pub vectors: Array2<f32>,
@@ -194,10 +194,10 @@ impl Features {
         Array2::from_shape_fn((self.len(), order.len()), |(row, m)| self.modalities[order[m]].present[row])
     }
 
-    /// The items of these rows, none of them repeated.
+    /// The items in `rows`, which must be unique.
     ///
     /// # Errors
-    /// [`Error::Data`] without rows.
+    /// [`Error::Data`] if `rows` is empty.
     pub fn take(&self, rows: &[usize]) -> Result<Features> {
         let modality = |m: &Modality| Modality {
             name: m.name.clone(),
@@ -234,7 +234,7 @@ impl Features {
             for (all, more) in modalities.iter_mut().zip(part.modalities) {
                 all.present.extend(more.present);
                 let of_one_length =
-                    |e| Error::mismatch("vectors", "of one dimension", e, "encode all items with the same encoder");
+                    |e| Error::mismatch("vectors", "the same dimension", e, "encode all items with the same encoder");
                 all.vectors.append(Axis(0), more.vectors.view()).map_err(of_one_length)?;
             }
         }
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_vectors_are_zero_and_columns_stand_side_by_side() {
+    fn missing_vectors_are_zero_and_modalities_are_concatenated() {
         let mut image = complete("image", array![[1.0, 2.0], [f32::NAN, 4.0]]);
         image.present[1] = false;
         let features =

@@ -69,7 +69,7 @@ impl MatrixFile {
         let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
         let bytes = rows.checked_mul(columns).and_then(|n| n.checked_mul(width)).map(|n| n as u64);
         if bytes.is_none_or(|bytes| length - start.min(length) < bytes) {
-            return Err(damaged(path, format!("it ends before its {rows} x {columns} numbers do")));
+            return Err(damaged(path, format!("it has fewer than {rows} x {columns} numbers")));
         }
         Ok(MatrixFile { rows, columns, by_column: header.fortran_order, width, brain: false, big_endian, start })
     }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn both_orders_and_all_float_widths() {
+    fn all_float_widths_and_both_memory_orders_are_read() {
         let data = bytes(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let c = read(file("<f4", "False", "(2, 3)", &data).path()).unwrap().concatenated();
         assert_eq!(c, ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);

@@ -21,25 +21,25 @@ pub struct ReadyVectors {
     pub column: Option<String>,
 }
 
-/// Precomputed vectors that were matched with a catalog.
+/// Precomputed vectors, matched to the items of a catalog.
 #[derive(Debug)]
 pub struct Ready {
     /// The vectors, one row per item of the catalog.
     pub rows: ReadyRows,
-    /// Rows of items that the catalog does not have, and one of these.
+    /// Number of rows whose item is not in the catalog, and the id of one of them.
     pub unknown: (usize, Option<String>),
 }
 
 impl ReadyVectors {
-    /// Matches the vectors with the items of a catalog. A table with ids, in the column `id` or else in `item_id` or `id`,
-    /// is joined by these as text: items without a row, or with null, lack the modality; rows of other items are counted.
-    /// A matrix, and a table without ids, must have one row per item, in the catalog's order.
+    /// Matches the vectors to the items of a catalog. A table with ids, in the column `id` or else in `item_id` or
+    /// `id`, is joined by these ids as text. Items without a row or with a null vector lack the modality. Rows of other
+    /// items are counted. A matrix, and a table without ids, must have one row per item, in the catalog's order.
     ///
-    /// A table's vectors are copied into the catalog's order, in a temporary file in `folder`; a matrix stays where it is.
-    /// In memory are the ids and one block.
+    /// The vectors of a table are copied in the catalog's order to a temporary file in `folder`. A matrix is read in
+    /// place. Memory holds the ids and one block.
     ///
     /// # Errors
-    /// Errors name file, column and row; [`Error::Mismatch`] for another number of rows, or where no id is the catalog's;
+    /// Errors name file, column and row; [`Error::Mismatch`] for another number of rows, or if no id is in the catalog;
     /// [`Error::Row`] for a repeated id; [`Error::Io`].
     pub fn open(&self, items: &ItemIds, id: Option<&str>, folder: &Path) -> Result<Ready> {
         match open_matrix(&self.path)? {
@@ -117,7 +117,7 @@ impl ReadyVectors {
         Error::mismatch(
             format!("item ids of {}", self.path.display()),
             format!("ids of the catalog, such as {}", quoted(&catalogs)),
-            format!("{rows} others, such as {}", quoted(&item.unwrap_or_default())),
+            format!("{rows} other ids, such as {}", quoted(&item.unwrap_or_default())),
             "name the catalog's id column with --id, or write the table with the catalog's ids",
         )
     }
@@ -201,7 +201,7 @@ mod tests {
             |column, items: &ItemIds| vectors(&path, column).open(items, None, folder.path()).unwrap_err().to_string();
         assert!(fails(None, &items).contains("the vector columns a, b"));
         assert!(fails(Some("c"), &items).contains("name one of: a, b"));
-        assert!(fails(Some("a"), &ItemIds::row_numbers(3)).contains("3 others, such as \"9\""));
+        assert!(fails(Some("a"), &ItemIds::row_numbers(3)).contains("3 other ids, such as \"9\""));
         assert!(fails(Some("a"), &ItemIds::Integers(vec![8])).contains("nulls only"));
     }
 }

@@ -11,7 +11,7 @@ use super::npy::MatrixFile;
 use super::{Modality, ModalityRows};
 use crate::error::{Error, Result};
 
-/// What errors call the temporary file.
+/// The name of the temporary file in error messages.
 const TEMPORARY: &str = "the temporary file of precomputed vectors";
 
 /// Number of rows that are written at a time.
@@ -38,10 +38,11 @@ impl ReadyRows {
         ReadyRows { name: name.to_owned(), dim: matrix.columns, source: RowSource::Matrix(path.to_path_buf(), matrix) }
     }
 
-    /// The vectors `(n, dim)` of these rows of a catalog of `items` items, copied to a temporary file in `folder`.
+    /// Copies the vectors `(n, dim)` of the items in `rows` of a catalog to a temporary file in `folder`. The catalog
+    /// has `items` items.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] for the temporary file.
     pub(crate) fn of_rows(
         name: &str,
         items: usize,
@@ -93,7 +94,7 @@ impl ModalityRows for ReadyRows {
     }
 }
 
-/// Vectors in a temporary file, each at the place of its item.
+/// Vectors in a temporary file, each at the position of its item.
 #[derive(Debug)]
 pub(super) struct PlacedVectors {
     file: File,
@@ -103,7 +104,7 @@ pub(super) struct PlacedVectors {
 }
 
 impl PlacedVectors {
-    /// Room for the vectors of `items` items, in a temporary file in `folder`.
+    /// Creates a temporary file in `folder` for the vectors of `items` items.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -114,8 +115,8 @@ impl PlacedVectors {
         Ok(PlacedVectors { file, dim, present: vec![false; items] })
     }
 
-    /// Writes the vectors of a block `(n, dim)` that have a place. Neighbours in the block and in the catalog are written
-    /// together.
+    /// Writes the vectors of a block `(n, dim)` to the rows `places`, and skips vectors without a place. Consecutive
+    /// vectors with consecutive places are written together.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -58,14 +58,14 @@ impl ModalityRows for Modality {
     }
 }
 
-/// Some of the rows of a modality, as rows of their own.
+/// Some rows of a modality, renumbered from 0.
 pub struct PickedRows {
     of: Box<dyn ModalityRows>,
     rows: Vec<usize>,
 }
 
 impl PickedRows {
-    /// The given rows of a modality, in their order.
+    /// The given rows of a modality, in the given order.
     pub fn new(of: Box<dyn ModalityRows>, rows: Vec<usize>) -> Self {
         PickedRows { of, rows }
     }
@@ -84,7 +84,7 @@ impl ModalityRows for PickedRows {
         self.rows.get(row).is_some_and(|&row| self.of.has(row))
     }
 
-    /// Neighbours are read together.
+    /// Consecutive rows are read together.
     fn rows(&mut self, rows: Range<usize>) -> Result<Modality> {
         let wanted = &self.rows[rows];
         let mut vectors = Array2::zeros((wanted.len(), self.of.dim()));
@@ -105,7 +105,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn selected_rows_are_rows_of_their_own() {
+    fn picked_rows_are_read_in_the_given_order() {
         let vectors = array![[0.0], [1.0], [2.0], [3.0], [4.0]];
         let whole = Modality { name: "x".into(), vectors, present: vec![true, true, false, true, true] };
         let mut some = PickedRows::new(Box::new(whole), vec![4, 1, 2, 0]);

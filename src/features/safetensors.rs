@@ -61,7 +61,7 @@ pub(super) fn open(path: &Path) -> Result<MatrixFile> {
     }
     let data = LENGTH as u64 + header;
     if (end as u64).checked_add(data).is_none_or(|end| length < end) {
-        return Err(damaged(format!("it ends before its {rows} x {columns} numbers do")));
+        return Err(damaged(format!("it has fewer than {rows} x {columns} numbers")));
     }
     Ok(MatrixFile {
         rows,

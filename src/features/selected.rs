@@ -1,4 +1,4 @@
-//! Some rows of features, as features of their own.
+//! Selected rows of a feature source.
 
 use std::borrow::Cow;
 
@@ -6,18 +6,18 @@ use super::source::{Block, Blocks, FeatureSource};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// The items of some rows of a source, read from it block by block.
+/// Selected rows of a feature source, read block by block and renumbered from 0.
 pub struct SelectedRows<'a> {
     source: &'a dyn FeatureSource,
-    /// Ascending and unique.
+    /// In ascending order, without repetition.
     rows: Vec<usize>,
 }
 
 impl<'a> SelectedRows<'a> {
-    /// The items of these rows, which ascend and occur once.
+    /// The items in `rows`, which must be in ascending order without repetition.
     ///
     /// # Errors
-    /// [`Error::Data`] without rows.
+    /// [`Error::Data`] if `rows` is empty.
     pub fn new(source: &'a dyn FeatureSource, rows: Vec<usize>) -> Result<Self> {
         if rows.is_empty() {
             return Err(Error::data("features", "at least one item", "no items", "check the input"));
@@ -66,11 +66,11 @@ mod tests {
     use ndarray::Array2;
 
     #[test]
-    fn rows_are_those_of_the_source() {
+    fn selected_rows_equal_those_of_the_source() {
         let n = 20_000;
         let vectors = Array2::from_shape_fn((n, 2), |(i, j)| (2 * i + j) as f32);
         let features = Features::new(ItemIds::row_numbers(n), vec![complete("text", vectors)]).unwrap();
-        // None of the second block.
+        // No row of the second block.
         let rows: Vec<usize> = (0..n).filter(|row| row % 3 == 0 && !(8_192..16_384).contains(row)).collect();
         let selected = SelectedRows::new(&features, rows.clone()).unwrap();
         assert_eq!((selected.rows(), selected.parts(), selected.shapes()), (rows.len(), 3, features.shapes()));

@@ -8,7 +8,7 @@ use super::{Features, Modality};
 use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 
-/// Rows per block, where the source can choose.
+/// Number of rows per block, if the source can choose it.
 pub(super) const ROWS_AT_ONCE: usize = 8_192;
 
 /// Consecutive items of a source.
@@ -57,7 +57,7 @@ pub trait FeatureSource: Sync {
     /// Checks the ids of all items.
     ///
     /// # Errors
-    /// Names an id that occurs twice.
+    /// The error names an id that occurs twice.
     fn check_ids(&self, ids: &ItemIds) -> Result<()>;
 }
 
@@ -87,8 +87,8 @@ impl<T: FeatureSource + ?Sized> FeatureSource for &T {
     }
 }
 
-/// In memory, a part is a block of at most 8,192 items: as many as a row group of a file that catalex writes, so that
-/// both give the same blocks.
+/// In memory, a part is a block of at most 8,192 items. This is the size of a row group in a file that catalex writes,
+/// so both give the same blocks.
 impl FeatureSource for Features {
     fn shapes(&self) -> Vec<(String, usize)> {
         self.modalities().iter().map(|m| (m.name.clone(), m.dim())).collect()
@@ -130,7 +130,7 @@ pub fn for_each_block(source: &dyn FeatureSource, mut work: impl FnMut(&Block) -
         return source.all()?.try_for_each(|block| work(&block?));
     }
     std::thread::scope(|scope| {
-        // Without a buffer: the reader waits with one block until the one before is taken.
+        // No buffer: the reader holds one block until the previous block is taken.
         let (send, receive) = std::sync::mpsc::sync_channel(0);
         scope.spawn(move || {
             let blocks = source.all().unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
@@ -181,10 +181,11 @@ pub fn gather<'a>(
     Ok((Cow::Owned(features), rows))
 }
 
-/// The items of some rows, which are in ascending order and occur once. Only these are in memory, and a block.
+/// The items in `rows`, which must be in ascending order without repetition. Memory holds only these items and one
+/// block.
 ///
 /// # Errors
-/// As [`FeatureSource::blocks`]; [`Error::Data`] for no rows.
+/// As [`FeatureSource::blocks`]; [`Error::Data`] if `rows` is empty.
 pub fn gather_rows(source: &dyn FeatureSource, rows: &[usize]) -> Result<Features> {
     let mut gathered = Gathered::new(&source.shapes(), rows.len());
     let mut wanted = rows;
@@ -234,7 +235,7 @@ impl Gathered {
         let columns = self.names.into_iter().zip(self.dims).zip(self.values.into_iter().zip(self.present));
         let modalities = columns.map(|((name, dim), (values, present))| {
             let vectors = ndarray::Array2::from_shape_vec((present.len(), dim), values)
-                .map_err(|e| Error::mismatch("vectors", "one an item", e, "check the features"))?;
+                .map_err(|e| Error::mismatch("vectors", "one vector per item", e, "check the features"))?;
             Ok(Modality { name, vectors, present })
         });
         Features::of_unchecked_ids(self.ids, modalities.collect::<Result<_>>()?)

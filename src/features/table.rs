@@ -171,7 +171,7 @@ fn id_row_error(path: &Path, column: &str, row: usize, expected: &str, got: Stri
         column: column.to_owned(),
         expected: expected.into(),
         got,
-        help: "give every row an id of its own".into(),
+        help: "give every row a unique id".into(),
     }
 }
 

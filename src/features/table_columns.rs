@@ -22,7 +22,7 @@ pub(super) struct VectorColumns {
 pub(super) fn find_features(path: &Path) -> Result<TableFiles> {
     let not_features = |got: String| {
         let help = "features are read from Parquet, Arrow IPC, .npy and .safetensors; `catalex embed` makes them from a catalog";
-        Error::file(path, "a Parquet, Arrow or .npy file", got, help)
+        Error::file(path, "a Parquet, Arrow, .npy or .safetensors file", got, help)
     };
     let found = if path.is_file() {
         let format = TableFormat::detect(path)?.ok_or_else(|| not_features("an unknown format".into()))?;

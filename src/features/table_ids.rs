@@ -1,4 +1,4 @@
-//! The ids of a table of features, read without its vectors.
+//! Reads the ids of a feature table without its vectors.
 
 use super::source::ROWS_AT_ONCE;
 use super::table::{FeatureTable, id_error, named};
@@ -8,7 +8,7 @@ use crate::item_ids::ItemIds;
 use crate::table::TableParts;
 
 impl FeatureTable {
-    /// The ids of all rows, read without the vectors.
+    /// Reads the ids of all rows.
     pub(super) fn ids(&self) -> Result<ItemIds> {
         let Some(column) = &self.id else { return Ok(ItemIds::row_numbers(self.parts.rows())) };
         let only =

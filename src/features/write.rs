@@ -17,7 +17,7 @@ use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
-/// A file of features that is written block by block. It appears when it is complete.
+/// A file of features that is written block by block. It appears at its path when it is complete.
 pub struct FeatureWriter {
     path: PathBuf,
     schema: Arc<Schema>,
@@ -40,7 +40,7 @@ impl FeatureWriter {
         Ok(FeatureWriter { path: path.to_path_buf(), schema, shapes, writer })
     }
 
-    /// Appends items. A modality that they do not have is null.
+    /// Appends items. Modalities that they do not have are null.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Mismatch`] for ids or vectors of another type or dimension.
@@ -61,7 +61,7 @@ impl FeatureWriter {
             });
             let batch = std::iter::once(ids.slice(from, to - from)).chain(vectors).collect();
             let batch = RecordBatch::try_new(self.schema.clone(), batch)
-                .map_err(|e| Error::mismatch("feature columns", "of equal length", e, "check the features"))?;
+                .map_err(|e| Error::mismatch("feature columns", "equal lengths", e, "check the features"))?;
             self.writer.write(&batch).map_err(|e| failed(&self.path, e))?;
             self.writer.flush().map_err(|e| failed(&self.path, e))?;
         }
@@ -100,7 +100,7 @@ pub(super) fn write(features: &Features, path: &Path, overwrite: Overwrite) -> R
     writer.commit()
 }
 
-/// The mantissas of floats do not compress: no dictionary. Byte stream split groups the exponents, which do.
+/// No dictionary, because the mantissas of floats do not compress. Byte stream split groups the exponents, which do.
 fn properties(shapes: &[(String, usize)]) -> WriterProperties {
     let metadata = vec![
         KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_owned()),

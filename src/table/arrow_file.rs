@@ -1,5 +1,5 @@
-//! Arrow IPC files and streams: the number of rows of each record batch, whether the file is as long as it says, and how much
-//! compressed batches grow, without decoding any.
+//! Checks Arrow IPC files and streams without decoding them: the number of rows of each record batch, truncation, and
+//! the declared size of compressed batches.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use super::limits::{MAX_EXPANSION, MAX_SMALL_BATCH, mib};
 
 /// Length of the end of a file: the footer's length and the magic bytes.
 const TRAILER: usize = 10;
-/// What precedes the length of a message, but in files of old versions.
+/// Marker before the length of a message. Files of old versions do not have it.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
 
 /// Refuses a file with a block that ends after the file. The reader would allocate memory for the block before reading
@@ -38,7 +38,7 @@ pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// The header of a block, with the length before it.
+/// The header of a block, including the length that precedes it.
 fn block_header(file: &mut File, block: &arrow::ipc::Block) -> Result<Vec<u8>, ArrowError> {
     let length = usize::try_from(block.metaDataLength()).map_err(|e| damaged(&e))?;
     let start = SeekFrom::Start(u64::try_from(block.offset()).map_err(|e| damaged(&e))?);
@@ -50,8 +50,8 @@ fn message_of(header: &[u8]) -> &[u8] {
     header.get(start..).unwrap_or_default()
 }
 
-/// Refuses a batch whose compressed buffers say that they grow too much: the reader allocates what they say. Returns how
-/// much of the body was read.
+/// Refuses a compressed batch whose buffers declare too large a decompressed size, because the reader allocates the
+/// declared size. Returns the number of bytes of the body that were read.
 fn check_growth(message: &Message, mut body: impl Read) -> Result<u64, ArrowError> {
     let batch = message.header_as_record_batch().or_else(|| message.header_as_dictionary_batch()?.data());
     let Some(batch) = batch.filter(|batch| batch.compression().is_some()) else { return Ok(0) };
@@ -62,7 +62,7 @@ fn check_growth(message: &Message, mut body: impl Read) -> Result<u64, ArrowErro
     }
     buffers.sort_unstable();
     let (mut at, mut packed, mut unpacked) = (0u64, 0u64, 0u64);
-    // What is shorter has no length before it.
+    // A buffer shorter than the prefix has no declared size.
     for (offset, length) in buffers.into_iter().filter(|buffer| buffer.1 >= PREFIX) {
         let skip = offset.checked_sub(at).ok_or_else(|| damaged(&"buffers that overlap"))?;
         io::copy(&mut (&mut body).take(skip), &mut io::sink())?;
@@ -70,24 +70,25 @@ fn check_growth(message: &Message, mut body: impl Read) -> Result<u64, ArrowErro
         body.read_exact(&mut grown)?;
         let rest = io::copy(&mut (&mut body).take(length - PREFIX), &mut io::sink())?;
         at = offset + PREFIX + rest;
-        // -1 stands before what is not compressed.
+        // A declared size of -1 marks a buffer that is not compressed.
         let grown = u64::try_from(i64::from_le_bytes(grown)).unwrap_or(length);
         (packed, unpacked) = (packed.saturating_add(length), unpacked.saturating_add(grown));
     }
     if unpacked > MAX_SMALL_BATCH.max(packed.saturating_mul(MAX_EXPANSION)) {
         let most = mib(MAX_SMALL_BATCH as usize);
         let what = format!(
-            "a batch of {packed} bytes that grows to {unpacked}, not to {most} or {MAX_EXPANSION} times its size"
+            "a batch of {packed} bytes that decompresses to {unpacked}, above {most} and {MAX_EXPANSION} times its size"
         );
         return Err(ArrowError::ParseError(what));
     }
     Ok(at)
 }
 
-/// Length of the number before a compressed buffer.
+/// Length in bytes of the declared size before a compressed buffer.
 const PREFIX: u64 = 8;
 
-/// Refuses a stream with a message that is longer than what is left. The reader allocates a message before it reads it.
+/// Refuses a stream with a message that is longer than the rest of the stream. The reader would allocate memory for the
+/// message before reading it.
 pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
     // A stream ends with a length of 0, or without one.
     while let Some(length) = message_length(&mut stream)?.filter(|&length| length != 0) {
@@ -95,14 +96,14 @@ pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
         let mut header = Vec::new();
         (&mut stream).take(length).read_to_end(&mut header)?;
         if (header.len() as u64) < length {
-            return Err(damaged(&format!("a header of {length} bytes, where {} are left", header.len())));
+            return Err(damaged(&format!("a header of {length} bytes, of which the stream has only {}", header.len())));
         }
         let message = root_as_message(&header).map_err(|e| damaged(&e))?;
         let body = u64::try_from(message.bodyLength()).map_err(|e| damaged(&e))?;
         let read = check_growth(&message, (&mut stream).take(body))?;
         let left = read + io::copy(&mut (&mut stream).take(body - read), &mut io::sink())?;
         if left < body {
-            return Err(damaged(&format!("a message of {body} bytes, where {left} are left")));
+            return Err(damaged(&format!("a message of {body} bytes, of which the stream has only {left}")));
         }
     }
     Ok(())
@@ -148,7 +149,7 @@ pub(super) fn batch_rows(file: &mut File) -> Result<Vec<usize>, ArrowError> {
     blocks.iter().map(rows).collect()
 }
 
-/// So many bytes from a position. A damaged length allocates no more than the file holds.
+/// Reads `length` bytes from a position. A damaged length allocates no more memory than the file has bytes.
 fn read_at(file: &mut File, start: SeekFrom, length: usize) -> Result<Vec<u8>, ArrowError> {
     let mut bytes = Vec::new();
     file.seek(start)?;
@@ -192,7 +193,7 @@ mod tests {
         writer.write(&table()).unwrap();
         let bytes = writer.into_inner().unwrap();
         check(&bytes).unwrap();
-        // The length is in the message, which this check does not read, and in the footer.
+        // The length occurs in the message and in the footer. This check uses only the footer.
         let errors: Vec<String> = grown(&bytes, 8_000).iter().filter_map(|grown| check(grown).err()).collect();
         let errors = [errors, grown(&bytes, 8_064).iter().filter_map(|grown| check(grown).err()).collect()].concat();
         assert!(errors.iter().any(|error| error.contains("a block of 1099511627776 bytes")), "{errors:?}");
@@ -205,8 +206,8 @@ mod tests {
         let bytes = writer.into_inner().unwrap();
         check_stream(&bytes[..]).unwrap();
         let huge = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F];
-        assert!(check_stream(&huge[..]).unwrap_err().to_string().contains("where 0 are left"));
+        assert!(check_stream(&huge[..]).unwrap_err().to_string().contains("the stream has only 0"));
         let error = check_stream(&bytes[..bytes.len() - 100]).unwrap_err().to_string();
-        assert!(error.contains("are left"), "{error}");
+        assert!(error.contains("the stream has only"), "{error}");
     }
 }

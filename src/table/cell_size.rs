@@ -25,8 +25,8 @@ pub(super) fn check_cells(file: &Path, column: &str, cells: &ArrayRef, first_row
     })
 }
 
-/// Rows at the start of a batch whose cells have at most [`BATCH_BYTES`] together, at least one: rows may share a long value,
-/// and take little memory until they are copied.
+/// Number of rows at the start of a batch whose cells have at most [`BATCH_BYTES`] together, at least 1. A batch can
+/// have larger cells in total if rows share a long value: it takes memory for each row only when the cells are copied.
 pub(super) fn rows_at_once(batch: &RecordBatch) -> usize {
     let columns: Vec<_> = batch.columns().iter().filter_map(|cells| Some((cells, lengths(cells)?))).collect();
     let mut total = 0usize;
@@ -94,7 +94,7 @@ fn lengths(cells: &ArrayRef) -> Option<Lengths<'_>> {
     }
 }
 
-/// Bytes of lists, which hold the values in these ranges.
+/// Number of bytes of the list in each row. `range` returns the range of its values.
 fn of_list<'a>(values: &'a ArrayRef, range: impl Fn(usize) -> Range<usize> + 'a) -> Option<Lengths<'a>> {
     let of_value = lengths(values)?;
     Some(Box::new(move |row| range(row).filter(|&at| values.is_valid(at)).map(&of_value).sum()))
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_share_a_long_value_are_read_a_few_at_once() {
+    fn rows_that_share_a_long_value_are_split_into_small_batches() {
         let at_once = |cells: ArrayRef| rows_at_once(&RecordBatch::try_from_iter([("t", cells)]).unwrap());
         let values = || Arc::new(StringArray::from(vec!["x".repeat(20 << 20)]));
         let dictionary = || -> ArrayRef { Arc::new(DictionaryArray::new(Int32Array::from(vec![0; 4_000]), values())) };

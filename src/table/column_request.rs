@@ -19,25 +19,25 @@ pub(crate) struct ColumnRequest {
 }
 
 impl ColumnRequest {
-    /// A column that must be there under this name.
+    /// A required column with this name.
     pub(crate) fn required(name: &str) -> Self {
         ColumnRequest { names: vec![name.to_owned()], required: true, of_ids: false }
     }
 
-    /// The same for a column of ids.
+    /// Marks the column as a column of ids.
     #[must_use]
     pub(crate) fn of_ids(self) -> Self {
         ColumnRequest { of_ids: true, ..self }
     }
 
-    /// A column that must be there: under the name that was given, otherwise under one of the usual names.
+    /// A required column with the given name or, if no name is given, with one of the usual names.
     pub(crate) fn named_or(name: Option<&str>, usual: &[&str]) -> Self {
         let names =
             name.map_or_else(|| usual.iter().map(|&name| name.to_owned()).collect(), |name| vec![name.to_owned()]);
         ColumnRequest { names, required: true, of_ids: false }
     }
 
-    /// As [`ColumnRequest::named_or`], but without a given name the column may be absent.
+    /// As [`ColumnRequest::named_or`], but the column can be absent if no name is given.
     pub(crate) fn optional(name: Option<&str>, usual: &[&str]) -> Self {
         ColumnRequest { required: name.is_some(), ..Self::named_or(name, usual) }
     }
@@ -59,7 +59,7 @@ impl ColumnRequest {
     }
 }
 
-/// Column names for an error message. Long lists are cut.
+/// Column names for an error message. Long lists are truncated.
 pub(crate) fn list_columns<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let names: Vec<S> = names.into_iter().collect();
     let listed = names.iter().take(MAX_LISTED).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");

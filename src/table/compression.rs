@@ -24,12 +24,13 @@ pub(crate) fn decompressed(path: &Path) -> Result<Bytes> {
     grown_at_most(path, MAX_TEXT_EXPANSION)
 }
 
-/// The same for a file that is copied to the disk when it is unpacked.
+/// As [`decompressed`], for data that is written to a temporary file. The limit of the compression ratio is lower.
 pub(super) fn decompressed_to_disk(path: &Path) -> Result<Bytes> {
     grown_at_most(path, MAX_EXPANSION)
 }
 
-/// The bytes of a file. An error where a compressed one grows more than so many times, and beyond [`MAX_SMALL_FILE`].
+/// The bytes of a file, decompressed if necessary. Reading fails if the decompressed size is above [`MAX_SMALL_FILE`]
+/// and more than `times` the compressed size.
 fn grown_at_most(path: &Path, times: u64) -> Result<Bytes> {
     let (file, compression) = detect(path)?;
     let failed = |e| Error::io("read", path, e);
@@ -41,7 +42,7 @@ fn grown_at_most(path: &Path, times: u64) -> Result<Bytes> {
     })
 }
 
-/// Data that grow when they are unpacked, up to a limit.
+/// A reader that fails if there are more than `most` bytes.
 struct BoundedReader<R> {
     inner: R,
     left: u64,
@@ -59,9 +60,9 @@ impl<R: Read> Read for BoundedReader<R> {
         let read = self.inner.read(buffer)?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
             TextFault {
-                expected: format!("at most {} after unpacking", mib(self.most as usize)),
+                expected: format!("at most {} after decompression", mib(self.most as usize)),
                 got: "more".into(),
-                help: "check where the file comes from; if it is sound, unpack it before".into(),
+                help: "check the origin of the file; if you trust it, decompress it first".into(),
             }
             .into_io()
         })?;
@@ -69,12 +70,12 @@ impl<R: Read> Read for BoundedReader<R> {
     }
 }
 
-/// The text of a file, decompressed if necessary; other encodings than UTF-8 are an error that names them.
+/// The text of a file, decompressed if necessary. An encoding other than UTF-8 is an error that names the encoding.
 pub(crate) fn decompressed_text(path: &Path) -> Result<Utf8Reader<Bytes>> {
     decompressed(path).map(Utf8Reader::new)
 }
 
-/// A file that can be read from any position. A compressed one is unpacked into a temporary file first.
+/// A file that can be read from any position. A compressed file is first decompressed to a temporary file.
 pub(super) fn seekable(path: &Path) -> Result<File> {
     Ok(match unpacked(path)? {
         None => File::open(path).map_err(|e| Error::io("read", path, e))?,
@@ -82,7 +83,7 @@ pub(super) fn seekable(path: &Path) -> Result<File> {
     })
 }
 
-/// The unpacked copy of a compressed file, positioned at its start; none for a file that is not compressed.
+/// A decompressed copy of a compressed file, positioned at its start. `None` for a file that is not compressed.
 pub(super) fn unpacked(path: &Path) -> Result<Option<NamedTempFile>> {
     if detect(path)?.1.is_none() {
         return Ok(None);
@@ -142,20 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_without_bound_is_refused() {
+    fn a_file_that_decompresses_beyond_the_limit_is_refused() {
         let read = |grown: usize, most: u64| {
             let mut reader = BoundedReader::new(io::repeat(b'x').take(grown as u64), most);
             io::copy(&mut reader, &mut io::sink()).map_err(|e| read_error(Path::new("a.zst"), &e).to_string())
         };
         assert_eq!(read(2 << 20, 2 << 20), Ok(2 << 20));
         let error = read((2 << 20) + 1, 2 << 20).unwrap_err();
-        assert!(error.contains("a.zst") && error.contains("at most 2 MiB after unpacking"), "{error}");
-        // A file of 100 KB that would fill 3 GiB of a disk.
+        assert!(error.contains("a.zst") && error.contains("at most 2 MiB after decompression"), "{error}");
+        // A file of less than 1 MiB that would fill 3 GiB of a disk.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet.zst");
         let packed = zstd::encode_all(io::repeat(b'x').take(3 << 30), 1).unwrap();
         assert!(packed.len() < 1 << 20);
         fs::write(&path, packed).unwrap();
-        assert!(seekable(&path).unwrap_err().to_string().contains("at most 1024 MiB after unpacking"));
+        assert!(seekable(&path).unwrap_err().to_string().contains("at most 1024 MiB after decompression"));
     }
 }

@@ -133,7 +133,7 @@ impl<R: Read> CsvCheck<R> {
         self.encoding.end()?;
         match self.state {
             CsvState::Quoted | CsvState::Escaped => Err(TextFault {
-                expected: format!("a closing quote for the one in line {}, which is never closed", self.opened),
+                expected: format!("a closing quote for the quote in line {}, which is never closed", self.opened),
                 got: "the end of the file".into(),
                 help: CLOSE.into(),
             }),
@@ -145,7 +145,7 @@ impl<R: Read> CsvCheck<R> {
         let most = mib(if self.cell_bytes > MAX_CELL_BYTES { MAX_CELL_BYTES } else { MAX_ROW_BYTES });
         match self.state {
             CsvState::Quoted | CsvState::Escaped => TextFault {
-                expected: format!("a closing quote within {most} after the one in line {}", self.opened),
+                expected: format!("a closing quote within {most} after the quote in line {}", self.opened),
                 got: "a longer cell".into(),
                 help: CLOSE.into(),
             },
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn faults_name_their_line() {
         let cases = [
-            ("id,t\n1,x\n2,\"shoe\n3,y\n4,z\n", "the one in line 3, which is never closed, got the end of the file"),
+            ("id,t\n1,x\n2,\"shoe\n3,y\n4,z\n", "the quote in line 3, which is never closed, got the end of the file"),
             ("id,t\n1,\"a \\\"b\\\" c\"\n", "text after the closing quote in line 2; double the quotes within a cell"),
             ("id,t\n1,\"a\n\nb\"c\n", "in line 4, opened in line 2"),
-            ("id,t\n1,\"\"\"", "the one in line 2"),
+            ("id,t\n1,\"\"\"", "the quote in line 2"),
         ];
         for (text, says) in cases {
             let error = read(text, Some(b'"'), None).unwrap_err();
@@ -222,7 +222,7 @@ mod tests {
         let quote = io::Read::chain(&b"a\n\""[..], io::repeat(b'x'));
         let error =
             io::copy(&mut CsvCheck::new(quote, b',', Some(b'"'), None), &mut io::sink()).unwrap_err().to_string();
-        assert!(error.contains("a closing quote within 64 MiB after the one in line 2, got a longer cell"), "{error}");
+        assert!(error.contains("a closing quote within 64 MiB after the quote in line 2"), "{error}");
         let error = io::copy(&mut CsvCheck::new(io::repeat(b','), b',', None, None), &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("at most 100000 columns, got more in line 1"), "{error}");
     }

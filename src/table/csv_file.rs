@@ -63,7 +63,7 @@ impl CsvFile {
         let (quote, escape) = (dialect.quote_for(delimiter), dialect.escape_byte());
         if quote.is_some() && quote == escape {
             let help = "omit --csv-escape if quotes are doubled";
-            return Err(Error::config("csv-escape", "another character than the quote", "the same", help));
+            return Err(Error::config("csv-escape", "a character other than the quote character", "the same", help));
         }
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(delimiter).escape(escape).quoting(quote.is_some());

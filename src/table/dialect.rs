@@ -23,8 +23,8 @@ impl FromStr for CsvCharacter {
             _ if text == NONE => Ok(CsvCharacter(None)),
             [byte] if byte.is_ascii_punctuation() && !b",".contains(byte) => Ok(CsvCharacter(Some(*byte))),
             _ => {
-                let expected = "one punctuation character of ASCII other than a comma, or none";
-                let help = "name the character that encloses cells, or that precedes quotes in cells";
+                let expected = "one ASCII punctuation character other than a comma, or none";
+                let help = "give the character that encloses cells, or the one that precedes quotes in cells";
                 Err(Error::config("csv-quote or csv-escape", expected, format!("{text:?}"), help))
             }
         }
@@ -73,7 +73,7 @@ impl CsvDialect {
         }
     }
 
-    /// The escape character, if it differs from the quote character.
+    /// The escape character, if there is one.
     pub(super) fn escape_byte(&self) -> Option<u8> {
         self.escape.and_then(|given| given.0)
     }

@@ -31,7 +31,7 @@ impl TableFiles {
         TableFiles { format, files, dialect: CsvDialect::default(), root: None, notes: Vec::new() }
     }
 
-    /// Reads CSV and TSV in another dialect.
+    /// Sets the quote and escape characters of CSV and TSV files.
     #[must_use]
     pub(crate) fn with_dialect(self, dialect: CsvDialect) -> Self {
         TableFiles { dialect, ..self }
@@ -43,11 +43,12 @@ impl TableFiles {
     }
 }
 
-/// Finds the tables of a path: a file, a folder, or a pattern with `*`, `?` or `[...]`. `expected` says in an error what
-/// should be there.
+/// Finds the tables of a path: a file, a folder, or a pattern with `*`, `?` or `[...]`. `expected` describes
+/// the expected content in an error.
 ///
 /// # Errors
-/// [`Error::Missing`] for nothing there; [`Error::File`] for a folder without tables, or files of different formats.
+/// [`Error::Missing`] if nothing exists at the path; [`Error::File`] for a folder without tables, or files of different
+/// formats.
 pub(crate) fn find_tables(path: &Path, expected: &str) -> Result<TableFiles> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => tables_of_folder(path, TableFolder::read(path)?),
@@ -87,11 +88,11 @@ fn tables_of_pattern(path: &Path, expected: &str) -> Result<TableFiles> {
     Ok(TableFiles { root, ..tables_of(path, files)? })
 }
 
-/// The files that match a pattern, sorted by name. `None` if the path is not a pattern.
+/// The files that match a pattern, sorted by name. Empty if the path is not a pattern.
 pub(crate) fn files_of_pattern(path: &Path) -> Result<Vec<PathBuf>> {
     let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else { return Ok(Vec::new()) };
     let found = glob::glob(pattern)
-        .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a star itself"))?;
+        .map_err(|e| Error::file(path, "a pattern of file names", e, "correct it; [*] matches a literal star"))?;
     let mut files = Vec::new();
     for file in found {
         let file = file.map_err(|e| Error::io("read", path, e.into()))?;

@@ -30,7 +30,7 @@ const OTHERS: [(&[u8], &str, &str); 12] = [
     (b"\x89HDF", "an HDF5 file", "write the table as Parquet, or a matrix as .npy"),
     (b"SQLite f", "a SQLite database", "export the table as CSV"),
 ];
-/// How an Arrow IPC stream begins: the marker before its first message.
+/// First bytes of an Arrow IPC stream: the marker before its first message.
 const STREAM_START: &[u8] = &[0xFF; 4];
 
 /// The format of a table.

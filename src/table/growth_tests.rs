@@ -1,4 +1,4 @@
-//! Small files that would take all memory or the whole disk.
+//! Small files that would exhaust the memory or the disk when they are read.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use super::{ColumnRequest, TableReader, find_tables};
 use crate::error::Result;
 
-/// Rows of each batch of a table.
+/// Number of rows of each batch of a table.
 fn batches(path: &Path, column: &str) -> Result<Vec<usize>> {
     let table = TableReader::open(path, find_tables(path, "a table")?, vec![ColumnRequest::required(column)])?;
     table.map(|batch| Ok(batch?.rows)).collect()
@@ -31,7 +31,7 @@ fn parquet(path: &Path, column: ArrayRef, options: impl FnOnce(WriterPropertiesB
     writer.close().unwrap();
 }
 
-/// As many rows with the same long text.
+/// A column of `rows` rows with the same text of `length` bytes.
 fn repeated(rows: usize, length: usize) -> ArrayRef {
     let mut column = StringDictionaryBuilder::<Int32Type>::new();
     let text = "x".repeat(length);
@@ -39,14 +39,14 @@ fn repeated(rows: usize, length: usize) -> ArrayRef {
     Arc::new(column.finish())
 }
 
-/// Without Arrow's own schema the column is read as text.
+/// Checks that the reader chooses plain text as the column's type. The file does not contain the Arrow schema.
 fn read_as_text(path: &Path) {
     let bytes = fs::read(path).unwrap();
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes));
     assert_eq!(reader.unwrap().schema().field(0).data_type(), &DataType::Utf8);
 }
 
-/// Writes a column as text in a dictionary that does not fall back to plain values.
+/// Writes a text column with a dictionary so large that the writer does not fall back to plain encoding.
 fn dictionary(path: &Path, column: ArrayRef) {
     let properties = WriterProperties::builder().set_dictionary_page_size_limit(64 << 20).build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
@@ -58,7 +58,7 @@ fn dictionary(path: &Path, column: ArrayRef) {
 }
 
 #[test]
-fn a_long_value_of_a_dictionary_is_not_copied_to_all_rows() {
+fn a_long_dictionary_value_is_not_copied_to_all_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     dictionary(&path, repeated(200, 1 << 20));
@@ -67,7 +67,7 @@ fn a_long_value_of_a_dictionary_is_not_copied_to_all_rows() {
 }
 
 #[test]
-fn a_long_value_in_lists_is_not_copied_either() {
+fn a_long_dictionary_value_in_lists_is_not_copied_to_all_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     let values = repeated(300, 1 << 20);
@@ -77,7 +77,7 @@ fn a_long_value_in_lists_is_not_copied_either() {
 }
 
 #[test]
-fn long_rows_are_read_a_few_at_once() {
+fn long_rows_are_read_in_small_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     let pictures: Vec<String> = (0..120).map(|row| format!("{row:03}").repeat(400_000)).collect();
@@ -87,7 +87,7 @@ fn long_rows_are_read_a_few_at_once() {
 }
 
 #[test]
-fn a_page_that_grows_too_much_is_refused() {
+fn a_page_with_a_high_compression_ratio_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     let text = || -> ArrayRef { Arc::new(StringArray::from(vec!["x".repeat(70 << 20)])) };
@@ -96,9 +96,9 @@ fn a_page_that_grows_too_much_is_refused() {
         parquet(&path, text(), |options| options.set_dictionary_enabled(false).set_compression(codec));
         assert!(path.metadata().unwrap().len() < 1 << 20);
         let error = batches(&path, "t").unwrap_err().to_string();
-        assert!(error.contains("column \"t\": expected a page that unpacks to at most 64 MiB or 64 times"), "{error}");
+        assert!(error.contains("column \"t\": expected a page that decompresses to at most 64 MiB"), "{error}");
     }
-    // Not a page that is not read, and not one that is large because its content is.
+    // A page of a column that is not read is not checked.
     let both =
         RecordBatch::try_from_iter([("t", text()), ("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
@@ -108,12 +108,12 @@ fn a_page_that_grows_too_much_is_refused() {
     assert_eq!(batches(&path, "n").unwrap(), [1]);
 }
 
-/// A header may name any size: gzip and Brotli unpack all there is.
+/// A header can declare any size. The decoders of gzip and Brotli decompress the whole page regardless.
 #[test]
-fn a_page_that_is_longer_than_its_header_says_is_refused() {
+fn a_page_that_is_longer_than_its_header_declares_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    // Text that repeats a little, so that the page is longer than those that are not unpacked for the check.
+    // Random hexadecimal digits compress poorly. So the page is larger than the gzip pages that the check skips.
     let mut state = 1u64;
     let mut word = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -125,7 +125,7 @@ fn a_page_that_is_longer_than_its_header_says_is_refused() {
         parquet(&path, column, |options| options.set_dictionary_enabled(false).set_compression(codec));
         assert_eq!(batches(&path, "t").unwrap(), [1]);
         let bytes = fs::read(&path).unwrap();
-        // The header begins with the type, 0, and the size as a zigzag number.
+        // The header begins with the page type 0 and the decompressed size, both as zigzag varints.
         let size = (text.len() as u64 + 4 + 6) * 2;
         let mut damaged = Vec::new();
         for levels in 0..16 {
@@ -133,14 +133,14 @@ fn a_page_that_is_longer_than_its_header_says_is_refused() {
             let wanted = [&[0x15, 0x00, 0x15], varint.as_slice()].concat();
             if let Some(at) = bytes.windows(wanted.len()).position(|window| window == wanted) {
                 damaged = bytes.clone();
-                // One half of the size, in as many bytes.
+                // Half of the size, in the same number of bytes.
                 damaged[at + 3..at + 3 + varint.len()].copy_from_slice(&self::varint(size / 4 * 2));
             }
         }
         assert!(!damaged.is_empty(), "no such header");
         fs::write(&path, damaged).unwrap();
         let error = batches(&path, "t").unwrap_err().to_string();
-        assert!(error.contains("bytes that its header names"), "{codec}: {error}");
+        assert!(error.contains("bytes that its header declares"), "{codec}: {error}");
     }
 }
 
@@ -155,7 +155,7 @@ fn varint(mut value: u64) -> Vec<u8> {
 }
 
 #[test]
-fn compressed_arrow_that_says_it_grows_without_bound_is_refused() {
+fn compressed_arrow_with_a_huge_declared_size_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let column: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(100_000)]));
     let batch = RecordBatch::try_from_iter([("t", column)]).unwrap();
@@ -174,7 +174,7 @@ fn compressed_arrow_that_says_it_grows_without_bound_is_refused() {
             let grown = [&bytes[..at], &(1i64 << 42).to_le_bytes(), &bytes[at + 8..]].concat();
             fs::write(&path, grown).unwrap();
             let error = batches(&path, "t").unwrap_err().to_string();
-            assert!(error.contains("bytes that grows to 43980465"), "{name}: {error}");
+            assert!(error.contains("bytes that decompresses to 43980465"), "{name}: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values of JSON as Arrow columns.
 //!
-//! Shops write one field now as a string, now as a list. Within a batch a column has the type of its widest value; the
-//! texts of a value are the same under every type that it can have.
+//! A field can be a string in one row and a list in another. Within a batch, a column has the type of its widest value.
+//! The texts of a value are the same under every type that the column can have.
 
 use std::sync::Arc;
 

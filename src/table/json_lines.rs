@@ -1,8 +1,8 @@
 //! JSON Lines as Arrow batches.
 //!
 //! Every line is parsed once, and only requested values are kept. Keys need not occur in every object, so the first batch
-//! decides which columns there are. Only when a requested column has no value in it are the files scanned until one is
-//! found: an unknown column must be reported at once, not at the end of the file, and a column that begins late is read.
+//! determines the columns. If it has no value of a requested column, the files are scanned until they have one. So an
+//! unknown column is reported before any row is returned, and a column whose first value comes late is still read.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use super::open_table::{BATCH_ROWS, OpenTable};
 use super::text_check::{Utf8Reader, read_error};
 use crate::error::{Error, Result};
 
-/// What all files of a table are read for.
+/// The columns that are read from all files of a table.
 #[derive(Debug)]
 pub(super) struct JsonPlan {
     /// Every accepted name of every request, once.
@@ -39,7 +39,7 @@ pub(super) struct JsonPlan {
 /// One row: a value for each of the plan's names.
 type JsonRow = Vec<Option<JsonValue>>;
 
-/// Opens the first file of a table and decides which columns all of them are read for.
+/// Opens the first file of a table and determines the columns that are read from all files.
 pub(super) fn open_first(
     path: &Path,
     files: &[PathBuf],
@@ -62,7 +62,7 @@ pub(super) fn open_first(
         for (request, column) in requests.iter().zip(&mut columns).filter(|(_, column)| column.is_none()) {
             *column = request.find(|name| survey.has_value(name));
             if column.is_none() {
-                // A column of nulls is there.
+                // A column that has only nulls exists.
                 *column = request.find(|name| survey.has(name));
                 null.extend(column.clone().filter(|_| request.required));
             }
@@ -125,7 +125,7 @@ impl JsonPlan {
             if !self.columns.iter().flatten().any(|column| column == name) {
                 continue;
             }
-            // Within this batch a column may be null without being so throughout.
+            // A column that is null in this batch can have values in another.
             let least = if self.null.contains(name) { JsonColumnKind::Nulls } else { JsonColumnKind::Texts };
             let kind = match JsonColumnKind::Nulls.widened(rows.iter().map(|row| row[at].as_ref())) {
                 JsonColumnKind::Nulls => least,
@@ -157,7 +157,7 @@ fn value(row: &JsonRow, at: usize) -> Option<&JsonValue> {
     row[at].as_ref().filter(|value| **value != JsonValue::Null)
 }
 
-/// Scans the files until every requested column has a value, or to the end.
+/// Scans the files until every requested column has a value, or until the last file ends.
 fn survey(files: &[PathBuf], requests: &[ColumnRequest], names: &[String]) -> Result<KeySurvey> {
     let mut survey = KeySurvey::default();
     let complete = |survey: &KeySurvey| {
@@ -279,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_column_may_begin_late() {
+    fn an_optional_column_can_have_its_first_value_late() {
         let time = [ColumnRequest::required("id"), ColumnRequest::optional(None, &["timestamp", "time"])];
         let rows = "{\"id\":1}\n".repeat(BATCH_ROWS);
         assert_eq!(read(&rows, &time).unwrap()[0].num_columns(), 1);
         let batches = read(&(rows.clone() + "{\"id\":2,\"time\":3}"), &time).unwrap();
         let nulls: Vec<usize> = batches.iter().map(|batch| batch.column(1).null_count()).collect();
         assert_eq!(nulls, [BATCH_ROWS, 0]);
-        // Nulls do not hide the name that has the values.
+        // A column of nulls under one accepted name does not hide the values under another.
         let batches = read(&(rows.replace('}', ",\"timestamp\":null}") + "{\"id\":2,\"time\":3}"), &time).unwrap();
         assert_eq!(batches[1].schema().field(1).name(), "time");
     }

@@ -48,7 +48,7 @@ impl JsonValue {
         })
     }
 
-    /// Number of bytes of its texts.
+    /// Number of bytes of the texts and numbers in the value.
     pub(super) fn bytes(&self) -> usize {
         match self {
             JsonValue::Number(text) | JsonValue::Text(text) => text.len(),
@@ -90,7 +90,7 @@ fn is_integer(number: &str) -> bool {
     number.strip_prefix('-').unwrap_or(number).bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The integer that a number is, with all its digits.
+/// A number as an integer with all its digits. `None` if it is not an integer.
 fn integer(number: &str) -> Option<String> {
     /// Up to this value, every integer has its own 64-bit float.
     const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -1,7 +1,7 @@
-//! Tables in files, for catalogs, interactions and features alike.
+//! Reads tables from files, for catalogs, interactions and features.
 //!
-//! This room finds the files of a path (a file, a folder or a pattern), detects format and compression, and reads only
-//! the columns that a caller requests. [`TableReader`] streams all files of a table in order. [`TableParts`] reads
+//! This module finds the files of a path (a file, a folder or a pattern), detects format and compression, and reads
+//! only the columns that a caller requests. [`TableReader`] streams all files of a table in order. [`TableParts`] reads
 //! single parts of formats with random access: row groups of Parquet, record batches of Arrow IPC.
 
 mod arrow_file;

@@ -1,4 +1,4 @@
-//! Parquet tables that catalex writes for itself: sealed, with a kind and a version.
+//! Parquet tables of an index, with a kind, a format version and a hash of the file in the metadata.
 
 use std::fs::File;
 use std::path::Path;
@@ -22,22 +22,22 @@ use crate::guard::guarded;
 const VERSION_KEY: &str = "catalex.format_version";
 const KIND_KEY: &str = "catalex.kind";
 const FORMAT_VERSION: &str = "1";
-const HELP: &str = "restore it from a copy, or make the index again";
+const HELP: &str = "restore it from a copy, or build the index again";
 
-/// A kind of table that an index has beside its features and its token table.
+/// A kind of Parquet table in an index, other than the features and the token table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnTable {
-    /// Its name in the metadata.
+    /// The kind in the file's metadata.
     pub(crate) kind: &'static str,
-    /// What it is in errors, with an article.
+    /// A description for error messages, with an article.
     pub(crate) name: &'static str,
 }
 
 impl OwnTable {
-    /// Writes the batches, all of which have the fields. The same batches give the same bytes.
+    /// Writes batches with the columns `fields`. The same batches give the same bytes.
     ///
     /// # Errors
-    /// As [`AtomicFile`]; those of the batches.
+    /// As [`AtomicFile`]; errors of the batches.
     pub(crate) fn write(
         self,
         path: &Path,
@@ -58,17 +58,17 @@ impl OwnTable {
         for batch in batches {
             writer.write(&batch?).map_err(failed)?;
         }
-        // The metadata, which holds the hash, comes last.
+        // The metadata, which contains the hash, is written last.
         writer.flush().map_err(failed)?;
         writer.inner_mut().hold();
         writer.into_inner().map_err(failed)?.finish().map_err(|e| Error::io("write", path, e))?.commit()
     }
 
-    /// Reads the batches of such a table. Each column of `columns` is there with a type that the function beside it
-    /// accepts; a column is without nulls where the flag says so.
+    /// Reads the batches of a table of this kind. Checks that each of `columns` exists with an accepted type, and that
+    /// columns that are not nullable have no nulls.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for another file, another version, or one that has changed.
+    /// [`Error::Artifact`] for a file of another kind or version, and for one that has changed since it was written.
     pub(crate) fn read(self, path: &Path, columns: &[OwnColumn]) -> Result<Vec<RecordBatch>> {
         let wrong = |expected: String, got: &dyn std::fmt::Display| Error::artifact(path, expected, got, HELP);
         let damaged = |got: &dyn std::fmt::Display| wrong(self.name.into(), got);
@@ -115,19 +115,19 @@ impl OwnTable {
 pub(crate) struct OwnColumn {
     pub(crate) name: &'static str,
     pub(crate) nullable: bool,
-    /// What it should be, for errors.
+    /// The expected type, for error messages.
     pub(crate) expected: &'static str,
     pub(crate) fits: fn(&DataType) -> bool,
 }
 
 impl OwnColumn {
-    /// Item ids.
+    /// A column of item ids.
     pub(crate) fn ids(name: &'static str) -> Self {
         let fits = |t: &DataType| matches!(t, DataType::Int64 | DataType::Utf8);
         OwnColumn { name, nullable: false, expected: "integers or strings", fits }
     }
 
-    /// Strings.
+    /// A column of strings.
     pub(crate) fn texts(name: &'static str, nullable: bool) -> Self {
         OwnColumn { name, nullable, expected: "strings", fits: |t| *t == DataType::Utf8 }
     }
@@ -141,7 +141,7 @@ mod tests {
     const LISTS: OwnTable = OwnTable { kind: "list", name: "a list" };
 
     #[test]
-    fn a_table_survives_and_every_flipped_byte_is_found() {
+    fn a_table_round_trips_and_every_flipped_bit_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.parquet");
         let fields = || vec![Field::new("text", DataType::Utf8, true)];

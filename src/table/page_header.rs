@@ -1,24 +1,27 @@
-//! The header of a Parquet page, in Thrift's compact protocol, which the Parquet library keeps to itself.
+//! Reads the header of a Parquet page, which is in Thrift's compact protocol. The Parquet library has no public
+//! function for it.
 
 use std::io::{self, Read};
 
-/// What is read of a header.
+/// The fields of a page header that the checks need.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PageHeader {
-    /// Its own length.
+    /// Length of the header in bytes.
     pub(super) length: u64,
-    /// Bytes of the page in the file, and unpacked.
+    /// Size of the page in the file, in bytes.
     pub(super) packed: u64,
+    /// Size of the decompressed page, in bytes.
     pub(super) unpacked: u64,
-    /// Number of values; 0 of a dictionary.
+    /// Number of values; 0 for a dictionary page.
     pub(super) values: u64,
     pub(super) is_dictionary: bool,
-    /// Bytes at the start of the page that are never compressed.
+    /// Number of bytes at the start of the page that are never compressed: the repetition and definition levels of a
+    /// version 2 data page.
     pub(super) levels: u64,
     pub(super) is_compressed: bool,
 }
 
-/// Structures within each other; a header has three.
+/// Maximum nesting depth of structures. The header of a valid page has a depth of three.
 const MAX_DEPTH: usize = 8;
 // Types of the compact protocol.
 const TRUE: u8 = 1;
@@ -74,11 +77,11 @@ impl PageHeader {
 
 struct Thrift<R> {
     reader: R,
-    /// Bytes so far.
+    /// Number of bytes read so far.
     read: u64,
 }
 
-/// Reads the value of a field, which is given with its number and type.
+/// Reads the value of a field. The arguments are the reader, the field's number and its type.
 type Field<'a, R> = &'a mut dyn FnMut(&mut Thrift<R>, i64, u8) -> io::Result<()>;
 
 impl<R: Read> Thrift<R> {
@@ -108,7 +111,7 @@ impl<R: Read> Thrift<R> {
 
     fn size(&mut self) -> io::Result<u64> {
         let number = self.number()?;
-        u32::try_from(number).map(u64::from).map_err(|_| invalid("a negative size"))
+        u32::try_from(number).map(u64::from).map_err(|_| invalid("a size that is negative or too large"))
     }
 
     fn structure(&mut self, field: Field<R>) -> io::Result<()> {
@@ -133,7 +136,7 @@ impl<R: Read> Thrift<R> {
     }
 
     fn skip(&mut self, kind: u8, depth: usize) -> io::Result<()> {
-        let Some(depth) = depth.checked_sub(1) else { return Err(invalid("too deep a structure")) };
+        let Some(depth) = depth.checked_sub(1) else { return Err(invalid("structures that are nested too deeply")) };
         match kind {
             TRUE | FALSE => Ok(()),
             BYTE => self.pass(1),
@@ -163,7 +166,7 @@ impl<R: Read> Thrift<R> {
         }
     }
 
-    /// Of a list, truth values are bytes.
+    /// Skips an element of a list, set or map, in which a boolean takes one byte.
     fn element(&mut self, kind: u8, depth: usize) -> io::Result<()> {
         if matches!(kind, TRUE | FALSE) { self.pass(1) } else { self.skip(kind, depth) }
     }
@@ -177,14 +180,15 @@ fn invalid(what: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// A field by its step from the one before.
+    /// Encodes a field. `step` is the difference from the previous field's number.
     fn field(step: u8, kind: u8, value: &[u8]) -> Vec<u8> {
         [&[step << 4 | kind], value].concat()
     }
 
     #[test]
-    fn sizes_and_levels_are_read_and_the_rest_is_passed_over() {
-        // Type, sizes of 300 and 20 bytes, a statistics structure with a binary and a list, then the page's own.
+    fn sizes_and_levels_are_read_and_other_fields_are_skipped() {
+        // The page type, sizes of 300 and 20 bytes, a checksum, the header of a version 2 data page, and an unknown
+        // structure with a binary value and a list.
         let inner =
             [field(1, I32, &[80]), field(4, I32, &[6]), field(1, I32, &[4]), field(1, FALSE, &[]), vec![0]].concat();
         let unknown = [field(1, BINARY, &[3, b'a', b'b', b'c']), field(1, LIST, &[0x25, 2, 4]), vec![0]].concat();

@@ -1,7 +1,7 @@
-//! The pages of a Parquet file, before any is unpacked.
+//! Checks the pages of a Parquet file before they are decompressed.
 //!
-//! The Parquet library believes what a page's header says of its size, of some codecs unpacks whatever comes, and copies a
-//! value of a dictionary to each row that has it. A small file could thus take all memory.
+//! The Parquet library allocates the size that a page header declares, decompresses pages of some codecs beyond that
+//! size, and copies a dictionary value to each row that has it. So a small file could exhaust the memory.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -23,46 +23,47 @@ use super::page_header::PageHeader;
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 
-/// Bytes of a batch, by the mean length of the rows.
+/// Maximum size of a batch in bytes, estimated from the mean size of its rows.
 const READ_AT_ONCE: u64 = 4 * BATCH_BYTES as u64;
-/// How a frame of LZ4 begins.
+/// First bytes of an LZ4 frame.
 const LZ4_FRAME: [u8; 4] = [0x04, 0x22, 0x4D, 0x18];
 
-/// What the pages of some columns take.
+/// Properties of the checked columns that determine how they can be read.
 #[derive(Debug, Default)]
 pub(crate) struct CheckedPages {
-    /// Columns with values in dictionaries that should not be copied to each row, by their place in the schema.
+    /// Indices of top-level columns whose dictionaries have values that should not be copied to each row.
     pub(super) long_values: Vec<usize>,
-    /// Most bytes of a row, on average over a row group.
+    /// Mean size of a row in bytes, in the row group where it is largest.
     row_bytes: u64,
 }
 
 impl CheckedPages {
-    /// Refuses columns with long values that repeat, where all of them are copied.
+    /// Refuses columns whose dictionaries have long values, for readers that copy such a value to each row.
     ///
     /// # Errors
-    /// [`Error::Column`].
+    /// [`Error::Column`] for the first such column.
     pub(crate) fn refuse_long_values(&self, path: &Path, schema: &Schema) -> Result<()> {
         let Some(&column) = self.long_values.first() else { return Ok(()) };
         Err(Error::Column {
             path: path.to_path_buf(),
             column: schema.field(column).name().clone(),
             expected: format!("values of at most {} KiB", MAX_LONG_VALUE >> 10),
-            got: "longer ones".into(),
+            got: "a longer value".into(),
             help: "shorten the values of this column".into(),
         })
     }
 
-    /// Rows that are read at once.
+    /// Number of rows per batch.
     pub(super) fn batch_rows(&self) -> usize {
         (READ_AT_ONCE / self.row_bytes.max(1)).clamp(1, BATCH_ROWS as u64) as usize
     }
 }
 
-/// Checks the pages of columns: those with these places in the schema, or all.
+/// Checks the pages of the top-level columns with these indices, or of all columns.
 ///
 /// # Errors
-/// [`Error::Column`] for a page that grows too much; [`Error::File`] for a damaged file.
+/// [`Error::Column`] for a page with too high a compression ratio, too many list values, or too long a fixed length;
+/// [`Error::File`] for a damaged file.
 pub(crate) fn check_pages<R: ChunkReader + 'static>(
     path: &Path,
     file: &Arc<R>,
@@ -90,7 +91,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
                 if columns.is_some_and(|columns| !columns.contains(&column)) {
                     continue;
                 }
-                // Chunks do not share bytes, so that a short file has few pages.
+                // Column chunks must not share bytes. Otherwise, a short file could have many pages.
                 left = left
                     .checked_sub(chunk.byte_range().1)
                     .ok_or_else(|| damaged(self.path, "column chunks that are longer than the file"))?;
@@ -106,7 +107,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
         Ok(checked)
     }
 
-    /// Bytes of the pages of a chunk when they are unpacked, and whether its dictionary has long values.
+    /// Decompressed size of the pages of a chunk in bytes, and whether its dictionary has long values.
     fn chunk(&self, chunk: &ColumnChunkMetaData, rows: i64) -> Result<(u64, bool)> {
         let (mut at, length) = chunk.byte_range();
         let (end, mut bytes, mut values, mut dictionary) = (at.saturating_add(length), 0u64, 0u64, false);
@@ -125,15 +126,15 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
         }
         let nested = chunk.column_descr().max_rep_level() > 0;
         if nested && values > MAX_PACKED_VALUES.max(length.saturating_mul(MAX_EXPANSION)) {
-            let expected = format!("lists of at most {MAX_PACKED_VALUES} values in a row group of {length} bytes");
-            return Err(self.column(chunk, expected, format!("{values}")));
+            let expected = format!("lists of at most {MAX_PACKED_VALUES} values in a column chunk of {length} bytes");
+            return Err(self.column(chunk, expected, format!("{values} values")));
         }
         let long = match chunk.column_type() {
             Type::FIXED_LEN_BYTE_ARRAY => {
                 let length = chunk.column_descr().type_length();
                 if usize::try_from(length).is_ok_and(|length| length > MAX_LONG_VALUE) {
                     let expected = format!("values of a fixed length of at most {MAX_LONG_VALUE} bytes");
-                    return Err(self.column(chunk, expected, format!("{length}")));
+                    return Err(self.column(chunk, expected, format!("{length} bytes")));
                 }
                 false
             }
@@ -146,7 +147,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
         Ok((bytes, long))
     }
 
-    /// Checks how much a page, which begins after its header at `start`, grows.
+    /// Checks the decompressed size of a page. `start` is the position of its data, after the header.
     fn check_page(&self, chunk: &ColumnChunkMetaData, header: &PageHeader, start: u64) -> Result<()> {
         let codec = chunk.compression();
         if codec == Compression::UNCOMPRESSED || !header.is_compressed {
@@ -154,7 +155,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
         }
         let grown = |got: String| {
             let most = format!("{} or {MAX_EXPANSION} times its size", mib(MAX_SMALL_PAGE as usize));
-            Err(self.column(chunk, format!("a page that unpacks to at most {most}"), got))
+            Err(self.column(chunk, format!("a page that decompresses to at most {most}"), got))
         };
         if header.unpacked > MAX_SMALL_PAGE.max(header.packed.saturating_mul(MAX_EXPANSION)) {
             return grown(format!("{} from {} bytes", mib(header.unpacked as usize), header.packed));
@@ -162,7 +163,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
         let (skip, most) = (header.levels.min(header.packed), header.unpacked.saturating_sub(header.levels));
         let packed = || self.file.get_bytes(start + skip, (header.packed - skip) as usize);
         let unpacked = match codec {
-            // Its data grow a thousandfold at most.
+            // The compression ratio of gzip is below 1,100.
             Compression::GZIP(_) if header.packed.saturating_mul(1_100) <= MAX_SMALL_PAGE => return Ok(()),
             Compression::GZIP(_) => packed().map(|data| count(flate2::read::MultiGzDecoder::new(&data[..]), most)),
             Compression::BROTLI(_) => packed().map(|data| count(brotli::Decompressor::new(&data[..], 1 << 16), most)),
@@ -173,7 +174,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
             _ => return Ok(()),
         };
         match unpacked.map_err(|e| damaged(self.path, e))? {
-            bytes if bytes > most => grown(format!("more than the {most} bytes that its header names")),
+            bytes if bytes > most => grown(format!("more than the {most} bytes that its header declares")),
             _ => Ok(()),
         }
     }
@@ -203,7 +204,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
     }
 }
 
-/// Number of bytes that a reader gives, not much more than `most`. An error is left to who reads them for good.
+/// Number of bytes that a reader returns, at most `most + 1`. Ignores errors: the Parquet reader reports them later.
 fn count(reader: impl Read, most: u64) -> u64 {
     let mut counted = CountedBytes(0);
     let _ = io::copy(&mut reader.take(most.saturating_add(1)), &mut counted);

@@ -1,8 +1,9 @@
-//! The Arrow types that columns of Parquet are read as, where they are not those that Arrow chooses.
+//! Arrow types of Parquet columns that differ from Arrow's defaults.
 //!
-//! - Times of Parquet's old type INT96, which Spark and Impala write. As nanoseconds, as Arrow reads them, times after 2262 wrap
-//!   around to 1677; microseconds hold all of them.
-//! - Long values of a dictionary, which views share instead of copying them to each row.
+//! - Times of Parquet's old type INT96, which Spark and Impala write, are read as microseconds. By default, Arrow reads
+//!   them as
+//!   nanoseconds, and times after 2262 wrap around to 1677.
+//! - Columns with long dictionary values are read as views. Rows share a value instead of copying it.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(super) fn in_microseconds(metadata: ArrowReaderMetadata) -> Result<ArrowRead
     })
 }
 
-/// The metadata of a file, with a schema that reads texts and bytes of these columns as views.
+/// The metadata of a file, with a schema that reads strings and binary values of these columns as views.
 pub(super) fn in_views(metadata: ArrowReaderMetadata, columns: &[usize]) -> Result<ArrowReaderMetadata> {
     if columns.is_empty() {
         return Ok(metadata);

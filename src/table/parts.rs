@@ -25,7 +25,8 @@ use super::parquet_pages::check_pages;
 use super::{TableFormat, arrow_file, check_parquet, damaged};
 use crate::error::{Error, Result};
 
-/// A table of which single parts can be read. Parts of several files are numbered through, in the order of the files.
+/// A table whose parts can be read separately. The parts of all files are numbered consecutively, in the order of the
+/// files.
 #[derive(Debug)]
 pub(crate) struct TableParts {
     files: Vec<PartsFile>,
@@ -37,10 +38,10 @@ pub(crate) struct TableParts {
 #[derive(Debug)]
 struct PartsFile {
     path: PathBuf,
-    /// A temporary file that is read in its place.
+    /// A temporary file that is read instead of `path`.
     unpacked: Option<TempPath>,
     container: PartsContainer,
-    /// Places of the columns that are read.
+    /// Indices of the columns that are read.
     columns: Vec<usize>,
 }
 
@@ -51,11 +52,12 @@ enum PartsContainer {
 }
 
 impl TableParts {
-    /// Opens the files of a table. `select` is called with the schema of each, and names the columns to read. Compressed
-    /// files are unpacked into temporary ones, and so are streams, in parts of `part_rows`.
+    /// Opens the files of a table. `select` receives the schema of each file and returns the names of the columns to
+    /// read. Compressed files are decompressed to temporary files. Streams are copied to temporary files in parts of
+    /// `part_rows`.
     ///
     /// # Errors
-    /// Those of `select`; [`Error::Column`] for a column that a file does not have; [`Error::File`] for CSV and JSON
+    /// Errors of `select`; [`Error::Column`] for a column that a file does not have; [`Error::File`] for CSV and JSON
     /// Lines, and for a damaged file.
     pub(crate) fn open(
         path: &Path,
@@ -158,7 +160,7 @@ fn slices(
     }
 }
 
-/// Places of columns, ascending.
+/// Indices of columns in the schema, in ascending order.
 fn places(path: &Path, schema: &Schema, names: &[String]) -> Result<Vec<usize>> {
     let place = |name: &String| {
         let available = || list_columns(schema.fields().iter().map(|field| field.name()));
@@ -196,7 +198,7 @@ fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usiz
     Ok((PartsFile { path, unpacked, container: PartsContainer::Arrow, columns }, rows))
 }
 
-/// A stream has no random access: its selected columns become a temporary Arrow IPC file.
+/// A stream has no random access: its selected columns are copied to a temporary Arrow IPC file.
 fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let bytes = decompressed_to_disk(&path)?;
     foreign(&path, || arrow_file::check_stream(bytes))?;
@@ -227,7 +229,7 @@ fn open_arrow_stream(path: PathBuf, part_rows: usize, select: Select) -> Result<
     Ok((PartsFile { path, unpacked, container: PartsContainer::Arrow, columns }, rows))
 }
 
-/// The field with plain values: a file, unlike a stream, cannot replace a dictionary.
+/// The field without dictionary encoding. Unlike a stream, a file cannot replace a dictionary.
 fn without_dictionary(field: &Field) -> Field {
     match field.data_type() {
         DataType::Dictionary(_, value) => field.clone().with_data_type((**value).clone()),

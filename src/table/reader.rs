@@ -54,8 +54,8 @@ pub(crate) struct TableBatch {
 }
 
 impl TableReader {
-    /// Opens the files of a path. The columns of the first file are checked now, those of later ones when they are
-    /// reached.
+    /// Opens the files of a path. The columns of the first file are checked now. The columns of a later file are
+    /// checked when it is opened.
     ///
     /// # Errors
     /// [`Error::Column`] for an absent column; [`Error::File`] for a damaged file.
@@ -90,7 +90,7 @@ impl TableReader {
         })
     }
 
-    /// A table in memory. `folder` is what errors name, and what relative paths start from.
+    /// A table in memory. Errors name `folder`, and relative paths start from it.
     pub(crate) fn in_memory(folder: &Path, batch: RecordBatch, requests: Vec<ColumnRequest>) -> Result<Self> {
         let table = open::in_memory(folder, batch, &requests)?;
         let (file, later) = (Arc::from(folder), Vec::new().into_iter());

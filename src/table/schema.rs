@@ -16,13 +16,13 @@ use super::limits::MAX_ROW_BYTES;
 use super::{TableFiles, TableFormat, csv_file, damaged};
 use crate::error::{Error, Result};
 
-/// Lines of JSON that are read for the names of the columns, where these are for a message only.
+/// Number of JSON lines from which [`column_names`] takes the names.
 const LINES: usize = 1_000;
-/// Maximum number of columns that are found without their names.
+/// Maximum number of columns that [`columns_of`] returns.
 const MAX_COLUMNS: usize = 10_000;
 
-/// Names of the columns of the first file. The type is that of the file; JSON has none, and all files are read for the keys
-/// whose values are no objects.
+/// Names and types of the columns of the first file. For JSON Lines, the keys in all files, without types; keys with
+/// objects as values are left out.
 ///
 /// # Errors
 /// [`Error::File`] and [`Error::Io`] for a file that cannot be read, and for a table with more than 10,000 columns.
@@ -35,7 +35,7 @@ pub(crate) fn columns_of(files: &TableFiles, dialect: CsvDialect) -> Result<Vec<
     Ok(schema.fields().iter().map(|field| (field.name().clone(), Some(field.data_type().clone()))).collect())
 }
 
-/// Names of the columns of the first file; of JSON Lines, those of its first rows.
+/// Names of the columns of the first file. For JSON Lines, the keys in its first 1,000 lines.
 ///
 /// # Errors
 /// [`Error::File`] and [`Error::Io`] for a file that cannot be read.
@@ -100,7 +100,8 @@ fn too_many(path: &Path, what: &str) -> Error {
     Error::file(path, format!("at most {MAX_COLUMNS} {what}"), "more", "name the columns to read with --text")
 }
 
-/// Visits the rows of the first lines of a file. What is wrong with a line is said when the rows are read.
+/// Calls `visit` with the objects in the first `lines` lines of a file. Skips invalid lines, which are reported when
+/// the rows are read.
 fn json_rows(path: &Path, lines: usize, mut visit: impl FnMut(Map<String, Value>) -> Result<()>) -> Result<()> {
     let mut reader = BufReader::new(decompressed(path)?);
     let mut line = String::new();
@@ -132,7 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn every_format_names_its_columns() {
+    fn columns_are_found_in_every_format() {
         let folder = tempfile::tempdir().unwrap();
         let columns: Vec<(&str, ArrayRef)> =
             vec![("id", Arc::new(Int64Array::from(vec![1]))), ("title", Arc::new(StringArray::from(vec!["Pen"])))];
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_json_may_begin_or_turn_out_nested_late() {
+    fn all_json_rows_determine_the_columns() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let rows = "{\"id\": 1, \"x\": null}\n".repeat(5_000);

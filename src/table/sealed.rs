@@ -39,7 +39,7 @@ pub(crate) fn check_parquet(
     }
 }
 
-/// Whether catalex wrote the file, from its name as far as it goes; also if one bit of it has changed since.
+/// Whether `created_by` begins like that of a file that catalex wrote. Up to one flipped bit is accepted.
 fn is_ours(created_by: &[u8]) -> bool {
     created_by.iter().zip(WRITER).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>() <= 1
 }

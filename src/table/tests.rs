@@ -182,7 +182,7 @@ fn quote_characters_follow_the_format_or_the_settings() {
     let (found, _) = cells("c.csv", spark, with("\"", "\\")).unwrap();
     assert_eq!(found, [["1", "a \"quoted\" word, and more"], ["2", "plain"]]);
     assert_eq!(cells("c.csv", "id,t\n1,\"x\n", with("none", "none")).unwrap().0, [["1", "\"x"]]);
-    assert!(cells("c.csv", "id,t\n1,x\n", with("'", "'")).unwrap_err().contains("another character than the quote"));
+    assert!(cells("c.csv", "id,t\n1,x\n", with("'", "'")).unwrap_err().contains("a character other than the quote"));
     let (found, notes) = cells("d.csv", "id,t,t\n1,x,y\n", usual).unwrap();
     assert_eq!((&found[0][1][..], notes.len()), ("x", 1));
     assert!(notes[0].contains("several columns are named \"t\"; the first is read"), "{notes:?}");
