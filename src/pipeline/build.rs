@@ -54,9 +54,9 @@ pub struct PrefixExample {
 }
 
 /// Builds an index of a catalog: encodes it, trains a model, gives every item a unique semantic ID, and writes the
-/// vocabulary and the report. Features are streamed: at any time no more than item ids, codes, the training sample and one
-/// block of features are in memory. Interactions are the exception: [`crate::behaviour::vectors()`] says what they need
-/// until their vectors are written to a temporary file.
+/// vocabulary and the report. Features are streamed: at any time no more than item ids, codes, the training sample and
+/// one block of features are in memory. Interactions are the exception: [`crate::behaviour::vectors()`] says what they
+/// need until their vectors are written to a temporary file.
 ///
 /// A killed build leaves its finished parts next to the output. With `output.resume`, it continues and gives the same
 /// bytes.

@@ -69,8 +69,8 @@ impl<'a> CatalogFeatures<'a> {
         }))
     }
 
-    /// Makes and writes the features. Finished parts are kept in `partial`, and so are the content hashes of all items if they
-    /// are asked for.
+    /// Makes and writes the features. Finished parts are kept in `partial`, and so are the content hashes of all items
+    /// if they are asked for.
     ///
     /// # Errors
     /// As [`super::embed()`].

@@ -30,8 +30,8 @@ text_settings! {
         title: String, "COLUMN", default "title, name, label or product_name";
         /// Image columns.
         image: Vec<String>, "COLUMN,...";
-        /// Maximum number of tokens of the text encoder, if --text-encoder is not given. The number of longer texts is then
-        /// estimated.
+        /// Maximum number of tokens of the text encoder, if --text-encoder is not given. The number of longer texts is
+        /// then estimated.
         max_tokens: usize, "N", default "256", range Range::AtLeast(1.0);
     }
 }

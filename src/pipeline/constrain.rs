@@ -18,8 +18,8 @@ use crate::settings::SettingGroup;
 /// Writes the constraint folder, and returns what its `constraint.json` says.
 ///
 /// # Errors
-/// As [`Forms::write`]; [`Error::Config`] for settings that need others; [`Error::File`] for ids of `only` that the table
-/// does not have.
+/// As [`Forms::write`]; [`Error::Config`] for settings that need others; [`Error::File`] for ids of `only` that the
+/// table does not have.
 pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String> {
     let settings = &spec.constraint;
     settings.check()?;

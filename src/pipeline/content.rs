@@ -19,8 +19,8 @@ pub(super) struct ReadContent {
     pub(super) images: bool,
 }
 
-/// The hash of every item of a catalog: of its texts and the bytes of its images, where these are encoded, and of its ready
-/// vectors `ready`. Vectors of behaviour are no content.
+/// The hash of every item of a catalog: of its texts and the bytes of its images, where these are encoded, and of its
+/// ready vectors `ready`. Vectors of behaviour are no content.
 pub(super) fn content_hashes(
     catalog: &CatalogSpool,
     read: ReadContent,

@@ -29,12 +29,12 @@ pub struct DeleteSummary {
     pub deleted_before: u64,
 }
 
-/// Deletes items of an index, and writes the next generation. Their IDs leave the table; they are not given to others as long
-/// as they are in quarantine, and a look-up still says what they were.
+/// Deletes items of an index, and writes the next generation. Their IDs leave the table; they are not given to others
+/// as long as they are in quarantine, and a look-up still says what they were.
 ///
 /// # Errors
-/// [`Error::File`] for ids that the index does not have and did not have; [`Error::Data`] where no item is left; for an index
-/// that cannot be read, and an output that exists. Nothing is written then.
+/// [`Error::File`] for ids that the index does not have and did not have; [`Error::Data`] where no item is left; for an
+/// index that cannot be read, and an output that exists. Nothing is written then.
 pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummary> {
     spec.settings.check()?;
     let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;

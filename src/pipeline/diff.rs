@@ -37,8 +37,8 @@ pub struct DiffSpec {
 /// Examples where the setting is not given.
 const EXAMPLES: usize = 5;
 
-/// Compares two token tables: items that were added, removed and moved, renamed codes, and neighbours that were kept. Ten
-/// million items of each are compared within 2 GB of memory.
+/// Compares two token tables: items that were added, removed and moved, renamed codes, and neighbours that were kept.
+/// Ten million items of each are compared within 2 GB of memory.
 ///
 /// # Errors
 /// As [`CompactTable::read`] and [`TableDiff::of`]; for a catalog of titles that was named and cannot be read.

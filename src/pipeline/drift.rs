@@ -53,7 +53,8 @@ pub struct Drift {
     pub usage: Vec<UsageShift>,
     /// The most crowded prefixes, with new items.
     pub crowded: Vec<CrowdedGrowth>,
-    /// How often as many items as now can be added until a prefix has more items than last codes; none where no prefix grows.
+    /// How often as many items as now can be added until a prefix has more items than last codes; none where no prefix
+    /// grows.
     pub generations_left: Option<u64>,
     /// Items whose content changed, and the share of them whose vector now belongs under another prefix of two codes.
     pub changed: usize,

@@ -19,8 +19,8 @@ pub(super) struct LoadedEncoders {
 /// Loads the encoders of the settings for the columns of a catalog. On the CPU they run on `threads` threads.
 ///
 /// # Errors
-/// [`Error::Config`](crate::Error::Config) for an encoder without columns, and columns without an encoder; as [`Runtime::load`],
-/// [`TextEncoder::load`] and [`ImageEncoder::load`].
+/// [`Error::Config`](crate::Error::Config) for an encoder without columns, and columns without an encoder; as
+/// [`Runtime::load`], [`TextEncoder::load`] and [`ImageEncoder::load`].
 pub(super) fn load(
     settings: &EncodeSettings,
     catalog: &CatalogSpec,

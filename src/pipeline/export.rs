@@ -23,8 +23,8 @@ pub fn family_templates(family: &str) -> Result<&'static str> {
     Ok(family.parse::<Family>()?.shipped_templates())
 }
 
-/// Writes items and histories in the form that a family of LLM recommenders reads. With `dry_run` nothing is written, and
-/// the first records of each task are returned.
+/// Writes items and histories in the form that a family of LLM recommenders reads. With `dry_run` nothing is written,
+/// and the first records of each task are returned.
 ///
 /// # Errors
 /// As [`Export::write`], [`Interactions::read`], [`ItemTexts::read`]; [`Error::Config`] for missing settings.

@@ -90,8 +90,8 @@ struct GroundedLine {
     scores: Vec<f64>,
 }
 
-/// Finds the items that each answer means by the nearest vectors (BIGRec), and writes them. With `targets` the ranking is
-/// measured.
+/// Finds the items that each answer means by the nearest vectors (BIGRec), and writes them. With `targets` the ranking
+/// is measured.
 ///
 /// # Errors
 /// As [`Grounding::rank`]; [`Error::Config`] for settings that need others or contradict them; for files that cannot be

@@ -1,5 +1,5 @@
-//! An index with the items of a catalog, as `append` makes it, in a temporary folder: what a training or a comparison of the
-//! items reads.
+//! An index with the items of a catalog, as `append` makes it, in a temporary folder: what a training or a comparison
+//! of the items reads.
 
 use std::path::{Path, PathBuf};
 

@@ -45,7 +45,8 @@ pub struct GenerationRecord {
     pub hash: String,
 }
 
-/// Lists the generations of a store from the oldest to the newest; of an index, that index alone. Only manifests are read.
+/// Lists the generations of a store from the oldest to the newest; of an index, that index alone. Only manifests are
+/// read.
 ///
 /// # Errors
 /// As [`Store::open`] and [`Store::history`].

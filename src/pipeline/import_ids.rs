@@ -25,8 +25,8 @@ settings! {
         codes: Vec<String>, "COLUMN,...", default "codebook, codes, semantic_ids, semantic_id or sid";
         /// Codes per level: one number for all levels, or one for each.
         codebook_size: Vec<usize>, "K[,K...]", default "the largest code of each level + 1", range Range::Between(2.0, 65_536.0);
-        /// What to do about IDs with another number of levels than most: error, drop leaves their items out, pad completes
-        /// shorter IDs with code 0.
+        /// What to do about IDs with another number of levels than most: error, drop leaves their items out, pad
+        /// completes shorter IDs with code 0.
         ragged: String, "error|drop|pad", default "error";
         /// What to do about items with a token that is no code: error, or drop leaves them out.
         unknown: String, "error|drop", default "error";

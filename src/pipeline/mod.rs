@@ -1,7 +1,7 @@
 //! The jobs of catalex as functions: from a catalog to an index, and from an index to what recommenders read.
 //!
-//! Each function takes a spec (plain data, with serde) and a [`Progress`](crate::progress::Progress), writes one file or
-//! folder whole or not at all, and returns a summary. The command line and Python call these functions.
+//! Each function takes a spec (plain data, with serde) and a [`Progress`](crate::progress::Progress), writes one file
+//! or folder whole or not at all, and returns a summary. The command line and Python call these functions.
 //!
 //! | function | from | to |
 //! |---|---|---|

@@ -78,9 +78,9 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
     }
 }
 
-/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the files
-/// of the vocabulary, only the list of the items' tokens is that of `table`. Constraint files, which another program may have
-/// put there, are those of the parent's items, and are left out.
+/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the
+/// files of the vocabulary, only the list of the items' tokens is that of `table`. Constraint files, which another
+/// program may have put there, are those of the parent's items, and are left out.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
@@ -113,8 +113,8 @@ pub(super) fn share_unchanged(
     }
 }
 
-/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them, which come with the
-/// parent's features. The base is shared, as long as what was added since is not more than half of it.
+/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them, which come
+/// with the parent's features. The base is shared, as long as what was added since is not more than half of it.
 ///
 /// # Errors
 /// For features that cannot be read; [`crate::Error::Io`].

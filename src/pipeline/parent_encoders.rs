@@ -12,8 +12,8 @@ use crate::tokenizer::Tokenizer;
 /// What to do about an encoder that is not where it was.
 const MOVED: &str = "name the folder to which it moved, or run the command in the folder in which the index was built";
 
-/// The settings by which the catalog of `spec` is encoded for `index`: those of the build, with the encoders and the vectors
-/// that `spec` names anew.
+/// The settings by which the catalog of `spec` is encoded for `index`: those of the build, with the encoders and the
+/// vectors that `spec` names anew.
 ///
 /// # Errors
 /// [`Error::Config`] for encoders and vectors that the index does not have; as [`BuildSpec::of_manifest`].
@@ -100,7 +100,8 @@ fn is_hub_name(_: &Path) -> bool {
     false
 }
 
-/// The vectors of the build, and those of `given`, which replace those with their names. They may have the names of other
+/// The vectors of the build, and those of `given`, which replace those with their names. They may have the names of
+/// other
 /// `modalities` of the model, if the index does not say where its vectors came from.
 fn embeddings(
     of_build: Option<Embeddings>,

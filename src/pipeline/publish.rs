@@ -32,8 +32,8 @@ pub struct PublishSpec {
     pub settings: PublishSettings,
 }
 
-/// Takes an index into a store as its next generation, and makes it the current one in one step. A killed run leaves the
-/// current generation as it was.
+/// Takes an index into a store as its next generation, and makes it the current one in one step. A killed run leaves
+/// the current generation as it was.
 ///
 /// # Errors
 /// As [`StoreWriter::publish`](crate::index::StoreWriter::publish); [`Error::Busy`](crate::Error::Busy) while another

@@ -52,13 +52,13 @@ pub struct RetrainSummary {
     pub changed: Vec<PrefixChange>,
 }
 
-/// Trains new codebooks for the items of an index, together with those of a catalog if one is given, and writes the next
-/// generation. Items keep their codes unless others are better by a price (see [`rqvae::retrain`]); new items get free
-/// codes. The codes of quarantined IDs are not given away.
+/// Trains new codebooks for the items of an index, together with those of a catalog if one is given, and writes the
+/// next generation. Items keep their codes unless others are better by a price (see [`rqvae::retrain`]); new items get
+/// free codes. The codes of quarantined IDs are not given away.
 ///
 /// # Errors
-/// As [`append`](super::append()) and [`rqvae::train`]; [`Error::Config`] for a model of another algorithm, if codes are to be
-/// kept. Nothing is written then.
+/// As [`append`](super::append()) and [`rqvae::train`]; [`Error::Config`] for a model of another algorithm, if codes
+/// are to be kept. Nothing is written then.
 pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSummary> {
     spec.settings.check()?;
     spec.append.check()?;

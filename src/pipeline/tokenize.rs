@@ -26,13 +26,13 @@ pub struct TokenizeSummary {
 
 /// Gives every item of some features a semantic ID by a frozen model, and writes the token table.
 ///
-/// With `previous`, the items of that table keep their IDs and come first. They are not encoded. Only the other items of
-/// the features get IDs, which no item of the table has.
+/// With `previous`, the items of that table keep their IDs and come first. They are not encoded. Only the other items
+/// of the features get IDs, which no item of the table has.
 ///
 /// # Errors
 /// As [`TokenTable::of_features`](crate::semantic_id::TokenTable::of_features) and
-/// [`TokenTable::extended`](crate::semantic_id::TokenTable::extended); for files that are not what the spec says, for an output
-/// that exists, and for more far items than `max-far`.
+/// [`TokenTable::extended`](crate::semantic_id::TokenTable::extended); for files that are not what the spec says, for
+/// an output that exists, and for more far items than `max-far`.
 pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<TokenizeSummary> {
     spec.tokens.check()?;
     spec.far.check()?;

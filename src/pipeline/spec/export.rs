@@ -71,8 +71,8 @@ settings! {
 pub struct ExportSpec {
     /// Token table, or an index.
     pub tokens: PathBuf,
-    /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory,
-    /// trl, sequences.
+    /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec,
+    /// llamafactory, trl, sequences.
     pub family: String,
     /// The items' catalog. Not needed for sequences, and for exports with IDs only.
     pub catalog: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! What each function of the pipeline is asked to do. Specs are plain data: they serialise to JSON and TOML, unknown keys
-//! are refused, and settings that are not given have the defaults of their declarations.
+//! What each function of the pipeline is asked to do. Specs are plain data: they serialise to JSON and TOML, unknown
+//! keys are refused, and settings that are not given have the defaults of their declarations.
 
 mod append;
 mod catalog;

@@ -54,8 +54,9 @@ impl Verified {
     }
 }
 
-/// Checks a file, an index, or all generations of a store: hashes, formats and versions, and whether model, table, features,
-/// vocabulary and constraint forms belong together. What is wrong is no error, but part of the result; all checks run.
+/// Checks a file, an index, or all generations of a store: hashes, formats and versions, and whether model, table,
+/// features, vocabulary and constraint forms belong together. What is wrong is no error, but part of the result; all
+/// checks run.
 ///
 /// # Errors
 /// [`Error::Missing`] and [`Error::File`] for a path that is nothing of catalex; for `tokens` that cannot be read.
