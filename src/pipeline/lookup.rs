@@ -96,7 +96,7 @@ pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
     Ok(rows.into_iter().map(hit).collect())
 }
 
-/// What an index knows of an item or an ID that it no longer has.
+/// Finds an item or an ID among the deleted items of an index.
 fn deleted(key: &LookupKey, index: &Index, lookup: &Lookup<&TokenTable>) -> Result<Option<LookupHit>> {
     if !index.manifest().files.contains_key(TOMBSTONES) {
         return Ok(None);
