@@ -56,7 +56,7 @@ pub(super) fn fit(
     let (places, mean, present) = means(table, features, &dims, progress)?;
     let kept = table.item_ids.len();
     let every = HELD_OUT.max(kept / MOST_HELD_OUT);
-    // A random sample, because the order of a catalog can be regular.
+    // A random sample: regularities in the order of a catalog must not affect it.
     let mut rng = Xoshiro256Plus::seed_from_u64(SEED);
     let held_out: Vec<bool> = (0..kept).map(|_| kept >= FEWEST && rng.gen_range(0..every) == 0).collect();
     let centring = Standardization { mean: mean.clone(), ..Standardization::none(&dims) };

@@ -23,7 +23,7 @@ pub(super) struct FreshIds {
     pub(super) reassigned: Vec<bool>,
     /// Added distortion: the increase of the error over that of the nearest codes.
     pub(super) added: Vec<f32>,
-    /// Whether an item was assigned a new ID, instead of the one that the index records for it.
+    /// Whether an item was assigned a new ID. Otherwise, it has the ID that the index records for it.
     pub(super) placed: Vec<bool>,
     /// Items that are far from the training items, if the model has residual errors to compare with.
     pub(super) far: Option<FarItems>,

@@ -88,7 +88,7 @@ impl Freshness {
     }
 }
 
-/// Which items of an index and a catalog are encoded, kept and deleted.
+/// Which items of a catalog to encode, and which items of the index to delete.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AppendPlan {
     /// The items to encode, in the order of the catalog.

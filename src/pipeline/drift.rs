@@ -186,7 +186,7 @@ fn measured(table: &TokenTable, model: &Tokenizer, new: &Quantized, changed: usi
             advice = Advice::Retrain;
             reasons.push(format!(
                 "a new item has a larger residual error than a held-out item with probability {:.3} (0.5 without \
-                 drift), and a share of {:.3} of the new items have a larger one than 99 % of the held-out items (0.01 \
+                 drift); the share of new items with a larger error than 99 % of the held-out items is {:.3} (0.01 \
                  without drift)",
                 found.probability, found.far
             ));

@@ -16,7 +16,7 @@ use crate::semantic_id::{Collisions, TokenTable};
 /// For a table that cannot be read; [`Error::Config`] for settings that contradict it.
 pub(super) fn previous_table(path: &Path, settings: &TokenSettings) -> Result<TokenTable> {
     let table = sources::token_table(path)?;
-    let help = "omit it: new items use the format and the collision policy of the table";
+    let help = "omit it: new items get the token format of the table, and IDs that no other item has";
     let format = &table.metadata.token_format;
     if settings.token_format.as_ref().is_some_and(|given| given != format) {
         return Err(Error::config("token-format", format!("{format}, as in the table"), settings.token_format(), help));

@@ -78,9 +78,9 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
     }
 }
 
-/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the
-/// files of the vocabulary, only the list of the items' tokens is that of `table`. Constraint files, which another
-/// program may have put there, are those of the parent's items, and are left out.
+/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. In the
+/// vocabulary, only the list of the items' tokens is written anew, from `table`. Constraint files that were put into
+/// the index describe the parent's items. They are not shared, and a warning names their folder.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
@@ -94,7 +94,7 @@ pub(super) fn share_unchanged(
     let forms: Vec<&str> = names().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE)).collect();
     for folder in &forms {
         progress.warn(&format!(
-            "constraint files in {folder:?} of the index are for its own items and are not copied: run catalex constrain"
+            "constraint files in {folder:?} of the index describe its old items and are not copied: run catalex constrain"
         ));
     }
     for name in names() {
@@ -113,8 +113,8 @@ pub(super) fn share_unchanged(
     }
 }
 
-/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them, which come
-/// with the parent's features. The base is shared, as long as what was added since is not more than half of it.
+/// Writes the features of the parent's rows `kept`, which ascend, followed by those of `fresh`. `fresh` comes with the
+/// features of the parent. The base file is shared until the rows added since are more than half of its rows.
 ///
 /// # Errors
 /// For features that cannot be read; [`crate::Error::Io`].

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::settings::{MAX_COUNT, Range, settings};
 
 settings! {
-    /// How the items of a catalog are merged into the next generation of an index.
+    /// How an append handles changed, missing and deleted items, and how it encodes new ones.
     pub struct AppendSettings {
         /// Handling of an item whose content changed: keep encodes it again and keeps its ID; reassign encodes it again
         /// and gives it another ID if a nearer one is free.

@@ -80,7 +80,7 @@ pub struct ExportSpec {
     pub columns: CatalogColumns,
     /// Interactions and prompts.
     pub settings: ExportOptions,
-    /// Whether nothing is written, and the first records of each task are returned.
+    /// Whether to write nothing and to return the first records of each task.
     pub dry_run: bool,
     /// The folder to write.
     pub output: Output,
