@@ -1,4 +1,4 @@
-//! From IDs that another system made, and features of their items, to an index with a frozen model.
+//! Adoption: from the IDs of another system and the features of its items to an index with a fitted model.
 
 use std::path::{Path, PathBuf};
 
@@ -15,33 +15,34 @@ use crate::semantic_id::TokenTable;
 use crate::settings::{MAX_COUNT, Range, SettingGroup, settings};
 use crate::vocabulary::write_vocabulary;
 
-/// Largest latent dimension, if none is given.
+/// Default of the maximum latent dimension.
 const LATENT_DIM: usize = 512;
 
 settings! {
-    /// How a model is fitted to given codes.
+    /// How a model is fitted to existing codes.
     pub struct AdoptSettings {
-        /// Largest dimension of the latents: the directions of the features in which codes differ most.
+        /// Maximum dimension of the latents. The latents are the directions of the features that separate the codes
+        /// best.
         latent_dim: usize, "N", default "512", range Range::Between(1.0, MAX_COUNT);
-        /// Catalog of the items, for later appends and for titles.
+        /// Catalog of the items. The manifest records it for later appends and for titles in reports.
         catalog: PathBuf, "CATALOG";
-        /// Why, for the history of the index.
+        /// Reason for the adoption, recorded in the manifest.
         reason: String, "TEXT";
     }
 }
 
-/// Fit a model to IDs that another system made: [`adopt`].
+/// Fit a model to the IDs of another system: [`adopt`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AdoptSpec {
-    /// Token table, such as `import` writes.
+    /// Token table, for example one that `import` wrote.
     pub tokens: PathBuf,
-    /// Features of its items, or an index.
+    /// Features of the table's items, or an index that has them.
     pub features: PathBuf,
     /// How the model is fitted.
     pub adopt: AdoptSettings,
-    /// The encoders that made the features, for later appends. Nothing is encoded. By default those of the index that
-    /// `features` names.
+    /// The encoders that made the features, recorded for later appends; `adopt` encodes nothing. If `features` is an
+    /// index, the default is that index's encoders.
     pub encode: EncodeSettings,
     /// The vocabulary folder.
     pub vocabulary: VocabularySettings,
@@ -49,56 +50,58 @@ pub struct AdoptSpec {
     pub threads: Option<usize>,
     /// The index to write.
     pub output: Output,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
 
-/// How well a model gives back the codes of one level.
+/// How well a model reproduces the codes of one level.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AdoptedLevel {
     /// 0-based level.
     pub level: usize,
-    /// Share of items whose own code is the nearest, after their own codes of the levels before.
+    /// Share of items whose own code is the nearest one, given their own codes of the earlier levels.
     pub nearest: f64,
-    /// The same of held-out items by a model that was fitted without them; none for fewer than 200 items.
+    /// The same share of held-out items, for a model that was fitted without them. `None` for fewer than 200 items.
     pub nearest_held_out: Option<f64>,
-    /// Share of items that the model alone gives the same codes up to this level.
+    /// Share of items for which the model reproduces all codes up to and including this level.
     pub given_back: f64,
-    /// The same of held-out items.
+    /// The same share of held-out items.
     pub given_back_held_out: Option<f64>,
-    /// Codes that no item has.
+    /// Number of codes that no item has.
     pub unused_codes: usize,
 }
 
-/// What [`adopt`] wrote.
+/// Result of [`adopt`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AdoptSummary {
     /// The index.
     pub index: PathBuf,
-    /// Number of items, each with the ID that it had.
+    /// Number of items. All of them keep their IDs.
     pub items: usize,
-    /// Items of the features that the table does not have; they are left out.
+    /// Number of items of the features that are not in the table. The index does not have them.
     pub left_out: usize,
-    /// Items whose ID another item has, too.
+    /// Number of items that share their ID with another item.
     pub colliding_items: usize,
     /// Hash of the model.
     pub model_hash: String,
     /// Dimension of the latents.
     pub latent_dim: usize,
-    /// Squared distance of the latents from the sums of their codewords, relative to their squared length.
+    /// Sum of the squared distances between latents and sums of codewords, divided by the sum of squared latent norms.
     pub relative_error: f64,
-    /// Items that were held out to measure the model.
+    /// Number of items that were held out to measure the model.
     pub held_out: usize,
     /// One entry per level.
     pub levels: Vec<AdoptedLevel>,
 }
 
-/// Fits a model to the codes of a table by features of its items, and writes an index of both. Every item keeps its ID.
-/// The items are in the order of the features. Features are read block by block, three times.
+/// Fits a model to the codes of a token table and the features of its items, and writes an index with this model. Every
+/// item keeps its ID. The items of the index are in the order of the features. Reads the features block by block, in
+/// three passes.
 ///
 /// # Errors
-/// [`Error::Item`] for an item of the table without features; for files that are not what the spec says.
+/// [`Error::Item`] for an item of the table without features. Other errors for files that cannot be read, invalid
+/// settings and an output that exists.
 pub fn adopt(spec: &AdoptSpec, progress: &dyn Progress) -> Result<AdoptSummary> {
     spec.adopt.check()?;
     spec.encode.check()?;
@@ -165,7 +168,7 @@ fn colliding(table: &TokenTable) -> usize {
     (0..table.item_ids.len()).filter(|&row| shared(row)).count()
 }
 
-/// What the manifest says of the encoders: those that were named, or those of the index whose features are used.
+/// The settings for the manifest. The encoders are those of the spec, or those of the index that has the features.
 fn settings_of(spec: &AdoptSpec, table: &TokenTable) -> Result<serde_json::Value> {
     let mut build = match Index::is_index(&spec.features) {
         true => BuildSpec::of_manifest(&manifest_settings(&spec.features)?)?,

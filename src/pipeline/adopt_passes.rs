@@ -1,4 +1,5 @@
-//! The passes of adoption over the features: means, sums by code, and what the model makes of the items.
+//! The passes of [`adopt`](super::adopt()) over the features: means, moments per code, and the codes that the model
+//! assigns.
 
 use std::path::Path;
 
@@ -15,27 +16,27 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::{CodeMoments, ModalityShape, OwnCodes, Standardization, Tokenizer, fitted_to_codes};
 use crate::training::{ResidualErrors, TrainingRecord};
 
-/// One of so many items is held out.
+/// One in this many items is held out.
 const HELD_OUT: usize = 10;
-/// Most held-out items.
+/// Approximate maximum number of held-out items.
 const MOST_HELD_OUT: usize = 8_192;
-/// Seed of the draw.
+/// Random seed for the choice of held-out items.
 const SEED: u64 = 42;
-/// Fewest items of which any are held out.
+/// Minimum number of items for a held-out sample. With fewer items, none are held out.
 const FEWEST: usize = 200;
 
-/// A model, and which rows of the features it is of.
+/// A model, and the rows of the features that it was fitted to.
 pub(super) struct AdoptedModel {
     pub(super) model: Tokenizer,
-    /// The row in the table of each row of the features; none for items that the table lacks.
+    /// The table row of each row of the features; `None` for items that are not in the table.
     places: Vec<Option<usize>>,
-    /// Number of the latter.
+    /// Number of rows of the features whose items are not in the table.
     pub(super) left_out: usize,
-    /// How a model without the held-out items gives back their codes.
+    /// How well a model fitted without the held-out items reproduces their codes.
     pub(super) held_out: Option<OwnCodes>,
 }
 
-/// What a model makes of its items.
+/// How well a model reproduces the codes of the table's items.
 pub(super) struct AdoptedItems {
     pub(super) own: OwnCodes,
     pub(super) relative_error: f64,
@@ -55,7 +56,7 @@ pub(super) fn fit(
     let (places, mean, present) = means(table, features, &dims, progress)?;
     let kept = table.item_ids.len();
     let every = HELD_OUT.max(kept / MOST_HELD_OUT);
-    // Drawn: what is regular in the order of a catalog must not decide.
+    // A random sample: regularities in the order of a catalog must not affect it.
     let mut rng = Xoshiro256Plus::seed_from_u64(SEED);
     let held_out: Vec<bool> = (0..kept).map(|_| kept >= FEWEST && rng.gen_range(0..every) == 0).collect();
     let centring = Standardization { mean: mean.clone(), ..Standardization::none(&dims) };
@@ -124,17 +125,17 @@ pub(super) fn fit(
     Ok(AdoptedModel { model: model(&moments, Some(record))?, places, left_out, held_out: measured })
 }
 
-/// The rows of a block that are items of the table, with their rows in the table.
+/// The rows of a block whose items are in the table, with their table rows.
 fn rows_in<'a>(places: &'a [Option<usize>], block: &Block) -> impl Iterator<Item = (usize, usize)> + 'a {
     let places = &places[block.first_row..block.first_row + block.features.len()];
     places.iter().enumerate().filter_map(|(row, place)| Some((row, (*place)?)))
 }
 
-/// Rows in the table, means, and numbers of items by modality.
+/// Table rows, means, and number of items per modality.
 type FirstPass = (Vec<Option<usize>>, Array1<f32>, Vec<usize>);
 
-/// The first pass: the row in the table of each item, the mean of each number over the items that have its modality, and
-/// how many have each modality.
+/// The first pass: the table row of each item, the mean of each dimension over the items that have its modality, and
+/// the number of items that have each modality.
 fn means(
     table: &TokenTable,
     features: &dyn FeatureSource,
@@ -175,10 +176,10 @@ fn means(
             item: table.item_ids.text(row),
             expected: format!("features of all {} items of the token table", found.len()),
             got: format!(
-                "none for {missing} of them, such as this one; ids of the features are like {}",
+                "no features for {missing} of them, including this one; ids in the features look like {}",
                 quoted(&first(&ids))
             ),
-            help: "embed the catalog that the IDs are of, with its ids".into(),
+            help: "embed the catalog that the IDs belong to, with the same item ids".into(),
         });
     }
     let mut start = 0;
@@ -193,8 +194,8 @@ fn first(ids: &ItemIds) -> String {
     if ids.is_empty() { String::new() } else { ids.text(0) }
 }
 
-/// The last pass: writes the features of the table's items, and returns the table in their order, with the residual errors
-/// of the given codes. A row is marked as reassigned if the model alone would give it other codes.
+/// The last pass: writes the features of the table's items, and returns the table in the order of the features, with
+/// the residual errors of its codes. A row is marked as reassigned if the quantizer assigns other codes to it.
 pub(super) fn write(
     fitted: &AdoptedModel,
     table: TokenTable,

@@ -17,9 +17,9 @@ use crate::vocabulary::FacetTokenizer;
 /// The files of an export for transrec.
 const FM_INDEX: &str = "items.fm";
 const DOCUMENTS: &str = "documents.jsonl";
-/// Its facets.
+/// The facets of such an export.
 const FACETS: [&str; 4] = ["number", "attributes", "semantic-id", "title"];
-/// Items per answer, if no number is given.
+/// Default number of items per answer.
 const TOP: usize = 20;
 
 settings! {
@@ -167,7 +167,7 @@ impl GeneratedFragment {
             (Some(tokens), None, _) => tokens.clone(),
             (None, Some(text), Some(tokenizer)) => tokenizer.tokenize(&[text])?.concat(),
             (None, Some(_), None) => {
-                return Err(wrong("text", "a tokenizer".into(), "none", "name the language model's with --tokenizer"));
+                return Err(wrong("text", "a tokenizer".into(), "none", "pass the language model's with --tokenizer"));
             }
             _ => return Err(wrong("pieces", "tokens or a text".into(), "both or neither", "give one of them")),
         };

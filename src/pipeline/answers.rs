@@ -61,7 +61,8 @@ struct RankingLine<'a> {
 /// Parses the answers of a language model to ranking prompts and writes the rankings.
 ///
 /// # Errors
-/// [`Error::File`] for lines that are not as expected, and for an answer to an unknown prompt; for an output that exists.
+/// [`Error::File`] for lines that are not as expected, and for an answer to an unknown prompt; for an output that
+/// exists.
 pub fn answers(spec: &AnswersSpec) -> Result<AnswersSummary> {
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
     let _lock = OutputLock::claim(out, overwrite)?;

@@ -1,4 +1,4 @@
-//! From an index and a catalog to the next generation of the index.
+//! Appends: from an index and a catalog to the next generation of the index.
 
 use std::path::{Path, PathBuf};
 
@@ -24,53 +24,56 @@ use crate::semantic_id::{FarItems, IdChange, IdDelta};
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 
-/// The vectors of the items that are encoded.
+/// The file with the vectors of the encoded items.
 const FRESH: &str = "encoded.parquet";
 
-/// What [`append`] wrote.
+/// Result of [`append`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AppendSummary {
     /// The index.
     pub index: PathBuf,
-    /// Its number.
+    /// Number of the generation.
     pub generation: u64,
-    /// Number of its items.
+    /// Number of items in the index.
     pub items: u64,
-    /// Number of items that were encoded: new and changed ones.
+    /// Number of items that were encoded, that is, new and changed items.
     pub encoded: u64,
-    /// New items without content, which were left out, and changed ones, which stay as they were.
+    /// Number of items without content. New items were left out; changed items were kept unchanged.
     pub left_out: u64,
-    /// Texts that were longer than the encoder reads.
+    /// Number of texts that were longer than the encoder's maximum length.
     pub truncated_texts: u64,
-    /// Items that changed.
+    /// Number of items per kind of change.
     pub counts: GenerationCounts,
-    /// The cost of IDs that were not free.
+    /// Added distortion of the assigned IDs. `None` if no ID was assigned.
     pub distortion: Option<AddedDistortion>,
-    /// Items that are far from those that the model was trained on, where that is known.
+    /// Items that are far from the training items. `None` if no ID was assigned, or if the model has no residual errors
+    /// of held-out items.
     pub far: Option<FarItems>,
 }
 
-/// What it costs that the nearest IDs of new items were taken: squared distances of latents from their codewords.
+/// The added distortion of items whose nearest ID was taken, as squared distances between latents and sums of
+/// codewords.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct AddedDistortion {
-    /// Items that were given an ID.
+    /// Number of items that were assigned an ID.
     pub placed: u64,
-    /// Those that did not get the nearest one.
+    /// Number of these items that did not get their nearest ID.
     pub moved: u64,
-    /// The mean distance with the nearest IDs of all.
+    /// Mean squared distance if every item had its nearest ID.
     pub nearest: f64,
-    /// What was added to that, on average.
+    /// Mean added distortion.
     pub mean: f64,
-    /// What was added to that of one item, at most.
+    /// Largest added distortion of an item.
     pub largest: f32,
 }
 
-/// Adds the new items of a catalog to an index, updates those whose content changed, and writes the next generation. Items
-/// that stay keep their IDs. Only new and changed items are encoded, with the model and the encoders of the index.
+/// Adds the new items of a catalog to an index, updates items whose content changed, and writes the next generation. By
+/// default, existing items keep their IDs. Only new and changed items are encoded, with the encoders and the model of
+/// the index.
 ///
 /// # Errors
-/// For an index or a catalog that cannot be read, encoders that are not there, an ID space without room, and an output that
-/// exists. Nothing is written then.
+/// For an index or a catalog that cannot be read, an encoder that is missing, too few free IDs, and an output that
+/// exists. No index is written in these cases.
 pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
     spec.far.check()?;
@@ -95,7 +98,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
             progress,
         };
         let made = run.write(parent, policies);
-        // A run that failed before its first part leaves nothing.
+        // A run that failed before its first checkpoint leaves no state.
         if made.is_ok() || !partial.has_parts() {
             partial.remove()?;
         }
@@ -106,7 +109,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
     })
 }
 
-/// What is asked for, and where it goes.
+/// The inputs and the output of one append.
 struct AppendRun<'a> {
     spec: &'a AppendSpec,
     target: &'a Target,
@@ -118,7 +121,7 @@ struct AppendRun<'a> {
 }
 
 impl AppendRun<'_> {
-    /// Writes the child of an index.
+    /// Writes the next generation of `parent`.
     fn write(&self, mut parent: ParentIndex, policies: (ChangedItems, AbsentItems)) -> Result<AppendSummary> {
         let (settings, number, progress) = (&self.spec.settings, self.target.number(), self.progress);
         let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
@@ -128,7 +131,7 @@ impl AppendRun<'_> {
         plan.check_deleted(settings.max_deleted.unwrap_or(MAX_DELETED))?;
         parent.hold(&plan)?;
         if !parent.knows_content() {
-            progress.warn("the index does not have the hashes of its items' content: changed items are not recognised");
+            progress.warn("the index has no content hashes of its items: changed items are not recognised");
         }
         let fresh = self.encoded(catalog, &plan, &ids)?;
         let with_parents = fresh.file.as_ref().map(|file| {
@@ -144,7 +147,7 @@ impl AppendRun<'_> {
         let next =
             next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, settings.quarantine))?;
         if next.table.item_ids.is_empty() {
-            let help = "use --missing keep, or name a catalog that has items of the index";
+            let help = "use --missing keep, or pass a catalog that contains items of the index";
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
         let mut writer = self.target.writer()?;
@@ -195,18 +198,18 @@ impl AppendRun<'_> {
     }
 }
 
-/// The items that were encoded and have vectors.
+/// The encoded items, with their vectors.
 #[derive(Default)]
 struct Fresh {
     items: Vec<FreshItem>,
     file: Option<FeatureFile>,
-    /// Images that could not be read, and items without content, as JSON.
+    /// Images that could not be read, and items without content, as JSON lines.
     lists: [Option<Vec<u8>>; 2],
     truncated_texts: usize,
 }
 
 impl Fresh {
-    /// Those of the plan whose vectors a file has.
+    /// The items of the plan whose vectors are in the file.
     fn of(path: &Path, items: usize, plan: &AppendPlan, ids: &ItemIds) -> Result<Self> {
         if items == 0 {
             return Ok(Fresh::default());
@@ -223,7 +226,7 @@ impl Fresh {
     }
 }
 
-/// The rows of the index whose vectors stay: of items that are not deleted, and not encoded again.
+/// The rows of the index whose vectors are kept: those of items that are neither deleted nor encoded again.
 fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshItem]) -> Vec<usize> {
     let mut stays = vec![true; parent.table.item_ids.len()];
     for item in fresh {
@@ -235,13 +238,13 @@ fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshItem]) -> Ve
     (0..stays.len()).filter(|&row| stays[row]).collect()
 }
 
-/// The items of a catalog, and their content.
+/// The items of a catalog, with the hashes of their content.
 struct CatalogItems<'a> {
     ids: &'a ItemIds,
     content: &'a [ContentHash],
 }
 
-/// The items of the next generation: the rows `kept` of the index, then those that were encoded.
+/// The items of the next generation: the rows `kept` of the index, then the encoded items.
 fn next_items(
     parent: &ParentIndex,
     plan: &AppendPlan,
@@ -260,7 +263,8 @@ fn next_items(
         .map_err(|e| Error::mismatch("codes of the new items", "one row per item", e, "please report this"))?;
     table.residual_error.extend(&assigned.errors);
     table.reassigned.extend(&assigned.reassigned);
-    // An item that has no hash yet has that of the catalog; one that was not encoded again keeps its own.
+    // An item without a stored hash gets the hash of the catalog. An item that was not encoded again keeps its stored
+    // hash.
     let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
     let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();
     let mut delta = IdDelta::default();

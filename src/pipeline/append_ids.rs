@@ -1,4 +1,4 @@
-//! The IDs of the items of a catalog that were encoded for an index.
+//! The IDs of the new and changed items of an append.
 
 use std::collections::HashMap;
 
@@ -15,23 +15,24 @@ use crate::tokenizer::Tokenizer;
 
 /// The IDs of encoded items, in their order.
 pub(super) struct FreshIds {
-    /// `(n, levels)` of the token table.
+    /// `(n, levels)`, with the levels of the token table.
     pub(super) codes: Array2<u16>,
     /// Squared distance of each item's latent from the sum of its codewords.
     pub(super) errors: Vec<f32>,
-    /// Whether an item has another code than the nearest.
+    /// Whether an item's codes differ from the nearest codes.
     pub(super) reassigned: Vec<bool>,
-    /// How much larger the error is than with the nearest code of all.
+    /// Added distortion: the increase of the error over that of the nearest codes.
     pub(super) added: Vec<f32>,
-    /// Whether an ID was assigned, and not given by the index.
+    /// Whether an item was assigned a new ID. Otherwise, it has the ID that the index records for it.
     pub(super) placed: Vec<bool>,
-    /// How many are far from what the model was trained on, if that is known.
+    /// Items that are far from the training items, if the model has residual errors to compare with.
     pub(super) far: Option<FarItems>,
 }
 
 impl FreshIds {
-    /// Gives IDs to `items`, whose vectors `features` has in their order. Items of the index keep theirs, unless changed ones
-    /// are to be reassigned and have a nearer one; deleted ones that are back have that which they had.
+    /// Assigns IDs to `items`. `features` has their vectors, in the same order. A changed item keeps its ID, unless
+    /// changed items are to be reassigned and a nearer ID is free. An item that was deleted before gets its earlier ID
+    /// again.
     ///
     /// # Errors
     /// As [`TokenTable::placed`].
@@ -71,7 +72,7 @@ impl FreshIds {
             let new = SelectedRows::new(features, place.clone())?;
             let assigned = assigned(parent, &new, model, progress)?;
             for (row, &at) in place.iter().enumerate() {
-                // The ID that an item has is given up for a nearer one only.
+                // A changed item gives up its ID only for a nearer one.
                 let error = assigned.table.residual_error[row];
                 if reassigns(&items[at]) && ids.errors[at] <= error {
                     continue;
@@ -91,7 +92,7 @@ impl FreshIds {
         Ok(ids)
     }
 
-    /// Sets the errors of all items at the codes that they have, and returns the nearest codes with their errors.
+    /// Sets the errors of all items with their current codes, and returns the nearest codes with their errors.
     fn measure(
         &mut self,
         features: &dyn FeatureSource,
@@ -114,7 +115,7 @@ impl FreshIds {
     }
 }
 
-/// New IDs for all items of some features, as the policy of the table says.
+/// New IDs for all items of `features`, by the collision policy of the token table.
 fn assigned(
     parent: &ParentIndex,
     features: &dyn FeatureSource,
@@ -135,7 +136,8 @@ fn assigned(
     }
 }
 
-/// The codes of new items with the next free numbers of the last level, in the order of the items' ids.
+/// The codes of new items with the next free numbers of the disambiguating level, assigned in the order of the item
+/// ids.
 fn suffixed(parent: &ParentIndex, new: &TokenTable) -> Result<Array2<u16>> {
     let last = parent.table.codes.ncols() - 1;
     let size = parent.table.metadata.codebook_sizes[last];

@@ -1,4 +1,4 @@
-//! Which items of a catalog an index has, which it does not have, and which have changed.
+//! Compares a catalog with an index: new, changed, returning and deleted items.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,22 @@ use crate::index::{CONTENT, Index, TOKENS, TOMBSTONES};
 use crate::item_ids::ItemIds;
 use crate::semantic_id::{Occupied, TokenTable, Tombstones};
 
-/// The index that a generation is made of.
+/// The parent of the next generation.
 pub(super) struct ParentIndex {
     pub(super) index: Index,
     pub(super) table: TokenTable,
-    /// The hash of the content of each item of the table; none where it is not known.
+    /// The content hash of each item of the table; `None` if it is not known.
     pub(super) content: Vec<Option<ContentHash>>,
     pub(super) tombstones: Tombstones,
-    /// Codes that a new item cannot have in the next generation, without those that items give up in it.
+    /// Codes that a new item cannot get: those of the parent's items, and those of deleted items in quarantine.
     pub(super) occupied: Occupied,
 }
 
 impl ParentIndex {
-    /// Reads an index of which generation `next` is made.
+    /// Reads the parent of generation `next`.
     ///
     /// # Errors
-    /// For a part that cannot be read.
+    /// For a file of the index that cannot be read.
     pub(super) fn read(index: Index, next: u64) -> Result<Self> {
         let has = |part: &str| index.manifest().files.contains_key(part);
         let table = TokenTable::read(&index.path(TOKENS))?;
@@ -44,7 +44,7 @@ impl ParentIndex {
         Ok(ParentIndex { index, table, content, tombstones, occupied })
     }
 
-    /// Holds the IDs of deleted items that are back, which they get again, also those that were released.
+    /// Reserves the IDs of returning items, including IDs whose quarantine has ended: these items get their IDs again.
     ///
     /// # Errors
     /// As [`Occupied::insert`].
@@ -53,13 +53,13 @@ impl ParentIndex {
         self.occupied.insert(self.tombstones.codes.select(Axis(0), &returning).view())
     }
 
-    /// Whether the content of the items is known at all.
+    /// Whether the index has any content hashes.
     pub(super) fn knows_content(&self) -> bool {
         self.content.iter().any(Option::is_some)
     }
 }
 
-/// An item of the catalog that is encoded.
+/// An item of the catalog to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FreshItem {
     /// Its row in the catalog.
@@ -70,16 +70,16 @@ pub(super) struct FreshItem {
 /// Why an item is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// The index does not have it.
+    /// It is not in the index.
     New,
-    /// The index had it until it was deleted: its row among the tombstones.
+    /// It was deleted from the index. Holds its row in the tombstones.
     Returning(usize),
-    /// Its content has changed: its row in the index.
+    /// Its content changed. Holds its row in the index.
     Changed(usize),
 }
 
 impl Freshness {
-    /// The row of a returning item among the tombstones.
+    /// The row of a returning item in the tombstones.
     pub(super) fn stone(self) -> Option<usize> {
         match self {
             Freshness::Returning(stone) => Some(stone),
@@ -88,20 +88,20 @@ impl Freshness {
     }
 }
 
-/// What becomes of the items of an index and a catalog.
+/// Which items of a catalog to encode, and which items of the index to delete.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AppendPlan {
-    /// In the order of the catalog.
+    /// The items to encode, in the order of the catalog.
     pub(super) fresh: Vec<FreshItem>,
-    /// The row in the catalog of each item of the index.
+    /// The row in the catalog of each item of the index; `None` if the catalog does not have it.
     pub(super) in_catalog: Vec<Option<usize>>,
-    /// Rows of the index that are deleted.
+    /// Rows of the index to delete.
     pub(super) deleted: Vec<usize>,
     pub(super) changed: ChangedItems,
 }
 
 impl AppendPlan {
-    /// Compares a catalog, whose items have the hashes `content`, with an index of which generation `next` is made.
+    /// Compares a catalog, whose items have the content hashes `content`, with the parent of generation `next`.
     pub(super) fn new(
         parent: &ParentIndex,
         ids: &ItemIds,
@@ -120,7 +120,7 @@ impl AppendPlan {
         let latest: HashMap<String, usize> = (0..stones.len()).map(|row| (stones.item_ids.text(row), row)).collect();
         let last_with: HashMap<Vec<u16>, usize> =
             (0..stones.len()).map(|row| (stones.codes.row(row).to_vec(), row)).collect();
-        // An ID that was released may have been given to another item, and that may be deleted, too.
+        // A released ID may have been assigned to another item, which may have been deleted in turn.
         let free = |&&stone: &&usize| {
             let codes = stones.codes.row(stone).to_vec();
             let released = stones.releases_in[stone].is_some_and(|from| from <= next);
@@ -146,7 +146,7 @@ impl AppendPlan {
         AppendPlan { fresh, in_catalog, deleted, changed }
     }
 
-    /// Refuses to delete more than a share `most` of the items: the catalog may be incomplete.
+    /// Refuses to delete more than the share `most` of the items, because the catalog may be incomplete.
     ///
     /// # Errors
     /// [`Error::Data`].
@@ -156,8 +156,7 @@ impl AppendPlan {
             return Ok(());
         }
         let expected = format!("at least {:.0} % of the {items} items of the index", 100.0 * (1.0 - most));
-        let help =
-            "check that the catalog is whole; allow more with --max-deleted, or keep missing items with --missing keep";
+        let help = "check that the catalog is complete; raise --max-deleted, or keep missing items with --missing keep";
         Err(Error::data("catalog", expected, format!("{}", items - deleted), help))
     }
 }

@@ -1,4 +1,4 @@
-//! Where the next generation of an index is written: a folder of its own, or a store.
+//! The output of the next generation of an index: a folder of its own, or a store.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,12 @@ use crate::artifact::{OutputLock, Overwrite};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexWriter, Partial, ResolvedIndex, Store, StoreWriter, resolve_index};
 
-/// The folder of a store in which an interrupted run leaves what it has encoded.
+/// The name under which an interrupted run keeps its encoded items in a store.
 const RUN: &str = "next";
 
-/// Where the next generation is written.
+/// The output of the next generation.
 pub(super) struct Target {
-    /// The index that the generation is made of, which is not removed meanwhile.
+    /// The parent index. It cannot be removed while it is open.
     parent: ResolvedIndex,
     number: u64,
     out: PathBuf,
@@ -31,8 +31,8 @@ impl Target {
     /// Claims the output, or the store.
     ///
     /// # Errors
-    /// [`Error::Config`] for none or both of them; [`Error::Mismatch`] for an index that is not the current one of the store;
-    /// as [`OutputLock::claim`] and [`Store::begin`].
+    /// [`Error::Config`] if both or neither are given; [`Error::Mismatch`] if the index is not the current generation
+    /// of the store; as [`OutputLock::claim`] and [`Store::begin`].
     pub(super) fn begin(index: &Path, output: &Output, store: Option<&Path>) -> Result<Self> {
         let overwrite = output.overwrite();
         match (store, output.out.as_os_str().is_empty()) {
@@ -64,7 +64,7 @@ impl Target {
                 "index",
                 format!("the current generation of the store, {}", parent.display()),
                 index.display(),
-                "name the store as the index too",
+                "pass the store as the index too",
             ));
         }
         let number = writer.next_number()?;
@@ -72,7 +72,7 @@ impl Target {
         Ok(Target { parent, number, out, overwrite: Overwrite::Refuse, place: Place::Store(writer) })
     }
 
-    /// The folder of the index that the generation is made of.
+    /// The folder of the parent index.
     pub(super) fn parent(&self) -> &Path {
         &self.parent
     }
@@ -82,12 +82,13 @@ impl Target {
         self.number
     }
 
-    /// The folder that is written.
+    /// The folder of the new generation.
     pub(super) fn out(&self) -> &Path {
         &self.out
     }
 
-    /// The state of an interrupted run, to go on with, or a new one. In a store, a run goes on by itself where it can.
+    /// Opens the state of an interrupted run with the same settings, or begins a new one. In a store, a run continues
+    /// without `resume` if it can.
     ///
     /// # Errors
     /// As [`Partial::begin`].
@@ -102,7 +103,7 @@ impl Target {
         }
     }
 
-    /// Starts to write the index.
+    /// Starts writing the index.
     ///
     /// # Errors
     /// As [`IndexWriter::create`].
@@ -110,7 +111,7 @@ impl Target {
         IndexWriter::create(&self.out, self.overwrite)
     }
 
-    /// Makes the index, which is written, the current one of the store. Returns its path.
+    /// Makes the written index the current generation of the store, if there is one. Returns its path.
     ///
     /// # Errors
     /// As [`StoreWriter::point_to`].

@@ -21,11 +21,11 @@ use crate::semantic_id::{Lookup, TokenTable};
 use crate::settings::SettingGroup;
 use crate::{rqvae, vocabulary};
 
-/// Prefixes that the summary shows, and items of each.
+/// Number of prefixes that the summary shows, and number of items of each.
 const PREFIXES: usize = 6;
 const MEMBERS: usize = 6;
 
-/// What [`build`] wrote.
+/// Result of [`build`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexSummary {
     /// The index.
@@ -36,7 +36,7 @@ pub struct IndexSummary {
     pub encoded: EmbedSummary,
     /// Hash of the model.
     pub model_hash: String,
-    /// The measures of the index.
+    /// The metrics of the index.
     pub figures: Figures,
     /// The fullest prefixes with some of their items.
     pub prefixes: Vec<PrefixExample>,
@@ -54,15 +54,15 @@ pub struct PrefixExample {
 }
 
 /// Builds an index of a catalog: encodes it, trains a model, gives every item a unique semantic ID, and writes the
-/// vocabulary and the report. Features are streamed: at any time no more than item ids, codes, the training sample and one
-/// block of features are in memory. Interactions are the exception: [`crate::behaviour::vectors()`] says what they need
-/// until their vectors are written to a temporary file.
+/// vocabulary and the report. Features are streamed: only item ids, codes, the training sample and one block of
+/// features are in memory at a time. Interactions are an exception; see [`crate::behaviour::vectors()`] for their
+/// memory use until the behaviour vectors are written to a temporary file.
 ///
-/// A killed build leaves its finished parts next to the output. With `output.resume`, it continues and gives the same
-/// bytes.
+/// A killed build leaves its finished parts next to the output. With `output.resume`, it continues and produces the
+/// same bytes.
 ///
 /// # Errors
-/// Settings out of range and files that cannot be read are refused before anything is encoded. As
+/// Settings out of range and files that cannot be read are reported before anything is encoded. As
 /// [`embed`](super::embed()), [`rqvae::train`], [`TokenTable::of_features`] and [`vocabulary::write_vocabulary`].
 pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> {
     spec.tokens.check()?;
@@ -73,7 +73,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
     if let Some(shown) = spec.show.text() {
         catalog.text = shown;
-        // A missing column is refused before anything is encoded.
+        // Report a missing column before anything is encoded.
         CatalogReader::open(&catalog)?;
     }
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
@@ -143,7 +143,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
 }
 
 impl BuildSpec {
-    /// The part of the build that encodes.
+    /// The spec of the encoding stage.
     fn embed(&self) -> EmbedSpec {
         EmbedSpec {
             catalog: self.catalog.clone(),

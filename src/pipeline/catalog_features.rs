@@ -1,4 +1,4 @@
-//! The features of a catalog: encoded texts and images, ready vectors, behaviour.
+//! The features of a catalog: encoded texts and images, precomputed vectors, and behaviour vectors.
 
 use std::path::{Path, PathBuf};
 
@@ -20,11 +20,11 @@ use crate::index::{CONTENT, PARTS, Partial, fingerprint};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::SettingGroup;
-/// A build without encoders never loads one.
+/// Without the feature "encoders", no value of this type exists.
 #[cfg(not(feature = "encoders"))]
 pub(super) use std::convert::Infallible as LoadedEncoders;
 
-/// A spec whose settings have been checked.
+/// An [`EmbedSpec`] whose settings have been checked.
 pub(super) struct CatalogFeatures<'a> {
     spec: &'a EmbedSpec,
     catalog: CatalogSpec,
@@ -38,7 +38,7 @@ impl<'a> CatalogFeatures<'a> {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Config`] for settings out of range, that contradict each other, or that need others.
+    /// [`Error::Config`] for settings that are out of range, contradict each other, or require others.
     pub(super) fn new(spec: &'a EmbedSpec, threads: usize) -> Result<Self> {
         spec.encode.check()?;
         spec.behaviour.check()?;
@@ -48,7 +48,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(CatalogFeatures { spec, catalog, embeddings: embeddings(spec)?, interactions, on_bad_item, threads })
     }
 
-    /// Everything that the features depend on. A resumed run compares it.
+    /// Everything that the features depend on. A resumed run requires the same fingerprint.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read.
@@ -69,8 +69,8 @@ impl<'a> CatalogFeatures<'a> {
         }))
     }
 
-    /// Makes and writes the features. Finished parts are kept in `partial`, and so are the content hashes of all items if they
-    /// are asked for.
+    /// Computes and writes the features. `partial` keeps finished parts and, with `hashes`, the content hashes of all
+    /// items.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -86,7 +86,8 @@ impl<'a> CatalogFeatures<'a> {
             let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
             return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
         }
-        // What can be refused is refused before the catalog is read, and ids that do not match before it is encoded.
+        // Load the encoders before the catalog is read, and check the item ids before anything is encoded: errors come
+        // early.
         let loaded = self.load(progress)?;
         let mut catalog = self.read(&partial.path(PARTS), loaded.as_ref(), progress)?;
         if hashes {
@@ -97,7 +98,7 @@ impl<'a> CatalogFeatures<'a> {
         self.encode(catalog, loaded, (out, overwrite), partial, progress)
     }
 
-    /// Reads the catalog, and opens the ready vectors of its items. `folder` is for temporary files.
+    /// Reads the catalog, and opens the precomputed vectors of its items. `folder` is for temporary files.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -111,7 +112,7 @@ impl<'a> CatalogFeatures<'a> {
         let mut spool = match self.has_encoders() {
             false => CatalogSpool::read(&self.catalog, Some(folder))?,
             true => {
-                // An item without content may have a ready vector.
+                // An item without text and image may have a precomputed vector.
                 let content = self.embeddings.is_empty() && self.interactions.is_none();
                 let checks = CheckOptions { max_tokens: max_tokens(loaded), title: None, content };
                 let spool = CatalogSpool::checked(&self.catalog, Some(folder), checks)?;
@@ -124,12 +125,12 @@ impl<'a> CatalogFeatures<'a> {
         Ok(ReadCatalog { spool, ready, embeddings: self.embeddings.len(), is_part: false })
     }
 
-    /// What is read of an item's content.
+    /// Which parts of an item's content are encoded.
     pub(super) fn reads(&self) -> ReadContent {
         ReadContent { texts: !self.catalog.text.is_empty(), images: self.spec.encode.image_encoder.is_some() }
     }
 
-    /// The current state of the image files that the catalog names.
+    /// The current state of the image files in the catalog.
     ///
     /// # Errors
     /// As [`CatalogReader`].
@@ -180,7 +181,7 @@ impl<'a> CatalogFeatures<'a> {
         Ok(ready)
     }
 
-    /// Loads the encoders that were asked for, if there are any.
+    /// Loads the encoders of the spec, if there are any.
     ///
     /// # Errors
     /// As [`super::encoders::load`].
@@ -199,7 +200,7 @@ impl<'a> CatalogFeatures<'a> {
         }
     }
 
-    /// Encodes what was read of a catalog, adds its ready modalities, and writes the features.
+    /// Encodes a catalog that was read, adds its precomputed modalities, and writes the features.
     ///
     /// # Errors
     /// As [`super::embed()`].
@@ -257,7 +258,7 @@ impl<'a> CatalogFeatures<'a> {
     }
 }
 
-/// The longest text that is read whole, in tokens.
+/// The maximum length of the text encoder, in tokens.
 #[cfg(feature = "encoders")]
 fn max_tokens(loaded: Option<&LoadedEncoders>) -> Option<usize> {
     loaded.and_then(|loaded| loaded.text.as_ref()).map(|encoder| encoder.max_length())
@@ -268,7 +269,7 @@ fn max_tokens(_: Option<&LoadedEncoders>) -> Option<usize> {
     None
 }
 
-/// What identifies the content of a file or folder. That it does not exist is reported when it is read.
+/// A fingerprint of the content of a file or folder, or "absent". A missing file is reported later, when it is read.
 fn content(path: &Path) -> Result<String> {
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let help = "write its content to a file, because catalex reads it more than once";
@@ -280,7 +281,7 @@ fn content(path: &Path) -> Result<String> {
     }
 }
 
-/// The ready vectors, each under a name of its own.
+/// The precomputed vectors, with unique names.
 fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     let encode = &spec.encode;
     let given = encode.embedding.iter().flat_map(|embeddings| &embeddings.0);
@@ -293,7 +294,7 @@ fn embeddings(spec: &EmbedSpec) -> Result<Vec<ReadyVectors>> {
     let mut taken: Vec<&str> = made.into_iter().filter_map(|(name, made)| made.then_some(name)).collect();
     for embedding in &embeddings {
         if taken.contains(&embedding.name.as_str()) {
-            let expected = "a name that no other modality has";
+            let expected = "a name that differs from all other modalities";
             return Err(Error::config("embedding", expected, embedding, "choose another name"));
         }
         taken.push(&embedding.name);
@@ -306,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_refused_and_not_read_for_ever() {
+    fn devices_are_rejected_without_being_read() {
         assert!(content(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a pipe"));
         assert_eq!(content(Path::new("/nothing/here")).unwrap(), "absent");
     }

@@ -30,21 +30,21 @@ text_settings! {
         title: String, "COLUMN", default "title, name, label or product_name";
         /// Image columns.
         image: Vec<String>, "COLUMN,...";
-        /// Maximum number of tokens of the text encoder, if --text-encoder is not given. The number of longer texts is then
-        /// estimated.
+        /// Maximum number of tokens of the text encoder, if --text-encoder is not given. The number of longer texts is
+        /// then estimated.
         max_tokens: usize, "N", default "256", range Range::AtLeast(1.0);
     }
 }
 
 settings! {
-    /// The text encoder whose tokenizer says which texts are cut.
+    /// The text encoder whose tokenizer counts texts that are too long.
     pub struct CheckEncoder {
-        /// Text encoder that the catalog is for: its tokenizer counts the texts that it cuts.
-        text_encoder: PathBuf, "DIR|NAME", default "none: long texts are estimated";
+        /// Text encoder that will encode the catalog. Its tokenizer counts the texts that it would truncate.
+        text_encoder: PathBuf, "DIR|NAME", default "none: the number of long texts is estimated";
         /// ONNX file of the text encoder, if its folder has several.
         onnx_file: String, "FILE", default "model.onnx, or text_model.onnx";
         /// Prompt that the text encoder reads before every text.
-        prompt: String, "TEXT", default "its own default prompt, if it has one";
+        prompt: String, "TEXT", default "the encoder's default prompt, if any";
     }
 }
 
@@ -56,14 +56,14 @@ pub struct CheckSpec {
     pub catalog: PathBuf,
     /// What to check.
     pub settings: CheckSettings,
-    /// The text encoder that the catalog is for.
+    /// The text encoder that will encode the catalog.
     pub encoder: CheckEncoder,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
 
-/// What [`check`] found.
+/// Result of [`check`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckedCatalog {
     /// Number of items.
@@ -75,7 +75,7 @@ pub struct CheckedCatalog {
 }
 
 /// Reads a catalog once and finds likely mistakes: empty and constant columns, lists in strings, markup, repeated
-/// titles, duplicates, long texts, and items without content. Memory holds the ids and some bytes per item.
+/// titles, duplicates, long texts, and items without content. Keeps the item ids and a few bytes per item in memory.
 ///
 /// # Errors
 /// For a catalog or an encoder that cannot be read, and [`Error::Row`] for a repeated id.
@@ -107,7 +107,7 @@ pub fn check(spec: &CheckSpec, progress: &dyn Progress) -> Result<CheckedCatalog
     Ok(CheckedCatalog { items: ids.len(), columns, findings })
 }
 
-/// How many tokens the encoder reads, and which texts it cuts.
+/// The encoder's maximum number of tokens, and a function that tells which texts it truncates.
 #[cfg(feature = "encoders")]
 fn are_cut(spec: &CheckSpec, progress: &dyn Progress) -> Result<Option<(usize, AreCut)>> {
     let CheckEncoder { text_encoder, onnx_file, prompt } = spec.encoder.clone();
@@ -135,8 +135,8 @@ fn check_encoder(encoder: &CheckEncoder, settings: &CheckSettings) -> Result<()>
     let alone = [("onnx-file", encoder.onnx_file.is_some()), ("prompt", encoder.prompt.is_some())];
     match (&encoder.text_encoder, settings.max_tokens) {
         (Some(_), Some(most)) => {
-            let help = "leave it out: the encoder says how many tokens it reads";
-            Err(Error::config("max-tokens", "no number together with --text-encoder", most, help))
+            let help = "omit it: the maximum length of the text encoder is used";
+            Err(Error::config("max-tokens", "no value together with --text-encoder", most, help))
         }
         (Some(_), None) => Ok(()),
         (None, _) => match alone.into_iter().find(|(_, given)| *given) {
@@ -152,7 +152,7 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn all_text_columns_are_checked() {
+    fn all_text_columns_are_checked_by_default() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = folder.path().join("c.jsonl");
         let lines = ["a", "b"].map(|id| {

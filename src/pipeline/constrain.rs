@@ -1,4 +1,4 @@
-//! From a token table to the valid IDs in the forms that decoders read.
+//! From a token table to constraint files for decoders.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,11 +15,11 @@ use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
 
-/// Writes the constraint folder, and returns what its `constraint.json` says.
+/// Writes the constraint folder, and returns the content of its `constraint.json`.
 ///
 /// # Errors
-/// As [`Forms::write`]; [`Error::Config`] for settings that need others; [`Error::File`] for ids of `only` that the table
-/// does not have.
+/// As [`Forms::write`]; [`Error::Config`] for settings that require others; [`Error::File`] for ids in the file `only`
+/// that are not in the table.
 pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String> {
     let settings = &spec.constraint;
     settings.check()?;
@@ -60,7 +60,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))
 }
 
-/// The first item of each ID, where items may share one: all of them are valid, and named by it.
+/// Keeps the first item of each ID, if the collision policy lets items share IDs, and warns of the others.
 fn one_per_id(table: &TokenTable, rows: Option<Vec<u32>>, progress: &dyn Progress) -> Option<Vec<u32>> {
     if table.metadata.policy.unique() {
         return rows;
@@ -73,7 +73,7 @@ fn one_per_id(table: &TokenTable, rows: Option<Vec<u32>>, progress: &dyn Progres
         0 => rows,
         others => {
             progress.warn(&format!(
-                "{others} items share the ID of an earlier item; the ID stands for the earlier one only"
+                "{others} items share the ID of an earlier item; constraint files map the ID to the earlier item only"
             ));
             Some(kept)
         }
@@ -91,7 +91,7 @@ fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
     }
 }
 
-/// The rows of the items that a file names, in the table's order.
+/// The rows of the items whose ids a file lists, in the order of the table.
 fn only(path: &Path, table: &TokenTable) -> Result<Vec<u32>> {
     let help = "write one id of the token table per line";
     let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;

@@ -1,4 +1,4 @@
-//! The hash of an item's content: of all that the encoders read of it.
+//! Content hashes. The hash of an item covers everything from which its vectors are computed.
 
 use ndarray::ArrayView1;
 use rayon::prelude::*;
@@ -9,18 +9,18 @@ use crate::error::Result;
 use crate::features::{ContentHash, HASH_BYTES, Modality, ModalityRows};
 use crate::progress::Progress;
 
-/// Items that are hashed together.
+/// Number of items per batch.
 const ITEMS_AT_ONCE: usize = 8_192;
 
-/// What is read of a catalog's items.
+/// Which parts of an item's content are encoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadContent {
     pub(super) texts: bool,
     pub(super) images: bool,
 }
 
-/// The hash of every item of a catalog: of its texts and the bytes of its images, where these are encoded, and of its ready
-/// vectors `ready`. Vectors of behaviour are no content.
+/// The content hash of every item of a catalog. It covers the texts and the bytes of the images, if they are encoded,
+/// and the precomputed vectors `ready`. It does not cover behaviour vectors.
 pub(super) fn content_hashes(
     catalog: &CatalogSpool,
     read: ReadContent,
@@ -53,7 +53,8 @@ pub(super) fn content_hashes(
     Ok(hashes)
 }
 
-/// The hash of one item. Every part has its kind and its length before it, so that no two contents give the same bytes.
+/// The hash of one item. Each part is preceded by its kind and its length, so that different contents never produce the
+/// same bytes.
 #[derive(Default)]
 struct ContentHasher(Sha256);
 
@@ -89,13 +90,13 @@ impl ContentHasher {
     }
 }
 
-/// The hash of an image; nothing for one that cannot be read, so that it counts as changed when it can be.
+/// The hash of an image; empty if it cannot be read, so that the item counts as changed once it can be read.
 #[cfg(feature = "encoders")]
 fn digest(image: &ImageSource) -> Vec<u8> {
     crate::encoder::picture_digest(image).map(Vec::from).unwrap_or_default()
 }
 
-/// Images are read where they can be encoded.
+/// Without the feature "encoders", images are not read.
 #[cfg(not(feature = "encoders"))]
 fn digest(_: &ImageSource) -> Vec<u8> {
     Vec::new()
@@ -123,16 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_counts_and_nothing_else() {
+    fn content_hash_covers_encoded_fields_only() {
         let both = ReadContent { texts: true, images: true };
         let of = |row: &str, read| hashes(&format!("id,title,brand,image,price\n{row}\n"), read, None)[0];
         let base = of("1,Pen,Bic,a.png,2", both);
-        // The id, the price and the path of the picture are no content; markup is removed before.
+        // The hash does not cover the id, the price and the path of the image. Markup is removed before hashing.
         assert_eq!(base, of("2,<b>Pen</b>,Bic,./a.png,3", both));
         for other in ["1,Pen,,a.png,2", "1,PenBic,,a.png,2", "1,Bic,Pen,a.png,2", "1,Pen,Bic,,2"] {
             assert_ne!(base, of(other, both), "{other}");
         }
-        // A build without encoders cannot read images, and counts only how many an item has.
+        // Without the feature "encoders", images are not read: the hash covers only their number.
         assert_eq!(cfg!(feature = "encoders"), base != of("1,Pen,Bic,none.png,2", both));
         let texts = ReadContent { texts: true, images: false };
         assert_eq!(of("1,Pen,Bic,a.png,2", texts), of("1,Pen,Bic,,2", texts));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_vectors_count_with_their_name() {
+    fn content_hash_covers_precomputed_vectors_and_their_modality() {
         let none = ReadContent { texts: false, images: false };
         let of = |name, vector, present| hashes("id,title,brand,image\n1,,,\n", none, Some((name, vector, present)))[0];
         let base = of("x", [1.0, 2.0], true);

@@ -9,9 +9,10 @@ use crate::progress::Progress;
 pub struct StageCost {
     /// Name of the stage.
     pub stage: &'static str,
-    /// Wall-clock time.
+    /// Wall-clock time in seconds.
     pub seconds: f64,
-    /// The most memory that the process has held until the end of the stage, if the system tells it.
+    /// Peak resident memory of the process until the end of the stage, in bytes. `None` if the system does not report
+    /// it.
     pub peak_bytes: Option<u64>,
 }
 
@@ -41,7 +42,7 @@ impl Costs {
     }
 }
 
-/// The most memory that this process has held, if the system tells it.
+/// Peak resident memory of this process in bytes, if the system reports it.
 fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! Deleting items of an index: the next generation does not have them.
+//! Deletes items of an index and writes the next generation without them.
 
 use std::path::{Path, PathBuf};
 
@@ -14,27 +14,27 @@ use crate::progress::Progress;
 use crate::semantic_id::{IdChange, IdDelta};
 use crate::settings::SettingGroup;
 
-/// What [`delete`] wrote.
+/// Result of [`delete`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeleteSummary {
     /// The index.
     pub index: PathBuf,
-    /// Its number.
+    /// Number of the generation.
     pub generation: u64,
-    /// Number of its items.
+    /// Number of items in the index.
     pub items: u64,
-    /// Items that changed.
+    /// Number of items per kind of change.
     pub counts: GenerationCounts,
-    /// Named items that an earlier generation deleted.
+    /// Number of listed items that an earlier generation had already deleted.
     pub deleted_before: u64,
 }
 
-/// Deletes items of an index, and writes the next generation. Their IDs leave the table; they are not given to others as long
-/// as they are in quarantine, and a look-up still says what they were.
+/// Deletes items of an index, and writes the next generation. The IDs of these items are removed from the token table.
+/// They are not given to other items while they are in quarantine, and [`lookup`](super::lookup()) still finds them.
 ///
 /// # Errors
-/// [`Error::File`] for ids that the index does not have and did not have; [`Error::Data`] where no item is left; for an index
-/// that cannot be read, and an output that exists. Nothing is written then.
+/// [`Error::File`] for ids that the index never had, and if no item would be left. Other errors for an index that
+/// cannot be read, and an output that exists. Nothing is written in these cases.
 pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummary> {
     spec.settings.check()?;
     let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
@@ -49,9 +49,9 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
     if kept.is_empty() {
         return Err(Error::file(
             &spec.items,
-            "some items of the index",
-            "all of them",
-            "keep one, or delete the index",
+            "ids of some items of the index",
+            "the ids of all items",
+            "keep at least one item, or remove the folder of the index",
         ));
     }
     let table = rows_of(old, &kept);
@@ -82,7 +82,7 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
     Ok(DeleteSummary { index, generation: number, items: kept.len() as u64, counts, deleted_before })
 }
 
-/// Whether the file names each item of the index, and how many it names that were deleted before.
+/// Whether the file lists each item of the index, and how many listed items were deleted before.
 fn named(path: &Path, parent: &ParentIndex) -> Result<(Vec<bool>, u64)> {
     let help = "write one id of the index per line";
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;

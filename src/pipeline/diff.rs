@@ -1,4 +1,4 @@
-//! What changed between two token tables or indexes.
+//! Compares two token tables or indexes.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use crate::semantic_id::{CompactTable, DiffItem, TableDiff};
 use crate::settings::{Range, SettingGroup, settings};
 
 settings! {
-    /// What a comparison shows.
+    /// How many examples a comparison shows.
     pub struct DiffSettings {
-        /// Items and renamed codes of each kind that are shown.
+        /// Number of examples per kind of change: items, and renamed codes.
         examples: usize, "N", default "5", range Range::Between(0.0, 10_000.0);
     }
 }
@@ -28,20 +28,20 @@ pub struct DiffSpec {
     pub before: PathBuf,
     /// The newer token table, index or store.
     pub after: PathBuf,
-    /// What is shown.
+    /// How many examples to show.
     pub diff: DiffSettings,
-    /// Where the items' titles are.
+    /// The source of the items' titles.
     pub titles: LookupSettings,
 }
 
-/// Examples where the setting is not given.
+/// Default number of examples.
 const EXAMPLES: usize = 5;
 
-/// Compares two token tables: items that were added, removed and moved, renamed codes, and neighbours that were kept. Ten
-/// million items of each are compared within 2 GB of memory.
+/// Compares two token tables: items that were added, removed and moved, renamed codes, and neighbours that were kept.
+/// Two tables of ten million items each take less than 2 GB of memory.
 ///
 /// # Errors
-/// As [`CompactTable::read`] and [`TableDiff::of`]; for a catalog of titles that was named and cannot be read.
+/// As [`CompactTable::read`] and [`TableDiff::of`]; for a given catalog of titles that cannot be read.
 pub fn diff(spec: &DiffSpec, progress: &dyn Progress) -> Result<TableDiff> {
     spec.diff.check()?;
     spec.titles.check()?;
@@ -62,7 +62,7 @@ pub fn diff(spec: &DiffSpec, progress: &dyn Progress) -> Result<TableDiff> {
     Ok(diff)
 }
 
-/// The ids and codes of a table, or those of an index, of which only the table is read and hashed.
+/// The ids and codes of a token table, or of the table of an index. Only the table of the index is read and verified.
 fn table(path: &Path) -> Result<(Option<Index>, CompactTable)> {
     if !Index::is_index(path) {
         return Ok((None, CompactTable::read(path)?));

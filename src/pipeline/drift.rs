@@ -1,4 +1,4 @@
-//! Whether new items are like those that a model was trained on.
+//! Drift: compares new items with the training items of a model.
 
 use std::path::Path;
 
@@ -17,58 +17,60 @@ use crate::semantic_id::{IdChange, IdDelta, QuantizedItems, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::{ModelInput, Tokenizer};
 
-/// With fewer generations of the same growth left, the codebooks are too small.
+/// The advice is to retrain if the codebooks have room for fewer additions of the same size.
 const SOON: u64 = 3;
 
-/// A share of changed items with another prefix of two codes from which on their IDs say something else than they are.
+/// The advice is to reassign IDs if a larger share of the changed items belongs under another prefix of two codes.
 const MISPLACED: f64 = 0.2;
 
-/// Changed items that are needed to say so.
+/// Minimum number of changed items for this advice.
 const FEWEST_CHANGED: usize = 10;
 
-/// What to do with new items.
+/// What to do with the new items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advice {
     /// Append them.
     Append,
-    /// Append them, and give changed items other IDs.
+    /// Append them with `changed: reassign`, so that changed items get new IDs.
     Reassign,
-    /// Train the codebooks anew.
+    /// Train new codebooks.
     Retrain,
 }
 
-/// New items, compared with those of an index.
+/// Result of [`drift`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drift {
-    /// Items of the index.
+    /// Number of items in the index.
     pub items: usize,
-    /// Items that it does not have.
+    /// Number of new items, that is, items that are not in the index.
     pub new: usize,
-    /// Their residual errors against those of held-out items; none where the model does not know these.
+    /// The residual errors of the new items compared with those of held-out items. `None` if the model has none.
     pub residuals: Option<ResidualDrift>,
-    /// For each depth but the last, how many are under prefixes that no item of the index has.
+    /// For each depth but the last, the share of new items under prefixes that no item of the index has.
     pub novelty: Vec<PrefixNovelty>,
-    /// For each level, the use of its codes.
+    /// For each level, the use of its codes without and with the new items.
     pub usage: Vec<UsageShift>,
-    /// The most crowded prefixes, with new items.
+    /// The most crowded prefixes, counting the new items.
     pub crowded: Vec<CrowdedGrowth>,
-    /// How often as many items as now can be added until a prefix has more items than last codes; none where no prefix grows.
+    /// How many more additions of the same size fit before a prefix has more items than last codes. `None` if no prefix
+    /// grows.
     pub generations_left: Option<u64>,
-    /// Items whose content changed, and the share of them whose vector now belongs under another prefix of two codes.
+    /// Number of items whose content changed.
     pub changed: usize,
-    /// See `changed`.
+    /// Share of the changed items whose vector now belongs under another prefix of two codes. `None` without such
+    /// items.
     pub misplaced: Option<f64>,
-    /// What to do.
+    /// The advice.
     pub advice: Advice,
-    /// Why.
+    /// The reasons for the advice.
     pub reasons: Vec<String>,
 }
 
-/// Compares new items with those that the model of an index was trained on. Nothing is written.
+/// Compares new items with the training items of an index's model. Writes nothing.
 ///
 /// # Errors
-/// For an index, features or a catalog that cannot be read; [`Error::Data`] without new items.
+/// For an index, features or a catalog that cannot be read; [`Error::Data`] if there are no new items.
 pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
     spec.append.check()?;
     let resolved = resolve_index(&spec.index)?;
@@ -100,7 +102,7 @@ pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
         let known = ids.rows_in(&table.item_ids);
         let new: Vec<usize> = (0..known.len()).filter(|&row| known[row].is_none()).collect();
         if new.is_empty() {
-            let help = "name a catalog or features with items that the index does not have";
+            let help = "pass a catalog or features with items that are not in the index";
             return Err(Error::data("drift", "new items", format!("{} items of the index", known.len()), help));
         }
         let quantized = Quantized::of(&features, new, &model)?;
@@ -125,12 +127,12 @@ pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
     })
 }
 
-/// Whether a path has features with the modalities of a model. Others may be a catalog.
+/// Whether a path has features with the modalities of a model. Any other path is read as a catalog.
 fn is_features(path: &Path, model: &Tokenizer) -> bool {
     FeatureFile::open(path).is_ok_and(|features| ModelInput::new(model, &features).is_ok())
 }
 
-/// Codes and errors of items.
+/// Quantized codes and residual errors of items.
 struct Quantized {
     codes: ndarray::Array2<u16>,
     errors: Vec<f32>,
@@ -151,7 +153,7 @@ impl Quantized {
     }
 }
 
-/// The share of changed items whose vector belongs under another prefix of two codes than their ID has.
+/// The share of changed items whose quantized prefix of two codes differs from that of their ID.
 fn misplaced(
     features: &dyn FeatureSource,
     changed: &[usize],
@@ -184,7 +186,8 @@ fn measured(table: &TokenTable, model: &Tokenizer, new: &Quantized, changed: usi
             advice = Advice::Retrain;
             reasons.push(format!(
                 "a new item has a larger residual error than a held-out item with probability {:.3} (0.5 without \
-                 drift), and {:.3} of them than 99 % of the held-out items (0.01 without drift)",
+                 drift); the share of new items with a larger error than 99 % of the held-out items is {:.3} (0.01 \
+                 without drift)",
                 found.probability, found.far
             ));
         }
@@ -200,12 +203,12 @@ fn measured(table: &TokenTable, model: &Tokenizer, new: &Quantized, changed: usi
             advice = Advice::Reassign;
         }
         reasons.push(format!(
-            "{:.0} % of the changed items belong under another prefix than their IDs have",
+            "{:.0} % of the changed items belong under another prefix than that of their IDs",
             100.0 * share
         ));
     }
     if reasons.is_empty() {
-        reasons.push("new items are like those that the model was trained on".into());
+        reasons.push("the new items resemble the training items of the model".into());
     }
     let (items, new) = (table.item_ids.len(), new.errors.len());
     Drift { items, new, residuals, novelty, usage, crowded, generations_left, changed, misplaced, advice, reasons }

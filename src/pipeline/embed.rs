@@ -13,45 +13,45 @@ use crate::error::{Error, Result};
 use crate::index::Partial;
 use crate::progress::Progress;
 
-/// What [`embed`] wrote.
+/// Result of [`embed`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedSummary {
     /// Number of items.
     pub items: usize,
     /// The modalities, in the order of the columns.
     pub modalities: Vec<ModalitySummary>,
-    /// Texts that were longer than the encoder reads.
+    /// Number of texts that were longer than the encoder's maximum length.
     pub truncated_texts: usize,
     /// Images that could not be read, if any.
     pub bad_images: Option<BadImageSummary>,
-    /// Items without any content, if any were left out.
+    /// Items that were left out because they have no content, if any.
     pub bad_items: Option<BadItemSummary>,
 }
 
 /// Images that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadImageSummary {
-    /// How many.
+    /// Number of images.
     pub count: usize,
-    /// Items that have no other content and are not among the features.
+    /// Number of items that have no other content and are therefore not in the features.
     pub left_out: usize,
     /// The file that lists them.
     pub list: PathBuf,
 }
 
-/// Items without content, which are not among the features.
+/// Items without content, which are not in the features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadItemSummary {
-    /// How many.
+    /// Number of items.
     pub count: usize,
-    /// The ids of the first.
+    /// The ids of the first few items.
     pub first: Vec<String>,
     /// The file that lists them.
     pub list: PathBuf,
 }
 
 /// Encodes a catalog's texts and images, adds precomputed vectors and behaviour, and writes the features. A killed run
-/// leaves finished parts next to the output. With `output.resume`, it continues and gives the same bytes.
+/// leaves finished parts next to the output. With `output.resume`, it continues and produces the same bytes.
 ///
 /// # Errors
 /// For a catalog, vectors or interactions that cannot be read or do not match; for encoders that cannot be loaded; for
@@ -71,7 +71,7 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
         let job = CatalogFeatures::new(spec, threads)?;
         let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
         let made = job.write(out, overwrite, &partial, false, progress);
-        // A run that failed before its first part leaves nothing.
+        // A run that failed before its first checkpoint leaves no state.
         if made.is_ok() || !partial.has_parts() {
             partial.remove()?;
         }
@@ -81,7 +81,7 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
     })
 }
 
-/// The files that list unreadable images and items left out.
+/// The paths of the lists of unreadable images and of items that were left out.
 pub(super) struct Lists {
     pub(super) bad_images: PathBuf,
     pub(super) bad_items: PathBuf,
@@ -97,7 +97,7 @@ impl Lists {
         Lists { bad_images: with(".bad-images.jsonl"), bad_items: with(".bad-items.jsonl") }
     }
 
-    /// Writes the lists. Removes lists of an earlier run that have no new content.
+    /// Writes the lists. Removes a list of an earlier run if this run has nothing to list.
     pub(super) fn write(self, made: FeaturesMade, overwrite: Overwrite) -> Result<EmbedSummary> {
         let write = |path: &Path, lines: Option<&[u8]>| match lines {
             Some(lines) => write_file(path, lines, overwrite),
@@ -128,7 +128,7 @@ fn remove_stale(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a file is a list of unreadable images, from its first line.
+/// Whether a file looks like a list of unreadable images. Reads its first line.
 fn is_list(path: &Path) -> bool {
     use std::io::{BufRead, BufReader, Read};
     const LONGEST: u64 = 1 << 20;

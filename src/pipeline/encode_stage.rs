@@ -76,7 +76,7 @@ fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> 
     write_file(&path, &json, Overwrite::Replace)?;
     let encoded = partial.path(FEATURES);
     std::fs::rename(&finished, &encoded).map_err(|e| Error::io("rename", &finished, e))?;
-    // Features without an encoder have no parts.
+    // Without encoders there are no parts to remove.
     let _ = std::fs::remove_dir_all(&parts);
     Ok(record.summary)
 }

@@ -1,4 +1,4 @@
-//! Loading the encoders that were asked for: ONNX Runtime, the device, folders and names on the Hub.
+//! Loads the encoders of a spec: ONNX Runtime, the device, encoder folders, and names on the Hub.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +12,15 @@ use crate::progress::Progress;
 pub(super) struct LoadedEncoders {
     pub(super) text: Option<TextEncoder>,
     pub(super) image: Option<ImageEncoder>,
-    /// Hashes of those that came from the Hub.
+    /// Hashes of the encoders that came from the Hub.
     pub(super) from_hub: Vec<String>,
 }
 
 /// Loads the encoders of the settings for the columns of a catalog. On the CPU they run on `threads` threads.
 ///
 /// # Errors
-/// [`Error::Config`](crate::Error::Config) for an encoder without columns, and columns without an encoder; as [`Runtime::load`],
-/// [`TextEncoder::load`] and [`ImageEncoder::load`].
+/// [`Error::Config`](crate::Error::Config) for an encoder without columns, and columns without an encoder; as
+/// [`Runtime::load`], [`TextEncoder::load`] and [`ImageEncoder::load`].
 pub(super) fn load(
     settings: &EncodeSettings,
     catalog: &CatalogSpec,
@@ -34,7 +34,7 @@ pub(super) fn load(
     Ok(LoadedEncoders { text, image, from_hub: loader.from_hub })
 }
 
-/// Loads the text encoder alone, for texts that come from elsewhere; none if there is none in the settings.
+/// Loads only the text encoder, for texts that are not in a catalog. `None` if the settings have no text encoder.
 pub(super) fn load_text(
     settings: &EncodeSettings,
     environment: &Environment,
@@ -84,7 +84,7 @@ impl<'a> EncoderLoader<'a> {
         ImageEncoder::load(&folder, image_onnx_file.as_deref(), &self.runtime).map(Some)
     }
 
-    /// The folder of an encoder: named itself, or by its name on the Hub if there is no such folder.
+    /// The folder of an encoder. `named` is a folder or, if no such folder exists, a name on the Hub.
     fn folder(&mut self, named: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<PathBuf> {
         match named.to_str() {
             Some(name) if !named.exists() && Hub::is_name(name) => {
@@ -97,14 +97,14 @@ impl<'a> EncoderLoader<'a> {
     }
 }
 
-/// Hashes of the encoders that are folders; `other` identifies what is none.
+/// Identifies the text and the image encoder: by the hash of the folder or, if it is not a folder, by `other`.
 pub(super) fn hashes(
     settings: &EncodeSettings,
     other: impl Fn(&Option<PathBuf>) -> Result<Option<String>>,
 ) -> Result<(Option<String>, Option<String>)> {
     let hash = |named: &Option<PathBuf>, kind: EncoderKind, onnx_file: &Option<String>| match named {
         Some(folder) if folder.is_dir() => {
-            // What is wrong with a folder is said when the encoder is loaded.
+            // Errors of the folder are reported when the encoder is loaded.
             encoder_hash(folder, kind, onnx_file.as_deref()).map(Some).or_else(|_| other(named))
         }
         _ => other(named),
@@ -113,7 +113,7 @@ pub(super) fn hashes(
     Ok((text, hash(&settings.image_encoder, EncoderKind::Image, &settings.image_onnx_file)?))
 }
 
-/// Checks that encoders and columns go together.
+/// Checks that each encoder has columns to read, and that each column has an encoder.
 fn check_columns(settings: &EncodeSettings, catalog: &CatalogSpec) -> Result<()> {
     let needs = |flag: &str, other: &str| needs(flag, other, NAME_BOTH);
     let (with_text, with_images) = (!catalog.text.is_empty(), !catalog.images.is_empty());

@@ -12,10 +12,10 @@ use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
 
-/// Names under which the column of titles is found when none is given.
+/// Default names of the title column.
 const TITLE_NAMES: [&str; 3] = ["title", "name", "label"];
 
-/// The templates of a family as TOML, to change them and to pass them as `templates`.
+/// The templates of a family as TOML. Edit them and pass the file as `templates`.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown family.
@@ -23,8 +23,8 @@ pub fn family_templates(family: &str) -> Result<&'static str> {
     Ok(family.parse::<Family>()?.shipped_templates())
 }
 
-/// Writes items and histories in the form that a family of LLM recommenders reads. With `dry_run` nothing is written, and
-/// the first records of each task are returned.
+/// Writes items and histories in the form that a family of LLM recommenders reads. With `dry_run` nothing is written,
+/// and the first records of each task are returned.
 ///
 /// # Errors
 /// As [`Export::write`], [`Interactions::read`], [`ItemTexts::read`]; [`Error::Config`] for missing settings.
@@ -150,7 +150,7 @@ fn texts(
     ItemTexts::read(&catalog, &columns, &table.item_ids, progress)
 }
 
-/// The first usual name of a title's column that the catalog has.
+/// The first default name of a title column that the catalog has.
 fn title_column(catalog: &CatalogSpec) -> Result<Vec<String>> {
     for name in TITLE_NAMES {
         let fields = vec![name.to_owned()];

@@ -1,4 +1,4 @@
-//! Reports items that are far from those of training.
+//! Reports items that are far from the training items.
 
 use super::spec::FarSettings;
 use crate::error::{Error, Result};
@@ -6,10 +6,11 @@ use crate::progress::Progress;
 use crate::semantic_id::{FarItems, TokenizedItems};
 use crate::tokenizer::Tokenizer;
 
-/// Counts far items, and warns of more than are usual. `None` if the model cannot tell.
+/// Counts far items, and warns of an unusual number. `None` if the model has no residual errors of held-out items.
 ///
 /// # Errors
-/// [`Error::Data`] for a larger share than `max-far`; [`Error::Config`] for `max-far` with a model that cannot tell.
+/// [`Error::Data`] for a larger share than `max-far`; [`Error::Config`] for `max-far` with a model without residual
+/// errors of held-out items.
 pub(super) fn report_far(
     settings: &FarSettings,
     tokenized: &TokenizedItems,
@@ -25,11 +26,11 @@ pub(super) fn report_far(
             _ => "no items were held out of the training of this model",
         };
         if settings.max_far.is_some() {
-            let expected = "a model that knows the residual errors of held-out items";
-            return Err(Error::config("max-far", expected, reason, "leave it out, or train a new model on more items"));
+            let expected = "a model with the residual errors of held-out items";
+            return Err(Error::config("max-far", expected, reason, "omit it, or train a new model on more items"));
         }
         if training.is_some() && reference.is_none() {
-            progress.warn(&format!("whether vectors are far from those of training cannot be told: {reason}"));
+            progress.warn(&format!("cannot check whether items are far from the training items: {reason}"));
         }
         return Ok(None);
     };

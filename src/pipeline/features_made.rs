@@ -1,4 +1,4 @@
-//! What the first stage of a build wrote, and the lists of what it left out.
+//! Result of the encoding stage: the written features, and lists of unreadable images and of items that were left out.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,37 +6,37 @@ use crate::catalog::CatalogSpool;
 #[cfg(feature = "encoders")]
 use crate::error::{Error, Result};
 
-/// Ids of items that are left out, in a summary.
+/// Number of ids of left-out items in a summary.
 const FIRST: usize = 3;
 
 /// One modality of the features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModalitySummary {
-    /// Its name.
+    /// Name of the modality.
     pub name: String,
-    /// Dimension of its vectors.
+    /// Dimension of the vectors.
     pub dim: usize,
-    /// Items that lack it.
+    /// Number of items without this modality.
     pub missing: usize,
 }
 
-/// What was written.
+/// The written features.
 pub(super) struct FeaturesMade {
     pub(super) items: usize,
     pub(super) modalities: Vec<ModalitySummary>,
-    /// Texts that were longer than the encoder reads.
+    /// Number of texts that were longer than the encoder's maximum length.
     pub(super) truncated_texts: usize,
     pub(super) bad_images: Option<BadImageList>,
     pub(super) bad_items: Option<BadItemList>,
-    /// Digest of the picture files.
+    /// Digest of the image files.
     #[cfg_attr(not(all(feature = "train", feature = "encoders")), allow(dead_code, reason = "only a build keeps it"))]
     pub(super) pictures: String,
 }
 
-/// Items without any content, which were left out.
+/// Items that were left out because they have no content.
 pub(super) struct BadItemList {
     pub(super) count: usize,
-    /// The ids of the first.
+    /// The ids of the first few items.
     pub(super) first: Vec<String>,
     /// One item per line, as JSON.
     pub(super) lines: Vec<u8>,
@@ -45,7 +45,7 @@ pub(super) struct BadItemList {
 /// Images that could not be read.
 pub(super) struct BadImageList {
     pub(super) count: usize,
-    /// Items that have nothing else.
+    /// Number of items that have no other content.
     pub(super) left_out: usize,
     /// One image per line, as JSON.
     pub(super) lines: Vec<u8>,

@@ -1,4 +1,4 @@
-//! From a language model's answers to the items that they mean (BIGRec).
+//! Grounding: matches a language model's answers to items by the nearest vectors (BIGRec).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::settings::{MAX_COUNT, Range, SettingGroup};
 
-/// Items per answer, if no number is given.
+/// Default number of items per answer.
 const TOP: usize = 20;
 
 text_settings! {
@@ -28,7 +28,7 @@ text_settings! {
     pub struct GroundSettings {
         /// Column of vectors, if there are several.
         modality: String, "NAME", default "text, or the only one";
-        /// Column of the answers' texts, which are then encoded.
+        /// Column of the answers' texts. The texts are encoded with --text-encoder.
         text: String, "COLUMN";
         /// Folder of the text encoder that encoded the items.
         text_encoder: PathBuf, "DIR";
@@ -49,11 +49,11 @@ text_settings! {
         hold_out_last: usize, "N", default "0", range Range::Between(0.0, MAX_COUNT);
         /// Other non-negative weights: .npy with one number per item (a column), or one row per answer.
         weights: PathBuf, "FILE";
-        /// Exponent of the weights. With --valid, it is tuned.
+        /// Exponent of the weights. Pass --valid instead to tune it.
         gamma: f64, "X";
         /// File with the id of the correct item of each answer, one per line: compute Recall and NDCG.
         targets: PathBuf, "FILE";
-        /// Vectors of other answers, on which gamma is tuned.
+        /// Vectors of validation answers, on which gamma is tuned.
         valid: PathBuf, "ANSWERS";
         /// The correct items of --valid, one id per line.
         valid_targets: PathBuf, "FILE";
@@ -90,11 +90,11 @@ struct GroundedLine {
     scores: Vec<f64>,
 }
 
-/// Finds the items that each answer means by the nearest vectors (BIGRec), and writes them. With `targets` the ranking is
-/// measured.
+/// Matches each answer to the items with the nearest vectors (BIGRec), and writes the rankings. With `targets`, also
+/// computes Recall and NDCG.
 ///
 /// # Errors
-/// As [`Grounding::rank`]; [`Error::Config`] for settings that need others or contradict them; for files that cannot be
+/// As [`Grounding::rank`]; [`Error::Config`] for settings that require or contradict others; for files that cannot be
 /// read, and an output that exists.
 pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<MeasuredRanking>>> {
     spec.settings.check()?;
@@ -123,7 +123,7 @@ pub fn ground(spec: &GroundSpec, progress: &dyn Progress) -> Result<Option<Vec<M
             }
             None => None,
         };
-        // One list per answer: by the gamma that was named, or that is best by NDCG@10.
+        // One list per answer, ranked with the given gamma, or with the one that has the best NDCG@10.
         let best = |chosen: &ChosenGammas| chosen.measured.iter().find(|m| m.measure == "NDCG@10").map(|m| m.gamma);
         let gamma = settings.gamma.or_else(|| chosen.as_ref().and_then(best));
         let top = settings.top.unwrap_or(TOP);
@@ -182,7 +182,7 @@ impl GroundSpec {
 }
 
 impl GroundSettings {
-    /// Refuses settings that need others, or contradict them.
+    /// Refuses settings that require or contradict others.
     fn check_together(&self) -> Result<()> {
         let pairs = [
             ("text", self.text.is_some(), "text-encoder", self.text_encoder.is_some()),
@@ -262,7 +262,7 @@ impl GroundSettings {
         Ok(Some(popularity(&counts)))
     }
 
-    /// The gammas that are best on the answers for that.
+    /// The gammas that are best on the validation answers.
     fn choose(
         &self,
         grounding: &Grounding,
@@ -285,7 +285,7 @@ impl GroundSettings {
     }
 }
 
-/// The column of vectors that was named, or that is meant.
+/// The given column of vectors, or the default one.
 fn vectors<'a>(features: &'a Features, name: Option<&str>, path: &Path) -> Result<&'a Modality> {
     let all = features.modalities();
     let found = match name {
@@ -301,7 +301,7 @@ fn vectors<'a>(features: &'a Features, name: Option<&str>, path: &Path) -> Resul
     })
 }
 
-/// Rows of the items that a file names, one a line.
+/// The rows of the items whose ids a file lists, one per line.
 fn targets(path: &Path, rows: &HashMap<String, usize>) -> Result<Vec<usize>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
     let row = |(at, line): (usize, &str)| {

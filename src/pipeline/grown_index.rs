@@ -1,5 +1,4 @@
-//! An index with the items of a catalog, as `append` makes it, in a temporary folder: what a training or a comparison of the
-//! items reads.
+//! A temporary index to which `append` has added the items of a catalog. `retrain` and `drift` read it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +9,13 @@ use super::spec::{AppendSettings, AppendSpec, Environment, Output};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// An index, which is removed with this value if it is temporary.
+/// An index. A temporary one is removed when this value is dropped.
 pub(super) struct GrownIndex {
     path: PathBuf,
     _folder: Option<TempDir>,
 }
 
-/// What is appended to which index.
+/// The arguments of an append to a temporary index.
 pub(super) struct Growth<'a> {
     pub(super) index: &'a Path,
     pub(super) catalog: &'a Path,
@@ -26,12 +25,13 @@ pub(super) struct Growth<'a> {
 }
 
 impl GrownIndex {
-    /// An index as it is.
+    /// An existing index, to which nothing is added.
     pub(super) fn of(path: &Path) -> Self {
         GrownIndex { path: path.to_path_buf(), _folder: None }
     }
 
-    /// An index and the items of a catalog, in a folder beside `place`, so that files can be linked from it.
+    /// Appends the items of a catalog in a temporary folder. The folder is next to `place`, so that files can be
+    /// hard-linked from one to the other.
     ///
     /// # Errors
     /// As [`append`].
@@ -55,7 +55,7 @@ impl GrownIndex {
         Ok(GrownIndex { path, _folder: Some(folder) })
     }
 
-    /// The index.
+    /// The folder of the index.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

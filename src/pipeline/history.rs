@@ -1,4 +1,4 @@
-//! The generations of a store, or the place of one index in its lineage.
+//! Lists the generations of a store, or shows the place of one index in its lineage.
 
 use std::path::{Path, PathBuf};
 
@@ -10,42 +10,43 @@ use crate::index::{ChangeKind, GenerationCounts, Index, Manifest, Store};
 /// A generation, as [`history`] lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryEntry {
-    /// Its number.
+    /// Number of the generation.
     pub number: u64,
-    /// Whether it is the current one of its store.
+    /// Whether it is the current generation of its store.
     pub current: bool,
-    /// Its folder.
+    /// Folder of the generation.
     pub path: PathBuf,
-    /// What its manifest says; none if the manifest is damaged.
+    /// The information in its manifest. `None` if the manifest is damaged.
     #[serde(flatten)]
     pub record: Option<GenerationRecord>,
-    /// Why its manifest cannot be read.
+    /// The reason why its manifest cannot be read, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// What the manifest of a generation says.
+/// The information in the manifest of a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GenerationRecord {
-    /// What made it of its parent.
+    /// The operation that created it from its parent.
     pub change: ChangeKind,
-    /// Why.
+    /// The reason, as given by the user.
     pub reason: Option<String>,
-    /// Number of its parent, if that is in the store, too.
+    /// Number of its parent, if the parent is in the store.
     pub parent: Option<u64>,
     /// Number of items.
     pub items: u64,
-    /// Items that changed.
+    /// Number of items per kind of change.
     pub counts: GenerationCounts,
-    /// When it was written.
+    /// Time of creation: RFC 3339 in UTC.
     pub created: Option<String>,
-    /// Hash of its model.
+    /// Hash of the model.
     pub model_hash: String,
-    /// Hash of its manifest, which its children name as their parent.
+    /// Hash of the manifest. The manifests of its children contain it as their parent.
     pub hash: String,
 }
 
-/// Lists the generations of a store from the oldest to the newest; of an index, that index alone. Only manifests are read.
+/// Lists the generations of a store from the oldest to the newest. For an index, lists only that index. Reads only the
+/// manifests.
 ///
 /// # Errors
 /// As [`Store::open`] and [`Store::history`].

@@ -1,4 +1,4 @@
-//! Figures and report of a model, a token table or an index.
+//! Metrics and report of a model, a token table or an index.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::{self, Tokenizer};
 
-/// What [`inspect`] found.
+/// Result of [`inspect`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inspected {
     /// A model without features: its configuration, and the hash of its weights.
     Model(Box<tokenizer::Config>, String),
-    /// Figures of a token table.
+    /// Metrics of a token table.
     Table(Box<Figures>),
 }
 
@@ -30,10 +30,10 @@ struct Subject {
     source: Option<(Tokenizer, LayeredFeatures)>,
 }
 
-/// Measures a model, a token table or an index, and writes a report if one is asked for. Features are streamed.
+/// Measures a model, a token table or an index, and writes a report if `report` is set. Features are streamed.
 ///
 /// # Errors
-/// As [`Figures::of_table`]; [`Error::Config`] for a part that others need; for files that cannot be read.
+/// As [`Figures::of_table`]; [`Error::Config`] for settings that require others; for files that cannot be read.
 pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected> {
     spec.columns.check()?;
     let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
@@ -49,13 +49,13 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
         return Err(needs(setting, "report", NAME_BOTH));
     }
     let _lock = spec.report.as_deref().map(|report| OutputLock::claim(report, overwrite)).transpose()?;
-    // Generations of a store stay until all is read.
+    // A resolved generation of a store is not removed while it is being read.
     let path = resolve_index(&spec.path)?;
     let features = spec.features.as_deref().map(resolve_index).transpose()?;
     let features = features.as_deref();
     let Some(subject) = subject(spec, &path, features, progress)? else {
         if spec.report.is_some() || columns.catalog.is_some() {
-            let help = "give --features too: a model alone has no items";
+            let help = "pass --features as well: a model alone has no items";
             return Err(Error::config("features", "a file of features", "none", help));
         }
         let model = Tokenizer::load(&spec.path)?;

@@ -1,4 +1,4 @@
-//! Items that a token table of the same model has already.
+//! Items that already have an ID in a token table of the same model.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::semantic_id::{Collisions, TokenTable};
 /// For a table that cannot be read; [`Error::Config`] for settings that contradict it.
 pub(super) fn previous_table(path: &Path, settings: &TokenSettings) -> Result<TokenTable> {
     let table = sources::token_table(path)?;
-    let help = "leave it out: new items get IDs like those of the table";
+    let help = "omit it: new items get the token format of the table, and IDs that no other item has";
     let format = &table.metadata.token_format;
     if settings.token_format.as_ref().is_some_and(|given| given != format) {
         return Err(Error::config("token-format", format!("{format}, as in the table"), settings.token_format(), help));
@@ -28,13 +28,13 @@ pub(super) fn previous_table(path: &Path, settings: &TokenSettings) -> Result<To
     Ok(table)
 }
 
-/// Warns of items of `made` that a table of the same model has already: that of the index from which the model or the
-/// features come, or the table that will be replaced.
+/// Warns of items of `made` that already have an ID in a table of the same model. Such a table is in the index from
+/// which the model or the features come, or is the output that will be replaced.
 pub(super) fn warn_of_known(spec: &TokenizeSpec, made: &TokenTable, progress: &dyn Progress) {
     for path in tables(spec) {
         let before = match sources::token_table(&path) {
             Ok(table) if table.metadata.model_hash == made.metadata.model_hash => table,
-            // What cannot be read names no items, and a file that is replaced may be anything.
+            // A file that cannot be read has no items to compare, and the file to replace may not be a table.
             Ok(_) | Err(_) => continue,
         };
         if let Some(message) = difference(&path, &before, made) {
@@ -44,7 +44,7 @@ pub(super) fn warn_of_known(spec: &TokenizeSpec, made: &TokenTable, progress: &d
     }
 }
 
-/// Where tables of the model may be.
+/// Paths at which a table of the same model may be.
 fn tables(spec: &TokenizeSpec) -> Vec<PathBuf> {
     let of_model = spec.model.parent().filter(|_| spec.model.file_name().is_some_and(|name| name == MODEL));
     let indexes = [Some(&*spec.model), of_model, Some(&*spec.features)];
@@ -55,7 +55,7 @@ fn tables(spec: &TokenizeSpec) -> Vec<PathBuf> {
     found
 }
 
-/// What a reader of the old table has to know of the new one.
+/// A message about items whose IDs differ between the old and the new table, if they have items in common.
 fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<String> {
     let key = |table: &TokenTable, row: usize| {
         table.codes.row(row).iter().fold(1u128, |key, &code| key << 16 | u128::from(code))
@@ -66,7 +66,7 @@ fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<Str
         |(row, known): (usize, &Option<usize>)| known.is_some_and(|old| before.codes.row(old) != made.codes.row(row));
     let moved = rows.iter().enumerate().filter(|&at| moves(at)).count();
     let items: HashMap<u128, usize> = (0..before.codes.nrows()).map(|row| (key(before, row), row)).collect();
-    // An ID that several items share, where collisions are kept, names none of them alone.
+    // If collisions are kept, several items can share an ID, so the ID does not identify an item.
     let renamed = if before.metadata.policy.unique() && made.metadata.policy.unique() {
         let others = |&row: &usize| items.get(&key(made, row)).is_some_and(|&old| rows[row] != Some(old));
         (0..rows.len()).filter(others).count()
@@ -76,10 +76,10 @@ fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<Str
     let path = path.display();
     match (known, moved + renamed) {
         (0, 0) => None,
-        (_, 0) => Some(format!("{known} of {} items have an ID in {path} already, and get the same one", rows.len())),
+        (_, 0) => Some(format!("{known} of {} items already have an ID in {path}, and get the same ID", rows.len())),
         _ => Some(format!(
-            "{known} of {} items have an ID in {path} already: {moved} of them get another one, and {renamed} IDs name \
-             other items than there. Pass --previous {path} to keep its IDs",
+            "{known} of {} items already have an ID in {path}: {moved} of them get another ID, and {renamed} items get \
+             the ID of another item in that table. Pass --previous {path} to keep its IDs",
             rows.len()
         )),
     }

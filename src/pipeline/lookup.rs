@@ -47,11 +47,11 @@ pub struct LookupHit {
     pub item_id: String,
     /// Its semantic ID.
     pub semantic_id: String,
-    /// The same as codes.
+    /// The codes of its semantic ID, one per level.
     pub codes: Vec<u16>,
     /// Whether the item was moved to another code to make its ID unique.
     pub reassigned: bool,
-    /// The generation in which the item was deleted or got another ID: this ID then names nothing.
+    /// The generation in which the item gave up this ID: it was deleted or got another one. `None` for a current ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_in: Option<u64>,
     /// Its title or text, if a catalog is known.
@@ -62,7 +62,7 @@ pub struct LookupHit {
 /// Finds the items of a semantic ID or prefix, or the ID of an item.
 ///
 /// # Errors
-/// [`Error::Data`] where nothing is found; as [`Lookup::item`] and [`Lookup::find`].
+/// [`Error::Data`] if nothing is found; as [`Lookup::item`] and [`Lookup::find`].
 pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
     spec.titles.check()?;
     // Only the table of an index is read, so only its hash is verified.
@@ -96,7 +96,7 @@ pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
     Ok(rows.into_iter().map(hit).collect())
 }
 
-/// What an index knows of an item or an ID that it no longer has.
+/// Finds an item or an ID among the deleted items of an index.
 fn deleted(key: &LookupKey, index: &Index, lookup: &Lookup<&TokenTable>) -> Result<Option<LookupHit>> {
     if !index.manifest().files.contains_key(TOMBSTONES) {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! The jobs of catalex as functions: from a catalog to an index, and from an index to what recommenders read.
 //!
-//! Each function takes a spec (plain data, with serde) and a [`Progress`](crate::progress::Progress), writes one file or
-//! folder whole or not at all, and returns a summary. The command line and Python call these functions.
+//! Each function takes a spec (plain data, with serde) and a [`Progress`](crate::progress::Progress), writes one file
+//! or folder atomically, and returns a summary. The command line and Python call these functions.
 //!
 //! | function | from | to |
 //! |---|---|---|
@@ -15,16 +15,16 @@
 //! | [`vocab`] | a token table | a vocabulary folder |
 //! | [`constrain`] | a token table | constraint files for decoders |
 //! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
-//! | [`import_ids`] | IDs that another system made | a token table |
-//! | [`adopt`] | IDs that another system made, features | an index with a model for them |
-//! | [`diff`] | two token tables | what changed |
+//! | [`import_ids`] | the IDs of another system | a token table |
+//! | [`adopt`] | the IDs of another system, features | an index with a model fitted to them |
+//! | [`diff`] | two token tables | the changes between them |
 //! | `retrain` | an index, a catalog | the next generation with new codebooks |
-//! | [`drift()`] | an index, new items | whether they are like those of training |
-//! | [`inspect`], [`lookup`] | a model, a table, an index | figures and a report; items and IDs |
+//! | [`drift()`] | an index, new items | how they differ from the training items |
+//! | [`inspect`], [`lookup`] | a model, a table, an index | metrics and a report; items and IDs |
 //! | [`answers`], [`ground`], [`aggregate`] | a language model's output | rankings of items |
 //! | `serve` | an index | a Model Context Protocol server |
 //! | [`publish`], [`rollback`], [`history`] | an index, a store | another current generation; the list of generations |
-//! | [`verify`] | an index, a store, a file | what is damaged |
+//! | [`verify`] | an index, a store, a file | a list of checks and problems |
 //!
 //! `build` and `train` need the feature `train`, `build` and `serve` the feature `encoders`.
 
@@ -139,7 +139,7 @@ pub use crate::semantic_id::{
 };
 pub use crate::tokenizer::Config as ModelConfig;
 
-/// The error of a job that needs a feature this build lacks.
+/// The error of a job that needs a feature of the crate that this build lacks.
 #[cfg(not(feature = "encoders"))]
 fn not_built(what: &str, feature: &str) -> crate::Error {
     crate::Error::Unavailable {

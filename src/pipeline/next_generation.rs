@@ -1,4 +1,4 @@
-//! Writing the next generation of an index: what stays is shared with its parent.
+//! Writes the next generation of an index. Unchanged files are shared with its parent as hard links.
 
 use std::path::PathBuf;
 
@@ -17,28 +17,28 @@ use crate::progress::Progress;
 use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
 use crate::vocabulary::write_index_json;
 
-/// Parts that each generation has of its own, and those that describe one build only.
+/// Files that are never shared with a child: each generation writes its own, or they describe one build only.
 const OWN: [&str; 9] = [CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
 
-/// The only file of the vocabulary that names items.
+/// The only file of the vocabulary that lists items.
 const INDEX_JSON: &str = "vocabulary/index.json";
 
 /// The items of a generation.
 pub(super) struct NextItems {
     pub(super) table: TokenTable,
-    /// The hash of the content of each item, where it is known.
+    /// The content hash of each item, if known.
     pub(super) content: Vec<Option<ContentHash>>,
     pub(super) delta: IdDelta,
     pub(super) tombstones: Tombstones,
 }
 
 impl NextItems {
-    /// How many items changed in which way.
+    /// Number of items per kind of change.
     pub(super) fn counts(&self) -> GenerationCounts {
         counts(&self.delta, self.table.item_ids.len())
     }
 
-    /// Writes the files of the items that every generation has of its own.
+    /// Writes the token table, the content hashes, the changes and the tombstones.
     ///
     /// # Errors
     /// [`crate::Error::Io`].
@@ -59,7 +59,7 @@ impl NextItems {
     }
 }
 
-/// How many of the `items` of a generation changed in which way.
+/// Number of items per kind of change, for a generation with this number of `items`.
 pub(super) fn counts(delta: &IdDelta, items: usize) -> GenerationCounts {
     let count = |change| delta.count(change);
     let (added, updated, reassigned) = (count(IdChange::Added), count(IdChange::Updated), count(IdChange::Reassigned));
@@ -67,7 +67,7 @@ pub(super) fn counts(delta: &IdDelta, items: usize) -> GenerationCounts {
     GenerationCounts { unchanged, added, updated, reassigned, deleted: count(IdChange::Deleted) }
 }
 
-/// Some rows of the table of an index, for its child.
+/// Selects rows of a parent's token table for its child.
 pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
     TokenTable {
         item_ids: table.item_ids.take(rows),
@@ -78,9 +78,9 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
     }
 }
 
-/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. Of the files
-/// of the vocabulary, only the list of the items' tokens is that of `table`. Constraint files, which another program may have
-/// put there, are those of the parent's items, and are left out.
+/// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. In the
+/// vocabulary, only the list of the items' tokens is written anew, from `table`. Constraint files that were put into
+/// the index describe the parent's items. They are not shared, and a warning names their folder.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
@@ -94,7 +94,7 @@ pub(super) fn share_unchanged(
     let forms: Vec<&str> = names().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE)).collect();
     for folder in &forms {
         progress.warn(&format!(
-            "constraint files in {folder:?} of the index are of its items and are not carried over: run catalex constrain"
+            "constraint files in {folder:?} of the index describe its old items and are not copied: run catalex constrain"
         ));
     }
     for name in names() {
@@ -113,8 +113,8 @@ pub(super) fn share_unchanged(
     }
 }
 
-/// Writes the features: those of the parent's rows `kept`, which ascend, and those of `fresh` after them, which come with the
-/// parent's features. The base is shared, as long as what was added since is not more than half of it.
+/// Writes the features of the parent's rows `kept`, which ascend, followed by those of `fresh`. `fresh` comes with the
+/// features of the parent. The base file is shared until the rows added since are more than half of its rows.
 ///
 /// # Errors
 /// For features that cannot be read; [`crate::Error::Io`].
@@ -126,7 +126,7 @@ pub(super) fn write_features(
     table: &TokenTable,
 ) -> Result<()> {
     let Some((layers, fresh)) = fresh else {
-        // Vectors of deleted items stay in the files; they do not count.
+        // Vectors of deleted items stay in the files but are not used.
         writer.share(&parent.index, FEATURES)?;
         writer.share(&parent.index, FEATURES_ADDED)?;
         return Ok(());

@@ -1,4 +1,4 @@
-//! How the items of a catalog are encoded for an index: as its own were, by the settings that it has.
+//! The settings that encode new items of an index in the same way as its existing items.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use crate::index::Index;
 use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
 
-/// What to do about an encoder that is not where it was.
-const MOVED: &str = "name the folder to which it moved, or run the command in the folder in which the index was built";
+/// Advice for an encoder whose folder does not exist.
+const MOVED: &str = "pass its new folder, or run the command in the folder in which the index was built";
 
-/// The settings by which the catalog of `spec` is encoded for `index`: those of the build, with the encoders and the vectors
-/// that `spec` names anew.
+/// The settings that encode the catalog of `spec` for `index`: those of the build, with the encoder folders and the
+/// vectors that `spec` replaces.
 ///
 /// # Errors
 /// [`Error::Config`] for encoders and vectors that the index does not have; as [`BuildSpec::of_manifest`].
@@ -25,15 +25,14 @@ pub(super) fn embed_spec(
 ) -> Result<EmbedSpec> {
     let built = BuildSpec::of_manifest(&index.manifest().settings)?;
     let (given, mut encode) = (&spec.settings, built.encode);
-    let alone = |flag: &str, expected: &str| {
-        Error::config(flag, expected, "one", "leave it out: the index was built without it")
-    };
+    let alone =
+        |flag: &str, expected: &str| Error::config(flag, expected, "one", "omit it: the index was built without it");
     for (flag, given, of_build) in [
         ("text-encoder", &given.text_encoder, &mut encode.text_encoder),
         ("image-encoder", &given.image_encoder, &mut encode.image_encoder),
     ] {
         match (given, &of_build) {
-            (Some(_), None) => return Err(alone(flag, "no such encoder")),
+            (Some(_), None) => return Err(alone(flag, "no encoder")),
             (Some(folder), Some(_)) => *of_build = Some(folder.clone()),
             (None, Some(folder)) => check_folder(flag, folder)?,
             (None, None) => {}
@@ -52,8 +51,8 @@ pub(super) fn embed_spec(
     encode.on_bad_item = given.on_bad_item.clone().or(encode.on_bad_item);
     if built.behaviour.interactions.is_some() {
         progress.warn(
-            "new and changed items get no behaviour vector: the vectors of other interactions would have other axes. Train \
-             a new model for them",
+            "new and changed items get no behaviour vector: vectors computed from other interactions would have other \
+             axes. Build a new index to include new interactions",
         );
     }
     Ok(EmbedSpec {
@@ -66,7 +65,7 @@ pub(super) fn embed_spec(
     })
 }
 
-/// Checks that an encoder's folder is where it was, if it is no name on the Hub.
+/// Checks that the folder of an encoder exists, unless it is a name on the Hub.
 fn check_folder(flag: &str, folder: &Path) -> Result<()> {
     if folder.is_dir() || is_hub_name(folder) {
         return Ok(());
@@ -75,7 +74,7 @@ fn check_folder(flag: &str, folder: &Path) -> Result<()> {
     Err(Error::config(flag, expected, "no such folder", MOVED))
 }
 
-/// The error of encoders that cannot be loaded: of one that is not where it was, that.
+/// Adds advice to the error of an encoder that cannot be loaded because its folder does not exist.
 pub(super) fn moved(encode: &EncodeSettings, error: Error) -> Error {
     let named = [("text-encoder", &encode.text_encoder), ("image-encoder", &encode.image_encoder)];
     let absent =
@@ -100,8 +99,8 @@ fn is_hub_name(_: &Path) -> bool {
     false
 }
 
-/// The vectors of the build, and those of `given`, which replace those with their names. They may have the names of other
-/// `modalities` of the model, if the index does not say where its vectors came from.
+/// The vector files of the build, with those of `given` in place of files with the same name. `given` can also name
+/// other modalities in `modalities`, because the manifest may not record the origin of the vectors.
 fn embeddings(
     of_build: Option<Embeddings>,
     given: Option<&Embeddings>,
@@ -120,13 +119,13 @@ fn embeddings(
                     true => "no vectors: the items of the index are encoded".to_owned(),
                     false => format!("a modality of the index: {}", modalities.join(", ")),
                 };
-                return Err(Error::config("embedding", expected, &new, "name it as in the build"));
+                return Err(Error::config("embedding", expected, &new, "use the name of the build"));
             }
         }
     }
     if let Some(absent) = vectors.iter().find(|vectors| is_absent(&vectors.path)) {
         let (expected, got) = (format!("a file of {} vectors for this catalog", absent.name), absent.path.display());
-        let help = format!("name it: {}", flags(&[&absent.name]));
+        let help = format!("pass its path: {}", flags(&[&absent.name]));
         return Err(Error::config("embedding", expected, format!("none at {got}"), help));
     }
     let texts: Vec<String> = vectors.iter().map(ReadyVectors::to_string).collect();
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_are_replaced_by_name() {
+    fn given_vectors_replace_those_of_the_same_name() {
         let folder = tempfile::tempdir().unwrap();
         let [old, new] = ["old.npy", "new.npy"].map(|name| folder.path().join(name));
         std::fs::write(&old, "").unwrap();
@@ -158,7 +157,7 @@ mod tests {
         let both = ["llama", "clip"];
         assert_eq!(embeddings(built(), None, &both).unwrap(), built());
         assert_eq!(embeddings(built(), Some(&one("llama", &new)), &both).unwrap(), Some(one("llama", &new)));
-        // An index that does not say where its vectors came from.
+        // The manifest does not record the origin of the vectors.
         assert_eq!(embeddings(None, Some(&one("clip", &new)), &both).unwrap(), Some(one("clip", &new)));
         assert_eq!(embeddings(None, None, &both).unwrap(), None);
         let says = |of_build, given: Option<&Embeddings>, modalities: &[&str]| {

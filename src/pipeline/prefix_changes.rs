@@ -1,22 +1,22 @@
-//! How many items, and events, have another prefix than before.
+//! Shares of items and events whose prefix changed.
 
 use serde::Serialize;
 
 use crate::catalog::Interactions;
 use crate::semantic_id::TokenTable;
 
-/// What changed among the prefixes of one depth.
+/// The shares of changed prefixes of one depth.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PrefixChange {
     /// Number of codes.
     pub depth: usize,
-    /// Share of the items of both tables whose prefix is another.
+    /// Share of the items in both tables whose prefix changed.
     pub items: f64,
-    /// Share of the events of these items, where interactions are given.
+    /// Share of the events of the items in both tables whose item's prefix changed. `None` without interactions.
     pub events: Option<f64>,
 }
 
-/// The changes from one table to another, for each depth.
+/// The changes from one table to another, one entry per depth.
 pub(super) fn prefix_changes(
     before: &TokenTable,
     after: &TokenTable,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn moved_prefixes_are_counted_by_items_and_events() {
+    fn changed_prefixes_are_counted_by_items_and_events() {
         let before = table(vec![1, 2, 3, 9], array![[0, 0], [1, 0], [2, 0], [3, 3]]);
         let after = table(vec![3, 2, 1, 4, 5], array![[2, 1], [3, 0], [0, 0], [1, 1], [1, 2]]);
         let event = |item| Event { item, time: 0.0, rating: 0.0 };

@@ -1,4 +1,4 @@
-//! Changing a store: taking an index into it, and going back to an older generation.
+//! Changes a store: publishes an index to it, or rolls back to an older generation.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ use crate::settings::{Range, SettingGroup, settings};
 settings! {
     /// How an index is published.
     pub struct PublishSettings {
-        /// Why, for the history.
-        reason: String, "TEXT", default "what the index says";
-        /// Number of generations to keep; older ones are removed, but not the current one and those being read.
+        /// Reason for the change, which the history shows.
+        reason: String, "TEXT", default "the reason in the manifest of the index";
+        /// Number of generations to keep. Older ones are removed, except the current one and those being read.
         keep: usize, "N", default "all", range Range::AtLeast(1.0);
         /// Accept an index that was not made from the current generation, such as a new build. All its IDs may be new.
         rebuild: bool, "BOOL";
@@ -26,14 +26,14 @@ settings! {
 pub struct PublishSpec {
     /// The index.
     pub index: PathBuf,
-    /// The store; it is created where nothing is.
+    /// The store. It is created if the path does not exist.
     pub store: PathBuf,
     /// How it is published.
     pub settings: PublishSettings,
 }
 
-/// Takes an index into a store as its next generation, and makes it the current one in one step. A killed run leaves the
-/// current generation as it was.
+/// Publishes an index to a store as its next generation, and makes it the current one atomically. A killed run does not
+/// change the current generation.
 ///
 /// # Errors
 /// As [`StoreWriter::publish`](crate::index::StoreWriter::publish); [`Error::Busy`](crate::Error::Busy) while another
@@ -55,11 +55,11 @@ pub fn publish(spec: &PublishSpec) -> Result<Published> {
 pub struct RollbackSpec {
     /// The store.
     pub store: PathBuf,
-    /// Number of the generation; the parent of the current one, if not given.
+    /// Number of the generation. Default: the parent of the current one.
     pub to: Option<u64>,
 }
 
-/// Makes another generation of a store the current one in one step, after a check of all its files.
+/// Verifies all files of another generation of a store, and makes it the current one atomically.
 ///
 /// # Errors
 /// As [`StoreWriter::rollback`](crate::index::StoreWriter::rollback); [`Error::Busy`](crate::Error::Busy) while another

@@ -1,4 +1,4 @@
-//! A catalog that was read, and the ready vectors of its items.
+//! A catalog that was read, with the precomputed vectors of its items.
 
 use std::path::Path;
 
@@ -8,28 +8,28 @@ use crate::error::Result;
 use crate::features::{ContentHash, ModalityRows, PickedRows};
 use crate::progress::Progress;
 
-/// What is encoded: the items of a catalog, or some of them.
+/// The items to encode: all items of a catalog, or a selection.
 pub(super) struct ReadCatalog {
     pub(super) spool: CatalogSpool,
-    /// Ready vectors, one row per item: those that were given, and then those of behaviour.
+    /// Modalities that need no encoder, one row per item: first the precomputed vectors, then the behaviour vectors.
     pub(super) ready: Vec<Box<dyn ModalityRows>>,
-    /// How many of `ready` were given.
+    /// Number of modalities in `ready` that are precomputed vectors.
     pub(super) embeddings: usize,
-    /// Whether these are only some of the items.
+    /// Whether this is a selection of the catalog's items.
     #[cfg_attr(not(feature = "encoders"), allow(dead_code, reason = "only encoders read it"))]
     pub(super) is_part: bool,
 }
 
 impl ReadCatalog {
-    /// The hash of every item's content.
+    /// The content hash of every item.
     ///
     /// # Errors
-    /// For ready vectors that cannot be read.
+    /// For precomputed vectors that cannot be read.
     pub(super) fn content(&mut self, read: ReadContent, progress: &dyn Progress) -> Result<Vec<ContentHash>> {
         content_hashes(&self.spool, read, &mut self.ready[..self.embeddings], progress)
     }
 
-    /// The items in these rows, which ascend. `folder` is for temporary files.
+    /// Selects the items in these rows, in ascending order. `folder` is for temporary files.
     ///
     /// # Errors
     /// [`crate::Error::Io`].

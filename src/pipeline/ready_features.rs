@@ -1,4 +1,4 @@
-//! Features that need no encoder: ready vectors of a catalog's items.
+//! Writes features that need no encoder, that is, precomputed and behaviour vectors.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::features::{FeatureWriter, Features, Modality, ModalityRows};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 
-/// Items that are copied together.
+/// Number of items per block.
 const BLOCK: usize = 8_192;
 
 /// Writes features that need no encoder, block by block.

@@ -14,7 +14,7 @@ use crate::semantic_id::TokenTable;
 pub(super) struct ReportItems {
     /// Texts and images.
     pub(super) cards: Cards,
-    /// Labels by row of the table; empty where an item has none. None if no label was asked for.
+    /// Labels by row of the table; empty for items without a label. `None` if no label column was given.
     pub(super) labels: Option<Vec<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! New codebooks for an index whose catalog grew, which keep the codes of its items as far as is asked for.
+//! Retraining: new codebooks for an index, which keep the codes of its items to a given degree.
 
 use std::path::PathBuf;
 
@@ -28,37 +28,37 @@ use crate::tokenizer::{PreviousCodes, Tokenizer};
 use crate::training::{QuantizerConfig, TrainConfig};
 use crate::vocabulary;
 
-/// The strength of a retraining that does not name one.
+/// Default of `keep`.
 const KEEP: f64 = 0.05;
 
-/// What [`retrain`] wrote.
+/// Result of [`retrain`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RetrainSummary {
     /// The index.
     pub index: PathBuf,
-    /// Its number.
+    /// Number of the generation.
     pub generation: u64,
-    /// Number of its items.
+    /// Number of items in the index.
     pub items: u64,
     /// Hash of the new model.
     pub model_hash: String,
-    /// Items that changed.
+    /// Number of items per kind of change.
     pub counts: GenerationCounts,
-    /// The strength with which codes were kept.
+    /// How strongly codes were kept, from 0 to 1.
     pub keep: f64,
-    /// Relative error of the new model on items that were held out of training, or on all of them where none were.
+    /// Relative error of the new model on items that were held out of training, or on all items if none were held out.
     pub error: f64,
-    /// For each depth, how many items have another prefix.
+    /// For each depth, the share of items whose prefix changed.
     pub changed: Vec<PrefixChange>,
 }
 
-/// Trains new codebooks for the items of an index, together with those of a catalog if one is given, and writes the next
-/// generation. Items keep their codes unless others are better by a price (see [`rqvae::retrain`]); new items get free
-/// codes. The codes of quarantined IDs are not given away.
+/// Trains new codebooks for the items of an index and, if given, of a catalog, and writes the next generation. An item
+/// keeps a code unless another code is nearer by more than a price (see [`rqvae::retrain`]). New items get free codes.
+/// IDs in quarantine are not given to other items.
 ///
 /// # Errors
-/// As [`append`](super::append()) and [`rqvae::train`]; [`Error::Config`] for a model of another algorithm, if codes are to be
-/// kept. Nothing is written then.
+/// As [`append`](super::append()) and [`rqvae::train`]; [`Error::Config`] for a model of the recipe lc-rec with `keep`
+/// above 0. Nothing is written in these cases.
 pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSummary> {
     spec.settings.check()?;
     spec.append.check()?;
@@ -90,7 +90,7 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     }
     if let Some(folder) = built.vocabulary.tokenizer.as_ref().filter(|folder| !folder.is_dir()) {
         let expected = format!("the tokenizer that the index was built with, at {}", folder.display());
-        return Err(Error::config("tokenizer", expected, "no such folder", "name the folder to which it moved"));
+        return Err(Error::config("tokenizer", expected, "no such folder", "pass its new folder"));
     }
     threads::with_threads(spec.threads, |_| {
         let features = grown.0.features(&current.item_ids)?;
@@ -136,7 +136,7 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     })
 }
 
-/// The interactions by whose events changes are counted.
+/// Reads the interactions whose events are counted, if given.
 fn interactions(spec: &RetrainSpec, progress: &dyn Progress) -> Result<Option<Interactions>> {
     let given = &spec.settings;
     let Some(path) = given.interactions.clone() else { return Ok(None) };
@@ -150,12 +150,12 @@ fn interactions(spec: &RetrainSpec, progress: &dyn Progress) -> Result<Option<In
     Interactions::read(&wanted, progress).map(Some)
 }
 
-/// The arguments of a training.
+/// The inputs of a retraining.
 struct Retraining<'a> {
     features: &'a dyn FeatureSource,
     previous: &'a PreviousCodes,
     sizes: &'a [usize],
-    /// Codes that no item gets.
+    /// Codes in quarantine, which no item may get.
     reserved: &'a Array2<u16>,
     /// The table of the index.
     table: &'a TokenTable,
@@ -163,7 +163,7 @@ struct Retraining<'a> {
 }
 
 impl Retraining<'_> {
-    /// The model, the table of all items, and the error of the model.
+    /// Trains a model. Returns the model, the token table of all items, and the error of the model.
     fn run(&self, config: TrainConfig, keep: f64) -> Result<(Tokenizer, TokenTable, f64)> {
         let (trained, prices) = match config {
             TrainConfig::ResidualQuantizer(config) if keep > 0.0 => {
@@ -201,7 +201,7 @@ impl Retraining<'_> {
         Ok((model, items.table, error))
     }
 
-    /// A model whose codes are named like the earlier ones.
+    /// Renumbers the codes of a model so that they match the earlier codes as well as possible.
     fn renamed(&self, model: &Tokenizer) -> Result<Tokenizer> {
         let format = self.table.metadata.token_format.clone();
         let natural = TokenTable::of_features(self.features, model, format, Collisions::Keep, self.progress)?;
@@ -212,7 +212,7 @@ impl Retraining<'_> {
     }
 }
 
-/// What changed from one table to another, but for content.
+/// The changes of IDs from one table to another. Changes of content are not included.
 fn delta(before: &TokenTable, after: &TokenTable) -> IdDelta {
     let (old, new) = (before.item_ids.rows_by_text(), after.item_ids.rows_by_text());
     let mut delta = IdDelta::default();
@@ -230,7 +230,7 @@ fn delta(before: &TokenTable, after: &TokenTable) -> IdDelta {
     delta
 }
 
-/// Adds the items whose content changed and whose ID did not.
+/// Adds the items whose content changed but whose ID did not.
 fn mark_updated(delta: &mut IdDelta, appended: &IdDelta, table: &TokenTable) {
     let listed = delta.item_ids.rows_by_text();
     let rows = table.item_ids.rows_by_text();

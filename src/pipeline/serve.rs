@@ -1,4 +1,4 @@
-//! An index for agents: the Model Context Protocol server with all that it answers from.
+//! Serves an index to agents: loads its data and runs the Model Context Protocol server.
 
 use std::path::{Component, Path};
 
@@ -25,7 +25,7 @@ pub fn serve(spec: &ServeSpec, progress: &dyn Progress) -> Result<()> {
     })
 }
 
-/// What can be served, and the encoder of queries.
+/// Loads the data to serve, and the text encoder for queries.
 fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Explorer, Option<TextEncoder>)> {
     let (given, index) = (&spec.settings, &spec.index);
     // Opening an index verifies all its hashes, so it is opened only once.
@@ -87,8 +87,8 @@ fn load(spec: &ServeSpec, threads: usize, progress: &dyn Progress) -> Result<(Ex
 /// Warns that a feature is not available, and names the flag that enables it.
 fn warn_untrusted(what: &str, kind: &str, flag: &str, named: Option<&Path>, trusted: bool, progress: &dyn Progress) {
     progress.warn(&match named {
-        None => format!("{what}: name the {kind} with {flag}"),
-        Some(path) if trusted => format!("{what}: the {kind} of the index, {path:?}, does not exist; name it with {flag}"),
+        None => format!("{what}: pass the {kind} with {flag}"),
+        Some(path) if trusted => format!("{what}: the {kind} of the index, {path:?}, does not exist; pass it with {flag}"),
         Some(path) => format!(
             "{what}: the index names the {kind} {path:?}; to use it, pass {flag} {path:?}, or --trust-index if you built the \
              index yourself"
@@ -96,7 +96,7 @@ fn warn_untrusted(what: &str, kind: &str, flag: &str, named: Option<&Path>, trus
     });
 }
 
-/// Refuses an index that names an encoder file outside the encoder's folder.
+/// Refuses an index whose encoder file is outside the encoder's folder.
 fn check_file_name(encode: &EncodeSettings, index: &Path) -> Result<()> {
     let Some(name) = &encode.onnx_file else { return Ok(()) };
     if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {

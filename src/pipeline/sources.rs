@@ -1,4 +1,4 @@
-//! The kind of a path: an index, or one of its parts alone.
+//! Inputs that are given as an index, or as a file or folder of their own.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::{TOKENIZER_FOLDER, TokenIds};
 
-/// A token table, or that of an index.
+/// Reads a token table, or the one of an index.
 pub(super) fn token_table(path: &Path) -> Result<TokenTable> {
     if Index::is_index(path) { TokenTable::read(&Index::open(path)?.path(TOKENS)) } else { TokenTable::read(path) }
 }
 
-/// A model, or that of an index.
+/// Loads a model, or the one of an index.
 pub(super) fn model(path: &Path) -> Result<Tokenizer> {
     if Index::is_index(path) { Tokenizer::load(&Index::open(path)?.path(MODEL)) } else { Tokenizer::load(path) }
 }
 
-/// Features, or those of an index.
+/// Opens features, or those of an index.
 pub(super) fn features(path: &Path) -> Result<LayeredFeatures> {
     if !Index::is_index(path) {
         return Ok(LayeredFeatures::of_file(FeatureFile::open(path)?));
@@ -29,7 +29,7 @@ pub(super) fn features(path: &Path) -> Result<LayeredFeatures> {
     index.features(&TokenTable::read(&index.path(TOKENS))?.item_ids)
 }
 
-/// The token ids of a vocabulary folder; without one, those of the index at `tokens`, if it has a tokenizer.
+/// The token ids of a vocabulary folder. Without a folder, those of the index at `tokens`, if it has a tokenizer.
 pub(super) fn token_ids(vocabulary: Option<&Path>, tokens: &Path, table: &TokenTable) -> Result<Option<TokenIds>> {
     if let Some(folder) = vocabulary {
         return tokens_of(table, folder).map(Some);

@@ -7,8 +7,8 @@ use crate::settings::SettingGroup;
 /// Runs `work` on this number of threads (default: all cores), and passes the number to it.
 ///
 /// # Errors
-/// [`Error::Config`] for a number out of range; [`Error::Unavailable`] where the system refuses the threads; those of
-/// `work`.
+/// [`Error::Config`] for a number out of range; [`Error::Unavailable`] if the system cannot create the threads; the
+/// errors of `work`.
 pub(super) fn with_threads<T: Send>(threads: Option<usize>, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
     ThreadSettings { threads }.check()?;
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -16,7 +16,7 @@ pub(super) fn with_threads<T: Send>(threads: Option<usize>, work: impl FnOnce(us
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::Unavailable {
         what: format!("{threads} threads"),
         reason: e.to_string(),
-        help: "ask for fewer with --threads".into(),
+        help: "use fewer with --threads".into(),
     })?;
     pool.install(|| {
         #[cfg(feature = "train")]

@@ -11,28 +11,29 @@ use crate::progress::Progress;
 use crate::semantic_id::{CollisionReport, FarItems, TokenizedItems};
 use crate::settings::SettingGroup;
 
-/// What [`tokenize`] wrote.
+/// Result of [`tokenize`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenizeSummary {
     /// Number of items.
     pub items: usize,
-    /// Of these, items of the previous table, whose IDs are frozen.
+    /// Number of items from the previous table, which keep their IDs.
     pub frozen: usize,
-    /// What resolving collisions of the items that are not frozen did.
+    /// Collisions among the other items, and how they were resolved.
     pub collisions: Option<CollisionReport>,
-    /// Items that are far from those of training. `None` if all items are frozen, or the model cannot tell.
+    /// Items that are far from the training items. `None` if all items are from the previous table, or if the model has
+    /// no residual errors of held-out items.
     pub far: Option<FarItems>,
 }
 
-/// Gives every item of some features a semantic ID by a frozen model, and writes the token table.
+/// Assigns a semantic ID to every item of `features` with a trained model, and writes the token table.
 ///
-/// With `previous`, the items of that table keep their IDs and come first. They are not encoded. Only the other items of
-/// the features get IDs, which no item of the table has.
+/// With `previous`, the items of that table keep their IDs and come first. They are not encoded again. Only the other
+/// items of the features get new IDs, which differ from all IDs of that table.
 ///
 /// # Errors
 /// As [`TokenTable::of_features`](crate::semantic_id::TokenTable::of_features) and
-/// [`TokenTable::extended`](crate::semantic_id::TokenTable::extended); for files that are not what the spec says, for an output
-/// that exists, and for more far items than `max-far`.
+/// [`TokenTable::extended`](crate::semantic_id::TokenTable::extended); for files that cannot be read, for an output
+/// that exists, and for a larger share of far items than `max-far`.
 pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<TokenizeSummary> {
     spec.tokens.check()?;
     spec.far.check()?;

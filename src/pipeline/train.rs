@@ -1,4 +1,4 @@
-//! From features to a frozen model.
+//! From features to a trained model.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::rqvae::{self, Checkpoints};
 use crate::training::EpochFigures;
 
-/// What [`train`] wrote.
+/// Result of [`train`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainSummary {
     /// Hash of the model.

@@ -14,7 +14,7 @@ use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::{StartMethod, StartValues, VocabularyOptions, write_vocabulary};
 
-/// Seed of the draws.
+/// Default random seed.
 const SEED: u64 = 42;
 
 /// Writes the vocabulary folder of a token table and, if requested, files of a language model.

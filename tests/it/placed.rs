@@ -77,11 +77,14 @@ fn ids_of_a_previous_table_stay_and_new_items_get_others() {
     let message = run(&[&x, "--model", &model, "--out", &at("e.parquet"), "--force"]);
     let moved = (0..220).filter(|&row| table("e.parquet").codes.row(row) != old.codes.row(row)).count();
     assert!(moved > 0, "the catalog of this test is crowded");
-    assert!(message.contains(&format!("220 of 300 items have an ID in {} already: {moved} of them", at("e.parquet"))));
+    assert!(message.contains(&format!("220 of 300 items already have an ID in {}: {moved} of them", at("e.parquet"))));
     assert!(message.contains(&format!("Pass --previous {}", at("e.parquet"))), "{message}");
     fs::copy(&previous, at("e.parquet")).unwrap();
     let message = run(&[&some, "--model", &model, "--out", &at("e.parquet"), "--force"]);
-    assert!(message.contains("220 of 220 items have an ID") && message.contains("get the same one"), "{message}");
+    assert!(
+        message.contains("220 of 220 items already have an ID") && message.contains("get the same ID"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn items_far_from_those_of_training_are_counted_and_can_fail() {
     let (code, message) = run("d", &[&noise, "--model", &known, "--previous", &at("b"), "--max-far", "0"]);
     assert_eq!(code, 0, "{message}");
     let (code, message) = run("e", &[&x, "--model", &older]);
-    assert!(code == 0 && message.contains("cannot be told: the model is of an older version"), "{message}");
+    assert!(code == 0 && message.contains("training items: the model is of an older version"), "{message}");
     for (name, model, reason) in [("f", &older, "older version"), ("g", &small, "no items were held out")] {
         let (code, message) = run(name, &[&x, "--model", model, "--max-far", "0.1"]);
         assert!(code != 0 && message.contains(reason), "{message}");

@@ -10,29 +10,32 @@ use crate::error::{Error, Result};
 use crate::settings::{MAX_COUNT, Range, settings};
 
 settings! {
-    /// How the items of a catalog become the next generation of an index.
+    /// How an append handles changed, missing and deleted items, and how it encodes new ones.
     pub struct AppendSettings {
-        /// What becomes of an item whose content changed: keep encodes it again and leaves its ID; reassign gives it another
-        /// ID where a nearer one is free.
+        /// Handling of an item whose content changed: keep encodes it again and keeps its ID; reassign encodes it again
+        /// and gives it another ID if a nearer one is free.
         changed: String, "HOW", default "keep";
-        /// What becomes of an item of the index that the catalog does not have: keep leaves it; delete deletes it. With keep,
-        /// the catalog may hold only what is new.
+        /// Handling of an item of the index that is not in the catalog: keep or delete. With keep, the catalog may
+        /// contain only the new and changed items.
         missing: String, "HOW", default "keep";
-        /// Fail if more than this share of the items would be deleted: the catalog may be incomplete.
+        /// Maximum share of the index's items that may be deleted. A larger share is an error, because the catalog may
+        /// be incomplete.
         max_deleted: f64, "SHARE", default "0.5", range Range::Between(0.0, 1.0);
-        /// Number of generations in which the ID of a deleted item is not given to another.
-        quarantine: u64, "N", default "never given again", range Range::Between(0.0, MAX_COUNT);
-        /// Why the index changes, for its manifest.
+        /// Number of generations before the ID of a deleted item may be given to another item.
+        quarantine: u64, "N", default "never given to another item", range Range::Between(0.0, MAX_COUNT);
+        /// Reason for the change, recorded in the manifest.
         reason: String, "TEXT";
         /// Text encoder of the index, if its folder has moved: a folder, or a name on the Hugging Face Hub.
         text_encoder: PathBuf, "DIR|NAME", default "that of the build";
         /// Image encoder of the index, if its folder has moved: a folder, or a name on the Hugging Face Hub.
         image_encoder: PathBuf, "DIR|NAME", default "that of the build";
-        /// Precomputed vectors of a modality of the index for this catalog. May be given several times.
+        /// Precomputed vectors of this catalog's items, for a modality of the index. Can be repeated.
         embedding: Embeddings, "NAME=FILE[:COLUMN]", default "the files of the build";
-        /// What to do about an image that cannot be read: error or missing.
+        /// Handling of an image that cannot be read: error stops; missing treats the image as absent and lists it in
+        /// the new index.
         on_bad_image: String, "HOW", default "that of the build";
-        /// What to do about an item without any content: error; skip leaves out new ones, and leaves others as they are.
+        /// Handling of an item without content (no text, image or vector): error stops; skip leaves out a new item, and
+        /// keeps an existing item unchanged.
         on_bad_item: String, "HOW", default "that of the build";
     }
 }
@@ -40,21 +43,21 @@ settings! {
 settings! {
     /// How items of an index are deleted.
     pub struct DeleteSettings {
-        /// Number of generations in which the ID of a deleted item is not given to another.
-        quarantine: u64, "N", default "never given again", range Range::Between(0.0, MAX_COUNT);
-        /// Why the index changes, for its manifest.
+        /// Number of generations before the ID of a deleted item may be given to another item.
+        quarantine: u64, "N", default "never given to another item", range Range::Between(0.0, MAX_COUNT);
+        /// Reason for the change, recorded in the manifest.
         reason: String, "TEXT";
     }
 }
 
-/// What becomes of an item whose content changed.
+/// Handling of an item whose content changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pipeline) enum ChangedItems {
     Keep,
     Reassign,
 }
 
-/// What becomes of an item that the catalog does not have.
+/// Handling of an item of the index that is not in the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pipeline) enum AbsentItems {
     Keep,
@@ -86,17 +89,17 @@ impl FromStr for AbsentItems {
 }
 
 impl AppendSettings {
-    /// What becomes of changed items, and of those that are missing.
+    /// The handling of changed items, and of items that are missing in the catalog.
     ///
     /// # Errors
-    /// [`Error::Config`] for another name.
+    /// [`Error::Config`] for an unknown name.
     pub(in crate::pipeline) fn policies(&self) -> Result<(ChangedItems, AbsentItems)> {
         let changed = self.changed.as_deref().unwrap_or("keep").parse()?;
         Ok((changed, self.missing.as_deref().unwrap_or("keep").parse()?))
     }
 }
 
-/// The largest share of the items that is deleted without a word of the user.
+/// Default of `max-deleted`.
 pub(in crate::pipeline) const MAX_DELETED: f64 = 0.5;
 
 /// Add the items of a catalog to an index: [`append`](crate::pipeline::append()).
@@ -107,9 +110,9 @@ pub struct AppendSpec {
     pub index: PathBuf,
     /// The whole new catalog, or only its new and changed items; with the columns of the build.
     pub catalog: PathBuf,
-    /// What becomes of which items.
+    /// Handling of changed, missing and deleted items.
     pub settings: AppendSettings,
-    /// What to do about items far from those of training.
+    /// Handling of items that are far from the training items.
     pub far: FarSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
@@ -117,7 +120,7 @@ pub struct AppendSpec {
     pub output: Output,
     /// The store to publish in, instead of `output`.
     pub store: Option<PathBuf>,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
@@ -130,13 +133,13 @@ pub struct DeleteSpec {
     pub index: PathBuf,
     /// A text file with one item id per line.
     pub items: PathBuf,
-    /// What becomes of their IDs.
+    /// Handling of their IDs.
     pub settings: DeleteSettings,
     /// The index to write.
     pub output: Output,
     /// The store to publish in, instead of `output`.
     pub store: Option<PathBuf>,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }

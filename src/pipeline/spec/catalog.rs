@@ -34,7 +34,8 @@ text_settings! {
         /// Template of an item's text instead of --text, with columns in braces: '{title}. {categories:" > "}'. Empty
         /// columns are omitted.
         template: TextTemplate, "TEMPLATE";
-        /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the texts.
+        /// Encode each column of --text separately and average the vectors, as LC-Rec does, instead of joining the
+        /// texts.
         average_text: bool, "BOOL";
         /// Image columns: paths relative to the catalog, data: URIs, image bytes, structs of bytes and path, or lists
         /// of these. The vectors of several images are averaged.
@@ -107,7 +108,7 @@ text_settings! {
 settings! {
     /// Columns that reports and summaries show.
     pub struct ShowSettings {
-        /// Columns of the title, which the report and the summary show. Default: the text that is encoded.
+        /// Columns of the title, which the report and the summary show. Default: the encoded text.
         title: Vec<String>, "COLUMN,...";
         /// Further columns that the report and the summary show after the title.
         show: Vec<String>, "COLUMN,...";

@@ -71,8 +71,8 @@ settings! {
 pub struct ExportSpec {
     /// Token table, or an index.
     pub tokens: PathBuf,
-    /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory,
-    /// trl, sequences.
+    /// The family: lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec,
+    /// llamafactory, trl, sequences.
     pub family: String,
     /// The items' catalog. Not needed for sequences, and for exports with IDs only.
     pub catalog: Option<PathBuf>,
@@ -80,7 +80,7 @@ pub struct ExportSpec {
     pub columns: CatalogColumns,
     /// Interactions and prompts.
     pub settings: ExportOptions,
-    /// Whether nothing is written, and the first records of each task are returned.
+    /// Whether to write nothing and to return the first records of each task.
     pub dry_run: bool,
     /// The folder to write.
     pub output: Output,

@@ -12,7 +12,8 @@ use crate::training::TrainSettings;
 /// Version of [`BuildSpec`]'s fields. Version 1 consists of the flags that early builds of catalex 0.1 stored.
 const VERSION: u32 = 2;
 
-/// Build an index of a catalog: [`build`](crate::pipeline::build). An index stores it in its manifest, without `output`.
+/// Build an index of a catalog: [`build`](crate::pipeline::build). An index stores it in its manifest, without
+/// `output`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BuildSpec {
@@ -93,7 +94,7 @@ impl BuildSpec {
     /// [`Error::Config`] for an unknown key or a newer version.
     pub fn of_manifest(settings: &serde_json::Value) -> Result<Self> {
         let unknown = |e: &dyn std::fmt::Display| {
-            let help = "read the index with the catalex that wrote it";
+            let help = "read the index with the version of catalex that wrote it";
             Error::config("settings of the manifest", format!("version {VERSION} or older"), e, help)
         };
         match settings.get("version").map(|version| version.as_u64()) {

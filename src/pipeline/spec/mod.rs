@@ -1,5 +1,5 @@
-//! What each function of the pipeline is asked to do. Specs are plain data: they serialise to JSON and TOML, unknown keys
-//! are refused, and settings that are not given have the defaults of their declarations.
+//! Specs: the arguments of the functions of the pipeline. Specs are plain data. They serialise to JSON and TOML,
+//! unknown keys are refused, and settings that are not given have their declared defaults.
 
 mod append;
 mod catalog;

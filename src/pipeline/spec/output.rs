@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_is_written_in_utc() {
+    fn creation_time_is_formatted_in_utc() {
         let created = |now| Environment { now, ..Environment::default() }.created();
         assert_eq!(created(Some(0)).as_deref(), Some("1970-01-01T00:00:00Z"));
         assert_eq!(created(Some(1_795_789_909)).as_deref(), Some("2026-11-27T14:31:49Z"));

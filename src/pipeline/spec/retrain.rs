@@ -1,4 +1,4 @@
-//! New training of the model of an index, and the figures that say whether one is needed.
+//! Retraining the model of an index, and measuring whether it is needed.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ use super::{AppendSettings, Environment, Output};
 use crate::settings::{Range, settings};
 
 settings! {
-    /// How a model is trained anew for an index.
+    /// How the model of an index is retrained.
     pub struct RetrainSettings {
-        /// How strongly items keep their codes, from 0 to 1: the price of another code, as a fraction of the mean squared
-        /// residual of its level. 1 moves nothing and fits the codebooks to the IDs; 0 trains as if there were no IDs, and
-        /// only names the codes alike.
+        /// How strongly items keep their codes, from 0 to 1: the cost of changing a code, as a fraction of the mean
+        /// squared residual of its level. 1 keeps all codes and fits the codebooks to them; 0 trains without regard to
+        /// the old codes, and only renumbers the new codes to match them.
         keep: f64, "STRENGTH", default "0.05", range Range::Between(0.0, 1.0);
         /// Tokenizer of the index, if its folder has moved.
         tokenizer: PathBuf, "HF_DIR", default "that of the build";
-        /// Interactions: the changes are also counted by events.
+        /// Interactions: also report the share of events whose items get another prefix.
         interactions: PathBuf, "FILE";
         /// Column of the users.
         interactions_user: String, "COLUMN", default "user_id or user";
@@ -27,17 +27,17 @@ settings! {
     }
 }
 
-/// Train the model of an index anew: [`retrain`](crate::pipeline::retrain()).
+/// Retrain the model of an index: [`retrain`](crate::pipeline::retrain()).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RetrainSpec {
     /// The index, or a store.
     pub index: PathBuf,
-    /// The whole new catalog, or only its new and changed items; none for the items of the index.
+    /// The whole new catalog, or only its new and changed items. Without it, the items of the index are used.
     pub catalog: Option<PathBuf>,
-    /// What is kept.
+    /// How strongly codes are kept, and what to report.
     pub settings: RetrainSettings,
-    /// What becomes of which items of the catalog.
+    /// Handling of changed, missing and deleted items of the catalog.
     pub append: AppendSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
@@ -45,24 +45,24 @@ pub struct RetrainSpec {
     pub output: Output,
     /// The store to publish in, instead of `output`.
     pub store: Option<PathBuf>,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }
 
-/// Compare new items with those that a model was trained on: [`drift`](crate::pipeline::drift()).
+/// Compare new items with the training items of a model: [`drift`](crate::pipeline::drift()).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DriftSpec {
     /// The index, or a store.
     pub index: PathBuf,
-    /// The new catalog, or features of new items (then items of the index are left out), or an index made of this one.
+    /// The new catalog, the features of new items (items of the index are ignored), or an index made from this one.
     pub items: PathBuf,
     /// How a catalog is read.
     pub append: AppendSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,
-    /// What the machine provides.
+    /// The environment.
     #[serde(skip)]
     pub environment: Environment,
 }

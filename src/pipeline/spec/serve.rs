@@ -14,7 +14,7 @@ text_settings! {
         /// Column of the catalog's item ids.
         id: String, "COLUMN", default "that of the build, else item_id or id";
         /// Columns of the texts that answers show.
-        text: Vec<String>, "COLUMN,...", default "those of the build: --title and --show, else the text that is encoded";
+        text: Vec<String>, "COLUMN,...", default "those of the build: --title and --show, else the encoded text";
         /// Text encoder with which the index was built, for text search: a folder, or a name on the Hugging Face Hub.
         text_encoder: PathBuf, "DIR|NAME", default "none: no text search";
         /// Use the catalog and the text encoder that the index names: files on this machine, and models on the Hugging

@@ -20,7 +20,7 @@ settings! {
         /// Format of a token, with {level} (a letter) or {index} (a number) and {code}.
         token_format: TokenFormat, "FORMAT", default "<{level}_{code}>";
         /// How to resolve ID collisions: resolve moves items to free codes; keep leaves them; suffix adds a
-        /// disambiguating level; lc-rec runs LC-Rec's loop, after which some can remain.
+        /// disambiguating level; lc-rec runs LC-Rec's loop, after which collisions can remain.
         collisions: String, "POLICY", default "resolve";
     }
 }
@@ -41,10 +41,10 @@ impl TokenSettings {
 }
 
 settings! {
-    /// What happens to items that are far from those of training.
+    /// Handling of items that are far from the training items.
     pub struct FarSettings {
-        /// Fail if more than this share of the items have a larger residual error than 99 % of the items held out of
-        /// training: 0.05 is 5 %. Without it, more than are usual give a warning.
+        /// Maximum share of far items, such as 0.05 for 5 %. A larger share is an error. An item is far if its residual
+        /// error is larger than that of 99 % of the items held out of training. An unusual share gives a warning.
         max_far: f64, "SHARE", range Range::Between(0.0, 1.0);
     }
 }
@@ -84,11 +84,11 @@ pub struct TokenizeSpec {
     pub features: PathBuf,
     /// Folder of the model, or an index.
     pub model: PathBuf,
-    /// A token table of this model, or an index: its items keep their IDs, and only other items get one.
+    /// A token table of this model, or an index. Its items keep their IDs; only other items get new IDs.
     pub previous: Option<PathBuf>,
     /// The form of the IDs.
     pub tokens: TokenSettings,
-    /// What happens to items that are far from those of training.
+    /// Handling of items that are far from the training items.
     pub far: FarSettings,
     /// Number of threads; all cores if not given.
     pub threads: Option<usize>,

@@ -1,4 +1,4 @@
-//! Checks of files and folders by themselves. What they are is told by their names and first bytes.
+//! Checks of single files and folders. Their kind is detected from their names and first bytes.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -19,11 +19,11 @@ use crate::vocabulary::{VOCABULARY_FILE, check_vocabulary};
 const SEALED: [&str; 3] = ["content.parquet", "delta.parquet", "tombstones.parquet"];
 /// A key in the metadata of a token table.
 const TABLE_KEY: &[u8] = b"catalex.token_format";
-/// What to do about a damaged file.
+/// Advice for a damaged file.
 const HELP: &str = "restore it from a copy or write it again";
 
 impl Checks<'_> {
-    /// Checks whatever a path is, and says what that is.
+    /// Checks a path of any kind, and returns the kind.
     pub(super) fn path(&mut self, path: &Path, table: Option<&TokenTable>) -> Result<&'static str> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !path.exists() {
@@ -80,7 +80,7 @@ impl Checks<'_> {
         }
     }
 
-    /// Checks a file whose first bytes are those of a format of catalex.
+    /// Checks a file whose first bytes identify a format of catalex. `None` if they do not.
     fn by_magic(&mut self, path: &Path, table: Option<&TokenTable>) -> Result<Option<&'static str>> {
         let fail = |e| Error::io("read", path, e);
         let mut file = File::open(path).map_err(fail)?;
@@ -135,7 +135,7 @@ impl Checks<'_> {
             let hash = |(name, about): (&String, &serde_json::Value)| {
                 Some((path.join(name), about["sha256"].as_str()?.to_owned()))
             };
-            files.iter().map(hash).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(&"one without"))
+            files.iter().map(hash).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(&"a file without a hash"))
         });
         for (file, expected) in files.unwrap_or_default() {
             self.run(&file, "SHA-256", || match sha256_file(&file)? {
@@ -148,5 +148,5 @@ impl Checks<'_> {
 
 fn unknown(path: &Path, got: &str) -> Error {
     let expected = "an index, a store, or a file or folder that catalex wrote";
-    Error::file(path, expected, got, "name one of these")
+    Error::file(path, expected, got, "pass the path of one of these")
 }

@@ -1,4 +1,4 @@
-//! Checks of what a generation has beside a build: vectors in two layers, hashes of content, changes and deleted items.
+//! Checks of the features of an index, and of the files of a generation: content hashes, changes and deleted items.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::index::{CONTENT, ChangeKind, DELTA, FEATURES, GenerationCounts, Index
 use crate::semantic_id::{IdChange, IdDelta, TokenTable, Tombstones};
 use crate::tokenizer::Tokenizer;
 
-/// What to do about parts that do not belong together.
+/// Advice for files that do not match.
 const HELP: &str = "restore the index from a copy or build it again";
 
 impl Checks<'_> {
-    /// Reads all vectors of the items of the table, which must suit the model.
+    /// Checks that the features have a vector of every item of the table, and the modalities of the model.
     pub(super) fn features(&mut self, index: &Index, table: &TokenTable, model: Option<&Tokenizer>) {
         let path = index.path(FEATURES);
         self.run(&path, "features", || {
@@ -38,7 +38,7 @@ impl Checks<'_> {
         });
     }
 
-    /// Checks the files that say what changed.
+    /// Checks the content hashes, the changes since the parent, and the deleted items.
     pub(super) fn changes(&mut self, index: &Index, table: &TokenTable) {
         let has = |name: &str| index.manifest().files.contains_key(name);
         if has(CONTENT) {
@@ -77,15 +77,17 @@ impl Checks<'_> {
             self.run(&path, "deleted items", || {
                 let stones = Tombstones::read(&path, table.codes.ncols())?;
                 held(&stones, table, index.manifest().generation.number).map_or(Ok(()), |(item, other)| {
-                    let expected = format!("the ID of the deleted item {item} given to no other item yet");
-                    Err(Error::artifact(&path, expected, format!("item {other} has it"), HELP))
+                    let expected =
+                        format!("no other item with the ID of the deleted item {item}, which is in quarantine");
+                    Err(Error::artifact(&path, expected, format!("item {other}"), HELP))
                 })
             });
         }
     }
 }
 
-/// A deleted item whose ID another item has too early, and that item. Where IDs may repeat, they say nothing.
+/// Finds a deleted item in quarantine whose ID another item has, and that item. Policies that allow shared IDs are not
+/// checked.
 fn held(stones: &Tombstones, table: &TokenTable, number: u64) -> Option<(String, String)> {
     if !table.metadata.policy.unique() {
         return None;

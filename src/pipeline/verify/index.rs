@@ -1,4 +1,4 @@
-//! Checks of an index: its files against its manifest, and against each other.
+//! Checks of an index: its files against the manifest and against each other.
 
 use std::path::Path;
 
@@ -10,11 +10,12 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::check_vocabulary;
 
-/// What to do about parts that do not belong together.
+/// Advice for files that do not match.
 const HELP: &str = "restore the index from a copy or build it again";
 
 impl Checks<'_> {
-    /// Checks an index. `table` is another table that the constraint forms in it belong to.
+    /// Checks an index. If given, `table` is the token table that the constraint forms in it belong to, instead of its
+    /// own.
     pub(super) fn index(&mut self, path: &Path, table: Option<&TokenTable>) {
         let Some(index) = self.run(path, "manifest", || Index::unverified(path)) else { return };
         let files: Vec<_> = index.files().map(|(path, hash)| (path, hash.to_owned())).collect();
@@ -26,7 +27,7 @@ impl Checks<'_> {
             self.progress.advance(1);
         }
         self.progress.end();
-        // Contents of damaged files say nothing more.
+        // Further checks of damaged files would not add information.
         if self.problems() > before {
             return;
         }
@@ -76,7 +77,7 @@ impl Checks<'_> {
     }
 }
 
-/// Checks that two parts agree.
+/// Checks that two values agree.
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(path: &Path, what: &str, expected: &T, got: &T) -> Result<()> {
     if expected == got {
         return Ok(());

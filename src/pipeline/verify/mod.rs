@@ -1,4 +1,4 @@
-//! Whether files that catalex wrote are whole, and whether those that belong together match.
+//! Checks that files that catalex wrote are undamaged, and that files of one index match.
 
 mod files;
 mod generation;
@@ -25,12 +25,12 @@ pub struct VerifySpec {
     pub tokens: Option<PathBuf>,
 }
 
-/// What [`verify`] checked.
+/// Result of [`verify`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Whether all checks passed.
     pub whole: bool,
-    /// What the path is.
+    /// Kind of the path, such as "index" or "store".
     pub kind: &'static str,
     /// The checks, in order.
     pub checks: Vec<VerifyCheck>,
@@ -43,7 +43,7 @@ pub struct VerifyCheck {
     pub path: PathBuf,
     /// What was checked.
     pub check: String,
-    /// What is wrong, if anything is.
+    /// The problem that was found, if any.
     pub problem: Option<String>,
 }
 
@@ -54,11 +54,12 @@ impl Verified {
     }
 }
 
-/// Checks a file, an index, or all generations of a store: hashes, formats and versions, and whether model, table, features,
-/// vocabulary and constraint forms belong together. What is wrong is no error, but part of the result; all checks run.
+/// Checks a file, an index, or all generations of a store: hashes, formats and versions, and whether model, table,
+/// features, vocabulary and constraint forms match. Problems are part of the result and not an error, so that all
+/// checks run.
 ///
 /// # Errors
-/// [`Error::Missing`] and [`Error::File`] for a path that is nothing of catalex; for `tokens` that cannot be read.
+/// [`Error::Missing`] and [`Error::File`] for a path that catalex did not write; for `tokens` that cannot be read.
 pub fn verify(spec: &VerifySpec, progress: &dyn Progress) -> Result<Verified> {
     let path = &spec.path;
     let table = spec.tokens.as_deref().map(sources::token_table).transpose()?;
@@ -82,7 +83,7 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// Runs a check, and returns what it found if nothing is wrong. A parser that panics has found something wrong.
+    /// Runs a check. Returns its value if there is no problem. A panic of a parser counts as a problem.
     fn run<T>(&mut self, path: &Path, check: &str, run: impl FnOnce() -> Result<T>) -> Option<T> {
         let outcome = guarded(run).map_err(|e| e.to_string()).and_then(|found| found.map_err(|e| e.to_string()));
         self.add(path, check, outcome)
@@ -97,13 +98,13 @@ impl Checks<'_> {
         found
     }
 
-    /// Checks a store: its pointer, and its generations with their numbers and parents.
+    /// Checks a store: the pointer to the current generation, and the numbers and parents of all generations.
     fn store(&mut self, path: &Path) {
         let Some(store) = self.run(path, "store", || Store::open(path)) else { return };
         let help = "make a generation current: catalex rollback --store DIR --to N";
         self.run(path, "pointer to the current generation", || match store.current_number()? {
             Some(number) if !store.path_of(number).is_dir() => {
-                let expected = format!("a pointer to a generation that is there, not to {number}");
+                let expected = format!("the folder of generation {number}, the current one");
                 Err(Error::artifact(&store.path_of(number), expected, "no folder", help))
             }
             None if !store.numbers()?.is_empty() => {
@@ -138,7 +139,7 @@ impl Checks<'_> {
     }
 }
 
-/// The codebooks of a table's model: all levels but a suffix.
+/// The codebook sizes of a table's model: those of all levels except a disambiguating level.
 fn model_sizes(table: &TokenTable) -> &[usize] {
     let sizes = &table.metadata.codebook_sizes;
     &sizes[..table.quantized().ncols().min(sizes.len())]
