@@ -15,8 +15,8 @@ const EFFECT: f64 = 0.6;
 /// Minimum z-score of a significant difference: a one-sided p-value of about 1 in 2,000.
 const CERTAIN: f64 = 3.3;
 
-/// Minimum share of new items with a larger error than 99 % of the held-out items that is reported as drift. It detects a
-/// group of unusual items even if most new items are not unusual.
+/// Minimum share of new items with a larger error than 99 % of the held-out items that is reported as drift. It detects
+/// a group of unusual items even if most new items are not unusual.
 const FAR: f64 = 0.05;
 
 /// Minimum number of held-out items for [`FAR`]. With fewer, their 99th percentile depends on chance.
@@ -25,8 +25,8 @@ const FEWEST_HELD_OUT: usize = 100;
 /// Maximum number of listed prefixes.
 const LISTED: usize = 5;
 
-/// Comparison of the residual errors of new items and of items that were held out of training, by the Mann-Whitney U test
-/// (Mann and Whitney, 1947).
+/// Comparison of the residual errors of new items and of items that were held out of training, by the Mann-Whitney U
+/// test (Mann and Whitney, 1947).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ResidualDrift {
     /// Number of held-out items.
@@ -63,8 +63,8 @@ impl ResidualDrift {
         }
     }
 
-    /// Whether the errors of the new items are significantly and substantially larger, or at least 5 % of them exceed the
-    /// 99th percentile of the held-out items.
+    /// Whether the errors of the new items are significantly and substantially larger, or at least 5 % of them exceed
+    /// the 99th percentile of the held-out items.
     pub fn drifted(&self) -> bool {
         let partly = self.far >= FAR && self.held_out >= FEWEST_HELD_OUT && self.deviations > 0.0;
         self.probability >= EFFECT && self.deviations > CERTAIN || partly
@@ -87,8 +87,8 @@ pub struct PrefixNovelty {
     pub depth: usize,
     /// Share of the new items that have a new prefix.
     pub share: f64,
-    /// Share of the table's items that are alone under their prefix. By the Good-Turing estimate, about the same share of
-    /// further items of the same kind has a new prefix.
+    /// Share of the table's items that are alone under their prefix. By the Good-Turing estimate, about the same share
+    /// of further items of the same kind has a new prefix.
     pub expected: f64,
 }
 
@@ -119,8 +119,8 @@ pub struct UsageShift {
     pub perplexity: f64,
     /// Perplexity of the code usage including the new items.
     pub perplexity_now: f64,
-    /// Total variation distance between the code distributions of the table and of the new items: 0 if they are equal, 1
-    /// if they have no code in common.
+    /// Total variation distance between the code distributions of the table and of the new items: 0 if they are equal,
+    /// 1 if they have no code in common.
     pub distance: f64,
 }
 
@@ -162,8 +162,8 @@ pub struct CrowdedGrowth {
 }
 
 impl CrowdedGrowth {
-    /// The most crowded prefixes, and how many more times the same numbers of new items fit under every prefix. The number
-    /// is `None` for a model of one level, or without new items.
+    /// The most crowded prefixes, and how many more times the same numbers of new items fit under every prefix. The
+    /// number is `None` for a model of one level, or without new items.
     pub fn of(table: &TokenTable, new: ArrayView2<u16>, sizes: &[usize]) -> (Vec<Self>, Option<u64>) {
         let quantized = table.quantized();
         let (depth, capacity) = (quantized.ncols() - 1, sizes.last().copied().unwrap_or(1));

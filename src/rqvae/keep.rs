@@ -2,8 +2,8 @@
 //!
 //! The previous codes say which items share a codeword. New codewords are fitted by regression of the latents on the
 //! previous codes. The earlier model itself is not needed, and the new model may have another projection and other
-//! features. In refinement, an item changes a previous code only if another code lowers its cost by more than a *price*.
-//! The price of a level is a fraction, the *strength*, of the mean squared residual before the level.
+//! features. In refinement, an item changes a previous code only if another code lowers its cost by more than a
+//! *price*. The price of a level is a fraction, the *strength*, of the mean squared residual before the level.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -40,8 +40,8 @@ impl Kept<'_> {
 }
 
 impl KeptItems {
-    /// Codebooks of these sizes, fitted by regression of the latents on the previous codes. Codewords of codes that no item
-    /// had are zero.
+    /// Codebooks of these sizes, fitted by regression of the latents on the previous codes. Codewords of codes that no
+    /// item had are zero.
     pub(super) fn codebooks(
         &self,
         latents: ArrayView2<f32>,

@@ -19,12 +19,12 @@ pub struct Retrained {
     pub prices: Vec<f32>,
 }
 
-/// Trains a model as [`train`](super::train) does, but fits the codebooks to previous codes and keeps these codes. Skips
-/// k-means and gradient descent, because both would change codes that are to be kept.
+/// Trains a model as [`train`](super::train) does, but fits the codebooks to previous codes and keeps these codes.
+/// Skips k-means and gradient descent, because both would change codes that are to be kept.
 ///
 /// # Errors
-/// As [`train`](super::train). [`Error::Mismatch`] if the previous codes have another number of rows or levels, or exceed
-/// their codebooks.
+/// As [`train`](super::train). [`Error::Mismatch`] if the previous codes have another number of rows or levels, or
+/// exceed their codebooks.
 pub fn retrain(
     features: &dyn FeatureSource,
     config: QuantizerConfig,

@@ -92,8 +92,8 @@ impl<'a> LastLevel<'a> {
         LastLevel { quantizer, occupied, level, book, lengths }
     }
 
-    /// Assigns a last code to every row of these groups. The rows of a group share a prefix, and are not more than its free
-    /// codes. Returns pairs of row and code.
+    /// Assigns a last code to every row of these groups. The rows of a group share a prefix, and are not more than its
+    /// free codes. Returns pairs of row and code.
     pub(super) fn assign(
         &self,
         groups: &[&[usize]],

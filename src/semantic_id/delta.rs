@@ -59,8 +59,8 @@ pub struct IdDelta {
     pub new: Vec<Option<String>>,
     /// The kind of change of each item.
     pub kinds: Vec<IdChange>,
-    /// Added distortion: the squared distance between an item's latent and its codewords, minus the squared distance before
-    /// collisions were resolved. `None` if no ID was assigned.
+    /// Added distortion: the squared distance between an item's latent and its codewords, minus the squared distance
+    /// before collisions were resolved. `None` if no ID was assigned.
     pub added_distortion: Vec<Option<f32>>,
 }
 

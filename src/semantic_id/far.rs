@@ -1,9 +1,9 @@
 //! Items whose vectors are far from the training data.
 //!
-//! An item is *far* if its residual error exceeds the 99th percentile of the items that were held out of training. About one
-//! in a hundred items that resemble the training data is far. The expected number depends only on ranks, not on the
-//! distribution of the errors: if new and held-out items are exchangeable, the share of new items above the `j`-th largest
-//! of `m` held-out errors has the distribution Beta(j, m - j + 1), and their number is beta-binomial.
+//! An item is *far* if its residual error exceeds the 99th percentile of the items that were held out of training.
+//! About one in a hundred items that resemble the training data is far. The expected number depends only on ranks, not
+//! on the distribution of the errors: if new and held-out items are exchangeable, the share of new items above the
+//! `j`-th largest of `m` held-out errors has the distribution Beta(j, m - j + 1), and their number is beta-binomial.
 
 use super::TokenizedItems;
 use crate::error::{Error, Result};
@@ -38,8 +38,8 @@ pub struct FarItems {
 }
 
 impl FarItems {
-    /// Compares items with the items that were held out of training. `None` if there are no items, or if the model has no
-    /// errors of held-out items: it is of an older version, or no items were held out.
+    /// Compares items with the items that were held out of training. `None` if there are no items, or if the model has
+    /// no errors of held-out items: it is of an older version, or no items were held out.
     pub fn of(tokenized: &TokenizedItems, reference: Option<&ResidualErrors>) -> Option<Self> {
         let reference = reference.filter(|reference| reference.held_out)?;
         let (errors, limit) = (&tokenized.quantizer_errors, reference.percentile(FAR_PERCENTILE)?);
@@ -69,8 +69,8 @@ impl FarItems {
         let extreme = self.largest_error > EXTREME * self.limit;
         (many || extreme).then(|| {
             format!(
-                "{}; the farthest is item {}, with {:.1} times the error of that percentile. The model may not represent \
-                 such items well: check their vectors, or train a new model",
+                "{}; the farthest is item {}, with {:.1} times the error of that percentile. The model may not \
+                 represent such items well: check their vectors, or train a new model",
                 self.counted(),
                 self.farthest,
                 self.largest_error / self.limit,

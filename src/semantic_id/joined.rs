@@ -50,8 +50,8 @@ impl TokenTable {
     }
 
     /// Appends the items of another table. All items keep their IDs. If only one table has strings as item ids, the
-    /// integers of the other become strings. The statistics of collision resolution are dropped, because they describe only
-    /// one of the tables.
+    /// integers of the other become strings. The statistics of collision resolution are dropped, because they describe
+    /// only one of the tables.
     ///
     /// # Errors
     /// [`Error::Mismatch`](crate::Error::Mismatch) if the tables differ in model, codebook sizes or token format;

@@ -1,5 +1,5 @@
-//! Semantic IDs of a retrained model for a catalog whose items already have IDs: which items keep their IDs, and names of
-//! codes that agree with the previous ones.
+//! Semantic IDs of a retrained model for a catalog whose items already have IDs: which items keep their IDs, and names
+//! of codes that agree with the previous ones.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -19,8 +19,8 @@ const ROWS_AT_ONCE: usize = 8_192;
 /// Maximum codebook size for exact matching. Larger codebooks are matched greedily, in descending order of overlap.
 const LARGEST_MATCHING: usize = 2_048;
 
-/// Weight of an item whose codes at the levels before differ from its previous ones; other items have weight 1. It decides
-/// between names that are otherwise tied.
+/// Weight of an item whose codes at the levels before differ from its previous ones; other items have weight 1. It
+/// decides between names that are otherwise tied.
 const OTHER_PREFIX: f64 = 1e-3;
 
 impl TokenTable {
@@ -40,10 +40,10 @@ impl TokenTable {
 }
 
 impl TokenizedItems {
-    /// Encodes every item and assigns semantic IDs. An item keeps a previous code unless another code lowers its cost by
-    /// more than the level's price (see [`encode_keeping`](crate::tokenizer::Quantizer::encode_keeping)). With
-    /// [`Collisions::Resolve`], items that keep all their codes keep their IDs. The other items get IDs that are neither
-    /// taken by these items nor `reserved`, as [`place`] assigns them.
+    /// Encodes every item and assigns semantic IDs. An item keeps a previous code unless another code lowers its cost
+    /// by more than the level's price (see [`encode_keeping`](crate::tokenizer::Quantizer::encode_keeping)). With
+    /// [`Collisions::Resolve`], items that keep all their codes keep their IDs. The other items get IDs that are
+    /// neither taken by these items nor `reserved`, as [`place`] assigns them.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`] and [`place`].
@@ -81,7 +81,8 @@ impl TokenizedItems {
     }
 }
 
-/// The assignment of all items: that of [`place`] for the items of `rows`, and the given codes and errors for the others.
+/// The assignment of all items: that of [`place`] for the items of `rows`, and the given codes and errors for the
+/// others.
 fn beside(placed: Assignment, rows: &[usize], codes: ArrayView2<u16>, errors: &[f32]) -> Assignment {
     let mut all = Assignment {
         codes: codes.to_owned(),
@@ -115,9 +116,9 @@ impl Latents for SomeLatents<'_> {
     }
 }
 
-/// Names for the codes of a new model that agree best with the previous codes: one permutation of the codes per level. The
-/// levels are matched from first to last, so that matched codes share as many items as possible. Items whose codes at the
-/// levels before already differ have almost no weight.
+/// Names for the codes of a new model that agree best with the previous codes: one permutation of the codes per level.
+/// The levels are matched from first to last, so that matched codes share as many items as possible. Items whose codes
+/// at the levels before already differ have almost no weight.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if the previous codes or `sizes` have another shape than the codes.
@@ -155,8 +156,8 @@ pub fn names_like(codes: ArrayView2<u16>, previous: &PreviousCodes, sizes: &[usi
     Ok(all)
 }
 
-/// Greedy matching: pairs in descending order of their overlap. The remaining codes get the remaining names in ascending
-/// order.
+/// Greedy matching: pairs in descending order of their overlap. The remaining codes get the remaining names in
+/// ascending order.
 fn largest_first(shared: std::collections::BTreeMap<(u16, u16), f64>, size: usize) -> Vec<u16> {
     let mut pairs: Vec<((u16, u16), f64)> = shared.into_iter().collect();
     pairs.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -222,7 +223,8 @@ mod tests {
         let all = kept(&points, &before, [f32::INFINITY; 2]);
         assert_eq!([1, 2, 3].map(|row| all.row(row).to_vec()), [vec![1, 1], vec![1, 3], vec![0, 0]]);
         assert!([[1, 0], [1, 2]].contains(&[all[[0, 0]], all[[0, 1]]]), "the nearest free code");
-        // Squared errors with the previous codes: 3.24 for the third item at the last level, 441 for the fourth at the first.
+        // Squared errors with the previous codes: 3.24 for the third item at the last level, 441 for the fourth at the
+        // first.
         let some = kept(&points, &before, [4.0; 2]);
         assert_eq!((some.row(2).to_vec(), some[[3, 0]]), (vec![1, 3], 2));
     }

@@ -32,8 +32,8 @@ impl TokenTable {
         Ok(TokenizedItems::of_features(features, model, token_format, collisions, progress)?.table)
     }
 
-    /// Encodes new items and assigns them IDs whose codes are not taken, as [`place`] does. The features contain only the
-    /// new items, and so does the returned table.
+    /// Encodes new items and assigns them IDs whose codes are not taken, as [`place`] does. The features contain only
+    /// the new items, and so does the returned table.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`] and [`place`].
@@ -57,8 +57,8 @@ impl TokenTable {
 pub struct TokenizedItems {
     /// Their semantic IDs.
     pub table: TokenTable,
-    /// Squared distance between each item's latent and the sum of the codewords that the quantizer chose, before collisions
-    /// were resolved: the error of the item if it were alone in a table.
+    /// Squared distance between each item's latent and the sum of the codewords that the quantizer chose, before
+    /// collisions were resolved: the error of the item if it were alone in a table.
     pub quantizer_errors: Vec<f32>,
 }
 

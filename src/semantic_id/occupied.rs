@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::tokenizer::check_codebook_sizes;
 
-/// A set of taken codes, which no new item may get. Each code is a sequence with one entry per level. Takes 16 bytes per
-/// code.
+/// A set of taken codes, which no new item may get. Each code is a sequence with one entry per level. Takes 16 bytes
+/// per code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupied {
     codebook_sizes: Vec<usize>,

@@ -82,9 +82,9 @@ pub fn make_room(
 }
 
 /// Unique codes `(n, levels)` for all items of some prefixes, each with at most as many items as free last-level codes;
-/// their errors; and whether each item's codes differ from the quantizer's. `places (n, levels)` are the quantizer's codes,
-/// or for items of overfull prefixes the codes of [`make_room`]. `errors (n,)` are the quantizer's. `occupied` contains the
-/// taken codes under these prefixes, or all taken codes.
+/// their errors; and whether each item's codes differ from the quantizer's. `places (n, levels)` are the quantizer's
+/// codes, or for items of overfull prefixes the codes of [`make_room`]. `errors (n,)` are the quantizer's. `occupied`
+/// contains the taken codes under these prefixes, or all taken codes.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if shapes are inconsistent, or a prefix has too many items.
@@ -147,7 +147,7 @@ fn check(part: CatalogPart, quantizer: &Quantizer) -> Result<()> {
 fn check_codes(what: &str, codes: ArrayView2<u16>, sizes: &[usize]) -> Result<()> {
     for (level, &size) in sizes.iter().enumerate() {
         if let Some(code) = codes.column(level).iter().find(|&&code| usize::from(code) >= size) {
-            let help = "name the model that assigned them";
+            let help = "pass the model that assigned them";
             return Err(Error::mismatch(format!("{what} of level {level}"), format!("below {size}"), code, help));
         }
     }

@@ -52,8 +52,8 @@ pub fn resolve(
 }
 
 /// Assigns unique codes to new items. Taken codes never change and are not assigned. Works as [`resolve`], with these
-/// differences: an item whose code is taken has a collision, items are matched to the free codes of their prefix, and items
-/// leave a prefix that has more new items than free codes.
+/// differences: an item whose code is taken has a collision, items are matched to the free codes of their prefix, and
+/// items leave a prefix that has more new items than free codes.
 ///
 /// # Errors
 /// [`Error::Data`] if there are more items than free codes; the message lists the most crowded prefixes. As [`resolve`].

@@ -39,8 +39,8 @@ enum CompactIds {
 }
 
 impl CompactTable {
-    /// Reads the ids and codes of a token table's file. Checks the file's hash, the types of both columns, and that every
-    /// code is within its codebook.
+    /// Reads the ids and codes of a token table's file. Checks the file's hash, the types of both columns, and that
+    /// every code is within its codebook.
     ///
     /// # Errors
     /// Errors name the file, the column and the row.

@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::progress::Progress;
 
 impl TableDiff {
-    /// Compares two tables. Lists at most `examples` items of each kind, and at most `examples` renamed codes per level.
+    /// Compares two tables. Lists at most `examples` items of each kind, and at most `examples` renamed codes per
+    /// level.
     ///
     /// # Errors
     /// [`crate::Error::Data`] if an id occurs twice in a table.
@@ -156,7 +157,8 @@ impl Sides<'_> {
         }
         let key = |codes: &[u16]| codes.iter().fold(0u128, |key, &code| key << 16 | u128::from(code));
         let moved = || self.joined.common.par_iter().filter(|&&pair| !self.kept(pair)[0]);
-        // IDs that an item gave up. An item that keeps such an ID already shared it in the first table, so it is not counted.
+        // IDs that an item gave up. An item that keeps such an ID already shared it in the first table, so it is not
+        // counted.
         let given_up = moved().map(|&(a, _)| a).chain(self.joined.removed.par_iter().copied());
         let mut given_up: Vec<u128> = given_up.map(|row| key(self.before.codes(row as usize))).collect();
         given_up.par_sort_unstable();

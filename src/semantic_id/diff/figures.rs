@@ -41,8 +41,8 @@ pub struct LevelDiff {
     pub same_after_renaming: f64,
     /// Number of renamed codes.
     pub renamed_codes: usize,
-    /// Of the items with another code, the share whose new code is the new name of their old code. `None` if no item has
-    /// another code.
+    /// Of the items with another code, the share whose new code is the new name of their old code. `None` if no item
+    /// has another code.
     pub moves_explained: Option<f64>,
     /// Whether the renaming was found by exact matching. Codebooks of more than 1,024 codes are matched greedily.
     pub is_best: bool,
@@ -63,8 +63,9 @@ pub struct PrefixDiff {
     pub same: f64,
     /// Share of items with the same prefix, after the codes of the first table are renamed.
     pub same_after_renaming: f64,
-    /// Of the other items that share an item's prefix in the first table, the share that also share it in the second: the
-    /// mean over the items that share their prefix. `None` if no two items share a prefix. Does not depend on code names.
+    /// Of the other items that share an item's prefix in the first table, the share that also share it in the second:
+    /// the mean over the items that share their prefix. `None` if no two items share a prefix. Does not depend on code
+    /// names.
     pub neighbours_kept: Option<f64>,
     /// Number of distinct prefixes of the common items in the first table.
     pub prefixes_before: usize,

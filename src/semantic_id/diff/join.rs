@@ -60,7 +60,12 @@ pub(super) fn join(before: &CompactTable, after: &CompactTable) -> Result<Joined
 /// The hash of the id, and the row, of each item; sorted.
 fn hashed(table: &CompactTable) -> Result<Vec<(u64, u32)>> {
     let rows = u32::try_from(table.len()).map_err(|_| {
-        Error::data("comparison of token tables", format!("at most {} items", u32::MAX), table.len(), "compare the tables in parts")
+        Error::data(
+            "comparison of token tables",
+            format!("at most {} items", u32::MAX),
+            table.len(),
+            "compare the tables in parts",
+        )
     })?;
     let mut hashed: Vec<(u64, u32)> =
         (0..rows).into_par_iter().map(|row| (table.with_text(row as usize, hash), row)).collect();

@@ -1,5 +1,5 @@
-//! Counts the items that share a prefix in one table and also share one in another. The counts do not depend on the names
-//! of codes.
+//! Counts the items that share a prefix in one table and also share one in another. The counts do not depend on the
+//! names of codes.
 
 use rayon::prelude::*;
 
@@ -36,8 +36,8 @@ impl PrefixGroups {
         self.groups
     }
 
-    /// Of the other items that share an item's prefix here, the share that also share it in `other`: the mean over the items
-    /// that share their prefix. `None` if no two items share a prefix.
+    /// Of the other items that share an item's prefix here, the share that also share it in `other`: the mean over the
+    /// items that share their prefix. `None` if no two items share a prefix.
     pub(super) fn kept_in(&self, other: &PrefixGroups) -> Option<f64> {
         let mut sizes = vec![0u32; self.groups];
         self.of_item.iter().for_each(|&group| sizes[group as usize] += 1);

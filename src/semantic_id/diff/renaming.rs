@@ -24,7 +24,8 @@ pub(super) struct LevelRenaming {
 }
 
 /// Matches the codes of a level, so that as many items as possible have the new code that matches their old code. Among
-/// equally good matchings, codes keep their names. `pairs` holds the old and new code of each item and is sorted in place.
+/// equally good matchings, codes keep their names. `pairs` holds the old and new code of each item and is sorted in
+/// place.
 pub(super) fn level_renaming(pairs: &mut [(u16, u16)], sizes: (usize, usize)) -> LevelRenaming {
     pairs.par_sort_unstable();
     let (mut before, mut after) = (vec![0u32; sizes.0], vec![0u32; sizes.1]);
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn codes_keep_their_names_on_ties() {
-        // Codes 0 and 1 are tied. Code 3 has no items. The only item of code 2 moved to code 1, which is matched to itself.
+        // Codes 0 and 1 are tied. Code 3 has no items. The only item of code 2 moved to code 1, which is matched to
+        // itself.
         let found = renaming(&[(0, 0), (0, 1), (1, 0), (1, 1), (2, 1)], 4);
         assert_eq!((found.new_code, found.renamed), (vec![0, 1, 2, 3], vec![]));
     }

@@ -20,7 +20,8 @@ const IDS: [&str; 4] = ["item_id", "id", "iid", "parent_asin"];
 const CODES: [&str; 6] = ["codebook", "codes", "semantic_ids", "semantic_id", "sid", "sids"];
 const EXPECTED: &str = "a table of item ids and codes";
 
-/// Reads a table. Codes are lists of integers or tokens, text such as `1,22,3` or `<a_1><b_22>`, or one column per level.
+/// Reads a table. Codes are lists of integers or tokens, text such as `1,22,3` or `<a_1><b_22>`, or one column per
+/// level.
 pub(super) fn read(path: &Path, columns: &ForeignIds, raw: &mut RawIds) -> Result<()> {
     let mut requests = vec![ColumnRequest::named_or(columns.id.as_deref(), &IDS).of_ids()];
     match columns.codes.as_deref() {
@@ -122,8 +123,8 @@ struct BundleManifest {
     codebook: Vec<usize>,
 }
 
-/// The tables at a path, and the codebook sizes of the manifest next to them. TorchEasyRec writes a generation as a folder
-/// with `manifest.json` and a folder `item_to_sid`.
+/// The tables at a path, and the codebook sizes of the manifest next to them. TorchEasyRec writes a generation as a
+/// folder with `manifest.json` and a folder `item_to_sid`.
 pub(super) fn torch_easy_rec(path: &Path) -> Result<(PathBuf, Option<Vec<usize>>)> {
     let inner = path.join("item_to_sid");
     let tables = if inner.is_dir() { inner } else { path.to_path_buf() };

@@ -83,8 +83,8 @@ pub struct ForeignIds {
     pub id: Option<String>,
     /// The column of the codes, or one column per level.
     pub codes: Option<Vec<String>>,
-    /// Codebook sizes: one number for all levels, or one per level. By default, the sizes in TorchEasyRec's manifest, or
-    /// the smallest sizes that contain all codes.
+    /// Codebook sizes: one number for all levels, or one per level. By default, the sizes in TorchEasyRec's manifest,
+    /// or the smallest sizes that contain all codes.
     pub codebook_sizes: Option<Vec<usize>>,
     /// How to handle items with another number of levels.
     pub ragged: OddItems,

@@ -132,7 +132,12 @@ pub(super) fn settle(
         return Err(Error::file(path, "each item once", got, "remove one of them"));
     }
     if let Some(row) = kept.iter().find(|&&row| raw.items[row].trim().is_empty()) {
-        return Err(Error::file(path, "an id for every item", format!("none for item {}", row + 1), "give the item an id"));
+        return Err(Error::file(
+            path,
+            "an id for every item",
+            format!("none for item {}", row + 1),
+            "give the item an id",
+        ));
     }
     let token_format = raw.format.clone().unwrap_or_default();
     let groups = Groups::of(codes.view(), levels, &ranks(&item_ids));
@@ -207,7 +212,8 @@ fn codebook_sizes(path: &Path, codes: &Array2<u16>, given: Option<Vec<usize>>) -
     }
 }
 
-/// Integer ids if every id is an integer in its usual spelling (no leading zero or plus sign), and string ids otherwise.
+/// Integer ids if every id is an integer in its usual spelling (no leading zero or plus sign), and string ids
+/// otherwise.
 fn item_ids<'a>(items: impl Iterator<Item = &'a str> + Clone) -> ItemIds {
     let number = |text: &str| text.parse::<i64>().ok().filter(|number| number.to_string() == text);
     match items.clone().map(number).collect() {
