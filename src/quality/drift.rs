@@ -16,7 +16,7 @@ const EFFECT: f64 = 0.6;
 const CERTAIN: f64 = 3.3;
 
 /// Minimum share of new items with a larger error than 99 % of the held-out items that is reported as drift. It detects
-/// a group of unusual items even if most new items are not unusual.
+/// a group of unusual items among ordinary ones.
 const FAR: f64 = 0.05;
 
 /// Minimum number of held-out items for [`FAR`]. With fewer, their 99th percentile depends on chance.
