@@ -1,4 +1,4 @@
-//! Figures that compare new items with those of a table: residual errors, prefixes, use of codes, room.
+//! Drift of new items relative to the items of a table: residual errors, new prefixes, code usage and free capacity.
 
 use std::collections::HashMap;
 
@@ -9,44 +9,44 @@ use crate::semantic_id::TokenTable;
 use crate::tokenizer::CodeUsage;
 use crate::training::ResidualErrors;
 
-/// The probability from which on larger errors matter, however certain they are.
+/// Effect size: minimum probability of a larger error that is reported as drift, however significant the difference is.
 const EFFECT: f64 = 0.6;
 
-/// Standard deviations from chance at which a difference is certain: one-sided, about 1 in 2,000.
+/// Minimum z-score of a significant difference: a one-sided p-value of about 1 in 2,000.
 const CERTAIN: f64 = 3.3;
 
-/// A share of items with a larger error than 99 % of the held-out ones from which on a part of the new items is of another
-/// kind, however usual the others are.
+/// Minimum share of new items with a larger error than 99 % of the held-out items that is reported as drift. It detects
+/// a group of unusual items among ordinary ones.
 const FAR: f64 = 0.05;
 
-/// Held-out items that are needed to say so: with fewer, the largest error among them is chance.
+/// Minimum number of held-out items for [`FAR`]. With fewer, their 99th percentile depends on chance.
 const FEWEST_HELD_OUT: usize = 100;
 
-/// Number of prefixes that are listed.
+/// Maximum number of listed prefixes.
 const LISTED: usize = 5;
 
-/// The residual errors of new items against those of items that were held out of training: the test of Mann and Whitney
-/// (1947).
+/// Comparison of the residual errors of new items and of items that were held out of training, by the Mann-Whitney U
+/// test (Mann and Whitney, 1947).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ResidualDrift {
     /// Number of held-out items.
     pub held_out: usize,
     /// Probability that a new item has a larger error than a held-out one: 0.5 without drift.
     pub probability: f64,
-    /// Standard deviations of that from 0.5 by chance.
+    /// z-score: the difference of `probability` from 0.5, in standard deviations of the case without drift.
     pub deviations: f64,
-    /// Probability of at least this difference by chance.
+    /// One-sided p-value: the probability of at least this z-score without drift.
     pub p_value: f64,
     /// Mean squared error of the new items.
     pub mean: f64,
     /// Median squared error of the held-out items.
     pub median_held_out: f64,
-    /// Share of the new items with a larger error than 99 % of the held-out ones.
+    /// Share of the new items with a larger error than 99 % of the held-out items.
     pub far: f64,
 }
 
 impl ResidualDrift {
-    /// Compares errors with a reference.
+    /// Compares the errors of new items with a reference distribution.
     pub fn of(errors: &[f32], reference: &ResidualErrors) -> Self {
         let (n, m) = (errors.len().max(1) as f64, reference.items.max(1) as f64);
         let probability = errors.iter().map(|&error| reference.share_below(error)).sum::<f64>() / n;
@@ -63,14 +63,15 @@ impl ResidualDrift {
         }
     }
 
-    /// Whether the errors are larger, by more than chance and by an amount that matters, or those of a part of the items.
+    /// Whether the errors of the new items are significantly and substantially larger, or at least 5 % of them exceed
+    /// the 99th percentile of the held-out items.
     pub fn drifted(&self) -> bool {
         let partly = self.far >= FAR && self.held_out >= FEWEST_HELD_OUT && self.deviations > 0.0;
         self.probability >= EFFECT && self.deviations > CERTAIN || partly
     }
 }
 
-/// The probability that a normal variable is larger, by Abramowitz and Stegun 7.1.26 (within 1e-7).
+/// Upper tail probability of the standard normal distribution, by Abramowitz and Stegun 7.1.26 (within 1e-7).
 fn upper_tail(z: f64) -> f64 {
     let x = z.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
@@ -79,20 +80,20 @@ fn upper_tail(z: f64) -> f64 {
     if z >= 0.0 { 0.5 * erfc } else { 1.0 - 0.5 * erfc }
 }
 
-/// New items under prefixes of one depth that no item has: a recommender never saw these prefixes.
+/// New items under prefixes of one depth that no item of the table has. A recommender has never seen these prefixes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PrefixNovelty {
-    /// Number of codes.
+    /// Number of codes in a prefix.
     pub depth: usize,
-    /// Share of the new items.
+    /// Share of the new items that have a new prefix.
     pub share: f64,
-    /// The share of the table's items that have their prefix alone. By Good and Turing, about as many items of the same
-    /// kind are under new prefixes.
+    /// Share of the table's items that are alone under their prefix. By the Good-Turing estimate, about the same share
+    /// of further items of the same kind has a new prefix.
     pub expected: f64,
 }
 
 impl PrefixNovelty {
-    /// For each depth but the last.
+    /// One entry per depth except the last, for the codes `(n, levels)` of the table and of the new items.
     pub fn of(before: ArrayView2<u16>, new: ArrayView2<u16>) -> Vec<Self> {
         let novelty = |depth: usize| {
             let counts = prefix_counts(before, depth);
@@ -105,26 +106,26 @@ impl PrefixNovelty {
     }
 }
 
-/// The use of the codes of one level by the items of a table, and with new items.
+/// Code usage of one level, without and with the new items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct UsageShift {
     /// The level, from 0.
     pub level: usize,
-    /// Codes that items have.
+    /// Number of codes that items of the table have.
     pub used: usize,
-    /// Codes that items have, new ones included.
+    /// Number of codes that items have, including the new items.
     pub used_now: usize,
-    /// Perplexity of the codes.
+    /// Perplexity of the code usage of the table.
     pub perplexity: f64,
-    /// Perplexity, new items included.
+    /// Perplexity of the code usage including the new items.
     pub perplexity_now: f64,
-    /// Half of the sum of the differences between the shares of the codes among the items and among the new items: 0 if
-    /// they are equal, 1 if no code has both.
+    /// Total variation distance between the code distributions of the table and of the new items: 0 if they are equal,
+    /// 1 if they have no code in common.
     pub distance: f64,
 }
 
 impl UsageShift {
-    /// For each level.
+    /// One entry per level, for the codes `(n, levels)` of the table and of the new items.
     pub fn of(before: ArrayView2<u16>, new: ArrayView2<u16>, sizes: &[usize]) -> Vec<Self> {
         let levels = CodeUsage::of_levels(before, sizes).into_iter().zip(CodeUsage::of_levels(new, sizes)).enumerate();
         levels
@@ -147,21 +148,22 @@ impl UsageShift {
     }
 }
 
-/// A prefix of all codes but the last, and how it fills up.
+/// A prefix of all codes but the last, its number of items, and its capacity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CrowdedGrowth {
     /// The prefix as tokens.
     pub prefix: String,
-    /// Items under it, new ones included.
+    /// Number of items under the prefix, including the new items.
     pub items: usize,
-    /// New items under it.
+    /// Number of new items under the prefix.
     pub new: usize,
-    /// Number of its last codes.
+    /// Number of last-level codes: the maximum number of items under the prefix.
     pub capacity: usize,
 }
 
 impl CrowdedGrowth {
-    /// The most crowded prefixes, and how many more additions of the same size fit under every prefix.
+    /// The most crowded prefixes, and how many more times the same numbers of new items fit under every prefix. The
+    /// number is `None` for a model of one level, or without new items.
     pub fn of(table: &TokenTable, new: ArrayView2<u16>, sizes: &[usize]) -> (Vec<Self>, Option<u64>) {
         let quantized = table.quantized();
         let (depth, capacity) = (quantized.ncols() - 1, sizes.last().copied().unwrap_or(1));
@@ -181,7 +183,7 @@ impl CrowdedGrowth {
     }
 }
 
-/// A prefix of at most eight codes as a number.
+/// A prefix of at most eight codes as one number, 16 bits per code.
 fn key<'a>(codes: impl Iterator<Item = &'a u16>, depth: usize) -> u128 {
     codes.take(depth).fold(0, |key, &code| key << 16 | u128::from(code))
 }
@@ -214,11 +216,11 @@ mod tests {
             assert!(!same.drifted() && same.deviations.abs() < 3.5, "{same:?}");
             let larger = ResidualDrift::of(&errors(seed, 200, 1.4), &reference);
             assert!(larger.drifted() && larger.probability > EFFECT && larger.p_value < 1e-6, "{larger:?}");
-            // A fifth of the items is of another kind.
+            // A fifth of the items has larger errors.
             let some = [errors(seed, 160, 1.0), errors(seed, 40, 3.0)].concat();
             assert!(ResidualDrift::of(&some, &reference).drifted());
         }
-        // Certain, and too small to matter.
+        // Significant, but too small to be reported as drift.
         let many = ResidualErrors::of(errors(1, 40_000, 1.0), true).unwrap();
         let little = ResidualDrift::of(&errors(9, 40_000, 1.05), &many);
         assert!(little.deviations > 10.0 && !little.drifted(), "{little:?}");
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn new_prefixes_use_and_room_are_counted() {
+    fn new_prefixes_code_usage_and_capacity_are_counted() {
         let before = array![[0u16, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]];
         let new = array![[0u16, 0, 0], [0, 0, 2], [2, 0, 0], [1, 1, 0]];
         let novelty = PrefixNovelty::of(before.view(), new.view());

@@ -32,7 +32,7 @@ impl<'a> ReconstructionSums<'a> {
     /// [`Error::Mismatch`] if the model is not the table's, or the features are not those of the model.
     pub(super) fn new(table: &'a TokenTable, model: &'a Tokenizer, features: &dyn FeatureSource) -> Result<Self> {
         if model.hash() != table.metadata.model_hash {
-            let help = "name the model that made the table";
+            let help = "pass the model that made the table";
             return Err(Error::mismatch("model of the token table", &table.metadata.model_hash, model.hash(), help));
         }
         if features.rows() != table.item_ids.len() {

@@ -42,7 +42,7 @@ pub(super) enum ModalityWeight {
 }
 
 impl ModalityWeight {
-    /// The weight of a modality whose vectors `present` items have.
+    /// The weight of a modality with these vectors. `present` says which items have a vector.
     fn of(self, vectors: ArrayView2<f32>, present: ArrayView1<bool>) -> f32 {
         let factor = match self {
             ModalityWeight::Fixed(weight) => return weight,
@@ -61,7 +61,7 @@ pub(super) struct TrainingData<'a> {
     pub(super) standardization: Standardization,
     /// The training items in memory, in row order.
     pub(super) training: TrainingItems,
-    /// Their rows in the features.
+    /// The rows of the training items in the features.
     pub(super) rows: Vec<usize>,
     /// The items that are held out of training, if any.
     pub(super) validation: Option<TrainingItems>,

@@ -18,8 +18,8 @@ use crate::progress::Progress;
 use crate::tokenizer::{Completion, Offsets, Quantizer};
 
 /// A model for `x (n, dim)`. The projection is the principal axes (with several modalities, those of the cross-modally
-/// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement. Codes that are
-/// `kept` take the place of k-means.
+/// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement.
+/// With `kept` codes, regression on these codes replaces k-means.
 ///
 /// # Errors
 /// [`Error::Data`] for features without variance.

@@ -1,45 +1,47 @@
-//! Training that keeps codes of an earlier model.
+//! Training that keeps the codes of an earlier model.
 //!
-//! Earlier codes say which items share a codeword. The codewords themselves are fitted anew, by regression of the latents
-//! on the codes, so that nothing of the earlier model is needed: neither its projection nor its features need to be those
-//! of the new model. In refinement, an item leaves an earlier code only if another code is better by a price. The price is
-//! a fraction, the *strength*, of the mean squared residual before the level.
+//! The previous codes say which items share a codeword. New codewords are fitted by regression of the latents on the
+//! previous codes. The earlier model itself is not needed, and the new model may have another projection and other
+//! features. In refinement, an item changes a previous code only if another code lowers its cost by more than a
+//! *price*. The price of a level is a fraction, the *strength*, of the mean squared residual before the level.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::regression::{fit, residual_spread};
 use crate::tokenizer::{PreviousCodes, Quantizer};
 
-/// From this strength on, every item keeps its codes.
+/// Minimum strength at which every item keeps its previous codes.
 pub const KEEP_ALL: f64 = 1.0;
 
-/// Sweeps of the first regression, which starts at zero.
+/// Sweeps of the first regression, in which all codewords start at zero.
 const SWEEPS: usize = 8;
 
-/// The codes that the items of the features had, and how strongly they are kept.
+/// The previous codes of the items, and how strongly training keeps them.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept<'a> {
     /// One row per row of the features.
     pub previous: &'a PreviousCodes,
-    /// The price of leaving a code, as a fraction of the mean squared residual of the level; infinite from [`KEEP_ALL`] on.
+    /// The price of changing a code, as a fraction of the mean squared residual before the level. At [`KEEP_ALL`] and
+    /// above, the price is infinite.
     pub strength: f64,
 }
 
-/// What is kept of the training items.
+/// The previous codes of the training items, and how strongly training keeps them.
 pub(super) struct KeptItems {
     previous: PreviousCodes,
     strength: f64,
 }
 
 impl Kept<'_> {
-    /// For the items of these rows of the features.
+    /// Selects the items of these rows of the features.
     pub(super) fn of(&self, rows: &[usize]) -> KeptItems {
         KeptItems { previous: self.previous.select(rows), strength: self.strength }
     }
 }
 
 impl KeptItems {
-    /// Codebooks of these sizes by regression of the latents on the previous codes. Codes that no item had are zero.
+    /// Codebooks of these sizes, fitted by regression of the latents on the previous codes. Codewords of codes that no
+    /// item had are zero.
     pub(super) fn codebooks(
         &self,
         latents: ArrayView2<f32>,
@@ -53,12 +55,12 @@ impl KeptItems {
         books
     }
 
-    /// The codes of the training items.
+    /// The codes of the training items, which keep their previous codes unless the price is exceeded.
     pub(super) fn encode(&self, latents: ArrayView2<f32>, quantizer: &Quantizer) -> Array2<u16> {
         quantizer.encode_keeping(latents, &self.previous, &self.prices(latents, quantizer))
     }
 
-    /// The price of leaving a previous code of each level.
+    /// The price of changing a previous code, per level.
     pub(super) fn prices(&self, latents: ArrayView2<f32>, quantizer: &Quantizer) -> Vec<f32> {
         let levels = quantizer.codebooks().len();
         if self.strength >= KEEP_ALL {

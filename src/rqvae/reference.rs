@@ -1,4 +1,5 @@
-//! The latents of the items in memory, and the residual errors of a finished model, which it keeps as what is usual.
+//! The latents of the items in memory, and the residual errors of a finished model, which are stored in the model as a
+//! reference for new items.
 
 use ndarray::{Array2, ArrayView2, s};
 
@@ -8,7 +9,7 @@ use crate::error::Result;
 use crate::tokenizer::{Network, Quantizer};
 use crate::training::ResidualErrors;
 
-/// The errors of the held-out items, or of the training items in memory where none are held out.
+/// The residual errors of the held-out items, or of the training items in memory if no items are held out.
 pub(super) fn residual_errors(
     data: &TrainingData,
     projection: &Network,

@@ -37,7 +37,7 @@ const LARGEST_TABLE: usize = 1 << 22;
 /// Weight, in items, of the overall distribution of second codes in that of each first code.
 const PRIOR: f32 = 4.0;
 
-/// Refines `codebooks` on `latents (n, latent_dim)`. Items leave codes that are `kept` at a price only.
+/// Refines `codebooks` on `latents (n, latent_dim)`. Items change `kept` codes only at a price (see [`super::keep`]).
 pub(super) fn refine(
     latents: ArrayView2<f32>,
     codebooks: Vec<Array2<f32>>,
@@ -83,7 +83,7 @@ pub(super) fn refine(
     quantizer
 }
 
-/// The ridge penalties of each level.
+/// The ridge penalty of each dimension, per level.
 pub(super) fn ridges(latents: ArrayView2<f32>, strength: f32, levels: usize) -> Vec<Array1<f32>> {
     let ridge = ridge(latents, strength);
     (0..levels).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect()

@@ -1,4 +1,4 @@
-//! [`retrain`]: a training that keeps earlier codes.
+//! [`retrain`]: training that keeps previous codes.
 
 use ndarray::ArrayView1;
 
@@ -9,21 +9,22 @@ use crate::features::FeatureSource;
 use crate::progress::Progress;
 use crate::training::{QuantizerConfig, TrainConfig};
 
-/// A model that keeps earlier codes.
+/// A model that was trained with [`retrain`].
 #[derive(Debug, Clone)]
 pub struct Retrained {
     /// The model.
     pub trained: Trained,
-    /// The price of leaving an earlier code of each level, for
+    /// The price of changing a previous code, per level, for
     /// [`Quantizer::encode_keeping`](crate::tokenizer::Quantizer::encode_keeping).
     pub prices: Vec<f32>,
 }
 
-/// Trains a model as [`train`](super::train) does, but with codebooks that start from earlier codes and keep them. Neither k-means nor
-/// gradient descent take part: both would move items that are to stay.
+/// Trains a model as [`train`](super::train) does, but fits the codebooks to previous codes and keeps these codes.
+/// Skips k-means and gradient descent, because both would change codes that are to be kept.
 ///
 /// # Errors
-/// As [`train`](super::train); [`Error::Mismatch`] for earlier codes of other rows or of other codebooks.
+/// As [`train`](super::train). [`Error::Mismatch`] if the previous codes have another number of rows or levels, or
+/// exceed their codebooks.
 pub fn retrain(
     features: &dyn FeatureSource,
     config: QuantizerConfig,
@@ -38,14 +39,14 @@ pub fn retrain(
         || previous.known.len() != wanted.0
         || !previous.codes.rows().into_iter().all(fits)
     {
-        let expected = format!("codes of {wanted:?} items and levels, within {:?}", config.codebook_sizes);
-        let got = format!("{:?}, or a larger code", previous.codes.dim());
-        return Err(Error::mismatch("earlier codes", expected, got, "keep the number of levels and codes"));
+        let expected = format!("codes of shape {wanted:?} (items, levels), below {:?}", config.codebook_sizes);
+        let got = format!("shape {:?}, or a code outside its codebook", previous.codes.dim());
+        return Err(Error::mismatch("previous codes", expected, got, "keep the number of levels and codes"));
     }
     let unrefined = config.refine_iterations == Some(0);
     let config = QuantizerConfig {
         epochs: 0,
-        // Without refinement, new items would have no part in the codebooks.
+        // Refinement cannot be disabled: without it, new items would not influence the codebooks.
         refine_iterations: config.refine_iterations.filter(|&rounds| rounds > 0),
         balance: if unrefined { 0.0 } else { config.balance },
         coherence: if unrefined { Some(0.0) } else { config.coherence },
@@ -68,7 +69,7 @@ mod tests {
     use ndarray::Array2;
 
     #[test]
-    fn a_training_that_keeps_codes_moves_fewer_items_the_stronger() {
+    fn a_higher_strength_keeps_more_codes() {
         let items = features(1_500);
         let old: Vec<usize> = (0..1_500).filter(|row| row % 5 > 0).collect();
         let first = train(&items.take(&old).unwrap(), config(|_| ()), None, &Silent).unwrap().tokenizer;
@@ -94,6 +95,6 @@ mod tests {
         assert!(half > 2.0 * weak && priced < 1.05 * free && frozen < 1.1 * free, "{half} {free} {priced} {frozen}");
         let sizes = QuantizerConfig { codebook_sizes: vec![8; 3], ..settings.clone() };
         let kept = Kept { previous: &previous, strength: 0.5 };
-        assert!(retrain(&items, sizes, kept, &Silent).unwrap_err().to_string().contains("earlier codes"));
+        assert!(retrain(&items, sizes, kept, &Silent).unwrap_err().to_string().contains("previous codes"));
     }
 }

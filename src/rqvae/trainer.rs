@@ -59,13 +59,13 @@ pub fn train(
     }
 }
 
-/// The arguments of [`train`] but for the configuration.
+/// The arguments of [`train`] except the configuration.
 pub(super) struct TrainingSession<'a> {
     pub(super) features: &'a dyn FeatureSource,
     /// The modalities, by name and dimension.
     pub(super) shapes: Vec<(String, usize)>,
     pub(super) checkpoints: Option<&'a Checkpoints>,
-    /// Earlier codes to keep.
+    /// Previous codes to keep.
     pub(super) kept: Option<Kept<'a>>,
     pub(super) progress: &'a dyn Progress,
 }
@@ -80,7 +80,7 @@ struct OpenedSession<'a> {
 }
 
 impl<'a> TrainingSession<'a> {
-    /// The model, and the price of leaving an earlier code of each level, if codes are kept.
+    /// The model, and the price of changing a previous code, per level. The prices are empty if no codes are kept.
     pub(super) fn residual_quantizer(self, config: QuantizerConfig) -> Result<(Trained, Vec<f32>)> {
         let config = ValidQuantizerConfig::new(config, self.features.rows(), &self.shapes)?;
         let device = super::device(&config.device)?;
@@ -118,7 +118,7 @@ impl<'a> TrainingSession<'a> {
                 let quantizer = use_every_code(latents.view(), quantizer);
                 return Ok(separate(latents.view(), quantizer, config.separation as f32));
             };
-            // A code that no item would choose may still be one that an item keeps.
+            // Skips `use_every_code`: an item may keep a code that no item would choose.
             let quantizer = separate(latents.view(), quantizer, config.separation as f32);
             prices = kept.prices(latents.slice(s![..data.rows.len(), ..]), &quantizer);
             Ok(quantizer)

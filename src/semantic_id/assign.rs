@@ -77,7 +77,7 @@ pub(super) struct LastLevel<'a> {
 /// A group in a matrix product.
 struct Group {
     prefix: Vec<u16>,
-    /// The codes that are not taken, ascending.
+    /// The free last codes, ascending.
     free: Vec<usize>,
     classes: Vec<Vec<usize>>,
     /// `(classes, latent_dim)`.
@@ -92,8 +92,8 @@ impl<'a> LastLevel<'a> {
         LastLevel { quantizer, occupied, level, book, lengths }
     }
 
-    /// The last code of every row of these groups. The rows of a group share a prefix and are at most as many as it has free
-    /// codes.
+    /// Assigns a last code to every row of these groups. The rows of a group share a prefix, and are not more than its
+    /// free codes. Returns pairs of row and code.
     pub(super) fn assign(
         &self,
         groups: &[&[usize]],

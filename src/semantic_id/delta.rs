@@ -1,4 +1,4 @@
-//! What changed between a generation of an index and its parent: one row per item that was added, changed or deleted.
+//! Changes between a generation of an index and its parent: one row per item that was added, changed or deleted.
 
 use std::fmt;
 use std::path::Path;
@@ -19,16 +19,16 @@ const NEW: &str = "new_id";
 const KIND: &str = "kind";
 const ADDED: &str = "added_distortion";
 
-/// What became of an item.
+/// The kind of change of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdChange {
-    /// The parent does not have it.
+    /// The item is not in the parent.
     Added,
-    /// Its content changed, and it keeps its ID.
+    /// The content of the item changed, but its ID did not.
     Updated,
-    /// It has another ID than in the parent.
+    /// The ID of the item differs from its ID in the parent.
     Reassigned,
-    /// Only the parent has it.
+    /// The item is only in the parent.
     Deleted,
 }
 
@@ -48,24 +48,24 @@ impl fmt::Display for IdChange {
     }
 }
 
-/// The items that changed: the deleted ones in the order of the parent, then the others in the order of the catalog.
+/// The changed items: first the deleted items in the order of the parent, then the others in the order of the catalog.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct IdDelta {
-    /// The items.
+    /// The ids of the items.
     pub item_ids: ItemIds,
-    /// The semantic ID in the parent.
+    /// The semantic IDs in the parent; `None` for added items.
     pub old: Vec<Option<String>>,
-    /// The semantic ID now.
+    /// The semantic IDs in this generation; `None` for deleted items.
     pub new: Vec<Option<String>>,
-    /// What became of each.
+    /// The kind of change of each item.
     pub kinds: Vec<IdChange>,
-    /// How much larger the squared distance of an item's latent from its codewords is than it would be with the nearest
-    /// code of all; none where no ID was assigned.
+    /// Added distortion: the squared distance between an item's latent and its codewords, minus the squared distance
+    /// before collisions were resolved. `None` if no ID was assigned.
     pub added_distortion: Vec<Option<f32>>,
 }
 
 impl IdDelta {
-    /// Appends an item's change; its id is the only one of `item`.
+    /// Appends the change of one item. `item` contains only the id of this item.
     pub fn push(
         &mut self,
         item: ItemIds,
@@ -80,7 +80,7 @@ impl IdDelta {
         self.added_distortion.push(added_distortion);
     }
 
-    /// Number of items of a kind.
+    /// Number of items with this kind of change.
     pub fn count(&self, change: IdChange) -> u64 {
         self.kinds.iter().filter(|&&kind| kind == change).count() as u64
     }
@@ -107,14 +107,14 @@ impl IdDelta {
                 Arc::new(Float32Array::from(self.added_distortion.clone())),
             ],
         );
-        let batch = batch.map_err(|e| Error::mismatch("changed IDs", "one value an item", e, "please report this"));
+        let batch = batch.map_err(|e| Error::mismatch("changed IDs", "one value per item", e, "please report this"));
         TABLE.write(path, fields, [batch], overwrite)
     }
 
     /// Reads `delta.parquet`.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for another file, or one that has changed.
+    /// [`Error::Artifact`] if the file is of another kind or was modified.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |got: String| Error::artifact(path, TABLE.name, got, "restore it from a copy");
         let distortion =
@@ -136,7 +136,7 @@ impl IdDelta {
             delta.new.extend(optional(NEW));
             for kind in texts(KIND).into_iter().flatten().flatten() {
                 let found = IdChange::ALL.iter().find(|(_, name)| *name == kind);
-                delta.kinds.push(found.ok_or_else(|| wrong(format!("the kind {kind:?}")))?.0);
+                delta.kinds.push(found.ok_or_else(|| wrong(format!("the unknown kind {kind:?}")))?.0);
             }
             let added = batch.column_by_name(ADDED).map(|column| column.as_primitive::<Float32Type>());
             delta.added_distortion.extend(added.into_iter().flatten());
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_survive_a_file() {
+    fn changes_round_trip_through_a_file() {
         let mut delta = IdDelta::default();
         let id = |id: &str| ItemIds::Strings(vec![id.into()]);
         let text = |text: &str| Some(text.to_owned());

@@ -1,9 +1,9 @@
-//! Vectors that are far from what a model was trained on.
+//! Items whose vectors are far from the training data.
 //!
-//! An item is *far* if its residual error exceeds the 99th percentile of the items that were held out of training. About one
-//! in a hundred items like those of training is. How many are usual follows from the ranks alone, whatever the distribution
-//! of the errors: if new and held-out items are alike, the share of new ones above the `j`-th largest of `m` held-out errors
-//! has the distribution Beta(j, m - j + 1), and their number is beta-binomial.
+//! An item is *far* if its residual error exceeds the 99th percentile of the items that were held out of training.
+//! About one in a hundred items that resemble the training data is far. The expected number depends only on ranks, not
+//! on the distribution of the errors: if new and held-out items are exchangeable, the share of new items above the
+//! `j`-th largest of `m` held-out errors has the distribution Beta(j, m - j + 1), and their number is beta-binomial.
 
 use super::TokenizedItems;
 use crate::error::{Error, Result};
@@ -11,40 +11,40 @@ use crate::training::ResidualErrors;
 
 /// The percentile of held-out errors above which an item is far.
 pub const FAR_PERCENTILE: usize = 99;
-/// A number of far items that is less probable than this is not chance.
+/// Significance level: a number of far items that is less probable than this is not attributed to chance.
 const CHANCE: f64 = 1e-3;
-/// The share of far items that is worth a warning, as a multiple of the usual one.
+/// Minimum share of far items for a warning, as a multiple of the expected share.
 const MULTIPLE: f64 = 2.0;
-/// An item whose error is this many times the percentile is worth a warning by itself: twice the distance.
+/// A single item causes a warning if its squared error exceeds this multiple of the percentile: twice the distance.
 const EXTREME: f32 = 4.0;
 
-/// How many items are far.
+/// The number of far items, and whether it is unusual.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct FarItems {
-    /// Number of items that were compared.
+    /// Number of compared items.
     pub items: usize,
-    /// Those whose residual error exceeds the limit.
+    /// Number of items whose residual error exceeds `limit`.
     pub far: usize,
     /// The 99th percentile of the residual errors of held-out items.
     pub limit: f32,
-    /// The share of far items that is usual.
+    /// The expected share of far items among items that resemble the training data.
     pub usual_share: f64,
-    /// How probable as many far items or more are for items like those of training.
+    /// The probability of at least this many far items among items that resemble the training data.
     pub probability: f64,
-    /// The item with the largest error, as text.
+    /// The id of the item with the largest residual error, as text.
     pub farthest: String,
-    /// Its error.
+    /// The largest residual error.
     pub largest_error: f32,
 }
 
 impl FarItems {
-    /// Compares items with those that were held out of training. `None` if the model does not know such errors: it is
-    /// older, or no items were held out; or without items.
+    /// Compares items with the items that were held out of training. `None` if there are no items, or if the model has
+    /// no errors of held-out items: it is of an older version, or no items were held out.
     pub fn of(tokenized: &TokenizedItems, reference: Option<&ResidualErrors>) -> Option<Self> {
         let reference = reference.filter(|reference| reference.held_out)?;
         let (errors, limit) = (&tokenized.quantizer_errors, reference.percentile(FAR_PERCENTILE)?);
         let far = errors.iter().filter(|&&error| error > limit).count();
-        // Of equal errors that of the first row.
+        // The first row of those with the largest error.
         let farthest = (0..errors.len()).rev().max_by(|&a, &b| errors[a].total_cmp(&errors[b]))?;
         let (above, measured) = (reference.items_from(FAR_PERCENTILE), reference.items);
         Some(FarItems {
@@ -63,14 +63,14 @@ impl FarItems {
         self.far as f64 / self.items as f64
     }
 
-    /// A warning, if more items are far than is usual, or one is very far.
+    /// A warning if significantly more items are far than expected, or if the farthest item is extreme.
     pub fn warning(&self) -> Option<String> {
         let many = self.probability < CHANCE && self.share() >= MULTIPLE * self.usual_share;
         let extreme = self.largest_error > EXTREME * self.limit;
         (many || extreme).then(|| {
             format!(
-                "{}; the farthest is item {}, with {:.1} times this error. The model may not describe such items: check \
-                 their vectors, or train a new model",
+                "{}; the farthest is item {}, with {:.1} times the error of that percentile. The model may not \
+                 represent such items well: check their vectors, or train a new model",
                 self.counted(),
                 self.farthest,
                 self.largest_error / self.limit,
@@ -78,10 +78,10 @@ impl FarItems {
         })
     }
 
-    /// Refuses a share of far items above `most`.
+    /// Checks that the share of far items is at most `most`.
     ///
     /// # Errors
-    /// [`Error::Data`].
+    /// [`Error::Data`] if it is larger.
     pub fn check(&self, most: f64) -> Result<()> {
         if self.share() <= most {
             return Ok(());
@@ -90,13 +90,13 @@ impl FarItems {
             "items",
             format!("at most {:.2} % far from those of training (max-far)", 100.0 * most),
             self.counted(),
-            format!("check their vectors, the farthest first: item {}; or train a new model", self.farthest),
+            format!("check their vectors, starting with the farthest item {}, or train a new model", self.farthest),
         ))
     }
 
     fn counted(&self) -> String {
         format!(
-            "{} of {} items ({:.1} %; usual are {:.1} %) have a larger residual error than {FAR_PERCENTILE} % of the items \
+            "{} of {} items ({:.1} %; expected: {:.1} %) have a larger residual error than {FAR_PERCENTILE} % of the items \
              held out of training",
             self.far,
             self.items,
@@ -106,10 +106,10 @@ impl FarItems {
     }
 }
 
-/// The probability that at least `k` of `n` items exceed the `above`-th largest of `m` others, if all are alike.
+/// The probability that at least `k` of `n` items exceed the `above`-th largest of `m` others, if all are exchangeable.
 fn at_least(k: usize, n: usize, above: usize, m: usize) -> f64 {
     let (a, b, n) = (above as f64, (m + 1).saturating_sub(above) as f64, n as f64);
-    // The logarithm of the probability of none: B(a, n + b) / B(a, b).
+    // The logarithm of the probability that none does: B(a, n + b) / B(a, b).
     let mut log = (0..above).map(|i| ((b + i as f64) / (b + n + i as f64)).ln()).sum::<f64>();
     let mut fewer = 0.0;
     for i in 0..k {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_probability_is_that_of_ranks() {
+    fn the_probability_follows_from_ranks() {
         // Of 3 new items and 2 others in random order, the largest is one of the new ones in 3 of 5 orders; all three are
         // above the largest other in 1 of 10.
         for (k, probability) in [(0, 1.0), (1, 0.6), (2, 0.3), (3, 0.1)] {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn items_like_those_of_training_are_quiet_and_others_are_counted() {
+    fn only_unusual_items_cause_a_warning() {
         let usual: Vec<f32> = (0..300).map(|i| 1.0 + (i * 7 % 300) as f32 / 300.0).collect();
         let found = FarItems::of(&items(usual.clone()), Some(&reference(true))).unwrap();
         assert_eq!((found.items, found.far, found.warning()), (300, 3, None));
@@ -172,7 +172,7 @@ mod tests {
         let found = FarItems::of(&items(shifted), Some(&reference(true))).unwrap();
         assert!(found.far >= 30);
         let warning = found.warning().unwrap();
-        assert!(warning.contains(" of 300 items (1") && warning.contains("usual are 1.2 %"), "{warning}");
+        assert!(warning.contains(" of 300 items (1") && warning.contains("expected: 1.2 %"), "{warning}");
         assert!(found.check(0.05).unwrap_err().to_string().contains("at most 5.00 % far"));
         let mut one = usual;
         one[17] = 100.0;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn without_held_out_items_nothing_can_be_told() {
+    fn far_items_need_errors_of_held_out_items() {
         assert_eq!(FarItems::of(&items(vec![9.0]), Some(&reference(false))), None);
         assert_eq!(FarItems::of(&items(vec![9.0]), None), None);
         let damaged = ResidualErrors { percentiles: vec![1.0], ..reference(true) };

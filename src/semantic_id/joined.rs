@@ -1,4 +1,4 @@
-//! A token table with further items, beside which its own keep their IDs.
+//! Appends items to a token table. The IDs of its own items do not change.
 
 use std::fmt::Debug;
 
@@ -12,12 +12,12 @@ use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
 
 impl TokenTable {
-    /// This table with the items of `features` that it lacks, which get IDs beside its own as [`TokenTable::placed`] gives
-    /// them. Items of the table keep their rows and IDs and are not encoded, whether or not they are in the features. Also
-    /// returns the new items alone, if there are any.
+    /// Appends the items of `features` that are not in this table. They get free IDs, as [`TokenTable::placed`] assigns
+    /// them. Items of the table keep their rows and IDs and are not encoded, whether or not they are in the features.
+    /// Returns the extended table, and the new items alone if there are any.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for another model than the table's, or a table with a suffix; as [`TokenTable::placed`].
+    /// [`Error::Mismatch`] if the table is of another model or has a suffix; as [`TokenTable::placed`].
     pub fn extended(
         self,
         features: &dyn FeatureSource,
@@ -25,7 +25,7 @@ impl TokenTable {
         progress: &dyn Progress,
     ) -> Result<(TokenTable, Option<TokenizedItems>)> {
         if self.metadata.model_hash != model.hash() {
-            let help = "name the model that assigned the table's IDs";
+            let help = "pass the model that assigned the table's IDs";
             return Err(Error::mismatch("model of the previous table", model.hash(), &self.metadata.model_hash, help));
         }
         if self.metadata.policy == Collisions::Suffix {
@@ -49,19 +49,20 @@ impl TokenTable {
         Ok((self.joined(placed.table.clone())?, Some(placed)))
     }
 
-    /// This table with further items after its own, which keep their IDs. If only one side has strings as item ids, the
-    /// integers of the other become strings. Statistics of the collision resolution of a part are dropped.
+    /// Appends the items of another table. All items keep their IDs. If only one table has strings as item ids, the
+    /// integers of the other become strings. The statistics of collision resolution are dropped, because they describe
+    /// only one of the tables.
     ///
     /// # Errors
-    /// [`Error::Mismatch`](crate::Error::Mismatch) for items of another model or with other tokens;
-    /// [`Error::Item`](crate::Error::Item) for an item that both tables have, or an ID that both have.
+    /// [`Error::Mismatch`](crate::Error::Mismatch) if the tables differ in model, codebook sizes or token format;
+    /// [`Error::Item`](crate::Error::Item) if both tables have the same item, or the same ID where IDs are unique.
     pub fn joined(mut self, more: TokenTable) -> Result<Self> {
         let (own, other) = (&self.metadata, &more.metadata);
         let fits =
             |what: &str, expected: &dyn Debug, got: &dyn Debug| match format!("{expected:?}") == format!("{got:?}") {
                 true => Ok(()),
                 false => {
-                    let help = "place the items with the model and the token format of the table";
+                    let help = "assign the new IDs with the model and the token format of the table";
                     Err(Error::mismatch(what, format!("{expected:?}"), format!("{got:?}"), help))
                 }
             };
@@ -69,8 +70,8 @@ impl TokenTable {
         fits("codebook sizes of the new items", &own.codebook_sizes, &other.codebook_sizes)?;
         fits("token format of the new items", &own.token_format.to_string(), &other.token_format.to_string())?;
         let twice = |item: String, got: String| {
-            let help = "place only items that the table does not have, beside its codes";
-            Error::Item { item, expected: "one row and an ID of its own".into(), got, help: help.into() }
+            let help = "append only items that are not in the table, with IDs that are free in the table";
+            Error::Item { item, expected: "one row and a unique ID".into(), got, help: help.into() }
         };
         if own.policy.unique() {
             let taken = Occupied::of_codes(self.codes.view(), &own.codebook_sizes)?;
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_or_of_another_model_is_refused() {
+    fn taken_ids_duplicate_items_and_other_models_are_refused() {
         let says = |more: TokenTable| old().joined(more).unwrap_err().to_string();
         let ids = |id| ItemIds::Integers(vec![id]);
         let taken = says(table(ids(9), array![[1, 2]]));

@@ -1,5 +1,5 @@
-//! IDs by a model that was trained anew, for a catalog whose items have IDs: which items keep theirs, and names of codes
-//! that agree with the earlier ones.
+//! Semantic IDs of a retrained model for a catalog whose items already have IDs: which items keep their IDs, and names
+//! of codes that agree with the previous ones.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -13,17 +13,18 @@ use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::tokenizer::{PreviousCodes, Tokenizer};
 
-/// Rows whose latents are copied at once.
+/// Rows per copied block of latents.
 const ROWS_AT_ONCE: usize = 8_192;
 
-/// Above this number of codes, a level is renamed by the largest overlaps one after the other.
+/// Maximum codebook size for exact matching. Larger codebooks are matched greedily, in descending order of overlap.
 const LARGEST_MATCHING: usize = 2_048;
 
-/// Weight of an item whose earlier codes of the levels before are others: it decides between names that are else equal.
+/// Weight of an item whose codes at the levels before differ from its previous ones; other items have weight 1. It
+/// decides between names that are otherwise tied.
 const OTHER_PREFIX: f64 = 1e-3;
 
 impl TokenTable {
-    /// The codes of the model's levels that this table gives to some items.
+    /// The codes of these items in this table, at the model's levels (without a suffix).
     pub fn codes_of(&self, item_ids: &ItemIds) -> PreviousCodes {
         let (rows, quantized) = (self.item_ids.rows_by_text(), self.quantized());
         let mut codes = Array2::zeros((item_ids.len(), quantized.ncols()));
@@ -39,10 +40,10 @@ impl TokenTable {
 }
 
 impl TokenizedItems {
-    /// Encodes every item and assigns semantic IDs. An item keeps a code that it had before unless another one is better by
-    /// more than the level's price (see [`encode_keeping`](crate::tokenizer::Quantizer::encode_keeping)). With unique IDs,
-    /// items that keep all their codes stay, and the others get free codes beside them and the `reserved` ones, as [`place`]
-    /// gives them.
+    /// Encodes every item and assigns semantic IDs. An item keeps a previous code unless another code lowers its cost
+    /// by more than the level's price (see [`encode_keeping`](crate::tokenizer::Quantizer::encode_keeping)). With
+    /// [`Collisions::Resolve`], items that keep all their codes keep their IDs. The other items get IDs that are
+    /// neither taken by these items nor `reserved`, as [`place`] assigns them.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`] and [`place`].
@@ -73,14 +74,15 @@ impl TokenizedItems {
             Ok((beside(placed, &go, codes, errors), sizes))
         })?;
         if collisions == Collisions::Resolve {
-            // It would describe the placed items only.
+            // The report would describe only the placed items.
             items.table.metadata.collisions = None;
         }
         Ok(items)
     }
 }
 
-/// The assignment of all items, of which those of some `rows` were placed.
+/// The assignment of all items: that of [`place`] for the items of `rows`, and the given codes and errors for the
+/// others.
 fn beside(placed: Assignment, rows: &[usize], codes: ArrayView2<u16>, errors: &[f32]) -> Assignment {
     let mut all = Assignment {
         codes: codes.to_owned(),
@@ -95,10 +97,10 @@ fn beside(placed: Assignment, rows: &[usize], codes: ArrayView2<u16>, errors: &[
     all
 }
 
-/// The latents of some rows, as if there were no others.
+/// The latents of a subset of the rows, numbered from 0.
 struct SomeLatents<'a> {
     all: &'a dyn Latents,
-    /// Ascending.
+    /// The rows in `all`, ascending.
     rows: &'a [usize],
     dim: usize,
 }
@@ -114,16 +116,16 @@ impl Latents for SomeLatents<'_> {
     }
 }
 
-/// Names for the codes of a new model under which they agree best with earlier codes: one permutation per level, found from
-/// the first level to the last by a matching of codes that share the most items. Items whose codes of the levels before
-/// already differ hardly count.
+/// Names for the codes of a new model that agree best with the previous codes: one permutation of the codes per level.
+/// The levels are matched from first to last, so that matched codes share as many items as possible. Items whose codes
+/// at the levels before already differ have almost no weight.
 ///
 /// # Errors
-/// [`Error::Mismatch`] if the codes have another number of levels.
+/// [`Error::Mismatch`] if the previous codes or `sizes` have another shape than the codes.
 pub fn names_like(codes: ArrayView2<u16>, previous: &PreviousCodes, sizes: &[usize]) -> Result<Vec<Vec<u16>>> {
     if previous.codes.dim() != codes.dim() || sizes.len() != codes.ncols() {
-        let got = format!("{:?} of {:?} before", codes.dim(), previous.codes.dim());
-        return Err(Error::mismatch("codes to rename", "those of the same items and levels", got, "check the call"));
+        let got = format!("shape {:?}, previously {:?}", codes.dim(), previous.codes.dim());
+        return Err(Error::mismatch("codes to rename", "codes of the same items and levels", got, "check the call"));
     }
     let rows = previous.rows();
     let mut same = vec![true; rows.len()];
@@ -154,7 +156,8 @@ pub fn names_like(codes: ArrayView2<u16>, previous: &PreviousCodes, sizes: &[usi
     Ok(all)
 }
 
-/// Pairs in the order of their overlaps; what is left keeps the order of the codes.
+/// Greedy matching: pairs in descending order of their overlap. The remaining codes get the remaining names in
+/// ascending order.
 fn largest_first(shared: std::collections::BTreeMap<(u16, u16), f64>, size: usize) -> Vec<u16> {
     let mut pairs: Vec<((u16, u16), f64)> = shared.into_iter().collect();
     pairs.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -211,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn items_keep_codes_at_a_price_and_others_get_free_ones() {
-        // The second item's old code is as good for the first, which is new, and for the third.
+    fn items_keep_codes_up_to_a_price_and_others_get_free_codes() {
+        // The previous code of the second item is also the nearest to the first item, which is new, and to the third.
         let points = [11.0f32, 11.0, 11.2, 21.0];
         let before = [None, Some([1, 1]), Some([1, 3]), Some([0, 0])];
         let free = kept(&points, &before, [0.0; 2]);
@@ -220,13 +223,14 @@ mod tests {
         let all = kept(&points, &before, [f32::INFINITY; 2]);
         assert_eq!([1, 2, 3].map(|row| all.row(row).to_vec()), [vec![1, 1], vec![1, 3], vec![0, 0]]);
         assert!([[1, 0], [1, 2]].contains(&[all[[0, 0]], all[[0, 1]]]), "the nearest free code");
-        // 3.24 worse at the last level, 441 at the first.
+        // Squared errors with the previous codes: 3.24 for the third item at the last level, 441 for the fourth at the
+        // first.
         let some = kept(&points, &before, [4.0; 2]);
         assert_eq!((some.row(2).to_vec(), some[[3, 0]]), (vec![1, 3], 2));
     }
 
     #[test]
-    fn renamed_codes_agree_with_the_earlier_ones() {
+    fn renamed_codes_agree_with_the_previous_ones() {
         for sizes in [[5, 5], [LARGEST_MATCHING + 1, 5]] {
             let old = Array2::from_shape_fn((200, 2), |(i, l)| ((i * (7 + l) + i / 9) % 5) as u16);
             let shuffle = |l: usize, code: u16| (code * 2 + l as u16 + 1) % 5;

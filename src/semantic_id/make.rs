@@ -32,8 +32,8 @@ impl TokenTable {
         Ok(TokenizedItems::of_features(features, model, token_format, collisions, progress)?.table)
     }
 
-    /// Encodes new items and gives them IDs beside codes that are taken, as [`place`] does. The features hold the new items
-    /// only, and so does the table that is returned.
+    /// Encodes new items and assigns them IDs whose codes are not taken, as [`place`] does. The features contain only
+    /// the new items, and so does the returned table.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`] and [`place`].
@@ -52,13 +52,13 @@ impl TokenTable {
     }
 }
 
-/// Items that were encoded and have semantic IDs.
+/// Encoded items with semantic IDs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenizedItems {
     /// Their semantic IDs.
     pub table: TokenTable,
-    /// Squared distance of each item's latent from the sum of the codewords that the quantizer chose, before collisions
-    /// were resolved: the error that the item would have alone in an empty table.
+    /// Squared distance between each item's latent and the sum of the codewords that the quantizer chose, before
+    /// collisions were resolved: the error of the item if it were alone in a table.
     pub quantizer_errors: Vec<f32>,
 }
 
@@ -70,11 +70,11 @@ pub(super) struct Unresolved<'a> {
     pub(super) errors: Vec<f32>,
 }
 
-/// Earlier codes of the items, one row per row of the features, and the price of leaving them at each level.
+/// Previous codes of the items, one row per row of the features, and the price of changing them, per level.
 pub(super) type PricedCodes<'a> = (&'a PreviousCodes, &'a [f32]);
 
 impl TokenizedItems {
-    /// As [`TokenTable::of_features`], which is the table of the result.
+    /// As [`TokenTable::of_features`], but also returns the errors before collisions were resolved.
     ///
     /// # Errors
     /// As [`TokenTable::of_features`].
@@ -91,7 +91,7 @@ impl TokenizedItems {
         })
     }
 
-    /// Encodes all items and assigns IDs by `settle`, which returns the codebook sizes too.
+    /// Encodes all items and assigns IDs with `settle`, which also returns the codebook sizes.
     pub(super) fn encoded(
         features: &dyn FeatureSource,
         model: &Tokenizer,
@@ -122,7 +122,7 @@ impl TokenizedItems {
         Ok(TokenizedItems { table, quantizer_errors: items.errors })
     }
 
-    /// What collisions, and codes that were taken, added to each item's error.
+    /// The added distortion of each item: the increase of its squared error by collision resolution and taken codes.
     pub fn added_distortion(&self) -> Vec<f32> {
         self.table.residual_error.iter().zip(&self.quantizer_errors).map(|(after, before)| after - before).collect()
     }

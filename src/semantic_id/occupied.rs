@@ -1,4 +1,4 @@
-//! Codes that are taken: those of items whose IDs are frozen, and of deleted items whose IDs are not given again yet.
+//! Taken codes: those of items whose IDs are frozen, and of deleted items whose IDs are still in quarantine.
 
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::tokenizer::check_codebook_sizes;
 
-/// A set of codes that no other item may get. Takes 16 bytes per code.
+/// A set of taken codes, which no new item may get. Each code is a sequence with one entry per level. Takes 16 bytes
+/// per code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupied {
     codebook_sizes: Vec<usize>,
@@ -15,7 +16,7 @@ pub struct Occupied {
 }
 
 impl Occupied {
-    /// No codes, for a model with these codebook sizes.
+    /// An empty set, for a model with these codebook sizes.
     ///
     /// # Errors
     /// As [`check_codebook_sizes`].
@@ -28,7 +29,7 @@ impl Occupied {
         Occupied { codebook_sizes, keys: Vec::new() }
     }
 
-    /// These codes `(n, levels)`.
+    /// The set of these codes `(n, levels)`.
     ///
     /// # Errors
     /// As [`Occupied::new`] and [`Occupied::insert`].
@@ -38,10 +39,10 @@ impl Occupied {
         Ok(occupied)
     }
 
-    /// Adds codes `(n, levels)`. They may repeat, and may be taken already.
+    /// Adds codes `(n, levels)`. Duplicates, and codes that are already taken, are allowed.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for another number of levels, or a code outside its codebook.
+    /// [`Error::Mismatch`] if the number of levels differs, or a code is outside its codebook.
     pub fn insert(&mut self, codes: ArrayView2<u16>) -> Result<()> {
         self.check(codes)?;
         self.keys.reserve_exact(codes.nrows());
@@ -51,7 +52,7 @@ impl Occupied {
         Ok(())
     }
 
-    /// Frees codes `(n, levels)`. Those that are not taken are ignored.
+    /// Frees codes `(n, levels)`. Codes that are not taken are ignored.
     ///
     /// # Errors
     /// As [`Occupied::insert`].
@@ -63,7 +64,7 @@ impl Occupied {
         Ok(())
     }
 
-    /// Number of codes.
+    /// Number of taken codes.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
@@ -78,7 +79,7 @@ impl Occupied {
         &self.codebook_sizes
     }
 
-    /// Whether a code of all levels is taken.
+    /// Whether a code is taken. False for a prefix.
     pub fn contains(&self, code: &[u16]) -> bool {
         code.len() == self.codebook_sizes.len() && !self.range(code).is_empty()
     }
@@ -92,35 +93,35 @@ impl Occupied {
         self.keys.binary_search(&key_of(code.iter().copied())).is_ok()
     }
 
-    /// Number of taken codes under a prefix of `depth` codes that is given as a number, 16 bits per code.
+    /// Number of taken codes under a prefix of `depth` codes. The prefix is one number, 16 bits per code.
     pub(super) fn under_key(&self, prefix: u128, depth: usize) -> usize {
         self.range_of_key(prefix, depth).len()
     }
 
-    /// The taken last codes under a prefix of all codes but the last, ascending.
+    /// The taken last-level codes under a prefix of all codes but the last, ascending.
     pub(super) fn last_codes(&self, prefix: &[u16]) -> impl Iterator<Item = u16> {
         self.range(prefix).iter().map(|&key| key as u16)
     }
 
-    /// For each of `size` last codes under a prefix whether it is free.
+    /// Whether each of the `size` last-level codes under a prefix is free.
     pub(super) fn free(&self, prefix: &[u16], size: usize) -> Vec<bool> {
         let mut free = vec![true; size];
         self.last_codes(prefix).for_each(|code| free[usize::from(code)] = false);
         free
     }
 
-    /// Checks that the codes belong to these codebooks.
+    /// Checks that the set has these codebook sizes.
     pub(super) fn check_sizes(&self, sizes: &[usize]) -> Result<()> {
         if self.codebook_sizes == sizes {
             return Ok(());
         }
         let (expected, got) = (format!("{sizes:?}"), format!("{:?}", self.codebook_sizes));
-        Err(Error::mismatch("codebook sizes of the taken codes", expected, got, "name the model that assigned them"))
+        Err(Error::mismatch("codebook sizes of the taken codes", expected, got, "pass the model that assigned them"))
     }
 
     fn check(&self, codes: ArrayView2<u16>) -> Result<()> {
         let levels = self.codebook_sizes.len();
-        let help = "name the model that assigned them";
+        let help = "pass the model that assigned them";
         if codes.ncols() != levels {
             return Err(Error::mismatch("levels of the taken codes", levels, codes.ncols(), help));
         }
@@ -139,11 +140,11 @@ impl Occupied {
 
     fn range_of_key(&self, prefix: u128, depth: usize) -> &[u128] {
         let below = 16 * self.codebook_sizes.len().saturating_sub(depth) as u32;
-        // The prefix of no codes of eight levels has all 128 bits below it.
+        // For the empty prefix of eight levels, the shift by 128 bits overflows.
         let above = |key: &u128| key.checked_shr(below).unwrap_or(0);
         let start = self.keys.partition_point(|key| above(key) < prefix);
         let rest = &self.keys[start..];
-        // Prefixes have few codes below them: the end is near.
+        // Exponential search: most prefixes have few codes, so the end is near the start.
         let mut step = 1;
         while step < rest.len() && above(&rest[step]) <= prefix {
             step *= 2;
@@ -180,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_are_those_of_a_list(
+        fn counts_equal_those_of_a_list(
             codes in prop::collection::vec(0u16..3, 8 * 30), gone in 0usize..30, levels in 1usize..=8,
             prefix in prop::collection::vec(0u16..3, 8), depth in 0usize..=8,
         ) {

@@ -38,7 +38,7 @@ pub(super) fn relocate(
             .enumerate()
             .map(|(at, &row)| {
                 let places = search.find(latents.row(at), codes.row(row), &room);
-                // Without a free code, all items leave.
+                // If the prefix has no free code, all items leave.
                 let here = search.own_cost(latents.row(at), codes.row(row), room.occupied).unwrap_or(0.0);
                 let loss = places.first().map_or(f32::INFINITY, |place| place.cost - here);
                 Leaving { loss, row, at, places }
@@ -76,7 +76,7 @@ struct FreePlace {
     codes: Vec<u16>,
 }
 
-/// Number of items under each prefix without the last level, per depth, and the codes that are taken.
+/// Number of items under each prefix without the last level, per depth, and the taken codes.
 pub(super) struct Room<'a> {
     counts: HashMap<u128, i64>,
     occupied: &'a Occupied,
@@ -133,7 +133,7 @@ impl<'a> Room<'a> {
         taken + self.counts.get(&key).copied().unwrap_or(0) < self.capacity[depth]
     }
 
-    /// Number of taken codes that share all codes but the last.
+    /// Number of taken codes with the same prefix of all codes but the last.
     fn taken_under(&self, codes: ArrayView1<u16>) -> usize {
         self.occupied.under(&codes.iter().take(codes.len() - 1).copied().collect::<Vec<_>>())
     }
@@ -228,7 +228,7 @@ impl<'a> PrefixSearch<'a> {
         distances
     }
 
-    /// The nearest last code after a prefix that is not taken, and its squared distance.
+    /// The nearest free last code under a prefix, and its squared distance. `None` if no code is free.
     fn nearest_free(&self, latent: ArrayView1<f32>, prefix: &[u16], occupied: &Occupied) -> Option<(u16, f32)> {
         let distances = self.distances(latent, prefix);
         let free = occupied.free(prefix, distances.len());
@@ -236,7 +236,7 @@ impl<'a> PrefixSearch<'a> {
         found.map(|(code, &cost)| (code as u16, cost))
     }
 
-    /// The squared distance at the nearest free code of the own prefix.
+    /// The squared distance to the nearest free code under the item's own prefix. `None` if no code is free.
     fn own_cost(&self, latent: ArrayView1<f32>, codes: ArrayView1<u16>, occupied: &Occupied) -> Option<f32> {
         let prefix: Vec<u16> = codes.iter().take(codes.len() - 1).copied().collect();
         self.nearest_free(latent, &prefix, occupied).map(|(_, cost)| cost)

@@ -32,7 +32,7 @@ pub struct CatalogPart<'a> {
 /// New codes `(n, levels)` for the items of overfull prefixes, so that no prefix has more items than last-level codes.
 /// [`resolve_part`] then assigns the last codes. `counts (p,)` are the numbers of items under each of
 /// `prefixes (p, levels - 1)`: all prefixes of the part's first codes, or of the catalog.
-/// `occupied` has the codes that are taken under these first codes, or all.
+/// `occupied` contains the taken codes under these first codes, or all taken codes.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if shapes are inconsistent, or counts and items differ.
@@ -81,10 +81,10 @@ pub fn make_room(
     Ok(codes)
 }
 
-/// Unique codes `(n, levels)` for all items of some prefixes, each with at most as many items as free last-level codes; their
-/// errors; and whether each item's codes differ from the quantizer's. `places (n, levels)` are the quantizer's codes, or
-/// for items of overfull prefixes those of [`make_room`]. `errors (n,)` are the quantizer's. `occupied` has the
-/// codes that are taken under these prefixes, or all.
+/// Unique codes `(n, levels)` for all items of some prefixes, each with at most as many items as free last-level codes;
+/// their errors; and whether each item's codes differ from the quantizer's. `places (n, levels)` are the quantizer's
+/// codes, or for items of overfull prefixes the codes of [`make_room`]. `errors (n,)` are the quantizer's. `occupied`
+/// contains the taken codes under these prefixes, or all taken codes.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if shapes are inconsistent, or a prefix has too many items.
@@ -147,7 +147,7 @@ fn check(part: CatalogPart, quantizer: &Quantizer) -> Result<()> {
 fn check_codes(what: &str, codes: ArrayView2<u16>, sizes: &[usize]) -> Result<()> {
     for (level, &size) in sizes.iter().enumerate() {
         if let Some(code) = codes.column(level).iter().find(|&&code| usize::from(code) >= size) {
-            let help = "name the model that assigned them";
+            let help = "pass the model that assigned them";
             return Err(Error::mismatch(format!("{what} of level {level}"), format!("below {size}"), code, help));
         }
     }

@@ -1,4 +1,4 @@
-//! Collision resolution: unique codes for all items at the minimum added distortion, beside codes that are taken.
+//! Collision resolution: unique codes for all items at the minimum added distortion. Taken codes are not assigned.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -51,12 +51,12 @@ pub fn resolve(
     place(latents, codes, errors, quantizer, item_ids, &occupied, progress)
 }
 
-/// Assigns unique codes to new items beside codes that are taken, which never change. As [`resolve`], with these
-/// differences: a code that is taken counts as a collision, items are matched to the free codes of their prefix, and they
-/// leave a prefix with more new items than free codes.
+/// Assigns unique codes to new items. Taken codes never change and are not assigned. Works as [`resolve`], with these
+/// differences: an item whose code is taken has a collision, items are matched to the free codes of their prefix, and
+/// items leave a prefix that has more new items than free codes.
 ///
 /// # Errors
-/// [`Error::Data`] for more items than free codes, with the most crowded prefixes; as [`resolve`].
+/// [`Error::Data`] if there are more items than free codes; the message lists the most crowded prefixes. As [`resolve`].
 pub fn place(
     latents: &dyn Latents,
     codes: ArrayView2<u16>,
@@ -203,7 +203,7 @@ fn check_capacity(codes: ArrayView2<u16>, groups: &Groups, occupied: &Occupied) 
     ))
 }
 
-/// The prefixes with the most new items that have no free code there.
+/// The prefixes in which the most new items do not get a free code.
 fn most_crowded(codes: ArrayView2<u16>, groups: &Groups, occupied: &Occupied) -> String {
     /// Prefixes that the message names.
     const NAMED: usize = 3;

@@ -1,4 +1,4 @@
-//! A token table in files, in memory and in Arrow batches.
+//! Writes and reads token tables as Parquet files, as bytes in memory and as Arrow batches.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use super::{TableMetadata, TokenTable, table_io};
 use crate::artifact::Overwrite;
 use crate::error::Result;
 
-/// The name of a table in memory in errors.
+/// Name of a table in memory in error messages.
 const MEMORY: &str = "token table in memory";
 
 impl TokenTable {
-    /// Writes the table as Parquet; the same table gives the same bytes.
+    /// Writes the table as Parquet. Equal tables give equal bytes.
     ///
     /// # Errors
     /// As [`crate::artifact::AtomicFile`].

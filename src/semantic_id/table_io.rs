@@ -107,7 +107,7 @@ pub(super) fn read(path: &Path) -> Result<TokenTable> {
         });
     }
     if path.is_dir() {
-        return Err(Error::file(path, "a token table or an index", "another folder", "name the table inside it"));
+        return Err(Error::file(path, "a token table or an index", "another folder", "pass the table inside it"));
     }
     parquet(path, File::open(path).map_err(|e| Error::io("read", path, e))?)
 }

@@ -1,4 +1,4 @@
-//! Placing new items beside taken codes.
+//! Tests of assigning codes to new items in a table with taken codes.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -35,7 +35,7 @@ fn book(sizes: &[usize]) -> Occupied {
 }
 
 #[test]
-fn no_room_names_the_crowded_prefixes() {
+fn the_error_of_a_full_table_lists_the_crowded_prefixes() {
     let (quantizer, mut occupied) = (quantizer(0), book(&SIZES));
     let all = Array2::from_shape_fn((48, 3), |(i, j)| [i / 16, i / 4 % 4, i % 4][j] as u16);
     let free = all.slice(s![47.., ..]);
@@ -47,7 +47,7 @@ fn no_room_names_the_crowded_prefixes() {
     assert!(error.contains(&format!("prefix {:?} with 2 new items and 0 of 4", &prefix[..2])), "{error}");
     assert!(error.contains("free the IDs of deleted items"), "{error}");
     let last = placed(&points.slice_move(s![..1, ..]), &quantizer, &[4], &occupied).unwrap();
-    assert_eq!(last.codes, free, "the last code is found wherever it is");
+    assert_eq!(last.codes, free, "the last free code is found under any prefix");
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn codes_of_another_model_are_refused() {
 }
 
 #[test]
-fn an_item_that_does_not_collide_may_make_room() {
-    // Code 1 is taken. Both new items want code 0 or 2: the one that loses less leaves code 0, its own.
+fn the_item_that_loses_less_gets_the_farther_code() {
+    // Code 1 is taken, so both new items compete for code 0. The item that loses less gets code 2.
     let quantizer = Quantizer::new(vec![array![[0.0f32], [1.0], [2.0], [-9.0]]], Offsets::zero([4]));
     let mut occupied = book(&[4]);
     occupied.insert(array![[1]].view()).unwrap();
@@ -79,7 +79,7 @@ fn a_group_that_is_too_large_for_matching_skips_taken_codes() {
     assert!(out.codes.iter().enumerate().all(|(row, &code)| usize::from(code) == 2 * row + 1));
 }
 
-/// The least total squared distance of items that take different free codes of one prefix.
+/// The minimum total squared distance of items that take different free codes of one prefix, by exhaustive search.
 fn least(costs: &Array2<f32>, row: usize, taken: &mut Vec<usize>) -> f32 {
     if row == costs.nrows() {
         return 0.0;
@@ -97,7 +97,7 @@ fn least(costs: &Array2<f32>, row: usize, taken: &mut Vec<usize>) -> f32 {
 
 proptest! {
     #[test]
-    fn without_taken_codes_it_is_resolve(values in prop::collection::vec(0u8..12, 2 * 40), n in 1usize..40, seed in 0u64..1000) {
+    fn place_without_taken_codes_equals_resolve(values in prop::collection::vec(0u8..12, 2 * 40), n in 1usize..40, seed in 0u64..1000) {
         let quantizer = quantizer(seed);
         let points = Array2::from_shape_fn((n, 2), |(i, j)| f32::from(values[2 * i + j]));
         let codes = quantizer.encode(points.view());
@@ -124,10 +124,10 @@ proptest! {
         prop_assert!((total - least(&costs, 0, &mut full)).abs() < 1e-4);
     }
 
-    /// Whatever the number and order of appends, and the order of rows in each: no ID that was given moves, and none is
-    /// given twice. Items that leave free their IDs for later ones.
+    /// For any number and order of appends, and any order of rows in each: assigned IDs never change, and no ID is
+    /// assigned twice. Deleted items free their IDs for later items.
     #[test]
-    fn no_id_of_an_item_that_stays_ever_moves(
+    fn appends_never_change_or_duplicate_ids(
         values in prop::collection::vec(0u8..12, 2 * 46), sizes in prop::collection::vec(1usize..9, 1..8),
         gone in prop::collection::vec(any::<bool>(), 46), seed in 0u64..1000, shift in 0usize..9,
     ) {

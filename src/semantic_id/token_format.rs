@@ -48,7 +48,7 @@ impl TokenFormat {
         token
     }
 
-    /// The code of one token of a level; none for any other text.
+    /// The code of a token of a level; `None` for any other text.
     pub(super) fn code(&self, level: usize, token: &str) -> Option<u16> {
         let (mut rest, mut code) = (token, None);
         for part in &self.parts {

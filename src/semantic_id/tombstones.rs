@@ -1,4 +1,4 @@
-//! The IDs of deleted items, which are not given to other items while they are in quarantine.
+//! The IDs of deleted items, which are not assigned to other items while they are in quarantine.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ const TABLE: OwnTable = OwnTable { kind: "tombstones", name: "a list of deleted 
 const DELETED: &str = "deleted_in";
 const RELEASES: &str = "releases_in";
 
-/// The IDs that items had: those of deleted items, and the old ones of items that got another. In the order in which they
-/// were given up.
+/// IDs that items gave up: those of deleted items, and the old IDs of reassigned items. In the order in which they were
+/// given up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tombstones {
-    /// The items.
+    /// The ids of the items.
     pub item_ids: ItemIds,
-    /// `(n, levels)`.
+    /// The codes of the IDs, `(n, levels)`.
     pub codes: Array2<u16>,
     /// The generation in which each ID was given up.
     pub deleted_in: Vec<u64>,
-    /// The generation from which each ID may be given to another item; none for never.
+    /// The first generation in which each ID may be assigned to another item; `None` means never.
     pub releases_in: Vec<Option<u64>>,
 }
 
 impl Tombstones {
-    /// None, for IDs of `levels` codes.
+    /// An empty list, for IDs of `levels` codes.
     pub fn none(levels: usize) -> Self {
         Tombstones {
             item_ids: ItemIds::default(),
@@ -48,15 +48,15 @@ impl Tombstones {
         self.deleted_in.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.deleted_in.is_empty()
     }
 
-    /// Appends an ID; its item is the only one of `item`.
+    /// Appends the ID of one item. `item` contains only the id of this item.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for an ID with another number of codes.
+    /// [`Error::Mismatch`] if the ID has another number of codes.
     pub fn push(
         &mut self,
         item: ItemIds,
@@ -73,14 +73,14 @@ impl Tombstones {
         Ok(())
     }
 
-    /// The codes that may not be given in a generation.
+    /// The codes `(n, levels)` that may not be assigned in this generation.
     pub fn quarantined(&self, generation: u64) -> Array2<u16> {
         let held = |&row: &usize| self.releases_in[row].is_none_or(|from| from > generation);
         let rows: Vec<usize> = (0..self.len()).filter(held).collect();
         self.codes.select(Axis(0), &rows)
     }
 
-    /// Those without the given rows.
+    /// The list without these rows.
     #[must_use]
     pub fn without(&self, rows: &[usize]) -> Self {
         let mut stays = vec![true; self.len()];
@@ -94,12 +94,12 @@ impl Tombstones {
         }
     }
 
-    /// The latest row of an item.
+    /// The last row of an item.
     pub fn item(&self, id: &str) -> Option<usize> {
         (0..self.len()).rev().find(|&row| self.item_ids.text(row) == id)
     }
 
-    /// The latest row of an ID.
+    /// The last row of an ID.
     pub fn codes(&self, codes: &[u16]) -> Option<usize> {
         (0..self.len()).rev().find(|&row| self.codes.row(row).iter().eq(codes))
     }
@@ -129,14 +129,14 @@ impl Tombstones {
                 Arc::new(UInt64Array::from(self.releases_in.clone())),
             ],
         );
-        let batch = batch.map_err(|e| Error::mismatch("deleted items", "one value an item", e, "please report this"));
+        let batch = batch.map_err(|e| Error::mismatch("deleted items", "one value per item", e, "please report this"));
         TABLE.write(path, fields, [batch], overwrite)
     }
 
     /// Reads `tombstones.parquet`, whose IDs have `levels` codes.
     ///
     /// # Errors
-    /// [`Error::Artifact`] for another file, or one that has changed.
+    /// [`Error::Artifact`] if the file is of another kind, was modified, or has IDs with another number of codes.
     pub fn read(path: &Path, levels: usize) -> Result<Self> {
         let wrong = |got: String| Error::artifact(path, TABLE.name, got, "restore it from a copy");
         let numbers =
@@ -153,7 +153,7 @@ impl Tombstones {
             let lists = column(CODES)?.as_fixed_size_list();
             if lists.value_length() as usize != levels {
                 return Err(wrong(format!(
-                    "IDs of {} codes where those of the index have {levels}",
+                    "IDs of {} codes, while the IDs of the index have {levels}",
                     lists.value_length()
                 )));
             }

@@ -1,4 +1,5 @@
-//! Codes that items had under an earlier model, and encoding that keeps them unless another code is better by a price.
+//! Codes that items had under an earlier model. Encoding can keep them unless another code lowers the cost by more than
+//! a price.
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -12,7 +13,7 @@ pub struct PreviousCodes {
 }
 
 impl PreviousCodes {
-    /// Those of some of the items.
+    /// The codes of the items in these rows.
     pub fn select(&self, rows: &[usize]) -> Self {
         PreviousCodes {
             codes: self.codes.select(Axis(0), rows),
@@ -31,7 +32,7 @@ impl PreviousCodes {
     }
 }
 
-/// The previous codes of a block of items, with the price of leaving them at each level.
+/// The previous codes of a block of items, and the price of changing them, per level.
 #[derive(Clone, Copy)]
 pub(super) struct Keeping<'a> {
     pub(super) codes: ArrayView2<'a, u16>,
@@ -40,8 +41,8 @@ pub(super) struct Keeping<'a> {
 }
 
 impl Keeping<'_> {
-    /// Raises the score of each item's previous code of a level, while the codes of the levels before are the previous ones.
-    /// A price is a squared distance, and scores are halves of those.
+    /// Raises the score of each item's previous code at a level if its codes at the levels before are the previous
+    /// ones. The price is a squared distance, and scores are halves of squared distances.
     pub(super) fn favour(&self, level: usize, codes: ArrayView2<u16>, scores: &mut Array2<f32>) {
         for (row, mut scores) in scores.rows_mut().into_iter().enumerate() {
             let upper = s![row, ..level];

@@ -96,9 +96,9 @@ impl Quantizer {
         codes
     }
 
-    /// As [`Quantizer::encode`], but an item keeps its previous code at a level, if it kept those of the levels before,
-    /// unless the cost of another code is lower by more than the level's price. An infinite price keeps every code.
-    /// `previous` has one row per latent.
+    /// As [`Quantizer::encode`], but an item keeps its previous code at a level unless the cost of another code is
+    /// lower by more than the level's price. This applies only if the item kept its previous codes at the levels
+    /// before. An infinite price keeps every code. `previous` has one row per latent, and `prices` one value per level.
     pub fn encode_keeping(&self, latents: ArrayView2<f32>, previous: &PreviousCodes, prices: &[f32]) -> Array2<u16> {
         let mut codes = Array2::zeros((latents.nrows(), self.codebooks.len()));
         let before = previous.codes.axis_chunks_iter(Axis(0), BLOCK).into_par_iter();
@@ -113,8 +113,8 @@ impl Quantizer {
         codes
     }
 
-    /// The quantizer with other names for its codes: code `c` of level `l` becomes `names[l][c]`. `names` has a permutation
-    /// of the codes of each level.
+    /// The quantizer with other names for its codes: code `c` of level `l` becomes `names[l][c]`. `names` has one
+    /// permutation of the codes per level.
     pub fn renamed(&self, names: &[Vec<u16>]) -> Quantizer {
         let inverse: Vec<Vec<usize>> = names
             .iter()
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn previous_codes_are_kept_at_a_price() {
+    fn previous_codes_are_kept_up_to_a_price() {
         let (points, quantizer) = made();
         let natural = quantizer.encode(points.view());
         let codes = Array2::from_shape_fn((40, 3), |(i, l)| (natural[[i, l]] + u16::from((i + l) % 3 == 0)) % 5);
@@ -294,13 +294,13 @@ mod tests {
         };
         assert_eq!(kept(0.0).1, natural);
         let (all, codes) = kept(f32::INFINITY);
-        assert_eq!((all, codes.row(0)), (30, natural.row(0)), "items without previous codes are encoded as ever");
+        assert_eq!((all, codes.row(0)), (30, natural.row(0)), "items without previous codes are encoded as usual");
         let shares = [0.0, 0.5, 4.0, 1e9].map(|price| kept(price).0);
         assert!(shares.is_sorted() && shares[0] < shares[1] && shares[1] < shares[2] && shares[3] == 30, "{shares:?}");
     }
 
     #[test]
-    fn renamed_codes_are_the_same_codes() {
+    fn a_renamed_quantizer_assigns_the_renamed_codes() {
         let (points, quantizer) = made();
         let names: Vec<Vec<u16>> = vec![vec![2, 0, 1, 4, 3], vec![1, 2, 3, 4, 0], vec![4, 3, 2, 1, 0]];
         let natural = quantizer.encode(points.view());

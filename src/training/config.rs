@@ -96,8 +96,8 @@ pub struct QuantizerConfig {
     pub kmeans_items_per_code: usize,
     /// Whether k-means splits overfull codes: at the first level until use is about even, at the others only extreme ones.
     pub cut_crowded: bool,
-    /// Rounds of joint refinement. `None` chooses 12 to 40, increasing with the number of training items per code: with few,
-    /// later rounds fit their noise.
+    /// Rounds of joint refinement. `None` chooses 12 to 40, increasing with the number of training items per code: with
+    /// few items per code, later rounds fit noise.
     pub refine_iterations: Option<usize>,
     /// Ridge penalty on refined codewords, in items.
     pub ridge: f64,

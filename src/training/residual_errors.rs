@@ -1,4 +1,4 @@
-//! The residual errors that a model has on items it was not fitted to: what is usual, to tell what is not.
+//! The residual errors of a model on items it was not fitted to: a reference for the errors of new items.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,16 +9,17 @@ const PERCENTILES: usize = 101;
 /// the quantizer chooses, before collisions are resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResidualErrors {
-    /// Number of items that were measured.
+    /// Number of measured items.
     pub items: usize,
-    /// Whether they were held out of training. The errors of training items are too small to compare others with.
+    /// Whether these items were held out of training. The errors of training items are too small to be a reference for
+    /// new items.
     pub held_out: bool,
-    /// The errors at 0 %, 1 %, ... 100 % of the items in ascending order: each is the error of an item.
+    /// The percentiles 0 to 100 of the errors, ascending. Each is the error of one item (nearest rank).
     pub percentiles: Vec<f64>,
 }
 
 impl ResidualErrors {
-    /// Measures errors; `None` without items, or if an error is not finite, as after a training that diverged.
+    /// The distribution of these errors. `None` if there are none, or if one is not finite because training diverged.
     pub fn of(mut errors: Vec<f32>, held_out: bool) -> Option<Self> {
         let items = errors.len();
         if errors.iter().any(|error| !error.is_finite()) {
@@ -30,17 +31,17 @@ impl ResidualErrors {
         Some(ResidualErrors { items, held_out, percentiles })
     }
 
-    /// The error of the item that as many percent of the items do not exceed; `None` in a record that is damaged.
+    /// A percentile of the errors; `None` if the record is damaged.
     pub fn percentile(&self, percent: usize) -> Option<f32> {
         self.percentiles.get(percent).map(|&error| error as f32).filter(|_| self.percentiles.len() == PERCENTILES)
     }
 
-    /// Number of measured items whose error is that of a percentile or larger.
+    /// Number of measured items from this percentile on, by rank.
     pub fn items_from(&self, percent: usize) -> usize {
         rank(percent, self.items).map_or(0, |rank| self.items - rank)
     }
 
-    /// The share of the measured items that have a smaller error, between percentiles linearly.
+    /// The share of the measured items that have a smaller error, interpolated linearly between percentiles.
     pub fn share_below(&self, error: f32) -> f64 {
         let error = f64::from(error);
         let above = self.percentiles.partition_point(|&percentile| percentile < error);
@@ -54,7 +55,7 @@ impl ResidualErrors {
     }
 }
 
-/// The index of a percentile in ascending order: the nearest rank.
+/// The index of a percentile among the sorted errors (nearest rank).
 fn rank(percent: usize, items: usize) -> Option<usize> {
     let last = items.checked_sub(1)?;
     Some((percent * items).div_ceil(100).saturating_sub(1).min(last))
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_between_percentiles() {
+    fn shares_are_interpolated_between_percentiles() {
         let errors = ResidualErrors::of((0..=1000).map(|i| i as f32).collect(), true).unwrap();
         for (error, share) in [(-1.0, 0.0), (0.0, 0.0), (500.0, 0.5), (505.0, 0.505), (1000.0, 1.0), (2000.0, 1.0)] {
             let found = errors.share_below(error);

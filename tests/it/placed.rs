@@ -99,7 +99,7 @@ fn what_contradicts_the_previous_table_is_refused() {
     assert_eq!(tokenize(&[&x, "--model", &model, "--out", &table]).0, 0);
     assert_eq!(tokenize(&[&x, "--model", &model, "--collisions", "suffix", "--out", &suffixed]).0, 0);
     let cases: [(&[&str], &str); 6] = [
-        (&["--model", &other, "--previous", &table], "name the model that assigned the table's IDs"),
+        (&["--model", &other, "--previous", &table], "pass the model that assigned the table's IDs"),
         (&["--model", &model, "--previous", &table, "--token-format", "<{level}{code}>"], "as in the table"),
         (&["--model", &model, "--previous", &table, "--collisions", "keep"], "together with --previous"),
         (&["--model", &model, "--previous", &suffixed], "one without a disambiguating level"),

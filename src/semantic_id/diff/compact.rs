@@ -1,4 +1,4 @@
-//! Ids and codes of a token table, in as little memory as a comparison of large tables needs.
+//! The ids and codes of a token table in a compact layout, for the comparison of large tables.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,33 +17,33 @@ use crate::semantic_id::{TableMetadata, TokenTable, table_metadata};
 use crate::table::check_parquet;
 
 const REMAKE: &str = "make the table again with `catalex tokenize`";
-/// Rows that are decoded together.
+/// Rows per decoded batch.
 const ROWS_AT_ONCE: usize = 65_536;
 
 /// The ids and codes of a token table.
 #[derive(Debug, Clone)]
 pub struct CompactTable {
     ids: CompactIds,
-    /// The codes of all rows, one after the other.
+    /// The concatenated codes of all rows.
     codes: Vec<u16>,
     /// The metadata of the table.
     pub metadata: TableMetadata,
 }
 
-/// Ids without an allocation for each.
+/// Ids, without one allocation per id.
 #[derive(Debug, Clone)]
 enum CompactIds {
     Integers(Vec<i64>),
-    /// All texts one after the other, and where each ends.
+    /// All ids as concatenated text, and the end of each id.
     Texts(Vec<u8>, Vec<u64>),
 }
 
 impl CompactTable {
-    /// Reads the ids and codes of a table's file. Checks its hash, the types of these columns, and that codes are within
-    /// their codebooks.
+    /// Reads the ids and codes of a token table's file. Checks the file's hash, the types of both columns, and that
+    /// every code is within its codebook.
     ///
     /// # Errors
-    /// Errors name file, column and row.
+    /// Errors name the file, the column and the row.
     pub fn read(path: &Path) -> Result<Self> {
         if !path.exists() {
             return Err(Error::Missing {
@@ -53,7 +53,7 @@ impl CompactTable {
             });
         }
         if path.is_dir() {
-            return Err(Error::file(path, "a token table or an index", "another folder", "name the table inside it"));
+            return Err(Error::file(path, "a token table or an index", "another folder", "pass the table inside it"));
         }
         guarded(|| parsed(path)).unwrap_or_else(|e| Err(damaged(path, &e.to_string())))
     }
@@ -118,7 +118,7 @@ impl CompactTable {
         }
     }
 
-    /// Calls `use_text` with the id of a row as text, without an allocation.
+    /// Calls `use_text` with the id of a row as text. Does not allocate.
     pub(super) fn with_text<T>(&self, row: usize, use_text: impl FnOnce(&[u8]) -> T) -> T {
         match &self.ids {
             CompactIds::Integers(ids) => {
@@ -193,7 +193,7 @@ fn parsed(path: &Path) -> Result<CompactTable> {
     let mut table = CompactTable::empty(integers, of_table);
     for batch in reader.map_err(|e| damaged(path, &e.to_string()))? {
         let batch = batch.map_err(|e| damaged(path, &e.to_string()))?;
-        // The columns keep the order of the file.
+        // A batch has its columns in the order of the file.
         let batch = if id < codes { Ok(batch) } else { batch.project(&[1, 0]) };
         table.append(path, &batch.map_err(|e| damaged(path, &e.to_string()))?)?;
     }

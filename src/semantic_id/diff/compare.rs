@@ -1,4 +1,4 @@
-//! Comparing two tables.
+//! Compares two token tables.
 
 use rayon::prelude::*;
 
@@ -11,10 +11,11 @@ use crate::error::Result;
 use crate::progress::Progress;
 
 impl TableDiff {
-    /// Compares two tables, with at most `examples` items and renamed codes of each kind.
+    /// Compares two tables. Lists at most `examples` items of each kind, and at most `examples` renamed codes per
+    /// level.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] for an id that one table has twice.
+    /// [`crate::Error::Data`] if an id occurs twice in a table.
     pub fn of(before: &CompactTable, after: &CompactTable, examples: usize, progress: &dyn Progress) -> Result<Self> {
         let levels = before.levels().min(after.levels());
         progress.begin("compare", Some(1 + 2 * levels as u64), "steps");
@@ -58,7 +59,7 @@ impl TableDiff {
     }
 }
 
-/// Both tables, and which of their rows and codes belong together.
+/// Both tables, the pairs of rows with the same item, and the renaming of codes per level.
 struct Sides<'a> {
     before: &'a CompactTable,
     after: &'a CompactTable,
@@ -71,19 +72,19 @@ impl Sides<'_> {
         (self.before.codes(a as usize), self.after.codes(b as usize))
     }
 
-    /// The new name of an old code.
+    /// The new name of a code of the first table.
     fn renamed(&self, level: usize, code: u16) -> u16 {
         self.renamings[level].new_code[usize::from(code)]
     }
 
-    /// Whether an item's whole ID is the same, and whether it is after renaming.
+    /// Whether an item has the same ID in both tables: without renaming, and after renaming.
     fn kept(&self, pair: (u32, u32)) -> [bool; 2] {
         let (a, b) = self.codes(pair);
         let renamed = || a.iter().enumerate().map(|(level, &code)| self.renamed(level, code)).eq(b.iter().copied());
         [a == b, a.len() == b.len() && renamed()]
     }
 
-    /// Number of items with the same ID, and of those with other names of the same codes.
+    /// Number of items with the same ID, and of items whose IDs are equal only after renaming.
     fn whole(&self) -> [usize; 2] {
         let counts = self.joined.common.par_iter().map(|&pair| match self.kept(pair) {
             [true, _] => [1, 0],
@@ -92,7 +93,7 @@ impl Sides<'_> {
         counts.reduce(|| [0, 0], |a, b| [a[0] + b[0], a[1] + b[1]])
     }
 
-    /// Share of common items for which something holds.
+    /// Share of the common items for which `holds` returns true.
     fn share(&self, holds: impl Fn(&[u16], &[u16]) -> bool + Sync) -> f64 {
         let count = self.joined.common.par_iter().filter(|&&pair| {
             let (a, b) = self.codes(pair);
@@ -149,14 +150,15 @@ impl Sides<'_> {
         by_depth.collect()
     }
 
-    /// Rows of the second table whose ID only another item had in the first, ascending.
+    /// Rows of the second table whose ID belonged to another item in the first table, ascending.
     fn reused(&self) -> Vec<u32> {
         if self.before.levels() != self.after.levels() {
             return Vec::new();
         }
         let key = |codes: &[u16]| codes.iter().fold(0u128, |key, &code| key << 16 | u128::from(code));
         let moved = || self.joined.common.par_iter().filter(|&&pair| !self.kept(pair)[0]);
-        // IDs that an item gave up. An item that kept one of them shares it, and did so before.
+        // IDs that an item gave up. An item that keeps such an ID already shared it in the first table, so it is not
+        // counted.
         let given_up = moved().map(|&(a, _)| a).chain(self.joined.removed.par_iter().copied());
         let mut given_up: Vec<u128> = given_up.map(|row| key(self.before.codes(row as usize))).collect();
         given_up.par_sort_unstable();

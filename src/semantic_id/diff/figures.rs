@@ -1,4 +1,4 @@
-//! What a comparison says.
+//! The figures of a comparison of two token tables.
 
 use serde::Serialize;
 
@@ -7,11 +7,11 @@ use serde::Serialize;
 pub struct TableSide {
     /// Number of items.
     pub items: usize,
-    /// Codes per level, including a suffix.
+    /// Codebook size per level, including a suffix.
     pub codebook_sizes: Vec<usize>,
     /// How codes are written as tokens.
     pub token_format: String,
-    /// Hash of the model that gave the codes.
+    /// Hash of the model that assigned the codes.
     pub model_hash: String,
 }
 
@@ -22,53 +22,54 @@ pub struct CodeRenaming {
     pub before: String,
     /// The token in the second table.
     pub after: String,
-    /// Items that have both.
+    /// Number of items with `before` in the first table and `after` in the second.
     pub items: u32,
-    /// Items of both tables that have the first.
+    /// Number of common items with `before` in the first table.
     pub items_before: u32,
-    /// Items of both tables that have the second.
+    /// Number of common items with `after` in the second table.
     pub items_after: u32,
 }
 
-/// The codes of one level. Shares are of the items that both tables have.
+/// The comparison of one level. Shares refer to the common items, which are in both tables.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LevelDiff {
     /// 0-based level.
     pub level: usize,
     /// Share of items with the same code.
     pub same: f64,
-    /// Share of items with the same code, after the codes of the first table were renamed.
+    /// Share of items with the same code, after the codes of the first table are renamed.
     pub same_after_renaming: f64,
-    /// Codes that have another name.
+    /// Number of renamed codes.
     pub renamed_codes: usize,
-    /// Share of the items with another code whose new code is the new name of their old one; none if no item has another
-    /// code.
+    /// Of the items with another code, the share whose new code is the new name of their old code. `None` if no item
+    /// has another code.
     pub moves_explained: Option<f64>,
-    /// Whether no other renaming explains more. For codebooks of more than 1,024 codes, the renaming is only a good one.
+    /// Whether the renaming was found by exact matching. Codebooks of more than 1,024 codes are matched greedily.
     pub is_best: bool,
-    /// Codes that items of both tables had before and none has now.
+    /// Number of codes that common items have in the first table only.
     pub codes_left: usize,
-    /// Codes that no item of both tables had before and some have now.
+    /// Number of codes that common items have in the second table only.
     pub codes_taken: usize,
-    /// The renamed codes of the most items.
+    /// The renamed codes with the most items.
     pub renamings: Vec<CodeRenaming>,
 }
 
-/// The prefixes of one depth. Shares are of the items that both tables have.
+/// The comparison of the prefixes of one depth. Shares refer to the common items, which are in both tables.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PrefixDiff {
     /// Number of codes in a prefix.
     pub depth: usize,
     /// Share of items with the same prefix.
     pub same: f64,
-    /// Share of items with the same prefix, after the codes of the first table were renamed.
+    /// Share of items with the same prefix, after the codes of the first table are renamed.
     pub same_after_renaming: f64,
-    /// Of the items that shared an item's prefix, the share that still do, as a mean over items; none if no two did. It
-    /// does not depend on the names of codes.
+    /// Of the other items that share an item's prefix in the first table, the share that also share it in the second:
+    /// the mean over the items that share their prefix. `None` if no two items share a prefix. Does not depend on code
+    /// names.
     pub neighbours_kept: Option<f64>,
-    /// Distinct prefixes of these items in the first table.
+    /// Number of distinct prefixes of the common items in the first table.
     pub prefixes_before: usize,
-    /// Distinct prefixes of these items in the second table.
+    /// Number of distinct prefixes of the common items in the second table.
     pub prefixes_after: usize,
 }
 
@@ -81,7 +82,7 @@ pub struct DiffItem {
     pub before: Option<String>,
     /// Its semantic ID in the second table.
     pub after: Option<String>,
-    /// Its title or text, where a catalog is known.
+    /// Its title or text, if a catalog is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
@@ -93,39 +94,39 @@ pub struct DiffExamples {
     pub added: Vec<DiffItem>,
     /// Items that only the first table has.
     pub removed: Vec<DiffItem>,
-    /// Items with another ID that renamed codes do not explain.
+    /// Items with another ID, which renamed codes do not explain.
     pub moved: Vec<DiffItem>,
-    /// Items whose ID has other names of the same codes.
+    /// Items whose ID differs only by renamed codes.
     pub renamed: Vec<DiffItem>,
-    /// Items with an ID that another item had.
+    /// Items with an ID that another item has in the first table.
     pub reused: Vec<DiffItem>,
 }
 
-/// What changed between two token tables.
+/// The differences between two token tables.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableDiff {
     /// The first table.
     pub before: TableSide,
     /// The second table.
     pub after: TableSide,
-    /// Items that only the second table has.
+    /// Number of items that only the second table has.
     pub added: usize,
-    /// Items that only the first table has.
+    /// Number of items that only the first table has.
     pub removed: usize,
-    /// Items that both tables have.
+    /// Number of common items, which both tables have.
     pub common: usize,
-    /// Of these, items with the same ID.
+    /// Number of common items with the same ID.
     pub same: usize,
-    /// Of these, items with another ID.
+    /// Number of common items with another ID.
     pub moved: usize,
-    /// Of the moved items, those whose ID has other names of the same codes.
+    /// Number of moved items whose ID differs only by renamed codes.
     pub renamed: usize,
-    /// Items with an ID in the second table that only another item had in the first.
+    /// Number of items in the second table with an ID that belonged to another item in the first table.
     pub reused_ids: usize,
     /// One entry per level that both tables have.
     pub levels: Vec<LevelDiff>,
     /// One entry per depth that both tables have.
     pub prefixes: Vec<PrefixDiff>,
-    /// Some items of each kind.
+    /// Examples of each kind.
     pub examples: DiffExamples,
 }

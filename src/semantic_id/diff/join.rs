@@ -1,4 +1,4 @@
-//! Which rows of two tables are the same item.
+//! Joins the rows of two tables by item id.
 
 use rayon::prelude::*;
 
@@ -8,23 +8,23 @@ use crate::error::{Error, Result};
 /// The items of two tables, by row.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
-    /// Rows of the items that both have, in the order of the first table.
+    /// The row of each common item in both tables, in the order of the first table.
     pub(super) common: Vec<(u32, u32)>,
-    /// Rows of the first table whose items the second lacks, ascending.
+    /// Rows of the first table whose items are not in the second, ascending.
     pub(super) removed: Vec<u32>,
-    /// Rows of the second table whose items the first lacks, ascending.
+    /// Rows of the second table whose items are not in the first, ascending.
     pub(super) added: Vec<u32>,
 }
 
-/// Finds the items of both tables by id. An integer and the same number as text are one id.
+/// Joins the items of two tables by id. An integer id equals the same number as text.
 ///
 /// # Errors
-/// [`Error::Data`] for an id that one table has twice, and for more rows than 32 bits count.
+/// [`Error::Data`] if an id occurs twice in a table, or a table has more than `u32::MAX` rows.
 pub(super) fn join(before: &CompactTable, after: &CompactTable) -> Result<Joined> {
     let (a, b) = (hashed(before)?, hashed(after)?);
     let mut joined = Joined::default();
     let (mut at, mut to) = (0, 0);
-    // Both are sorted by hash. Of equal hashes, texts decide.
+    // Both sides are sorted by hash. Ids with equal hashes are compared as text.
     while at < a.len() || to < b.len() {
         let hash = match (a.get(at), b.get(to)) {
             (Some(a), Some(b)) => a.0.min(b.0),
@@ -57,16 +57,21 @@ pub(super) fn join(before: &CompactTable, after: &CompactTable) -> Result<Joined
     Ok(joined)
 }
 
-/// Hash of the id and row of each item, sorted.
+/// The hash of the id, and the row, of each item; sorted.
 fn hashed(table: &CompactTable) -> Result<Vec<(u64, u32)>> {
     let rows = u32::try_from(table.len()).map_err(|_| {
-        Error::data("comparison of token tables", format!("at most {} items", u32::MAX), table.len(), "compare parts")
+        Error::data(
+            "comparison of token tables",
+            format!("at most {} items", u32::MAX),
+            table.len(),
+            "compare the tables in parts",
+        )
     })?;
     let mut hashed: Vec<(u64, u32)> =
         (0..rows).into_par_iter().map(|row| (table.with_text(row as usize, hash), row)).collect();
     hashed.par_sort_unstable();
     for (place, pair) in hashed.windows(2).enumerate().filter(|(_, pair)| pair[0].0 == pair[1].0) {
-        // Few ids share a hash, unless they are equal.
+        // Different ids rarely have the same hash.
         for &(_, other) in hashed[place + 1..].iter().take_while(|(h, _)| *h == pair[0].0) {
             let row = pair[0].1 as usize;
             if table.with_text(row, |id| table.with_text(other as usize, |other| id == other)) {
@@ -79,7 +84,7 @@ fn hashed(table: &CompactTable) -> Result<Vec<(u64, u32)>> {
     Ok(hashed)
 }
 
-/// FNV-1a, with its bits mixed at the end.
+/// The FNV-1a hash, with its bits mixed at the end.
 fn hash(text: &[u8]) -> u64 {
     let hash = text
         .iter()

@@ -1,4 +1,4 @@
-//! What changed between two token tables: items, codes, and the names of codes.
+//! Differences between two token tables: items, codes, and the names of codes.
 
 mod compact;
 mod compare;

@@ -1,11 +1,12 @@
-//! Items under one prefix that stay under one prefix. This does not depend on the names of codes.
+//! Counts the items that share a prefix in one table and also share one in another. The counts do not depend on the
+//! names of codes.
 
 use rayon::prelude::*;
 
-/// The prefixes of the common items in one table, at a growing depth.
+/// The common items of one table, grouped by prefix. The depth of the prefixes starts at 0 and can be extended.
 #[derive(Debug)]
 pub(super) struct PrefixGroups {
-    /// The group of each item: items with the same first codes have the same one.
+    /// The group of each item. Items with the same prefix have the same group.
     of_item: Vec<u32>,
     /// Number of groups.
     groups: usize,
@@ -17,7 +18,7 @@ impl PrefixGroups {
         PrefixGroups { of_item: vec![0; items], groups: 1 }
     }
 
-    /// Goes one level deeper; `code` is an item's code at that level.
+    /// Extends the prefixes by one level. `code` returns an item's code at that level.
     pub(super) fn extend(&mut self, code: impl Fn(usize) -> u16 + Sync) {
         let group = |item: usize| u64::from(self.of_item[item]) << 16 | u64::from(code(item));
         let mut sorted: Vec<(u64, u32)> =
@@ -35,8 +36,8 @@ impl PrefixGroups {
         self.groups
     }
 
-    /// Of the items that share an item's prefix here, the share that share its prefix in `other`: the mean over the items
-    /// that share theirs with any. None if no two items share a prefix.
+    /// Of the other items that share an item's prefix here, the share that also share it in `other`: the mean over the
+    /// items that share their prefix. `None` if no two items share a prefix.
     pub(super) fn kept_in(&self, other: &PrefixGroups) -> Option<f64> {
         let mut sizes = vec![0u32; self.groups];
         self.of_item.iter().for_each(|&group| sizes[group as usize] += 1);
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_by_hand() {
+    fn kept_neighbours_equal_a_manual_count() {
         let groups = |codes: &[&[u16]]| {
             let mut groups = PrefixGroups::new(codes[0].len());
             codes.iter().for_each(|codes| groups.extend(|item| codes[item]));

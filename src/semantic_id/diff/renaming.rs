@@ -1,30 +1,31 @@
-//! Which code of one table is which code of another: the matching under which most items keep their code.
+//! Matches the codes of one table to the codes of another, so that as many items as possible keep their code.
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::semantic_id::matching::cheapest;
 
-/// Most codes of a level for which the best matching is found exactly.
+/// Maximum codebook size for exact matching. Larger codebooks are matched greedily.
 const EXACT: usize = 1_024;
 
-/// The codes of one level before and after.
+/// The matching of the codes of one level.
 #[derive(Debug)]
 pub(super) struct LevelRenaming {
-    /// The new code of each old code; itself where there is no better one.
+    /// The new code of each old code. An old code without a match keeps its name.
     pub(super) new_code: Vec<u16>,
-    /// Old code, new code and their number of items, of the codes with another name; most items first.
+    /// Old code, new code and number of items of each renamed code, in descending order of items.
     pub(super) renamed: Vec<(u16, u16, u32)>,
-    /// Number of common items by old code.
+    /// Number of common items per old code.
     pub(super) before: Vec<u32>,
-    /// Number of common items by new code.
+    /// Number of common items per new code.
     pub(super) after: Vec<u32>,
-    /// Whether no other matching keeps more items.
+    /// Whether the matching is exact rather than greedy.
     pub(super) is_exact: bool,
 }
 
-/// Matches the codes of a level, so that as many items as possible have the new code of their old one. Among equally good
-/// matchings, codes keep their names. `pairs` holds the old and new code of each item, and comes back sorted.
+/// Matches the codes of a level, so that as many items as possible have the new code that matches their old code. Among
+/// equally good matchings, codes keep their names. `pairs` holds the old and new code of each item and is sorted in
+/// place.
 pub(super) fn level_renaming(pairs: &mut [(u16, u16)], sizes: (usize, usize)) -> LevelRenaming {
     pairs.par_sort_unstable();
     let (mut before, mut after) = (vec![0u32; sizes.0], vec![0u32; sizes.1]);
@@ -49,12 +50,12 @@ pub(super) fn level_renaming(pairs: &mut [(u16, u16)], sizes: (usize, usize)) ->
     LevelRenaming { new_code, renamed, before, after, is_exact }
 }
 
-/// The matching of the most items.
+/// The exact matching, by minimum-cost assignment.
 fn best(counts: &[(u16, u16, u32)], sizes: (usize, usize)) -> Vec<(u16, u16, u32)> {
     let size = sizes.0.max(sizes.1);
     let mut items = Array2::<u32>::zeros((size, size));
     counts.iter().for_each(|&(old, new, count)| items[[usize::from(old), usize::from(new)]] = count);
-    // Twice the items, so that a name that stays breaks ties and never outweighs an item.
+    // Each item counts twice, so that keeping a name counts less than one item.
     let cost = Array2::from_shape_fn((size, size), |at| -(2.0 * f64::from(items[at]) + f64::from(at.0 == at.1)));
     let favourite = |row: usize| {
         let mut best = row;
@@ -72,7 +73,7 @@ fn best(counts: &[(u16, u16, u32)], sizes: (usize, usize)) -> Vec<(u16, u16, u32
     pairs.map(|at| (at.0 as u16, at.1 as u16, items[at])).collect()
 }
 
-/// The pair of the most items first, then the next of codes that are both free.
+/// The greedy matching: repeatedly takes the pair with the most items whose codes are both unmatched.
 fn greedy(mut counts: Vec<(u16, u16, u32)>, sizes: (usize, usize)) -> Vec<(u16, u16, u32)> {
     counts.par_sort_unstable_by_key(|&(old, new, items)| (std::cmp::Reverse(items), old != new, old, new));
     let (mut taken, mut given) = (vec![false; sizes.0], vec![false; sizes.1]);
@@ -106,15 +107,16 @@ mod tests {
     }
 
     #[test]
-    fn codes_keep_their_names_where_nothing_speaks_for_another() {
-        // Two items of each way: a tie. Code 3 has no items, code 2 gave its only item to code 1, which kept its own.
+    fn codes_keep_their_names_on_ties() {
+        // Codes 0 and 1 are tied. Code 3 has no items. The only item of code 2 moved to code 1, which is matched to
+        // itself.
         let found = renaming(&[(0, 0), (0, 1), (1, 0), (1, 1), (2, 1)], 4);
         assert_eq!((found.new_code, found.renamed), (vec![0, 1, 2, 3], vec![]));
     }
 
     #[test]
-    fn the_best_matching_is_better_than_the_largest_pair_first() {
-        // 5 + 0 items for the largest pair first, 4 + 4 for the others.
+    fn the_exact_matching_keeps_more_items_than_the_greedy_one() {
+        // Greedy matching keeps 5 + 0 items, exact matching 4 + 4.
         let pairs: Vec<(u16, u16)> = [vec![(0, 0); 5], vec![(0, 1); 4], vec![(1, 0); 4]].concat();
         assert_eq!(renaming(&pairs, 2).renamed, [(0, 1, 4), (1, 0, 4)]);
     }

@@ -34,7 +34,7 @@ fn diff(before: &CompactTable, after: &CompactTable) -> TableDiff {
 #[test]
 fn added_removed_and_moved_items_and_reused_ids() {
     let before = table(&["a", "b", "c", "d"], &[&[0, 0], &[0, 1], &[1, 0], &[2, 2]]);
-    // In another order; a gave its ID to e, b moved within its prefix, d is gone.
+    // Rows in another order; a's ID was reused for e, b moved within its prefix, and d was removed.
     let after = table(&["c", "e", "a", "b"], &[&[1, 0], &[0, 0], &[3, 3], &[0, 2]]);
     let diff = diff(&before, &after);
     assert_eq!([diff.added, diff.removed, diff.common, diff.same, diff.moved, diff.reused_ids], [1, 1, 3, 1, 2, 1]);
@@ -46,13 +46,13 @@ fn added_removed_and_moved_items_and_reused_ids() {
     assert_eq!(diff.levels[0].same, 2.0 / 3.0);
     let depths: Vec<f64> = diff.prefixes.iter().map(|prefix| prefix.same).collect();
     assert_eq!(depths, [2.0 / 3.0, 1.0 / 3.0]);
-    // a and b shared their first code, and do no more.
+    // a and b shared their first code and no longer do.
     assert_eq!(diff.prefixes[0].neighbours_kept, Some(0.0));
     assert_eq!((diff.prefixes[0].prefixes_before, diff.prefixes[1].prefixes_after), (2, 3));
 }
 
 #[test]
-fn other_names_of_all_codes_explain_all_moves() {
+fn renaming_all_codes_explains_all_moves() {
     let codes: Vec<[u16; 2]> = (0..16).map(|i| [i / 4, i % 4]).collect();
     let other: Vec<[u16; 2]> = codes.iter().map(|c| [(c[0] + 1) % 4, (c[1] + 3) % 4]).collect();
     let ids: Vec<String> = (0..16).map(|i| i.to_string()).collect();
@@ -70,7 +70,7 @@ fn other_names_of_all_codes_explain_all_moves() {
 }
 
 #[test]
-fn integers_and_texts_are_the_same_ids_and_a_suffix_is_another_id() {
+fn integer_and_text_ids_match_and_a_suffix_changes_the_semantic_id() {
     let before = table(&["7", "8"], &[&[0, 0], &[1, 1]]);
     let after = table(&["8", "x", "7"], &[&[1, 1, 0], &[2, 2, 0], &[0, 0, 0]]);
     let diff = diff(&before, &after);
@@ -79,7 +79,7 @@ fn integers_and_texts_are_the_same_ids_and_a_suffix_is_another_id() {
 }
 
 #[test]
-fn nothing_in_common_and_ids_twice() {
+fn disjoint_tables_are_compared_and_duplicate_ids_are_refused() {
     let nothing = diff(&table(&["a"], &[&[0]]), &table(&["b"], &[&[0]]));
     assert_eq!((nothing.common, nothing.levels[0].moves_explained, nothing.reused_ids), (0, None, 1));
     let twice = TableDiff::of(&table(&["a", "a"], &[&[0], &[1]]), &table(&["b"], &[&[0]]), 1, &Silent);
@@ -87,7 +87,7 @@ fn nothing_in_common_and_ids_twice() {
 }
 
 #[test]
-fn a_file_gives_what_memory_gives() {
+fn a_table_read_from_a_file_equals_the_table_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     for ids in [&["a", "bb", ""][..2], &["7", "-9"]] {
         let table = table(ids, &[&[0, 3], &[1, 2]]);

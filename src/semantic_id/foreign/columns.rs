@@ -1,4 +1,4 @@
-//! Tables of ids and codes: a list column, a text column, or a column per level.
+//! Reads tables of ids and codes. The codes are in a list column, a text column, or one column per level.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,13 @@ use crate::error::{Error, Result};
 use crate::item_ids::{IdFault, ItemIds};
 use crate::table::{ColumnRequest, TableReader, find_tables};
 
-/// Usual names of the columns.
+/// Default names of the id column, and of the column of codes.
 const IDS: [&str; 4] = ["item_id", "id", "iid", "parent_asin"];
 const CODES: [&str; 6] = ["codebook", "codes", "semantic_ids", "semantic_id", "sid", "sids"];
 const EXPECTED: &str = "a table of item ids and codes";
 
-/// Reads a table. Codes are lists of integers or tokens, texts such as `1,22,3` or `<a_1><b_22>`, or a column per level.
+/// Reads a table. Codes are lists of integers or tokens, text such as `1,22,3` or `<a_1><b_22>`, or one column per
+/// level.
 pub(super) fn read(path: &Path, columns: &ForeignIds, raw: &mut RawIds) -> Result<()> {
     let mut requests = vec![ColumnRequest::named_or(columns.id.as_deref(), &IDS).of_ids()];
     match columns.codes.as_deref() {
@@ -53,7 +54,7 @@ pub(super) fn read(path: &Path, columns: &ForeignIds, raw: &mut RawIds) -> Resul
 /// A column of codes.
 enum Cells {
     Texts(ArrayRef),
-    /// Lists of texts.
+    /// Lists of strings.
     Lists(ArrayRef),
 }
 
@@ -62,9 +63,9 @@ impl Cells {
         let refuse = |got: String| Error::Column {
             path: path.to_path_buf(),
             column: name.into(),
-            expected: "lists of codes, texts, or integers".into(),
+            expected: "lists of codes, text, or integers".into(),
             got,
-            help: "name the column of the codes with --codes, or one column per level".into(),
+            help: "pass the column of the codes, or one column per level, with --codes".into(),
         };
         let to = |wanted: &DataType| cast(column, wanted).map_err(|e| refuse(e.to_string()));
         match column.data_type() {
@@ -112,18 +113,18 @@ fn id_error(path: &Path, column: &str, first_row: u64, fault: IdFault) -> Error 
         column: column.into(),
         expected: "an item id".into(),
         got,
-        help: "name the column of the item ids with --id".into(),
+        help: "pass the column of the item ids with --id".into(),
     }
 }
 
-/// What of TorchEasyRec's manifest is used.
+/// The part of TorchEasyRec's manifest that is read.
 #[derive(Deserialize)]
 struct BundleManifest {
     codebook: Vec<usize>,
 }
 
-/// The tables at a path, and the codebook sizes of the manifest beside them. A generation of TorchEasyRec is a folder
-/// with `manifest.json` and a folder `item_to_sid`.
+/// The tables at a path, and the codebook sizes of the manifest next to them. TorchEasyRec writes a generation as a
+/// folder with `manifest.json` and a folder `item_to_sid`.
 pub(super) fn torch_easy_rec(path: &Path) -> Result<(PathBuf, Option<Vec<usize>>)> {
     let inner = path.join("item_to_sid");
     let tables = if inner.is_dir() { inner } else { path.to_path_buf() };
@@ -131,8 +132,8 @@ pub(super) fn torch_easy_rec(path: &Path) -> Result<(PathBuf, Option<Vec<usize>>
     let Some(manifest) = places.into_iter().find(|place| place.is_file()) else { return Ok((tables, None)) };
     let text = fs::read(&manifest).map_err(|e| Error::io("read", &manifest, e))?;
     let read: BundleManifest = serde_json::from_slice(&text).map_err(|e| {
-        let help = "name the folder item_to_sid alone, moved away from the manifest";
-        Error::file(&manifest, "a manifest of TorchEasyRec with its codebook sizes", e, help)
+        let help = "repair the manifest, or move the folder item_to_sid away from it and pass that folder";
+        Error::file(&manifest, "a manifest of TorchEasyRec with codebook sizes", e, help)
     })?;
     Ok((tables, Some(read.codebook)))
 }

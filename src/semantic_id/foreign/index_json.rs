@@ -1,4 +1,4 @@
-//! `index.json`: a JSON object, item id to the list of its tokens.
+//! Reads `index.json`: a JSON object that maps item ids to lists of tokens.
 
 use std::fmt;
 use std::fs;
@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::raw::RawIds;
 use crate::error::{Error, Result};
 
-/// Reads an index, in the order of the file. An item that it has twice is kept twice, and found later.
+/// Reads an index in the order of the file. Duplicate items are kept here and refused later.
 pub(super) fn read(path: &Path, raw: &mut RawIds) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
     let mut deserializer = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
     let read = (&mut deserializer).deserialize_map(IndexVisitor(raw)).and_then(|()| deserializer.end());
     read.map_err(|e| {
-        let help = "name the index.json, or the format of the file with --from";
-        Error::file(path, "a JSON object, item id to the list of its tokens", e, help)
+        let help = "pass an index.json, or the format of the file with --from";
+        Error::file(path, "a JSON object that maps item ids to lists of tokens", e, help)
     })
 }
 
@@ -27,7 +27,7 @@ impl<'de> Visitor<'de> for IndexVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of items and their tokens")
+        f.write_str("an object that maps item ids to lists of tokens")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
@@ -39,7 +39,7 @@ impl<'de> Visitor<'de> for IndexVisitor<'_> {
                 }
                 Value::String(id) => self.0.push_text(item, &id),
                 other => {
-                    return Err(A::Error::custom(format!("{other} as the tokens of item {item:?}, which are no list")));
+                    return Err(A::Error::custom(format!("{other} instead of a list of tokens for item {item:?}")));
                 }
             }
         }
@@ -47,7 +47,7 @@ impl<'de> Visitor<'de> for IndexVisitor<'_> {
     }
 }
 
-/// A token: a text, or the number of a code.
+/// A token as text. A number is a code.
 fn text(token: Value) -> String {
     match token {
         Value::String(text) => text,

@@ -1,4 +1,4 @@
-//! MiniOneRec's `info/*.txt`: lines of ID, title and item id, separated by tabs.
+//! Reads MiniOneRec's `info/*.txt`: lines of semantic ID, title and item id, separated by tabs.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::raw::RawIds;
 use crate::error::{Error, Result};
 
-/// Whether a file is the `index.json` instead.
+/// Whether a file is an `index.json` rather than lines.
 pub(super) fn is_json(path: &Path) -> Result<bool> {
     let mut head = [0; 64];
     let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
@@ -23,8 +23,8 @@ pub(super) fn read(path: &Path, raw: &mut RawIds) -> Result<()> {
             (Some((id, _)), Some((_, item))) => raw.push_text(item.trim().to_owned(), id),
             _ => {
                 let got = format!("no tab in line {}", at + 1);
-                let help = "name a file of MiniOneRec's folder info, or its index.json";
-                return Err(Error::file(path, "lines of ID, title and item id, separated by tabs", got, help));
+                let help = "pass a file in MiniOneRec's folder info, or its index.json";
+                return Err(Error::file(path, "lines of semantic ID, title and item id, separated by tabs", got, help));
             }
         }
     }

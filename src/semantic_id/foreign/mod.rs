@@ -1,4 +1,4 @@
-//! IDs that other systems made: reading them, and saying what is wrong with them.
+//! Reads semantic IDs that other systems assigned, and reports problems with them.
 
 mod columns;
 mod index_json;
@@ -19,16 +19,16 @@ use crate::error::{Error, Result};
 use crate::features::integer_matrix;
 use crate::tokenizer::MAX_LEVELS;
 
-/// What wrote a file of IDs.
+/// The system that wrote a file of IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdSource {
-    /// `index.json` of LC-Rec and LETTER: item id to the list of its tokens.
+    /// `index.json` of LC-Rec and LETTER, which maps item ids to lists of tokens.
     IndexJson,
-    /// `index.json` of MiniOneRec, or its `info/*.txt`: lines of ID, title and item id.
+    /// `index.json` of MiniOneRec, or its `info/*.txt`: lines of semantic ID, title and item id.
     MiniOneRec,
-    /// `item_to_sid` of TorchEasyRec, as a table or the folder of a generation, or the output of its prediction.
+    /// `item_to_sid` of TorchEasyRec, as a table or in the folder of a generation, or the output of its prediction.
     TorchEasyRec,
-    /// A table with ids and codes, or a matrix of integers in `.npy` with a row per item.
+    /// A table with ids and codes, or an integer matrix in `.npy` with one row per item or one row per level.
     Codes,
 }
 
@@ -49,15 +49,15 @@ impl FromStr for IdSource {
     }
 }
 
-/// What to do about an item that is not like the others.
+/// How to handle items whose number of levels differs from that of most items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OddItems {
     /// Refuse the file.
     #[default]
     Refuse,
-    /// Leave the items out.
+    /// Omit these items.
     Drop,
-    /// Complete shorter IDs with code 0.
+    /// Pad shorter IDs with code 0.
     Pad,
 }
 
@@ -69,34 +69,35 @@ impl FromStr for OddItems {
             "error" => Ok(OddItems::Refuse),
             "drop" => Ok(OddItems::Drop),
             "pad" => Ok(OddItems::Pad),
-            other => Err(Error::config("ragged", "error, drop or pad", other, "leave it out to refuse such IDs")),
+            other => Err(Error::config("ragged", "error, drop or pad", other, "omit it to refuse such IDs")),
         }
     }
 }
 
-/// How foreign IDs are read.
+/// Options for reading IDs of other systems.
 #[derive(Debug, Clone, Default)]
 pub struct ForeignIds {
-    /// The format of the tokens; found by trying the usual ones if not given.
+    /// The format of the tokens. By default, common formats are tried.
     pub token_format: Option<TokenFormat>,
     /// The column of the item ids.
     pub id: Option<String>,
     /// The column of the codes, or one column per level.
     pub codes: Option<Vec<String>>,
-    /// Codes per level: one number for all levels or one for each. By default, those that occur.
+    /// Codebook sizes: one number for all levels, or one per level. By default, the sizes in TorchEasyRec's manifest,
+    /// or the smallest sizes that contain all codes.
     pub codebook_sizes: Option<Vec<usize>>,
-    /// What to do about items with another number of levels.
+    /// How to handle items with another number of levels.
     pub ragged: OddItems,
-    /// Whether items with a token that is no code are left out; otherwise they are refused.
+    /// Whether to omit items with a token that is not a code. Otherwise, the file is refused.
     pub drop_unknown: bool,
 }
 
 impl ForeignIds {
-    /// Reads a file of another system, as a token table without a model, and says what is wrong with it. Residual errors,
-    /// which need a model, are not numbers.
+    /// Reads a file of another system as a token table without a model, and reports problems. Residual errors are NaN,
+    /// because they need a model.
     ///
     /// # Errors
-    /// Errors name the file and the item, and what to do.
+    /// Errors name the file, the item and what to do.
     pub fn read(&self, path: &Path, source: IdSource) -> Result<(TokenTable, ImportReport)> {
         let mut raw = RawIds::new(self.token_format.clone());
         let mut sizes = self.codebook_sizes.clone();
@@ -116,10 +117,10 @@ impl ForeignIds {
     }
 }
 
-/// A matrix with a row per item, or with a row per level.
+/// Reads a matrix with one row per item, or with one row per level.
 fn matrix(path: &Path, raw: &mut RawIds) -> Result<()> {
     let mut codes = integer_matrix(path)?;
-    // No ID has so many levels.
+    // An ID has at most `MAX_LEVELS` levels, so the rows of this matrix are the levels.
     if codes.ncols() > MAX_LEVELS && codes.nrows() <= MAX_LEVELS {
         codes = codes.reversed_axes();
     }

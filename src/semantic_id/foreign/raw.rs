@@ -1,8 +1,8 @@
-//! Items and their tokens as a file has them, which may differ in number.
+//! Items and their tokens as read from a file. The number of tokens may differ between items.
 
 use crate::semantic_id::TokenFormat;
 
-/// The formats that are tried, the usual one first.
+/// The formats that are tried, in this order.
 const USUAL: [&str; 7] = [
     "<{level}_{code}>",
     "<|{level}_{code}|>",
@@ -12,22 +12,22 @@ const USUAL: [&str; 7] = [
     "{level}_{code}",
     "{level}{code}",
 ];
-/// More levels than any ID has.
+/// Tokens of this level and above are not parsed. No ID has this many levels.
 const LEVELS: usize = 64;
 
-/// What a file of another system says.
+/// The contents of a file of another system.
 #[derive(Debug)]
 pub(super) struct RawIds {
-    /// How tokens are written; none before the first token.
+    /// The token format; `None` before the first token.
     pub(super) format: Option<TokenFormat>,
     pub(super) items: Vec<String>,
-    /// The codes of all items, one after the other.
+    /// The concatenated codes of all items.
     pub(super) codes: Vec<u16>,
-    /// Where the codes of each item end.
+    /// The end of each item's codes.
     pub(super) ends: Vec<usize>,
-    /// Items with a token that is no code: row, level and token. Their codes end before it.
+    /// Items with a token that is not a code: row, level and token. Their codes end before this token.
     pub(super) unknown: Vec<(usize, usize, String)>,
-    /// Tokens before and after the codes, which are part of no ID.
+    /// Begin and end tokens, which are not part of an ID.
     markers: Option<[Option<String>; 2]>,
 }
 
@@ -69,7 +69,7 @@ impl RawIds {
         self.ends.push(self.codes.len());
     }
 
-    /// Adds an item with its whole ID as one text.
+    /// Adds an item whose ID is one text.
     pub(super) fn push_text(&mut self, item: String, text: &str) {
         let sizes = [crate::tokenizer::MAX_CODEBOOK_SIZE; crate::tokenizer::MAX_LEVELS];
         let text = text.trim();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_the_usual_formats_and_numbers_are_codes() {
+    fn common_token_formats_and_numbers_are_parsed() {
         for tokens in [
             ["<a_7>", "<b_300>"],
             ["<|a_7|>", "<|b_300|>"],
@@ -152,10 +152,10 @@ mod tests {
     }
 
     #[test]
-    fn markers_are_no_codes_and_unknown_tokens_are_named() {
+    fn markers_are_skipped_and_unknown_tokens_are_reported() {
         let raw = read(&[&["<begin>", "<a_1>", "<b_2>", "<end>"], &["<begin>", "<a_1>", "<b_x>", "<end>"]]);
         assert_eq!((raw.of(0), &raw.unknown[..]), (&[1u16, 2][..], &[(1, 1, "<b_x>".to_owned())][..]));
-        // A level in the wrong place, a code that is too large, a number below zero.
+        // A token of another level, a code that is too large, a negative number, a leading zero.
         let raw =
             read(&[&["<a_1>", "<b_2>"], &["<b_1>", "<b_2>"], &["<a_1>", "<b_65536>"], &["<a_1>", "-1"], &["<a_01>"]]);
         let places: Vec<(usize, usize)> = raw.unknown.iter().map(|(row, level, _)| (*row, *level)).collect();

@@ -1,4 +1,4 @@
-//! What is wrong with IDs of another system, and the token table of them.
+//! Checks the IDs of another system, reports problems, and makes a token table.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,65 +14,65 @@ use crate::semantic_id::groups::{Groups, ranks};
 use crate::semantic_id::{Collisions, TableMetadata, TokenTable};
 use crate::tokenizer::{CodeUsage, check_codebook_sizes};
 
-/// Examples of each kind.
+/// Maximum number of examples of each kind.
 const EXAMPLES: usize = 5;
 
-/// A semantic ID of several items.
+/// A semantic ID that several items share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SharedId {
     /// The ID.
     pub semantic_id: String,
-    /// Number of its items.
+    /// Number of items with this ID.
     pub items: usize,
-    /// The first of them.
+    /// The ids of the first of these items.
     pub examples: Vec<String>,
 }
 
-/// A token that is no code of its level.
+/// A token that is not a code of its level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnknownToken {
     /// The item.
     pub item_id: String,
-    /// 0-based place of the token.
+    /// 0-based position of the token.
     pub level: usize,
     /// The token.
     pub token: String,
 }
 
-/// What was found in a file of IDs.
+/// Statistics and problems of an imported file of IDs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
-    /// Items of the file.
+    /// Number of items in the file.
     pub items_read: usize,
-    /// Items of the table.
+    /// Number of items in the table.
     pub items: usize,
-    /// Codes per level.
+    /// Codebook size per level.
     pub codebook_sizes: Vec<usize>,
     /// How tokens are written.
     pub token_format: String,
-    /// Distinct semantic IDs.
+    /// Number of distinct semantic IDs.
     pub distinct_ids: usize,
-    /// Items whose ID another item has, too.
+    /// Number of items that share their ID with another item.
     pub colliding_items: usize,
-    /// IDs of several items, those of most items first.
+    /// IDs that several items share, in descending order of items; at most 5.
     pub shared_ids: Vec<SharedId>,
-    /// Per level, codes that no item has.
+    /// Number of codes per level that no item has.
     pub unused_codes: Vec<usize>,
-    /// Of integer ids, numbers between the smallest and the largest that no item has.
+    /// Number of integers between the smallest and the largest item id that no item has; 0 for string ids.
     pub missing_numbers: u64,
     /// Number of items by number of levels.
     pub items_by_levels: BTreeMap<usize, usize>,
-    /// Items with another number of levels than the table: some of their ids.
+    /// Ids of items with another number of levels than the table; at most 5.
     pub ragged: Vec<String>,
-    /// Items that were completed with code 0.
+    /// Number of items that were padded with code 0.
     pub padded: usize,
-    /// Items with a token that is no code.
+    /// Number of items with a token that is not a code.
     pub items_with_unknown_tokens: usize,
-    /// Some of these tokens.
+    /// Examples of these tokens; at most 5.
     pub unknown_tokens: Vec<UnknownToken>,
 }
 
-/// The table of what was read.
+/// Checks what was read, and makes the token table and the report.
 pub(super) fn settle(
     path: &Path,
     raw: RawIds,
@@ -92,7 +92,7 @@ pub(super) fn settle(
             quoted(token),
             quoted(&raw.items[*row])
         );
-        let help = "name their format with --token-format, or leave these items out with --unknown drop";
+        let help = "pass their format with --token-format, or omit these items with --unknown drop";
         return Err(Error::file(path, "tokens of codes at every level", got, help));
     }
     let sound: Vec<usize> = (0..items_read).filter(|&row| !is_unknown[row]).collect();
@@ -100,7 +100,7 @@ pub(super) fn settle(
     sound.iter().for_each(|&row| *items_by_levels.entry(raw.of(row).len()).or_insert(0) += 1);
     let levels = match how.ragged {
         OddItems::Pad => items_by_levels.keys().next_back().copied(),
-        // Of equally frequent lengths the shortest.
+        // The most frequent number of levels, or the smallest of equally frequent ones.
         _ => {
             items_by_levels.iter().max_by_key(|&(&levels, &items)| (items, std::cmp::Reverse(levels))).map(|(&l, _)| l)
         }
@@ -109,7 +109,7 @@ pub(super) fn settle(
     if levels == 0 {
         return Err(Error::file(
             path,
-            "IDs of at least one code",
+            "IDs with at least one code",
             "items without codes",
             "check the column of the codes",
         ));
@@ -118,8 +118,8 @@ pub(super) fn settle(
     if let (Some(&row), OddItems::Refuse) = (odd.first(), how.ragged) {
         let got =
             format!("{} items with other numbers, such as {} of item {}", odd.len(), raw.of(row).len(), raw.items[row]);
-        let help = "leave these items out with --ragged drop, or complete shorter IDs with code 0 by --ragged pad";
-        return Err(Error::file(path, format!("{levels} levels, as most items have"), got, help));
+        let help = "omit these items with --ragged drop, or pad shorter IDs with code 0 by --ragged pad";
+        return Err(Error::file(path, format!("{levels} levels, the most frequent number"), got, help));
     }
     let pads = how.ragged == OddItems::Pad;
     let kept: Vec<usize> = sound.into_iter().filter(|&row| pads || raw.of(row).len() == levels).collect();
@@ -132,12 +132,17 @@ pub(super) fn settle(
         return Err(Error::file(path, "each item once", got, "remove one of them"));
     }
     if let Some(row) = kept.iter().find(|&&row| raw.items[row].trim().is_empty()) {
-        return Err(Error::file(path, "an id for every item", format!("none for item {}", row + 1), "name the item"));
+        return Err(Error::file(
+            path,
+            "an id for every item",
+            format!("none for item {}", row + 1),
+            "give the item an id",
+        ));
     }
     let token_format = raw.format.clone().unwrap_or_default();
     let groups = Groups::of(codes.view(), levels, &ranks(&item_ids));
     let mut shared: Vec<&[usize]> = groups.iter().filter(|group| group.len() > 1).collect();
-    // Stable: of equally large ones, in the order of the codes.
+    // The sort is stable: IDs with equally many items stay in the order of their codes.
     shared.sort_by_key(|group| std::cmp::Reverse(group.len()));
     let usage = CodeUsage::of_levels(codes.view(), &codebook_sizes);
     let report = ImportReport {
@@ -184,7 +189,7 @@ pub(super) fn settle(
     Ok((table, report))
 }
 
-/// The sizes that were given, or the smallest that hold all codes.
+/// The given sizes, or the smallest sizes that contain all codes.
 fn codebook_sizes(path: &Path, codes: &Array2<u16>, given: Option<Vec<usize>>) -> Result<Vec<usize>> {
     let largest: Vec<usize> =
         codes.columns().into_iter().map(|column| column.iter().copied().max().map_or(0, usize::from)).collect();
@@ -202,12 +207,13 @@ fn codebook_sizes(path: &Path, codes: &Array2<u16>, given: Option<Vec<usize>>) -
         None => Ok(sizes),
         Some(level) => {
             let (expected, got) = (format!("codes below {} at level {level}", sizes[level]), largest[level]);
-            Err(Error::file(path, expected, got, "give larger sizes with --codebook-size"))
+            Err(Error::file(path, expected, got, "pass larger sizes with --codebook-size"))
         }
     }
 }
 
-/// Integers, if all ids are numbers as they are written.
+/// Integer ids if every id is an integer in its usual spelling (no leading zero or plus sign), and string ids
+/// otherwise.
 fn item_ids<'a>(items: impl Iterator<Item = &'a str> + Clone) -> ItemIds {
     let number = |text: &str| text.parse::<i64>().ok().filter(|number| number.to_string() == text);
     match items.clone().map(number).collect() {

@@ -31,7 +31,7 @@ fn codes(rows: [[u16; 2]; 4]) -> Array2<u16> {
 }
 
 #[test]
-fn an_index_keeps_every_id_and_its_faults_are_reported() {
+fn an_index_keeps_every_id_and_problems_are_reported() {
     let (table, report) = index(INDEX, &ForeignIds::default()).unwrap();
     assert_eq!(table.item_ids, ItemIds::Integers(vec![0, 2, 1, 4]));
     assert_eq!(table.codes, codes([[2, 0], [0, 3], [2, 0], [1, 1]]));
@@ -39,9 +39,9 @@ fn an_index_keeps_every_id_and_its_faults_are_reported() {
     assert_eq!((report.items, report.distinct_ids, report.colliding_items), (4, 3, 2));
     let shared = SharedId { semantic_id: "<a_2><b_0>".into(), items: 2, examples: vec!["0".into(), "1".into()] };
     assert_eq!(report.shared_ids, [shared]);
-    // Code 2 of the second level; item 3.
+    // Code 2 of the second level is unused, and item 3 is missing.
     assert_eq!((report.codebook_sizes, report.unused_codes, report.missing_numbers), (vec![3, 4], vec![0, 1], 1));
-    // It is a table like any other.
+    // The table can be written and read again.
     let bytes = table.to_bytes().unwrap();
     assert_eq!(TokenTable::of_bytes(bytes).unwrap().codes, table.codes);
 }
@@ -70,7 +70,7 @@ fn every_format_gives_the_same_table() {
 }
 
 #[test]
-fn a_generation_of_torch_easy_rec_has_its_codebook_sizes() {
+fn torch_easy_rec_codebook_sizes_come_from_the_manifest() {
     let folder = tempfile::tempdir().unwrap();
     let tables = folder.path().join("v1/item_to_sid");
     fs::create_dir_all(&tables).unwrap();
@@ -117,7 +117,7 @@ fn a_matrix_may_have_a_row_per_item_or_per_level() {
 }
 
 #[test]
-fn ragged_ids_and_unknown_tokens_are_refused_left_out_or_completed() {
+fn ragged_ids_are_refused_dropped_or_padded_and_unknown_tokens_refused_or_dropped() {
     let ragged = r#"{"x": ["<a_1>", "<b_1>"], "y": ["<a_1>", "<b_2>", "<c_1>"], "z": ["<a_0>", "<b_0>"]}"#;
     let with = |ragged: OddItems| ForeignIds { ragged, ..ForeignIds::default() };
     let refused = index(ragged, &with(OddItems::Refuse)).unwrap_err().to_string();
@@ -140,12 +140,12 @@ fn ragged_ids_and_unknown_tokens_are_refused_left_out_or_completed() {
 }
 
 #[test]
-fn wrong_files_are_refused_with_what_to_do() {
+fn invalid_files_are_refused() {
     let sizes = |sizes: &[usize]| ForeignIds { codebook_sizes: Some(sizes.to_vec()), ..ForeignIds::default() };
     for (text, how, says) in [
         ("[]", ForeignIds::default(), "a JSON object"),
         ("{}", ForeignIds::default(), "at least one item"),
-        (r#"{"x": 7}"#, ForeignIds::default(), "no list"),
+        (r#"{"x": 7}"#, ForeignIds::default(), "instead of a list of tokens"),
         (r#"{"x": []}"#, ForeignIds::default(), "at least one code"),
         (r#"{"": ["<a_1>"]}"#, ForeignIds::default(), "an id for every item"),
         (r#"{"x": ["<a_1>"], "x": ["<a_2>"]}"#, ForeignIds::default(), "\"x\" as items 1 and 2"),

@@ -1,4 +1,4 @@
-//! The projection, the codebooks and the offsets of a model, from sums over items.
+//! Fits the projection, the codebooks and the offsets of a model from sums over items.
 
 use linfa_linalg::eigh::EighInto;
 use ndarray::{Array1, Array2, Axis, s};
@@ -9,23 +9,24 @@ use crate::error::{Error, Result};
 use crate::tokenizer::{ModalityShape, Network, Offsets, Standardization, Tokenizer, Weights};
 use crate::training::TrainingRecord;
 
-/// Ridge penalty on codewords, in items; as in training.
+/// Ridge penalty on codewords, in items, as in training.
 const RIDGE: f64 = 2.0;
-/// Smallest variance of the noise in a direction, relative to the mean over all directions.
+/// Minimum noise variance of a direction, relative to the mean over all directions.
 const LEAST_NOISE: f64 = 0.03;
-/// Smallest variance of a latent's dimension, relative to the largest.
+/// Minimum variance of a latent dimension, relative to the largest.
 const LEAST_VARIANCE: f64 = 1e-9;
-/// Items that every code has more than it has, so that the offset of a rare code is not decided by chance.
+/// Pseudocount that is added to the number of items of each code, so that the offset of a rare code depends less on
+/// chance.
 const PRIOR: f64 = 0.5;
-/// Offset of a code that no item has, relative to the mean squared length of the latents: only collision resolution
-/// gives it to an item.
+/// Offset of a code that no item has, relative to the mean squared length of the latents. Only collision resolution
+/// assigns such a code.
 const UNUSED: f64 = 16.0;
 
-/// A model for codes that another system gave, with latents of at most `latent_dim` numbers. `moments` are sums of
-/// vectors that are standardised by `standardization`.
+/// Fits a model to codes that another system assigned, with at most `latent_dim` latent dimensions. `moments` are sums
+/// over vectors that were standardised with `standardization`.
 ///
 /// # Errors
-/// [`Error::Data`] for vectors that are all equal or are not finite.
+/// [`Error::Data`] if the vectors are all equal or not finite.
 pub fn fitted_to_codes(
     moments: &CodeMoments,
     modalities: Vec<ModalityShape>,
@@ -37,7 +38,7 @@ pub fn fitted_to_codes(
     let counts = CodeCounts::of(moments);
     let total = &moments.products / items;
     let books = counts.codewords(moments.sums.view(), RIDGE);
-    // |x - b|^2 summed over the items, for all pairs of dimensions: products of the regression's residuals.
+    // Noise covariance: products of the regression's residuals for all pairs of dimensions, averaged over the items.
     let explained = books.t().dot(&moments.sums);
     let fitted = books.t().dot(&counts.sums_of(books.view()));
     let noise = (&moments.products - &explained - explained.t() + &fitted) / items;
@@ -51,10 +52,10 @@ pub fn fitted_to_codes(
     }
     let kept = variances.iter().take(latent_dim).take_while(|&&v| v > LEAST_VARIANCE * largest).count();
     let (variances, directions) = (variances.slice(s![..kept]), directions.slice(s![.., ..kept]));
-    // Latents have a mean square of 1 per dimension, as those of trained models.
+    // Latents have a mean square of 1 per dimension, as in trained models.
     let factor = (kept as f64 / variances.sum()).sqrt();
     let projection = directions.t().dot(&whiten) * factor;
-    // The linear map that gives back the most of the features: their covariance with the latents over that of the latents.
+    // Least-squares map from latents to features: their covariance with the latents over the variances of the latents.
     let inverse = total.dot(&projection.t()) / &(&variances * (factor * factor)).insert_axis(Axis(0));
     let sums = moments.sums.dot(&projection.t());
     let books = counts.codewords(sums.view(), RIDGE);
@@ -70,7 +71,8 @@ pub fn fitted_to_codes(
     Tokenizer::new(modalities, weights, training)
 }
 
-/// `-2 spread ln p` for each code of share `p`: with noise of variance `spread`, the nearest codeword is the most likely.
+/// `-2 spread ln p` for each code with a share of `p` of the items. For noise of variance `spread` per dimension, the
+/// codeword with the lowest cost is then the most likely one.
 fn offsets(counts: &CodeCounts, items: f64, spread: f64, length: f64) -> Vec<Array1<f32>> {
     let of_level = |used: &[f64]| {
         let all = items + PRIOR * used.len() as f64;
@@ -83,7 +85,7 @@ fn offsets(counts: &CodeCounts, items: f64, spread: f64, length: f64) -> Vec<Arr
     counts.items_by_level().map(of_level).collect()
 }
 
-/// The matrix `(dim, dim)` that makes noise of this covariance equal in all directions.
+/// The whitening matrix `(dim, dim)` of noise with this covariance: it makes the variance equal in all directions.
 fn whitening(noise: Array2<f64>) -> Result<Array2<f64>> {
     let mean = noise.diag().sum() / noise.nrows().max(1) as f64;
     let (variances, directions) = eigen(noise)?;
@@ -92,11 +94,11 @@ fn whitening(noise: Array2<f64>) -> Result<Array2<f64>> {
     Ok((&directions * &scales.insert_axis(Axis(0))).reversed_axes())
 }
 
-/// Eigenvalues of a symmetric matrix, the largest first, and eigenvectors as columns.
+/// Eigenvalues of a symmetric matrix in descending order, and eigenvectors as columns.
 fn eigen(matrix: Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     let fault = |got: String| {
         let help = "check the features for extreme values";
-        Error::data("features of the given codes", "finite vectors of ordinary size", got, help)
+        Error::data("features of the given codes", "finite vectors without extreme values", got, help)
     };
     if !matrix.iter().all(|value| value.is_finite()) {
         return Err(fault("NaN or infinity".into()));
@@ -115,7 +117,8 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_xoshiro::Xoshiro256Plus;
 
-    /// Items with the sum of two codewords in the first dimensions, noise in all, and a lot of it in the last ones.
+    /// Items that are the sum of two codewords in the first 12 dimensions, plus noise in all dimensions, which is
+    /// strong in the last 8.
     fn items(n: usize, seed: u64) -> (Array2<f32>, Array2<u16>) {
         let mut centres = Xoshiro256Plus::seed_from_u64(1);
         let books: Vec<Array2<f32>> = [2.0, 1.0]
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn new_items_get_their_own_codes_although_most_of_the_variance_is_noise() {
+    fn new_items_get_their_own_codes_under_strong_noise() {
         for latent_dim in [64, 10] {
             let model = fitted(latent_dim).unwrap();
             assert_eq!(model.config().latent_dim, latent_dim.min(20));
@@ -158,7 +161,7 @@ mod tests {
             assert!(found.iter().all(|&code| code < 15));
             let square = latents.mapv(|v| v * v).mean().unwrap();
             assert!((0.8..1.25).contains(&square), "{square}");
-            // What is decoded is nearer to the features than their mean, in the directions that codes explain.
+            // Decoded vectors are nearer to the features than the mean is, in the dimensions that the codes explain.
             let back = model.decode(codes.view()).unwrap();
             let error = |a: &Array2<f32>| (&x - a).slice(s![.., ..12]).mapv(|v| v * v).sum();
             assert!(error(&back) < 0.2 * error(&Array2::zeros(x.dim())));

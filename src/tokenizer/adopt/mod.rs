@@ -1,10 +1,10 @@
-//! A model for codes that another system gave: a projection and codebooks in which as many items as possible are nearest
-//! to their own codes.
+//! Fits a model to codes that another system assigned: a projection and codebooks under which as many items as possible
+//! are nearest to their own codes.
 //!
-//! The codewords are the coefficients of a ridge regression of the features on all codes of an item together, as in the
-//! refinement of training. What the regression leaves over is noise. The projection scales its directions so that the
-//! noise is equal in all (linear discriminant analysis; Fisher, 1936): the nearest codeword there is the most likely one.
-//! Offsets favour frequent codes.
+//! The codewords are the coefficients of a joint ridge regression of the features on all codes of an item, as in the
+//! refinement of training. The residual of the regression is treated as noise. The projection whitens this noise
+//! (linear discriminant analysis; Fisher, 1936), so that the nearest codeword is the most likely one. Offsets favour
+//! frequent codes.
 //!
 //! The regression needs only sums over the items, [`CodeMoments`], which are collected block by block.
 

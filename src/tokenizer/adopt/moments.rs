@@ -1,12 +1,12 @@
-//! Sums over items: of the products of their features, and of their features by code.
+//! Sums over items: of the products of their features, and of their features per code.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-/// Rows that are added together in 32 bits before they are added in 64.
+/// Rows per product in single precision. The products are summed in double precision.
 const ROWS_AT_ONCE: usize = 2_048;
 
-/// A lower and a higher level.
+/// A lower and a higher level, from 0.
 type LevelPair = (usize, usize);
 
 /// The sums from which codebooks are fitted to given codes.
@@ -14,18 +14,18 @@ type LevelPair = (usize, usize);
 pub struct CodeMoments {
     /// Number of items.
     pub(super) items: usize,
-    /// Codes per level.
+    /// Codebook size per level.
     pub(super) sizes: Vec<usize>,
-    /// Sum of the products of each two numbers, `(dim, dim)`.
+    /// Sum of the outer products of the vectors with themselves, `(dim, dim)`.
     pub(super) products: Array2<f64>,
-    /// Sum of the vectors by code, level after level, `(codes of all levels, dim)`.
+    /// Sum of the vectors per code, one level after the other, `(codes of all levels, dim)`.
     pub(super) sums: Array2<f64>,
     /// The codes of each item at two levels, for each pair of a lower and a higher level.
     pub(super) together: Vec<(LevelPair, Vec<(u16, u16)>)>,
 }
 
 impl CodeMoments {
-    /// Of no items, with codebooks of these sizes and vectors of length `dim`.
+    /// Sums over no items, for codebooks of these sizes and vectors of length `dim`.
     pub fn new(sizes: &[usize], dim: usize) -> Self {
         let pairs = (0..sizes.len()).flat_map(|low| (low + 1..sizes.len()).map(move |high| ((low, high), Vec::new())));
         CodeMoments {
@@ -37,7 +37,7 @@ impl CodeMoments {
         }
     }
 
-    /// Adds items with vectors `x (n, dim)`, which are centred, and `codes (n, levels)` within their codebooks.
+    /// Adds items with centred vectors `x (n, dim)` and `codes (n, levels)`, which must be within their codebooks.
     pub fn add(&mut self, x: ArrayView2<f32>, codes: ArrayView2<u16>) {
         self.items += x.nrows();
         for rows in x.axis_chunks_iter(Axis(0), ROWS_AT_ONCE) {
@@ -57,7 +57,7 @@ impl CodeMoments {
             pairs.extend(codes.column(*low).iter().copied().zip(codes.column(*high).iter().copied()));
         }
         if self.sizes.len() == 1 {
-            // Without a second level, the codes themselves are needed.
+            // One level has no pairs, so each code is stored as a pair with 0.
             let pairs = codes.column(0).iter().map(|&code| (code, 0)).collect::<Vec<_>>();
             match self.together.first_mut() {
                 Some((_, all)) => all.extend(pairs),
@@ -66,7 +66,7 @@ impl CodeMoments {
         }
     }
 
-    /// Adds the items of `other`, which has the same sizes.
+    /// Adds the sums of `other`, which has the same codebook sizes.
     pub fn merge(&mut self, other: CodeMoments) {
         self.items += other.items;
         self.products += &other.products;
@@ -84,7 +84,7 @@ impl CodeMoments {
         self.products.diag().slice(s![columns]).sum()
     }
 
-    /// Scales the columns of all vectors.
+    /// Multiplies every column of the vectors by its factor.
     pub fn scale(&mut self, factors: &Array1<f64>) {
         self.products *= factors;
         self.products *= &factors.view().insert_axis(Axis(1));

@@ -1,10 +1,10 @@
-//! How many items have the codes that a model gives.
+//! Counts the items whose own codes are those that a model assigns.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::tokenizer::Quantizer;
 
-/// Counts of items that are nearest to their own codes.
+/// Numbers of items whose own codes are the nearest, and of items to which the quantizer assigns their own codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnCodes {
     items: usize,
@@ -13,7 +13,7 @@ pub struct OwnCodes {
 }
 
 impl OwnCodes {
-    /// Of no items.
+    /// Counts of no items, for a model of this many levels.
     pub fn new(levels: usize) -> Self {
         OwnCodes { items: 0, nearest: vec![0; levels], given_back: vec![0; levels] }
     }
@@ -23,12 +23,12 @@ impl OwnCodes {
         self.items
     }
 
-    /// Per level, the share of items whose own code is the best after their own codes of the levels before.
+    /// Per level, the share of items whose own code has the lowest cost after their own codes of the levels before.
     pub fn nearest(&self) -> Vec<f64> {
         self.shares(&self.nearest)
     }
 
-    /// Per depth, the share of items whose first codes are those that the quantizer gives.
+    /// Per depth, the share of items whose own prefix is the one that the quantizer assigns.
     pub fn given_back(&self) -> Vec<f64> {
         self.shares(&self.given_back)
     }
@@ -37,7 +37,7 @@ impl OwnCodes {
         counts.iter().map(|&count| count as f64 / self.items.max(1) as f64).collect()
     }
 
-    /// Adds items, and returns the codes that the quantizer gives them.
+    /// Adds items with their own `codes (n, levels)`. Returns the codes that the quantizer assigns to them.
     pub fn count(&mut self, quantizer: &Quantizer, latents: ArrayView2<f32>, codes: ArrayView2<u16>) -> Array2<u16> {
         self.items += latents.nrows();
         let found = quantizer.encode(latents);

@@ -1,25 +1,25 @@
-//! The joint ridge regression on codes, from sums: the equations of all codewords, solved level by level until nothing
-//! changes (block Gauss-Seidel), as `rqvae::regression` does item by item.
+//! Joint ridge regression on codes, computed from sums: the normal equations of all codewords are solved level by level
+//! until convergence (block Gauss-Seidel). `rqvae::regression` does the same on the items themselves.
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::moments::CodeMoments;
 
-/// Most sweeps over the levels.
+/// Maximum number of sweeps over the levels.
 const MOST: usize = 60;
-/// Largest relative change of the last sweep.
+/// Convergence threshold: maximum relative change of the codewords in the last sweep.
 const SETTLED: f64 = 1e-5;
 
-/// How often each code occurs, and each two codes together.
+/// Number of items per code, and per pair of codes at two levels.
 #[derive(Debug)]
 pub(super) struct CodeCounts {
     /// First row of each level.
     first: Vec<usize>,
     sizes: Vec<usize>,
-    /// Items by code, level after level.
+    /// Number of items per code, one level after the other.
     pub(super) items: Vec<f64>,
-    /// The other codes of the items of each code, as rows, with their number of items; level after level.
+    /// For each code, the rows of the codes that its items have at the other levels, each with its number of items.
     others: Vec<Vec<(u32, f64)>>,
 }
 
@@ -40,7 +40,8 @@ impl CodeCounts {
             sorted.par_sort_unstable();
             for run in sorted.chunk_by(|a, b| a == b) {
                 let (a, b) = (first[*low] + usize::from(run[0].0), first[*high] + usize::from(run[0].1));
-                // Each level counts once: the first in the pairs with the last, the others with the first.
+                // Each level is counted once: the first level in its pairs with the last, the others in their pairs
+                // with the first.
                 if *low == 0 && *high + 1 == moments.sizes.len() {
                     items[a] += run.len() as f64;
                 }
@@ -56,8 +57,8 @@ impl CodeCounts {
         CodeCounts { first, sizes: moments.sizes.clone(), items, others }
     }
 
-    /// The codewords of all levels `(codes, dim)` that fit `sums (codes, dim)`, with a ridge penalty in items. Codes of no
-    /// item are zero.
+    /// The codewords of all levels `(codes, dim)` that fit `sums (codes, dim)`, with a ridge penalty in items.
+    /// Codewords of codes without items are zero.
     pub(super) fn codewords(&self, sums: ArrayView2<f64>, ridge: f64) -> Array2<f64> {
         let mut books = Array2::<f64>::zeros(sums.dim());
         for _ in 0..MOST {
@@ -86,7 +87,7 @@ impl CodeCounts {
         books
     }
 
-    /// For each code, the sum of all codewords of its items `(codes, dim)`.
+    /// For each code, the sum over its items of the codewords of all their codes, `(codes, dim)`.
     pub(super) fn sums_of(&self, books: ArrayView2<f64>) -> Array2<f64> {
         let mut sums = books.to_owned();
         sums.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(code, mut sum)| {
@@ -104,7 +105,7 @@ impl CodeCounts {
         self.first.iter().zip(&self.sizes).map(of).collect()
     }
 
-    /// The items by code of each level.
+    /// Number of items per code, for each level.
     pub(super) fn items_by_level(&self) -> impl Iterator<Item = &[f64]> {
         self.first.iter().zip(&self.sizes).map(|(&first, &codes)| &self.items[first..first + codes])
     }
@@ -114,7 +115,7 @@ impl CodeCounts {
 mod tests {
     use super::*;
 
-    /// Every item has a row and a column effect.
+    /// Every item is the sum of one effect per level.
     fn moments(levels: usize) -> (CodeMoments, Array2<f32>, Array2<u16>) {
         let codes = Array2::from_shape_fn((60, levels), |(i, l)| if l == 0 { i as u16 / 15 } else { i as u16 % 5 });
         let x = Array2::from_shape_fn((60, 2), |(i, j)| {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn two_levels_together_represent_what_none_can_alone() {
+    fn two_levels_fit_additive_effects() {
         for levels in [1, 2] {
             let (moments, x, codes) = moments(levels);
             let counts = CodeCounts::of(&moments);
