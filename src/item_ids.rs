@@ -4,6 +4,7 @@ mod from_column;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, StringArray};
@@ -36,6 +37,17 @@ pub enum IdFault {
     Unusable(usize, String),
     /// The column has another type.
     Type(DataType),
+}
+
+impl fmt::Display for IdFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IdFault::Null(row) => write!(f, "null in row {}", row + 1),
+            IdFault::Duplicate(first, row, id) => write!(f, "the id {id:?} in rows {} and {}", first + 1, row + 1),
+            IdFault::Unusable(row, got) => write!(f, "{got} in row {}", row + 1),
+            IdFault::Type(data_type) => write!(f, "a column of type {data_type}"),
+        }
+    }
 }
 
 impl ItemIds {

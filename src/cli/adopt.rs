@@ -7,6 +7,7 @@ use anyhow::Result;
 use catalex::pipeline::{
     AdoptSettings, AdoptSpec, AdoptSummary, EncodeSettings, ThreadSettings, VocabularySettings, adopt,
 };
+use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -59,7 +60,7 @@ pub(super) fn run(args: AdoptArgs, progress: &dyn Progress) -> Result<()> {
 
 fn show(summary: &AdoptSummary) -> Result<()> {
     let mut out = String::new();
-    writeln!(out, "index              {}", summary.index.display())?;
+    writeln!(out, "index              {}", printable(&summary.index.display().to_string()))?;
     writeln!(out, "items              {}, IDs unchanged", summary.items)?;
     if summary.left_out > 0 {
         writeln!(out, "left out           {} items of the features that are not in the table", summary.left_out)?;

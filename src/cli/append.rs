@@ -78,5 +78,8 @@ fn text(summary: &AppendSummary) -> String {
     if let Some(far) = &summary.far {
         out += &format!("far items    {} of {}\n", far.far, far.items);
     }
+    if !summary.written {
+        return out + &format!("nothing changed: generation {} stays current\n", summary.generation);
+    }
     out + &written(summary.items, summary.generation, &summary.index)
 }

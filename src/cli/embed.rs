@@ -63,9 +63,10 @@ pub(super) fn summary(made: &EmbedSummary) -> String {
     }
     if let Some(bad) = &made.bad_items {
         let first: Vec<String> = bad.first.iter().map(|id| catalex::error::shortened(id)).collect();
-        let (more, list) = (if bad.count > first.len() { ", ..." } else { "" }, bad.list.display());
-        let _ =
-            writeln!(out, "empty items        {} left out: {}{more}, listed in {list}", bad.count, first.join(", "));
+        let more = if bad.count > first.len() { ", ..." } else { "" };
+        let list = bad.list.display().to_string();
+        let (count, first, list) = (bad.count, first.join(", "), printable(&list));
+        let _ = writeln!(out, "empty items        {count} left out: {first}{more}, listed in {list}");
     }
     out
 }

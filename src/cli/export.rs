@@ -89,7 +89,7 @@ fn summary(exported: &Exported, out: Option<&Path>) -> String {
         text += &format!("{name:<44} {:<7} {:>10} bytes\n", file.role.to_string(), file.bytes);
     }
     if let Some(out) = out {
-        text += &format!("{}\n", out.join(EXPORT_FILE).display());
+        text += &format!("{}\n", printable(&out.join(EXPORT_FILE).display().to_string()));
     }
     text
 }

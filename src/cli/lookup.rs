@@ -32,7 +32,6 @@ pub(super) struct LookupArgs {
 }
 
 pub(super) fn run(args: LookupArgs) -> Result<()> {
-    args.config.read()?.finish()?;
     let key = match args.item {
         Some(item) => LookupKey::Item(item),
         None => LookupKey::SemanticId(args.semantic_id.unwrap_or_default()),

@@ -98,7 +98,7 @@ impl ContentHashes {
         for batch in TABLE.read(path, &[OwnColumn::ids(ID), hash])? {
             let (Some(ids), Some(hashes)) = (batch.column_by_name(ID), batch.column_by_name(HASH)) else { continue };
             let ids = ItemIds::from_arrow(ids).map_err(|fault| {
-                Error::artifact(path, TABLE.name, format!("ids with {fault:?}"), "restore it from a copy")
+                Error::artifact(path, TABLE.name, format!("item ids with {fault}"), "restore it from a copy")
             })?;
             read.item_ids.append(ids);
             let hashes = hashes.as_fixed_size_binary();

@@ -100,7 +100,7 @@ fn all_found(path: &Path, items: &ItemIds, next: usize) -> Result<()> {
         return Ok(());
     }
     let expected = format!("vectors of item {}, with the items in the order of the token table", items.text(next));
-    Err(Error::artifact(path, expected, "none", "restore the index from a copy, or build it again"))
+    Err(Error::artifact(path, expected, "none at that position", "restore the index from a copy, or build it again"))
 }
 
 impl FeatureSource for LayeredFeatures {

@@ -147,12 +147,11 @@ pub fn for_each_block(source: &dyn FeatureSource, mut work: impl FnMut(&Block) -
 
 /// The error for a duplicate id in memory, without a file name.
 pub(super) fn duplicate_item(fault: IdFault) -> Error {
-    let (item, got) = match fault {
-        IdFault::Duplicate(first, row, id) => (id, format!("rows {} and {}", first + 1, row + 1)),
-        IdFault::Null(row) => ("without an id".into(), format!("null in row {}", row + 1)),
-        IdFault::Unusable(row, got) => ("without an id".into(), format!("{got} in row {}", row + 1)),
-        IdFault::Type(data_type) => ("of another type".into(), data_type.to_string()),
+    let IdFault::Duplicate(first, row, item) = fault else {
+        let help = "give every row an id: an integer or a text that is not empty";
+        return Error::data("item ids of the features", "one id per row", fault, help);
     };
+    let got = format!("rows {} and {}", first + 1, row + 1);
     Error::Item { item, expected: "one row per item id".into(), got, help: "remove or rename one of them".into() }
 }
 

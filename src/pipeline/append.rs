@@ -34,6 +34,8 @@ pub struct AppendSummary {
     pub index: PathBuf,
     /// Number of the generation.
     pub generation: u64,
+    /// Whether a generation was written. In a store, none is written if nothing changed.
+    pub written: bool,
     /// Number of items in the index.
     pub items: u64,
     /// Number of items that were encoded, that is, new and changed items.
@@ -74,6 +76,8 @@ pub struct AddedDistortion {
 /// # Errors
 /// For an index or a catalog that cannot be read, an encoder that is missing, too few free IDs, and an output that
 /// exists. No index is written in these cases.
+///
+/// In a store, nothing is written if the catalog changes nothing, so a finished job can be run again.
 pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
     spec.far.check()?;
@@ -103,7 +107,9 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
             partial.remove()?;
         }
         let summary = made?;
-        target.publish()?;
+        if summary.written {
+            target.publish()?;
+        }
         progress.end();
         Ok(summary)
     })
@@ -150,6 +156,23 @@ impl AppendRun<'_> {
             let help = "use --missing keep, or pass a catalog that contains items of the index";
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
+        let (counts, items) = (next.counts(), next.table.item_ids.len() as u64);
+        let summary = AppendSummary {
+            index: self.target.out().to_path_buf(),
+            generation: number,
+            written: true,
+            items,
+            encoded: fresh.items.len() as u64,
+            left_out: (plan.fresh.len() - fresh.items.len()) as u64,
+            truncated_texts: fresh.truncated_texts as u64,
+            counts,
+            distortion: AddedDistortion::of(&assigned),
+            far: assigned.far,
+        };
+        if self.target.is_store() && next.delta.kinds.is_empty() {
+            let (index, generation) = (self.target.parent().to_path_buf(), parent.index.manifest().generation.number);
+            return Ok(AppendSummary { index, generation, written: false, ..summary });
+        }
         let mut writer = self.target.writer()?;
         share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
         let with_parents = with_parents.as_ref().map(|(layers, vectors)| (layers, vectors as &dyn FeatureSource));
@@ -158,7 +181,6 @@ impl AppendRun<'_> {
         for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
             lines.iter().try_for_each(|lines| write_file(&writer.path(list), lines, Overwrite::Refuse))?;
         }
-        let (counts, items) = (next.counts(), next.table.item_ids.len() as u64);
         let manifest = parent.index.manifest();
         let generation = Generation {
             number,
@@ -169,17 +191,7 @@ impl AppendRun<'_> {
             created: self.spec.environment.created(),
         };
         writer.commit(items, self.model.hash(), manifest.settings.clone(), generation)?;
-        Ok(AppendSummary {
-            index: self.target.out().to_path_buf(),
-            generation: number,
-            items,
-            encoded: fresh.items.len() as u64,
-            left_out: (plan.fresh.len() - fresh.items.len()) as u64,
-            truncated_texts: fresh.truncated_texts as u64,
-            counts,
-            distortion: AddedDistortion::of(&assigned),
-            far: assigned.far,
-        })
+        Ok(summary)
     }
 
     /// Encodes the new and changed items.

@@ -77,6 +77,11 @@ impl Target {
         &self.parent
     }
 
+    /// Whether the generation is written to a store.
+    pub(super) fn is_store(&self) -> bool {
+        matches!(self.place, Place::Store(_))
+    }
+
     /// The number of the generation.
     pub(super) fn number(&self) -> u64 {
         self.number

@@ -30,11 +30,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
         (Some(_), None, _) => return Err(needs("catalog", "title", NAME_BOTH)),
         (None, ..) => return Err(needs("title", "catalog", NAME_BOTH)),
     }
-    for (setting, given) in ["raw-text", "parse-lists"].into_iter().zip(settings.text_reading()) {
-        if given.is_some() && settings.catalog.is_none() {
-            return Err(needs(setting, "catalog", NAME_BOTH));
-        }
-    }
+    settings.check_reading("catalog", settings.catalog.is_some())?;
     let _lock = OutputLock::claim(out, overwrite)?;
     let source = resolve_index(&spec.tokens)?;
     let table = sources::token_table(&source)?;

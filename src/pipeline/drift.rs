@@ -9,7 +9,7 @@ use super::spec::DriftSpec;
 use super::{sources, threads};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, SelectedRows, for_each_block};
-use crate::index::{DELTA, Index, MODEL, TOKENS, resolve_index};
+use crate::index::{ChangeKind, DELTA, Index, MODEL, TOKENS, resolve_index};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::quality::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
@@ -107,24 +107,33 @@ pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
         }
         let quantized = Quantized::of(&features, new, &model)?;
         let changed = match &grown {
-            Some(grown) if Index::open_for(grown.path(), &[])?.path(DELTA).is_file() => {
-                let delta = IdDelta::read(&grown.path().join(DELTA))?;
-                let updated: Vec<String> = (0..delta.kinds.len())
-                    .filter(|&at| delta.kinds[at] == IdChange::Updated)
-                    .map(|at| delta.item_ids.text(at))
-                    .collect();
-                let rows = ids.rows_by_text();
-                let mut rows: Vec<usize> = updated.iter().filter_map(|id| rows.get(id).copied()).collect();
-                rows.sort_unstable();
-                rows
-            }
-            _ => Vec::new(),
+            Some(grown) => changed_rows(&Index::open_for(grown.path(), &[])?, &ids)?,
+            None => Vec::new(),
         };
         let misplaced = misplaced(&features, &changed, &known, (&table, &model))?;
         let report = measured(&table, &model, &quantized, changed.len(), misplaced);
         progress.end();
         Ok(report)
     })
+}
+
+/// The rows of the items whose content a generation changed, among `ids`; ascending.
+fn changed_rows(index: &Index, ids: &ItemIds) -> Result<Vec<usize>> {
+    let path = index.path(DELTA);
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let delta = IdDelta::read(&path)?;
+    // After an append, the content of reassigned items has changed; after a retraining, only their IDs.
+    let kinds: &[IdChange] = match index.manifest().generation.change {
+        ChangeKind::Append => &[IdChange::Updated, IdChange::Reassigned],
+        _ => &[IdChange::Updated],
+    };
+    let rows = ids.rows_by_text();
+    let changed = (0..delta.kinds.len()).filter(|&at| kinds.contains(&delta.kinds[at]));
+    let mut changed: Vec<usize> = changed.filter_map(|at| rows.get(&delta.item_ids.text(at)).copied()).collect();
+    changed.sort_unstable();
+    Ok(changed)
 }
 
 /// Whether a path has features with the modalities of a model. Any other path is read as a catalog.

@@ -128,13 +128,14 @@ fn remove_stale(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a file looks like a list of unreadable images. Reads its first line.
+/// Whether a file looks like a list of unreadable images or of empty items. Reads its first line.
 fn is_list(path: &Path) -> bool {
     use std::io::{BufRead, BufReader, Read};
     const LONGEST: u64 = 1 << 20;
     let Ok(file) = std::fs::File::open(path) else { return false };
     let mut line = Vec::new();
     let read = BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line);
-    let image = read.ok().and_then(|_| serde_json::from_slice::<serde_json::Value>(&line).ok());
-    image.is_some_and(|image| ["item_id", "expected", "got"].iter().all(|key| image.get(key).is_some()))
+    let entry = read.ok().and_then(|_| serde_json::from_slice::<serde_json::Value>(&line).ok());
+    let has = |keys: [&str; 3]| entry.as_ref().is_some_and(|entry| keys.iter().all(|key| entry.get(key).is_some()));
+    has(["item_id", "expected", "got"]) || has(["item_id", "file", "row"])
 }

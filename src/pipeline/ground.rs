@@ -194,6 +194,7 @@ impl GroundSettings {
                 return Err(needs(given, needed, NAME_BOTH));
             }
         }
+        self.check_reading("text", self.text.is_some())?;
         let apart = [
             ("weights", self.weights.is_some(), "interactions", self.interactions.is_some()),
             ("gamma", self.gamma.is_some(), "valid", self.valid.is_some()),
@@ -213,6 +214,7 @@ impl GroundSettings {
             ("interactions-item", self.interactions_item.is_some()),
             ("interactions-time", self.interactions_time.is_some()),
             ("max-unknown-events", self.max_unknown_events.is_some()),
+            ("hold-out-last", self.hold_out_last.is_some()),
         ];
         if let Some((setting, _)) = of_interactions.iter().find(|(_, given)| *given && self.interactions.is_none()) {
             return Err(needs(setting, "interactions", NAME_BOTH));

@@ -38,13 +38,13 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     spec.columns.check()?;
     let overwrite = if spec.force { Overwrite::Replace } else { Overwrite::Refuse };
     let columns = &spec.columns;
-    let [raw_text, parse_lists] = columns.text_reading().map(|given| given.is_some());
     let id = ("id", columns.id.is_some());
-    let of_catalog = [id, ("label", columns.label.is_some()), ("raw-text", raw_text), ("parse-lists", parse_lists)];
+    let of_catalog = [id, ("label", columns.label.is_some())];
     let shown = [("text", columns.text.is_some()), ("image", columns.image.is_some())];
     if let Some((setting, _)) = of_catalog.iter().chain(&shown).find(|(_, given)| *given && columns.catalog.is_none()) {
         return Err(needs(setting, "catalog", NAME_BOTH));
     }
+    columns.check_reading("catalog", columns.catalog.is_some())?;
     if let Some((setting, _)) = shown.iter().find(|(_, given)| *given && spec.report.is_none()) {
         return Err(needs(setting, "report", NAME_BOTH));
     }

@@ -204,10 +204,10 @@ impl Retraining<'_> {
     /// Renumbers the codes of a model so that they match the earlier codes as well as possible.
     fn renamed(&self, model: &Tokenizer) -> Result<Tokenizer> {
         let format = self.table.metadata.token_format.clone();
-        let natural = TokenTable::of_features(self.features, model, format, Collisions::Keep, self.progress)?;
         if model.config().codebook_sizes != self.sizes {
             return Ok(model.clone());
         }
+        let natural = TokenTable::of_features(self.features, model, format, Collisions::Keep, self.progress)?;
         model.renamed(&names_like(natural.codes.view(), self.previous, self.sizes)?)
     }
 }

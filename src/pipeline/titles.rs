@@ -38,6 +38,7 @@ impl LookupSettings {
             let catalog = CatalogSpec { path: path.clone(), id, text, ..CatalogSpec::default() };
             return found(&self.reading(catalog), ids, rows);
         }
+        self.check_reading("catalog", false)?;
         let Some(built) = built else { return Ok(HashMap::new()) };
         let Some(text) = self.text.clone().map(TextSpec::Joined).or_else(|| built.shown()) else {
             return Ok(HashMap::new());

@@ -96,6 +96,11 @@ fn start_values<'a>(
     if settings.catalog.is_some() && settings.text.is_none() {
         return Err(needs("catalog", "text", "set the text columns with --text"));
     }
+    let of_catalog = [("text", settings.text.is_some()), ("id", settings.id.is_some())];
+    if let (Some((setting, _)), None) = (of_catalog.iter().find(|(_, given)| *given), &settings.catalog) {
+        return Err(needs(setting, "catalog", "also set --catalog"));
+    }
+    settings.check_reading("catalog", settings.catalog.is_some())?;
     Ok(Some(StartValues {
         llm: llm.clone(),
         embedding_tensor: settings.embedding_tensor.clone(),

@@ -131,7 +131,7 @@ impl IdDelta {
             let texts = |name: &str| batch.column_by_name(name).map(|column| column.as_string::<i32>());
             let optional = |name| texts(name).into_iter().flatten().map(|text| text.map(str::to_owned));
             let Some(ids) = batch.column_by_name(ITEM) else { continue };
-            delta.item_ids.append(ItemIds::from_arrow(ids).map_err(|fault| wrong(format!("ids with {fault:?}")))?);
+            delta.item_ids.append(ItemIds::from_arrow(ids).map_err(|fault| wrong(format!("item ids with {fault}")))?);
             delta.old.extend(optional(OLD));
             delta.new.extend(optional(NEW));
             for kind in texts(KIND).into_iter().flatten().flatten() {

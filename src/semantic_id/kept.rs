@@ -19,8 +19,7 @@ const ROWS_AT_ONCE: usize = 8_192;
 /// Maximum codebook size for exact matching. Larger codebooks are matched greedily, in descending order of overlap.
 const LARGEST_MATCHING: usize = 2_048;
 
-/// Weight of an item whose codes at the levels before differ from its previous ones; other items have weight 1. It
-/// decides between names that are otherwise tied.
+/// Weight of an item whose codes at the levels before differ from its previous ones; other items have weight 1.
 const OTHER_PREFIX: f64 = 1e-3;
 
 impl TokenTable {

@@ -148,7 +148,7 @@ impl Tombstones {
         let mut codes = Vec::new();
         for batch in TABLE.read(path, &columns)? {
             let column = |name: &str| batch.column_by_name(name).ok_or_else(|| wrong(format!("no column {name}")));
-            let ids = ItemIds::from_arrow(column(ID)?).map_err(|fault| wrong(format!("ids with {fault:?}")))?;
+            let ids = ItemIds::from_arrow(column(ID)?).map_err(|fault| wrong(format!("item ids with {fault}")))?;
             read.item_ids.append(ids);
             let lists = column(CODES)?.as_fixed_size_list();
             if lists.value_length() as usize != levels {

@@ -62,7 +62,7 @@ impl CsvFile {
     fn open(path: &Path, delimiter: u8, dialect: CsvDialect) -> Result<Self> {
         let (quote, escape) = (dialect.quote_for(delimiter), dialect.escape_byte());
         if quote.is_some() && quote == escape {
-            let help = "omit --csv-escape if quotes are doubled";
+            let help = "omit --csv-escape if quotes are doubled; otherwise choose another --csv-quote";
             return Err(Error::config("csv-escape", "a character other than the quote character", "the same", help));
         }
         let mut builder = ReaderBuilder::new();

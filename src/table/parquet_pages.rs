@@ -199,7 +199,7 @@ impl<R: ChunkReader + 'static> PageCheck<'_, R> {
             column: chunk.column_path().string(),
             expected,
             got,
-            help: "write the table with smaller row groups, or leave the column out".into(),
+            help: "write the column with shorter values or in smaller row groups, or leave it out".into(),
         }
     }
 }

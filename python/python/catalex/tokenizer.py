@@ -136,7 +136,7 @@ class Tokenizer:
             got = type(previous).__name__
             raise refuse("previous", "a TokenTable", got, "read it: catalex.TokenTable.read(path)")
         if collisions != "resolve" or token_format not in (TOKEN_FORMAT, previous.token_format):
-            help = "leave out collisions and token_format: new items get IDs like those of the table"
+            help = "leave out collisions and token_format: new items get unique IDs in the token format of the table"
             raise refuse("previous", "the table's own settings", f"{token_format} and {collisions}", help)
         return TokenTable(self._native.tokenize(source._native, token_format, collisions, previous._native))
 

@@ -1,6 +1,8 @@
 //! Settings for reading texts. Every group of settings that names text columns includes them.
 
+use super::{NAME_BOTH, needs};
 use crate::catalog::{CatalogSpec, CsvDialect};
+use crate::error::Result;
 
 /// Settings for reading texts.
 pub(in crate::pipeline) trait ReadsTexts {
@@ -9,6 +11,24 @@ pub(in crate::pipeline) trait ReadsTexts {
 
     /// The quote and escape characters of CSV and TSV.
     fn csv(&self) -> CsvDialect;
+
+    /// Refuses the settings if the setting `other`, whose texts they apply to, is not given.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] naming the first one.
+    fn check_reading(&self, other: &str, has_other: bool) -> Result<()> {
+        let ([raw_text, parse_lists], csv) = (self.text_reading(), self.csv());
+        let given = [
+            ("raw-text", raw_text.is_some()),
+            ("parse-lists", parse_lists.is_some()),
+            ("csv-quote", csv.quote.is_some()),
+            ("csv-escape", csv.escape.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given && !has_other) {
+            Some((setting, _)) => Err(needs(setting, other, NAME_BOTH)),
+            None => Ok(()),
+        }
+    }
 
     /// Applies the settings to a catalog.
     fn reading(&self, catalog: CatalogSpec) -> CatalogSpec {

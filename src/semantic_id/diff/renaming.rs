@@ -55,8 +55,9 @@ fn best(counts: &[(u16, u16, u32)], sizes: (usize, usize)) -> Vec<(u16, u16, u32
     let size = sizes.0.max(sizes.1);
     let mut items = Array2::<u32>::zeros((size, size));
     counts.iter().for_each(|&(old, new, count)| items[[usize::from(old), usize::from(new)]] = count);
-    // Each item counts twice, so that keeping a name counts less than one item.
-    let cost = Array2::from_shape_fn((size, size), |at| -(2.0 * f64::from(items[at]) + f64::from(at.0 == at.1)));
+    // Kept names break ties: all of them together count less than one item.
+    let weight = size as f64 + 1.0;
+    let cost = Array2::from_shape_fn((size, size), |at| -(weight * f64::from(items[at]) + f64::from(at.0 == at.1)));
     let favourite = |row: usize| {
         let mut best = row;
         (0..size).for_each(|column| {
@@ -119,5 +120,11 @@ mod tests {
         // Greedy matching keeps 5 + 0 items, exact matching 4 + 4.
         let pairs: Vec<(u16, u16)> = [vec![(0, 0); 5], vec![(0, 1); 4], vec![(1, 0); 4]].concat();
         assert_eq!(renaming(&pairs, 2).renamed, [(0, 1, 4), (1, 0, 4)]);
+    }
+
+    #[test]
+    fn all_kept_names_together_count_less_than_one_item() {
+        let pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 1), (1, 2), (2, 0)];
+        assert_eq!(renaming(&pairs, 3).renamed, [(0, 1, 2), (1, 2, 1), (2, 0, 1)]);
     }
 }

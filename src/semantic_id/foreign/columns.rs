@@ -105,7 +105,15 @@ fn id_error(path: &Path, column: &str, first_row: u64, fault: IdFault) -> Error 
         IdFault::Null(row) => (row, "null".to_owned()),
         IdFault::Unusable(row, got) => (row, got),
         IdFault::Duplicate(_, row, id) => (row, id),
-        IdFault::Type(kind) => (0, kind.to_string()),
+        IdFault::Type(kind) => {
+            return Error::Column {
+                path: path.to_path_buf(),
+                column: column.into(),
+                expected: "item ids: integers or strings".into(),
+                got: kind.to_string(),
+                help: "pass the column of the item ids with --id".into(),
+            };
+        }
     };
     Error::Row {
         path: path.to_path_buf(),
