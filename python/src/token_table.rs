@@ -51,7 +51,7 @@ impl PyTokenTable {
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let table = work::short(py, || {
-            // Of a store, the generation stays until it has been read.
+            // Prevents the removal of a store's generation until it has been read.
             let held = resolve_index(&path)?;
             let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
             Inner::read(&path)

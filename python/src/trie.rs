@@ -42,7 +42,7 @@ impl PyTrie {
         let path: Option<PathBuf> = if native.is_some() { None } else { Some(table.extract()?) };
         work::short(py, || -> catalex::Result<PyTrie> {
             let read = |path: PathBuf| {
-                // Of a store, the generation stays until it has been read.
+                // Prevents the removal of a store's generation until it has been read.
                 let held = resolve_index(&path)?;
                 let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
                 TokenTable::read(&path)

@@ -90,7 +90,7 @@ def test_new_items_beside_taken_codes_as_on_one_machine(
     assert_same(collected(found, tmp_path / "tokens"), new)
     with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
         engine.resolve(codes, new.model, occupied=ray.data.from_arrow(pa.table({"code": [1]})))
-    with pytest.raises(catalex.InputError, match="occupied: expected a data set of Ray, got list"):
+    with pytest.raises(catalex.InputError, match="occupied: expected a Ray Dataset, got list"):
         engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
 
 
@@ -110,7 +110,7 @@ def test_wrong_calls_are_refused_at_once(
     with pytest.raises(catalex.InputError) as caught:
         engine.tokenize(ray.data.from_arrow(pa.table(columns)), shop.tokenizer, **arguments)
     assert expected in str(caught.value)
-    with pytest.raises(catalex.InputError, match="ds: expected a data set of Ray, got list"):
+    with pytest.raises(catalex.InputError, match="ds: expected a Ray Dataset, got list"):
         engine.tokenize([1], shop.tokenizer)
 
 

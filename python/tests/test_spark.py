@@ -150,7 +150,7 @@ def test_new_items_beside_taken_codes_as_on_one_machine(
     assert_same(engine.resolve(codes, new.model, occupied=taken).toArrow(), new)
     with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
         engine.resolve(codes, new.model, occupied=codes.select("item_id"))
-    with pytest.raises(catalex.InputError, match="occupied: expected a data frame of Spark, got list"):
+    with pytest.raises(catalex.InputError, match="occupied: expected a Spark DataFrame, got list"):
         engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
 
 
@@ -215,7 +215,7 @@ def test_wrong_calls_are_refused_at_once(
 def test_no_data_frame_is_refused(shop: Shop) -> None:
     from catalex import spark as engine  # noqa: PLC0415
 
-    with pytest.raises(catalex.InputError, match="df: expected a data frame of Spark, got list"):
+    with pytest.raises(catalex.InputError, match="df: expected a Spark DataFrame, got list"):
         engine.tokenize([1], shop.tokenizer)
 
 

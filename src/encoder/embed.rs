@@ -33,7 +33,7 @@ pub struct Encoders<'a> {
     pub on_bad_image: OnBadImage,
     /// Handling of items without content.
     pub on_bad_item: OnBadItem,
-    /// Whether the items are a part of a catalog, of which none need have a modality.
+    /// Whether the items are only part of a catalog. In a part, a modality may be absent from all items.
     pub is_part: bool,
 }
 

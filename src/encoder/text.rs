@@ -133,7 +133,7 @@ impl TextEncoder {
     /// Whether each of the texts exceeds the maximum length.
     ///
     /// # Errors
-    /// [`Error::File`] where the tokenizer fails on its input.
+    /// [`Error::File`] if the tokenizer fails on a text.
     pub fn are_cut(&self, texts: &[String]) -> Result<Vec<bool>> {
         Ok(self.reader.read(texts)?.into_iter().map(|text| text.is_cut).collect())
     }

@@ -37,7 +37,7 @@ def _search(model: Decoder, tree: Tree, histories: torch.Tensor, unseen: list[to
         open_ = there.gather(1, children.clamp_min(0).flatten(1)).view_as(children) & (children >= 0)
         # As in training, only codes that continue the ID of an item are allowed, seen or not.
         likely = model.scores(said, level).masked_fill(children < 0, -torch.inf).log_softmax(-1)
-        # A beam that has come to nothing stays at nothing.
+        # A beam without a valid continuation keeps the score of minus infinity.
         likely = likely.masked_fill(~open_ | (at < 0).unsqueeze(-1), -torch.inf)
         both = (total.unsqueeze(-1) + likely).flatten(1)
         total, best = both.topk(min(BEAMS, both.shape[1]), dim=1)

@@ -45,9 +45,10 @@ def tokenize(
     """Gives every item of some features a semantic ID with a trained model, as `catalex tokenize` does.
 
     `features` are whatever `Features` takes, or an index. The table is written to `out` if that is given; `force`
-    replaces a table that is there. `collisions` says how items with identical codes are handled. Items of a `previous`
-    table of this model keep their IDs and come first; only the other items get an ID. The call fails if more than the
-    share `max_far` of the items have a larger residual error than 99 % of the items that were held out of training.
+    replaces an existing table. `collisions` says how items with identical codes are handled. Items of a `previous`
+    table of this model keep their IDs and come first; only the other items get new IDs. `max_far` is the maximum
+    fraction of items whose residual error exceeds that of 99 % of the items held out of training; a larger fraction is
+    an error.
     """
     if out is None and force:
         raise refuse("out", "where to write, with force", "None", "name the file of the table")

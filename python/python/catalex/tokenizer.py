@@ -126,8 +126,8 @@ class Tokenizer:
         every ID is unique; `"keep"` leaves them; `"suffix"` adds a disambiguating level; `"lc-rec"` runs LC-Rec's loop,
         which can leave some.
 
-        Items of a `previous` table of this model keep their IDs and come first; only the other items of `features` get
-        an ID, which no item of that table has.
+        Items of a `previous` table of this model keep their IDs and come first. Only the other items of `features` get
+        new IDs, which differ from all IDs of that table.
         """
         source = self._features(features, item_ids=item_ids, id=id, present=present)
         if previous is None:
@@ -136,7 +136,7 @@ class Tokenizer:
             got = type(previous).__name__
             raise refuse("previous", "a TokenTable", got, "read it: catalex.TokenTable.read(path)")
         if collisions != "resolve" or token_format not in (TOKEN_FORMAT, previous.token_format):
-            help = "leave out collisions and token_format: new items get IDs like those of the table"
+            help = "omit collisions and token_format: new items get IDs with the settings of the table"
             raise refuse("previous", "the table's own settings", f"{token_format} and {collisions}", help)
         return TokenTable(self._native.tokenize(source._native, token_format, collisions, previous._native))
 
