@@ -60,8 +60,8 @@ def crowd(folder: Path, n: int, levels: int, giant: int) -> Crowd:
 
 
 def grown(crowd: Crowd) -> tuple[Path, Path, Crowd]:
-    """The crowd as a catalog that grew: files of a third of the items, the table of the others, and the third as one
-    machine places it beside that table."""
+    """Splits the crowd into old and new items. Returns the files of the new items (a third of all), the folder with the
+    token table of the old items, and the new items with the IDs that one machine gives them with this table."""
     rows = pa.concat_tables([pq.read_table(part) for part in sorted(crowd.items.iterdir())])
     ids, vectors = rows["item_id"].to_numpy(), np.array(rows["text"].to_pylist(), np.float32)
     is_new = ids % 3 == 0

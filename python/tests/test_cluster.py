@@ -93,8 +93,8 @@ def test_a_part_is_a_function_of_its_items(shop: Shop) -> None:
     np.testing.assert_array_equal(found["residual_error"].to_numpy(), alone.residual_error)
 
 
-def test_a_part_beside_taken_codes(shop: Shop) -> None:
-    """Without an engine: all in one part."""
+def test_new_items_do_not_get_taken_codes(shop: Shop) -> None:
+    """Runs the stages without an engine, with all items in one part."""
     old = shop.tokenizer.tokenize(shop.vectors[:900])
     new = shop.tokenizer.tokenize(shop.vectors[:1_500], previous=old)
     items = encoded(shop, 1_500).slice(900)

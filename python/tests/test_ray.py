@@ -78,7 +78,7 @@ def test_items_that_leave_their_first_code(ray: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("n", "levels", "giant"), [(20_000, 4, 3_000), (6_000, 3, 1_500)])
-def test_new_items_beside_taken_codes_as_on_one_machine(
+def test_new_items_with_taken_codes_as_on_one_machine(
     ray: Any, tmp_path: Path, n: int, levels: int, giant: int
 ) -> None:
     from catalex import ray as engine  # noqa: PLC0415

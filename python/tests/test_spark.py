@@ -138,7 +138,7 @@ def test_other_buckets_and_partitions_change_nothing(spark: SparkSession, crowd:
 
 
 @pytest.mark.parametrize(("n", "levels", "giant"), [(40_000, 4, 3_000), (6_000, 3, 1_500)])
-def test_new_items_beside_taken_codes_as_on_one_machine(
+def test_new_items_with_taken_codes_as_on_one_machine(
     spark: SparkSession, tmp_path: Path, n: int, levels: int, giant: int
 ) -> None:
     from catalex import spark as engine  # noqa: PLC0415

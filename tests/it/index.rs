@@ -179,8 +179,8 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
     assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }
 
-/// A build that has encoded everything continues only with the same image files. It prints the encoded items and those
-/// left out.
+/// A build whose items are all encoded resumes only with the same image files. It prints the numbers of encoded and
+/// left-out items.
 #[test]
 fn a_resumed_build_requires_the_same_images_and_repeats_its_summary() {
     let folder = tempfile::tempdir().unwrap();

@@ -71,7 +71,7 @@ fn an_old_index_is_inspected_and_looked_up() {
     assert_eq!(succeeds(&["lookup", &argument(), &id]), format!("{id}\t1F415\n"));
 }
 
-/// The report of today is written from the old index and its catalog.
+/// The current version writes a report of an old index and its catalog.
 #[test]
 fn an_old_index_gets_a_report() {
     let folder = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn an_old_index_gets_a_report() {
     assert!(html.contains("<h1>index-0.1-catalog</h1>") && html.contains("id=\"map\""));
 }
 
-/// The server answers questions about it.
+/// The server answers questions about an old index.
 #[cfg(all(feature = "serve", feature = "encoders"))]
 #[test]
 fn an_old_index_is_served() {

@@ -15,7 +15,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The built binary with these arguments. All manifests have the same time.
+/// The built binary with these arguments. It writes the same time into all manifests.
 pub(crate) fn catalex<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catalex"));
     command.args(arguments).current_dir(root()).env("SOURCE_DATE_EPOCH", "1700000000");
