@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::random::Random;
 
-/// Changes one to three places.
+/// Changes one to three positions.
 pub(crate) fn mutate(root: &mut Value, random: &mut Random) {
     for _ in 0..=random.below(3) {
         let donor = pick(root, random).clone();

@@ -18,7 +18,7 @@ use crate::errors::to_py;
 use crate::features;
 use crate::work;
 
-/// What a table of given codes says about them.
+/// The metadata of a table of given codes.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct MetadataDict {

@@ -203,7 +203,7 @@ impl PyTrie {
     fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<PySubset> {
         let Some(item_ids) = &self.item_ids else {
             let help = "make it with Trie.from_table, or name rows: Trie.subset";
-            return Err(mismatch("trie", "the items' ids", "a trie that knows their rows alone", help));
+            return Err(mismatch("trie", "the items' ids", "a trie that has only row numbers", help));
         };
         let mut chosen = vec![false; item_ids.len()];
         let wanted: Vec<String> = ids.iter().map(|id| Ok(id.str()?.to_string())).collect::<PyResult<_>>()?;

@@ -138,7 +138,7 @@ impl TextEncoder {
         Ok(self.reader.read(texts)?.into_iter().map(|text| text.is_cut).collect())
     }
 
-    /// Encodes texts into vectors `(texts, dim)`. Within a window of some thousand texts, those of similar length form a
+    /// Encodes texts into vectors `(texts, dim)`. Within a window of 2,048 texts, those of similar length form a
     /// batch, which minimizes padding. The next window is tokenized meanwhile.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ const WEIGHT_ENDINGS: [&str; 17] = [
     ".index.json",
     ".lock",
 ];
-/// The folder of further chat templates.
+/// The folder of additional chat templates.
 const TEMPLATES: &str = "chat_templates";
 
 /// The result of an extension.

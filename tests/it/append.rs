@@ -230,7 +230,7 @@ fn changed_items_get_nearer_ids_only_with_reassign() {
 #[test]
 fn the_id_of_a_deleted_item_is_reserved_until_its_quarantine_ends() {
     let folder = tempfile::tempdir().unwrap();
-    // Every ID is taken.
+    // The items take all IDs.
     let mut items: Items = (0..32).map(|item| (item, 0)).collect();
     let base = index(folder.path(), &items, &[2, 4, 4], Collisions::Resolve);
     let list = folder.path().join("list.txt");

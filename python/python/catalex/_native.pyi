@@ -53,7 +53,7 @@ class TokenIds:
 
 @final
 class Subset:
-    """Some of a trie's items; made by `Trie.subset`, and good for that trie alone."""
+    """Some of a trie's items. Made by `Trie.subset`, and valid only for that trie."""
 
     def __len__(self) -> int: ...
 
@@ -120,7 +120,7 @@ def trans_rec(id: str, attributes: Sequence[str], title: str) -> list[str]:
 
 @final
 class Occurrences:
-    """The occurrences of a piece; good for the index that gave them alone."""
+    """The occurrences of a piece. Valid only for the index that returned them."""
 
     @property
     def length(self) -> int:

@@ -44,7 +44,7 @@ def tokenize(
 ) -> TokenTable:
     """Gives every item of some features a semantic ID with a trained model, as `catalex tokenize` does.
 
-    `features` are whatever `Features` takes, or an index. The table is written to `out` if that is given; `force`
+    `features` is any input of `Features`, or an index. The table is written to `out` if that is given; `force`
     replaces an existing table. `collisions` says how items with identical codes are handled. Items of a `previous`
     table of this model keep their IDs and come first; only the other items get new IDs. `max_far` is the maximum
     fraction of items whose residual error exceeds that of 99 % of the items held out of training; a larger fraction is
@@ -429,7 +429,7 @@ def _load(model: Model) -> Tokenizer:
 
 
 def _measured_features(files: Files, features: Any, subject: Tokens | Model, model: Model | None) -> str:
-    """Features for `inspect`. A matrix has no ids of its own: its rows are those of the table."""
+    """Features for `inspect`. A matrix has no item ids: its rows are those of the table."""
     if isinstance(features, Features | Index | str | os.PathLike) or is_table(features):
         return files.features(features)
     loaded, table = _parts(subject)

@@ -1,4 +1,4 @@
-"""`train`, `embed` and `build`: they need libtorch or ONNX Runtime and run in a process of their own."""
+"""`train`, `embed` and `build`, which need libtorch or ONNX Runtime. Each runs the program as a separate process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def train(
 ) -> Tokenizer:
     """Trains a model on features, in a process that runs `catalex train`.
 
-    `features` are whatever `Features` takes. Settings are those of `TrainConfig`, as `config` or by name:
+    `features` is any input of `Features`. Settings are those of `TrainConfig`, as `config` or by name:
     `train(x, levels=3, codebook_size=64)`. The model is written to `out` if that is given. Ctrl-C stops the process,
     too; `resume=True` continues a training with `out` from its last checkpoint.
 

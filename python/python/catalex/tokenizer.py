@@ -88,8 +88,8 @@ class Tokenizer:
         """Codes `(n, levels)` of rows `(n, dim)`, as the quantizer assigns them: items can get identical codes.
 
         `X` is a matrix of float16, float32 or float64 with the modalities side by side, or a mapping from modality
-        names to matrices. float32 is not copied, whatever its layout. `present (n, modalities)` is false where an item
-        lacks a modality.
+        names to matrices. A float32 matrix of any memory layout is not copied. `present (n, modalities)` is false where
+        an item lacks a modality.
         """
         return self._native.encode(*self._rows(X, present))
 
@@ -120,7 +120,7 @@ class Tokenizer:
         collisions: str = "resolve",
         previous: TokenTable | None = None,
     ) -> TokenTable:
-        """Gives every item of some features a semantic ID. `features` are whatever `Features` takes.
+        """Gives every item of some features a semantic ID. `features` is any input of `Features`.
 
         `collisions` says how items with identical codes are handled: `"resolve"` moves items to free codes, so that
         every ID is unique; `"keep"` leaves them; `"suffix"` adds a disambiguating level; `"lc-rec"` runs LC-Rec's loop,

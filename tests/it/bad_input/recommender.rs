@@ -1,4 +1,4 @@
-//! Bad interactions and templates, and exports that nobody can have.
+//! Invalid interactions and templates, and exports with contradictory settings.
 
 use super::Case;
 
