@@ -1,5 +1,5 @@
-"""`catalex constrain`: each form in its real reader. All IDs are accepted, 1,000 other sequences are rejected, and after
-every prefix the same tokens are allowed as in the trie."""
+"""`catalex constrain`: each form in its real reader. All IDs are accepted, 1,000 other sequences are rejected, and
+after every prefix the same tokens are allowed as in the trie."""
 
 import hashlib
 import json

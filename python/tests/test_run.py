@@ -176,7 +176,7 @@ def test_existing_output_is_not_replaced(shop: Shop) -> None:
 
 
 def fake(folder: Path, body: str) -> Path:
-    """Writes a program that ends like a crashed one, because the real program does not crash on demand."""
+    """Writes a shell script in place of the program, such as one that ends like a crash."""
     path = folder / "catalex"
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
