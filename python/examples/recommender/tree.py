@@ -9,7 +9,7 @@ from .histories import Rows
 
 
 class Tree:
-    """All prefixes of all IDs. `next` has tables from a prefix and a code to the longer prefix; -1 if no item has it."""
+    """All prefixes of all IDs. `next` maps a prefix and a code to the longer prefix; -1 if no item has it."""
 
     def __init__(self, codes: Rows, codebook_sizes: list[int]) -> None:
         self.next: list[torch.Tensor] = []
