@@ -164,8 +164,9 @@ impl PartFolder {
             None => true,
         };
         if record.as_ref().is_some_and(|record| record.made_by != self.made_by) {
-            progress
-                .warn(&format!("part {number} is of another encoder or other settings; its items are encoded again"));
+            progress.warn(&format!(
+                "part {number} was made with another encoder or other settings; its items are encoded again"
+            ));
             return Ok(None);
         }
         let found = record.filter(|record| record.rows == rows && whole(record));
