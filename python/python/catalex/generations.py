@@ -45,11 +45,12 @@ def append(
 
     Writes the next generation of the index to the folder `out`, or to a `store` whose current generation is `index`.
 
-    The IDs of unchanged items do not change. Only new and changed items are encoded. `catalog` is a path, or a table of
-    any library that supports Arrow: the whole new catalog, or only its new and changed items. Options are `changed`
-    ("keep" or "reassign"), `missing` ("keep" or "delete"), `quarantine`, `reason`, `text_encoder`, `image_encoder`,
-    `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`. `manifest["generation"]` of the
-    result has the numbers of changes, and its `delta.parquet` lists the changes item by item.
+    Existing items keep their IDs, unless `changed="reassign"` is given. Only new and changed items are encoded.
+    `catalog` is a path, or a table of any library that supports Arrow: the whole new catalog, or only its new and
+    changed items. Options are `changed` ("keep" or "reassign"), `missing` ("keep" or "delete"), `quarantine`, `reason`,
+    `text_encoder`, `image_encoder`, `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`.
+
+    `manifest["generation"]` of the result has the numbers of changes, and its `delta.parquet` lists them item by item.
     """
     _settings.check_names(options, APPEND)
     target = _target(out, store)
@@ -74,8 +75,8 @@ def delete(
 
     Writes the next generation of the index to the folder `out`, or to a `store` whose current generation is `index`.
 
-    No other item gets the ID of a deleted item, or none for `quarantine` generations. `lookup` still finds the deleted
-    item, with `deleted_in`. Options are `quarantine` and `reason`.
+    The ID of a deleted item is never given to another item, or with `quarantine` not for this number of generations.
+    `lookup` still finds the deleted item, with `deleted_in`. Options are `quarantine` and `reason`.
     """
     _settings.check_names(options, DELETE)
     target = _target(out, store)
