@@ -77,7 +77,7 @@ impl Home {
         self.index(&table)
     }
 
-    /// An index of the good files.
+    /// Writes an index of the valid files.
     fn index(&self, table: &TokenTable) -> Result<(), Box<dyn Error>> {
         let index = IndexWriter::create(&self.path("index"), Overwrite::Refuse)?;
         for (from, to) in [("x.parquet", FEATURES), ("t.parquet", TOKENS)] {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::random::Random;
 
-/// Changes one to three places.
+/// Changes one to three positions.
 pub(crate) fn mutate(root: &mut Value, random: &mut Random) {
     for _ in 0..=random.below(3) {
         let donor = pick(root, random).clone();
@@ -43,10 +43,10 @@ fn pick<'a>(value: &'a mut Value, random: &mut Random) -> &'a mut Value {
     }
 }
 
-/// Values that one change makes. Without a bound, changes of changes would take all memory.
+/// Maximum number of values that one mutation adds. Without this limit, repeated mutations could exhaust the memory.
 const MOST_VALUES: usize = 20_000;
 
-/// Number of values in a value.
+/// Number of values in a JSON value, including itself. Long strings count as several values.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(values) => values.iter().map(size).sum(),

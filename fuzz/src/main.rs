@@ -9,9 +9,10 @@
 //! | `supervisor.rs` | starts workers, watches their time and memory, and prints the table |
 //! | `worker.rs` | the loop over inputs |
 //! | `targets/` | one function for each parser |
-//! | `home.rs`, `seeds.rs` | good files, made by the library itself |
-//! | `mutate.rs`, `json.rs`, `reseal.rs` | changes to inputs, and the hashes of changed artefacts |
-//! | `coverage.rs`, `memory.rs`, `status.rs` | what a run reached and took |
+//! | `home.rs`, `seeds.rs` | valid files, written by the library itself |
+//! | `mutate.rs`, `json.rs` | mutations of inputs |
+//! | `reseal.rs` | new hashes for mutated artifacts |
+//! | `coverage.rs`, `memory.rs`, `status.rs` | coverage, memory and time of a run |
 
 mod coverage;
 mod home;
@@ -33,10 +34,10 @@ use std::process::ExitCode;
 static ALLOCATOR: memory::Counting = memory::Counting;
 
 const USAGE: &str = "\
-Usage: catalex-fuzz [TARGET...] [--seconds N] [--seed S] [--state DIR]   attack targets (all by default), N seconds together
+Usage: catalex-fuzz [TARGET...] [--seconds N] [--seed S] [--state DIR]   fuzz targets (default: all), N seconds in total
        catalex-fuzz --replay TARGET FILE...                              run inputs again
-       catalex-fuzz --seeds [TARGET...]                                  the errors that good inputs give
-       catalex-fuzz --list                                               the targets";
+       catalex-fuzz --seeds [TARGET...]                                  run the seeds and print their errors
+       catalex-fuzz --list                                               list the targets";
 
 /// The options of the command line.
 #[derive(Debug)]

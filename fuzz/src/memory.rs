@@ -8,7 +8,7 @@ pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
-/// What a worker may hold between inputs, so that a fault of its own does not take the machine's memory.
+/// Maximum memory of a worker between inputs, so that a bug in the fuzzer does not exhaust the machine's memory.
 const MAX_OTHERWISE: usize = 3 << 30;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(MAX_OTHERWISE);

@@ -94,7 +94,8 @@ const WORDS: [&str; 44] = [
     "/dev/zero",
 ];
 
-/// A changed copy of `input`; `other` is another input of the same target. A file with a seal mostly gets a new one.
+/// A mutated copy of `input`; `other` is another input of the same target. If the file has a seal, the seal is usually
+/// updated.
 pub(crate) fn mutated(form: Form, input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut changed = changed(form, input, other, random);
     if changed.len() > LONGEST {

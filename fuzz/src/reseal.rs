@@ -1,15 +1,15 @@
-//! New hashes for changed artefacts, as whoever changes a file on purpose would write them: otherwise the readers stop at the
-//! hash, and what lies behind it is never reached.
+//! Updates the hashes of mutated artifacts, as an attacker would. Otherwise, readers would stop at the hash check, and
+//! the code behind it would not be reached.
 //!
-//! `tests/it/reseal.rs` checks that readers accept what is written here.
+//! `tests/it/reseal.rs` checks that readers accept these hashes.
 
 use catalex::artifact::{seal, sha256};
 use serde_json::Value;
 
-/// Hexadecimal digits of a hash.
+/// Number of hexadecimal digits of a hash.
 const DIGITS: usize = 64;
 
-/// Corrects the seal of a file that has one.
+/// Updates the seal of a file, if it has one.
 pub(crate) fn reseal(bytes: &mut [u8]) {
     let blank = seal::blank();
     let mark = blank.trim_end_matches('0').as_bytes();
@@ -22,18 +22,18 @@ pub(crate) fn reseal(bytes: &mut [u8]) {
     }
 }
 
-/// Corrects the checksum at the end of a trie or an FM-index: of the bytes before it.
+/// Appends the checksum of a trie or an FM-index to its content.
 pub(crate) fn checksummed(mut content: Vec<u8>) -> Vec<u8> {
     content.extend(sha256(&content).as_bytes());
     content
 }
 
-/// The bytes before the checksum at the end.
+/// The bytes before the checksum at the end. `None` if the file is shorter than a checksum.
 pub(crate) fn unchecked(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..bytes.len().checked_sub(DIGITS)?)
 }
 
-/// The settings of a model with the hash of other weights.
+/// The settings of a model, with the hash of these weights.
 pub(crate) fn settings_for(weights: &[u8], settings: &[u8]) -> Option<Vec<u8>> {
     let mut value: Value = serde_json::from_slice(settings).ok()?;
     *value.get_mut("weights_sha256")? = sha256(weights).into();

@@ -66,7 +66,7 @@ fn table() -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The table as Parquet: plain, compressed, and with pages of the second version.
+/// The table as Parquet: uncompressed, compressed, and with data pages of version 2.
 pub(crate) fn parquet(_: &Home) -> Vec<Vec<u8>> {
     let zstd = Compression::ZSTD(ZstdLevel::default());
     let (gzip, brotli) = (Compression::GZIP(GzipLevel::default()), Compression::BROTLI(BrotliLevel::default()));
@@ -122,7 +122,7 @@ pub(crate) fn csv(home: &Home) -> Vec<Vec<u8>> {
     [vec![home.read("catalog.csv")], [events.as_slice(), times, priced, bare].map(<[u8]>::to_vec).into()].concat()
 }
 
-/// Cells with other quotes, and with backslashes before them.
+/// CSV with other quote characters, and with backslashes as escapes.
 pub(crate) fn quoted(home: &Home) -> Vec<Vec<u8>> {
     let more =
         ["id,title\n1,\"a \\\"red\\\" pen, \\\\\"\n", "id,title\n2,'it\\'s, it'\n", "id\ttitle\n1\t\"a\"\"\tb\"\n"];

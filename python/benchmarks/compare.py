@@ -4,8 +4,8 @@
     make benchmark                       the emoji, and WordNet's nouns where Debian's wordnet-base is installed
     make benchmark PRODUCTS=FILE.jsonl   a catalog of products (title, brand, categories, description) as well
 
-Nine tenths of the items are trained on; the last tenth is what an index meets later. No collision is resolved: the
-codes are the quantizers' own.
+The quantizers are trained on nine tenths of the items. The last tenth stands for new items. Collisions are not
+resolved, so the codes are those of the quantizers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ THREADS = 2
 QUERIES = 1500
 LC_REC_EPOCHS = 200
 LARGE = 20_000
-"""From so many items on, the peers that take hours are left out."""
+"""Minimum number of items for which the peers that take hours are omitted."""
 
 
 def row(data: Data, name: str, peer: Peer, seed: int) -> list[str]:
@@ -91,7 +91,7 @@ def table(data: Data, peers: dict[str, Peer], seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalex", type=Path, help="the built binary")
-    parser.add_argument("--cache", type=Path, required=True, help="where encoded vectors are kept")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of encoded vectors")
     parser.add_argument("--products", type=Path, help="a JSON Lines catalog of products")
     parser.add_argument("--sets", default="emoji,products,wordnet", help="which of the data sets")
     parser.add_argument("--seed", type=int, default=1)

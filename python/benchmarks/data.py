@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EMOJI = ROOT / "fixtures" / "emoji" / "catalog.parquet"
 WORDNET = Path("/usr/share/wordnet/data.noun")
 HELD_OUT = 10
-"""One of so many items is kept from training."""
+"""One of this many items is held out of training."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Data:
     name: str
     vectors: Matrix
     dims: list[int]
-    """Of the modalities in `vectors`."""
+    """Names of the modalities in `vectors`."""
     raw: pa.Table
-    """As the encoders gave them."""
+    """The raw vectors of the encoders."""
     labels: list[str] | None
     training: Rows
     held_out: Rows
 
     def weighed(self) -> list[str]:
-        """The settings under which `catalex train` fuses modalities as `vectors` has them, for all quantizers alike."""
+        """The settings with which `catalex train` fuses the modalities as in `vectors`."""
         names = [name for name in self.raw.column_names if name != "item_id"]
         if len(names) == 1:
             return []
@@ -67,7 +67,7 @@ def data(name: str, raw: pa.Table, labels: list[str] | None) -> Data:
 
 
 def embedded(catalex: Path, catalog: Path, cache: Path, arguments: list[str]) -> pa.Table:
-    """The catalog through catalex's encoders, kept from one run to the next."""
+    """The vectors of a catalog from catalex's encoders, cached between runs."""
     if not cache.is_file():
         print(f"benchmark: encoding {catalog.name}", file=sys.stderr)
         subprocess.run([catalex, "embed", catalog, "--out", cache, *arguments], check=True)
@@ -75,7 +75,7 @@ def embedded(catalex: Path, catalog: Path, cache: Path, arguments: list[str]) ->
 
 
 def emoji(catalex: Path, models: Path, cache: Path) -> Data:
-    """1,852 emoji, text and picture; labels are the 97 subgroups."""
+    """1,852 emoji with text and image; labels are the 97 subgroups."""
     arguments = ["--id", "id", "--text", "label,tags", "--text-encoder", str(models / "minilm")]
     arguments += ["--image", "image", "--image-encoder", str(ROOT / "fixtures" / "mobilenet_v2")]
     raw = embedded(catalex, EMOJI, cache / "emoji.parquet", arguments)

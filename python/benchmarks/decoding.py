@@ -2,9 +2,9 @@
 
     python benchmarks/decoding.py [--items 1000000] [--batch 32] [--beams 20] [--vocabulary 150000] [--rounds 5]
 
-The other way is that of GENRE and LC-Rec: a dictionary a prefix, `prefix_allowed_tokens_fn` called for every row, and
-transformers' own `PrefixConstrainedLogitsProcessor`. Both get the same prefixes and the same scores; their masks are
-compared. A round is the four steps of an ID. Needs torch and transformers, and the package installed.
+The baseline is the method of GENRE and LC-Rec: a dictionary per prefix, `prefix_allowed_tokens_fn` called for every
+row, and transformers' `PrefixConstrainedLogitsProcessor`. Both get the same prefixes and scores, and their masks are
+compared. A round is the four steps of an ID. Needs torch, transformers and the installed package.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DictTrie:
 
 
 def distinct_codes(items: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """IDs without repetition, in no order; prefixes are shared as far as chance has it."""
+    """Distinct random IDs in random order. Prefixes are shared only by chance."""
     numbers = np.unique(rng.integers(0, CODES**LEVELS, items + items // 100 + 100))
     rng.shuffle(numbers)
     return np.stack([numbers[:items] >> 8 * (LEVELS - 1 - at) & 255 for at in range(LEVELS)], 1).astype(np.uint16)

@@ -1,11 +1,11 @@
 """Compares the complete `catalex embed` command with a Python loop over the same ONNX Runtime, models and threads.
 
-The loop cuts texts into tokens with the tokenizers library, sorts them by length and runs them in batches; pictures it
-opens, resizes and crops with Pillow, in batches too. Both are timed from start to exit, in turn, round after round.
+The loop tokenizes texts with the tokenizers library, sorts them by length and encodes them in batches. It opens,
+resizes and crops images with Pillow, and encodes them in batches. Both are timed from start to exit, in alternation.
 
     python python/benchmarks/embedding.py target/release/catalex --texts products.jsonl --fields title,description
 
-CATALEX_MODELS is the folder of set-up's models. The pictures are the repository's emoji.
+CATALEX_MODELS is the models folder of the set-up. The images are the repository's emoji.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def timed(command: list[str | Path]) -> float:
 
 
 def compare(what: str, items: int, ours: list[str | Path], loop: list[str | Path], rounds: int) -> None:
-    """The loop's time over ours, round by round: above 1, `catalex embed` has the higher throughput."""
+    """The loop's time divided by that of `catalex embed`, per round. Above 1, `catalex embed` is faster."""
     times = [(timed(ours), timed(loop)) for _ in range(rounds)]
     ratios = sorted(theirs / own for own, theirs in times)
     rates = " and ".join(f"{items / min(side):.0f}" for side in zip(*times, strict=True))

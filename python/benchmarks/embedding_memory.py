@@ -19,7 +19,7 @@ WORDS = sorted({word.strip(",.;").lower() for text in TEXTS for word in text.spl
 
 
 def catalog(path: Path, items: int) -> None:
-    """Texts of eight words each, written a row group at a time."""
+    """Texts of eight words each, written one row group at a time."""
     rng = np.random.default_rng(0)
     schema = pa.schema([("id", pa.int64()), ("title", pa.string())])
     with pq.ParquetWriter(path, schema) as writer:

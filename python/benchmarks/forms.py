@@ -3,8 +3,8 @@
     PYTHONPATH=tests python benchmarks/forms.py [ITEMS ...]
 
 in python/, with the binary in $CARGO_TARGET_DIR/release. IDs of 4 levels of 256 codes, low codes more often than high
-ones. Needs llguidance, xgrammar, outlines-core, llama-cpp-python, gguf and torch. A form is left out where catalex
-refuses to write it; of a reader that gives up the reason is told.
+ones. Needs llguidance, xgrammar, outlines-core, llama-cpp-python, gguf and torch. A form is omitted if catalex refuses
+to write it. If a reader fails, the reason is printed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A catalex model in numpy, as docs/formats.md specifies it: another program's reading of the format."""
+"""A catalex model in numpy: an independent reader of the format that docs/formats.md specifies."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 """Compares `catalex ground` with a script of torch.cdist and sort, as in BIGRec's evaluation: same generated vectors,
 two threads each, one after the other.
 
-    python python/benchmarks/grounding.py CATALEX [ANSWERS [ITEMS [DIM]]]     10000 100000 768 if left out
+    python python/benchmarks/grounding.py CATALEX [ANSWERS [ITEMS [DIM]]]     defaults: 10000 100000 768
 
-Both read .npy files and write the 20 nearest of each answer; the script sorts in batches, so that memory suffices.
+Both read .npy files and write the 20 nearest items of each answer. The script sorts in batches to limit its memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ with open(sys.argv[3], "w") as out:
 
 
 def made(folder: Path, answers: int, items: int, dim: int) -> tuple[Path, Path]:
-    """Items with a spectrum that falls off, as embeddings have one, and answers near some of them."""
+    """Items with a decaying spectrum, like that of embeddings, and answers near some of them."""
     rng = np.random.default_rng(0)
     spectrum = (1 + np.arange(dim)) ** -0.5
     of_items = (rng.standard_normal((items, dim)) * spectrum).astype(np.float32)

@@ -18,7 +18,7 @@ NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Queries and their nearest items by cosine, themselves left out."""
+    """Queries and their nearest items by cosine, without the queries themselves."""
 
     queries: Rows
     nearest: Rows
@@ -26,7 +26,7 @@ class Neighbours:
 
 
 def nearest(vectors: Matrix, queries: Rows) -> Rows:
-    """The 10 items nearest to each query by cosine, the query itself left out."""
+    """The 10 items nearest to each query by cosine, without the query itself."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     found = []
     for start in range(0, len(queries), 512):
@@ -47,24 +47,24 @@ def relative_error(vectors: Matrix, decoded: Matrix) -> float:
 
 
 def duplicates(codes: Codes) -> float:
-    """Share of the items whose code another one has taken."""
+    """Share of items whose code an earlier item has as well."""
     return 1.0 - len(np.unique(codes, axis=0)) / len(codes)
 
 
 def met_by_new(codes: Codes, new: Rows) -> float:
-    """Share of the new items whose code some other item has as well."""
+    """Share of new items whose code another item has as well."""
     inverse, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)[1:]
     return float((counts[inverse.ravel()[new]] > 1).mean())
 
 
 def perplexity(codes: Codes) -> float:
-    """Of one level's codes: how many codes of even use would be as uncertain."""
+    """The perplexity of one level's codes: the number of equally frequent codes with the same entropy."""
     shares = np.unique(codes, return_counts=True)[1] / len(codes)
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def prefix_recall(codes: Codes, truth: Neighbours, seed: int) -> float:
-    """Share of the nearest items among the 10 with the longest common prefix, ties drawn at random."""
+    """Share of the nearest items among the 10 with the longest common prefix. Ties are broken at random."""
     rng = np.random.default_rng(seed)
     hits = 0
     for query, true in zip(truth.queries, truth.nearest, strict=True):
@@ -76,8 +76,8 @@ def prefix_recall(codes: Codes, truth: Neighbours, seed: int) -> float:
 
 
 def decoded_recall(decoded: Matrix, truth: Neighbours, seed: int) -> float:
-    """Share of the nearest items among the 10 whose decoded vectors are nearest to the query's. Items of one code
-    decode to one vector: a little noise draws ties at random."""
+    """Share of the nearest items among the 10 whose decoded vectors are nearest to the query's. Items with the same
+    code decode to the same vector; a little noise breaks these ties at random."""
     noise = np.random.default_rng(seed).standard_normal(decoded.shape).astype(np.float32)
     found = nearest(decoded + noise * 1e-5 * float(np.abs(decoded).mean()), truth.queries)
     pairs = zip(found, truth.nearest, strict=True)

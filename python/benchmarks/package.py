@@ -3,8 +3,8 @@
     maturin develop --release --features pyo3/extension-module,benchmarks --manifest-path python/Cargo.toml
     python python/benchmarks/package.py MODEL
 
-The time of the Rust call is measured in the native module, by a function that only builds with the feature `benchmarks`
-have.
+The time of the Rust call is measured in the native module, by a function that exists only with the feature
+`benchmarks`.
 """
 
 from __future__ import annotations

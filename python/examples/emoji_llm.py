@@ -1,12 +1,12 @@
 """A real language model learns the emoji's semantic IDs, on the CPU.
 
-SmolLM2-135M-Instruct gets the new tokens and a start for their rows, is tuned a little with LoRA on text-to-ID and
-ID-to-text pairs, once for each way to start, and is then asked for emoji it has not been told of.
+SmolLM2-135M-Instruct gets the new tokens and start values for their rows. For each method of start values, it is
+fine-tuned briefly with LoRA on text-to-ID and ID-to-text pairs, and then asked for held-out emoji.
 
     python emoji_llm.py --catalex BINARY             all of it, about twenty minutes of processor time
-    python emoji_llm.py --catalex BINARY --short     a few steps, to see that it runs
+    python emoji_llm.py --catalex BINARY --short     a few steps, to check that it runs
 
-The language model and the encoders are where set-up has put them: CATALEX_MODELS.
+The language model and the encoders are in the models folder of the set-up, CATALEX_MODELS.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "fixtures" / "emoji" / "catalog.parquet"
 METHODS = ["mean", "grounded", "structured"]
 BEAMS = 10
-# Tags of a prompt: with all of them training would take long.
+# Number of tags in a prompt. With all tags, training would take too long.
 TAGS = 4
 Example = tuple[list[int], list[int]]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done; the order of the examples is the same for every method."""
+    """The amount of training. The order of the examples is the same for every method."""
 
     steps: int
     batch: int
@@ -63,11 +63,11 @@ class Emoji:
 
 
 def unpack(gguf: Path, out: Path) -> None:
-    """The language model as a Hugging Face folder of float32, out of its GGUF file."""
+    """Converts the language model from its GGUF file to a Hugging Face folder with float32 weights."""
     if (out / "config.json").exists():
         return
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    # It is not quantised any more.
+    # The weights are no longer quantised.
     del model.config.quantization_config
     model.hf_quantizer = None
     model.save_pretrained(out)
@@ -75,7 +75,7 @@ def unpack(gguf: Path, out: Path) -> None:
 
 
 def vocabulary(arguments: argparse.Namespace, index: Path, llm: Path, method: str) -> Path:
-    """The tokenizer with the new tokens, and their rows' start values."""
+    """Writes the tokenizer with the new tokens, and the start values of their rows."""
     out: Path = arguments.out / f"vocabulary-{method}"
     command = [arguments.catalex, "vocab", index, "--tokenizer", llm, "--llm", llm, "--start-values", method]
     command += ["--catalog", CATALOG, "--text", "label,tags", "--out", out, "--force"]
@@ -94,7 +94,7 @@ def read_emoji(index: Path) -> list[Emoji]:
 
 
 def examples(emoji: list[Emoji], encode: Callable[[str], list[int]], eos: int) -> list[Example]:
-    """Text to ID and ID to text: a prompt, and what is to be said."""
+    """Text to ID and ID to text: prompts with their expected answers."""
     pairs = []
     for one in emoji:
         pairs.append((encode(f"Emoji for {one.text} ="), [*encode(one.semantic_id), eos]))
@@ -103,7 +103,7 @@ def examples(emoji: list[Emoji], encode: Callable[[str], list[int]], eos: int) -
 
 
 def batches(pairs: list[Example], size: int, seed: int) -> Iterator[list[Example]]:
-    """Endlessly, each epoch in another order."""
+    """An endless sequence of batches. Each epoch has another order."""
     order = random.Random(seed)
     while True:
         shuffled = order.sample(pairs, len(pairs))
@@ -111,7 +111,7 @@ def batches(pairs: list[Example], size: int, seed: int) -> Iterator[list[Example
 
 
 def loss_of(model: Any, batch: list[Example], pad: int) -> torch.Tensor:
-    """Cross entropy of what is to be said, the prompt left out."""
+    """Cross-entropy of the expected answers, without the prompts."""
     width = max(len(prompt) + len(answer) for prompt, answer in batch)
     ids = torch.full((len(batch), width), pad)
     labels = torch.full((len(batch), width), -100)
@@ -127,7 +127,7 @@ def loss_of(model: Any, batch: list[Example], pad: int) -> torch.Tensor:
 def tune(
     model: Any, pairs: list[Example], held_out: list[Example], *, size: Size, pad: int, seed: int
 ) -> dict[str, Any]:
-    """Some steps of AdamW; the losses on the way."""
+    """Trains with AdamW. Returns the losses during training."""
     torch.manual_seed(seed)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=2e-3, weight_decay=0.0)
@@ -163,11 +163,11 @@ def tune(
 def ask(
     model: Any, prompts: list[list[int]], pad: int, levels: int, held: LogitsProcessor | None
 ) -> list[list[list[int]]]:
-    """The answers of a beam search to each prompt, the most likely one first; `held` to IDs of items or not."""
+    """The answers of beam search to each prompt, the most likely first. `held` constrains them to IDs of items."""
     model.eval()
     options: dict[str, Any] = {"num_beams": BEAMS, "num_return_sequences": BEAMS, "max_new_tokens": levels}
     if held is not None:
-        # The one place where IDs are held to those of items.
+        # The constraint to IDs of items.
         options["logits_processor"] = [held]
     answers = []
     for prompt in prompts:
@@ -180,13 +180,13 @@ def ask(
 
 
 def padding(tokenizer: Any) -> int:
-    """The id that fills up short rows."""
+    """The id of the padding token."""
     pad = tokenizer.pad_token_id
     return int(tokenizer.eos_token_id if pad is None else pad)
 
 
 def measure(model: Any, emoji: list[Emoji], questions: list[Emoji], tokenizer: Any, held_to: Trie) -> dict[str, float]:
-    """Shares of valid IDs and of answers in the right subgroup."""
+    """Shares of valid IDs and of answers in the correct subgroup."""
 
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
@@ -225,7 +225,7 @@ def measure(model: Any, emoji: list[Emoji], questions: list[Emoji], tokenizer: A
 
 
 def one_method(arguments: argparse.Namespace, index: Path, llm: Path, method: str, size: Size) -> dict[str, Any]:
-    """Start, tune, ask."""
+    """Sets start values, fine-tunes, and evaluates."""
     folder = vocabulary(arguments, index, llm, method)
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     model: Any = AutoModelForCausalLM.from_pretrained(llm, dtype=torch.float32)
@@ -251,7 +251,7 @@ def one_method(arguments: argparse.Namespace, index: Path, llm: Path, method: st
     held_out = examples(questions, encode, tokenizer.eos_token_id)[::2]
     curve = tune(model, pairs, held_out, size=size, pad=pad, seed=arguments.seed)
     trie = Trie.from_table(index, folder)
-    # Asking is quicker without the adapters' own layers.
+    # Generation is faster with merged adapters.
     return {"curve": curve, **measure(model.merge_and_unload(), emoji, questions, tokenizer, trie)}
 
 

@@ -28,7 +28,7 @@ fn refused(reason: impl ToString) -> PyErr {
     mismatch("Arrow data", "a table", reason, "pass a table, data frame or record batch")
 }
 
-/// The batches of anything that has `__arrow_c_stream__` or `__arrow_c_array__`.
+/// The batches of any object that has `__arrow_c_stream__` or `__arrow_c_array__`.
 pub(crate) fn batches(data: &Bound<'_, PyAny>) -> PyResult<ArrowBatches> {
     if data.hasattr("__arrow_c_stream__")? {
         let capsule = data.call_method0("__arrow_c_stream__")?;
@@ -75,7 +75,7 @@ pub(crate) fn write_arrow(data: &Bound<'_, PyAny>, path: PathBuf) -> PyResult<()
         DataType::BinaryView => DataType::Binary,
         other => other.clone(),
     };
-    let failed = |e: ArrowError| refused(format!("one that cannot be written to {} ({e})", path.display()));
+    let failed = |e: ArrowError| refused(format!("a table that cannot be written to {} ({e})", path.display()));
     let fields = schema.fields().iter().map(|f| Field::new(f.name(), plain(f.data_type()), true));
     let schema = SchemaRef::from(Schema::new(fields.collect::<Vec<_>>()));
     data.py()

@@ -1,4 +1,4 @@
-//! `catalex._native.time_codes`, which only builds with the feature `benchmarks` have.
+//! `catalex._native.time_codes`, which exists only with the feature `benchmarks`.
 
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;

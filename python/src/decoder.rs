@@ -72,7 +72,7 @@ impl PyDecoder {
     }
 
     /// Per row whether all tokens other than codes and markers are allowed, and the flat indices `row * logits + token`
-    /// of the further allowed tokens.
+    /// of the other allowed tokens.
     fn allowed<'py>(&self, py: Python<'py>, answers: PyAnswers<'py>, logits: usize) -> PyResult<AllowedTokens<'py>> {
         let decoding = self.decoding()?;
         let subsets = self.subsets(&answers)?;

@@ -26,7 +26,7 @@ const ROWS_PER_BLOCK: usize = 8_192;
 #[pyclass(frozen, module = "catalex._native", name = "Features")]
 pub(crate) struct PyFeatures {
     pub(crate) inner: Arc<dyn FeatureSource + Send + Sync>,
-    /// Of a store, the generation stays as long as its features are read.
+    /// Prevents the removal of a store's generation while its features are read.
     _held: Option<ResolvedIndex>,
 }
 

@@ -27,7 +27,7 @@ impl PyPart<'_> {
     }
 }
 
-/// Codes `(n, levels)` that are taken; none if not given.
+/// The taken codes `(n, levels)`; empty if not given.
 fn occupied(taken: Option<&Bound<'_, PyArray2<u16>>>, model: &Tokenizer) -> catalex::Result<Occupied> {
     let sizes = &model.config().codebook_sizes;
     taken.map_or_else(|| Occupied::new(sizes), |taken| Occupied::of_codes(NumpyMatrix::of(taken).view(), sizes))
@@ -46,8 +46,8 @@ pub(crate) fn quantize<'py>(
     Ok((to_numpy(py, codes)?, to_numpy(py, latents)?, errors.into_pyarray(py)))
 }
 
-/// New codes for the items of overfull prefixes; `counts (p,)` items are under each of `prefixes (p, levels - 1)`. Codes
-/// `taken (t, levels)` are not given.
+/// New codes for the items of overfull prefixes; `counts (p,)` items are under each of `prefixes (p, levels - 1)`. No
+/// item gets one of the codes `taken (t, levels)`.
 #[pyfunction]
 #[pyo3(signature = (model, part, prefixes, counts, taken=None))]
 pub(crate) fn make_room<'py>(
@@ -70,7 +70,8 @@ pub(crate) fn make_room<'py>(
     to_numpy(py, made)
 }
 
-/// Unique codes for all items of some prefixes that are not overfull. Codes `taken (t, levels)` are not given.
+/// Unique codes for all items of some prefixes that are not overfull. No item gets one of the codes
+/// `taken (t, levels)`.
 #[pyfunction]
 #[pyo3(signature = (model, part, places, errors, taken=None))]
 pub(crate) fn resolve_part<'py>(

@@ -88,14 +88,14 @@ pub(crate) fn diff(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> P
     job(py, spec, listener, |spec: DiffSpec, progress| pipeline::diff(&spec, progress))
 }
 
-/// Reads IDs of another system as a token table, and returns what `catalex import --json` prints.
+/// Writes the IDs of another system as a token table, and returns what `catalex import --json` prints.
 #[pyfunction]
 pub(crate) fn import_ids(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
     check_import_format(spec).map_err(to_py)?;
     job(py, spec, listener, |spec: ImportSpec, progress| pipeline::import_ids(&spec, progress))
 }
 
-/// Fits a model to the codes of a table and writes an index; `now` is the time in seconds since 1970. Returns what
+/// Fits a model to the codes of a token table and writes an index; `now` is seconds since 1970. Returns what
 /// `catalex adopt --json` prints.
 #[pyfunction]
 pub(crate) fn adopt(py: Python<'_>, spec: &str, now: u64, listener: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -162,20 +162,20 @@ pub(crate) fn job<S: DeserializeOwned + Send + 'static, T: Serialize>(
 }
 
 pub(crate) fn spec_of<S: DeserializeOwned>(text: &str) -> Result<S> {
-    // By way of a value: errors then do not name a line and a column of a text that the caller never saw.
+    // Parsed through a value, so that errors do not name a line and a column of a text that the caller never saw.
     let value: std::result::Result<Value, _> = serde_json::from_str(text);
     value
         .and_then(serde_json::from_value)
         .map_err(|e| Error::config("arguments", "names and types of the job's settings", e, "see docs/python.md"))
 }
 
-/// The same for an import.
+/// As [`check_token_format`], for an import.
 fn check_import_format(spec: &str) -> Result<()> {
     let value: Value = serde_json::from_str(spec).unwrap_or_default();
     value["import"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))
 }
 
-/// Reads a spec's token format by itself. Its own error says more than that of the whole spec.
+/// Parses the token format of a spec separately, because its error message is more precise than that of the whole spec.
 fn check_token_format(spec: &str) -> Result<()> {
     let value: Value = serde_json::from_str(spec).unwrap_or_default();
     value["tokens"]["token-format"].as_str().map_or(Ok(()), |format| format.parse::<TokenFormat>().map(drop))

@@ -1,4 +1,4 @@
-//! Stores and their generations: `catalex._native.publish` and its siblings.
+//! Stores and their generations: `catalex._native.publish`, `rollback`, `history` and `verify`.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use crate::errors::to_py;
 use crate::pipeline::{job, json_text, spec_of};
 use crate::work;
 
-/// Keeps a generation of a store from being removed while it lives.
+/// Prevents the removal of a store's generation while this object exists.
 #[pyclass(frozen, module = "catalex._native", name = "Hold")]
 #[derive(Debug)]
 pub(crate) struct PyHold {
     _index: ResolvedIndex,
 }
 
-/// The folder of an index, which of a store is its current generation; and what keeps it there.
+/// The folder of an index, or of the current generation of a store, and an object that prevents its removal.
 #[pyfunction]
 pub(crate) fn resolve_index(py: Python<'_>, path: PathBuf) -> PyResult<(PathBuf, PyHold)> {
     let index = work::short(py, || index::resolve_index(&path))?;

@@ -18,7 +18,7 @@ use crate::errors::to_py;
 use crate::features;
 use crate::work;
 
-/// What a table of given codes says about them.
+/// The metadata of a table of given codes.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct MetadataDict {
@@ -51,7 +51,7 @@ impl PyTokenTable {
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let table = work::short(py, || {
-            // Of a store, the generation stays until it has been read.
+            // Prevents the removal of a store's generation until it has been read.
             let held = resolve_index(&path)?;
             let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
             Inner::read(&path)

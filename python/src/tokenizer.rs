@@ -32,7 +32,7 @@ impl PyTokenizer {
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let read = py.detach(|| {
-            // Of a store, the generation stays until it has been read.
+            // Prevents the removal of a store's generation until it has been read.
             let held = resolve_index(&path)?;
             let path = if Index::is_index(&held) { Index::open(&held)?.path(MODEL) } else { held.to_path_buf() };
             Inner::load(&path)

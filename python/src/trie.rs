@@ -42,7 +42,7 @@ impl PyTrie {
         let path: Option<PathBuf> = if native.is_some() { None } else { Some(table.extract()?) };
         work::short(py, || -> catalex::Result<PyTrie> {
             let read = |path: PathBuf| {
-                // Of a store, the generation stays until it has been read.
+                // Prevents the removal of a store's generation until it has been read.
                 let held = resolve_index(&path)?;
                 let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
                 TokenTable::read(&path)
@@ -203,7 +203,7 @@ impl PyTrie {
     fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<PySubset> {
         let Some(item_ids) = &self.item_ids else {
             let help = "make it with Trie.from_table, or name rows: Trie.subset";
-            return Err(mismatch("trie", "the items' ids", "a trie that knows their rows alone", help));
+            return Err(mismatch("trie", "the items' ids", "a trie that has only row numbers", help));
         };
         let mut chosen = vec![false; item_ids.len()];
         let wanted: Vec<String> = ids.iter().map(|id| Ok(id.str()?.to_string())).collect::<PyResult<_>>()?;

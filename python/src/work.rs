@@ -18,12 +18,12 @@ use crate::errors::to_py;
 const ONE_BLOCK: usize = 512;
 /// Target duration of a chunk of rows, between two checks for Ctrl-C.
 const CHUNK: Duration = Duration::from_millis(100);
-/// Interval between two checks for Ctrl-C, at which progress is passed on, too.
+/// Interval between two checks for Ctrl-C, which also pass progress on.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long to wait for interrupted work to stop before it is abandoned.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// The thread pool of this process. A fork does not inherit threads, so it gets a pool of its own.
+/// The thread pool of this process. A fork does not inherit threads, so it gets a new pool.
 fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
     // Locked only while the interpreter lock is held, as a fork is: a fork never finds it locked.
     static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
@@ -86,7 +86,8 @@ pub(crate) fn by_rows(
     Ok(())
 }
 
-/// Runs work that owns its data. Ctrl-C stops it at its next report of progress; without one in time, it is abandoned.
+/// Runs work that owns its data. Ctrl-C stops it at its next progress report. Work that does not report in time is
+/// abandoned.
 pub(crate) fn long<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&dyn Progress) -> catalex::Result<T> + Send + 'static,
@@ -151,7 +152,7 @@ fn run<T: Send + 'static>(
 /// Stops the work that reports to it by unwinding, which runs no panic hook and leaves no half-written file.
 struct Watch<F> {
     stop: Arc<AtomicBool>,
-    /// Where progress goes; none if nobody listens.
+    /// The receiver of progress events. `None` without a listener.
     events: Option<ProgressEvents<F>>,
 }
 

@@ -1,4 +1,4 @@
-"""The README's quick start, run once: it leaves the index of all emoji that the tests look at."""
+"""The README's quick start, run once. It writes the index of all emoji that the tests use."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def quick_start(tmp_path_factory: pytest.TempPathFactory) -> QuickStart:
     for entry in ROOT.iterdir():
         if entry.name != "target" and not entry.name.startswith("."):
             (folder / entry.name).symlink_to(entry)
-    # `python` is the one that runs these tests; nothing here may ask the network.
+    # `python` is the interpreter of these tests. Network access is not allowed.
     path = os.pathsep.join([str(release), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"}
     blocks, commands = script(README.read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def quick_start(tmp_path_factory: pytest.TempPathFactory) -> QuickStart:
 
 @pytest.fixture(scope="session")
 def index(quick_start: QuickStart) -> Path:
-    """The index of all 1,852 emoji by text and picture, with the extended tokenizer."""
+    """The index of all 1,852 emoji by text and image, with the extended tokenizer."""
     return quick_start.folder / "target" / "emoji"
 
 

@@ -42,7 +42,7 @@ def minilm() -> Path:
 
 
 def vectors(path: Path, modality: str) -> Matrix:
-    """A modality of a file of features; every item must have it."""
+    """A modality of a feature file. Every item must have it."""
     column = pq.read_table(path)[modality].combine_chunks()
     assert column.null_count == 0
     found = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32)
@@ -50,7 +50,7 @@ def vectors(path: Path, modality: str) -> Matrix:
 
 
 def embed_texts(folder: Path, texts: Sequence[str], out: Path, *flags: str | Path) -> Matrix:
-    """The texts' vectors by `catalex embed` with the encoder of a folder."""
+    """The vectors of texts from `catalex embed` with the encoder in a folder."""
     catalog = out.with_suffix(".catalog.parquet")
     pq.write_table(pa.table({"id": range(len(texts)), "t": list(texts)}), catalog)
     done("embed", catalog, "--text", "t", "--raw-text", "--text-encoder", folder, "--out", out, "--force", *flags)
@@ -58,7 +58,7 @@ def embed_texts(folder: Path, texts: Sequence[str], out: Path, *flags: str | Pat
 
 
 def embed_pictures(folder: Path, pictures: Sequence[Path], out: Path, *flags: str | Path) -> Matrix:
-    """The pictures' vectors by `catalex embed` with the encoder of a folder."""
+    """The vectors of images from `catalex embed` with the encoder in a folder."""
     catalog = out.with_suffix(".catalog.parquet")
     pq.write_table(pa.table({"id": range(len(pictures)), "image": [str(path) for path in pictures]}), catalog)
     done("embed", catalog, "--image", "image", "--image-encoder", folder, "--out", out, "--force", *flags)
@@ -72,7 +72,7 @@ def cosines(a: Matrix, b: Matrix) -> Matrix:
 
 
 def upright(path: Path) -> Image.Image:
-    """A picture as people see it: turned as its EXIF data say, on white."""
+    """An image as displayed: rotated by its EXIF data, on a white background."""
     picture = ImageOps.exif_transpose(Image.open(path))
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
@@ -83,7 +83,7 @@ def upright(path: Path) -> Image.Image:
 
 
 class Select(torch.nn.Module):  # type: ignore[misc]
-    """A model as a function of named tensors with chosen outputs, as exporters want it."""
+    """A model as a function of named tensors with selected outputs, as exporters require."""
 
     def __init__(self, model: torch.nn.Module, names: Sequence[str], outputs: Sequence[str]) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Select(torch.nn.Module):  # type: ignore[misc]
 
 
 def export(model: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: Sequence[str], path: Path) -> None:
-    """Writes a graph whose batches, and lengths of tokens, are free."""
+    """Writes a graph with dynamic batch sizes and token lengths."""
     names = list(inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     free = {name: {0: "batch", 1: "length"} if tensor.ndim == 2 else {0: "batch"} for name, tensor in inputs.items()}
@@ -114,7 +114,7 @@ def export(model: torch.nn.Module, inputs: dict[str, torch.Tensor], outputs: Seq
 
 
 def tokens(**kinds: int) -> dict[str, torch.Tensor]:
-    """Made-up inputs of a model of texts, for export: 0 for token ids, 1 for ones."""
+    """Example inputs of a text model for export: 0 for token ids, 1 for ones."""
     return {name: torch.full((2, 6), value, dtype=torch.long) for name, value in kinds.items()}
 
 
@@ -123,7 +123,7 @@ def pictures(edge: int) -> dict[str, torch.Tensor]:
 
 
 def write_tokenizer(folder: Path, *, begin: str | None = None, end: str | None = None, **settings: Any) -> int:
-    """A tokenizer of the words of `TEXTS`, in lower case as trained; returns the size of its vocabulary."""
+    """Writes a tokenizer of the words of `TEXTS` in lower case. Returns the size of its vocabulary."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]

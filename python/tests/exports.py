@@ -26,11 +26,11 @@ class Source:
     name: str
     table: Path
     flags: list[str | Path]
-    """How the command line names catalog and interactions."""
+    """The flags of the catalog and the interactions."""
     codes: dict[str, list[int]]
     titles: dict[str, str]
     histories: dict[str, list[tuple[str, float]]]
-    """Each user's items and ratings, in the order of time and, inside one time, of the file."""
+    """Each user's items and ratings, ordered by time, then by position in the file."""
 
     def id(self, item: str) -> str:
         return "".join(self.tokens(item))
@@ -46,7 +46,7 @@ class Source:
 
 
 def emoji(folder: Path) -> Source:
-    """The emoji fixture and its made histories."""
+    """The emoji fixture and its generated histories."""
     catalog = pq.read_table(EMOJI / "catalog.parquet").to_pylist()
     with (EMOJI / "histories.csv").open(encoding="utf-8") as file:
         events = [
@@ -74,7 +74,7 @@ def ml_100k_folder() -> Path | None:
 
 
 def ml_100k(folder: Path) -> Source:
-    """MovieLens-100K: ids are integers, half of its events tie in time, titles repeat."""
+    """MovieLens-100K: ids are integers, half of the events have equal times, and titles repeat."""
     data = ml_100k_folder()
     assert data is not None
     items = (data / "ml-100k.item").read_text(encoding="utf-8").splitlines()[1:]
@@ -84,7 +84,7 @@ def ml_100k(folder: Path) -> Source:
         for item, title, year, kinds in rows:
             row = {"id": int(item), "title": titles[int(item)], "about": f"{title}, {year}", "kinds": kinds.split()}
             file.write(json.dumps(row) + "\n")
-    # The file is a table of tabs whose columns have types in their names.
+    # The file is tab-separated, and the names of its columns include types.
     (folder / "ml-100k.tsv").write_bytes((data / "ml-100k.inter").read_bytes())
     lines = (data / "ml-100k.inter").read_text(encoding="utf-8").splitlines()[1:]
     events = [(user, item, float(time), rating) for user, item, rating, time in (line.split("\t") for line in lines)]

@@ -1,4 +1,4 @@
-"""Small things made for tests: token tables as other programs write them, a byte-level tokenizer, random IDs."""
+"""Small generated inputs: token tables as other programs write them, a byte-level tokenizer, random IDs."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def done(*arguments: str | Path) -> str:
 
 
 def random_codes(items: int, sizes: Sequence[int], seed: int = 0) -> Codes:
-    """Distinct IDs in no order, crowded at low codes so that prefixes are shared."""
+    """Distinct IDs in random order. Low codes are frequent, so that prefixes are shared."""
     rng = np.random.default_rng(seed)
     drawn = [(rng.random(20 * items) ** 2 * size).astype(np.uint16) for size in sizes]
     codes = np.unique(np.stack(drawn, 1), axis=0)
@@ -44,7 +44,7 @@ def random_codes(items: int, sizes: Sequence[int], seed: int = 0) -> Codes:
 def write_table(
     path: Path, codes: Codes, sizes: Sequence[int], ids: Sequence[int] | Sequence[str] | None = None
 ) -> None:
-    """A token table by its specification."""
+    """Writes a token table according to its specification."""
     n, levels = codes.shape
     written = ["".join(f"<{level}_{code}>" for level, code in zip("abcdefgh", row, strict=False)) for row in codes]
     lists = pa.FixedSizeListArray.from_arrays(
@@ -74,7 +74,7 @@ def write_table(
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A byte-level BPE of a few hundred words, as a Hugging Face folder."""
+    """Writes a byte-level BPE tokenizer with a few hundred words as a Hugging Face folder."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -89,7 +89,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def strangers(codes: Codes, sizes: Sequence[int], n: int, seed: int = 1) -> Codes:
-    """IDs that no item has; half of them differ from an item's in the last code alone."""
+    """IDs that no item has. Half of them differ from the ID of an item only in the last code."""
     rng = np.random.default_rng(seed)
     known = {tuple(row) for row in codes.tolist()}
     found: list[tuple[int, ...]] = []

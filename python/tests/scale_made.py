@@ -19,7 +19,7 @@ PARTS = 8
 
 @dataclass(frozen=True)
 class Crowd:
-    """Items in Parquet files, the model, and the table of `catalex tokenize`'s own code on one machine."""
+    """Items in Parquet files, the model, and the token table of one machine."""
 
     folder: Path
     items: Path
@@ -36,7 +36,7 @@ def train(folder: Path, vectors: npt.NDArray[np.float32], levels: int) -> catale
 
 
 def crowd(folder: Path, n: int, levels: int, giant: int) -> Crowd:
-    """`n` items in clusters of uneven size, of which `giant` are nearly one item, and some exactly."""
+    """`n` items in clusters of different sizes. `giant` items are nearly identical, and some of these are identical."""
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(300, DIM))
@@ -60,8 +60,8 @@ def crowd(folder: Path, n: int, levels: int, giant: int) -> Crowd:
 
 
 def grown(crowd: Crowd) -> tuple[Path, Path, Crowd]:
-    """The crowd as a catalog that grew: files of a third of the items, the table of the others, and the third as one
-    machine places it beside that table."""
+    """Splits the crowd into old and new items. Returns the files of the new items (a third of all), the folder with the
+    token table of the old items, and the new items with the IDs that one machine gives them with this table."""
     rows = pa.concat_tables([pq.read_table(part) for part in sorted(crowd.items.iterdir())])
     ids, vectors = rows["item_id"].to_numpy(), np.array(rows["text"].to_pylist(), np.float32)
     is_new = ids % 3 == 0
@@ -86,7 +86,7 @@ def in_order(table: pa.Table) -> pa.Table:
 
 
 def assert_same(found: pa.Table, crowd: Crowd) -> None:
-    """Item by item: ids, codes, texts, errors to the last bit, and which moved."""
+    """Compares all items: ids, codes, semantic IDs, errors to the last bit, and which items moved."""
     table = catalex_table(found, crowd.model)
     theirs, ours = in_order(table.to_arrow()), crowd.alone
     assert theirs.num_rows == ours.num_rows
@@ -102,7 +102,8 @@ def catalex_table(found: pa.Table, model: catalex.Tokenizer) -> catalex.TokenTab
 
 
 def overfull(crowd: Crowd) -> tuple[int, int]:
-    """Prefixes with more items than last-level codes, and most items of a first code, as the quantizer gives them."""
+    """In the first part of the items, before collisions are resolved: the number of prefixes with more items than
+    last-level codes, and the largest number of items of a first code."""
     vectors = np.concatenate(
         [
             np.array(b["text"].to_pylist(), np.float32)

@@ -21,7 +21,7 @@ def binary() -> Path:
 
 
 def packed(package: str, name: str) -> Path:
-    """A data set inside an installed package, whose code is not run."""
+    """The path of a data set in an installed package. The package is not imported."""
     spec = importlib.util.find_spec(package)
     for folder in spec.submodule_search_locations or [] if spec else []:
         if (found := Path(folder) / "dataset_example" / name).is_dir():

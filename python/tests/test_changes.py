@@ -1,4 +1,4 @@
-"""`import_ids`, `adopt` and `diff` do what the command line does."""
+"""`import_ids`, `adopt` and `diff` give the same results as the command line."""
 
 import json
 from pathlib import Path

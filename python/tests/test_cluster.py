@@ -38,7 +38,7 @@ except catalex.ResourceError as error:
     assert f"pip install 'catalex[{engine}]'" in run.stdout, run.stderr
 
 
-def test_rows_do_not_depend_on_others(shop: Shop) -> None:
+def test_codes_of_a_row_do_not_depend_on_other_rows(shop: Shop) -> None:
     whole = encoded(shop, 700)
     for begin, end in ((0, 1), (1, 3), (3, 520), (520, 700)):
         rows = pa.table({"item_id": np.arange(begin, end), "text": list(shop.vectors[begin:end])})
@@ -46,8 +46,8 @@ def test_rows_do_not_depend_on_others(shop: Shop) -> None:
         assert part.equals(whole.slice(begin, end - begin).combine_chunks())
 
 
-def test_what_an_item_lacks_does_not_depend_on_others(shop: Shop, tmp_path: Path) -> None:
-    """Two modalities; rows 0 to 99 have no picture, the next hundred no text."""
+def test_completed_modalities_do_not_depend_on_other_items(shop: Shop, tmp_path: Path) -> None:
+    """Two modalities. Rows 0 to 99 have no image, and rows 100 to 199 have no text."""
     text = list(shop.vectors[:600, :16])
     picture = list(shop.vectors[:600, 16:])
     text[100:200] = [None] * 100
@@ -71,7 +71,7 @@ def test_what_an_item_lacks_does_not_depend_on_others(shop: Shop, tmp_path: Path
 
 
 def test_a_part_is_a_function_of_its_items(shop: Shop) -> None:
-    """The order of rows and of chunks does not show, nor that a task is run twice."""
+    """The result does not depend on the order of rows and chunks, or on a repeated task."""
     items = encoded(shop, 700)
     counts = cluster.count_prefixes(items, 3)
     prefixes = cluster.prefixes_of(counts["prefix"], 3)
@@ -93,8 +93,8 @@ def test_a_part_is_a_function_of_its_items(shop: Shop) -> None:
     np.testing.assert_array_equal(found["residual_error"].to_numpy(), alone.residual_error)
 
 
-def test_a_part_beside_taken_codes(shop: Shop) -> None:
-    """Without an engine: all in one part."""
+def test_new_items_do_not_get_taken_codes(shop: Shop) -> None:
+    """Runs the stages without an engine, with all items in one part."""
     old = shop.tokenizer.tokenize(shop.vectors[:900])
     new = shop.tokenizer.tokenize(shop.vectors[:1_500], previous=old)
     items = encoded(shop, 1_500).slice(900)

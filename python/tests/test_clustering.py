@@ -17,7 +17,7 @@ def test_equal_labellings_agree_in_full_whatever_their_names() -> None:
     assert found.adjusted == pytest.approx(1)
 
 
-def test_labels_drawn_at_random_tell_nothing_once_adjusted() -> None:
+def test_random_labels_have_no_adjusted_mutual_information() -> None:
     rng = np.random.default_rng(3)
     found = [agreement(rng.integers(0, 60, 300), rng.integers(0, 20, 300)) for _ in range(20)]
     assert np.mean([f.mutual_information for f in found]) > 1, "many labels look telling"
@@ -32,7 +32,7 @@ def test_expected_information_is_the_mean_over_all_deals() -> None:
     assert expected == pytest.approx(np.mean(deals))
 
 
-def test_k_means_finds_clusters_that_are_there_and_repeats() -> None:
+def test_k_means_finds_known_clusters_and_is_deterministic() -> None:
     rng = np.random.default_rng(1)
     truth = np.repeat(np.arange(12), 20)
     x = rng.normal(size=(12, 5))[truth] * 10 + 0.1 * rng.normal(size=(240, 5))

@@ -1,5 +1,5 @@
-"""`catalex constrain`: each form in its real reader. All IDs are let through, 1,000 others are not, and after every
-prefix the same tokens may follow as in the trie."""
+"""`catalex constrain`: each form in its real reader. All IDs are accepted, 1,000 other sequences are rejected, and
+after every prefix the same tokens are allowed as in the trie."""
 
 import hashlib
 import json
@@ -68,11 +68,11 @@ def text_of(codes: Codes) -> list[str]:
 
 
 def bits(mask: npt.NDArray[np.int32], tokens: int) -> npt.NDArray[np.intp]:
-    """The tokens that a packed mask lets through."""
+    """The tokens that a packed mask allows."""
     return np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little")[:tokens])
 
 
-def test_what_is_written_is_described(made: Made) -> None:
+def test_written_forms_are_described(made: Made) -> None:
     described = json.loads((made.forms / "constraint.json").read_text())
     ids = made.trie.tokens
     assert ids is not None
@@ -142,7 +142,7 @@ def test_xgrammar_reads_the_grammar(made: Made) -> None:
     assert ids is not None
     for folder in (made.forms, made.texts):
         compiled = xgrammar.GrammarCompiler(info, max_threads=2).compile_grammar((folder / "ids.ebnf").read_text())
-        # A grammar of texts lets bytes of a token through as well.
+        # A grammar of texts allows bytes of a token as well.
         first = ids.first_id if folder == made.texts else 0
 
         def matches(tokens: list[int], compiled: Any = compiled) -> bool:
@@ -165,7 +165,7 @@ def test_llama_cpp_reads_the_grammar(made: Made) -> None:
     for folder in (made.forms, made.texts):
         text, tokenizer = (folder / "ids.gbnf").read_text(), made.vocabulary / "tokenizer" / "tokenizer.json"
         grammar = LlamaGrammar(text, tokenizer)
-        # A grammar of texts lets parts of a token through as well.
+        # A grammar of texts allows parts of a token as well.
         first = ids.first_id if folder == made.texts else 0
 
         def matches(tokens: list[int], grammar: LlamaGrammar = grammar) -> bool:
@@ -214,17 +214,17 @@ def test_outlines_core_reads_the_expression(made: Made) -> None:
     check_matcher(made, matches, allowed)
 
 
-def test_the_expression_is_one_of_pythons_too(made: Made) -> None:
+def test_python_re_reads_the_expression(made: Made) -> None:
     expression = re.compile((made.forms / "ids.regex").read_text())
     assert all(expression.fullmatch(text) for text in text_of(made.codes))
     assert not any(expression.fullmatch(text) for text in text_of(made.others))
 
 
-def test_choices_are_the_ids_in_the_tables_order(made: Made) -> None:
+def test_choices_are_the_ids_in_table_order(made: Made) -> None:
     assert json.loads((made.forms / "choices.json").read_text()) == text_of(made.codes)
 
 
-def test_static_arrays_are_those_of_its_build(made: Made) -> None:
+def test_static_arrays_equal_those_of_the_reference(made: Made) -> None:
     safetensors = pytest.importorskip("safetensors.numpy")
     arrays = safetensors.load_file(made.forms / "static.safetensors")
     ids = made.trie.tokens
@@ -236,7 +236,7 @@ def test_static_arrays_are_those_of_its_build(made: Made) -> None:
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
     def allowed(prefix: list[int]) -> list[int]:
-        """A step of STATIC's decoding: the mask of beginnings, then a stretch of the sparse rows."""
+        """A step of STATIC's decoding: the start mask, then a range of the sparse rows."""
         if not prefix:
             return np.flatnonzero(arrays["start_mask"]).tolist()
         state = int(arrays["dense_states"][prefix[0]])
@@ -254,8 +254,8 @@ def test_static_arrays_are_those_of_its_build(made: Made) -> None:
 
 
 def static_index(sorted_ids: npt.NDArray[np.int64], vocabulary: int) -> dict[str, npt.NDArray[Any]]:
-    """The arrays as STATIC's paper and code describe them, one dense level: states are prefixes, numbered by their last
-    token plus one at the first level and depth by depth in sorted order behind; whole IDs are state 0."""
+    """The arrays as in STATIC's paper and code, with one dense level. States are prefixes: those of one token have the
+    number token + 1, longer ones follow by length in sorted order, and complete IDs are state 0."""
     levels = sorted_ids.shape[1]
     state_of: dict[tuple[int, ...], int] = {(token,): token + 1 for token in set(sorted_ids[:, 0].tolist())}
     following = vocabulary + 1
@@ -288,7 +288,7 @@ def static_index(sorted_ids: npt.NDArray[np.int64], vocabulary: int) -> dict[str
 
 
 @pytest.mark.parametrize("strings", [False, True])
-def test_xllm_and_minionerec_hold_every_item(tmp_path: Path, strings: bool) -> None:
+def test_xllm_and_minionerec_forms_contain_every_item(tmp_path: Path, strings: bool) -> None:
     sizes = [8, 8, 16]
     codes = random_codes(200, sizes)
     ids: list[Any] = [f"item-{row}" if strings else 7 * row for row in range(200)]
@@ -338,7 +338,7 @@ def xllm_records(content: bytes, extended: bool) -> Iterator[tuple[int, str, lis
         yield item, name, np.frombuffer(take(12), "<i4").tolist()
 
 
-def test_forms_may_be_of_some_items(made: Made, tmp_path: Path) -> None:
+def test_forms_can_contain_some_items(made: Made, tmp_path: Path) -> None:
     (tmp_path / "only.txt").write_text("5\n3\n\n400\n")
     done(
         "constrain",

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_demo_shows_each_emoji_among_its_like(tmp_path: Path) -> None:
+def test_the_demo_shows_each_emoji_with_similar_ones(tmp_path: Path) -> None:
     binary = Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "catalex"
     out = tmp_path / "demo-index"
     environment = {**os.environ, "DEMO_OUT": str(out)}

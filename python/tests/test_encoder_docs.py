@@ -1,4 +1,4 @@
-"""The marked commands of docs/encoders.md, run as they stand on small models of the kinds they name."""
+"""Runs the marked commands of docs/encoders.md unchanged, with small models of the same kinds."""
 
 import json
 import os

@@ -29,7 +29,7 @@ PROTOCOL = {
 
 
 def makers(trees: dict[str, ast.Module]) -> set[str]:
-    """Names of exceptions of the tree, and of functions that return one."""
+    """Names of the exceptions of catalex, and of functions that return one."""
     names = set(errors.__all__)
     for tree in trees.values():
         for node in ast.walk(tree):
@@ -40,11 +40,11 @@ def makers(trees: dict[str, ast.Module]) -> set[str]:
     return names
 
 
-def test_every_raise_is_of_the_tree() -> None:
+def test_every_raised_error_is_a_catalex_error() -> None:
     trees = {path.name: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.glob("*.py")}
     known = makers(trees)
     assert {"InputError", "refuse", "duplicate_error"} <= known
-    # `run._error` picks the class from a table, every entry of which is of the tree.
+    # `run._error` selects the class from a table, whose entries all derive from CatalexError.
     found = set()
     for name, tree in trees.items():
         for node in ast.walk(tree):
@@ -86,7 +86,7 @@ def test_a_damaged_or_newer_manifest_is_refused(manifest: str, says: str, tmp_pa
         catalex.Index(tmp_path)
 
 
-def test_what_is_no_index_is_an_input_error(tmp_path: Path) -> None:
+def test_a_path_that_is_not_an_index_is_an_input_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere", Path(__file__)):
         with pytest.raises(catalex.InputError, match="expected an index"):
             catalex.Index(path)
@@ -145,7 +145,7 @@ def write_rows(path: Path, metadata: dict[str, str] | None) -> None:
 @pytest.mark.parametrize(
     ("description", "says"),
     [
-        (None, "holds no start values"),
+        (None, "a file without start values"),
         ("{", "got damaged JSON"),
         ({"format_version": 2, "first_id": 3, "tokens": 2}, "expected format version 1, got 2; install a newer"),
         ({"first_id": 3, "tokens": 2}, "expected format version 1, got none"),
@@ -181,7 +181,7 @@ def test_a_wide_data_frame_is_refused_with_the_call_that_takes_it() -> None:
     assert given.modalities == {"features": 3}
 
 
-def test_json_that_is_not_there_is_left_to_the_caller(tmp_path: Path) -> None:
+def test_missing_json_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "nowhere.json", "anything", 1)
 

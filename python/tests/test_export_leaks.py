@@ -28,7 +28,7 @@ def test_item(user: int) -> int:
     return COMMON + USERS + user
 
 
-# pytest must not take it for a test.
+# pytest must not collect it as a test.
 test_item.__test__ = False  # type: ignore[attr-defined]
 
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("split", ["leave-one-out", "time"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_held_out_is_not_trained_on(folder: Path, tmp_path: Path, family: str, split: str) -> None:
+def test_held_out_items_are_not_in_training_data(folder: Path, tmp_path: Path, family: str, split: str) -> None:
     if (family, split) == ("lc-rec", "time"):
         pytest.skip("LC-Rec's loader knows leave-one-out alone")
     out = tmp_path / "out"
@@ -84,7 +84,7 @@ def test_what_is_held_out_is_not_trained_on(folder: Path, tmp_path: Path, family
             searched += 1
             for number in held_out[said["role"]]:
                 if any(text in record for text in all_names[number]):
-                    # Items by themselves are learned by their texts: such a record has that item alone.
+                    # Records that teach the text of an item contain only this item.
                     others = [n for n in range(ITEMS) if n != number and any(text in record for text in all_names[n])]
                     assert not others and said["role"] == "train", (name, record)
                     met += 1

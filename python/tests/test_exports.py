@@ -1,4 +1,4 @@
-"""Exports to LLM recommenders, read as each family's own loader reads them, on the emoji and on MovieLens-100K."""
+"""Exports to LLM recommenders, read as by the loader of each family, on the emoji and on MovieLens-100K."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_counts_are_those_of_the_file(source: Source, tmp_path: Path) -> None:
 
 
 class LcRec:
-    """The data sets of LC-Rec's data.py, as far as files go."""
+    """The data sets of LC-Rec's data.py, as far as they depend on the files."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.inters = read_json(folder / f"{name}.inter.json")
@@ -263,7 +263,7 @@ def test_bigrec(source: Source, tmp_path: Path) -> None:
         expected = [target for target in targets(source, part) if (target[0], target[2]) in liked]
         for record, (_, history, item) in zip(made, expected, strict=True):
             assert set(record) == {"instruction", "input", "output"}
-            # As BIGRec's evaluate.py finds the item again.
+            # As in BIGRec's evaluate.py, which finds the item by its text.
             assert record["output"].strip('"') == source.titles[item].strip('"')
             assert record["input"] == "So far: " + ", ".join(f'"{source.titles[name]}"' for name in history)
     items = read_lines(out / "items.jsonl")
@@ -302,7 +302,7 @@ def test_transrec(source: Source, tmp_path: Path) -> None:
                 assert target == f" || {number_of[current[2]]} ##"
                 assert "; ".join(str(number_of[item]) for item in current[1]) in question
             assert current is not None
-            # Every target is a piece of the document of the item that came next: the FM-index has it.
+            # Every target is a fragment of the document of the next item, so the FM-index contains it.
             assert target.strip() in text[number_of[current[2]]]
         assert next(wanted, None) is None
         assert set(by_facet) == {"ID", "title", "attribute", "index"}
@@ -345,7 +345,7 @@ def test_answers_are_read(source: Source, tmp_path: Path) -> None:
     expected, said = [], []
     for at, prompt in enumerate(prompts):
         candidates = prompt["candidates"]
-        # Titles of films repeat, so titles are said of the emoji alone.
+        # Titles of films repeat, so answers by title are tested only with the emoji.
         order = [(3 * place + at) % len(candidates) if at % 2 else place for place in range(len(candidates))]
         order = list(dict.fromkeys(order))
         if at % 4 == 0:

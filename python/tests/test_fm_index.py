@@ -35,7 +35,7 @@ def documents(golden: dict[str, Any]) -> list[list[list[int]]]:
     return made
 
 
-def test_answers_are_those_of_trans_rec(
+def test_answers_equal_those_of_trans_rec(
     golden: dict[str, Any], documents: list[list[list[int]]], tmp_path: Path
 ) -> None:
     assert [list(chain(*document)) for document in documents] == golden["documents"]
@@ -51,12 +51,12 @@ def test_answers_are_those_of_trans_rec(
         tokens, counts, ends = index.continuations(found)
         assert len(found) == index.count(answer["pattern"]) == answer["count"]
         assert [list(pair) for pair in zip(tokens, counts, strict=True)] == answer["continuations"]
-        # Every item ends with a token of its own, and none of the patterns has it.
+        # Every item ends with a unique token, which is in none of the patterns.
         assert ends == 0
         assert index.items(found) == answer["documents"]
 
 
-def test_an_item_is_said_token_by_token(documents: list[list[list[int]]]) -> None:
+def test_an_item_is_generated_token_by_token(documents: list[list[list[int]]]) -> None:
     index = catalex.FmIndex.from_documents(documents)
     wanted = documents[11]
     said = index.beginnings()

@@ -42,7 +42,7 @@ def test_items_are_appended_and_deleted(tmp_path: Path) -> None:
     ids = dict(zip(index.table.item_ids, index.table.semantic_ids, strict=True))
     now = dict(zip(after.table.item_ids, after.table.semantic_ids, strict=True))
     assert all(now[item] == semantic_id for item, semantic_id in ids.items())
-    # The features are those of the items, in the order of the table.
+    # The features have the items of the table, in the same order.
     assert after.tokenizer.tokenize(after.features, collisions="keep").item_ids == after.table.item_ids
     less = catalex.delete(after, ["s3", "new"], tmp_path / "less", progress="none")
     assert len(less) == 23
@@ -51,7 +51,7 @@ def test_items_are_appended_and_deleted(tmp_path: Path) -> None:
     store = tmp_path / "shop"
     catalex.publish(less, store)
     published = catalex.append(store, catalog, store=store, missing="delete", progress="none")
-    # An item that is back has the ID that it had.
+    # A deleted item that returns gets its old ID.
     assert published.table.lookup("s3") == now["s3"] and "new" not in published.table
     assert len(catalex.Index(store)) == 24
     with pytest.raises(catalex.InputError, match="either a folder to write, or store="):

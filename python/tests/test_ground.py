@@ -21,7 +21,7 @@ Matrix = npt.NDArray[np.float32]
 
 
 class Made:
-    """Items of which a few are popular, and answers that mean popular items more often than near ones."""
+    """Items, of which a few are popular, and noisy answers, whose targets are drawn by popularity."""
 
     def __init__(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
@@ -44,7 +44,7 @@ class Made:
         (folder / "events.csv").write_text("user,item\n" + "\n".join(events) + "\n")
 
     def scores(self, part: str, gamma: float) -> torch.Tensor:
-        """As BIGRec's evaluation computes them."""
+        """The scores of BIGRec's evaluation."""
         distances = torch.cdist(torch.from_numpy(self.answers[part]).double(), torch.from_numpy(self.items).double())
         least, most = distances.min(1, keepdim=True).values, distances.max(1, keepdim=True).values
         popular = (self.counts - self.counts.min()) / (self.counts.max() - self.counts.min())
@@ -69,7 +69,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_lists_are_big_recs(made: Made, tmp_path: Path) -> None:
+def test_ranked_lists_equal_those_of_bigrec(made: Made, tmp_path: Path) -> None:
     here = made.folder
     for form in ("npy", "safetensors"):
         items = here / f"items.{form}"
@@ -84,7 +84,7 @@ def test_lists_are_big_recs(made: Made, tmp_path: Path) -> None:
         np.testing.assert_allclose(line["scores"], scores.sort().values[:7].numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_gamma_is_searched_for_by_each_measure(made: Made, tmp_path: Path) -> None:
+def test_gamma_is_selected_for_each_metric(made: Made, tmp_path: Path) -> None:
     here = made.folder
     common: Words = ["--items", here / "items.npy", "--targets", here / "test.txt", "--json"]
     plain = {
@@ -108,14 +108,14 @@ def test_gamma_is_searched_for_by_each_measure(made: Made, tmp_path: Path) -> No
         assert plain[f"Recall@{depth}"]["value"] == pytest.approx(recall)
         one = found[f"NDCG@{depth}"]
         assert one["value"] == pytest.approx(ndcg(made.places("test", one["gamma"]), depth), abs=1e-6)
-        # No gamma of a fine grid is better on the answers that it was chosen by.
+        # No gamma of a fine grid is better on the validation answers.
         best = max(ndcg(made.places("valid", gamma), depth) for gamma in [0, *np.geomspace(0.01, 100, 40)])
         assert ndcg(made.places("valid", one["gamma"]), depth) >= best - 0.01
-    # Popularity tells something here.
+    # Popularity is informative in this data.
     assert found["NDCG@10"]["value"] > plain["NDCG@10"]["value"]
 
 
-def test_texts_mean_items(index: Path, tmp_path: Path) -> None:
+def test_paraphrases_match_their_items(index: Path, tmp_path: Path) -> None:
     labels = pq.read_table(ROOT / "fixtures" / "emoji" / "catalog.parquet", columns=["id", "label"]).to_pydict()
     by_id = dict(zip(labels["id"], labels["label"], strict=True))
     said = {"dog face": "face of a dog", "birthday cake": "a cake for a birthday", "fire engine": "fire truck, red"}

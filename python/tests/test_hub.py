@@ -121,7 +121,7 @@ def test_a_prepared_cache_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("offline", ["1", "0"])
-def test_neither_cache_nor_network_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: str) -> None:
+def test_an_unavailable_model_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: str) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     # Nobody listens here.

@@ -1,4 +1,4 @@
-"""Folders of image encoders against transformers: the processors' pixels and the models' vectors on real pictures."""
+"""Image encoder folders compared with transformers: processed pixels and model vectors of real images."""
 
 import json
 from pathlib import Path
@@ -73,7 +73,7 @@ STYLES: dict[str, tuple[type, dict[str, Any]]] = {
 
 
 def processed(folder: Path, style: str) -> Matrix:
-    """Writes the processor's file, and gives its pixels for all pictures."""
+    """Writes the settings of the processor, and returns its pixels for all images."""
     kind, settings = STYLES[style]
     processor = kind(**settings)
     processor.save_pretrained(folder)
@@ -82,7 +82,7 @@ def processed(folder: Path, style: str) -> Matrix:
 
 
 def write_copy(folder: Path, height: int, width: int, *, last: bool = False, element: int = TensorProto.FLOAT) -> None:
-    """A graph that gives its input back, so that a picture's vector is its pixels."""
+    """Writes a graph that returns its input, so that the vector of an image is its pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     shape: list[int | str] = ["n", height, width, 3] if last else ["n", 3, height, width]
     nodes = [helper.make_node("Flatten", ["pixel_values"], ["flat"], axis=1)]
@@ -97,7 +97,7 @@ def write_copy(folder: Path, height: int, width: int, *, last: bool = False, ele
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_pixels_are_those_of_the_processor(tmp_path: Path, style: str) -> None:
+def test_pixels_equal_those_of_the_processor(tmp_path: Path, style: str) -> None:
     expected = processed(tmp_path, style)
     n, _, height, width = expected.shape
     write_copy(tmp_path, height, width)
@@ -111,17 +111,17 @@ def test_pixels_are_those_of_the_processor(tmp_path: Path, style: str) -> None:
     deep = np.array(["rgb16" in path.name for path in PICTURES])
     lossy = np.array([path.suffix == ".jpg" for path in PICTURES])
     print(f"{style}: {worst[~lossy].max():.2f}/255 at most, {worst[lossy].max():.2f} with JPEG, {off.mean() * 255:.3f}")
-    # At the border of a box it is chance which side a pixel falls on.
+    # At the border of a box, rounding decides to which side a pixel belongs.
     if style != "box":
         assert worst[~lossy & ~deep].max() <= 2.001
-        # Of 16 bits Pillow takes the upper eight; here they are rounded.
+        # Pillow takes the upper eight of 16 bits; catalex rounds.
         assert worst[deep].max() <= 3.001
-    # Decoders of JPEG differ in places, where colour is interpolated.
+    # JPEG decoders differ where colour is interpolated.
     assert (off * 255 > 2.001).mean((1, 2, 3)).max() <= 0.004
     assert off.mean() * 255 <= 0.25
 
 
-def test_the_processor_may_stand_in_the_joint_file(tmp_path: Path) -> None:
+def test_the_processor_settings_can_be_in_processor_config(tmp_path: Path) -> None:
     expected = processed(tmp_path, "clip")
     write_copy(tmp_path, 224, 224)
     path = tmp_path / "preprocessor_config.json"
@@ -132,7 +132,7 @@ def test_the_processor_may_stand_in_the_joint_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("last", "element"), [(True, TensorProto.FLOAT), (False, TensorProto.FLOAT16)])
-def test_graphs_may_want_channels_last_or_half_precision(tmp_path: Path, last: bool, element: int) -> None:
+def test_graphs_with_channels_last_or_half_precision_inputs(tmp_path: Path, last: bool, element: int) -> None:
     expected = processed(tmp_path, "siglip")
     write_copy(tmp_path, 224, 224, last=last, element=element)
     got = embed_pictures(tmp_path, PICTURES, tmp_path / "f.parquet")
@@ -151,12 +151,12 @@ MODELS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("style", MODELS)
-def test_vectors_are_those_of_the_model(tmp_path: Path, style: str) -> None:
+def test_vectors_equal_those_of_the_model(tmp_path: Path, style: str) -> None:
     expected_pixels = processed(tmp_path, style)
     make, output = MODELS[style]
     torch.manual_seed(3)
     model = make().eval()
-    # As transformers draws them, a deep network's filters give zeros.
+    # With the initial weights of transformers, a deep network returns zeros.
     for part in model.modules():
         if style == "mobilenet" and isinstance(part, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(part.weight)
@@ -169,7 +169,7 @@ def test_vectors_are_those_of_the_model(tmp_path: Path, style: str) -> None:
     centred = cosines(got - expected.mean(0), expected - expected.mean(0))
     print(f"{style}: cosine {found.min():.6f} at least, {centred.min():.4f} without what all have in common")
     assert found.min() >= 0.999
-    # Fifty layers of random filters make more of a pixel's last bit.
+    # Fifty layers of random filters amplify differences in the last bit of a pixel.
     assert centred.min() >= (0.85 if style == "mobilenet" else 0.98)
 
 
@@ -211,7 +211,7 @@ def test_both_towers_of_clip_are_in_one_folder(tmp_path: Path, inside: str) -> N
     np.testing.assert_allclose(got, by_text, rtol=1e-4, atol=1e-5)
     assert cosines(embed_pictures(tmp_path, PICTURES, tmp_path / "p.parquet"), by_picture).min() >= 0.999
 
-    # SigLIP's kind of model: every text filled up to the maximum length.
+    # Models such as SigLIP pad every text to the maximum length.
     siglip = tmp_path / "siglip"
     names = ["tokenizer.json", "tokenizer_config.json", f"{inside}/text_model.onnx".lstrip("/")]
     copy_files(tmp_path, siglip, names)

@@ -1,4 +1,4 @@
-"""An index as other programs read it: pyarrow, transformers, hashlib and json, without catalex."""
+"""An index, read by other programs without catalex: pyarrow, transformers, hashlib and json."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 LEVELS = 4
 CODES = 256
-# The text encoder's tokenizer has this many ids.
+# Number of ids of the text encoder's tokenizer.
 BEFORE = 30_522
 SENTENCES = [
     "The user has bought the following items; what comes next?",
@@ -74,7 +74,7 @@ def test_token_table_has_its_types_and_metadata(index: Path, table: pa.Table) ->
     assert collisions["moved"] == sum(table["reassigned"].to_pylist())
 
 
-def test_every_emoji_has_an_id_of_its_own(table: pa.Table) -> None:
+def test_every_emoji_has_a_unique_id(table: pa.Table) -> None:
     catalog = pq.read_table(ROOT / "fixtures" / "emoji" / "catalog.parquet")
     assert table["item_id"].to_pylist() == catalog["id"].to_pylist()
     rows = table["codes"].to_pylist()
@@ -84,7 +84,7 @@ def test_every_emoji_has_an_id_of_its_own(table: pa.Table) -> None:
     assert table["semantic_id"].to_pylist() == written
 
 
-def test_features_have_one_vector_column_a_modality(index: Path) -> None:
+def test_features_have_one_vector_column_per_modality(index: Path) -> None:
     features = pq.read_table(index / "features.parquet")
 
     def vectors(dim: int) -> pa.DataType:
@@ -115,7 +115,7 @@ def test_index_json_is_in_lc_recs_form(index: Path, table: pa.Table) -> None:
     assert ["".join(tokens) for tokens in lc_rec.values()] == table["semantic_id"].to_pylist()
 
 
-def test_every_semantic_id_is_four_ids_and_comes_back(tokenizer: Any, table: pa.Table, new_tokens: list[str]) -> None:
+def test_semantic_ids_round_trip_as_four_token_ids(tokenizer: Any, table: pa.Table, new_tokens: list[str]) -> None:
     place = {token: BEFORE + at for at, token in enumerate(new_tokens)}
     for semantic_id, codes in zip(table["semantic_id"].to_pylist(), table["codes"].to_pylist(), strict=True):
         ids = tokenizer.encode(semantic_id, add_special_tokens=False)
@@ -125,7 +125,7 @@ def test_every_semantic_id_is_four_ids_and_comes_back(tokenizer: Any, table: pa.
     assert len(tokenizer) == BEFORE + len(new_tokens)
 
 
-def test_words_are_what_they_were(tokenizer: Any, table: pa.Table) -> None:
+def test_ordinary_text_keeps_its_token_ids(tokenizer: Any, table: pa.Table) -> None:
     original = AutoTokenizer.from_pretrained(Path(os.environ["CATALEX_MODELS"]) / "minilm")
     assert len(original) == BEFORE
     labels = pq.read_table(ROOT / "fixtures" / "emoji" / "catalog.parquet")["label"].to_pylist()

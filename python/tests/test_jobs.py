@@ -55,7 +55,7 @@ def catalog(shop: Shop) -> pa.Table:
     return pa.table({"item_id": np.arange(ITEMS), "title": titles, "kind": [f"kind {row % 3}" for row in range(ITEMS)]})
 
 
-def test_tokenize_writes_the_command_lines_table(shop: Shop, tmp_path: Path) -> None:
+def test_tokenize_writes_the_same_table_as_the_command_line(shop: Shop, tmp_path: Path) -> None:
     model = shop.folder / "model"
     for features in (shop.folder / "x.npy", shop.vectors, catalex.Features(shop.vectors)):
         for by in (model, shop.tokenizer):
@@ -92,7 +92,7 @@ def test_items_of_a_previous_table_keep_their_ids(shop: Shop, tmp_path: Path) ->
         shop.tokenizer.tokenize(shop.vectors, previous=old, collisions="keep")
 
 
-def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
+def test_vocab_writes_the_same_folder_as_the_command_line(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
     tokens = shop.folder / "tokens.parquet"
     done("vocab", tokens, "--tokenizer", tokenizer, "--begin-token", "<|b|>", "--out", tmp_path / "a")
     options: dict[str, Any] = {"tokenizer": tokenizer, "begin_token": "<|b|>"}
@@ -108,7 +108,7 @@ def test_vocab_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_
     assert catalex.vocab(tokens, tmp_path / "b", force=True)["tokenizer"] is None
 
 
-def test_constrain_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
+def test_constrain_writes_the_same_folder_as_the_command_line(shop: Shop, tokenizer: Path, tmp_path: Path) -> None:
     tokens = shop.folder / "tokens.parquet"
     (tmp_path / "only.txt").write_text("7\n9\n")
     flags = ["--form", "trie,choices", "--only", str(tmp_path / "only.txt")]
@@ -129,7 +129,7 @@ def test_constrain_writes_the_command_lines_folder(shop: Shop, tokenizer: Path, 
     assert not (tmp_path / "e").exists()
 
 
-def test_export_writes_the_command_lines_folder(
+def test_export_writes_the_same_folder_as_the_command_line(
     shop: Shop, events: pa.Table, catalog: pa.Table, tmp_path: Path
 ) -> None:
     from pyarrow import csv  # noqa: PLC0415

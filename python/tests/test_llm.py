@@ -1,4 +1,4 @@
-"""Start values, resized checkpoints and GGUF files, taken up by the programs that read them."""
+"""Start values, resized checkpoints and GGUF files, loaded by the programs that read them."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def vocabulary(shop: Path, llm: Path, out: Path, *more: object) -> Path:
 
 
 def architectures() -> dict[str, Any]:
-    """Small models without skill of the families whose tensors have names of their own."""
+    """Small random models of the families whose tensors have different names."""
     common: dict[str, Any] = {"vocab_size": ROWS}
     decoder = {**common, "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2}
     llama = {**decoder, "intermediate_size": 16, "num_key_value_heads": 2}
@@ -95,7 +95,7 @@ def logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", list(architectures()))
-def test_resized_checkpoint_is_the_model_with_its_start_values(
+def test_a_resized_checkpoint_equals_the_model_with_start_values(
     name: str, dtype: torch.dtype, shop: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
@@ -125,7 +125,7 @@ def test_resized_checkpoint_is_the_model_with_its_start_values(
     assert logits(resized, said).isfinite().all()
 
 
-def test_mean_is_what_transformers_draws(shop: Path, tmp_path: Path) -> None:
+def test_mean_start_values_match_the_distribution_of_transformers(shop: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = architectures()["llama-tied"]()
     model.get_input_embeddings().weight.data += torch.arange(16) / 8
@@ -138,7 +138,7 @@ def test_mean_is_what_transformers_draws(shop: Path, tmp_path: Path) -> None:
     model.resize_token_embeddings(ROWS + NEW, mean_resizing=True)
     theirs = model.get_input_embeddings().weight.detach()[ROWS:]
     torch.testing.assert_close(rows.mean(0), theirs.mean(0), rtol=0, atol=1e-4)
-    # A billionth of the covariance: along each direction as many units as rows have.
+    # Noise with a billionth of the covariance, in every direction in which the rows vary.
     expected = (old - old.mean(0)).square().mean() * 1e-9
     assert 0.5 < float((rows - old.mean(0)).square().mean() / expected) < 2
 
@@ -152,7 +152,7 @@ def test_start_values_of_another_model_are_refused(shop: Path, tmp_path: Path) -
     with pytest.raises(catalex.InputError, match="made for this model"):
         apply_start_values(wide, out)
     wide.save_pretrained(tmp_path / "w")
-    with pytest.raises(catalex.ArtifactError, match="holds no start values"):
+    with pytest.raises(catalex.ArtifactError, match="a file without start values"):
         apply_start_values(wide, tmp_path / "w" / "model.safetensors")
 
 
@@ -252,8 +252,8 @@ def test_a_real_gguf_is_loaded_by_transformers(smollm2: tuple[Any, Path]) -> Non
     torch.testing.assert_close(logits(model, said), logits(extended, said), rtol=0.05, atol=0.3)
 
 
-def test_llama_cpp_says_items_of_a_real_gguf(shop: Path, smollm2: tuple[Any, Path], tmp_path: Path) -> None:
-    """It reads the tokens, takes up the rows, and a grammar holds it to IDs of items."""
+def test_llama_cpp_generates_items_with_a_real_gguf(shop: Path, smollm2: tuple[Any, Path], tmp_path: Path) -> None:
+    """llama.cpp reads the tokens and the rows, and a grammar restricts it to IDs of items."""
     llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: GGUF is not checked by it")
     _, out = smollm2
     llm = llama_cpp.Llama(str(out / "model.gguf"), n_ctx=128, n_threads=2, seed=0, verbose=False)

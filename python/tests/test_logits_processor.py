@@ -1,5 +1,4 @@
-"""`catalex.LogitsProcessor` in transformers' own generate, with a small made model: no ID that it says is one that no
-item has."""
+"""`catalex.LogitsProcessor` in transformers' generate, with a small random model: all generated IDs belong to items."""
 
 import subprocess
 import sys
@@ -47,7 +46,7 @@ def model() -> Any:
         tie_word_embeddings=False,
     )
     model = transformers.GPT2LMHeadModel(config).eval()
-    # Different for every prompt: weights as they are drawn say nearly the same everywhere.
+    # Rescales the weights, so that answers depend on the prompt. With the initial weights, they are nearly the same.
     block = model.transformer.h[0].attn
     of = {
         block.c_attn.weight: 0.5,
@@ -77,7 +76,7 @@ def generate(model: Any, said: Any, processor: catalex.LogitsProcessor, **settin
 
 
 def ids_in(answer: list[int]) -> Iterator[tuple[int, ...]]:
-    """Runs of tokens that are codes, cut where a first level's begins: whole IDs, pieces, or nonsense."""
+    """Runs of code tokens, split before each first-level code: complete IDs, parts of IDs, or invalid sequences."""
     run: list[int] = []
     for token in [*answer, EOS]:
         level = int(np.searchsorted(np.cumsum(SIZES), token - FIRST, side="right")) if FIRST <= token < CODES else None
@@ -89,7 +88,7 @@ def ids_in(answer: list[int]) -> Iterator[tuple[int, ...]]:
 
 
 class Judge:
-    """Counts IDs and those that no item has, without help of the trie."""
+    """Counts the IDs, and those that no item has, without the trie."""
 
     def __init__(self, rows: Any = None) -> None:
         codes = random_codes(ITEMS, SIZES)
@@ -100,7 +99,7 @@ class Judge:
         self.said = self.illegal = 0
 
     def read(self, answers: npt.NDArray[np.int64], cut: bool = False) -> None:
-        """Answers that were cut off at their greatest length may end inside an ID."""
+        """Answers that were truncated at the maximum length can end inside an ID."""
         for answer in answers.tolist():
             found = list(ids_in(answer))
             for at, said in enumerate(found):
@@ -118,8 +117,8 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_ten_thousand_ids_and_none_that_is_not_real(model: Any, way: str) -> None:
-    """One ID an answer, and the end: 2,500 each way."""
+def test_ten_thousand_generated_ids_are_all_valid(model: Any, way: str) -> None:
+    """One ID per answer, then the end: 2,500 answers per decoding method."""
     settings, judge = WAYS[way], Judge()
     processor = catalex.LogitsProcessor(made_trie(), after="eos", eos_token_id=EOS)
     a_prompt = settings.get("num_return_sequences", 1)
@@ -135,8 +134,8 @@ def test_ten_thousand_ids_and_none_that_is_not_real(model: Any, way: str) -> Non
     assert len(distinct) > 50, "the model says too few different IDs for this to mean anything"
 
 
-def test_without_it_the_model_says_what_is_not_real(model: Any) -> None:
-    """That the test above can fail."""
+def test_without_the_processor_the_model_generates_invalid_ids(model: Any) -> None:
+    """Shows that the test above can fail."""
 
     def nothing(_said: Any, scores: Any) -> Any:
         scores[:, : FIRST - 1] = -torch.inf
@@ -165,7 +164,7 @@ def test_any_number_of_ids_in_an_answer(model: Any, markers: bool, start: Any, a
 
 
 def check_markers(answers: npt.NDArray[np.int64]) -> None:
-    """Codes stand between markers, and there are codes between markers alone."""
+    """Codes occur only between markers, and only codes occur between markers."""
     for answer in answers.tolist():
         inside = False
         for token in answer:
@@ -174,7 +173,7 @@ def check_markers(answers: npt.NDArray[np.int64]) -> None:
             inside = token == BEGIN or (inside and token != END)
 
 
-def test_each_user_has_items_of_its_own(model: Any) -> None:
+def test_each_user_has_a_separate_subset_of_items(model: Any) -> None:
     """Items that a user has already seen are not generated again."""
     trie, batch, beams = made_trie(), 8, 5
     rng = np.random.default_rng(3)
@@ -188,7 +187,7 @@ def test_each_user_has_items_of_its_own(model: Any) -> None:
             judge = Judge(None if subsets[user] is None else unseen[user])
             judge.read(of_user)
             assert (judge.said, judge.illegal) == (len(of_user), 0)
-    # One for all, and one that leaves a single item.
+    # One subset for all prompts, and one with a single item.
     (only,) = rng.integers(0, ITEMS, 1)
     processor = catalex.LogitsProcessor(trie, after="eos", eos_token_id=EOS, subsets=trie.subset([only]))
     answers = generate(model, prompts(3), processor, max_new_tokens=LEVELS + 1, num_beams=4)
@@ -246,13 +245,13 @@ def test_scores_of_any_kind(kind: str, in_place: bool) -> None:
     processor = catalex.LogitsProcessor(trie, in_place=in_place, prompt_length=0)
     said = torch.from_numpy(codes)
     before = scores.clone()
-    # As if they were on a device that only torch can reach.
+    # Simulates scores on a device that only torch can access.
     assert torch.equal(processor._on_device(codes, 0, scores), expected)
     assert torch.equal(scores, before)
     masked = processor(said, scores)
     assert torch.equal(masked, expected)
     assert torch.equal(scores, expected if in_place else before)
-    # A matrix that does not lie in one piece.
+    # A matrix that is not contiguous.
     columns = torch.stack([before, before], 2)[:, :, 0]
     assert torch.equal(processor(said, columns), expected)
     if kind != "bfloat16":
@@ -295,7 +294,7 @@ def test_an_answer_ends_after_its_id_by_default() -> None:
     assert len(allowed(eos_token_id=EOS, start="free")) > 1
 
 
-def test_settings_that_do_not_fit() -> None:
+def test_invalid_settings_are_refused() -> None:
     trie = made_trie()
     with pytest.raises(catalex.ConfigError, match="eos_token_id"):
         catalex.LogitsProcessor(trie, after="eos")

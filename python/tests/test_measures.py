@@ -38,7 +38,7 @@ def test_nearest_leaves_the_query_out() -> None:
     assert sorted(nearest(vectors, np.array([29]))[0]) == list(range(19, 29))
 
 
-def test_prefix_recall_is_whole_where_prefixes_are_neighbourhoods() -> None:
+def test_prefix_recall_is_1_if_prefixes_are_neighbourhoods() -> None:
     # Two groups of 11: the 10 others of an item's group are its neighbours, and share its first code.
     codes = np.array([[row // 11, row % 11] for row in range(22)])
     truth = Neighbours(np.array([0, 15]), np.array([range(1, 11), [r for r in range(11, 22) if r != 15]]))
@@ -46,7 +46,7 @@ def test_prefix_recall_is_whole_where_prefixes_are_neighbourhoods() -> None:
     assert prefix_recall(codes, Neighbours(truth.queries, truth.nearest[::-1]), 0) == 0.0
 
 
-def test_ties_are_drawn_and_not_taken_by_position() -> None:
+def test_ties_are_broken_at_random() -> None:
     # Without any structure in the codes, recall is that of chance: 10 of 999.
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((1000, 8)).astype(np.float32)

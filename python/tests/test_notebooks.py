@@ -21,11 +21,11 @@ from run_notebooks import NOTEBOOKS, run
 NAMES = ["first-index", "into-your-llm", "your-own-embeddings"]
 MOST_BYTES = 600_000
 MOST_SECONDS = 2 * 180
-"""Seconds of processor time: three minutes of two cores, however busy they are."""
+"""Maximum processor time in seconds: three minutes on two cores, independent of other load."""
 TIMES = re.compile(r", [\d,.]+/s|, \d+ s left")
 HASHES = re.compile(r"\b[0-9a-f]{12}\b")
 LEARNED = re.compile(r"(?<=[a-h]_)\d+(?=>|&gt;)|\d+\.\d+|\d+(?=%)|\d+(?=/\d+ epochs)|\d+(?= items moved)")
-"""Codes and measures: other processors may round otherwise."""
+"""Codes and metrics, which can differ by rounding on other processors."""
 
 
 def committed(name: str) -> Any:
@@ -53,14 +53,14 @@ def alike(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, one.split(), other.split(), autojunk=False).ratio()
 
 
-def test_these_are_all() -> None:
+def test_every_notebook_is_listed() -> None:
     assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == NAMES
     listed = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\(([\w-]+)\.ipynb\)", listed) == ["first-index", "your-own-embeddings", "into-your-llm"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_committed_is_in_order(name: str) -> None:
+def test_committed_notebooks_are_valid(name: str) -> None:
     path = NOTEBOOKS / f"{name}.ipynb"
     source, node = path.read_text(encoding="utf-8"), committed(name)
     nbformat.validate(node)
@@ -78,14 +78,14 @@ def test_what_is_committed_is_in_order(name: str) -> None:
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
     sizes = [picture.size for cell in code for picture in pictures(cell)]
     assert sizes and all(width > 100 and height > 100 for width, height in sizes)
-    # No folder of the machine it ran on.
+    # No paths of the machine on which the notebook ran.
     for folder in {str(ROOT), str(Path.home()), tempfile.gettempdir(), os.environ["CATALEX_MODELS"]}:
         assert folder not in source, folder
     assert not re.search(r"/(home|root|tmp|Users|usr)/", source)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_of_notebooks_lead_somewhere(name: str) -> None:
+def test_notebook_links_resolve(name: str) -> None:
     prose = "\n".join(cell.source for cell in committed(name).cells if cell.cell_type == "markdown")
     links = re.findall(r"\]\(([^)]+)\)", prose)
     assert links

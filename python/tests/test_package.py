@@ -1,4 +1,4 @@
-"""The package as a whole: every native export is wrapped, stubbed and documented, and the stubs are true."""
+"""The whole package: every native export is wrapped, stubbed and documented, and the stubs match the module."""
 
 import ast
 import inspect
@@ -24,7 +24,7 @@ def exported() -> dict[str, object]:
     return {name: value for name, value in vars(_native).items() if not name.startswith("_")}
 
 
-def test_version_is_the_crates() -> None:
+def test_the_version_equals_that_of_the_crate() -> None:
     assert catalex.__version__.count(".") == 2
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
     assert version is not None and catalex.__version__ == version[1]
@@ -47,7 +47,7 @@ def test_every_native_export_is_stubbed() -> None:
 
 
 def test_every_native_export_is_wrapped() -> None:
-    """It is a name of the package, or some module of the package uses it."""
+    """Every native name is a name of the package, or is used by a module of the package."""
     files = [*PACKAGE.glob("*.py"), ROOT / "python" / "benchmarks" / "package.py"]
     sources = "".join(path.read_text(encoding="utf-8") for path in files)
     for name in exported():
@@ -66,7 +66,7 @@ def test_every_name_is_documented(name: str) -> None:
                 assert inspect.getdoc(getattr(value, member)), f"{name}.{member}"
 
 
-def test_stubs_are_true() -> None:
+def test_stubs_match_the_module() -> None:
     """mypy's stubtest compares the stubs with the module."""
     command = [sys.executable, "-m", "mypy.stubtest", "catalex._native", "--ignore-missing-stub", "--concise"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(sys.prefix))

@@ -12,7 +12,7 @@ from shop import ITEMS, LEVELS, SIZE, Shop
 import catalex
 
 
-def test_figures_are_those_of_inspect(shop: Shop) -> None:
+def test_evaluate_equals_inspect(shop: Shop) -> None:
     tokens, features, model = shop.folder / "tokens.parquet", shop.folder / "x.npy", shop.folder / "model"
     plain = json.loads(done("inspect", tokens, "--json"))
     assert catalex.evaluate(shop.table) == plain
@@ -40,7 +40,7 @@ def test_labels_are_compared_with_prefixes(shop: Shop) -> None:
         catalex.evaluate(shop.table, labels=["a", "b"])
 
 
-def test_figures_need_what_belongs_together(shop: Shop) -> None:
+def test_evaluate_requires_features_with_the_model(shop: Shop) -> None:
     with pytest.raises(catalex.InputError, match="together with model"):
         catalex.evaluate(shop.table, features=shop.vectors)
     with pytest.raises(catalex.InputError, match="features: expected together with model"):
@@ -51,7 +51,7 @@ def test_figures_need_what_belongs_together(shop: Shop) -> None:
         catalex.evaluate(shop.table, model=shop.tokenizer, features=shop.vectors[:9])
 
 
-def test_resolving_is_that_of_tokenize(shop: Shop) -> None:
+def test_resolve_collisions_equals_tokenize(shop: Shop) -> None:
     kept = shop.tokenizer.tokenize(shop.vectors, collisions="keep")
     latents = shop.tokenizer.latents(shop.vectors)
     resolved = catalex.resolve_collisions(kept.codes, latents, shop.tokenizer)
@@ -64,7 +64,7 @@ def test_resolving_is_that_of_tokenize(shop: Shop) -> None:
         assert value == pytest.approx(expected[name], rel=1e-5)
 
 
-def test_another_quantizers_codes_become_unique() -> None:
+def test_codes_of_another_quantizer_become_unique() -> None:
     rng = np.random.default_rng(0)
     books = [rng.normal(size=(8, 4)), 0.3 * rng.normal(size=(16, 4))]
     latents = rng.normal(size=(100, 4)).astype("f4")
@@ -81,7 +81,7 @@ def test_another_quantizers_codes_become_unique() -> None:
     assert resolved.report["moved"] == changed.sum() < 60
     table = catalex.TokenTable.from_codes(resolved.codes, [8, 16], item_ids=ids)
     assert table.lookup("item-000") == table.semantic_ids[0]
-    # The order of the rows decides nothing, the ids do.
+    # The result depends on the ids, not on the order of the rows.
     order = rng.permutation(100)
     again = catalex.resolve_collisions(codes[order], latents[order], books, item_ids=[ids[row] for row in order])
     np.testing.assert_array_equal(again.codes, resolved.codes[order])
@@ -101,7 +101,7 @@ def test_another_quantizers_codes_become_unique() -> None:
         ({"item_ids": [1]}, "1 ids"),
     ],
 )
-def test_what_cannot_be_resolved_is_refused(change: dict[str, Any], says: str) -> None:
+def test_invalid_inputs_of_resolve_are_refused(change: dict[str, Any], says: str) -> None:
     given: dict[str, Any] = {
         "codes": np.zeros((3, 2), int),
         "latents": np.zeros((3, 2)),
@@ -112,7 +112,7 @@ def test_what_cannot_be_resolved_is_refused(change: dict[str, Any], says: str) -
         catalex.resolve_collisions(**given)
 
 
-def test_the_vocabulary_is_that_of_the_command_line(shop: Shop, tmp_path: Path) -> None:
+def test_the_vocabulary_equals_that_of_the_command_line(shop: Shop, tmp_path: Path) -> None:
     write_tokenizer(tmp_path / "hf")
     markers: dict[str, Any] = {"begin_token": "<|sid_begin|>", "end_token": "<|sid_end|>"}
     vocabulary = catalex.Vocabulary(shop.table)

@@ -35,7 +35,7 @@ def ray() -> Iterator[Any]:
     import ray  # noqa: PLC0415 - it may not be here
 
     ray.init(
-        # More than there are: actors of a failed job keep theirs for a while.
+        # More CPUs than needed, because actors of a failed job keep theirs for a while.
         num_cpus=6,
         include_dashboard=False,
         object_store_memory=300_000_000,
@@ -59,7 +59,7 @@ def collected(ds: Any, folder: Path) -> pa.Table:
     return pq.read_table(folder)
 
 
-def test_as_on_one_machine(ray: Any, crowd: Crowd, tmp_path: Path) -> None:
+def test_ids_equal_those_of_one_machine(ray: Any, crowd: Crowd, tmp_path: Path) -> None:
     from catalex import ray as engine  # noqa: PLC0415
 
     prefixes, _ = scale_made.overfull(crowd)
@@ -78,7 +78,7 @@ def test_items_that_leave_their_first_code(ray: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("n", "levels", "giant"), [(20_000, 4, 3_000), (6_000, 3, 1_500)])
-def test_new_items_beside_taken_codes_as_on_one_machine(
+def test_new_items_get_the_same_free_codes_as_on_one_machine(
     ray: Any, tmp_path: Path, n: int, levels: int, giant: int
 ) -> None:
     from catalex import ray as engine  # noqa: PLC0415
@@ -90,7 +90,7 @@ def test_new_items_beside_taken_codes_as_on_one_machine(
     assert_same(collected(found, tmp_path / "tokens"), new)
     with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
         engine.resolve(codes, new.model, occupied=ray.data.from_arrow(pa.table({"code": [1]})))
-    with pytest.raises(catalex.InputError, match="occupied: expected a data set of Ray, got list"):
+    with pytest.raises(catalex.InputError, match="occupied: expected a Ray Dataset, got list"):
         engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
 
 
@@ -110,7 +110,7 @@ def test_wrong_calls_are_refused_at_once(
     with pytest.raises(catalex.InputError) as caught:
         engine.tokenize(ray.data.from_arrow(pa.table(columns)), shop.tokenizer, **arguments)
     assert expected in str(caught.value)
-    with pytest.raises(catalex.InputError, match="ds: expected a data set of Ray, got list"):
+    with pytest.raises(catalex.InputError, match="ds: expected a Ray Dataset, got list"):
         engine.tokenize([1], shop.tokenizer)
 
 
@@ -122,7 +122,7 @@ def test_bad_rows_are_named(ray: Any, shop: Shop) -> None:
         engine.tokenize(ray.data.from_arrow(rows), shop.tokenizer, concurrency=1).materialize()
     rows = pa.table({"item_id": [7, 8, 7], "text": list(shop.vectors[:3])})
     parts = ray.data.from_arrow([rows.slice(0, 2), rows.slice(2)])
-    # In one block of Ray's or in two.
+    # The rows can be in one Ray block or in two.
     twice = "item 7: expected one row per item id, got 2 rows|expected an id not used before, got 7"
     with pytest.raises(Exception, match=twice):
         engine.resolve(engine.tokenize(parts, shop.tokenizer, concurrency=1).materialize(), shop.tokenizer)
@@ -131,7 +131,7 @@ def test_bad_rows_are_named(ray: Any, shop: Shop) -> None:
         engine.resolve(without, shop.tokenizer)
 
 
-def test_the_pages_code(ray: Any, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_code_runs(ray: Any, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the example of docs/scale.md unchanged."""
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     code = page.split("<!-- tested by test_ray.py -->\n```python\n")[1].split("```")[0]
@@ -140,7 +140,7 @@ def test_the_pages_code(ray: Any, shop: Shop, tmp_path: Path, monkeypatch: pytes
     rows = pa.table({"item_id": np.arange(len(shop.vectors)), "text": list(shop.vectors)})
     pq.write_table(rows, tmp_path / "features.parquet")
     names: dict[str, Any] = {}
-    # Paths of Ray begin where its workers stand.
+    # Relative paths start from the working folder of Ray's workers.
     for name in ("features.parquet", "tokens"):
         code = code.replace(f'"{name}"', f'"{tmp_path / name}"')
     exec(code, names)

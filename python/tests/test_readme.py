@@ -25,7 +25,7 @@ def test_only_target_was_written_to(quick_start: QuickStart) -> None:
     assert {entry.name for entry in quick_start.folder.iterdir() if not entry.is_symlink()} == {"target"}
 
 
-def test_the_index_holds_what_the_table_lists(quick_start: QuickStart, index: Path) -> None:
+def test_the_index_contains_the_documented_files(quick_start: QuickStart, index: Path) -> None:
     section = README.read_text(encoding="utf-8").split("## What it writes")[1].split("\n## ")[0]
     listed = set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
     assert listed == {entry.name + "/" * entry.is_dir() for entry in index.iterdir()}
@@ -64,13 +64,13 @@ def test_a_matrix_gets_a_model_a_table_and_a_vocabulary(quick_start: QuickStart)
 
 
 def anchors(page: Path) -> set[str]:
-    """The names its headings can be linked by."""
+    """The anchors of its headings."""
     headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if link.startswith("https://"):
             continue

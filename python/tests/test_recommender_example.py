@@ -18,7 +18,7 @@ ITEMS, SIZES = 60, [8, 8]
 
 
 def made(seed: int) -> Histories:
-    """Every item is followed by the next one of its ring of 60, nine times in ten."""
+    """Histories on a ring of 60 items: with probability 0.9, the next item on the ring follows."""
     rng = np.random.default_rng(seed)
     users = []
     for _ in range(400):
@@ -33,7 +33,7 @@ def made(seed: int) -> Histories:
 CODES = np.stack([np.arange(ITEMS) // 8, np.arange(ITEMS) % 8], axis=1)
 
 
-def test_what_comes_next_is_learned() -> None:
+def test_the_model_learns_the_next_item() -> None:
     data = made(1)
     queries, targets = data.queries(1)
     training = [items[:-1] for items in data.users]
@@ -46,10 +46,10 @@ def test_what_comes_next_is_learned() -> None:
     assert 0.7 < found["nats"] < 0.5 * np.log(ITEMS)
 
 
-def test_only_ids_of_items_that_are_new_to_the_user_are_said() -> None:
+def test_only_unseen_items_are_recommended() -> None:
     torch.manual_seed(0)
     model = Decoder(Size(width=16, heads=2, layers=1, history=3), SIZES)
-    # 17 items under three first codes: an untrained model would say others, were it let.
+    # 17 items under three first codes. Without constraints, an untrained model would generate other IDs.
     codes = CODES[:17]
     seen = [np.arange(k) for k in (0, 1, 8, 16, 17)]
     leaves = recommend(model, Tree(codes, SIZES), torch.randint(0, 16, (5, 6)), seen)
@@ -59,7 +59,7 @@ def test_only_ids_of_items_that_are_new_to_the_user_are_said() -> None:
         assert (row[17 - len(old) :] == -1).all()
 
 
-def test_with_beams_enough_items_come_in_the_order_that_was_learned() -> None:
+def test_with_enough_beams_items_are_ranked_by_model_score() -> None:
     torch.manual_seed(1)
     model = Decoder(Size(width=16, heads=2, layers=1, history=4), SIZES).eval()
     torch.nn.init.normal_(model.tokens.weight)
@@ -74,7 +74,7 @@ def test_with_beams_enough_items_come_in_the_order_that_was_learned() -> None:
     assert [tree.items[leaf][0] for leaf in leaves[leaves >= 0]] == order
 
 
-def test_nats_are_of_the_item_that_came_and_one_of_several_under_an_id_costs_more() -> None:
+def test_nats_are_the_loss_of_the_next_item_and_shared_ids_cost_more() -> None:
     torch.manual_seed(1)
     size = Size(width=16, heads=2, layers=1, history=4)
     model = Decoder(size, SIZES).eval()
@@ -84,20 +84,20 @@ def test_nats_are_of_the_item_that_came_and_one_of_several_under_an_id_costs_mor
     data = Histories([np.array([3, 8, 17]), np.array([1, 2, 3, 4, 5, 6])], [""] * 20, [""] * 20)
     said = []
     for user in data.users:
-        # Each item that could have come, in a row of its own: together they are certain.
+        # One row per possible next item. The probabilities sum to 1.
         rows = tokens_of([np.append(user[:-1], item) for item in range(20)], words, 5, model.padding)
         each = model.nats(rows, tree)[0][:, -1].sum(1)
         assert (-each).exp().sum().item() == pytest.approx(1, abs=1e-5)
         said.append(each[user[-1]].item())
     assert nats(model, tree, data, words, held_out=1) == pytest.approx(np.mean(said), abs=1e-5)
-    # The item that came shares its ID with one that did not.
+    # The next item shares its ID with another item.
     shared = np.concatenate([codes, codes[[17]]])
     words = torch.cat([words, words[[17]]])
     found = nats(model, Tree(shared, SIZES), data, words, held_out=1)
     assert found == pytest.approx(np.mean(said) + np.log(2) / 2, abs=1e-5)
 
 
-def test_beams_read_side_by_side_are_what_each_is_alone() -> None:
+def test_parallel_beams_equal_separate_beams() -> None:
     torch.manual_seed(0)
     model = Decoder(Size(width=16, heads=2, layers=2, history=4), [8, 8, 8]).eval()
     history, beams = torch.randint(0, 8, (3, 9)), torch.randint(8, 24, (3, 5, 2))

@@ -1,4 +1,4 @@
-"""report.html in a real browser: clicks and keys, at the width of a phone and of a desk, with nothing to fetch."""
+"""report.html in a real browser: clicks and keys, at the widths of a phone and of a desktop, without network access."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def driver() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def report(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of an index of some emoji and one nasty item, built by the binary."""
+    """The report of an index of some emoji and one item with hostile texts, built by the binary."""
     binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "catalex"
     models = os.environ.get("CATALEX_MODELS")
     if not binary.is_file() or models is None:
@@ -87,7 +87,7 @@ def report(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Page:
-    """A page in the browser, by WebDriver's own protocol."""
+    """A page in the browser, through the WebDriver protocol."""
 
     def __init__(self, driver: str, size: str, profile: Path) -> None:
         width, height = SIZES[size]
@@ -136,7 +136,7 @@ class Page:
         self.call("POST", f"{self.element(css)}/click", {})
 
     def press(self, *keys: str) -> None:
-        """Keys to whatever has the focus."""
+        """Sends keys to the element with the focus."""
         actions = []
         for key in keys:
             value = KEYS.get(key, key)
@@ -160,7 +160,7 @@ def page(request: pytest.FixtureRequest, driver: str, report: Path, tmp_path: Pa
     assert messages == [], "the browser's console"
 
 
-def test_it_stands_alone_and_fits(page: Page, report: Path) -> None:
+def test_the_report_is_self_contained_and_fits_the_window(page: Page, report: Path) -> None:
     assert report.stat().st_size < 5_000_000
     assert "http" not in report.read_text(encoding="utf-8").replace("http-equiv", "")
     fetched = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
@@ -187,7 +187,7 @@ def test_clicks_walk_down_the_tree(page: Page) -> None:
     assert page.text("#details h3").startswith(token + "<b_")
     page.click("#details .path button")
     assert page.text("#details h3") == "All items"
-    # A second click on a chosen row closes it.
+    # A second click on a selected row closes it.
     page.click(f"{row} > .row")
     page.click(f"{row} > .row")
     assert page.run(f"return document.querySelector('{row}').getAttribute('aria-expanded')") == "false"
@@ -233,7 +233,7 @@ def test_items_are_found_and_strange_texts_stay_texts(page: Page) -> None:
     assert "</script><script>window.hacked=1</script>" in shown and "{{data}} 🦊" in shown
     assert page.run("return window.hacked === undefined")
     assert page.run("return document.activeElement.getAttribute('aria-selected')") == "true", "the tree went along"
-    # The place is in the address: the page opens there again.
+    # The address contains the selection, so the page opens with it again.
     heading = page.text("#details h3")
     page.call("POST", "/refresh", {})
     page.until("return document.querySelector('#details h3') !== null")
@@ -247,7 +247,7 @@ def test_the_map_answers_to_fingers_and_keys(page: Page) -> None:
     first_code = page.text("#map-item code").split(">")[0] + ">"
     page.press("Enter")
     assert page.text("#details h3") == first_code
-    # Something is painted: more than one colour.
+    # The image is not blank: it has more than one colour.
     colours = """
         const { width, height } = document.getElementById("map-canvas");
         const { data } = document.getElementById("map-canvas").getContext("2d").getImageData(0, 0, width, height);

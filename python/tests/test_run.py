@@ -1,4 +1,4 @@
-"""`train`, `embed` and `build` in a process of their own: settings, progress, errors, and being stopped."""
+"""`train`, `embed` and `build` in a separate process: settings, progress, errors and interruption."""
 
 import dataclasses
 import inspect
@@ -37,7 +37,7 @@ def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def documented(verb: str) -> dict[str, str | None]:
-    """Flags of a verb by the command line's help, with their defaults."""
+    """The flags of a verb in the command line's help, with their defaults."""
     text = program("help", verb).stdout
     flags: dict[str, str | None] = {}
     for part in re.split(r"^ +(?:-\w, )?--", text, flags=re.MULTILINE)[1:]:
@@ -52,12 +52,12 @@ HERE = {"out", "force", "resume", "checkpoint_every", "threads", "progress", "co
 """Flags that are arguments of `train`, `embed` and `build` themselves."""
 
 
-def test_settings_are_the_command_lines() -> None:
+def test_settings_equal_those_of_the_command_line() -> None:
     fields = {field.name for field in dataclasses.fields(catalex.TrainConfig)}
     assert documented("train").keys() - HERE == fields
 
 
-def test_arguments_are_the_command_lines() -> None:
+def test_arguments_equal_those_of_the_command_line() -> None:
     train = {f.name for f in dataclasses.fields(catalex.TrainConfig)}
     assert documented("embed").keys() - HERE == EMBED
     assert documented("build").keys() - HERE == EMBED | BUILD | train
@@ -67,7 +67,7 @@ def test_arguments_are_the_command_lines() -> None:
     assert estimator == train | {"threads", "progress", "binary"}
 
 
-def test_flags_are_what_was_given() -> None:
+def test_flags_contain_only_given_settings() -> None:
     config = catalex.TrainConfig(recipe="lc-rec", hidden=(64, 32), weight={"text": 1, "image": 0.5})
     assert config.flags() == ["--recipe=lc-rec", "--hidden=64,32", "--weight=text=1,image=0.5"]
     assert train_flags(config, {"epochs": 15, "hidden": []})[1:] == [
@@ -85,7 +85,7 @@ def test_flags_are_what_was_given() -> None:
         config.levels = 3  # type: ignore[misc]
 
 
-def test_training_is_the_command_lines(shop: Shop, tmp_path: Path) -> None:
+def test_train_equals_the_command_line(shop: Shop, tmp_path: Path) -> None:
     done("train", shop.folder / "x.npy", "--levels=3", "--codebook-size=16", "--epochs=1", "--out", tmp_path / "a")
     expected = (tmp_path / "a" / "model.safetensors").read_bytes()
     lists = pa.array(shop.vectors.tolist(), pa.list_(pa.float32()))
@@ -102,7 +102,7 @@ def test_training_is_the_command_lines(shop: Shop, tmp_path: Path) -> None:
     assert out.hash == catalex.Tokenizer.load(tmp_path / "a").hash
 
 
-def test_progress_is_told_to_a_function(shop: Shop) -> None:
+def test_progress_is_reported_to_a_function(shop: Shop) -> None:
     events: list[dict[str, Any]] = []
     catalex.train(shop.vectors, **{**SMALL, "progress": events.append})
     assert {"begin", "end"} <= {event["event"] for event in events}
@@ -165,18 +165,18 @@ def test_bars_show_stage_rate_and_figures(capsys: pytest.CaptureFixture[str]) ->
         (np.ones((4, 4)), {"resume": True}, catalex.InputError, "out: expected where to write"),
     ],
 )
-def test_the_programs_errors_are_raised(features: Any, settings: Any, error: type[Exception], says: str) -> None:
+def test_errors_of_the_program_are_raised(features: Any, settings: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         catalex.train(features, progress="none", **settings)
 
 
-def test_output_that_is_there_is_not_replaced(shop: Shop) -> None:
+def test_existing_output_is_not_replaced(shop: Shop) -> None:
     with pytest.raises(catalex.ResourceError, match="already exists"):
         catalex.train(shop.vectors, out=shop.folder / "model", **SMALL)
 
 
 def fake(folder: Path, body: str) -> Path:
-    """A program that ends as a crash does; the real one has none to offer."""
+    """Writes a shell script in place of the program, such as one that ends like a crash."""
     path = folder / "catalex"
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -197,12 +197,12 @@ def fake(folder: Path, body: str) -> Path:
         ("echo 'libtorch_cpu.so: cannot open' >&2; exit 127", catalex.ResourceError, r"catalex\[train\]"),
     ],
 )
-def test_a_crash_there_is_an_exception_here(tmp_path: Path, body: str, error: type[Exception], says: str) -> None:
+def test_a_crash_of_the_program_is_raised(tmp_path: Path, body: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=re.compile(says, re.DOTALL)):
         catalex.train(np.ones((4, 4)), binary=fake(tmp_path, body), progress="none")
 
 
-def test_the_program_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_binary() == Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "catalex"
     assert find_binary(fake(tmp_path, "true")) == tmp_path / "catalex"
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
@@ -215,7 +215,7 @@ def test_the_program_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         catalex.train(np.ones((4, 4)), binary=tmp_path / "text")
 
 
-def test_libtorch_of_the_torch_package_will_do(shop: Shop) -> None:
+def test_libtorch_is_found_in_the_torch_package(shop: Shop) -> None:
     variables = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "LIBTORCH", "ORT_DYLIB_PATH")}
     code = "import catalex, sys; print(catalex.train(sys.argv[1], levels=4, codebook_size=8, epochs=1).hash)"
     run = subprocess.run(

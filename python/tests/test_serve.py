@@ -1,4 +1,4 @@
-"""`catalex serve --stdio`, driven by the Model Context Protocol's own client."""
+"""`catalex serve --stdio` with the official client of the Model Context Protocol."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ Use = Callable[[Any], Awaitable[None]]
 
 
 def drive(folder: Path, arguments: list[str | Path], use: Use) -> None:
-    """Starts the server, has a client use it, and sees it end."""
+    """Starts the server, runs a client, and checks that the server ends."""
     program = Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "catalex"
     server = mcp.StdioServerParameters(
         command=str(program), args=["serve", *map(str, arguments), "--stdio"], env=dict(os.environ), cwd=str(folder)
@@ -47,7 +47,7 @@ async def refused(client: Any, tool: str, **arguments: Any) -> str:
     return str(answer.content[0].text)
 
 
-def test_an_agent_finds_its_way_through_an_index(quick_start: QuickStart, index: Path) -> None:
+def test_an_agent_uses_all_tools_on_an_index(quick_start: QuickStart, index: Path) -> None:
     table = pq.read_table(index / "tokens.parquet").to_pydict()
     ids = dict(zip(table["item_id"], table["semantic_id"], strict=True))
     labels = pq.read_table(ROOT / "fixtures" / "emoji" / "catalog.parquet").to_pydict()
@@ -95,7 +95,7 @@ def test_an_agent_finds_its_way_through_an_index(quick_start: QuickStart, index:
         assert "item_id" in await refused(client, "id_by_item")
         assert (await call(client, "id_by_item", item_id=cat)) == item
 
-    # The paths of the build are those of its working folder.
+    # The paths of the build are relative to its working folder.
     drive(quick_start.folder, [index, "--trust-index"], use)
 
 
@@ -112,7 +112,7 @@ def test_a_table_has_ids_and_no_vectors(tmp_path: Path) -> None:
     drive(tmp_path, ["t.parquet"], use)
 
 
-def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
+def test_invalid_inputs_of_serve_are_refused(tmp_path: Path) -> None:
     run = catalex("serve", tmp_path / "none.parquet", "--stdio")
     assert (run.returncode, run.stdout) == (1, "")
     assert "none.parquet" in run.stderr
@@ -130,7 +130,7 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     assert gone.returncode == 0, gone.stderr
 
 
-def test_agents_are_a_catalog(quick_start: QuickStart) -> None:
+def test_the_documented_catalog_of_agents_is_served(quick_start: QuickStart) -> None:
     text = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
     code = text.split("<!-- tested -->\n```sh\n")[1].split("```")[0]
     path = os.pathsep.join([str(Path(os.environ["CARGO_TARGET_DIR"]) / "release"), os.environ["PATH"]])

@@ -64,7 +64,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "4",
-        # Executors see the package that is tested.
+        # The executors import the tested package.
         "spark.executorEnv.PYTHONPATH": os.pathsep.join(sys.path),
     }
     builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("catalex")
@@ -84,7 +84,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
 
 @pytest.fixture(scope="module")
 def tokenized(spark: SparkSession, crowd: Crowd) -> DataFrame:
-    """Parquet in, Parquet out, and that in again."""
+    """Codes of items from Parquet files, written to Parquet files and read again."""
     from catalex import spark as engine  # noqa: PLC0415
 
     codes = engine.tokenize(spark.read.parquet(str(crowd.items)), crowd.model)
@@ -107,13 +107,13 @@ def executors() -> list[int]:
     return [pid for pid in found if is_ours(pid)]
 
 
-def test_the_items_are_crowded(crowd: Crowd) -> None:
+def test_the_items_have_overfull_prefixes(crowd: Crowd) -> None:
     prefixes, most = scale_made.overfull(crowd)
     assert prefixes > 0 and most <= scale_made.SIZE**3
     assert crowd.alone["reassigned"].to_numpy().sum() > 3_000
 
 
-def test_as_on_one_machine_though_an_executor_is_killed(
+def test_ids_equal_those_of_one_machine_after_an_executor_is_killed(
     spark: SparkSession, crowd: Crowd, tokenized: DataFrame
 ) -> None:
     from catalex import spark as engine  # noqa: PLC0415
@@ -138,7 +138,7 @@ def test_other_buckets_and_partitions_change_nothing(spark: SparkSession, crowd:
 
 
 @pytest.mark.parametrize(("n", "levels", "giant"), [(40_000, 4, 3_000), (6_000, 3, 1_500)])
-def test_new_items_beside_taken_codes_as_on_one_machine(
+def test_new_items_get_the_same_free_codes_as_on_one_machine(
     spark: SparkSession, tmp_path: Path, n: int, levels: int, giant: int
 ) -> None:
     from catalex import spark as engine  # noqa: PLC0415
@@ -150,7 +150,7 @@ def test_new_items_beside_taken_codes_as_on_one_machine(
     assert_same(engine.resolve(codes, new.model, occupied=taken).toArrow(), new)
     with pytest.raises(catalex.InputError, match="occupied: expected a column 'codes'"):
         engine.resolve(codes, new.model, occupied=codes.select("item_id"))
-    with pytest.raises(catalex.InputError, match="occupied: expected a data frame of Spark, got list"):
+    with pytest.raises(catalex.InputError, match="occupied: expected a Spark DataFrame, got list"):
         engine.resolve(codes, new.model, occupied=[[1, 2, 3]])
 
 
@@ -164,7 +164,7 @@ def test_items_that_leave_their_first_code(spark: SparkSession, tmp_path: Path) 
     assert_same(engine.resolve(rows, small.model).toArrow(), small)
 
 
-def test_ids_may_be_strings_and_the_model_a_folder(spark: SparkSession, shop: Shop) -> None:
+def test_ids_can_be_strings_and_the_model_a_folder(spark: SparkSession, shop: Shop) -> None:
     from catalex import spark as engine  # noqa: PLC0415
 
     names = [f"item {row}" for row in range(len(shop.vectors))]
@@ -215,7 +215,7 @@ def test_wrong_calls_are_refused_at_once(
 def test_no_data_frame_is_refused(shop: Shop) -> None:
     from catalex import spark as engine  # noqa: PLC0415
 
-    with pytest.raises(catalex.InputError, match="df: expected a data frame of Spark, got list"):
+    with pytest.raises(catalex.InputError, match="df: expected a Spark DataFrame, got list"):
         engine.tokenize([1], shop.tokenizer)
 
 
@@ -235,7 +235,7 @@ def test_bad_rows_are_named(spark: SparkSession, shop: Shop, ids: list[Any], vec
     assert expected in failing(lambda: engine.tokenize(df, shop.tokenizer).toArrow())
 
 
-def test_what_cannot_be_resolved_is_refused(spark: SparkSession, shop: Shop) -> None:
+def test_invalid_inputs_of_resolve_are_refused(spark: SparkSession, shop: Shop) -> None:
     from catalex import spark as engine  # noqa: PLC0415
 
     rows = pa.table({"item_id": [7, 8, 7], "text": list(shop.vectors[:3])})
@@ -248,7 +248,7 @@ def test_what_cannot_be_resolved_is_refused(spark: SparkSession, shop: Shop) -> 
     )
 
 
-def test_the_pages_code(spark: SparkSession, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_code_runs(spark: SparkSession, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the example of docs/scale.md unchanged."""
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     code = page.split("<!-- tested by test_spark.py -->\n```python\n")[1].split("```")[0]
@@ -256,7 +256,7 @@ def test_the_pages_code(spark: SparkSession, shop: Shop, tmp_path: Path, monkeyp
     (tmp_path / "model").symlink_to(shop.folder / "model")
     ids = pa.array(range(len(shop.vectors)))
     pq.write_table(pa.table({"item_id": ids, "text": list(shop.vectors)}), tmp_path / "features.parquet")
-    # Spark's paths begin where its own process was started.
+    # Relative paths start from the folder in which Spark's process was started.
     for name in ("features.parquet", "codes", "tokens"):
         code = code.replace(f'parquet("{name}")', f'parquet("{tmp_path / name}")')
     names: dict[str, Any] = {"spark": spark}

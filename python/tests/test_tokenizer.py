@@ -82,7 +82,7 @@ def test_float32_is_not_copied(shop: Shop) -> None:
         assert np.shares_memory(floats(given, "X"), given)
 
 
-def test_codes_and_ids_are_the_command_lines(shop: Shop) -> None:
+def test_codes_and_ids_equal_those_of_the_command_line(shop: Shop) -> None:
     table = shop.tokenizer.tokenize(shop.folder / "x.npy")
     assert table == shop.table == shop.tokenizer.tokenize(shop.vectors)
     kept = shop.tokenizer.tokenize(shop.vectors, collisions="keep")
@@ -99,7 +99,7 @@ def test_codes_and_ids_are_the_command_lines(shop: Shop) -> None:
     )
 
 
-def test_decoding_is_near_and_exact_of_its_own(shop: Shop) -> None:
+def test_decoding_approximates_the_vectors_and_errors_match_the_codebooks(shop: Shop) -> None:
     codes = shop.tokenizer.encode(shop.vectors)
     decoded = shop.tokenizer.decode(codes)
     assert decoded.dtype == np.float32 and decoded.shape == (ITEMS, DIM)
@@ -113,7 +113,7 @@ def test_decoding_is_near_and_exact_of_its_own(shop: Shop) -> None:
     np.testing.assert_allclose(((latents - summed) ** 2).sum(1), kept.residual_error, rtol=1e-3, atol=1e-4)
 
 
-def test_it_says_what_it_is(shop: Shop) -> None:
+def test_properties_describe_the_model(shop: Shop) -> None:
     t = shop.tokenizer
     assert (t.levels, t.codebook_sizes, t.dim, t.modalities) == (LEVELS, [SIZE] * LEVELS, DIM, {"features": DIM})
     assert t.config["weights_sha256"] == t.hash == shop.table.model_hash
@@ -132,7 +132,7 @@ def test_it_is_copied_pickled_and_saved(shop: Shop, tmp_path: Path) -> None:
         assert (tmp_path / "model" / name).read_bytes() == (shop.folder / "model" / name).read_bytes()
 
 
-def test_modalities_go_by_name(shop: Shop) -> None:
+def test_modalities_are_passed_by_name(shop: Shop) -> None:
     codes = shop.tokenizer.encode(shop.vectors)
     np.testing.assert_array_equal(shop.tokenizer.encode({"features": shop.vectors}), codes)
     everything = np.ones((ITEMS, 1), bool)
@@ -143,7 +143,7 @@ def test_modalities_go_by_name(shop: Shop) -> None:
     assert (np.flatnonzero((without != codes).any(1)) == [7]).all()
 
 
-def test_features_are_given_back(shop: Shop, tmp_path: Path) -> None:
+def test_features_round_trip(shop: Shop, tmp_path: Path) -> None:
     ids = [f"item-{row}" for row in range(ITEMS)]
     both = {"text": shop.vectors[:, :4], "image": shop.vectors[:, 4:]}
     present = np.ones((ITEMS, 2), bool)
@@ -164,7 +164,7 @@ def test_features_are_given_back(shop: Shop, tmp_path: Path) -> None:
     assert "text</th>" in features._repr_html_() and "4 numbers" in features._repr_html_()
 
 
-def test_nothing_is_encoded_to_nothing(shop: Shop) -> None:
+def test_empty_input_gives_empty_output(shop: Shop) -> None:
     assert shop.tokenizer.encode(np.zeros((0, DIM), "f4")).shape == (0, LEVELS)
     assert shop.tokenizer.decode(np.zeros((0, LEVELS), int)).shape == (0, DIM)
 
@@ -255,7 +255,7 @@ def test_wrong_items_are_named(shop: Shop) -> None:
         shop.tokenizer.tokenize(shop.vectors, present=missing)
 
 
-def test_what_is_no_model_is_refused(shop: Shop, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_model_is_refused(shop: Shop, tmp_path: Path) -> None:
     with pytest.raises(catalex.ModelError, match="does not exist"):
         catalex.Tokenizer.load(tmp_path)
     model = tmp_path / "model"

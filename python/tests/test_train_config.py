@@ -1,4 +1,4 @@
-"""The training settings of the package are the declared ones, and a given value is always sent."""
+"""The training settings of the package equal the declared ones, and given values are always sent."""
 
 import dataclasses
 import inspect
@@ -30,7 +30,7 @@ def test_fields_and_arguments_are_the_declared_settings() -> None:
     assert {name: parameters[name].default for name in SETTINGS} == fields
 
 
-def test_defaults_and_help_are_the_command_lines() -> None:
+def test_defaults_and_help_equal_those_of_the_command_line() -> None:
     written = " ".join(program("help", "train").stdout.split())
     for setting in SETTINGS.values():
         help = setting["help"].removesuffix(".")

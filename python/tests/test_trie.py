@@ -69,7 +69,7 @@ def test_prefixes_lead_to_codes_tokens_and_rows(folder: Path) -> None:
     assert tokens.code_of(tokens.first_id - 1) is None
 
 
-def test_subsets_narrow_what_may_follow(folder: Path) -> None:
+def test_subsets_restrict_the_continuations(folder: Path) -> None:
     codes = random_codes(500, SIZES)
     trie = catalex.Trie.from_table(folder / "t.parquet", folder / "vocabulary")
     mask = np.arange(500) % 7 == 0

@@ -1,4 +1,4 @@
-"""Extended tokenizers of every family, loaded by those who use them: transformers, tokenizers, sentencepiece."""
+"""Extended tokenizers of every family, loaded with transformers, tokenizers and sentencepiece."""
 
 import functools
 import hashlib
@@ -38,7 +38,7 @@ TEMPLATE = "{% for message in messages %}<{{ message.role }}> {{ message.content
 
 @dataclass(frozen=True)
 class Extended:
-    """A tokenizer before and after."""
+    """A tokenizer before and after it is extended."""
 
     family: str
     before: Path
@@ -120,7 +120,7 @@ def test_ids_follow_the_highest_in_use_and_stay_level_major(extended: Extended, 
     assert {str(token) for token in original.all_special_tokens} == {str(t) for t in tokenizer.all_special_tokens}
 
 
-def test_every_id_is_one_token_a_level_and_comes_back(extended: Extended, tokenizer: Any) -> None:
+def test_every_semantic_id_is_one_token_per_level_and_round_trips(extended: Extended, tokenizer: Any) -> None:
     for semantic_id in extended.semantic_ids():
         ids = tokenizer.encode(semantic_id, add_special_tokens=False)
         assert ids == extended.tokens_of(semantic_id)
@@ -215,7 +215,7 @@ def check_model(old: Path, path: Path, extended: Extended) -> None:
             assert len(positions(ids, extended.tokens_of(semantic_id))) == context.count("{}")
 
 
-def test_all_else_is_carried_over(extended: Extended, tokenizer: Any, original: Any) -> None:
+def test_other_files_and_settings_are_copied(extended: Extended, tokenizer: Any, original: Any) -> None:
     ours = {"tokenizer.json", "tokenizer_config.json", "added_tokens.json", *MODEL_NAMES}
     for path in extended.before.iterdir():
         if path.is_file() and path.name not in ours and not path.name.endswith((".onnx", ".safetensors")):

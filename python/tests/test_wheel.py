@@ -1,4 +1,4 @@
-"""The wheel and the source archive, installed into clean environments that have numpy and nothing else."""
+"""The wheel and the source archive, installed into clean environments with only numpy."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def works(folder: Path, package: Path, shop: Shop, *flags: str, **environment: s
     """In a clean environment, the package gives the same results as the command line."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    # numpy is this environment's: nothing is fetched.
+    # numpy comes from this environment, so nothing is downloaded.
     site = next((folder / "venv" / "lib").glob("python*/site-packages"))
     here = Path(next(p for p in map(Path, sys.path) if (p / "numpy" / "__init__.py").is_file()))
     for found in (*here.glob("numpy"), *here.glob("numpy.libs"), *here.glob("numpy-*.dist-info")):
@@ -95,7 +95,7 @@ def test_the_source_archive_builds_and_works(tmp_path: Path, shop: Shop) -> None
         folders = {part for name in files.getnames() for part in Path(name).parts[:-1]}
     # Cargo.toml names the Rust benchmarks, so it cannot be read without them.
     assert {"src", "benches", "catalex"} <= folders and "benchmarks" not in folders
-    # maturin is this environment's, and so are the crates that are compiled already.
+    # maturin and the compiled crates come from this environment.
     here = str(Path(maturin()).parent)
     python_path = next(p for p in sys.path if (Path(p) / "maturin" / "__init__.py").is_file())
     path = os.pathsep.join([here, os.environ["PATH"]])

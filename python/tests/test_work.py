@@ -41,7 +41,7 @@ def test_other_threads_run_meanwhile(shop: Shop) -> None:
     took = time.perf_counter() - began
     done.set()
     thread.join()
-    # With the lock held it would not have ticked at all.
+    # If the call held the lock, the other thread would not run at all.
     assert len([t for t in ticks if began < t < began + took]) >= 3, took
 
 
@@ -138,7 +138,7 @@ def test_workers_of_torchs_loader_encode(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("order", ["torch, catalex", "catalex, torch"])
-def test_it_lives_beside_torch(shop: Shop, order: str) -> None:
+def test_catalex_and_torch_share_a_process(shop: Shop, order: str) -> None:
     code = f"""
     import sys
     import {order}
@@ -171,7 +171,7 @@ def test_one_row_is_quick(shop: Shop) -> None:
         began = time.perf_counter()
         shop.tokenizer.encode(one)
         times.append(time.perf_counter() - began)
-    # The least: on a busy machine the others measure who else is there.
+    # The minimum, because other work on the machine affects the other measurements.
     assert min(times) < 1e-4, min(times)
     assert one.shape == (1, DIM)
     assert catalex.Tokenizer.load(shop.folder / "model") == shop.tokenizer

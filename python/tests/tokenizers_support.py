@@ -21,7 +21,7 @@ CODES = 256
 ITEMS = 1500
 SENTENCES = 10_000
 MODELS = Path(os.environ["CATALEX_MODELS"]) if "CATALEX_MODELS" in os.environ else None
-# Of set-up's tokenizers, and made of them or of the sentences.
+# Tokenizers of the set-up, and tokenizers made from them or from the sentences.
 FAMILIES = ["gpt2", "llama3", "qwen3", "gemma3", "mistral", "mistral-model", "minilm", "t5", "xlm-r"]
 MODEL_NAMES = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"]
 
@@ -34,7 +34,7 @@ def catalex(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def write_table(path: Path, model_hash: str = "0" * 64) -> None:
-    """A token table of made-up items, as docs/formats.md specifies it."""
+    """Writes a token table of generated items, as specified in docs/formats.md."""
     chosen = random.Random(3)
     rows = list({tuple(chosen.randrange(CODES) for _ in range(LEVELS)) for _ in range(ITEMS)})
     flat = pa.array([code for row in rows for code in row], pa.uint16())
@@ -68,7 +68,7 @@ def scripts(text: str) -> set[str]:
 
 
 def sentences() -> list[str]:
-    """10,000 of Django's translations, those in other scripts than Latin first."""
+    """10,000 of Django's translations. Those in non-Latin scripts come first."""
     assert MODELS is not None
     lines = (MODELS / "tokenizers" / "sentences.txt").read_text(encoding="utf-8").splitlines()
     lines.sort(key=lambda line: scripts(line) <= {"LATIN"})  # keeps the order otherwise
@@ -87,7 +87,7 @@ def source(family: str, folder: Path) -> Path:
         T5Tokenizer.from_pretrained(folder).save_pretrained(folder)
         return folder
     if family == "xlm-r":
-        # Ids that are not the places of the model's pieces.
+        # Ids that differ from the positions of the model's pieces.
         train(folder, "unigram").rename(folder / "sentencepiece.bpe.model")
         XLMRobertaTokenizer.from_pretrained(folder).save_pretrained(folder)
         return folder
@@ -96,7 +96,7 @@ def source(family: str, folder: Path) -> Path:
         pytest.skip(f"set-up found no npm, so it brought no tokenizer of {name}")
     if name == family:
         return tokenizers / name
-    # The SentencePiece model alone.
+    # Only the SentencePiece model.
     for file in ("tokenizer.model", "tokenizer_config.json"):
         shutil.copy(tokenizers / name / file, folder / file)
     return folder

@@ -1,4 +1,4 @@
-//! Whether a trie, or a folder of constraint forms, is that of a token table.
+//! Checks a trie, or a folder of constraint forms, against a token table.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::progress::Silent;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// What to do about files that do not match.
+/// Advice for files that do not match.
 const HELP: &str = "write them again with `catalex constrain`";
 
-/// What `constraint.json` says.
+/// The content of `constraint.json`.
 #[derive(Deserialize)]
 struct ConstraintDescription {
     format_version: u32,
@@ -37,10 +37,10 @@ struct DescribedIds {
 }
 
 impl Trie {
-    /// Checks that the trie has the IDs of these rows of a token table, and no others.
+    /// Checks that the IDs of the trie equal those of its rows in a token table.
     ///
     /// # Errors
-    /// [`Error::Mismatch`].
+    /// [`Error::Mismatch`] for other IDs, another number of levels, or rows that the table lacks.
     pub fn check_table(&self, table: &TokenTable) -> Result<()> {
         let wrong = |got: String| Error::mismatch("trie", "the IDs of the token table", got, HELP);
         let mut rows = self.rows().to_vec();
@@ -57,16 +57,16 @@ impl Trie {
                 expected.codes(level) != self.codes(level)
                     || (level > 0 && expected.firsts(level).words != self.firsts(level).words)
             });
-        if differs { Err(wrong("other IDs".into())) } else { Ok(()) }
+        if differs { Err(wrong("different IDs".into())) } else { Ok(()) }
     }
 }
 
-/// Checks the files of a folder that `catalex constrain` wrote against their hashes and, if it is given, against the token
-/// table: every form is made again and compared. Returns the forms that could not be compared, because the folder does not
-/// say of which items they are, or which titles they have.
+/// Checks the files of a folder that `catalex constrain` wrote. The SHA-256 of each file must match `constraint.json`.
+/// If a token table is given, every form is generated again from it and compared. Returns the forms that could not be
+/// compared, because the folder does not record their items or titles.
 ///
 /// # Errors
-/// [`Error::Artifact`] and [`Error::Mismatch`] name the file that differs.
+/// [`Error::Artifact`] names the file that differs; [`Error::Mismatch`] as [`Trie::check_table`]; [`Error::Io`].
 pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<String>> {
     let path = folder.join(CONSTRAINT_FILE);
     let wrong = |expected: String, got: &dyn std::fmt::Display| Error::artifact(&path, expected, got, HELP);
@@ -78,7 +78,7 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
     }
     let mut forms = Vec::new();
     for (name, about) in &described.forms {
-        let form: ConstraintForm = name.parse().map_err(|_| wrong("forms that are known".into(), name))?;
+        let form: ConstraintForm = name.parse().map_err(|_| wrong("a known constraint form".into(), name))?;
         let file = folder.join(form.file());
         let got = sha256_file(&file)?;
         if about["sha256"].as_str() != Some(&got) {
@@ -94,7 +94,7 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
         ("token_format", metadata.token_format.to_string(), described.token_format.clone()),
     ];
     if let Some((key, expected, got)) = pairs.iter().find(|(_, expected, got)| expected != got) {
-        return Err(wrong(format!("{expected} as {key}, as the token table has it"), got));
+        return Err(wrong(format!("{expected} as {key}, to match the token table"), got));
     }
     let Some(rows) = rows(folder, &forms, &described, table)? else {
         return Ok(forms.iter().map(ConstraintForm::to_string).collect());
@@ -114,18 +114,19 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
     for form in again {
         let (got, expected) = (folder.join(form.file()), sha256_file(&made.join(form.file()))?);
         if sha256_file(&got)? != expected {
-            return Err(Error::artifact(&got, "the IDs of the token table", "other content", HELP));
+            return Err(Error::artifact(&got, "the IDs of the token table", "different content", HELP));
         }
     }
     Ok(skipped.iter().map(ConstraintForm::to_string).collect())
 }
 
-/// Whether a form follows from the table and the description alone.
+/// Whether the table and the description determine the content of a form.
 fn is_made_again(form: ConstraintForm) -> bool {
     !matches!(form, ConstraintForm::Static | ConstraintForm::MiniOneRec)
 }
 
-/// The rows that the forms are of: those of the trie, or all. None if the forms are of some items, and no trie says which.
+/// The rows of the table that the forms contain: those of the trie, or all. `None` if the forms contain only some of
+/// the items and there is no trie, which would list them.
 fn rows(
     folder: &Path,
     forms: &[ConstraintForm],

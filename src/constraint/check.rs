@@ -69,7 +69,7 @@ impl Trie {
 /// A number that occurs twice.
 fn repeated(numbers: &[u32]) -> Option<u32> {
     let most = numbers.iter().max().map_or(0, |&most| most as usize);
-    // A few rows of a large table.
+    // Few rows of a large table: a bit set would be larger than the list.
     if most / 64 > numbers.len() {
         let mut sorted = numbers.to_vec();
         sorted.sort_unstable();

@@ -33,7 +33,7 @@ pub enum After {
 pub struct Rules {
     /// The allowed start of the answer.
     pub start: Start,
-    /// What follows an ID.
+    /// The allowed continuation after an ID.
     pub after: After,
     /// Tokens that end an answer.
     pub eos: Vec<u32>,
@@ -44,7 +44,7 @@ pub struct Rules {
 pub struct Next {
     /// Whether all tokens other than codes and markers are allowed.
     pub others: bool,
-    /// Further allowed tokens.
+    /// Other allowed tokens.
     pub tokens: Vec<u32>,
 }
 

@@ -27,13 +27,13 @@ pub struct Encoders<'a> {
     pub text: Option<&'a mut TextEncoder>,
     /// Encoder of the images.
     pub image: Option<&'a mut ImageEncoder>,
-    /// Ready modalities, with one row per item of the catalog.
+    /// Precomputed modalities, with one row per item of the catalog.
     pub ready: Vec<Box<dyn ModalityRows + 'a>>,
     /// What to do about images that cannot be read.
     pub on_bad_image: OnBadImage,
     /// Handling of items without content.
     pub on_bad_item: OnBadItem,
-    /// Whether the items are a part of a catalog, of which none need have a modality.
+    /// Whether the items are only part of a catalog. In a part, a modality may be absent from all items.
     pub is_part: bool,
 }
 
@@ -108,7 +108,7 @@ impl Encoders<'_> {
         Ok(u64::from(with_text) * catalog.texts() + u64::from(with_images) * catalog.images())
     }
 
-    /// Rows of the items without any content, which are left out.
+    /// Rows of the items without content, which are left out.
     ///
     /// # Errors
     /// [`Error::Row`] for the first such item and for the first image that is neither a path nor bytes, if these are
@@ -163,7 +163,7 @@ fn nobody_has(modality: &str, help: &str) -> Error {
 }
 
 fn no_picture(bad: &BadImage) -> Error {
-    let got = format!("none; of item {}, expected {}, got {}", bad.item_id, bad.expected, bad.got);
+    let got = format!("none; item {}: expected {}, got {}", bad.item_id, bad.expected, bad.got);
     let help = "check the paths: relative ones start from the catalog's folder";
     Error::data(format!("modality {IMAGE}"), "at least one image that can be read", got, help)
 }

@@ -94,11 +94,12 @@ pub(super) fn choose_graph(names: &[String], folder: &Path, kind: EncoderKind, c
     }
 }
 
-/// Files of an encoder that are hashed whatever their name.
+/// Maximum size in bytes of an encoder's files whose content is always hashed.
 const SMALL: u64 = 16 << 20;
 
-/// Identifies the vectors that an encoder makes: a hash of its graph with external weights, its tokenizer and settings, and
-/// of the names, sizes and times of change of other large files in its folder.
+/// A hash of the files that an encoder's vectors depend on. It covers the content of the graph, its external weights,
+/// and all files of at most 16 MiB, such as the tokenizer and the settings. Of other files in the folder, it covers the
+/// names, sizes and modification times.
 ///
 /// # Errors
 /// For a folder without an ONNX graph, or with more than one; [`Error::Io`].
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_depends_on_everything_that_makes_the_vectors() {
+    fn the_hash_covers_graph_weights_tokenizer_and_settings() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("1_Pooling")).unwrap();

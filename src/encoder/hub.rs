@@ -14,7 +14,7 @@ use crate::progress::Progress;
 pub struct Hub {
     /// The cache folder, which contains `models--OWNER--NAME`.
     pub cache: PathBuf,
-    /// URL of another server than huggingface.co.
+    /// URL of a server other than huggingface.co.
     pub endpoint: Option<String>,
     /// Access token for gated models; by default the one that `hf auth login` stored next to the cache.
     pub token: Option<String>,

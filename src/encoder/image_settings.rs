@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn flipped_channels_keep_their_numbers() {
+    fn flipped_channels_keep_their_means() {
         let given = r#"{"size": [2, 2], "do_flip_channel_order": true, "do_rescale": false,
                         "image_mean": [1, 2, 3], "image_std": [1, 1, 1]}"#;
         let made = steps(given).unwrap();

@@ -38,8 +38,8 @@ pub struct PartFolder {
     pub folder: PathBuf,
     /// Items per part (checkpoint); `None` for the default.
     pub items: Option<usize>,
-    /// Hash of the catalog, the encoders and the settings that the vectors depend on. Parts with another one are encoded
-    /// again.
+    /// Hash of the catalog, the encoders and the settings that determine the vectors. Parts with another hash are
+    /// encoded again.
     pub made_by: String,
 }
 
@@ -47,7 +47,7 @@ pub struct PartFolder {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PartRecord {
-    /// That of the [`PartFolder`].
+    /// [`PartFolder::made_by`].
     made_by: String,
     rows: usize,
     /// Hash of the features; `None` where no item of the part has any.
@@ -58,9 +58,9 @@ struct PartRecord {
     pictures: PictureState,
 }
 
-/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Intact parts of the
-/// same settings, size and picture files that are already in the folder are reused, and so are the batches of an unfinished
-/// part. The caller removes the folder.
+/// Encodes a catalog and writes the features to `out`, with at most one part in memory. Reuses intact parts in the
+/// folder if their settings, size and image files are the same, and the batches of an unfinished part. The caller
+/// removes the folder.
 ///
 /// # Errors
 /// As [`super::embed()`]; [`Error::Io`].
@@ -164,7 +164,9 @@ impl PartFolder {
             None => true,
         };
         if record.as_ref().is_some_and(|record| record.made_by != self.made_by) {
-            progress.warn(&format!("part {number} has another encoder or other settings; its items are encoded again"));
+            progress.warn(&format!(
+                "part {number} was made with another encoder or other settings; its items are encoded again"
+            ));
             return Ok(None);
         }
         let found = record.filter(|record| record.rows == rows && whole(record));
@@ -206,7 +208,7 @@ mod tests {
     use std::sync::Mutex;
 
     #[test]
-    fn parts_of_other_settings_or_items_are_not_reused() {
+    fn parts_with_different_settings_or_items_are_not_reused() {
         let folder = tempfile::tempdir().unwrap();
         let parts =
             |made_by: &str| PartFolder { folder: folder.path().to_path_buf(), items: None, made_by: made_by.into() };

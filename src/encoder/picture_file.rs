@@ -68,12 +68,12 @@ impl<'a> PictureBytes<'a> {
     }
 }
 
-/// SHA-256 of the bytes of a picture; none of what is no file of a picture's size, as it is not read.
+/// SHA-256 of the bytes of an image. `None` if the image cannot be read, such as a missing or too large file.
 pub fn picture_digest(source: &ImageSource) -> Option<[u8; 32]> {
     PictureBytes::read(source).ok().map(|picture| Sha256::digest(&picture.bytes).into())
 }
 
-/// The content of a file; none where it is larger.
+/// The content of a file. `None` if the file is larger than `most` bytes.
 fn at_most(file: File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     if file.metadata()?.len() > most {
         return Ok(None);

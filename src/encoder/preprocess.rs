@@ -109,7 +109,7 @@ fn resize(picture: RgbImage, size: ResizeTarget, filter: fir::ResizeAlg) -> std:
         return Err("an image that is too narrow".into());
     }
     // Width first, then height, with intermediate values rounded to bytes as in Pillow. The resizer's byte arithmetic is
-    // less precise than Pillow's 22 bits, so floats are used, of some rows at a time.
+    // less precise than Pillow's 22 bits, so floats are used, for several rows at a time.
     let options = fir::ResizeOptions::new().resize_alg(filter);
     let mut resizer = fir::Resizer::new();
     let mut step = |bytes: &[u8], (old_width, old_height): (u32, u32), (width, height): (u32, u32)| {

@@ -133,12 +133,12 @@ impl TextEncoder {
     /// Whether each of the texts exceeds the maximum length.
     ///
     /// # Errors
-    /// [`Error::File`] where the tokenizer fails on its input.
+    /// [`Error::File`] if the tokenizer fails on a text.
     pub fn are_cut(&self, texts: &[String]) -> Result<Vec<bool>> {
         Ok(self.reader.read(texts)?.into_iter().map(|text| text.is_cut).collect())
     }
 
-    /// Encodes texts into vectors `(texts, dim)`. Within a window of some thousand texts, those of similar length form a
+    /// Encodes texts into vectors `(texts, dim)`. Within a window of 2,048 texts, those of similar length form a
     /// batch, which minimizes padding. The next window is tokenized meanwhile.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Detects truncated images whose decoders would fill the missing part.
 
 /// Checks that the data of a JPEG extends to its end-of-image marker. Decoders fill the missing part with grey, but
-/// Pillow refuses such a file, and so does this function. Data after the marker is
-/// ignored. As in Pillow, the marker may be anywhere, also after missing data, and a second start before it is an error.
+/// Pillow refuses such a file, and so does this function. Data after the marker is ignored. As in Pillow, the marker is
+/// accepted anywhere, even if data before it is missing, and a second start-of-image marker before it is an error.
 ///
 /// # Errors
 /// A description of the actual content.
@@ -20,7 +20,7 @@ pub(super) fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
             0xD9 => return Ok(()),
             // Stuffing, markers without a segment, restarts.
             0x00 | 0x01 | 0xD0..=0xD7 => {}
-            0xD8 => return Err("a truncated JPEG: another one begins before its end-of-image marker".to_owned()),
+            0xD8 => return Err("a truncated JPEG: another image starts before its end-of-image marker".to_owned()),
             reserved @ 0x02..=0xBF => {
                 return Err(format!("a JPEG with damaged data, which contains the marker {reserved:02X}"));
             }
@@ -62,7 +62,7 @@ mod tests {
                 let got = pixels(bytes[..cut].to_vec());
                 assert!(got.is_none() || (got == whole && !is_jpeg), "{name} cut after {cut} bytes");
             }
-            // Garbage at the end makes a truncated image neither valid nor a complete image invalid.
+            // Garbage at the end does not make a truncated image valid, nor a complete image invalid.
             for tail in [vec![0; 3_000], vec![0x55; 3_000], b"<html>404</html>\xFF".repeat(40), vec![0xFF; 3_000]] {
                 let with = |bytes: &[u8]| pixels([bytes, &tail].concat());
                 assert!(with(&bytes) == whole, "{name} with {} bytes after its end", tail.len());
@@ -74,7 +74,7 @@ mod tests {
             let scan = bytes.windows(2).rposition(|window| window == b"\xFF\xDA").map_or(0, |at| at + 14);
             for cut in (scan..bytes.len() - 2).step_by(7).filter(|_| is_jpeg) {
                 let with_another = [&bytes[..cut], &bytes].concat();
-                assert!(pixels(with_another).is_none(), "{name} cut after {cut} bytes, then another");
+                assert!(pixels(with_another).is_none(), "{name} cut after {cut} bytes, then another image");
             }
         }
     }
@@ -89,8 +89,8 @@ mod tests {
         );
         assert!(says(b"\xFF\xD8\xFF\xE1\x00\x09\xFF\xD9").unwrap().contains("truncated"));
         assert!(says(b"\xFF\xD8\xFF\x37\xFF\xD9").unwrap().contains("marker 37"));
-        assert!(says(b"\xFF\xD8\xFF\xDA\x00\x02ab\xFF\xD8\xFF\xD9").unwrap().contains("another one begins"));
-        // Pillow cannot tell either that data are missing before the end.
+        assert!(says(b"\xFF\xD8\xFF\xDA\x00\x02ab\xFF\xD8\xFF\xD9").unwrap().contains("another image starts"));
+        // Missing data before the end marker is not detected, neither here nor in Pillow.
         assert_eq!(says(b"\xFF\xD8\xFF\xDA\x00\x02abUUUU\xFF\xD9"), None);
         assert!(says(b"").unwrap().contains("truncated"));
     }

@@ -1,4 +1,4 @@
-//! Whether a vocabulary folder is that of a token table.
+//! Checks a vocabulary folder against a token table.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -11,11 +11,12 @@ use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 use crate::text_tokenizer::TextTokenizer;
 
-/// What to do about a folder that does not match.
+/// Advice for a folder that does not match.
 const HELP: &str = "write the folder again with `catalex vocab`";
 
 /// Checks a vocabulary folder against the token table that it was written for: the description, the list of tokens, the
-/// tokens of every item, and the ids of the tokens in the extended tokenizer. Memory does not grow with the number of items.
+/// tokens of every item, and the ids of the tokens in the extended tokenizer. Memory use is independent of the number
+/// of items.
 ///
 /// # Errors
 /// [`Error::Artifact`] names the first file and value that differ; [`Error::Missing`] and [`Error::Io`].
@@ -53,7 +54,8 @@ pub fn check_vocabulary(folder: &Path, table: &TokenTable) -> Result<()> {
     if value["tokenizer"].is_null() { Ok(()) } else { tokenizer(folder, &words) }
 }
 
-/// Checks the description of a vocabulary folder by itself: its version, and keys that contradict each other.
+/// Checks the description of a vocabulary folder without a token table: its format version, and that its keys are
+/// consistent.
 ///
 /// # Errors
 /// As [`check_vocabulary`].
@@ -82,14 +84,14 @@ fn items(path: &Path, table: &TokenTable) -> Result<()> {
     match whole {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-            let got = format!("something else at byte {}", compared.at);
+            let got = format!("different content after byte {}", compared.at);
             Err(Error::artifact(path, "the tokens of the items of the token table", got, HELP))
         }
         Err(e) => Err(Error::io("read", path, e)),
     }
 }
 
-/// A writer of what a file has already; anything else is invalid data.
+/// A writer that compares its input with an existing file. Different input is an error of kind `InvalidData`.
 struct Compared {
     file: BufReader<File>,
     buffer: Vec<u8>,
@@ -118,7 +120,7 @@ impl Write for Compared {
     }
 }
 
-/// Checks the ids of the new tokens in the extended tokenizer.
+/// Checks the ids of the new tokens in the extended tokenizer against `vocabulary.json`.
 fn tokenizer(folder: &Path, words: &[String]) -> Result<()> {
     let ids = TokenIds::read(folder)?;
     let path = folder.join(TOKENIZER_FOLDER).join("tokenizer.json");

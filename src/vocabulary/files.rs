@@ -12,7 +12,7 @@ use super::{FORMAT_VERSION, TOKENIZER_FOLDER, VOCABULARY_FILE, Vocabulary, Vocab
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 
-/// The file that gives the tokens of each item.
+/// The file with the tokens of each item.
 pub(super) const INDEX_FILE: &str = "index.json";
 
 pub(super) fn write(
@@ -40,7 +40,7 @@ pub(super) fn write(
     })
 }
 
-/// Writes LC-Rec's `index.json`, the only file of a vocabulary folder that names items.
+/// Writes LC-Rec's `index.json`, the only file of a vocabulary folder that depends on the items.
 ///
 /// # Errors
 /// [`Error::Io`].

@@ -46,7 +46,7 @@ const WEIGHT_ENDINGS: [&str; 17] = [
     ".index.json",
     ".lock",
 ];
-/// The folder of further chat templates.
+/// The folder of additional chat templates.
 const TEMPLATES: &str = "chat_templates";
 
 /// The result of an extension.
@@ -54,7 +54,7 @@ pub(super) struct ExtendedTokenizer {
     pub(super) ids: TokenIds,
     /// Embedding rows of the model according to its `config.json`.
     pub(super) model_rows: Option<u64>,
-    /// Number of tokens directly before the new ones that no file contained, but that loading adds.
+    /// Number of tokens directly before the new ones that are in no file, but that loading adds.
     pub(super) added_on_loading: u32,
     /// Name of the SentencePiece model, and whether it was extended.
     pub(super) model: Option<(String, bool)>,

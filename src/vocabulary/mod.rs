@@ -106,7 +106,7 @@ impl Vocabulary {
 
 /// Writes the vocabulary folder of a token table: `new_tokens.json`, `new_tokens.txt`, `index.json` and `vocabulary.json`.
 /// [`VocabularyOptions::tokenizer`] adds an extended copy of that Hugging Face folder in `tokenizer/`, and
-/// [`VocabularyOptions::start_values`] adds [`START_VALUES_FILE`] and the further files that they ask for.
+/// [`VocabularyOptions::start_values`] adds [`START_VALUES_FILE`] and the other files that they request.
 ///
 /// # Errors
 /// As [`AtomicDir`]; [`Error::Config`] for options that contradict each other; [`Error::Missing`], [`Error::File`],

@@ -68,7 +68,7 @@ impl SentencePieceModel {
             let mut message = vec![1 << 3 | 2];
             varint(&mut message, piece.text.len() as u64);
             message.extend(piece.text.as_bytes());
-            // The score of a piece that is not learned is zero.
+            // Pieces that were not learned have score zero.
             message.extend([2 << 3 | 5, 0, 0, 0, 0]);
             message.extend([3 << 3, piece.kind as u8]);
             bytes.push(1 << 3 | 2);

@@ -20,7 +20,7 @@ const MODEL: &str = "config.json";
 /// Key of `tokenizer_config.json`: the added tokens by id.
 pub(super) const DECODER: &str = "added_tokens_decoder";
 /// Prefixes of class names whose ids differ from the indices in their SentencePiece model: these classes shift the ids,
-/// have a second list of ids, or number own tokens after the last piece, which new pieces would move.
+/// have a second list of ids, or number their own tokens after the last piece, which new pieces would move.
 const RENUMBERING: [&str; 12] = [
     "XLMRoberta",
     "Camembert",

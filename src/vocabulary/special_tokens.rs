@@ -59,7 +59,7 @@ impl SpecialTokenFiles<'_> {
         let defaults = CLASSES.iter().find(|(names, _)| names.contains(&class.as_str())).map(|(_, tokens)| tokens);
         let mut tokens = Vec::new();
         for (at, key) in NAMED.iter().enumerate() {
-            // The map is read last. A null means that there is no such token.
+            // The map is read last. Null means that there is no such token.
             let given = files.iter().rev().flatten().find_map(|file| file.get(key));
             let default = defaults.map(|defaults| defaults[at]).or(self.padding.filter(|_| *key == "pad_token"));
             tokens.extend(given.map_or_else(|| default.and_then(|word| token(&json!(word))), token));

@@ -35,7 +35,7 @@ pub(super) fn verify(
             return Err(Error::file(source.path(), "a tokenizer that can be extended", got, help));
         }
     }
-    // Of a tokenizer that was extended before, the original is not available.
+    // If the tokenizer was already extended before, its original is not available.
     if let Some(original) = source.json.as_ref().filter(|_| source.record.is_none()) {
         ordinary_text(source, &original.tokenizer, extended)?;
     }

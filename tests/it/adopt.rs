@@ -1,4 +1,4 @@
-//! IDs of another system become a table, and the table an index whose IDs are the same.
+//! `import` and `adopt`: IDs of another system become a token table, and then an index with the same IDs.
 
 use std::fs;
 
@@ -12,14 +12,14 @@ use super::support::{catalex, clustered, outcome, succeeds};
 
 const ITEMS: usize = 300;
 
-/// An `index.json`: items of one of the 20 clusters of [`clustered`] share the first code, and 40 items share their ID with
-/// another.
+/// An `index.json`. The items of each of the 20 clusters of [`clustered`] share their first code, and 40 items share
+/// their ID with another item.
 fn index_json() -> String {
     let item = |i: usize| format!("\"i{i}\": [\"<a_{}>\", \"<b_{}>\"]", i % 20, (i / 20) % 14);
     format!("{{{}}}", (0..ITEMS).map(item).collect::<Vec<_>>().join(", "))
 }
 
-/// The vectors of the items in reverse, with others between them.
+/// The vectors of the items in reverse order, with vectors of other items between them.
 fn features() -> Features {
     let vectors = clustered(ITEMS, 6);
     let rows: Vec<usize> =
@@ -34,7 +34,7 @@ fn features() -> Features {
 }
 
 #[test]
-fn an_adopted_index_keeps_every_id_and_is_an_index_like_any_other() {
+fn an_adopted_index_keeps_every_id_and_works_with_all_verbs() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     fs::write(path("x.index.json"), index_json()).unwrap();
@@ -73,7 +73,7 @@ fn an_adopted_index_keeps_every_id_and_is_an_index_like_any_other() {
     for row in 0..ITEMS {
         assert_eq!(before.codes.row(rows[&after.item_ids.text(row)]), after.codes.row(row));
     }
-    // What the model alone gives is what the rows say that are not marked.
+    // The model reproduces the codes of exactly the rows that are not marked as reassigned.
     let model = Tokenizer::load(&index.path("model")).unwrap();
     assert_eq!(after.metadata.model_hash, model.hash());
     assert!(model.config().training.as_ref().unwrap().residual_errors.is_some());
@@ -104,7 +104,7 @@ fn an_adopted_index_keeps_every_id_and_is_an_index_like_any_other() {
 }
 
 #[test]
-fn what_cannot_be_adopted_is_refused_before_anything_is_written() {
+fn invalid_adoptions_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     fs::write(path("x.json"), "{\"i0\": [1, 2], \"i1\": [0, 3], \"z\": [1, 1]}").unwrap();

@@ -1,5 +1,5 @@
-//! The next generations of an index: what is added, changed and deleted, and that no ID of an item that stays ever moves. Of
-//! precomputed vectors, as a machine without libtorch and ONNX Runtime has them.
+//! `append` and `delete`: items are added, updated and deleted, and the IDs of the other items never change. The tests
+//! use precomputed vectors, so they run without libtorch and ONNX Runtime.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,7 +27,7 @@ use super::support::{catalex, files, hand_made, numbers, outcome, succeeds, text
 
 const DIM: usize = 6;
 
-/// A shop: the vector of each item, which changes with the second number.
+/// The items of a shop, with a version of each item's content. The vector depends on both.
 type Items = BTreeMap<usize, u64>;
 
 fn vector(item: usize, version: u64) -> Vec<f32> {
@@ -35,7 +35,7 @@ fn vector(item: usize, version: u64) -> Vec<f32> {
     (0..DIM).map(|_| next()).collect()
 }
 
-/// Writes the catalog of some items, and the table of their vectors.
+/// Writes the catalog of some items, and a file of their vectors.
 fn write_catalog(folder: &Path, name: &str, items: &Items) -> (PathBuf, String) {
     let lines: String = items.keys().map(|item| format!("i{item},Item {item}\n")).collect();
     let catalog = folder.join(format!("{name}.csv"));
@@ -49,8 +49,8 @@ fn write_catalog(folder: &Path, name: &str, items: &Items) -> (PathBuf, String) 
     (catalog, format!("text={}", path.display()))
 }
 
-/// An index of some items, as `build` writes it, with a model that was made by hand. It is of catalex 0.1: content hashes
-/// come with the first append.
+/// An index of some items, as `build` of catalex 0.1 writes it, with a hand-made model. The first append adds content
+/// hashes.
 fn index(folder: &Path, items: &Items, sizes: &[usize], collisions: Collisions) -> PathBuf {
     let (catalog, embedding) = write_catalog(folder, "base", items);
     let (_, path) = embedding.split_once('=').unwrap();
@@ -93,7 +93,7 @@ fn ids(index: &Path) -> BTreeMap<String, String> {
     (0..table.item_ids.len()).map(|row| (table.item_ids.text(row), table.semantic_id(row))).collect()
 }
 
-/// Checks all files of an index, and that it has the vectors of its items.
+/// Opens an index, and checks its items and their vectors.
 fn check(path: &Path, items: &Items) {
     let index = Index::open(path).unwrap();
     let table = TokenTable::read(&index.path(TOKENS)).unwrap();
@@ -114,23 +114,23 @@ fn look_up(index: &Path, key: LookupKey) -> Vec<(String, Option<u64>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
-    /// Whatever the order and number of changes: no ID of an item that stays moves, no two items share one, and none names
-    /// another item than before.
+    /// For any sequence of changes, the IDs of remaining items do not change, no two items share an ID, and no ID is
+    /// given to another item.
     #[test]
-    fn no_id_of_an_item_that_stays_ever_moves(
+    fn ids_of_remaining_items_never_change(
         steps in prop::collection::vec((prop::collection::vec(0u8..4, 70), 0usize..12, any::<bool>()), 1..5),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut items: Items = (0..40).map(|item| (item, 0)).collect();
         let base = index(folder.path(), &items, &[4, 4, 8], Collisions::Resolve);
-        // From here on, the content of all items is known.
+        // From here on, the index has the content hashes of all items.
         let mut current = appended(folder.path(), &base, "start", &items, keep()).index;
         let vocabulary = files(&current.join(VOCABULARY));
         let (mut named, mut next_item) = (BTreeMap::new(), 40);
         for (at, (fates, new, delete)) in steps.into_iter().enumerate() {
             let before = ids(&current);
             named.extend(before.iter().map(|(item, id)| (id.clone(), item.clone())));
-            // 0 changes, 1 is not in the catalog.
+            // 0: the item changes. 1: the item is not in the catalog.
             let fate = |item: usize| fates[item % fates.len()];
             let mut catalog: Items = items.iter().filter(|(item, _)| fate(**item) != 1).map(|(a, b)| (*a, *b)).collect();
             let changed: Vec<usize> = catalog.keys().copied().filter(|&item| fate(item) == 0).collect();
@@ -166,7 +166,7 @@ proptest! {
 }
 
 #[test]
-fn what_changed_is_encoded_and_nothing_else() {
+fn only_changed_items_are_encoded() {
     let folder = tempfile::tempdir().unwrap();
     let mut items: Items = (0..200).map(|item| (item, 0)).collect();
     let base = index(folder.path(), &items, &[8, 8, 8], Collisions::Resolve);
@@ -181,7 +181,7 @@ fn what_changed_is_encoded_and_nothing_else() {
     assert_eq!(FeatureFile::open(&second.index.join(FEATURES_ADDED)).unwrap().rows(), 4);
     assert_eq!(ids(&second.index), ids(&base));
     check(&second.index, &items);
-    // The same input gives the same bytes, and what did not change is the same file.
+    // The same input gives the same bytes, and unchanged files are hard links.
     let again = appended(folder.path(), &first.index, "again", &items, keep());
     assert_eq!(files(&second.index), files(&again.index));
     #[cfg(unix)]
@@ -190,7 +190,7 @@ fn what_changed_is_encoded_and_nothing_else() {
         let inode = |index: &Path| fs::metadata(index.join(shared)).unwrap().ino();
         assert_eq!(inode(&base), inode(&second.index), "{shared}");
     }
-    // More than half of the base: both become a new one.
+    // If more than half of the base changes, base and additions are merged into a new base.
     (0..150).for_each(|item| *items.get_mut(&item).unwrap() += 5);
     let third = appended(folder.path(), &second.index, "third", &items, keep());
     assert!(!third.index.join(FEATURES_ADDED).exists());
@@ -199,7 +199,7 @@ fn what_changed_is_encoded_and_nothing_else() {
 }
 
 #[test]
-fn changed_items_get_nearer_ids_only_where_the_user_says_so() {
+fn changed_items_get_nearer_ids_only_with_reassign() {
     let folder = tempfile::tempdir().unwrap();
     let mut items: Items = (0..60).map(|item| (item, 0)).collect();
     let base = index(folder.path(), &items, &[4, 4, 8], Collisions::Resolve);
@@ -212,7 +212,7 @@ fn changed_items_get_nearer_ids_only_where_the_user_says_so() {
     let moved: Vec<&String> = before.keys().filter(|&item| before[item] != after[item]).collect();
     assert!(moved.len() > 10 && moved.iter().all(|item| item[1..].parse::<usize>().unwrap() < 20), "{moved:?}");
     assert_eq!((next.counts.reassigned, next.counts.updated), (moved.len() as u64, 20 - moved.len() as u64));
-    // The old IDs name nothing, and say what they were.
+    // The old IDs belong to no item, but a look-up still finds their former items.
     let old: BTreeSet<&String> = before.values().collect();
     let taken = after.iter().filter(|(item, id)| before[*item] != **id && old.contains(id));
     assert_eq!(taken.count(), 0);
@@ -222,15 +222,15 @@ fn changed_items_get_nearer_ids_only_where_the_user_says_so() {
     assert_eq!((delta.count(IdChange::Reassigned), delta.kinds.len()), (next.counts.reassigned, 20));
     let kept = appended(folder.path(), &first, "kept", &items, keep()).index;
     assert_eq!(ids(&kept), before);
-    // With the IDs that they keep, the items are farther from their codewords.
+    // With their old IDs, the items are farther from their codewords.
     let error = |index: &Path| TokenTable::read(&index.join(TOKENS)).unwrap().residual_error.iter().sum::<f32>();
     assert!(error(&next.index) < error(&kept));
 }
 
 #[test]
-fn the_id_of_a_deleted_item_waits_for_it_or_for_the_end_of_its_quarantine() {
+fn the_id_of_a_deleted_item_is_reserved_until_its_quarantine_ends() {
     let folder = tempfile::tempdir().unwrap();
-    // Every ID is taken.
+    // The items take all IDs.
     let mut items: Items = (0..32).map(|item| (item, 0)).collect();
     let base = index(folder.path(), &items, &[2, 4, 4], Collisions::Resolve);
     let list = folder.path().join("list.txt");
@@ -247,7 +247,7 @@ fn the_id_of_a_deleted_item_waits_for_it_or_for_the_end_of_its_quarantine() {
     let of_base = ids(&base);
     assert_eq!(look_up(&held.index, LookupKey::Item("i3".into())), [("i3".into(), Some(1))]);
     assert_eq!(look_up(&held.index, LookupKey::SemanticId(of_base["i9"].clone())), [("i9".into(), Some(1))]);
-    // There is no room for another item: nothing is written.
+    // No ID is free for another item. Nothing is written.
     items.remove(&3);
     items.remove(&9);
     check(&held.index, &items);
@@ -260,19 +260,19 @@ fn the_id_of_a_deleted_item_waits_for_it_or_for_the_end_of_its_quarantine() {
     assert!(!folder.path().join("full").exists(), "{message}");
     assert!(!folder.path().join("full.partial").exists(), "{message}");
     assert!(message.contains("<a_") || message.contains("prefix"), "{message}");
-    // The item itself gets its ID back, changed or not.
+    // A deleted item that returns gets its old ID, even if its content changed.
     let back: Items = [(3, 8)].into();
     let returned = appended(folder.path(), &held.index, "returned", &back, keep());
     assert_eq!((returned.counts.added, ids(&returned.index)["i3"].as_str()), (1, of_base["i3"].as_str()));
     assert_eq!(look_up(&returned.index, LookupKey::Item("i3".into())), [("i3".into(), None)]);
-    // Released after one generation.
+    // With a quarantine of one generation, the IDs are free in the next generation.
     let short = deleted(&base, "short", Some(1)).unwrap().index;
     let given = appended(folder.path(), &short, "given", &other, keep()).index;
     let free = [&of_base["i3"], &of_base["i9"]];
     assert!(free.contains(&&ids(&given)["i50"]));
     items.insert(50, 0);
     check(&given, &items);
-    // An item whose ID was given away gets another.
+    // Of the two deleted items, one still finds its ID free; the ID of the other was given away.
     let taken = if ids(&given)["i50"] == of_base["i3"] { 3 } else { 9 };
     let other: Items = [(12 - taken, 0)].into();
     let whole = appended(folder.path(), &given, "whole", &other, keep()).index;
@@ -283,7 +283,7 @@ fn the_id_of_a_deleted_item_waits_for_it_or_for_the_end_of_its_quarantine() {
     let output = Output::new(folder.path().join("both-out"));
     let spec = AppendSpec { index: given, catalog, settings, output, ..AppendSpec::default() };
     assert!(append(&spec, &Silent).is_err(), "one ID is free for two items");
-    // Unknown ids and all ids are refused; those that are gone already count.
+    // Unknown ids and the deletion of all items are refused. Items that were deleted before are counted.
     fs::write(&list, "i3\nnobody\n").unwrap();
     assert!(deleted(&base, "x", None).unwrap_err().to_string().contains("\"nobody\" in line 2"));
     fs::write(&list, "i3\n").unwrap();
@@ -293,7 +293,7 @@ fn the_id_of_a_deleted_item_waits_for_it_or_for_the_end_of_its_quarantine() {
 }
 
 #[test]
-fn other_policies_of_collisions_go_on() {
+fn append_works_with_all_collision_policies() {
     for (policy, sizes) in
         [(Collisions::Keep, [2, 2, 2]), (Collisions::Suffix, [2, 2, 2]), (Collisions::LcRec, [4, 4, 4])]
     {
@@ -309,9 +309,9 @@ fn other_policies_of_collisions_go_on() {
     }
 }
 
-/// A store whose writers are killed at any moment has the generation that it had, or the next one whole.
+/// If a writer is killed at any moment, the store has the previous generation, or the complete next one.
 #[test]
-fn a_kill_leaves_the_generation_that_was() {
+fn a_killed_append_leaves_a_complete_generation() {
     let folder = tempfile::tempdir().unwrap();
     let mut items: Items = (0..3_000).map(|item| (item, 0)).collect();
     let base = index(folder.path(), &items, &[16, 16, 32], Collisions::Resolve);
@@ -352,7 +352,7 @@ fn a_kill_leaves_the_generation_that_was() {
 }
 
 #[test]
-fn the_command_line_says_what_changed_and_what_is_wrong() {
+fn the_command_line_prints_changes_and_errors() {
     let folder = tempfile::tempdir().unwrap();
     let mut items: Items = (0..40).map(|item| (item, 0)).collect();
     let base = index(folder.path(), &items, &[4, 4, 8], Collisions::Resolve).to_string_lossy().into_owned();
@@ -397,7 +397,7 @@ fn the_command_line_says_what_changed_and_what_is_wrong() {
     fs::remove_file(folder.path().join("base.parquet")).unwrap();
     let (code, message) = says(&["append", &base, &catalog, "--out", "x"]);
     assert!(code == 2 && message.contains("--embedding text=FILE"), "{message}");
-    // Every verb reads the generation as any index.
+    // Other verbs read the new generation like any index.
     succeeds(&["verify", &out]);
     assert!(succeeds(&["inspect", &out]).contains("distinct IDs       40"));
     let table = folder.path().join("again.parquet").to_string_lossy().into_owned();
@@ -407,7 +407,7 @@ fn the_command_line_says_what_changed_and_what_is_wrong() {
 /// The commands of docs/lifecycle.md.
 #[cfg(all(feature = "train", feature = "encoders"))]
 #[test]
-fn the_week_of_a_shop_runs_as_written() {
+fn the_documented_week_of_a_shop_runs() {
     let page = fs::read_to_string(super::support::root().join("docs/lifecycle.md")).unwrap();
     let week = page.split_once("## A week of a shop").unwrap().1;
     let commands = week.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
@@ -446,10 +446,10 @@ fn the_week_of_a_shop_runs_as_written() {
         .map(|counts| (counts.added, counts.updated, counts.deleted))
         .collect();
     assert_eq!(counts[1..5], [(5, 1, 2), (5, 1, 0), (0, 0, 2), (5, 0, 0)]);
-    assert_eq!(counts.len(), 6, "the retrained index is there, too");
+    assert_eq!(counts.len(), 6, "the retrained index is listed as well");
     let printed = text(&ran.stdout);
     assert!(printed.contains("encoded      6\n") && printed.contains("encoded      5\n"), "{printed}");
-    // No ID of an item that stays has moved, and tokens have the numbers that they had.
+    // The IDs of remaining items and the list of tokens did not change.
     let generations: Vec<BTreeMap<String, String>> = (0..5).map(|number| ids(&store.path_of(number))).collect();
     for pair in generations.windows(2) {
         assert!(pair[1].iter().all(|(item, id)| pair[0].get(item).is_none_or(|old| old == id)));

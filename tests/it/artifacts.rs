@@ -13,7 +13,7 @@ use catalex::tokenizer::Tokenizer;
 
 use super::support::{catalex, files, outcome, root, succeeds, write_matrix};
 
-/// A catalog of this many items and a matrix of vectors for it; and the arguments of a build of both.
+/// Writes a catalog of this many items and a matrix of vectors. Returns the arguments of a build of both.
 fn catalog(folder: &Path, name: &str, items: usize) -> Vec<String> {
     let (table, matrix) = (folder.join(format!("{name}.csv")), folder.join(format!("{name}.npy")));
     let lines: String = (0..items).map(|item| format!("{name}{item},{item}\n")).collect();

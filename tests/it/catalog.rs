@@ -1,4 +1,4 @@
-//! Catalogs as they are, through the real encoders.
+//! Realistic catalogs, encoded with the real encoders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn several_images_are_averaged_and_unreadable_ones_listed() {
     assert!(near(vectors.row(0), mean.view()));
     let listed: Vec<_> = embedded.bad_images.iter().map(|bad| (bad.item_id.as_str(), bad.left_out)).collect();
     assert_eq!(listed, [("dog", false), ("none", true)]);
-    // The command lists them beside its output, and without the flag stops at the first.
+    // The command lists them next to its output. Without the flag, it stops at the first one.
     let out = folder.path().join("features.parquet");
     let (encoder, text) = (mobilenet().display().to_string(), |path: &PathBuf| path.display().to_string());
     let arguments = ["embed", &text(&path), "--image", "image", "--image-encoder", &encoder, "--out", &text(&out)];

@@ -55,7 +55,7 @@ fn inline_paths(code: &str) -> Vec<String> {
     found
 }
 
-/// Where names of a folder's `mod.rs` really are.
+/// The modules that define the names that a folder's `mod.rs` re-exports.
 type ReExports = BTreeMap<(Module, String), Module>;
 
 fn re_exports(sources: &[Source]) -> ReExports {
@@ -75,7 +75,7 @@ fn re_exports(sources: &[Source]) -> ReExports {
     found
 }
 
-/// The module that a path in a module leads to.
+/// The module that a path in a module refers to.
 fn target(path: &str, from: &Source, modules: &BTreeSet<&[String]>, re_exports: &ReExports) -> Option<Module> {
     let mut parts: Vec<&str> = path.split("::").collect();
     let mut at: Module = match parts[0] {
@@ -108,7 +108,7 @@ fn target(path: &str, from: &Source, modules: &BTreeSet<&[String]>, re_exports: 
     Some(at)
 }
 
-/// Per folder: which of its parts import which.
+/// The imports between the parts of each folder.
 fn imports(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> {
     let modules: BTreeSet<&[String]> = sources.iter().map(|source| &source.module[..]).collect();
     let re_exports = re_exports(sources);
@@ -119,7 +119,7 @@ fn imports(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<Str
         for path in paths {
             let Some(to) = target(&path, source, &modules, &re_exports) else { continue };
             let common = source.module.iter().zip(&to).take_while(|(a, b)| a == b).count();
-            // Rooms have a test of their own, and a folder's front is no part of it.
+            // Another test covers rooms, and a folder's `mod.rs` is not one of its parts.
             if common > 0 && common < source.module.len() && common < to.len() {
                 let parts = folders.entry(to[..common].to_vec()).or_default();
                 parts.entry(source.module[common].clone()).or_default().insert(to[common].clone());
@@ -129,7 +129,7 @@ fn imports(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<Str
     folders
 }
 
-/// Parts that import themselves by way of others.
+/// Parts that import themselves through others.
 fn circle(parts: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<&str> {
     let reachable = |from: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_owned()]);

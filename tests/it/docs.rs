@@ -1,5 +1,5 @@
-//! The documents for developers name only what exists: files, `make` targets, Rust paths, and what a recipe says to find
-//! in a file. Links and commands of the documents for users are tested in Python.
+//! The documents for developers name only existing files, `make` targets, Rust paths, and items in the files of
+//! recipes. Python tests check the links and commands of the documents for users.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -56,7 +56,7 @@ fn named_paths(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whether there is such a file or folder. Commands for Python's tests run in `python/`.
+/// Whether a file or folder exists. Commands for Python tests run in `python/`.
 fn exists(path: &str) -> bool {
     root().join(path).exists() || path.starts_with("tests/test_") && root().join("python").join(path).exists()
 }

@@ -1,4 +1,4 @@
-//! `catalex embed` that is killed goes on where it was, to the same bytes.
+//! A killed `catalex embed` resumes where it stopped, and writes the same bytes.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn embed(catalog: &Path, out: &Path, more: &[&str]) -> Vec<String> {
     arguments
 }
 
-/// Finished parts in the folder beside an output.
+/// Number of finished parts in the folder next to an output.
 fn parts(out: &Path) -> usize {
     let folder = out.with_extension("parquet.partial").join("parts");
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -37,7 +37,7 @@ fn a_killed_embed_resumes_to_the_same_bytes() {
     succeeds(&embed(&catalog, &at("whole.parquet"), &[]));
     let expected = fs::read(at("whole.parquet")).unwrap();
     let out = at("cut.parquet");
-    // Killed again and again, each time a part or two later.
+    // Killed several times, each time one or two parts later.
     for reached in [1, 2, 4, 6] {
         let resume: &[&str] = if reached == 1 { &[] } else { &["--resume"] };
         let mut child =
@@ -54,7 +54,7 @@ fn a_killed_embed_resumes_to_the_same_bytes() {
     assert!(code == 1 && message.contains("interrupted run") && message.contains("--resume"), "{message}");
     let (code, message) = says(&embed(&catalog, &out, &["--resume", "--raw-text"]));
     assert!(code == 1 && message.contains("changed: raw-text"), "{message}");
-    // A part that is no longer what it was is made again, the others are kept.
+    // A damaged part is encoded again. The others are reused.
     let parts_folder = at("cut.parquet.partial").join("parts");
     let first = parts_folder.join("000000.parquet");
     let mut damaged = fs::read(&first).unwrap();

@@ -1,5 +1,5 @@
-//! The index of the emoji by default settings: its bytes are those of `tests/golden/emoji-index.json`. It is built once for
-//! all tests that use it.
+//! The index of the emoji with default settings: its files have the hashes in `tests/golden/emoji-index.json`. It is
+//! built once for all tests that use it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::support::{minilm, root, succeeds};
 
-/// The folder with the index, and what the build printed.
+/// The folder with the index, and the output of the build.
 static BUILT: LazyLock<(TempDir, String)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let (encoder, out) = (minilm().to_string_lossy().into_owned(), folder.path().join("index"));
@@ -30,14 +30,14 @@ pub(crate) fn emoji_index() -> PathBuf {
     BUILT.0.path().join("index")
 }
 
-/// Hashes of an index by kind of processor: bytes repeat on the same kind only.
+/// Hashes of an index per kind of processor. Bytes are reproducible only on the same kind.
 #[derive(Deserialize)]
 struct Golden {
     catalex_version: String,
     processors: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// The vendor, and the instruction sets by which libtorch, ONNX Runtime and our own kernels choose their code.
+/// The vendor, and the instruction sets by which libtorch, ONNX Runtime and our kernels select their code.
 fn processor() -> String {
     const CHOSEN_BY: [&str; 10] =
         ["amx_bf16", "amx_int8", "asimd", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "fma", "sve"];

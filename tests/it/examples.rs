@@ -1,5 +1,5 @@
-//! The programs of `examples/` do what they say. They are included as modules: building each as a program of its own
-//! would link libtorch once more.
+//! The programs of `examples/` work as described. They are included as modules, because building each as a separate
+//! program would link libtorch again.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The import rules of `docs/architecture.md`, which is the only place where they are listed.
+//! Checks the import rules, which are listed only in `docs/architecture.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ fn room(source: &Source) -> &str {
     &source.module[0]
 }
 
-/// The rooms of the names that `lib.rs` exports again, such as `Error`.
+/// The rooms of the names that `lib.rs` re-exports, such as `Error`.
 fn reexports() -> BTreeMap<String, String> {
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let exports = lib.lines().filter_map(|line| line.strip_prefix("pub use ")?.strip_suffix(';')?.split_once("::"));

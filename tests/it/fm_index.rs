@@ -1,4 +1,4 @@
-//! The FM-index beside the one that TransRec uses, on identifiers written as TransRec writes them.
+//! The FM-index compared with that of TransRec, on identifiers in TransRec's format.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::support::root;
 
-/// See the README beside the file.
+/// See the README next to the file.
 #[derive(Deserialize)]
 struct Golden {
     items: Vec<Item>,
@@ -88,7 +88,7 @@ fn a_facet_is_generated_between_its_marks() {
     let tokenizer = FacetTokenizer::load(&root().join("tests/golden/fm_index")).unwrap();
     let mark = |text: &str| tokenizer.tokenize(&[text]).unwrap().concat();
     let ([begin], [end]) = (&mark(" ||")[..], &mark(" ##")[..]) else { panic!("marks are one token each") };
-    // Walk every way from the begin mark of the ids to their end mark: these are all ids, and each is one item's.
+    // All paths from the begin mark of the ids to their end mark are ids, and each belongs to one item.
     let mut open = vec![(index.range(&[*begin]), vec![*begin])];
     let mut items = Vec::new();
     while let Some((said, tokens)) = open.pop() {

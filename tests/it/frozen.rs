@@ -1,4 +1,4 @@
-//! The frozen half, as a machine without libtorch and ONNX Runtime has it: tokenize, vocab, inspect, lookup.
+//! The verbs that need neither libtorch nor ONNX Runtime: tokenize, vocab, inspect, lookup.
 
 use std::fs;
 
@@ -75,7 +75,7 @@ fn collisions_can_be_kept_or_numbered() {
     };
     let ((resolved, _), (kept, of_kept), (suffixed, of_suffixed)) = (table("resolve"), table("keep"), table("suffix"));
     let (rows, levels) = resolved.codes.dim();
-    // Where nothing was moved, all three agree; where something was, the two others still have the quantizer's code.
+    // All three tables agree on items that were not moved. For moved items, the other two have the quantizer's code.
     for row in (0..rows).filter(|&row| !resolved.reassigned[row]) {
         assert_eq!(resolved.codes.row(row), kept.codes.row(row));
     }
@@ -151,7 +151,7 @@ fn the_verbs_are_as_documented() {
     assert!(message.contains("tokenize"), "{message}");
 }
 
-/// A verb that this build cannot run says so, and what to do.
+/// A verb that this build cannot run gives an error with advice.
 #[cfg(not(feature = "train"))]
 #[test]
 fn training_without_libtorch_is_refused() {
@@ -170,7 +170,7 @@ fn precomputed_vectors_are_joined_by_row_and_by_id() {
     let catalog: String = (0..30).map(|row| format!("{},pen\n", 100 + row)).collect();
     fs::write(path("c.csv"), format!("sku,t\n{catalog}")).unwrap();
     write_matrix(path("llama.npy").as_ref(), &clustered(30, 5));
-    // In another order, with an item more and all but the first two.
+    // In another order, with one additional item, and without the first two.
     let rows: Vec<usize> = (2..31).rev().collect();
     let ids = catalex::ItemIds::Integers(rows.iter().map(|&row| 100 + row as i64).collect());
     let (all, order) = (clustered(31, 4), ndarray::Axis(0));

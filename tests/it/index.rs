@@ -1,5 +1,5 @@
-//! `catalex build` on real emoji with the real encoders: what it leaves, that it repeats, and that a kill leaves
-//! nothing half done.
+//! `catalex build` on real emoji with the real encoders: its outputs, their reproducibility, and no incomplete output
+//! after a kill.
 
 use std::fs;
 use std::path::Path;
@@ -84,7 +84,7 @@ fn an_index_is_complete_and_reproducible() {
     let (code, message) = outcome(&catalex(&build(&catalog, &a)).output().unwrap());
     assert_eq!(code, 1);
     assert!(message.contains("already exists"), "{message}");
-    // A changed file is noticed.
+    // A changed file is detected.
     fs::write(a.join("tokens.parquet"), "x").unwrap();
     let (code, message) = outcome(&catalex(&["inspect", &a.to_string_lossy()]).output().unwrap());
     assert_eq!(code, 1);
@@ -110,12 +110,12 @@ fn a_killed_build_leaves_no_index_or_a_complete_one() {
         let features = folder.path().join(format!("killed-{attempt}.partial/features.parquet"));
         let mut child = run(&out);
         if attempt == 0 {
-            // Once at a moment that no machine's speed moves: encoded, not yet trained.
+            // One kill at a defined state, independent of the machine's speed: after encoding, before training.
             while !features.exists() && child.try_wait().unwrap().is_none() {
                 std::thread::sleep(Duration::from_millis(1));
             }
         } else {
-            // The last tenth is where files are written and renamed: half of the other kills fall there.
+            // Files are written and renamed in the last tenth, so half of the other kills happen there.
             let (from, share) = if attempt % 2 == 0 { (0.0, 0.9) } else { (0.85, 0.2) };
             std::thread::sleep(whole.mul_f32(from + share * (next() + 1.0) / 2.0).max(Duration::from_millis(1)));
         }
@@ -125,7 +125,7 @@ fn a_killed_build_leaves_no_index_or_a_complete_one() {
             Index::open(&out).unwrap();
             continue;
         }
-        // What was done is not done again, and what comes out is the same.
+        // Finished stages are not repeated, and the result is the same.
         assert!(features.exists() || attempt != 0);
         succeeds(&[&build(&catalog, &out)[..], &["--resume".into()]].concat());
         assert!(files(&out) == expected, "killed at {attempt}");
@@ -143,7 +143,7 @@ fn both_forward_passes_agree_on_every_emoji() {
     fused_items_have_neighbours_of_their_kind(&features);
 }
 
-/// Of a random half of the items one modality is hidden.
+/// Hides one modality of a random half of the items.
 fn an_item_keeps_its_first_code_without_a_modality(features: &Features) {
     let model =
         rqvae::train(features, QuantizerConfig { epochs: 0, ..QuantizerConfig::default() }.into(), None, &Silent)
@@ -162,7 +162,7 @@ fn an_item_keeps_its_first_code_without_a_modality(features: &Features) {
         let name = &features.modalities()[modality].name;
         println!("without their {name}, {kept:.3} of {} items keep their first code", rows.len());
         assert!(kept >= least, "without their {name}, {kept} keep their first code");
-        // Others are not touched.
+        // The other items do not change.
         assert!((0..features.len()).all(|row| hidden[row] || codes.row(row) == full.row(row)));
     }
 }
@@ -179,8 +179,8 @@ fn fused_items_have_neighbours_of_their_kind(features: &Features) {
     assert!(share("fused") >= 0.65 && share("fused") > share("side by side"), "{found:?}");
 }
 
-/// A build that has encoded everything continues only with the same image files. It prints the encoded items and those
-/// left out.
+/// A build whose items are all encoded resumes only with the same image files. It prints the numbers of encoded and
+/// left-out items.
 #[test]
 fn a_resumed_build_requires_the_same_images_and_repeats_its_summary() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! One name, one thing: no two types of the crate and of its Python module have the same name.
+//! No two types of the crate and of its Python module have the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! An index that catalex 0.1.0 wrote is still of use: `tests/golden/index-0.1`, of `tests/golden/index-0.1-catalog.jsonl`.
+//! An index that catalex 0.1.0 wrote can still be used: `tests/golden/index-0.1`, built from
+//! `tests/golden/index-0.1-catalog.jsonl`.
 
 use std::path::PathBuf;
 
@@ -30,7 +31,7 @@ fn an_old_index_opens_with_its_settings() {
     assert_eq!(spec.encode.text, Some(vec!["label".into(), "tags".into()]));
     assert_eq!(spec.encode.text_encoder, Some("minilm".into()));
     assert_eq!((spec.tokens.collisions.as_deref(), spec.threads), (Some("resolve"), Some(2)));
-    // Stored again, the settings are those of this version, and read the same.
+    // Stored again, the settings have the current version and the same values.
     let stored = serde_json::to_value(&spec).unwrap();
     let again = BuildSpec::of_manifest(&stored).unwrap();
     assert_eq!(serde_json::to_value(&again).unwrap(), stored);
@@ -48,7 +49,7 @@ fn the_model_of_an_old_index_gives_its_codes() {
     assert_eq!(table.item_ids, written.item_ids);
     assert_eq!(table.codes, written.codes);
     assert_eq!(table.reassigned, written.reassigned);
-    // Saved again, the model computes the same.
+    // Saved again, the model gives the same codes.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     model.save(&path, Overwrite::Refuse).unwrap();
@@ -71,7 +72,7 @@ fn an_old_index_is_inspected_and_looked_up() {
     assert_eq!(succeeds(&["lookup", &argument(), &id]), format!("{id}\t1F415\n"));
 }
 
-/// The report of today is written from the old index and its catalog.
+/// The current version writes a report of an old index and its catalog.
 #[test]
 fn an_old_index_gets_a_report() {
     let folder = tempfile::tempdir().unwrap();
@@ -82,7 +83,7 @@ fn an_old_index_gets_a_report() {
     assert!(html.contains("<h1>index-0.1-catalog</h1>") && html.contains("id=\"map\""));
 }
 
-/// The server answers questions about it.
+/// The server answers questions about an old index.
 #[cfg(all(feature = "serve", feature = "encoders"))]
 #[test]
 fn an_old_index_is_served() {

@@ -1,4 +1,4 @@
-//! `tokenize` on a catalog of which a part has IDs already, and on items that the model does not describe.
+//! `tokenize` with a previous table, and on items that are far from the training items.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn tokenize(arguments: &[&str]) -> (i32, String) {
     outcome(&catalex(&[&["tokenize"], arguments].concat()).output().unwrap())
 }
 
-/// A model whose held-out items had these errors.
+/// The model with a training record that has these residual errors of held-out items.
 fn with_record(model: &Tokenizer, errors: Option<ResidualErrors>) -> Tokenizer {
     let record =
         TrainingRecord { config: None, items: 1, held_out: 1, best_epoch: 0, history: vec![], residual_errors: errors };
@@ -60,7 +60,7 @@ fn ids_of_a_previous_table_stay_and_new_items_get_others() {
     assert_eq!(new.codes.slice(s![..220, ..]), old.codes);
     assert_eq!(new.residual_error[..220], old.residual_error);
     assert_eq!(new.item_ids.len(), 300);
-    // The new items alone, in another order, give the same IDs; items that are not there keep theirs.
+    // The new items alone, in another order, get the same IDs. Items that are not in the features keep their IDs.
     let turned: Vec<usize> = (220..300).rev().collect();
     let later = write(&all.take(&turned).unwrap(), &folder.path().join("later.parquet"));
     run(&[&later, "--model", &model, "--previous", &previous, "--out", &at("c.parquet")]);
@@ -69,10 +69,10 @@ fn ids_of_a_previous_table_stay_and_new_items_get_others() {
     for row in 220..300 {
         assert_eq!(turned.semantic_id(row), new.semantic_id(519 - row));
     }
-    // Nothing new: the table stays as it is.
+    // Without new items, the table does not change.
     run(&[&some, "--model", &model, "--previous", &previous, "--out", &at("d.parquet")]);
     assert_eq!(fs::read(at("d.parquet")).unwrap(), fs::read(previous.clone()).unwrap());
-    // Without it, tokenize says that items have IDs already, and how many of them move.
+    // Without --previous, tokenize warns that items already have IDs, and says how many of these change.
     fs::copy(&previous, at("e.parquet")).unwrap();
     let message = run(&[&x, "--model", &model, "--out", &at("e.parquet"), "--force"]);
     let moved = (0..220).filter(|&row| table("e.parquet").codes.row(row) != old.codes.row(row)).count();
@@ -88,7 +88,7 @@ fn ids_of_a_previous_table_stay_and_new_items_get_others() {
 }
 
 #[test]
-fn what_contradicts_the_previous_table_is_refused() {
+fn settings_that_contradict_the_previous_table_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let x = write(&features(clustered(40, DIM)), &folder.path().join("x.parquet"));
@@ -140,7 +140,7 @@ fn items_far_from_those_of_training_are_counted_and_can_fail() {
     let (code, message) = run("c", &[&noise, "--model", &known, "--max-far", "0.05"]);
     assert!(code != 0 && message.contains("at most 5.00 % far"), "{message}");
     assert!(!folder.path().join("c").exists());
-    // Of a table with frozen IDs only the new items are counted.
+    // With a previous table, only the new items are counted.
     let (code, message) = run("d", &[&noise, "--model", &known, "--previous", &at("b"), "--max-far", "0"]);
     assert_eq!(code, 0, "{message}");
     let (code, message) = run("e", &[&x, "--model", &older]);

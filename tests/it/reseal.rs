@@ -1,4 +1,5 @@
-//! What `fuzz/` changes and seals again gets past the hashes, so that the readers behind them are attacked.
+//! The fuzzer changes files and then updates their hashes (`fuzz/src/reseal.rs`), so that the readers behind the hash
+//! checks are tested. These tests show that such files pass the hash checks.
 
 use std::fs;
 
@@ -29,18 +30,18 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn tables_that_are_sealed_again_are_read() {
+fn resealed_tables_pass_the_hash_check() {
     let golden = root().join("tests/golden/index-0.1");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    // The library of the footer stands in it by name; another release is as good.
+    // The footer has the name and version of the library, which can be replaced by those of another release.
     let version = concat!("catalex ", env!("CARGO_PKG_VERSION"));
     let other = version.replace('0', "9");
     TokenTable::read(&golden.join("tokens.parquet")).unwrap().write(&path, Overwrite::Replace).unwrap();
     let changed = replaced(&fs::read(&path).unwrap(), version, &other);
     assert!(TokenTable::of_bytes(changed.clone()).unwrap_err().to_string().contains("SHA-256"));
     TokenTable::of_bytes(resealed(changed.clone())).unwrap();
-    // And what lies behind the hash finds what is wrong.
+    // The checks after the hash check find the error.
     let wrong = TokenTable::of_bytes(resealed(replaced(&changed, "catalex.levels", "catalex.levelz")));
     let message = wrong.unwrap_err().to_string();
     assert!(message.contains("catalex.levels") && !message.contains("SHA-256"), "{message}");
@@ -53,7 +54,7 @@ fn tables_that_are_sealed_again_are_read() {
 }
 
 #[test]
-fn models_that_are_sealed_again_are_read() {
+fn resealed_models_pass_the_hash_check() {
     let identity = || Network { skip: Some(Array2::eye(2)), layers: vec![] };
     let weights = Weights {
         standardization: Standardization {
@@ -76,7 +77,7 @@ fn models_that_are_sealed_again_are_read() {
 }
 
 #[test]
-fn manifests_and_tries_that_are_sealed_again_are_read() {
+fn resealed_manifests_and_tries_pass_the_hash_check() {
     let folder = tempfile::tempdir().unwrap();
     let index = folder.path().join("index");
     let writer = catalex::index::IndexWriter::create(&index, Overwrite::Refuse).unwrap();

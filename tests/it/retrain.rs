@@ -1,4 +1,4 @@
-//! New codebooks for an index that grew, and whether they are needed.
+//! `retrain` and `drift`: new codebooks for an index that has grown, and whether they are needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const OLD: usize = 1_200;
 const ALL: usize = 1_500;
 const DIM: usize = 8;
 
-/// Items of 20 kinds, whose order says nothing.
+/// Items of 20 clusters, in an order that does not depend on the cluster.
 fn items() -> Array2<f32> {
     let all = clustered(ALL, DIM);
     let order: Vec<usize> = (0..ALL).map(|row| row * 7 % ALL).collect();
@@ -47,7 +47,7 @@ fn settings(last: usize) -> TrainSettings {
     TrainSettings { codebook_size: Some(vec![16, 16, last]), epochs: Some(0), ..TrainSettings::default() }
 }
 
-/// An index of the old items, as `build` writes it, with this many last codes.
+/// An index of the old items, as `build` writes it, with `last` codes at the last level.
 fn index(folder: &Path, vectors: &Array2<f32>, last: usize) -> PathBuf {
     let (catalog, embedding) = write(folder, "old", vectors, 0);
     let features = Features::read(&folder.join("old.parquet")).unwrap();
@@ -86,7 +86,7 @@ fn retrained(folder: &Path, index: &Path, out: &str, keep: Option<f64>) -> Retra
 }
 
 #[test]
-fn the_price_decides_how_many_items_keep_their_ids() {
+fn keep_determines_how_many_items_keep_their_ids() {
     let home = tempfile::tempdir().unwrap();
     let index = index(home.path(), &items().slice(s![..OLD, ..]).to_owned(), 64);
     let before = TokenTable::read(&index.join(TOKENS)).unwrap();
@@ -100,7 +100,7 @@ fn the_price_decides_how_many_items_keep_their_ids() {
         assert_ne!(table.metadata.model_hash, before.metadata.model_hash);
         let generation = &next.manifest().generation;
         assert_eq!((generation.number, generation.change), (1, ChangeKind::Retrain));
-        // The delta names every item that has another ID, and only those.
+        // The delta lists exactly the items whose ID changed.
         let moved = (0..OLD).filter(|&row| table.codes.row(row) != before.codes.row(row)).count();
         let delta = IdDelta::read(&next.path(DELTA)).unwrap();
         assert_eq!(
@@ -113,7 +113,7 @@ fn the_price_decides_how_many_items_keep_their_ids() {
         assert!(changed.items < last, "{keep:?}: {} after {last}", changed.items);
         last = changed.items;
         if keep.is_none() {
-            // The clusters are noise within, so that many codewords are about as near.
+            // Within a cluster, the vectors are noise, so many codewords have similar distances.
             assert!(changed.items < 0.35 && summary.changed[0].items < 0.05, "{:?}", summary.changed);
             let bytes = files(&path);
             fs::remove_dir_all(&path).unwrap();
@@ -122,7 +122,7 @@ fn the_price_decides_how_many_items_keep_their_ids() {
         }
     }
     assert_eq!(last, 0.0);
-    // Without a catalog, the items of the index are trained on.
+    // Without a catalog, retrain uses the items of the index.
     let out = home.path().join("again");
     let printed =
         succeeds(&["retrain".as_ref(), home.path().join("all").as_os_str(), "--out".as_ref(), out.as_os_str()]);
@@ -130,10 +130,10 @@ fn the_price_decides_how_many_items_keep_their_ids() {
 }
 
 #[test]
-fn a_new_department_is_drift_and_more_of_the_same_is_not() {
+fn items_of_new_clusters_are_drift_and_items_of_known_clusters_are_not() {
     let home = tempfile::tempdir().unwrap();
     let all = items();
-    // Room for many more items of every kind.
+    // The codebooks have room for many more items of every cluster.
     let index = index(home.path(), &all.slice(s![..OLD, ..]).to_owned(), 256);
     let mut department = all.slice(s![OLD.., ..]).to_owned();
     department.invert_axis(Axis(1));

@@ -304,7 +304,7 @@ fn paths_in_an_index_are_used_only_if_the_user_trusts_it() {
 }
 
 #[test]
-fn texts_are_the_columns_that_the_build_shows() {
+fn item_texts_come_from_the_title_and_show_columns_of_the_build() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let row = |n: usize| format!("{{\"id\":\"i{n}\",\"title\":\"Pen {n}\",\"brand\":\"Acme\"}}\n");

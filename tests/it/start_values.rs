@@ -17,7 +17,7 @@ const INPUT: &str = "model.embed_tokens.weight";
 const OUTPUT: &str = "lm_head.weight";
 const SIZES: [usize; 3] = [8, 8, 8];
 const DIM: usize = 12;
-/// More rows than words, as many models have.
+/// More rows than tokens, as in many models.
 const ROWS: usize = WORDS.len() + 2;
 
 /// A model, a table of 150 items, and their catalog.
@@ -31,7 +31,7 @@ impl Shop {
         hand_made(6, &SIZES).save(shop.path("m").as_ref(), Overwrite::Refuse).unwrap();
         features(clustered(150, 6)).write(shop.path("x").as_ref(), Overwrite::Refuse).unwrap();
         succeeds(&["tokenize", &shop.path("x"), "--model", &shop.path("m"), "--out", &shop.path("t")]);
-        // Texts go with the first code, so that they have something to say of it.
+        // Texts depend on the first code, so that they carry information about it.
         let table = TokenTable::read(shop.path("t").as_ref()).unwrap();
         let mut next = numbers(9);
         let mut word = || WORDS[1 + ((next() + 1.0) * 5.49) as usize];
@@ -104,7 +104,7 @@ fn rows_have_the_old_ones_mean_and_spread_in_every_precision() {
             let mean = distance(new.mean_axis(Axis(0)).unwrap().view(), words.mean_axis(Axis(0)).unwrap().view());
             let share = spread(&new) / spread(&words);
             if method == "mean" {
-                // In bfloat16 nothing is left of so little.
+                // In bfloat16, such small differences are rounded away.
                 assert!(share < 1e-4 && mean < 1e-3, "{out}: {share} {mean}");
             } else {
                 assert!((0.8..1.2).contains(&share), "{out}: {share}");
@@ -123,7 +123,7 @@ fn the_rows_reflect_texts_and_codebooks() {
     let words = rows(&Path::new(&shop.path("llm")).join("model.safetensors"), INPUT);
     let table = TokenTable::read(shop.path("t").as_ref()).unwrap();
     let used = |code: usize| table.codes.column(0).iter().filter(|&&c| usize::from(c) == code).count() > 5;
-    // The word that all items of a code have is near the code's row, nearer than the words of the others.
+    // The word that all items of a code share is nearer to the code's row than the words of other codes.
     let centred = |rows: Array2<f32>| &rows - &rows.mean_axis(Axis(0)).unwrap();
     let (rows_of, words) = (centred(shop.rows("g", "input_embeddings").slice(s![..8, ..]).to_owned()), centred(words));
     let cosine = |a: ArrayView1<f32>, b: ArrayView1<f32>| a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt();
@@ -133,7 +133,7 @@ fn the_rows_reflect_texts_and_codebooks() {
         codes.iter().all(|&other| near(other) <= near(code))
     };
     assert!(codes.iter().filter(right).count() * 4 >= codes.len() * 3, "of {codes:?}");
-    // Distances of rows go with distances of codewords, and more so with the codebooks' part.
+    // Distances of rows correlate with distances of codewords, and more strongly with the structured method.
     let model = hand_made(6, &SIZES);
     let agreement = |out: &str| {
         let rows = shop.rows(out, "input_embeddings");
@@ -150,7 +150,7 @@ fn the_rows_reflect_texts_and_codebooks() {
     };
     let (grounded, structured) = (agreement("g"), agreement("s"));
     assert!(structured > 0.4 && structured > grounded + 0.1, "{grounded} {structured}");
-    // No two codes start alike, not even those that no item has.
+    // No two codes have the same start values, not even codes without items.
     let all = shop.rows("s", "input_embeddings");
     let nearest = (0..24).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| distance(all.row(i), all.row(j)));
     assert!(nearest.fold(f32::INFINITY, f32::min) > 0.01 * spread(&all));
@@ -183,7 +183,7 @@ fn a_resized_checkpoint_differs_only_in_the_new_rows() {
         [("model-0.safetensors", INPUT, "input_embeddings"), ("model-1.safetensors", OUTPUT, "output_embeddings")]
     {
         let (old, resized, new) = (rows(&llm.join(file), tensor), rows(&model.join(file), tensor), shop.rows("v", new));
-        // Words, codes, and up to a multiple of 16.
+        // Old tokens and codes, rounded up to a multiple of 16.
         assert_eq!(resized.nrows(), 48);
         assert_eq!(resized.slice(s![..12, ..]), old.slice(s![..12, ..]));
         assert_eq!(resized.slice(s![12..36, ..]), new);

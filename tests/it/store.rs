@@ -1,4 +1,5 @@
-//! Stores on the command line: every verb takes one, kills and a full disk leave the current generation as it was.
+//! Stores on the command line: all verbs accept a store, and a killed run or a full disk does not change the current
+//! generation.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ fn argument(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Two indexes, the second one made of the first.
+/// Two indexes. The second is the next generation of the first.
 fn two(home: &Path, report: usize) -> [String; 2] {
     let first = parts(24).write(&home.join("first"));
     let mut second = parts(30);
@@ -53,26 +54,26 @@ fn generations_are_published_listed_and_rolled_back() {
     assert!(removed.contains("is already current") && removed.contains("removed            0"), "{removed}");
     let (code, message) = outcome(&catalex(&["publish", &first, "--store", &store]).output().unwrap());
     assert!(code == 1 && message.contains("--rebuild"), "{message}");
-    // While somebody else changes the store.
+    // While another process writes the store.
     let writer = Store::open(store.as_ref()).unwrap().begin().unwrap();
     for arguments in [&["publish", &second, "--store", &store][..], &["rollback", "--store", &store, "--to", "1"]] {
         let (code, message) = outcome(&catalex(arguments).output().unwrap());
         assert!(code == 1 && message.contains("is being written by process"), "{message}");
     }
     drop(writer);
-    // A command hashes what it reads, and no more: the report of this generation is damaged.
+    // A command checks the hashes of only the files that it reads, so a damaged report does not affect `lookup`.
     fs::write(format!("{store}/current/report.html"), "y").unwrap();
     assert!(!succeeds(&["lookup", &store, "--item", "3"]).is_empty());
     assert_eq!(outcome(&catalex(&["inspect", &store]).output().unwrap()).0, 1);
-    // Outputs do not go into a generation.
+    // No output is written into a generation.
     let inside = format!("{store}/current/x.parquet");
     let (_, message) = outcome(&catalex(&["tokenize", &store, "--model", &store, "--out", &inside]).output().unwrap());
     assert!(message.contains("a path outside any index"), "{message}");
 }
 
-/// What a verb gives for a store, and for its pointer, is what it gives for the index that was published.
+/// The output of a verb for a store, and for its pointer `current`, equals that for the published index.
 #[test]
-fn every_verb_takes_a_store_where_it_takes_an_index() {
+fn every_verb_accepts_a_store_in_place_of_an_index() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| argument(&home.path().join(name));
     let golden = argument(&root().join("tests/golden/index-0.1"));
@@ -138,7 +139,7 @@ fn every_verb_takes_a_store_where_it_takes_an_index() {
 }
 
 #[test]
-fn a_kill_leaves_the_old_generation_or_the_new_one() {
+fn a_killed_publish_leaves_the_old_or_the_new_generation() {
     let home = tempfile::tempdir().unwrap();
     let [first, second] = two(home.path(), 300_000);
     let mut next = numbers(std::process::id().into());
@@ -163,23 +164,23 @@ fn a_kill_leaves_the_old_generation_or_the_new_one() {
         assert_eq!(Index::open(&store).unwrap().manifest().generation.number, current);
         let printed = succeeds(&["verify", &argument(&store)]);
         assert!(printed.contains("problems           0"), "{printed}");
-        // The next run does what was not done, and removes what was left.
+        // The next run completes the publication, and removes files of the killed run.
         succeeds(&["publish", &second, "--store", &argument(&store)]);
         assert_eq!((opened.current_number().unwrap(), opened.numbers().unwrap()), (Some(1), vec![0, 1]));
         let left = |folder: &Path| fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
         assert_eq!(left(&store.join("generations")).len(), 2);
         assert!(left(&store).iter().all(|name| !name.to_string_lossy().starts_with('.')), "{:?}", left(&store));
     }
-    assert!(outcomes[0] > 0 && outcomes[1] > 0, "no kill met a run: {outcomes:?}");
+    assert!(outcomes[0] > 0 && outcomes[1] > 0, "no run was killed in time: {outcomes:?}");
 }
 
 #[test]
-fn a_full_disk_leaves_the_current_generation_as_it_was() {
+fn a_full_disk_does_not_change_the_current_generation() {
     let home = tempfile::tempdir().unwrap();
     let [first, second] = two(home.path(), 3_000_000);
     let disk = home.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    // A file system of 1 MB in a name space of its own, so that no rights are needed.
+    // A file system of 1 MB in a separate mount namespace, which needs no privileges.
     let script = format!(
         "mount -t tmpfs -o size=1m none '{disk}' || exit 77\ncd '{disk}'\n\
          '{catalex}' publish '{first}' --store store || exit 1\n\
@@ -192,11 +193,11 @@ fn a_full_disk_leaves_the_current_generation_as_it_was() {
     );
     let run = Command::new("unshare").args(["-rm", "sh", "-c", &script]).output();
     let Ok(output) = run.map(|output| (output.status.code(), text(&output.stdout), text(&output.stderr))) else {
-        return eprintln!("A FULL DISK IS NOT TESTED HERE: there is no unshare");
+        return eprintln!("A FULL DISK IS NOT TESTED: the program unshare is missing");
     };
     let (code, printed, message) = output;
     if code == Some(77) || message.contains("unshare failed") {
-        return eprintln!("A FULL DISK IS NOT TESTED HERE: {message}");
+        return eprintln!("A FULL DISK IS NOT TESTED: {message}");
     }
     assert_eq!(code, Some(0), "{printed}{message}");
     assert!(message.contains("free some space and run the command again; nothing was replaced"), "{message}");

@@ -1,4 +1,4 @@
-//! What the tests share: running the built binary, small inputs, and the models that set-up brought in.
+//! Shared parts of the tests: running the built binary, small inputs, and the models of the set-up.
 #![allow(dead_code, reason = "each feature set uses its part")]
 
 use std::fs;
@@ -15,7 +15,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The built binary with these arguments. All manifests have the same time.
+/// The built binary with these arguments. It writes the same time into all manifests.
 pub(crate) fn catalex<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catalex"));
     command.args(arguments).current_dir(root()).env("SOURCE_DATE_EPOCH", "1700000000");
@@ -40,7 +40,7 @@ pub(crate) fn outcome(output: &Output) -> (i32, String) {
     (output.status.code().unwrap_or(-1), stderr)
 }
 
-/// A folder that set-up filled, or the words that say how to.
+/// A folder of the set-up. Panics with advice if it does not exist.
 fn set_up(variable: &str, inside: &str) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = || {
@@ -152,12 +152,12 @@ pub(crate) fn files(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>
     found
 }
 
-/// Words of the small language model, the first stands for unknown ones.
+/// Words of the small language model. The first is the unknown token.
 pub(crate) const WORDS: [&str; 12] =
     ["[UNK]", "red", "green", "blue", "pen", "lamp", "chair", "of", "wood", "steel", "glass", "old"];
 
-/// A Hugging Face folder of a language model of no skill: a tokenizer of words, and embeddings `(rows, dim)` under the
-/// given names, each in a file of its own where there are several.
+/// Writes a Hugging Face folder of a random language model: a tokenizer of words, and embeddings `(rows, dim)` under
+/// the given names. Several matrices are written to separate files.
 pub(crate) fn language_model(folder: &Path, rows: usize, dim: usize, names: &[&str], dtype: safetensors::Dtype) {
     use safetensors::Dtype;
     fs::create_dir_all(folder).unwrap();

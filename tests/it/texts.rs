@@ -81,7 +81,7 @@ fn a_catalog_is_checked_before_anything_is_encoded() {
     let (code, message) = outcome(&catalex(&fails).output().unwrap());
     assert!(code == 1 && message.contains("expected no findings, got 2"), "{message}");
     assert!(succeeds(&["check", &catalog, "--text=title", "--fail-on-findings"]).contains("findings           0"));
-    // Words of one letter and marks are more tokens than an estimate says.
+    // One-letter words and punctuation have more tokens than the estimate.
     let long = folder.path().join("long.csv").display().to_string();
     fs::write(&long, format!("id,t\na,{}\nb,pen\n", "x-".repeat(200))).unwrap();
     let encoder = minilm().display().to_string();

@@ -1,4 +1,4 @@
-//! The table of training settings in `docs/` is the declaration's.
+//! The table of training settings in `docs/` matches the declaration.
 
 use std::fmt::Write;
 use std::fs;

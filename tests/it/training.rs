@@ -1,4 +1,4 @@
-//! Training through the command line, and the two forward passes against each other.
+//! Training through the command line, and a comparison of the two forward passes.
 
 use std::fs;
 
@@ -40,7 +40,7 @@ fn the_frozen_model_agrees_with_libtorch() {
     assert_parity(&features(clustered(1_500, 24)), config.into());
 }
 
-/// Two modalities of the same 20 kinds, of which some items lack one.
+/// Two modalities of the same 20 clusters. Some items lack one of them.
 fn gappy(n: usize) -> Features {
     let mut next = super::support::numbers(8);
     let present = |lacking: usize| (0..n).map(|row| row % 5 != lacking).collect::<Vec<_>>();

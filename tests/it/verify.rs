@@ -1,4 +1,4 @@
-//! `catalex verify`: damage and parts that do not belong together are found, and nothing else.
+//! `catalex verify` finds damaged files and mismatched parts, and accepts valid ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 
 use super::support::{catalex, clustered, features, files, hand_made, outcome, root, succeeds};
 
-/// The parts of an index. Each of them can be that of another one.
+/// The parts of an index. A test can replace each of them by that of another index.
 pub(crate) struct Parts {
     model: Tokenizer,
     features: Features,
     table: TokenTable,
-    /// The tables that the vocabulary and the constraint forms are of.
+    /// The token tables of which the vocabulary and the constraint forms are written.
     of_vocabulary: TokenTable,
     of_forms: TokenTable,
     items: u64,
@@ -70,7 +70,7 @@ fn problems(path: &Path, tokens: Option<&Path>) -> String {
 }
 
 #[test]
-fn every_flipped_byte_of_every_file_of_an_index_is_found() {
+fn every_flipped_byte_of_every_file_of_an_index_is_detected() {
     let home = tempfile::tempdir().unwrap();
     let index = parts(24).write(&home.path().join("index"));
     assert_eq!(problems(&index, None), "");
@@ -82,13 +82,13 @@ fn every_flipped_byte_of_every_file_of_an_index_is_found() {
         let path = index.join(name);
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
-            // One bit or all, in turn.
+            // Flips one bit, or all bits of every ninth byte.
             flipped[at] ^= if at % 9 == 8 { 0xFF } else { 1 << (at % 8) };
             fs::write(&path, flipped).unwrap();
             assert!(!verified(&index, None).whole, "byte {at} of {name}");
         }
         for changed in [&whole[..whole.len() - 1], &[&whole[..], b"\n"].concat(), b""] {
-            // Only white space after a manifest changes nothing that it says, and its seal finds it, too.
+            // White space after a manifest does not change its content, but its seal detects this as well.
             fs::write(&path, changed).unwrap();
             assert!(!verified(&index, None).whole, "{} bytes of {name}", changed.len());
         }
@@ -103,7 +103,7 @@ fn every_flipped_byte_of_every_file_of_an_index_is_found() {
 }
 
 #[test]
-fn parts_that_do_not_belong_together_are_found() {
+fn mismatched_parts_are_found() {
     type Change = fn(&mut Parts);
     let home = tempfile::tempdir().unwrap();
     let changes: [(Change, &str); 8] = [
@@ -139,7 +139,7 @@ fn parts_that_do_not_belong_together_are_found() {
 }
 
 #[test]
-fn files_by_themselves_are_checked_and_compared_with_a_table() {
+fn single_files_are_checked_and_compared_with_a_table() {
     let home = tempfile::tempdir().unwrap();
     let (index, other) = (parts(24).write(&home.path().join("a")), parts(30).write(&home.path().join("b")));
     let alone = [
@@ -152,7 +152,7 @@ fn files_by_themselves_are_checked_and_compared_with_a_table() {
         ("constraint/ids.trie", "trie"),
     ];
     for (name, kind) in alone {
-        // Outside of the index, only the file itself can tell.
+        // Outside the index, there is no manifest with hashes, so only the content of the file is checked.
         let copy = home.path().join("copy").join(name);
         let from = index.join(name);
         fs::create_dir_all(if from.is_dir() { &copy } else { copy.parent().unwrap() }).unwrap();
@@ -161,7 +161,7 @@ fn files_by_themselves_are_checked_and_compared_with_a_table() {
         parts.iter().for_each(|(part, bytes)| fs::write(place(part), bytes).unwrap());
         let found = verified(&copy, Some(&index));
         assert!(found.whole && found.kind == kind, "{name}: {found:?}");
-        // Vocabularies are checked against each other's keys only.
+        // Vocabularies have no hash. Only the consistency of their keys is checked.
         let (part, bytes) = parts.iter().next_back().unwrap();
         if kind != "vocabulary" {
             let mut damaged = bytes.clone();
@@ -183,7 +183,7 @@ fn files_by_themselves_are_checked_and_compared_with_a_table() {
 }
 
 #[test]
-fn the_command_says_what_is_wrong_by_its_exit_code_too() {
+fn the_exit_code_is_1_if_problems_are_found() {
     let home = tempfile::tempdir().unwrap();
     let old = root().join("tests/golden/index-0.1").to_string_lossy().into_owned();
     assert!(succeeds(&["verify", &old]).contains("problems           0"));
@@ -191,7 +191,7 @@ fn the_command_says_what_is_wrong_by_its_exit_code_too() {
     succeeds(&["publish", &old, "--store", &store]);
     let found: Value = serde_json::from_str(&succeeds(&["verify", &store, "--json"])).unwrap();
     assert!(found["whole"] == json!(true) && found["kind"] == json!("store"), "{found}");
-    // A generation with another number, and a file that changed.
+    // A copy of a generation under another number, with a changed file.
     let (from, to) = (format!("{store}/generations/000000"), format!("{store}/generations/000003"));
     fs::create_dir(&to).unwrap();
     for (name, bytes) in files(from.as_ref()) {

@@ -107,7 +107,7 @@ fn fragments(home: &Home, folder: &Path, input: &[u8]) {
     }
 }
 
-/// The items of the good files.
+/// The items of the valid files.
 pub(super) fn explorer(home: &Home) -> Explorer {
     let features = Features::read(&home.path("x.parquet")).unwrap_or_else(|e| panic!("{e}"));
     let texts = (0..ITEMS).map(|row| format!("Item {row} \u{1b}[2J")).collect();
@@ -158,7 +158,7 @@ fn targets(_: &Home) -> Vec<Vec<u8>> {
     vec![(0..ITEMS).map(|row| format!("{row}\n")).collect::<String>().into_bytes()]
 }
 
-/// Matches answers to items by vectors; what is not named is good.
+/// Matches answers to items by vectors. Files that are not given are valid ones.
 fn ground(home: &Home, folder: &Path, files: serde_json::Value, settings: serde_json::Value) {
     let mut asked = json!({"answers": home.path("x.npy"), "items": home.path("x.npy"), "settings": settings, "threads": 1,
         "output": {"out": folder.join("g.jsonl"), "force": true}});

@@ -56,7 +56,7 @@ pub(super) const TARGETS: &[Target] = &[
         |home| vec![home.read("model/model.safetensors")],
         |home, folder, input| {
             let model_folder = with_file(home, "model", folder, "model.safetensors", input);
-            // The settings hold the hash of the weights.
+            // The settings contain the hash of the weights.
             let settings = settings_for(input, &home.read("model/config.json")).unwrap_or_default();
             let _ = std::fs::remove_file(model_folder.join("config.json"));
             model(put(&model_folder, "config.json", &settings).parent().unwrap_or(folder));
@@ -182,7 +182,7 @@ fn vocabulary(home: &Home, folder: &Path, input: &[u8]) {
     let _ = shown(pipeline::constrain(&spec(constrain), &Silent));
 }
 
-/// Another manifest in an index.
+/// Opens an index with this manifest.
 fn manifest(index: &Path, folder: &Path, input: &[u8]) {
     for part in ["features.parquet", "tokens.parquet", "report.html", "model", "vocabulary"] {
         let _ = std::os::unix::fs::symlink(index.join(part), folder.join(part));

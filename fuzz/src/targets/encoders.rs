@@ -63,7 +63,7 @@ fn encoder_settings(home: &Home, folder: &Path, input: &[u8]) {
             let _ = std::fs::write(path, content.to_string());
         }
     }
-    // The graph is no graph: everything before it has been read then.
+    // The graph is invalid, so loading stops after all other files have been read.
     let _ = shown(TextEncoder::load(&encoder, &TextOptions::default(), runtime()));
     let _ = shown(ImageEncoder::load(&encoder, None, runtime()));
 }
@@ -78,7 +78,7 @@ fn encoded(encoder: &mut ImageEncoder, picture: Vec<u8>) {
     let _ = shown(encoder.encode(&[ImageSource::Bytes(picture)], &["1".into()]));
 }
 
-/// The picture as the encoder reads it: decoded, scaled and cut.
+/// Reads an image as the encoder does: decoded, resized and cropped.
 fn pixels(_: &Home, _: &Path, input: &[u8]) {
     static ENCODER: OnceLock<Mutex<ImageEncoder>> = OnceLock::new();
     let load = || ImageEncoder::load(&seeds::checkout().join(MOBILENET), None, runtime());
@@ -86,7 +86,7 @@ fn pixels(_: &Home, _: &Path, input: &[u8]) {
     encoded(&mut encoder.lock().unwrap_or_else(PoisonError::into_inner), input.to_vec());
 }
 
-/// The settings of an encoder with a graph, and a picture that is read by them.
+/// Loads an encoder with these settings and a valid graph, and encodes an image with it.
 fn image_settings(home: &Home, folder: &Path, input: &[u8]) {
     let settings = put(folder, "e/preprocessor_config.json", input);
     let encoder = settings.parent().unwrap_or(folder);

@@ -34,9 +34,9 @@ const MESSAGES: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}
 {"jsonrpc":"2.0","id":12,"error":{"code":1,"message":"x"}}
 [{"jsonrpc":"2.0","id":13,"method":"ping"}]
 "#;
-/// The last request: it must be answered whatever came before.
+/// The last request. It must be answered after any messages.
 const LAST: &str = r#"{"jsonrpc":"2.0","id":"last","method":"tools/call","params":{"name":"expand_prefix","arguments":{"prefix":""}}}"#;
-/// What the server says where a tool panicked.
+/// The server's answer if a tool panicked.
 const FAILED: &str = "the tool failed on this request";
 
 fn seeds(_: &Home) -> Vec<Vec<u8>> {
@@ -44,7 +44,7 @@ fn seeds(_: &Home) -> Vec<Vec<u8>> {
     MESSAGES.lines().map(|line| format!("{line}\n").into_bytes()).chain([all]).collect()
 }
 
-/// What the server wrote.
+/// The output of the server.
 #[derive(Clone, Default)]
 struct Answers(Arc<Mutex<Vec<u8>>>);
 
@@ -61,7 +61,8 @@ impl Write for Answers {
     }
 }
 
-/// A session of these messages. Its last request is answered, every answer is JSON, and no tool panics.
+/// Runs a session with these messages. The last request must be answered, every answer must be JSON, and no tool may
+/// panic.
 fn serve(home: &Home, parts: &[&[u8]]) {
     static SERVER: OnceLock<McpServer> = OnceLock::new();
     let server = SERVER.get_or_init(|| McpServer::new(explorer(home), None)).clone();

@@ -59,7 +59,7 @@ pub(crate) fn of_name(name: &str) -> Option<&'static Target> {
 /// Whether errors are printed.
 pub(crate) static PRINT_ERRORS: AtomicBool = AtomicBool::new(false);
 
-/// An error is what a damaged input should give; writing it must not fail either.
+/// The value of a result. A damaged input should give an error, and formatting the error must not fail either.
 fn shown<T, E: Display>(outcome: Result<T, E>) -> Option<T> {
     match outcome {
         Ok(value) => Some(value),
@@ -73,7 +73,7 @@ fn shown<T, E: Display>(outcome: Result<T, E>) -> Option<T> {
     }
 }
 
-/// A relative path of an input's characters that leads nowhere else.
+/// A relative path from the characters of an input. It cannot lead out of the folder.
 fn named(line: &str) -> String {
     let part = |part: &str| part.replace('\0', "").chars().take(60).collect::<String>();
     line.split('/')
@@ -84,7 +84,7 @@ fn named(line: &str) -> String {
         .join("/")
 }
 
-/// Writes the attacked file.
+/// Writes the fuzzed file.
 fn put(folder: &Path, name: &str, input: &[u8]) -> std::path::PathBuf {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {

@@ -73,7 +73,7 @@ fn templates() -> &'static str {
 
 const FORMATS: [&str; 4] = ["<{level}_{code}>", "[{index}|{code}]", "<|sid_{level}_{code}|>", "({level}.{code}*\"\\)"];
 
-/// A token format, in all that is written of it: patterns and grammars.
+/// Uses a token format in all outputs that depend on it: tables, grammars, patterns and vocabularies.
 fn token_format(home: &Home, folder: &Path, input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let Some(format) = shown(text.parse::<TokenFormat>()) else { return };
@@ -99,7 +99,7 @@ fn token_format(home: &Home, folder: &Path, input: &[u8]) {
 const CATALOG: &str = "{\"id\": 0, \"title\": \"Red pen\", \"description\": \"A pen, {history}\", \"tags\": [\"Pens\", \"Ink\"]}\n\
     {\"id\": 1, \"title\": \"Lamp\", \"description\": null, \"tags\": \"['a', 'b']\"}\n{\"id\": 2, \"title\": \"NA\"}\n";
 
-/// Titles, descriptions and attributes of hostile items in the training data of every family.
+/// Exports the training data of every family from a catalog with fuzzed titles, descriptions and attributes.
 fn export_catalog(home: &Home, folder: &Path, input: &[u8]) {
     let Some(catalog) = catalog(folder, &String::from_utf8_lossy(input)) else { return };
     let families = [
@@ -127,7 +127,7 @@ fn columns() -> serde_json::Value {
     json!({"title": ["title"], "description": ["description"], "attributes": ["tags"]})
 }
 
-/// A catalog of all items of the table, the first ones with these texts.
+/// Writes a catalog of all items of the token table. The first items have these rows.
 fn catalog(folder: &Path, text: &str) -> Option<std::path::PathBuf> {
     let rows = text.lines().take(ITEMS).map(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>);
     let mut lines = String::new();
@@ -140,7 +140,7 @@ fn catalog(folder: &Path, text: &str) -> Option<std::path::PathBuf> {
     Some(put(folder, "c.jsonl", lines.as_bytes()))
 }
 
-/// Interactions of a user with all items.
+/// Writes the interactions of one user with all items.
 fn events(folder: &Path) -> std::path::PathBuf {
     let events: String = (0..ITEMS).map(|at| format!("u,{at},{at},{}\n", at % 5)).collect();
     put(folder, "e.csv", format!("user,item,time,rating\n{events}").as_bytes())

@@ -124,7 +124,7 @@ const TIMES: [&str; 6] = [
     "-5\n0\n12\n",
 ];
 
-/// The lines are the times of events: as texts, and as numbers where they are numbers.
+/// Reads the lines as times of events: as texts, and those that are numbers also as numbers.
 fn times(_: &Home, folder: &Path, input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let event = |(at, time): (usize, Value)| format!("{}\n", json!({"user": "u", "item": at, "time": time}));
@@ -141,7 +141,7 @@ fn times(_: &Home, folder: &Path, input: &[u8]) {
 const FOLDERS: [&str; 2] =
     ["year=2024/month=01\nyear=2025/month=__HIVE_DEFAULT_PARTITION__\n", "title=a%20b%2Fc\n=x\n"];
 
-/// The lines are folders of a table in parts.
+/// Reads a table in parts, with the lines as the names of its folders.
 fn folder_names(_: &Home, folder: &Path, input: &[u8]) {
     let root = folder.join("table");
     for (at, line) in String::from_utf8_lossy(input).lines().take(8).enumerate() {
@@ -163,7 +163,7 @@ fn image_cells(_: &Home) -> Vec<Vec<u8>> {
     cells.map(|cell| cell.as_bytes().to_vec()).into()
 }
 
-/// The input is a cell of a column of images, and an element of a list of them.
+/// Reads the input as a cell of an image column, and as an element of a list of images.
 fn image_cell(_: &Home, folder: &Path, input: &[u8]) {
     let cell = String::from_utf8_lossy(input);
     let lines = json!({"id": 1, "image": cell}).to_string() + "\n" + &json!({"id": 2, "image": [cell]}).to_string();

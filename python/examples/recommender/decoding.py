@@ -1,4 +1,4 @@
-"""Beam search that can only say IDs of items, of those that a user has not seen."""
+"""Beam search that is constrained to the IDs of items that a user has not seen."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BEAMS = 20
 
 
 def recommend(model: Decoder, tree: Tree, histories: torch.Tensor, seen: list[Rows], batch: int = 128) -> Rows:
-    """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`, among
-    those of items that the user has not `seen`; -1 where there are fewer."""
+    """The leaves of the best beams, `(users, BEAMS)`, best first, for the tokens of histories `(users, length)`. Only
+    leaves with items that the user has not `seen`; -1 if there are fewer."""
     model.eval()
     found = []
     with torch.no_grad():
@@ -37,7 +37,7 @@ def _search(model: Decoder, tree: Tree, histories: torch.Tensor, unseen: list[to
         open_ = there.gather(1, children.clamp_min(0).flatten(1)).view_as(children) & (children >= 0)
         # As in training, only codes that continue the ID of an item are allowed, seen or not.
         likely = model.scores(said, level).masked_fill(children < 0, -torch.inf).log_softmax(-1)
-        # A beam that has come to nothing stays at nothing.
+        # A beam without a valid continuation keeps the score of minus infinity.
         likely = likely.masked_fill(~open_ | (at < 0).unsqueeze(-1), -torch.inf)
         both = (total.unsqueeze(-1) + likely).flatten(1)
         total, best = both.topk(min(BEAMS, both.shape[1]), dim=1)
@@ -50,8 +50,8 @@ def _search(model: Decoder, tree: Tree, histories: torch.Tensor, unseen: list[to
 
 
 def credited(leaves: Rows, tree: Tree, seen: list[Rows], seed: int) -> Rows:
-    """Items for leaves, `(users, 10)`, of those that the user has not seen. Of items that share an ID one is drawn: who
-    guesses an ID of n items is right one time in n, so collisions earn nothing."""
+    """The items of leaves, `(users, 10)`, without those that the user has seen. If items share an ID, one of them is
+    drawn at random: an ID of n items is correct with probability 1/n, so collisions have no advantage."""
     rng = np.random.default_rng(seed)
     ranked = np.full((len(leaves), 10), -1)
     for user, (row, old) in enumerate(zip(leaves, seen, strict=True)):

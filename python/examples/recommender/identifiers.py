@@ -1,4 +1,4 @@
-"""Kinds of IDs for the same items, from the same vectors: what is compared."""
+"""The compared kinds of IDs, for the same items and from the same vectors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .histories import Histories, Rows
 
 LEVELS, CODES = 4, 256
 WEIGHTS = {"text": 1.0, "behaviour": 3.0}
-"""How long a modality's vectors are beside the others, by default of catalex; FAISS gets them alike."""
+"""Relative lengths of the modalities' vectors, as by default in catalex. FAISS gets the same lengths."""
 
 
 def features(catalex: Path, models: Path, data: Histories, folder: Path, *, behaviour: bool) -> Path:
-    """Titles and genres through the text encoder, and what was watched near what if `behaviour` is asked for.
+    """Text vectors of titles and genres, and with `behaviour` also vectors of co-watched items.
 
-    Behaviour comes from the histories without the two items that are held out of each.
+    Behaviour vectors are computed from the histories without the two held-out items of each user.
     """
     catalog, out = folder / "movies.csv", folder / ("with_behaviour.parquet" if behaviour else "text.parquet")
     with catalog.open("w", encoding="utf-8", newline="") as stream:
@@ -47,8 +47,8 @@ def of_catalex(catalex: Path, vectors: Path, folder: Path, flags: list[str], see
 
 
 def of_faiss(vectors: Path, seed: int) -> Rows:
-    """Codes of FAISS' residual quantizer as it trains by default, of the modalities side by side, each centred, of unit
-    variance and weighed as catalex does; items may share them."""
+    """Codes of FAISS's residual quantizer with its default training. Its input is the concatenation of the modalities,
+    each centred, scaled to unit variance and weighted as in catalex. Items can share codes."""
     import faiss  # noqa: PLC0415  only this kind needs it
 
     table, parts = pq.read_table(vectors), []
@@ -67,7 +67,7 @@ def of_faiss(vectors: Path, seed: int) -> Rows:
 
 
 def random_unique(n_items: int, seed: int) -> Rows:
-    """Codes that say nothing; no two items share them."""
+    """Random codes without information about the items. All are distinct."""
     drawn = np.random.default_rng(seed).choice(CODES**LEVELS, n_items, replace=False)
     return np.stack([drawn // CODES**level % CODES for level in range(LEVELS)], axis=1)
 
@@ -75,7 +75,7 @@ def random_unique(n_items: int, seed: int) -> Rows:
 def kinds(
     catalex: Path, models: Path, data: Histories, folder: Path, lc_rec_epochs: int
 ) -> dict[str, Callable[[int], Rows]]:
-    """Each kind's name, and how its codes come from a seed. LC-Rec's recipe reads text alone, as published."""
+    """The kinds by name, each with a function from a seed to codes. LC-Rec's recipe uses only text, as published."""
 
     def vectors(behaviour: bool) -> Path:
         return features(catalex, models, data, folder, behaviour=behaviour)

@@ -1,8 +1,8 @@
 """A small decoder over the tokens of semantic IDs, trained from scratch.
 
-A history is the tokens of its items, one after the other; the next token is to be told. Each level of each code is a
-word of its own, and words know their level and the place of their item. The level of the next token is known, so only
-that level's words are scored.
+A history is the sequence of its items' tokens, and the model predicts the next token. Each code of each level is a
+separate token, with embeddings of its level and of the position of its item. The level of the next token is known, so
+only the tokens of that level are scored.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Block(nn.Module):  # type: ignore[misc]
     def forward(
         self, x: Tensor, past: tuple[Tensor, Tensor] | None, seen: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """`x (batch, length, width)`, and its keys and values for what comes after. With a past, `seen (length, past +
-        length)` says which keys each token sees; without, those up to its own."""
+        """The output for `x (batch, length, width)`, and its keys and values for later tokens. With a past,
+        `seen (length, past + length)` is the attention mask; without a past, attention is causal."""
         batch, length, width = x.shape
         parts = self.qkv(self.before_attention(x)).view(batch, length, 3, self.size.heads, -1).transpose(1, 3)
         q, k, v = parts.unbind(2)
@@ -83,8 +83,8 @@ class Decoder(nn.Module):  # type: ignore[misc]
         """States that predict the next token of each beam, `(batch, beams, width)`, for the tokens
         `(batch, beams, said)` that beams generate after a history of `length` tokens.
 
-        All beams are read as one sequence in which each sees the history and itself, so that the keys and values of the
-        history need no copy a beam.
+        All beams are read as one sequence in which each beam attends to the history and to itself, so that the keys and
+        values of the history are not copied per beam.
         """
         batch, n, said = beams.shape
         own = torch.block_diag(*[torch.ones(said, said).tril()] * n).bool()
@@ -101,20 +101,20 @@ class Decoder(nn.Module):  # type: ignore[misc]
         return self.last(x), kept
 
     def scores(self, said: Tensor, level: int) -> Tensor:
-        """Scores of each code of a level, `(..., codes)`, where that level's token comes next."""
+        """Scores of the codes of a level, `(..., codes)`, if the next token is of that level."""
         return said @ self.tokens.weight[self.ends[level] : self.ends[level + 1]].T
 
     def loss(self, tokens: Tensor, tree: Tree) -> Tensor:
-        """Mean cross-entropy of the tokens `(batch, length)`, each told from those before it, without padding."""
+        """Mean cross-entropy of the tokens `(batch, length)`, each predicted from those before it, without padding."""
         lost, counted = self.nats(tokens, tree)
         return lost.sum() / counted.sum().clamp_min(1)
 
     def nats(self, tokens: Tensor, tree: Tree) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of each of the tokens `(batch, length)`, told from those before it, and which are told, both
-        `(batch, items, levels)`: not padding, nor the first token of all, which has nothing before it.
+        """Cross-entropy of each of the tokens `(batch, length)`, predicted from those before it, and a mask of the
+        predicted tokens, both `(batch, items, levels)`. Padding and the first token are not predicted.
 
-        A code is told among those with which some item goes on, as in decoding: which codes follow which need not be
-        learned.
+        As in decoding, a code is predicted among the codes that continue the ID of an item, so the model need not learn
+        which codes follow a prefix.
         """
         said, _ = self._read(tokens[:, :-1], torch.arange(tokens.shape[1] - 1), None, None)
         said = functional.pad(said, (0, 0, 1, 0)).view(len(tokens), -1, self.levels, self.size.width)

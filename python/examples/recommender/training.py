@@ -28,7 +28,7 @@ def tokens_of(items: list[Rows], codes: torch.Tensor, history: int, padding: int
 
 
 def windows(training: list[Rows], history: int, rng: np.random.Generator) -> list[Rows]:
-    """A stretch of at most `history + 1` items of each user, drawn anew each epoch."""
+    """A random range of at most `history + 1` items of each user, drawn again in each epoch."""
     found = []
     for items in training:
         end = rng.integers(min(len(items), history + 1), len(items) + 1)
@@ -37,8 +37,8 @@ def windows(training: list[Rows], history: int, rng: np.random.Generator) -> lis
 
 
 def nats(model: Decoder, tree: Tree, data: Histories, words: torch.Tensor, *, held_out: int) -> float:
-    """How unlikely the last (1) or last but one (2) item of every user is told to be, `-log p` on average. Items that
-    share an ID are told to be as likely as each other."""
+    """The mean `-log p` of the last (1) or second-to-last (2) item of every user. Items that share an ID have equal
+    probabilities."""
     queries, targets = data.queries(held_out)
     rows = tokens_of(
         [np.append(*both) for both in zip(queries, targets, strict=True)], words, model.size.history + 1, model.padding
@@ -53,7 +53,7 @@ def nats(model: Decoder, tree: Tree, data: Histories, words: torch.Tensor, *, he
 def evaluate(
     model: Decoder, tree: Tree, data: Histories, words: torch.Tensor, *, held_out: int, seed: int
 ) -> dict[str, float]:
-    """Recall and NDCG of the last (1) or last but one (2) item of every user, and its nats."""
+    """Recall and NDCG of the last (1) or second-to-last (2) item of every user, and its nats."""
     queries, targets = data.queries(held_out)
     leaves = recommend(model, tree, tokens_of(queries, words, model.size.history, model.padding), queries)
     figures = recall_and_ndcg(credited(leaves, tree, queries, seed), targets)
@@ -63,8 +63,8 @@ def evaluate(
 def train(
     data: Histories, codes: Rows, codebook_sizes: list[int], *, size: Size, epochs: int, seed: int, patience: int = 4
 ) -> dict[str, float]:
-    """Trains on all but the last two items, keeps the state that tells the last but one best, and returns the figures
-    of the last. Best is by nats: they part states with less noise than ranks do."""
+    """Trains on all items but the last two, keeps the state with the lowest nats on the second-to-last item, and
+    returns the figures of the last item. Nats distinguish states with less noise than ranks."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(codebook_sizes)[:-1]])

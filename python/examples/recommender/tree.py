@@ -1,4 +1,4 @@
-"""All IDs as a tree of prefixes."""
+"""All IDs as a prefix tree."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .histories import Rows
 
 
 class Tree:
-    """All prefixes of all IDs as tables: which prefix a prefix and a code lead to, -1 where no item goes on so."""
+    """All prefixes of all IDs. `next` maps a prefix and a code to the longer prefix; -1 if no item has it."""
 
     def __init__(self, codes: Rows, codebook_sizes: list[int]) -> None:
         self.next: list[torch.Tensor] = []
         self.parents: list[torch.Tensor] = []
-        """Which prefix each is that is one code longer comes from."""
+        """The parent of each prefix, per level."""
         at = np.zeros(len(codes), np.int64)
         prefixes = 1
         for level, size in enumerate(codebook_sizes):
@@ -31,7 +31,7 @@ class Tree:
         self.items = np.split(order, np.cumsum(np.bincount(at))[:-1])
 
     def unseen(self, seen: list[Rows]) -> list[torch.Tensor]:
-        """Which prefixes lead to an item that each user has not seen, `(users, prefixes)`, one code to all."""
+        """Per level: whether each prefix leads to an item that the user has not seen, `(users, prefixes)`."""
         left = np.tile(np.bincount(self.leaves), (len(seen), 1))
         for row, items in zip(left, seen, strict=True):
             np.subtract.at(row, self.leaves[np.unique(items)], 1)

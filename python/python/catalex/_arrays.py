@@ -31,7 +31,7 @@ def as_array(x: Any, what: str, expected: str) -> npt.NDArray[Any]:
 
 
 def floats(x: Any, what: str, width: int | None = None) -> npt.NDArray[np.float32]:
-    """A matrix of float32. One that is float32 is not copied, whatever its layout; others are converted once."""
+    """Converts a matrix to float32. A float32 matrix of any memory layout is not copied."""
     wanted = f"a matrix (n, {'dim' if width is None else width}) of {FLOATS}"
     array = as_array(x, what, wanted)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
@@ -94,7 +94,7 @@ def item_ids(given: Any) -> npt.NDArray[np.int64] | list[str]:
         raise refuse("item_ids", wanted, f"shape {array.shape}", "give a list")
     if array.dtype.kind in "iu":
         if array.dtype == np.uint64 and (array > np.iinfo(np.int64).max).any():
-            raise refuse("item_ids", "integers of 63 bits and a sign", "a larger one", "give them as strings")
+            raise refuse("item_ids", "signed 64-bit integers", "a larger one", "give them as strings")
         return np.ascontiguousarray(array, np.int64)
     ids = list(given) if array.dtype.kind not in "OT" else array.tolist()
     for row, item in enumerate(ids):

@@ -31,7 +31,7 @@ class Files(ExitStack):
     """The paths of a job's arguments. Temporary files are removed at the end of the `with` block."""
 
     def new(self, name: str) -> Path:
-        """A path in a temporary folder of its own."""
+        """A path in a new temporary folder."""
         return Path(self.enter_context(tempfile.TemporaryDirectory(prefix="catalex-"))) / name
 
     def token_table(self, given: Tokens) -> str:
@@ -52,7 +52,7 @@ class Files(ExitStack):
 
     def features(self, given: Any, model: Tokenizer | None = None, item_ids: Any = None) -> str:
         """Features: a path, an index, or any input of `Features`. `model` defines how a matrix is split into
-        modalities, `item_ids` whose rows a matrix has."""
+        modalities, and `item_ids` are the ids of its rows."""
         if isinstance(given, Index | str | os.PathLike):
             return _path(given, "features", "features or a path")
         path = self.new("features.parquet")
@@ -67,7 +67,7 @@ class Files(ExitStack):
             return os.fsdecode(given)
         if not is_table(given):
             got, help = type(given).__name__, "give a data frame, or save it to a file"
-            raise refuse(what, "a path, or a table that speaks Arrow", got, help)
+            raise refuse(what, "a path, or a table that supports Arrow", got, help)
         path = self.new(f"{what}.arrow")
         _native.write_arrow(given, path)
         return str(path)

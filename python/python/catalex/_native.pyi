@@ -53,7 +53,7 @@ class TokenIds:
 
 @final
 class Subset:
-    """Some of a trie's items; made by `Trie.subset`, and good for that trie alone."""
+    """Some of a trie's items. Made by `Trie.subset`, and valid only for that trie."""
 
     def __len__(self) -> int: ...
 
@@ -120,7 +120,7 @@ def trans_rec(id: str, attributes: Sequence[str], title: str) -> list[str]:
 
 @final
 class Occurrences:
-    """The occurrences of a piece; good for the index that gave them alone."""
+    """The occurrences of a piece. Valid only for the index that returned them."""
 
     @property
     def length(self) -> int:
@@ -212,7 +212,7 @@ class Features:
         """The features of a Parquet, Arrow or `.npy` file, or of an index; read when they are used."""
     @staticmethod
     def of_arrow(data: object, id: str | None = None) -> Features:
-        """The features of anything that speaks Arrow's PyCapsule protocol; ids from the column `id`."""
+        """The features of any object that supports Arrow's PyCapsule protocol; ids from the column `id`."""
     @staticmethod
     def of_matrices(
         names: Sequence[str],
@@ -396,9 +396,9 @@ def make_room(
     counts: npt.NDArray[np.int64],
     taken: npt.NDArray[np.uint16] | None = None,
 ) -> npt.NDArray[np.uint16]:
-    """New codes for the items of overfull prefixes, of which `counts (p,)` are under `prefixes (p, levels - 1)`.
+    """New codes for the items of overfull prefixes; `counts (p,)` items are under each of `prefixes (p, levels - 1)`.
 
-    Codes `taken (t, levels)` are not given.
+    No item gets one of the codes `taken (t, levels)`.
     """
 
 def resolve_part(
@@ -408,9 +408,9 @@ def resolve_part(
     errors: npt.NDArray[np.float32],
     taken: npt.NDArray[np.uint16] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Codes of their own for all items of some prefixes that are not overfull; errors, and which items moved.
+    """Unique codes for all items of some prefixes that are not overfull; squared errors, and which items moved.
 
-    Codes `taken (t, levels)` are not given.
+    No item gets one of the codes `taken (t, levels)`.
     """
 
 def vocabulary_tokens(codebook_sizes: Sequence[int], token_format: str) -> list[str]:
@@ -455,10 +455,10 @@ def lookup(spec: str) -> str:
 
 @final
 class Hold:
-    """Keeps a generation of a store from being removed while it lives."""
+    """Prevents the removal of a store's generation while this object exists."""
 
 def resolve_index(path: _Path) -> tuple[Path, Hold]:
-    """The folder of an index, which of a store is its current generation; and what keeps it there."""
+    """The folder of an index, or of the current generation of a store, and an object that prevents its removal."""
 
 def is_index(path: _Path) -> bool:
     """Whether a path is an index or a store."""
@@ -479,10 +479,10 @@ def diff(spec: str, listener: Callable[[str], object]) -> str:
     """Compares two token tables or indexes."""
 
 def import_ids(spec: str, listener: Callable[[str], object]) -> str:
-    """Reads IDs of another system as a token table."""
+    """Writes the IDs of another system as a token table."""
 
 def adopt(spec: str, now: int, listener: Callable[[str], object]) -> str:
-    """Fits a model to the codes of a table and writes an index of both; `now` is the time in seconds since 1970."""
+    """Fits a model to the codes of a token table and writes an index; `now` is the time in seconds since 1970."""
 
 def settings() -> str:
     """The declarations of all settings as JSON: a list per group."""

@@ -1,4 +1,4 @@
-"""IDs of other systems, and what changed between two tables: `import_ids`, `adopt` and `diff`."""
+"""IDs of other systems, and the differences between two token tables: `import_ids`, `adopt` and `diff`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def diff(
     csv_escape: str | None = None,
     progress: Progress = "auto",
 ) -> dict[str, Any]:
-    """What changed between two token tables or indexes, as `catalex diff --json` says it.
+    """Compares two token tables or indexes. Returns the output of `catalex diff --json`.
 
-    `examples` is how many items and renamed codes of each kind it names, with titles where the catalog is known: that
-    of the index `after`, or `catalog` with the columns `text`.
+    `examples` is the maximum number of items and renamed codes that are listed per kind of change. Items are listed
+    with titles if a catalog is known: the catalog of the index `after`, or `catalog` with the columns `text`.
     """
     with Files() as files:
         titles = {
@@ -67,10 +67,10 @@ def import_ids(
     force: bool = False,
     progress: Progress = "auto",
 ) -> dict[str, Any]:
-    """Writes IDs that another system made as a token table, as `catalex import` does, and returns what it found in
-    them: collisions, unused codes, gaps between item ids, IDs of other lengths, and tokens that are no code.
+    """Writes the IDs of another system as a token table, as `catalex import` does. Every item keeps its ID.
 
-    `source` says what wrote the file, as `--from` does. Every item keeps its ID.
+    `source` is the system that wrote the file, as in `--from`. Returns a summary: collisions, unused codes, gaps
+    between item ids, IDs of other lengths, and tokens that are not codes.
     """
     settings = {
         "from": source,
@@ -100,11 +100,11 @@ def adopt(
     force: bool = False,
     progress: Progress = "auto",
 ) -> tuple[Index, dict[str, Any]]:
-    """Fits a model to the codes of a token table by features of its items, and writes an index of both, as
-    `catalex adopt` does. No ID changes. Returns the index, and how well the model gives back the codes.
+    """Fits a model to the codes of a token table and the features of its items, and writes an index with both, as
+    `catalex adopt` does. No ID changes. Returns the index, and a summary of how well the model reproduces the codes.
 
-    `encode` are the options of `build` that say which encoders made the features, such as `{"text": ["title"]}`, and
-    `catalog` is their catalog: a later `append` needs them. Nothing is encoded here. `vocabulary` are options of
+    `encode` has the options of `build` for the encoders that made the features, such as `{"text": ["title"]}`, and
+    `catalog` is the encoded catalog. A later `append` needs both; `adopt` encodes nothing. `vocabulary` has options of
     `vocab`.
     """
     with Files() as files:
@@ -129,6 +129,6 @@ def _now() -> int:
     if not given:
         return int(time.time())
     if not given.isdecimal():
-        help = "unset it, or set it to such a number"
+        help = "unset it, or set it to a whole number"
         raise ConfigError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {json.dumps(given)}; {help}")
     return int(given)

@@ -10,7 +10,8 @@ the order of rows. Only these modules of the package need `pyarrow`.
 3. *resolve*: `ResolvePart` assigns the items of each prefix to last-level codes. Prefixes are distributed to buckets,
    so that a call has thousands of items. All items of a prefix are in one bucket.
 
-Codes that are taken are rows of `codes` alone. They go to the tasks whose prefixes they have, and no item gets them.
+Codes can already be taken, for example by the items of a previous table. Each taken code goes to the task of its
+prefix, and no item gets it.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def check_tokenized(there: Sequence[str]) -> None:
 
 
 def check_occupied(there: Sequence[str]) -> None:
-    """Checks the columns of the codes that are taken."""
+    """Checks the columns of a table of taken codes."""
     check_columns(there, [CODES], "occupied", "give a token table, or codes of the same model in a column 'codes'")
 
 
@@ -222,7 +223,7 @@ class MakeRoom:
     def __call__(self, items: pa.Table, counts: pa.Table, taken: Codes | None = None) -> pa.Table:
         """`counts` has columns `prefix`, lists of codes, and `items`. The result is sorted by item id.
 
-        `taken (t, levels)` are the codes that are taken under the first codes of the group.
+        `taken (t, levels)` are the taken codes under the first codes of the group.
         """
         levels = self.model.levels
         items = _in_order(as_table(items))
@@ -247,7 +248,7 @@ class ResolvePart:
         self.model, self.token_format = model, token_format
 
     def __call__(self, part: pa.Table, taken: Codes | None = None) -> pa.Table:
-        """`taken (t, levels)` are the codes that are taken under the prefixes of the places."""
+        """`taken (t, levels)` are the taken codes under the prefixes of the places."""
         items = _in_order(as_table(part))
         if items.num_rows == 0:
             return resolved_schema(items.schema.field(ITEM).type).empty_table()

@@ -122,7 +122,7 @@ def train_flags(config: TrainConfig | None, settings: Mapping[str, Any]) -> list
 
 
 def flags(options: Mapping[str, Any]) -> list[str]:
-    """`{"batch_size": 3}` as `["--batch-size=3"]`; `None` is left out."""
+    """`{"batch_size": 3}` as `["--batch-size=3"]`; `None` is omitted."""
     written = []
     for name, value in options.items():
         _check_finite(name, value)
@@ -143,10 +143,10 @@ def flags(options: Mapping[str, Any]) -> list[str]:
 
 
 def _check_finite(name: str, value: Any) -> None:
-    """`ConfigError` for a number that is not finite, in a list or a dictionary too."""
+    """Raises `ConfigError` for a number that is not finite, also in a list or a dictionary."""
     parts = value.values() if isinstance(value, Mapping) else value
     if isinstance(parts, str | bytes) or not isinstance(parts, Iterable):
         parts = [parts]
     for part in parts:
         if isinstance(part, Real) and not isfinite(part):
-            raise ConfigError(f"setting {name}: expected a finite number, got {part!r}; leave it out for the default")
+            raise ConfigError(f"setting {name}: expected a finite number, got {part!r}; omit it for the default")

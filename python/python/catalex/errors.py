@@ -28,4 +28,4 @@ class RunError(CatalexError, RuntimeError):
 
 
 class ResourceError(CatalexError, OSError):
-    """The file system, memory, or something that is not installed on this machine."""
+    """An error of the file system, too little memory, or a program or library that is not installed."""

@@ -1,5 +1,5 @@
-"""`append`, `delete` and `retrain`: the next generation of an index; `drift`: whether it fits its new items. They may
-encode items, and run in a process of their own."""
+"""`append`, `delete` and `retrain` write the next generation of an index; `drift` compares new items with those of
+training. Each runs the `catalex` program as a separate process, because it can encode items."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ def append(
     binary: _Path | None = None,
     **options: Any,
 ) -> Index:
-    """Adds the new items of a catalog to an index, and updates those that changed, as `catalex append` does. The result
-    is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+    """Adds the new items of a catalog to an index, and updates changed items, as `catalex append` does.
 
-    The IDs of items that stay do not change. Only new and changed items are encoded. `catalog` is a path, or a table of
-    any library that speaks Arrow: the whole new catalog, or only its new and changed items. Options are `changed`
-    ("keep" or "reassign"), `missing` ("keep" or "delete"), `quarantine`, `reason`, `text_encoder`, `image_encoder`,
-    `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`. What changed is in
-    `manifest["generation"]` of the result, and item by item in its `delta.parquet`.
+    Writes the next generation of the index to the folder `out`, or to a `store` whose current generation is `index`.
+
+    Existing items keep their IDs, unless `changed="reassign"` is given. Only new and changed items are encoded.
+    `catalog` is a path, or a table of any library that supports Arrow: the whole new catalog, or only its new and
+    changed items. Options are `changed` ("keep" or "reassign"), `missing` ("keep" or "delete"), `quarantine`, `reason`,
+    `text_encoder`, `image_encoder`, `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`.
+
+    `manifest["generation"]` of the result has the numbers of changes, and its `delta.parquet` lists them item by item.
     """
     _settings.check_names(options, APPEND)
     target = _target(out, store)
@@ -69,11 +71,12 @@ def delete(
     binary: _Path | None = None,
     **options: Any,
 ) -> Index:
-    """Deletes items of an index, as `catalex delete` does: their ids, or a file with one id per line. The result is the
-    next generation of the index: in the folder `out`, or in a `store` of which `index` is the current one.
+    """Deletes items of an index, as `catalex delete` does. `items` are item ids, or a file with one id per line.
 
-    The ID of a deleted item is not given to another one: never, or for `quarantine` generations. `lookup` still finds
-    it, with `deleted_in`. Options are `quarantine` and `reason`.
+    Writes the next generation of the index to the folder `out`, or to a `store` whose current generation is `index`.
+
+    The ID of a deleted item is never given to another item, or with `quarantine` not for this number of generations.
+    `lookup` still finds the deleted item, with `deleted_in`. Options are `quarantine` and `reason`.
     """
     _settings.check_names(options, DELETE)
     target = _target(out, store)
@@ -97,11 +100,10 @@ def retrain(
 ) -> Index:
     """Trains new codebooks for an index, and for the items of a catalog if one is given, as `catalex retrain` does.
 
-    The result is the next generation of the index: in the folder `out`, or in a `store` of which `index` is the
-    current one.
+    Writes the next generation of the index to the folder `out`, or to a `store` whose current generation is `index`.
 
-    `keep` is how strongly items keep their codes, from 0 (as if they had none) to 1 (no ID moves). Other options are
-    `interactions`, `tokenizer`, and those of `append` for the catalog.
+    `keep` is how strongly items keep their codes, from 0 (old codes have no influence) to 1 (no ID changes). Other
+    options are `interactions`, `tokenizer`, and the options of `append` for the catalog.
     """
     _settings.check_names(options, RETRAIN)
     target = _target(out, store)
@@ -120,10 +122,11 @@ def drift(
     binary: _Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Compares new items with those that the model of an index was trained on: what `catalex drift --json` prints.
+    """Compares new items with the items that the model of an index was trained on. Returns the output of
+    `catalex drift --json`.
 
-    `items` is a path to a catalog, to features of new items or to an index that was made of this one, or a table of any
-    library that speaks Arrow. Options are those of `append`.
+    `items` is a path to a catalog, to features of new items or to an index that was made from this one, or a table of
+    any library that supports Arrow. Options are those of `append`.
     """
     _settings.check_names(options, DRIFT)
     others = flags({**options, "threads": threads})

@@ -19,10 +19,10 @@ MANIFEST = "manifest.json"
 
 
 class Index:
-    """An index: what `build` wrote, or the current generation of a store. Each part is read when it is first used.
+    """An index that `build` wrote, or the current generation of a store. Each part is read when it is first used.
 
-    `path` is the folder of the index; of a store, that of the generation, which is not removed as long as the object
-    lives.
+    `path` is the folder of the index. If a store was given, it is the folder of the current generation, which is not
+    removed as long as the object exists.
 
     `ArtifactError` if its manifest is damaged or of a newer version. Indexes of older versions can be read.
     """
@@ -67,22 +67,22 @@ class Index:
         return self.path / "report.html"
 
     def append(self, catalog: Any, out: str | os.PathLike[str] | None = None, **options: Any) -> Index:
-        """The next generation of this index, with the items of a catalog: see `catalex.append`."""
+        """Writes the next generation of this index, with the items of a catalog. See `catalex.append`."""
         from .generations import append  # noqa: PLC0415 - it imports this module
 
         return append(self, catalog, out, **options)
 
     def delete(self, items: Any, out: str | os.PathLike[str] | None = None, **options: Any) -> Index:
-        """The next generation of this index, without some items: see `catalex.delete`."""
+        """Writes the next generation of this index, without some items. See `catalex.delete`."""
         from .generations import delete  # noqa: PLC0415 - it imports this module
 
         return delete(self, items, out, **options)
 
     @property
     def generation(self) -> dict[str, Any]:
-        """Its place in its lineage: `number`, `parent`, `change`, `reason`, `counts` and `created`.
+        """The generation of this index: `number`, `parent`, `change`, `reason`, `counts` and `created`.
 
-        An index that an older release wrote is a build without a number: 0.
+        An index of an older release has number 0, change "build", and no other values.
         """
         unknown = {"number": 0, "parent": None, "change": "build", "reason": None, "counts": None, "created": None}
         found: dict[str, Any] = self.manifest.get("generation", unknown)

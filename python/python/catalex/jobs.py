@@ -44,10 +44,11 @@ def tokenize(
 ) -> TokenTable:
     """Gives every item of some features a semantic ID with a trained model, as `catalex tokenize` does.
 
-    `features` are whatever `Features` takes, or an index. The table is written to `out` if that is given; `force`
-    replaces a table that is there. `collisions` says how items with identical codes are handled. Items of a `previous`
-    table of this model keep their IDs and come first; only the other items get an ID. The call fails if more than the
-    share `max_far` of the items have a larger residual error than 99 % of the items that were held out of training.
+    `features` is any input of `Features`, or an index. The table is written to `out` if that is given; `force`
+    replaces an existing table. `collisions` says how items with identical codes are handled. Items of a `previous`
+    table of this model keep their IDs and come first; only the other items get new IDs. `max_far` is the maximum
+    fraction of items whose residual error exceeds that of 99 % of the items held out of training; a larger fraction is
+    an error.
     """
     if out is None and force:
         raise refuse("out", "where to write, with force", "None", "name the file of the table")
@@ -431,7 +432,7 @@ def _load(model: Model) -> Tokenizer:
 
 
 def _measured_features(files: Files, features: Any, subject: Tokens | Model, model: Model | None) -> str:
-    """Features for `inspect`. A matrix has no ids of its own: its rows are those of the table."""
+    """Features for `inspect`. A matrix has no item ids: its rows are those of the table."""
     if isinstance(features, Features | Index | str | os.PathLike) or is_table(features):
         return files.features(features)
     loaded, table = _parts(subject)

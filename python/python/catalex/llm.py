@@ -21,7 +21,7 @@ def apply_start_values(model: PreTrainedModel, path: str | Path, *, pad_to_multi
     """Grows the embedding matrices of `model` and sets the rows of the new tokens; returns the ids of the tokens.
 
     `path` is `new_token_embeddings.safetensors`, or the vocabulary folder that has it. Matrices never become smaller.
-    Rows for padding alone start as the mean of the old rows. `ArtifactError` if the file has no start values or is of a
+    Padding rows start as the mean of the old rows. `ArtifactError` if the file has no start values or is of a
     newer version, `InputError` if they were made for another model.
     """
     import torch  # noqa: PLC0415 - the package does without it otherwise
@@ -66,7 +66,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     except SafetensorError as error:
         raise ArtifactError(f"{path}: expected {what}, got a damaged file ({error}); write it again") from error
     if metadata is None or "input_embeddings" not in rows:
-        raise ArtifactError(f"{path}: expected {what}, got a file that holds no start values; check the path")
+        raise ArtifactError(f"{path}: expected {what}, got a file without start values; check the path")
     description = parse_json(metadata, str(path), what, FORMAT_VERSION, needs=("first_id", "tokens"))
     repeated = {"tokens": len(rows["input_embeddings"])}
     if "codebook_sizes" in description:

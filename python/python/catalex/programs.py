@@ -1,4 +1,4 @@
-"""`train`, `embed` and `build`: they need libtorch or ONNX Runtime and run in a process of their own."""
+"""`train`, `embed` and `build`, which need libtorch or ONNX Runtime. Each runs the program as a separate process."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def train(
 ) -> Tokenizer:
     """Trains a model on features, in a process that runs `catalex train`.
 
-    `features` are whatever `Features` takes. Settings are those of `TrainConfig`, as `config` or by name:
+    `features` is any input of `Features`. Settings are those of `TrainConfig`, as `config` or by name:
     `train(x, levels=3, codebook_size=64)`. The model is written to `out` if that is given. Ctrl-C stops the process,
     too; `resume=True` continues a training with `out` from its last checkpoint.
 
     `progress` is `"auto"` (a bar in a terminal or a notebook), `"bar"`, `"none"`, or a function that is called with
-    every event. `binary` is the path of the program if it is neither beside the package nor on the PATH.
+    every event. `binary` is the path of the program if it is neither next to the package nor on the PATH.
     """
     options = train_flags(config, settings)
     if out is None and (resume or force):
@@ -72,7 +72,7 @@ def embed(
 ) -> Features:
     """Encodes the texts and images of a catalog as vectors, in a process that runs `catalex embed`.
 
-    `catalog` is a path, or a table of any library that speaks Arrow. Options have the command line's names: `id`,
+    `catalog` is a path, or a table of any library that supports Arrow. Options have the command line's names: `id`,
     `text="title,brand"` or `text=["title", "brand"]`, `text_encoder`, `image`, `image_encoder`, `template`,
     `interactions`, `embedding={"llama": "llama.npy"}`, and so on. The features are written to `out` if that is given;
     `resume=True` then continues a run that was killed.

@@ -90,7 +90,7 @@ def evaluate(
         raise refuse("features", "together with model", "one of the two", "give both, or neither")
     source = None
     if features is not None and model is not None:
-        # A matrix has no ids of its own: its rows are those of the table.
+        # A matrix has no item ids: its rows are those of the table.
         ids = table.item_ids if _is_matrix(features) else None
         source = model._features(features, item_ids=ids)._native
     names = None if labels is None else [str(name) for name in labels]

@@ -76,7 +76,7 @@ def resolve(
     """Unique semantic IDs from the result of `tokenize`: item by item the IDs that `catalex tokenize` gives.
 
     See `catalex.spark.resolve`, also for `occupied`. `ds` is read three times: write it to files or `materialize()` it
-    first. The counts of all prefixes are collected in this process, and the codes that are taken.
+    first. The counts of all prefixes and the taken codes are collected in this process.
     """
     ds, model = _dataset(ds), cluster.model_of(model)
     there = _columns(ds)
@@ -148,7 +148,7 @@ def _resolve_part(part: pa.Table, shared: Any, token_format: str, beside: Any) -
 
 
 def _taken(occupied: Dataset, levels: int) -> Codes:
-    """The codes that are taken, once each."""
+    """The distinct taken codes."""
     there = _columns(_dataset(occupied, "occupied"))
     if there:
         cluster.check_occupied(there)
@@ -158,7 +158,7 @@ def _taken(occupied: Dataset, levels: int) -> Codes:
 
 
 def _beside(counts: pa.Table, taken: Codes | None, levels: int) -> pa.Table:
-    """The counts with the number of taken codes under each prefix. Prefixes with taken codes alone have no items."""
+    """Adds the number of taken codes under each prefix to the counts. A prefix with only taken codes has no items."""
     if taken is None or not len(taken):
         return counts.append_column(TAKEN, pa.array(np.zeros(counts.num_rows, np.int64)))
     held = cluster.count_prefixes(pa.table({CODES: cluster.lists_of(taken)}), levels)
@@ -168,14 +168,14 @@ def _beside(counts: pa.Table, taken: Codes | None, levels: int) -> pa.Table:
 
 
 def _by_group(taken: Codes, groups: npt.NDArray[np.int64], number: int) -> Any:
-    """Taken codes in the order of their groups, and where each group begins, for all tasks."""
+    """Taken codes in the order of their groups, and the start of each group. Shared by all tasks."""
     order = np.argsort(groups, kind="stable")
     begins = np.searchsorted(groups[order], np.arange(number + 1))
     return ray.put((np.ascontiguousarray(taken[order]), begins))
 
 
 def _of_group(beside: Any, rows: pa.Table) -> Codes | None:
-    """The taken codes of the group of some rows."""
+    """The taken codes of the group to which rows belong."""
     if beside is None or not rows.num_rows:
         return None
     taken, begins = _of(beside)
@@ -243,7 +243,7 @@ def _model(shared: Any) -> Tokenizer:
 
 def _dataset(ds: Any, name: str = "ds") -> Dataset:
     if not isinstance(ds, Dataset):
-        raise refuse(name, "a data set of Ray", type(ds).__name__, "make one: ray.data.read_parquet(...)")
+        raise refuse(name, "a Ray Dataset", type(ds).__name__, "make one: ray.data.read_parquet(...)")
     return ds
 
 

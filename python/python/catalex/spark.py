@@ -73,8 +73,8 @@ def resolve(
     buckets of prefixes brings all items of a prefix to one task. If a prefix has more items than there are last-level
     codes, an earlier pass moves the surplus, with one group per first code.
 
-    `occupied` has codes of the same model in its column `codes`: a token table, for example. No item of `df` gets one
-    of them. The result has the items of `df` only, item by item with the IDs that `catalex tokenize --previous` gives.
+    `occupied` has codes of the same model in its column `codes`, such as a token table. No item of `df` gets one of
+    them. The result has only the items of `df`, with the IDs that `catalex tokenize --previous` gives them.
 
     `df` is read three times: write it to files or cache it first. `buckets` is the number of groups, by default one per
     20,000 items. `check_ids` looks for duplicate item ids, which costs a shuffle of the ids.
@@ -91,7 +91,7 @@ def resolve(
         counts = counts.join(under, PREFIX, "full_outer").fillna(0, [COUNT, TAKEN])
     else:
         counts = counts.withColumn(TAKEN, F.lit(0).cast("long"))
-    # A prefix with taken codes alone is not overfull.
+    # A prefix with only taken codes is not overfull.
     largest = F.max(F.when(F.col(COUNT) > 0, F.col(COUNT) + F.col(TAKEN)))
     total, given, largest = counts.agg(F.sum(COUNT), F.sum(TAKEN), largest).first() or (0, 0, 0)
     cluster.check_capacity(total or 0, model, given or 0)
@@ -113,7 +113,7 @@ def resolve(
 
 
 def _taken(occupied: DataFrame, levels: int) -> DataFrame:
-    """The codes that are taken, once each."""
+    """The distinct taken codes."""
     frame = _frame(occupied, "occupied")
     cluster.check_occupied(frame.columns)
     kind = frame.schema[CODES].dataType
@@ -140,7 +140,7 @@ def _with_room(
     overfull = counts.where((F.col(COUNT) > 0) & (both > sizes[-1])).select(PREFIX)
     crowded = keyed.join(overfull, PREFIX, "left_semi").withColumn(GROUP, first)
     others = keyed.join(overfull, PREFIX, "left_anti").drop(PREFIX).withColumn(PLACE, F.col(CODES))
-    # Taken codes travel with the counts: lists of all codes, with a count of zero.
+    # Taken codes are rows of the counts: lists of codes of all levels, with a count of zero.
     near = counts.where(F.col(COUNT) > 0).select(PREFIX, COUNT)
     if taken is not None:
         near = near.unionByName(taken.select(F.col(CODES).alias(PREFIX), F.lit(0).cast("long").alias(COUNT)))
@@ -216,7 +216,7 @@ def _prefix(column: str, levels: int) -> Any:
 def _frame(df: Any, name: str = "df") -> DataFrame:
     # The data frames of Spark Connect are another class with the same methods.
     if not hasattr(df, "mapInArrow"):
-        raise refuse(name, "a data frame of Spark", type(df).__name__, "make one: spark.createDataFrame(...)")
+        raise refuse(name, "a Spark DataFrame", type(df).__name__, "make one: spark.createDataFrame(...)")
     frame: DataFrame = df
     return frame
 

@@ -1,4 +1,4 @@
-"""Stores: folders with the generations of an index, of which one is the current one."""
+"""Stores: folders with the generations of an index, one of which is current."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def publish(
 ) -> dict[str, Any]:
     """Makes an index the current generation of a store, as `catalex publish` does.
 
-    The store is created where nothing is. The index must have been made from the current generation, or be any with
-    `rebuild`. `keep` is how many generations remain. Returns a dictionary with `number`, `path`, `previous` and
-    `pruned`.
+    Creates the store if it does not exist. The index must have been made from the current generation, such as by
+    `append`; with `rebuild`, it can be any index. `keep` is the number of generations that remain. Returns a dictionary
+    with `number`, `path`, `previous` and `pruned`.
     """
     settings = values("publish", {"reason": reason, "keep": keep, "rebuild": rebuild})
     spec = {"index": _path(index), "store": _path(store), "settings": settings}
@@ -38,8 +38,8 @@ def publish(
 
 
 def rollback(store: Store | AnyPath, to: int | None = None) -> dict[str, Any]:
-    """Makes another generation of a store the current one, as `catalex rollback` does: by default the parent of the
-    current one. Returns a dictionary with `from` and `to`.
+    """Makes another generation of a store current, as `catalex rollback` does: `to`, or the parent of the current
+    generation. Returns a dictionary with `from` and `to`.
     """
     return _object(_native.rollback(json.dumps({"store": _path(store), "to": to})))
 
@@ -55,8 +55,9 @@ def verify(
 ) -> dict[str, Any]:
     """Checks an index, a store, or a file or folder that catalex wrote, as `catalex verify --json` does.
 
-    Damage is no exception: the dictionary has `whole`, `kind` and `checks`, each with `path`, `check` and `problem`.
-    A vocabulary, a trie or a folder of constraint forms is compared with the table `tokens`, if that is given.
+    Damage raises no exception. Returns a dictionary with `whole`, `kind` and `checks`; each check has `path`, `check`
+    and `problem`. A vocabulary, a trie or a folder of constraint forms is compared with the token table `tokens`, if it
+    is given.
     """
     with Files() as files:
         table = None if tokens is None else files.token_table(tokens)
@@ -64,9 +65,9 @@ def verify(
 
 
 class Store:
-    """A store: generations of an index, and which of them is the current one.
+    """A store: the generations of an index, one of which is current.
 
-    `InputError` where no store is; `publish` creates one.
+    Raises `InputError` if the folder is not a store; `publish` creates one.
     """
 
     def __init__(self, path: AnyPath) -> None:
@@ -76,7 +77,7 @@ class Store:
 
     @property
     def current(self) -> Index:
-        """The current generation. It is not removed as long as the index lives."""
+        """The current generation. It is not removed as long as the returned object exists."""
         return Index(self.path)
 
     def generation(self, number: int) -> Index:

@@ -88,8 +88,8 @@ class Tokenizer:
         """Codes `(n, levels)` of rows `(n, dim)`, as the quantizer assigns them: items can get identical codes.
 
         `X` is a matrix of float16, float32 or float64 with the modalities side by side, or a mapping from modality
-        names to matrices. float32 is not copied, whatever its layout. `present (n, modalities)` is false where an item
-        lacks a modality.
+        names to matrices. A float32 matrix of any memory layout is not copied. `present (n, modalities)` is false where
+        an item lacks a modality.
         """
         return self._native.encode(*self._rows(X, present))
 
@@ -120,14 +120,14 @@ class Tokenizer:
         collisions: str = "resolve",
         previous: TokenTable | None = None,
     ) -> TokenTable:
-        """Gives every item of some features a semantic ID. `features` are whatever `Features` takes.
+        """Gives every item of some features a semantic ID. `features` is any input of `Features`.
 
         `collisions` says how items with identical codes are handled: `"resolve"` moves items to free codes, so that
         every ID is unique; `"keep"` leaves them; `"suffix"` adds a disambiguating level; `"lc-rec"` runs LC-Rec's loop,
         which can leave some.
 
-        Items of a `previous` table of this model keep their IDs and come first; only the other items of `features` get
-        an ID, which no item of that table has.
+        Items of a `previous` table of this model keep their IDs and come first. Only the other items of `features` get
+        new IDs, which differ from all IDs of that table.
         """
         source = self._features(features, item_ids=item_ids, id=id, present=present)
         if previous is None:
@@ -136,7 +136,7 @@ class Tokenizer:
             got = type(previous).__name__
             raise refuse("previous", "a TokenTable", got, "read it: catalex.TokenTable.read(path)")
         if collisions != "resolve" or token_format not in (TOKEN_FORMAT, previous.token_format):
-            help = "leave out collisions and token_format: new items get unique IDs in the token format of the table"
+            help = "omit collisions and token_format: new items get unique IDs in its token format"
             raise refuse("previous", "the table's own settings", f"{token_format} and {collisions}", help)
         return TokenTable(self._native.tokenize(source._native, token_format, collisions, previous._native))
 

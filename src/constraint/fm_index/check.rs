@@ -99,7 +99,7 @@ impl FmIndex {
         let numbers: Vec<usize> = (0..items).collect();
         match numbers.par_chunks(TOGETHER).find_map_first(|some| self.wrong_item(some, next)) {
             None => Ok(()),
-            Some(item) => Err(format!("an item {item} whose tokens do not lead from its first row to its end")),
+            Some(item) => Err(format!("tokens of item {item} that do not lead from its first row to its end")),
         }
     }
 

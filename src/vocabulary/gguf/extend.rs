@@ -130,7 +130,7 @@ impl<'a> TokenLists<'a> {
         Ok(TokenLists { tokens, kinds, scores })
     }
 
-    /// The lists with `new` tokens from the id `first` on. TokenLists of padding rows are replaced.
+    /// The lists with `new` tokens from the id `first` on. Tokens of padding rows are replaced.
     fn extended(mut self, path: &Path, first: usize, new: &'a [String]) -> Result<Self> {
         let n = self.tokens.len();
         let padding = |id: usize| self.kinds[id] == UNUSED || self.tokens[id].starts_with(b"[PAD");

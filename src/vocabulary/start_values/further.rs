@@ -122,7 +122,7 @@ fn role(name: &str, info: &TensorInfo, rows: usize, config: &Value) -> TensorRol
     }
 }
 
-/// Whether another number in the configuration than the vocabulary size explains a dimension.
+/// Whether a number in the configuration other than the vocabulary size explains a dimension.
 fn has_size(config: &Value, size: usize) -> bool {
     match config {
         Value::Object(keys) => keys.iter().any(|(key, value)| {

@@ -55,7 +55,7 @@ impl ItemTokens {
             let encoded: Vec<_> = texts.par_iter().map(encode).collect();
             for (row, encoding) in encoded {
                 let encoding = encoding.map_err(unusable)?;
-                // Ids that the matrix has no row for are words that the model never had.
+                // Ids without a row in the matrix are tokens that the model does not have.
                 ids[row] = encoding.get_ids().iter().copied().filter(|&id| (id as usize) < rows).collect();
                 progress.advance(1);
             }

@@ -1,4 +1,4 @@
-//! Bad catalogs, pictures and encoders. `IMAGE` stands for the flags that encode the column `image`.
+//! Invalid catalogs, images and encoders. `IMAGE` stands for the flags that encode the column `image`.
 
 use super::Case;
 

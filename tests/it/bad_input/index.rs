@@ -1,4 +1,4 @@
-//! Bad models, vectors and token tables, and what is asked of an index.
+//! Invalid models, vectors and token tables, and invalid requests to an index.
 
 use super::Case;
 

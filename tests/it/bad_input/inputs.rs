@@ -1,4 +1,4 @@
-//! The files that the cases name, most with a fault.
+//! The input files of the cases. Most of them are invalid.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use super::super::support::{
 };
 use super::faulty_models::{write_encoders, write_language_models, write_tokenizers};
 
-/// Everything that the cases name, good and bad.
+/// Writes all input files of the cases, valid and invalid ones.
 pub(super) fn write_inputs(folder: &Path) {
     let at = |name: &str| folder.join(name);
     let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();

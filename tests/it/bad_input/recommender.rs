@@ -1,4 +1,4 @@
-//! Bad interactions and templates, and exports that nobody can have.
+//! Invalid interactions and templates, and exports with contradictory settings.
 
 use super::Case;
 
@@ -44,8 +44,8 @@ pub(super) const CASES: &[Case] = &[
         &["stars", "one of: user, item, time, rating"],
     ),
     Case("rating above all", "EXPORT tallrec RATED --rating-threshold NaN", 2, &["rating-threshold"]),
-    Case("a sample of none", "EXPORT tallrec RATED --few-shot 16,0", 2, &["few-shot", "at least 1"]),
-    Case("items by what", "EXPORT tallrec RATED --items names", 2, &["titles, ids or both"]),
+    Case("an empty sample", "EXPORT tallrec RATED --few-shot 16,0", 2, &["few-shot", "at least 1"]),
+    Case("unknown item form", "EXPORT tallrec RATED --items names", 2, &["titles, ids or both"]),
     Case("one candidate", "EXPORT ranking RATED --candidates 1", 2, &["candidates", "from 2"]),
     Case("a name of two folders", "EXPORT lc-rec RATED --name a/b", 2, &["name", "a/b"]),
     Case(

@@ -1,4 +1,4 @@
-//! Bad tokenizers and language models, and the vocabulary and start values that are asked for.
+//! Invalid tokenizers and language models, and invalid settings of the vocabulary and the start values.
 
 use super::Case;
 
