@@ -2,25 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Axis;
 use serde::Serialize;
 
 use super::append_ids::FreshIds;
-use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
+use super::append_plan::{AppendPlan, FreshItem, ParentIndex};
 use super::append_target::Target;
 use super::catalog_features::CatalogFeatures;
-use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
+use super::constraint_folders::{NextForms, forms_of, has_forms};
+use super::next_generation::{share_unchanged, write_features};
+use super::next_items::{CatalogItems, kept_rows, next_items};
 use super::parent_encoders::{embed_spec, moved};
 use super::read_catalog::ReadCatalog;
 use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED};
 use super::threads;
 use crate::artifact::{Overwrite, write_file};
+use crate::constraint::ConstraintForm;
 use crate::error::{Error, Result};
-use crate::features::{CompletedFeatures, ContentHash, FeatureFile, FeatureSource};
+use crate::features::{CompletedFeatures, FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{FarItems, IdChange, IdDelta};
+use crate::semantic_id::FarItems;
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 
@@ -79,9 +81,15 @@ pub struct AddedDistortion {
 ///
 /// In a store, nothing is written if the catalog changes nothing, so a finished job can be run again.
 pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummary> {
+    append_items(spec, true, progress)
+}
+
+/// As [`append`]. Without `constraints`, no constraint files are written: nobody would read those of a temporary index.
+pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
     spec.far.check()?;
     let policies = spec.settings.policies()?;
+    let added = forms_of(spec.settings.constraint_form.as_deref())?;
     threads::with_threads(spec.threads, |threads| {
         let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
         let parent = ParentIndex::read(Index::open(target.parent())?, target.number())?;
@@ -99,6 +107,7 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
             job: &job,
             encode: &embed.encode,
             model: &model,
+            forms: constraints.then_some(added.as_deref()),
             progress,
         };
         let made = run.write(parent, policies);
@@ -123,6 +132,8 @@ struct AppendRun<'a> {
     job: &'a CatalogFeatures<'a>,
     encode: &'a EncodeSettings,
     model: &'a Tokenizer,
+    /// The constraint forms to add. `None` to write no constraint files at all.
+    forms: Option<Option<&'a [ConstraintForm]>>,
     progress: &'a dyn Progress,
 }
 
@@ -169,17 +180,31 @@ impl AppendRun<'_> {
             distortion: AddedDistortion::of(&assigned),
             far: assigned.far,
         };
-        if self.target.is_store() && next.delta.kinds.is_empty() {
+        let has_forms = |forms: &[ConstraintForm]| has_forms(&parent.index, forms, &parent.table);
+        if self.target.is_store() && next.delta.kinds.is_empty() && self.forms.flatten().is_none_or(has_forms) {
             let (index, generation) = (self.target.parent().to_path_buf(), parent.index.manifest().generation.number);
             return Ok(AppendSummary { index, generation, written: false, ..summary });
         }
         let mut writer = self.target.writer()?;
-        share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
+        share_unchanged(&mut writer, &parent.index, &next.table)?;
         let with_parents = with_parents.as_ref().map(|(layers, vectors)| (layers, vectors as &dyn FeatureSource));
         write_features(&mut writer, &parent, &kept, with_parents, &next.table)?;
         next.write(&writer)?;
         for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
             lines.iter().try_for_each(|lines| write_file(&writer.path(list), lines, Overwrite::Refuse))?;
+        }
+        if let Some(added) = self.forms {
+            let forms = NextForms {
+                writer: &writer,
+                parent: &parent.index,
+                before: &parent.table,
+                table: &next.table,
+                catalog: Some(self.encode.catalog_spec(&self.spec.catalog)?),
+                added,
+                out: self.target.out(),
+                progress,
+            };
+            forms.write()?;
         }
         let manifest = parent.index.manifest();
         let generation = Generation {
@@ -236,73 +261,6 @@ impl Fresh {
         }
         Ok(Fresh { items, file: Some(file), ..Fresh::default() })
     }
-}
-
-/// The rows of the index whose vectors are kept: those of items that are neither deleted nor encoded again.
-fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshItem]) -> Vec<usize> {
-    let mut stays = vec![true; parent.table.item_ids.len()];
-    for item in fresh {
-        if let Freshness::Changed(row) = item.is {
-            stays[row] = false;
-        }
-    }
-    plan.deleted.iter().for_each(|&row| stays[row] = false);
-    (0..stays.len()).filter(|&row| stays[row]).collect()
-}
-
-/// The items of a catalog, with the hashes of their content.
-struct CatalogItems<'a> {
-    ids: &'a ItemIds,
-    content: &'a [ContentHash],
-}
-
-/// The items of the next generation: the rows `kept` of the index, then the encoded items.
-fn next_items(
-    parent: &ParentIndex,
-    plan: &AppendPlan,
-    kept: &[usize],
-    (fresh, assigned): (&[FreshItem], &FreshIds),
-    catalog: &CatalogItems,
-    (number, quarantine): (u64, Option<u64>),
-) -> Result<NextItems> {
-    let old = &parent.table;
-    let rows: Vec<usize> = fresh.iter().map(|item| item.row).collect();
-    let mut table = rows_of(old, kept);
-    table.item_ids.append(catalog.ids.take(&rows));
-    table
-        .codes
-        .append(Axis(0), assigned.codes.view())
-        .map_err(|e| Error::mismatch("codes of the new items", "one row per item", e, "please report this"))?;
-    table.residual_error.extend(&assigned.errors);
-    table.reassigned.extend(&assigned.reassigned);
-    // An item without a stored hash gets the hash of the catalog. An item that was not encoded again keeps its stored
-    // hash.
-    let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
-    let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();
-    let mut delta = IdDelta::default();
-    let returned: Vec<usize> = fresh.iter().filter_map(|item| item.is.stone()).collect();
-    let mut tombstones = parent.tombstones.without(&returned);
-    let releases = quarantine.map(|generations| number + generations);
-    for &row in &plan.deleted {
-        tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
-        delta.push(old.item_ids.take(&[row]), IdChange::Deleted, (Some(old.semantic_id(row)), None), None);
-    }
-    for (at, item) in fresh.iter().enumerate() {
-        let new = table.semantic_id(kept.len() + at);
-        let (change, before) = match item.is {
-            Freshness::Changed(row) => {
-                let before = old.semantic_id(row);
-                let moved = before != new;
-                if moved {
-                    tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
-                }
-                (if moved { IdChange::Reassigned } else { IdChange::Updated }, Some(before))
-            }
-            Freshness::New | Freshness::Returning(_) => (IdChange::Added, None),
-        };
-        delta.push(catalog.ids.take(&[item.row]), change, (before, Some(new)), Some(assigned.added[at]));
-    }
-    Ok(NextItems { table, content, delta, tombstones })
 }
 
 impl AddedDistortion {

@@ -5,6 +5,7 @@ mod append;
 mod architecture;
 mod bad_input;
 mod circles;
+mod constraint_folders;
 mod docs;
 mod examples;
 mod floors;

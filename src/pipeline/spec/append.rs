@@ -37,6 +37,9 @@ settings! {
         /// Handling of an item without content (no text, image or vector): error stops; skip leaves out a new item, and
         /// keeps an existing item unchanged.
         on_bad_item: String, "HOW", default "that of the build";
+        /// Constraint forms to write to the folder "constraint" of the new index. Later generations get the same forms
+        /// for their own items.
+        constraint_form: Vec<String>, "FORM,...", default "those of the index";
     }
 }
 
