@@ -13,7 +13,8 @@ use super::next_generation::{share_unchanged, write_features};
 use super::next_items::{CatalogItems, kept_rows, next_items};
 use super::parent_encoders::{embed_spec, moved};
 use super::read_catalog::ReadCatalog;
-use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED};
+use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED, OverflowItems};
+use super::suffixes::{check_growth, write_grown_vocabulary};
 use super::threads;
 use crate::artifact::{Overwrite, write_file};
 use crate::constraint::ConstraintForm;
@@ -22,7 +23,7 @@ use crate::features::{CompletedFeatures, FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::FarItems;
+use crate::semantic_id::{Collisions, FarItems, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 
@@ -46,6 +47,9 @@ pub struct AppendSummary {
     pub left_out: u64,
     /// Number of texts that were longer than the encoder's maximum length.
     pub truncated_texts: u64,
+    /// Number of tokens that the vocabulary did not have before. 0 unless the disambiguating level has more codes than
+    /// in the parent. All other tokens keep their ids.
+    pub new_tokens: u64,
     /// Number of items per kind of change.
     pub counts: GenerationCounts,
     /// Added distortion of the assigned IDs. `None` if no ID was assigned.
@@ -84,15 +88,22 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
     append_items(spec, true, progress)
 }
 
-/// As [`append`]. Without `constraints`, no constraint files are written: nobody would read those of a temporary index.
+/// As [`append`]. Without `constraints`, the index is a temporary one: it gets no constraint files, and a disambiguating
+/// level can grow without new tokens in the vocabulary.
 pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
     spec.far.check()?;
     let policies = spec.settings.policies()?;
+    let mut overflow = spec.settings.overflow()?;
     let added = forms_of(spec.settings.constraint_form.as_deref())?;
     threads::with_threads(spec.threads, |threads| {
         let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
         let parent = ParentIndex::read(Index::open(target.parent())?, target.number())?;
+        if overflow == OverflowItems::Suffix {
+            check_growth(&parent)?;
+        } else if !constraints && parent.table.metadata.policy == Collisions::Suffix {
+            overflow = OverflowItems::Suffix;
+        }
         let model = Tokenizer::load(&parent.index.path(MODEL))?;
         let embed = embed_spec(spec, &parent.index, &model, progress)?;
         let job = CatalogFeatures::new(&embed, threads)?;
@@ -108,6 +119,7 @@ pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn 
             encode: &embed.encode,
             model: &model,
             forms: constraints.then_some(added.as_deref()),
+            overflow,
             progress,
         };
         let made = run.write(parent, policies);
@@ -134,6 +146,7 @@ struct AppendRun<'a> {
     model: &'a Tokenizer,
     /// The constraint forms to add. `None` to write no constraint files at all.
     forms: Option<Option<&'a [ConstraintForm]>>,
+    overflow: OverflowItems,
     progress: &'a dyn Progress,
 }
 
@@ -158,7 +171,14 @@ impl AppendRun<'_> {
         });
         let with_parents = with_parents.transpose()?;
         let vectors = with_parents.as_ref().map(|(_, vectors)| vectors as &dyn FeatureSource);
-        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, self.model, (&self.spec.far, progress))?;
+        let assigned = FreshIds::new(
+            &parent,
+            &plan,
+            &fresh.items,
+            vectors,
+            self.model,
+            (&self.spec.far, self.overflow, progress),
+        )?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
         let next =
@@ -168,6 +188,8 @@ impl AppendRun<'_> {
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
         let (counts, items) = (next.counts(), next.table.item_ids.len() as u64);
+        let tokens = |table: &TokenTable| table.metadata.codebook_sizes.iter().sum::<usize>() as u64;
+        let new_tokens = tokens(&next.table) - tokens(&parent.table);
         let summary = AppendSummary {
             index: self.target.out().to_path_buf(),
             generation: number,
@@ -176,6 +198,7 @@ impl AppendRun<'_> {
             encoded: fresh.items.len() as u64,
             left_out: (plan.fresh.len() - fresh.items.len()) as u64,
             truncated_texts: fresh.truncated_texts as u64,
+            new_tokens,
             counts,
             distortion: AddedDistortion::of(&assigned),
             far: assigned.far,
@@ -186,7 +209,10 @@ impl AppendRun<'_> {
             return Ok(AppendSummary { index, generation, written: false, ..summary });
         }
         let mut writer = self.target.writer()?;
-        share_unchanged(&mut writer, &parent.index, &next.table)?;
+        share_unchanged(&mut writer, &parent.index, &next.table, new_tokens == 0)?;
+        if new_tokens > 0 && self.forms.is_some() {
+            write_grown_vocabulary(&writer, &parent.index, &next.table, progress)?;
+        }
         let with_parents = with_parents.as_ref().map(|(layers, vectors)| (layers, vectors as &dyn FeatureSource));
         write_features(&mut writer, &parent, &kept, with_parents, &next.table)?;
         next.write(&writer)?;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::constrain::{forms, one_per_id};
+use super::sources::own_token_ids;
 use super::spec::{ConstrainSettings, ReadsTexts};
 use crate::artifact::Overwrite;
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems, TextSpec};
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, IndexWriter, VOCABULARY};
 use crate::progress::{Progress, Silent};
 use crate::semantic_id::TokenTable;
-use crate::vocabulary::{TOKENIZER_FOLDER, TokenIds};
+use crate::vocabulary::TokenIds;
 
 /// The folder of the forms that `constraint-form` names.
 const OWN_FOLDER: &str = "constraint";
@@ -101,7 +102,7 @@ impl NextForms<'_> {
         }
         if let Some(forms) = self.added {
             let rows = one_per_id(self.table, all_rows(self.table), self.progress);
-            let tokens = own_tokens(&self.writer.path(VOCABULARY))?;
+            let tokens = own_token_ids(&self.writer.path(VOCABULARY))?;
             let inputs =
                 FolderInputs { forms: forms.to_vec(), rows, tokens, dense_depth: 1, ..FolderInputs::default() };
             self.write_folder(OWN_FOLDER, &inputs)?;
@@ -202,8 +203,8 @@ impl NextForms<'_> {
     /// vocabulary; otherwise those that the folder has.
     fn tokens(&self, found: &FormsFolder) -> Result<Option<TokenIds>> {
         let Some(described) = found.tokens() else { return Ok(None) };
-        if own_tokens(&self.parent.path(VOCABULARY))?.as_ref() == Some(&described)
-            && let Some(next) = own_tokens(&self.writer.path(VOCABULARY))?
+        if own_token_ids(&self.parent.path(VOCABULARY))?.as_ref() == Some(&described)
+            && let Some(next) = own_token_ids(&self.writer.path(VOCABULARY))?
         {
             return Ok(Some(next));
         }
@@ -258,11 +259,6 @@ impl NextForms<'_> {
         }
         Ok(Some(titles))
     }
-}
-
-/// The token ids of a vocabulary folder, if it has a tokenizer.
-fn own_tokens(folder: &Path) -> Result<Option<TokenIds>> {
-    folder.join(TOKENIZER_FOLDER).is_dir().then(|| TokenIds::read(folder)).transpose()
 }
 
 /// What the forms of a folder are written from.

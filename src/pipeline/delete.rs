@@ -65,7 +65,7 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
     }
     let next = NextItems { table, content, delta, tombstones };
     let mut writer = target.writer()?;
-    share_unchanged(&mut writer, &parent.index, &next.table)?;
+    share_unchanged(&mut writer, &parent.index, &next.table, true)?;
     write_features(&mut writer, &parent, &kept, None, &next.table)?;
     next.write(&writer)?;
     let forms = NextForms {

@@ -79,6 +79,7 @@ mod retrain;
 mod serve;
 mod sources;
 pub mod spec;
+mod suffixes;
 mod threads;
 mod titles;
 mod tokenize;

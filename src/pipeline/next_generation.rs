@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, LayeredFeatures, SelectedRows};
 use crate::index::{
     BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
-    TOKENS, TOMBSTONES,
+    TOKENS, TOMBSTONES, VOCABULARY,
 };
 use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
 use crate::vocabulary::write_index_json;
@@ -78,20 +78,26 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
 }
 
 /// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. In the
-/// vocabulary, only the list of the items' tokens is written anew, from `table`. Constraint files describe the parent's
-/// items and are not shared.
+/// vocabulary, only the list of the items' tokens is written anew, from `table`. Without `vocabulary`, the folder is not
+/// shared. Constraint files describe the parent's items and are not shared.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
-pub(super) fn share_unchanged(writer: &mut IndexWriter, parent: &Index, table: &TokenTable) -> Result<()> {
+pub(super) fn share_unchanged(
+    writer: &mut IndexWriter,
+    parent: &Index,
+    table: &TokenTable,
+    vocabulary: bool,
+) -> Result<()> {
     let folders = constraint_folders(parent);
     for name in parent.manifest().files.keys() {
         let part = name.split('/').next().unwrap_or(name);
-        if !OWN.contains(&part) && name != INDEX_JSON && !is_constraint(name, &folders) {
+        let is_shared = !OWN.contains(&part) && (vocabulary || part != VOCABULARY);
+        if is_shared && name != INDEX_JSON && !is_constraint(name, &folders) {
             writer.share(parent, name)?;
         }
     }
-    match parent.manifest().files.contains_key(INDEX_JSON) {
+    match vocabulary && parent.manifest().files.contains_key(INDEX_JSON) {
         true => write_index_json(&writer.path(INDEX_JSON), table),
         false => Ok(()),
     }

@@ -43,6 +43,7 @@ pub(super) fn next_items(
     let old = &parent.table;
     let rows: Vec<usize> = fresh.iter().map(|item| item.row).collect();
     let mut table = rows_of(old, kept);
+    table.metadata.codebook_sizes.clone_from(&assigned.codebook_sizes);
     table.item_ids.append(catalog.ids.take(&rows));
     table
         .codes

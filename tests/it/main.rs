@@ -14,6 +14,7 @@ mod frozen;
 mod licences;
 mod names;
 mod old_index;
+mod overflow;
 mod placed;
 mod recommender;
 mod reseal;
