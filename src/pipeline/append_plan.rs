@@ -31,10 +31,7 @@ impl ParentIndex {
         let has = |part: &str| index.manifest().files.contains_key(part);
         let table = TokenTable::read(&index.path(TOKENS))?;
         let levels = table.codes.ncols();
-        let content = match has(CONTENT) {
-            true => ContentHashes::read(&index.path(CONTENT))?.aligned(&table.item_ids),
-            false => vec![None; table.item_ids.len()],
-        };
+        let content = content_of(&index, &table)?;
         let tombstones = match has(TOMBSTONES) {
             true => Tombstones::read(&index.path(TOMBSTONES), levels)?,
             false => Tombstones::none(levels),
@@ -56,6 +53,17 @@ impl ParentIndex {
     /// Whether the index has any content hashes.
     pub(super) fn knows_content(&self) -> bool {
         self.content.iter().any(Option::is_some)
+    }
+}
+
+/// The content hash of each item of an index; `None` if it is not known.
+///
+/// # Errors
+/// As [`ContentHashes::read`].
+pub(super) fn content_of(index: &Index, table: &TokenTable) -> Result<Vec<Option<ContentHash>>> {
+    match index.manifest().files.contains_key(CONTENT) {
+        true => Ok(ContentHashes::read(&index.path(CONTENT))?.aligned(&table.item_ids)),
+        false => Ok(vec![None; table.item_ids.len()]),
     }
 }
 

@@ -56,6 +56,7 @@ mod encoders;
 mod export;
 mod far_items;
 mod features_made;
+mod generation_drift;
 mod ground;
 mod grown_index;
 mod history;
@@ -100,7 +101,7 @@ pub use constrain::constrain;
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
 pub use diff::{DiffSettings, DiffSpec, diff};
-pub use drift::{Advice, Drift, drift};
+pub use drift::drift;
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use features_made::ModalitySummary;
@@ -135,7 +136,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 pub use crate::encoder::Hub;
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
-pub use crate::quality::Figures;
+pub use crate::quality::{Advice, Drift, Figures};
 pub use crate::semantic_id::{
     CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
     TableSide, UnknownToken,

@@ -7,6 +7,7 @@ mod bad_input;
 mod circles;
 mod constraint_folders;
 mod docs;
+mod drift_report;
 mod examples;
 mod floors;
 mod fm_index;
