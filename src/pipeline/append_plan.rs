@@ -79,6 +79,14 @@ pub(super) enum Freshness {
 }
 
 impl Freshness {
+    /// The row of a changed item in the index.
+    pub(super) fn row(self) -> Option<usize> {
+        match self {
+            Freshness::Changed(row) => Some(row),
+            Freshness::New | Freshness::Returning(_) => None,
+        }
+    }
+
     /// The row of a returning item in the tombstones.
     pub(super) fn stone(self) -> Option<usize> {
         match self {

@@ -73,6 +73,10 @@ pub struct Drift {
 /// For an index, features or a catalog that cannot be read; [`Error::Data`] if there are no new items.
 pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
     spec.append.check()?;
+    if spec.append.constraint_form.is_some() {
+        let help = "omit it: drift writes no index";
+        return Err(Error::config("constraint-form", "no constraint forms", "some", help));
+    }
     let resolved = resolve_index(&spec.index)?;
     let index = Index::open_for(&resolved, &[TOKENS, MODEL])?;
     let table = TokenTable::read(&index.path(TOKENS))?;

@@ -41,6 +41,7 @@ mod build;
 mod catalog_features;
 mod check;
 mod constrain;
+mod constraint_folders;
 mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
@@ -64,6 +65,7 @@ mod json_lines;
 mod known_items;
 mod lookup;
 mod next_generation;
+mod next_items;
 mod parent_encoders;
 #[cfg(feature = "train")]
 mod prefix_changes;
@@ -77,6 +79,7 @@ mod retrain;
 mod serve;
 mod sources;
 pub mod spec;
+mod suffixes;
 mod threads;
 mod titles;
 mod tokenize;
