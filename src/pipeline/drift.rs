@@ -26,7 +26,7 @@ pub fn drift(spec: &DriftSpec, progress: &dyn Progress) -> Result<Drift> {
         return Err(Error::config("constraint-form", "no constraint forms", "some", help));
     }
     let resolved = resolve_index(&spec.index)?;
-    let index = Index::open(&resolved)?;
+    let index = Index::open_for(&resolved, &[TOKENS, MODEL])?;
     let table = TokenTable::read(&index.path(TOKENS))?;
     let model = Tokenizer::load(&index.path(MODEL))?;
     let grown = if Index::is_index(&spec.items) {
