@@ -47,7 +47,7 @@ fn items_that_were_added_since_the_training_have_a_section() {
     let expected = drift_of(&base, &next);
     let usage = &expected.usage[0];
     assert!(html.contains(&format!("before and now</th><td>{}, {}<", usage.used, usage.used_now)), "{html}");
-    assert!(html.contains(&format!("<td>{} ({})<", expected.crowded[0].items, expected.crowded[0].capacity)));
+    assert!(html.contains(&format!("<td>{}\u{a0}({})<", expected.crowded[0].items, expected.crowded[0].capacity)));
     // Another model was not trained on the items of this index.
     assert_eq!(section(home.path(), &next, Some(&base)), "");
 

@@ -91,15 +91,15 @@ fn figures(drift: &Drift) -> Vec<(String, String)> {
     }
     for novelty in &drift.novelty {
         let name = format!("New items under a new prefix of {} (expected)", count(novelty.depth, "code"));
-        rows.push((name, format!("{} ({})", percent(novelty.share), percent(novelty.expected))));
+        rows.push((name, format!("{}\u{a0}({})", percent(novelty.share), percent(novelty.expected))));
     }
     for usage in &drift.usage {
         let name = format!("Used codes of level {}, before and now", usage.level);
         rows.push((name, format!("{}, {}", grouped(usage.used), grouped(usage.used_now))));
     }
     if let Some(fullest) = drift.crowded.first().filter(|fullest| !fullest.prefix.is_empty()) {
-        let name = format!("Items of the largest prefix, {} (capacity)", fullest.prefix);
-        rows.push((name, format!("{} ({})", grouped(fullest.items), grouped(fullest.capacity))));
+        let name = format!("Items that are quantized to {} (capacity)", fullest.prefix);
+        rows.push((name, format!("{}\u{a0}({})", grouped(fullest.items), grouped(fullest.capacity))));
     }
     if let Some(misplaced) = drift.misplaced {
         rows.push(("Changed items".to_owned(), grouped(drift.changed)));
@@ -173,7 +173,9 @@ mod tests {
     #[test]
     fn the_table_has_all_figures() {
         let html = drift(&since(Some(0.51), Advice::Append, Some(12)));
-        for part in ["New items</th><td>1,200<", "&lt;a_1&gt; (capacity)</th><td>30 (32)<", "12% (10%)", "14, 16"] {
+        for part in
+            ["New items</th><td>1,200<", "&lt;a_1&gt; (capacity)</th><td>30\u{a0}(32)<", "12%\u{a0}(10%)", "14, 16"]
+        {
             assert!(html.contains(part), "{part}: {html}");
         }
         assert_eq!(html.matches("<section").count(), html.matches("</section>").count());
