@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::artifact::{Overwrite, copy_file, files_under, sha256, sha256_file, write_file};
+use crate::artifact::{Overwrite, copy_file, files_under, read_description, sha256, sha256_file, write_file};
 use crate::error::{Error, Result};
 
 /// The file with the settings of the build.
@@ -129,7 +129,7 @@ fn foreign(folder: &Path) -> Option<String> {
         true => name == PARTS,
         false => FILES.contains(&&**name) || temporary(name),
     };
-    let settings = fs::read(folder.join(SETTINGS)).ok();
+    let settings = read_description(&folder.join(SETTINGS)).ok();
     let begun = settings.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).is_some_and(|v| v.is_object());
     // A run writes its settings first. If it was killed before, only temporary files exist.
     let nothing = || found.iter().all(|(name, is_folder)| !is_folder && temporary(name));

@@ -1,6 +1,6 @@
 //! The embedding matrices of a Hugging Face checkpoint, mapped into memory.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::config::read_config;
 use super::matrix::EmbeddingMatrix;
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 use crate::vocabulary::float_type::FloatType;
 
@@ -189,7 +190,7 @@ impl Checkpoint {
 
 impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        let file = open_regular(&path).map_err(|e| Error::io("read", &path, e))?;
         // SAFETY: the file must not change while it is mapped, and checkpoints are not modified while they are read. Only
         // numbers are read, for which every bit pattern is valid.
         #[allow(unsafe_code)]
