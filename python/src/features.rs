@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use catalex::artifact::Overwrite;
 use catalex::features::{Block, Blocks, FeatureFile, FeatureSource, Features as Whole, LayeredFeatures, Modality};
-use catalex::index::{Index, ResolvedIndex, TOKENS, resolve_index};
+use catalex::index::{FEATURES, FEATURES_ADDED, Index, ResolvedIndex, TOKENS, resolve_index};
 use catalex::item_ids::IdFault;
 use catalex::semantic_id::TokenTable;
 use catalex::{Error, ItemIds};
@@ -39,7 +39,7 @@ impl PyFeatures {
             let held = resolve_index(&path)?;
             let features = match Index::is_index(&held) {
                 true => {
-                    let index = Index::open(&held)?;
+                    let index = Index::open_for(&held, &[TOKENS, FEATURES, FEATURES_ADDED])?;
                     index.features(&TokenTable::read(&index.path(TOKENS))?.item_ids)?
                 }
                 false => LayeredFeatures::of_file(FeatureFile::open(&held)?),

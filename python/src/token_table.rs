@@ -53,7 +53,11 @@ impl PyTokenTable {
         let table = work::short(py, || {
             // Prevents the removal of a store's generation until it has been read.
             let held = resolve_index(&path)?;
-            let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
+            let path = if Index::is_index(&held) {
+                Index::open_for(&held, &[TOKENS])?.path(TOKENS)
+            } else {
+                held.to_path_buf()
+            };
             Inner::read(&path)
         })?;
         Ok(Self::new(table))

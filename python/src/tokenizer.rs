@@ -34,7 +34,8 @@ impl PyTokenizer {
         let read = py.detach(|| {
             // Prevents the removal of a store's generation until it has been read.
             let held = resolve_index(&path)?;
-            let path = if Index::is_index(&held) { Index::open(&held)?.path(MODEL) } else { held.to_path_buf() };
+            let path =
+                if Index::is_index(&held) { Index::open_for(&held, &[MODEL])?.path(MODEL) } else { held.to_path_buf() };
             Inner::load(&path)
         });
         let inner = read.map_err(|e| match e.kind() {

@@ -44,7 +44,11 @@ impl PyTrie {
             let read = |path: PathBuf| {
                 // Prevents the removal of a store's generation until it has been read.
                 let held = resolve_index(&path)?;
-                let path = if Index::is_index(&held) { Index::open(&held)?.path(TOKENS) } else { held.to_path_buf() };
+                let path = if Index::is_index(&held) {
+                    Index::open_for(&held, &[TOKENS])?.path(TOKENS)
+                } else {
+                    held.to_path_buf()
+                };
                 TokenTable::read(&path)
             };
             let table = match (native, path) {

@@ -77,12 +77,15 @@ impl Index {
         Self::verified(folder, |_| true)
     }
 
-    /// Opens an index to read only some of its files, and verifies the hashes of only these files.
+    /// Opens an index to read only some of its files and folders, and verifies the hashes of only these.
     ///
     /// # Errors
     /// As [`Index::open`].
     pub fn open_for(folder: &Path, parts: &[&str]) -> Result<Self> {
-        Self::verified(folder, |name| parts.contains(&name))
+        let has = |name: &str, part: &str| {
+            name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        Self::verified(folder, |name| parts.iter().any(|part| has(name, part)))
     }
 
     fn verified(folder: &Path, is_read: impl Fn(&str) -> bool) -> Result<Self> {

@@ -7,7 +7,7 @@ use super::spec::{LlmSettings, ReadsTexts, VocabSpec, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::error::{Error, Result};
-use crate::index::{Index, MODEL, resolve_index};
+use crate::index::{Index, resolve_index};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -71,8 +71,7 @@ fn model(spec: &VocabSpec, source: &Path, method: StartMethod) -> Result<Option<
     }
     match &spec.llm.model {
         Some(path) => sources::model(path).map(Some),
-        // The index was already opened and verified for the table.
-        None if Index::is_index(source) => Tokenizer::load(&source.join(MODEL)).map(Some),
+        None if Index::is_index(source) => sources::model(source).map(Some),
         None => Ok(None),
     }
 }

@@ -4,6 +4,7 @@
 //! block by block, so they may be larger than memory.
 
 mod drift;
+mod drift_advice;
 mod duplicates;
 mod figures;
 mod label_neighbours;
@@ -14,12 +15,13 @@ mod reconstruction;
 mod report;
 
 pub use drift::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
+pub use drift_advice::{Advice, Drift, DriftSince};
 pub use duplicates::DuplicateGroup;
 pub use figures::{CrowdedPrefix, Figures, LevelFigures};
 pub use label_neighbours::{LabelNeighbours, Nearness};
 pub use labels::{LabelDepth, LabelFigures};
 pub use recall::NeighbourFigures;
-pub use reconstruction::Reconstruction;
+pub use reconstruction::{HeldOutError, Reconstruction};
 pub use report::{Cards, Map, PICTURES_AT_MOST, Pictures, Report, picture_order, report_rows};
 
 #[cfg(test)]
@@ -113,7 +115,8 @@ mod tests {
             left.indexed_iter_mut().for_each(|((i, j), v)| *v *= f32::from(present[[i, usize::from(j >= 4)]]));
             sum(&left) / sum(&standardized)
         };
-        let expected = Reconstruction { before_resolution: error(&codes), after_resolution: error(&table.codes) };
+        let expected =
+            Reconstruction { before_resolution: error(&codes), after_resolution: error(&table.codes), held_out: None };
         assert_eq!(figures.reconstruction, Some(expected));
         assert!(expected.after_resolution > expected.before_resolution);
     }

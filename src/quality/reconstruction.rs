@@ -16,6 +16,27 @@ pub struct Reconstruction {
     pub before_resolution: f64,
     /// With the codes of the table.
     pub after_resolution: f64,
+    /// Of the items that were held out of training; `None` if there were none. The other figures include the items that
+    /// the model was trained on, whose error is smaller than that of new items.
+    pub held_out: Option<HeldOutError>,
+}
+
+/// The relative reconstruction error of the items that were held out of training, with the codes that the quantizer
+/// gives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct HeldOutError {
+    /// Number of these items.
+    pub items: usize,
+    /// Their error.
+    pub error: f64,
+}
+
+impl HeldOutError {
+    fn of(model: &Tokenizer) -> Option<Self> {
+        let training = model.config().training.as_ref().filter(|training| training.held_out > 0)?;
+        let error = training.best()?.error;
+        error.is_finite().then_some(HeldOutError { items: training.held_out, error })
+    }
 }
 
 /// The sums behind [`Reconstruction`], over blocks in row order.
@@ -81,7 +102,8 @@ impl<'a> ReconstructionSums<'a> {
 
     pub(super) fn finish(self) -> Reconstruction {
         let [spread, before, after] = self.sums;
-        Reconstruction { before_resolution: before / spread, after_resolution: after / spread }
+        let held_out = HeldOutError::of(self.input.model());
+        Reconstruction { before_resolution: before / spread, after_resolution: after / spread, held_out }
     }
 }
 

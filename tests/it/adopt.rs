@@ -97,7 +97,7 @@ fn an_adopted_index_keeps_every_id_and_works_with_all_verbs() {
         serde_json::from_str(&succeeds(&["diff", &path("t.parquet"), &path("index"), "--json"])).unwrap();
     assert_eq!((diff["same"].as_u64(), diff["moved"].as_u64(), diff["added"].as_u64()), (Some(300), Some(0), Some(0)));
     assert!(succeeds(&["diff", &path("index"), &path("own.parquet")]).contains("in both            300"));
-    assert!(succeeds(&["inspect", &path("index")]).contains("relative error"));
+    assert!(succeeds(&["inspect", &path("index")]).contains("in-sample error"));
     succeeds(&["constrain", &path("index"), "--form", "trie", "--out", &path("trie")]);
     succeeds(&["vocab", &path("index"), "--out", &path("vocabulary")]);
     assert_eq!(succeeds(&["lookup", &path("index"), "<a_0><b_0>"]).lines().count(), 2);

@@ -6,6 +6,7 @@ use catalex::artifact::Overwrite;
 use catalex::behaviour::HistorySplit;
 use catalex::export::{ExportSettings, Family, UserTexts};
 use catalex::features::ReadyVectors;
+use catalex::index::Partial;
 use catalex::pipeline::{self, BehaviourSettings, EncodeSettings, ExportOptions};
 use catalex::progress::Silent;
 use catalex::semantic_id::{TokenFormat, TokenTable};
@@ -19,6 +20,7 @@ use crate::mutate::Form;
 
 pub(super) const TARGETS: &[Target] = &[
     target("config", Form::Text, config_files, config),
+    target("partial", Form::Json, |_| vec![PARTIAL.as_bytes().to_vec()], partial),
     target("templates", Form::Text, |_| vec![templates().into()], export_templates),
     target(
         "user-texts",
@@ -32,6 +34,8 @@ pub(super) const TARGETS: &[Target] = &[
     target("export-catalog", Form::JsonLines, |_| vec![CATALOG.as_bytes().to_vec()], export_catalog),
     target("flag-values", Form::Text, |_| FLAGS.iter().map(|text| text.as_bytes().to_vec()).collect(), flags),
 ];
+
+const PARTIAL: &str = r#"{"catalog": "c.csv", "encode": {"text": ["title"], "part-items": 100}, "seed": 1}"#;
 
 const USERS: &str = r#"{"user_explicit_preference": {"u": ["x"]},
     "user_vague_intention": {"train": {"u": {"item": 1, "inters": [], "querys": ["a", "b"]}}, "test": {}}}"#;
@@ -65,6 +69,15 @@ fn config(_: &Home, _: &Path, input: &[u8]) {
     }
     let _ = group::<BehaviourSettings>(&keys);
     let _ = group::<ExportOptions>(&keys);
+}
+
+/// Continues an interrupted run whose settings are the input, or starts again.
+fn partial(_: &Home, folder: &Path, input: &[u8]) {
+    put(folder, "x.partial/partial.json", input);
+    let settings: serde_json::Value = serde_json::from_str(PARTIAL).unwrap_or_default();
+    for (resume, overwrite) in [(true, Overwrite::Refuse), (false, Overwrite::Refuse), (false, Overwrite::Replace)] {
+        let _ = shown(Partial::begin(&folder.join("x"), &settings, resume, overwrite));
+    }
 }
 
 fn templates() -> &'static str {

@@ -110,8 +110,8 @@ def vocab(
     """Writes the vocabulary folder of a token table, as `catalex vocab` does, and returns its `vocabulary.json`.
 
     With `tokenizer`, a Hugging Face folder, the folder also gets an extended copy of that tokenizer. With `llm` it gets
-    start values of that language model's new embedding rows: see docs/vocabulary.md. If the language model was fine-tuned
-    with the IDs of an earlier index or table, pass that as `trained_on` (`--from` on the command line).
+    start values of that language model's new embedding rows: see docs/vocabulary.md. For a language model that was
+    fine-tuned with the IDs of an earlier index or table, pass that as `trained_on` (`--from` on the command line).
     """
     vocabulary = {
         "tokenizer": tokenizer,

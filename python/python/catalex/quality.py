@@ -43,7 +43,9 @@ class Figures(dict[str, Any]):
         rows |= {f"codes in use, level {u['level']}": f"{u['used']} of {u['codes']}" for u in self["usage"]}
         rows["prefixes by depth"] = ", ".join(map(str, self["distinct_prefixes"]))
         if self["reconstruction"] is not None:
-            rows["relative error"] = f"{self['reconstruction']['after_resolution']:.3f}"
+            if held_out := self["reconstruction"]["held_out"]:
+                rows["held-out error"] = f"{held_out['error']:.3f} of {held_out['items']} items"
+            rows["in-sample error"] = f"{self['reconstruction']['after_resolution']:.3f}"
         if self["neighbours"] is not None:
             found = self["neighbours"]
             text = f"{found['recall']:.1%} of {found['neighbours']} ({found['recall_by_chance']:.1%} by chance)"

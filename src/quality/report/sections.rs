@@ -117,8 +117,11 @@ pub(super) fn collisions(figures: &Figures) -> String {
         ("Exact duplicates", grouped(report.exact_duplicates)),
     ];
     if let Some(r) = figures.reconstruction {
-        rows.push(("Relative error before resolution", format!("{:.4}", r.before_resolution)));
-        rows.push(("Relative error after resolution", format!("{:.4}", r.after_resolution)));
+        if let Some(held_out) = r.held_out {
+            rows.push(("Relative error, held-out items", format!("{:.4}", held_out.error)));
+        }
+        rows.push(("Relative error before resolution, in-sample", format!("{:.4}", r.before_resolution)));
+        rows.push(("Relative error after resolution, in-sample", format!("{:.4}", r.after_resolution)));
     }
     let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
     for (name, value) in rows {
@@ -168,10 +171,10 @@ pub(super) fn training(record: &TrainingRecord) -> String {
         return out;
     }
     let on = if held_out { "held-out" } else { "training" };
-    let told = format!(
-        "The state after epoch {} was kept (marked): it has the lowest error on {on} items.",
-        record.best_epoch
-    );
+    let told = match record.best_epoch {
+        0 => format!("The state before gradient descent was kept: no epoch reduced the error on {on} items enough."),
+        epoch => format!("The state after epoch {epoch} was kept (marked): it has the lowest error on {on} items."),
+    };
     format!(
         "<section id=\"training\" aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\
          <p>{told} The error is the relative reconstruction error of the codes.</p>\

@@ -59,12 +59,25 @@ pub(super) fn headlines(figures: &Figures) -> Vec<Headline> {
         ));
     }
     if let Some(r) = figures.reconstruction {
+        let in_sample = percent((1.0 - r.after_resolution).max(0.0));
+        let (explained, of) = match r.held_out {
+            Some(held_out) => {
+                let of = format!(
+                    "for {} items that were held out of training ({in_sample} for all items, most of which the model was \
+                     trained on)",
+                    grouped(held_out.items)
+                );
+                (percent((1.0 - held_out.error).max(0.0)), of)
+            }
+            None => (in_sample, "for all items, including those that the model was trained on".into()),
+        };
         out.push(headline(
-            percent((1.0 - r.after_resolution).max(0.0)),
+            explained,
             "of the variance explained",
-            "The fraction of the variance of the features that the IDs explain: 1 minus the relative reconstruction error. \
-             It increases with more codes per level or more levels."
-                .into(),
+            format!(
+                "The fraction of the variance of the features that the IDs explain, {of}: 1 minus the relative \
+                 reconstruction error. It increases with more codes per level or more levels."
+            ),
         ));
     }
     let (used, codes) = figures.usage.iter().fold((0, 0), |(used, codes), l| (used + l.used, codes + l.codes));
