@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 
 pub use file::AtomicFile;
 pub use folder::{AtomicDir, FolderKind, sync_folder};
-pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in};
+pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in, temporary_target};
 pub use place::{INDEX_MANIFEST, refuse_existing};
 pub use regular::{open_regular, read_description, read_regular};
 pub use tree::files_under;

@@ -39,7 +39,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::File`] for a file that is not a checkpoint; [`Error::Io`].
     pub fn remove(&self) -> Result<()> {
-        if self.path.exists() && !is_checkpoint(&self.path) {
+        if self.path.symlink_metadata().is_ok() && !is_checkpoint(&self.path) {
             let help = "move it away, or choose another output path";
             return Err(Error::file(&self.path, "a checkpoint of catalex", "another file", help));
         }
