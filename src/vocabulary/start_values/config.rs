@@ -97,7 +97,7 @@ fn replaced(text: &str, old: &[u64], total: usize) -> String {
 /// Whether a `vocab_size` anywhere in the configuration has this value.
 fn has_size(config: &Value, size: usize) -> bool {
     config.as_object().is_some_and(|keys| {
-        keys.iter().any(|(key, value)| (key == KEY && *value == Value::from(size)) || has_size(value, size))
+        keys.iter().any(|(key, value)| (key == KEY && value.as_u64() == Some(size as u64)) || has_size(value, size))
     })
 }
 
