@@ -8,7 +8,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use catalex::artifact::open_regular;
 use catalex::error::{Error, Result};
 use catalex::settings::{SettingGroup, SettingKind};
 use clap::{Arg, Args, Command};
@@ -87,7 +86,11 @@ fn keys(path: &Path) -> Result<Map<String, Value>> {
 
 /// The text of a file. It is read twice, so it must not be a pipe, whose second reader would find nothing.
 fn text_of(path: &Path) -> Result<String> {
-    let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
+    let about = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    if !about.is_file() {
+        return Err(Error::file(path, "a file", "a folder, a pipe or a device", "write the settings to a file"));
+    }
+    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
     let mut bytes = Vec::new();
     file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     if bytes.len() as u64 > MAX_CONFIG {
