@@ -33,8 +33,7 @@ mod variables {
     use std::path::{Path, PathBuf};
 
     use catalex::Error;
-    use catalex::encoder::PACKAGED;
-    use catalex::pipeline::{Environment, Hub};
+    use catalex::pipeline::{Environment, Hub, PACKAGED};
     use catalex::settings::SettingGroup;
     use serde_json::{Map, Value};
 
@@ -81,7 +80,11 @@ mod variables {
     pub(in crate::cli) fn locate_encoders<T: SettingGroup>(given: &mut Map<String, Value>) -> Result<(), Error> {
         for setting in T::SETTINGS.iter().filter(|setting| ENCODERS.contains(&setting.field)) {
             let Some(Value::String(name)) = given.get_mut(&setting.flag()) else { continue };
-            if Path::new(name.as_str()).exists() || name.contains(['/', '\\']) || name.starts_with('.') {
+            if name.is_empty()
+                || Path::new(name.as_str()).exists()
+                || name.contains(['/', '\\'])
+                || name.starts_with('.')
+            {
                 continue;
             }
             let folder = models_folder().join(name.as_str());

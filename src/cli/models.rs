@@ -55,7 +55,7 @@ mod encoders {
     use std::process::{Command, Stdio};
 
     use catalex::Error;
-    use catalex::encoder::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGED};
+    use catalex::pipeline::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGED};
     use catalex::progress::Progress;
     use serde_json::{Value, json};
 
