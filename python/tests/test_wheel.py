@@ -102,7 +102,9 @@ class Clean:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("wheel"))
+    """A new wheel, or the one that CATALEX_WHEEL names."""
+    given = os.environ.get("CATALEX_WHEEL")
+    return Path(given) if given else built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
