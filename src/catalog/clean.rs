@@ -146,6 +146,6 @@ mod tests {
             clean(&(text + "\">'>--></script></style>]]>"));
         }
         // With quadratic time, this would take minutes.
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }

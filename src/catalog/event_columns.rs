@@ -50,10 +50,12 @@ pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef, String> {
     }
 }
 
-/// A cell for an error message.
+/// A cell for an error message. A date that is too far away for a calendar is shown as a number.
 pub(super) fn cell(column: &ArrayRef, row: usize) -> String {
-    let text = cast(&column.slice(row, 1), &DataType::Utf8).ok().filter(|text| text.is_valid(0));
-    text.map_or("null".into(), |text| quoted(text.as_string::<i32>().value(0)))
+    let cell = column.slice(row, 1);
+    let text = |cell: &ArrayRef| cast(cell, &DataType::Utf8).ok().filter(|text| text.is_valid(0));
+    let number = || text(&cast(&cell, &DataType::Int64).ok()?);
+    text(&cell).or_else(number).map_or("null".into(), |text| quoted(text.as_string::<i32>().value(0)))
 }
 
 impl EventColumn<'_> {

@@ -86,7 +86,11 @@ impl EventTimes {
             let date = dates.as_ref().filter(|dates| number.is_none() && dates.is_valid(row));
             let date = date.map(|dates| dates.as_primitive::<TimestampMicrosecondType>().value(row) as f64 / 1e6);
             let Some(time) = number.or(date).filter(|time| time.is_finite()) else {
-                return Err(place.row_error(row, "a number or a date", cell(column, row)));
+                let expected = match numbers {
+                    None if column.is_valid(row) => "a date between the years -290307 and 294246",
+                    _ => "a number or a date",
+                };
+                return Err(place.row_error(row, expected, cell(column, row)));
             };
             let kind = if number.is_some() { TimeKind::Number } else { date_kind(column, row) };
             self.check_kind(kind, place, column, row)?;

@@ -69,6 +69,12 @@ fn text(summary: &AppendSummary) -> String {
     if summary.truncated_texts > 0 {
         out += &format!("truncated    {} texts longer than the encoder's limit\n", summary.truncated_texts);
     }
+    if summary.new_tokens > 0 {
+        out += &format!(
+            "new tokens   {} of the disambiguating level; all other tokens keep their ids\n",
+            summary.new_tokens
+        );
+    }
     if let Some(distortion) = &summary.distortion {
         out += &format!(
             "new IDs      {}, {} not the nearest; mean distortion {:.4} of the nearest, {:.4} added (at most {:.4})\n",

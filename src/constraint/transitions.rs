@@ -1,9 +1,12 @@
 //! The trie as the arrays of STATIC (arXiv 2602.22647): a sparse transition matrix for accelerators.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
 
 use super::trie::Trie;
 use crate::artifact::{Overwrite, write_file};
@@ -11,6 +14,9 @@ use crate::error::{Error, Result};
 
 /// Maximum number of cells of the dense tables.
 const MAX_TABLE_CELLS: usize = 1 << 28;
+
+/// Maximum length in bytes of the header of a file. Its own headers are far shorter.
+const MAX_HEADER: u64 = 1 << 20;
 
 /// Transitions between prefixes, in the layout of `build_static_index` of STATIC's code.
 ///
@@ -162,6 +168,27 @@ impl Transitions {
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(wrong)?;
         write_file(path, &bytes, overwrite)
     }
+
+    /// Number of tokens and depth of the dense tables of a file that [`Transitions::save`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Artifact`] for another file.
+    pub fn sizes(path: &Path) -> Result<(usize, usize)> {
+        let wrong = |got: String| {
+            Error::artifact(path, "the arrays of STATIC", got, "write them again with `catalex constrain`")
+        };
+        let fail = |e| Error::io("read", path, e);
+        let mut file = File::open(path).map_err(fail)?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(fail)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(length).min(MAX_HEADER)).read_to_end(&mut header).map_err(fail)?;
+        let header: Value = serde_json::from_slice(&header).map_err(|e| wrong(e.to_string()))?;
+        let about = header["__metadata__"]["static"].as_str().unwrap_or_default();
+        let about: Value = serde_json::from_str(about).map_err(|e| wrong(e.to_string()))?;
+        let size = |key: &str| about[key].as_u64().and_then(|size| usize::try_from(size).ok());
+        size("vocab_size").zip(size("d_dense")).ok_or_else(|| wrong(about.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +238,10 @@ mod tests {
             let arrays = Transitions::new(&trie, &first, 32, depth).unwrap();
             assert_eq!(accepted(&arrays, 4), ids, "dense depth {depth}");
             assert_eq!(arrays.indptr.last(), Some(&(arrays.packed_csr.len() as i32)));
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("static.safetensors");
+            arrays.save(&path, Overwrite::Refuse).unwrap();
+            assert_eq!(Transitions::sizes(&path).unwrap(), (32, depth));
         }
         assert!(Transitions::new(&trie, &first, 20, 1).unwrap_err().to_string().contains("token below 20"));
         assert!(Transitions::new(&trie, &first, 200_000, 2).unwrap_err().to_string().contains("dense-depth"));

@@ -5,8 +5,10 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 
+use super::deep_pixels::{decode_deep, is_deep};
 use super::image_fault::{ImageFault, fault};
 use super::picture_file::{IN_FLIGHT, MemoryShare, PictureBytes};
+use super::png_chunks::check_png_chunks;
 use super::whole::check_jpeg_end;
 use crate::catalog::ImageSource;
 use crate::guard::guarded;
@@ -15,6 +17,8 @@ use crate::guard::guarded;
 const MAX_PIXELS: u64 = 100_000_000;
 /// Maximum memory for decoding an image.
 const MAX_MEMORY: u64 = 1 << 30;
+/// Maximum memory for the metadata of an image, such as a compressed colour profile.
+const MAX_METADATA: u64 = 64 << 20;
 /// Memory for decoding, in multiples of the decoded image: the decoder's buffers, and a copy in another colour space.
 const COPIES: u64 = 2;
 
@@ -47,28 +51,38 @@ fn decode_bytes(bytes: &[u8], name: &str) -> Result<(RgbImage, MemoryShare<'stat
     }
     let expected = || format!("a JPEG, PNG, WebP, GIF, BMP or TIFF image in {name}");
     let unreadable = |e: image::ImageError| fault(expected(), e);
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| unreadable(e.into()))?;
-    if reader.format() == Some(ImageFormat::Jpeg) {
-        check_jpeg_end(bytes).map_err(|got| fault(expected(), got))?;
-    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| unreadable(e.into()))?;
+    let checked = match reader.format() {
+        Some(ImageFormat::Jpeg) => check_jpeg_end(bytes),
+        Some(ImageFormat::Png) => check_png_chunks(bytes),
+        _ => Ok(()),
+    };
+    checked.map_err(|got| fault(expected(), got))?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_METADATA);
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS || width == 0 || height == 0 {
         let expected = format!("an image of 1 to {MAX_PIXELS} pixels in {name}");
         return Err(fault(expected, format!("{width} x {height} declared")));
     }
-    let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_MEMORY);
     decoder.set_limits(limits).map_err(unreadable)?;
     // An invalid EXIF block is ignored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let share = IN_FLIGHT.take(decoder.total_bytes().saturating_mul(COPIES));
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let mut picture = if is_deep(&decoder) {
+        let rgb = decode_deep(decoder, on_white).map_err(unreadable)?;
+        rgb.ok_or_else(|| fault(expected(), "more pixels than fit into memory"))?.into()
+    } else {
+        DynamicImage::from_decoder(decoder).map_err(unreadable)?
+    };
     picture.apply_orientation(orientation);
     Ok((on_white(picture), share))
 }
 
-fn on_white(picture: DynamicImage) -> RgbImage {
+pub(super) fn on_white(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();
     }

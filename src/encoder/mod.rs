@@ -6,6 +6,7 @@
 
 mod bad_image;
 mod decode;
+mod deep_pixels;
 mod device;
 mod embed;
 mod folder;
@@ -18,6 +19,7 @@ mod known;
 mod modalities;
 mod parts;
 mod picture_file;
+mod png_chunks;
 mod pooling;
 mod preprocess;
 mod runtime;

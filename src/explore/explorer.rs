@@ -311,6 +311,6 @@ mod tests {
         let Explorer { lookup, features, .. } = explorer();
         let shorter = features.unwrap().take(&[0, 1, 2]).unwrap();
         let table = lookup.table().clone();
-        assert!(Explorer::new(table, Vec::new(), Some(shorter)).unwrap_err().to_string().contains("3 others"));
+        assert!(Explorer::new(table, Vec::new(), Some(shorter)).unwrap_err().to_string().contains("3 other items"));
     }
 }

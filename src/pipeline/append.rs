@@ -2,25 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Axis;
 use serde::Serialize;
 
 use super::append_ids::FreshIds;
-use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
+use super::append_plan::{AppendPlan, FreshItem, ParentIndex};
 use super::append_target::Target;
 use super::catalog_features::CatalogFeatures;
-use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
+use super::constraint_folders::{NextForms, forms_of, has_forms};
+use super::next_generation::{share_unchanged, write_features};
+use super::next_items::{CatalogItems, kept_rows, next_items};
 use super::parent_encoders::{embed_spec, moved};
 use super::read_catalog::ReadCatalog;
-use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED};
+use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED, OverflowItems};
+use super::suffixes::{check_growth, write_grown_vocabulary};
 use super::threads;
 use crate::artifact::{Overwrite, write_file};
+use crate::constraint::ConstraintForm;
 use crate::error::{Error, Result};
-use crate::features::{CompletedFeatures, ContentHash, FeatureFile, FeatureSource};
+use crate::features::{CompletedFeatures, FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{FarItems, IdChange, IdDelta};
+use crate::semantic_id::{Collisions, FarItems, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 
@@ -44,6 +47,9 @@ pub struct AppendSummary {
     pub left_out: u64,
     /// Number of texts that were longer than the encoder's maximum length.
     pub truncated_texts: u64,
+    /// Number of tokens that the vocabulary did not have before. 0 unless the disambiguating level has more codes than
+    /// in the parent. All other tokens keep their ids.
+    pub new_tokens: u64,
     /// Number of items per kind of change.
     pub counts: GenerationCounts,
     /// Added distortion of the assigned IDs. `None` if no ID was assigned.
@@ -79,12 +85,25 @@ pub struct AddedDistortion {
 ///
 /// In a store, nothing is written if the catalog changes nothing, so a finished job can be run again.
 pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummary> {
+    append_items(spec, true, progress)
+}
+
+/// As [`append`]. Without `constraints`, the index is a temporary one: it gets no constraint files, and a disambiguating
+/// level can grow without new tokens in the vocabulary.
+pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
     spec.far.check()?;
     let policies = spec.settings.policies()?;
+    let mut overflow = spec.settings.overflow()?;
+    let added = forms_of(spec.settings.constraint_form.as_deref())?;
     threads::with_threads(spec.threads, |threads| {
         let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
         let parent = ParentIndex::read(Index::open(target.parent())?, target.number())?;
+        if overflow == OverflowItems::Suffix {
+            check_growth(&parent)?;
+        } else if !constraints && parent.table.metadata.policy == Collisions::Suffix {
+            overflow = OverflowItems::Suffix;
+        }
         let model = Tokenizer::load(&parent.index.path(MODEL))?;
         let embed = embed_spec(spec, &parent.index, &model, progress)?;
         let job = CatalogFeatures::new(&embed, threads)?;
@@ -99,6 +118,8 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
             job: &job,
             encode: &embed.encode,
             model: &model,
+            forms: constraints.then_some(added.as_deref()),
+            overflow,
             progress,
         };
         let made = run.write(parent, policies);
@@ -123,6 +144,9 @@ struct AppendRun<'a> {
     job: &'a CatalogFeatures<'a>,
     encode: &'a EncodeSettings,
     model: &'a Tokenizer,
+    /// The constraint forms to add. `None` to write no constraint files at all.
+    forms: Option<Option<&'a [ConstraintForm]>>,
+    overflow: OverflowItems,
     progress: &'a dyn Progress,
 }
 
@@ -147,7 +171,14 @@ impl AppendRun<'_> {
         });
         let with_parents = with_parents.transpose()?;
         let vectors = with_parents.as_ref().map(|(_, vectors)| vectors as &dyn FeatureSource);
-        let assigned = FreshIds::new(&parent, &plan, &fresh.items, vectors, self.model, (&self.spec.far, progress))?;
+        let assigned = FreshIds::new(
+            &parent,
+            &plan,
+            &fresh.items,
+            vectors,
+            self.model,
+            (&self.spec.far, self.overflow, progress),
+        )?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
         let next =
@@ -157,6 +188,8 @@ impl AppendRun<'_> {
             return Err(Error::data("the next generation", "at least one item", "none", help));
         }
         let (counts, items) = (next.counts(), next.table.item_ids.len() as u64);
+        let tokens = |table: &TokenTable| table.metadata.codebook_sizes.iter().sum::<usize>() as u64;
+        let new_tokens = tokens(&next.table) - tokens(&parent.table);
         let summary = AppendSummary {
             index: self.target.out().to_path_buf(),
             generation: number,
@@ -165,21 +198,39 @@ impl AppendRun<'_> {
             encoded: fresh.items.len() as u64,
             left_out: (plan.fresh.len() - fresh.items.len()) as u64,
             truncated_texts: fresh.truncated_texts as u64,
+            new_tokens,
             counts,
             distortion: AddedDistortion::of(&assigned),
             far: assigned.far,
         };
-        if self.target.is_store() && next.delta.kinds.is_empty() {
+        let has_forms = |forms: &[ConstraintForm]| has_forms(&parent.index, forms, &parent.table);
+        if self.target.is_store() && next.delta.kinds.is_empty() && self.forms.flatten().is_none_or(has_forms) {
             let (index, generation) = (self.target.parent().to_path_buf(), parent.index.manifest().generation.number);
             return Ok(AppendSummary { index, generation, written: false, ..summary });
         }
         let mut writer = self.target.writer()?;
-        share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
+        share_unchanged(&mut writer, &parent.index, &next.table, new_tokens == 0)?;
+        if new_tokens > 0 && self.forms.is_some() {
+            write_grown_vocabulary(&writer, &parent.index, &next.table, progress)?;
+        }
         let with_parents = with_parents.as_ref().map(|(layers, vectors)| (layers, vectors as &dyn FeatureSource));
         write_features(&mut writer, &parent, &kept, with_parents, &next.table)?;
         next.write(&writer)?;
         for (list, lines) in [BAD_IMAGES, BAD_ITEMS].into_iter().zip(&fresh.lists) {
             lines.iter().try_for_each(|lines| write_file(&writer.path(list), lines, Overwrite::Refuse))?;
+        }
+        if let Some(added) = self.forms {
+            let forms = NextForms {
+                writer: &writer,
+                parent: &parent.index,
+                before: &parent.table,
+                table: &next.table,
+                catalog: Some(self.encode.catalog_spec(&self.spec.catalog)?),
+                added,
+                out: self.target.out(),
+                progress,
+            };
+            forms.write()?;
         }
         let manifest = parent.index.manifest();
         let generation = Generation {
@@ -236,73 +287,6 @@ impl Fresh {
         }
         Ok(Fresh { items, file: Some(file), ..Fresh::default() })
     }
-}
-
-/// The rows of the index whose vectors are kept: those of items that are neither deleted nor encoded again.
-fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshItem]) -> Vec<usize> {
-    let mut stays = vec![true; parent.table.item_ids.len()];
-    for item in fresh {
-        if let Freshness::Changed(row) = item.is {
-            stays[row] = false;
-        }
-    }
-    plan.deleted.iter().for_each(|&row| stays[row] = false);
-    (0..stays.len()).filter(|&row| stays[row]).collect()
-}
-
-/// The items of a catalog, with the hashes of their content.
-struct CatalogItems<'a> {
-    ids: &'a ItemIds,
-    content: &'a [ContentHash],
-}
-
-/// The items of the next generation: the rows `kept` of the index, then the encoded items.
-fn next_items(
-    parent: &ParentIndex,
-    plan: &AppendPlan,
-    kept: &[usize],
-    (fresh, assigned): (&[FreshItem], &FreshIds),
-    catalog: &CatalogItems,
-    (number, quarantine): (u64, Option<u64>),
-) -> Result<NextItems> {
-    let old = &parent.table;
-    let rows: Vec<usize> = fresh.iter().map(|item| item.row).collect();
-    let mut table = rows_of(old, kept);
-    table.item_ids.append(catalog.ids.take(&rows));
-    table
-        .codes
-        .append(Axis(0), assigned.codes.view())
-        .map_err(|e| Error::mismatch("codes of the new items", "one row per item", e, "please report this"))?;
-    table.residual_error.extend(&assigned.errors);
-    table.reassigned.extend(&assigned.reassigned);
-    // An item without a stored hash gets the hash of the catalog. An item that was not encoded again keeps its stored
-    // hash.
-    let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
-    let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();
-    let mut delta = IdDelta::default();
-    let returned: Vec<usize> = fresh.iter().filter_map(|item| item.is.stone()).collect();
-    let mut tombstones = parent.tombstones.without(&returned);
-    let releases = quarantine.map(|generations| number + generations);
-    for &row in &plan.deleted {
-        tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
-        delta.push(old.item_ids.take(&[row]), IdChange::Deleted, (Some(old.semantic_id(row)), None), None);
-    }
-    for (at, item) in fresh.iter().enumerate() {
-        let new = table.semantic_id(kept.len() + at);
-        let (change, before) = match item.is {
-            Freshness::Changed(row) => {
-                let before = old.semantic_id(row);
-                let moved = before != new;
-                if moved {
-                    tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
-                }
-                (if moved { IdChange::Reassigned } else { IdChange::Updated }, Some(before))
-            }
-            Freshness::New | Freshness::Returning(_) => (IdChange::Added, None),
-        };
-        delta.push(catalog.ids.take(&[item.row]), change, (before, Some(new)), Some(assigned.added[at]));
-    }
-    Ok(NextItems { table, content, delta, tombstones })
 }
 
 impl AddedDistortion {

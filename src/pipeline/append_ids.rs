@@ -1,13 +1,12 @@
 //! The IDs of the new and changed items of an append.
 
-use std::collections::HashMap;
-
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, Axis, s};
 
 use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
 use super::far_items::report_far;
-use super::spec::{ChangedItems, FarSettings};
-use crate::error::{Error, Result};
+use super::spec::{ChangedItems, FarSettings, OverflowItems};
+use super::suffixes::suffixed;
+use crate::error::Result;
 use crate::features::{FeatureSource, SelectedRows, for_each_block};
 use crate::progress::Progress;
 use crate::semantic_id::{Collisions, FarItems, QuantizedItems, TokenTable, TokenizedItems};
@@ -27,6 +26,8 @@ pub(super) struct FreshIds {
     pub(super) placed: Vec<bool>,
     /// Items that are far from the training items, if the model has residual errors to compare with.
     pub(super) far: Option<FarItems>,
+    /// Codebook sizes of the token table. The disambiguating level can have more codes than in the index.
+    pub(super) codebook_sizes: Vec<usize>,
 }
 
 impl FreshIds {
@@ -35,14 +36,14 @@ impl FreshIds {
     /// again.
     ///
     /// # Errors
-    /// As [`TokenTable::placed`].
+    /// As [`TokenTable::placed`] and [`suffixed`].
     pub(super) fn new(
         parent: &ParentIndex,
         plan: &AppendPlan,
         items: &[FreshItem],
         features: Option<&dyn FeatureSource>,
         model: &Tokenizer,
-        (far, progress): (&FarSettings, &dyn Progress),
+        (far, overflow, progress): (&FarSettings, OverflowItems, &dyn Progress),
     ) -> Result<Self> {
         let (table, n) = (&parent.table, items.len());
         let mut ids = FreshIds {
@@ -52,6 +53,7 @@ impl FreshIds {
             added: vec![0.0; n],
             placed: vec![false; n],
             far: None,
+            codebook_sizes: table.metadata.codebook_sizes.clone(),
         };
         let Some(features) = features else { return Ok(ids) };
         let reassigns =
@@ -70,7 +72,8 @@ impl FreshIds {
         let nearest = ids.measure(features, model, levels)?;
         if !place.is_empty() {
             let new = SelectedRows::new(features, place.clone())?;
-            let assigned = assigned(parent, &new, model, progress)?;
+            let own: Vec<Option<usize>> = place.iter().map(|&at| items[at].is.row()).collect();
+            let assigned = assigned(parent, &new, model, &own, (overflow, progress))?;
             for (row, &at) in place.iter().enumerate() {
                 // A changed item gives up its ID only for a nearer one.
                 let error = assigned.table.residual_error[row];
@@ -82,6 +85,11 @@ impl FreshIds {
                 ids.reassigned[at] = assigned.table.reassigned[row];
             }
             ids.far = report_far(far, &assigned, model, progress)?;
+        }
+        if let (Some(size), Some(highest)) =
+            (ids.codebook_sizes.last_mut(), ids.codes.columns().into_iter().next_back())
+        {
+            *size = highest.iter().map(|&code| usize::from(code) + 1).max().unwrap_or(0).max(*size);
         }
         for (at, (quantized, error)) in nearest.iter().enumerate() {
             ids.added[at] = ids.errors[at] - error;
@@ -115,12 +123,14 @@ impl FreshIds {
     }
 }
 
-/// New IDs for all items of `features`, by the collision policy of the token table.
+/// New IDs for all items of `features`, by the collision policy of the token table. `own` has the row in the index of
+/// each item that has an ID.
 fn assigned(
     parent: &ParentIndex,
     features: &dyn FeatureSource,
     model: &Tokenizer,
-    progress: &dyn Progress,
+    own: &[Option<usize>],
+    (overflow, progress): (OverflowItems, &dyn Progress),
 ) -> Result<TokenizedItems> {
     let format = parent.table.metadata.token_format.clone();
     match parent.table.metadata.policy {
@@ -130,43 +140,8 @@ fn assigned(
         Collisions::Keep => TokenizedItems::of_features(features, model, format, Collisions::Keep, progress),
         Collisions::Suffix => {
             let mut items = TokenizedItems::of_features(features, model, format, Collisions::Keep, progress)?;
-            items.table.codes = suffixed(parent, &items.table)?;
+            items.table.codes = suffixed(parent, &items.table, own, overflow)?;
             Ok(items)
         }
     }
-}
-
-/// The codes of new items with the next free numbers of the disambiguating level, assigned in the order of the item
-/// ids.
-fn suffixed(parent: &ParentIndex, new: &TokenTable) -> Result<Array2<u16>> {
-    let last = parent.table.codes.ncols() - 1;
-    let size = parent.table.metadata.codebook_sizes[last];
-    let mut next: HashMap<Vec<u16>, usize> = HashMap::new();
-    let mut note = |codes: ArrayView2<u16>| {
-        for row in codes.rows() {
-            let after = usize::from(row[last]) + 1;
-            let number = next.entry(row.iter().take(last).copied().collect()).or_default();
-            *number = (*number).max(after);
-        }
-    };
-    note(parent.table.codes.view());
-    note(parent.tombstones.codes.view());
-    let mut order: Vec<usize> = (0..new.codes.nrows()).collect();
-    order.sort_by(|&a, &b| new.item_ids.compare(a, b));
-    let mut codes = Array2::zeros((new.codes.nrows(), last + 1));
-    for row in order {
-        let number = next.entry(new.codes.row(row).to_vec()).or_default();
-        if *number >= size {
-            return Err(Error::data(
-                "suffixes of semantic IDs",
-                format!("at most {size} items with the codes {}", new.semantic_id(row)),
-                format!("one more, item {}", new.item_ids.text(row)),
-                "build a new index; with --collisions resolve, items move to free codes instead",
-            ));
-        }
-        codes.slice_mut(s![row, ..last]).assign(&new.codes.row(row));
-        codes[[row, last]] = *number as u16;
-        *number += 1;
-    }
-    Ok(codes)
 }

@@ -31,10 +31,7 @@ impl ParentIndex {
         let has = |part: &str| index.manifest().files.contains_key(part);
         let table = TokenTable::read(&index.path(TOKENS))?;
         let levels = table.codes.ncols();
-        let content = match has(CONTENT) {
-            true => ContentHashes::read(&index.path(CONTENT))?.aligned(&table.item_ids),
-            false => vec![None; table.item_ids.len()],
-        };
+        let content = content_of(&index, &table)?;
         let tombstones = match has(TOMBSTONES) {
             true => Tombstones::read(&index.path(TOMBSTONES), levels)?,
             false => Tombstones::none(levels),
@@ -59,6 +56,17 @@ impl ParentIndex {
     }
 }
 
+/// The content hash of each item of an index; `None` if it is not known.
+///
+/// # Errors
+/// As [`ContentHashes::read`].
+pub(super) fn content_of(index: &Index, table: &TokenTable) -> Result<Vec<Option<ContentHash>>> {
+    match index.manifest().files.contains_key(CONTENT) {
+        true => Ok(ContentHashes::read(&index.path(CONTENT))?.aligned(&table.item_ids)),
+        false => Ok(vec![None; table.item_ids.len()]),
+    }
+}
+
 /// An item of the catalog to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FreshItem {
@@ -79,6 +87,14 @@ pub(super) enum Freshness {
 }
 
 impl Freshness {
+    /// The row of a changed item in the index.
+    pub(super) fn row(self) -> Option<usize> {
+        match self {
+            Freshness::Changed(row) => Some(row),
+            Freshness::New | Freshness::Returning(_) => None,
+        }
+    }
+
     /// The row of a returning item in the tombstones.
     pub(super) fn stone(self) -> Option<usize> {
         match self {

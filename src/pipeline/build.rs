@@ -118,6 +118,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
                 duplicates: &duplicates,
                 training: model.config().training.as_ref(),
                 map: Some(&map),
+                drift: None,
             };
             let html = report.html()?;
             Ok((items, html))

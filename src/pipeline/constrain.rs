@@ -1,14 +1,13 @@
 //! From a token table to constraint files for decoders.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use super::sources;
-use super::spec::{ConstrainSpec, NAME_BOTH, ReadsTexts, needs};
+use super::spec::{ConstrainSettings, ConstrainSpec, NAME_BOTH, ReadsTexts, needs};
 use crate::artifact::OutputLock;
 use crate::catalog::{CatalogSpec, TextSpec};
-use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, titles};
+use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, all_rows, first_of_each_id, titles};
 use crate::error::{Error, Result};
 use crate::index::resolve_index;
 use crate::progress::Progress;
@@ -35,8 +34,9 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let source = resolve_index(&spec.tokens)?;
     let table = sources::token_table(&source)?;
     let tokens = sources::token_ids(settings.vocabulary.as_deref(), &source, &table)?;
-    let rows = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
-    let rows = one_per_id(&table, rows, progress);
+    let only = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
+    let rows = one_per_id(&table, only.clone().unwrap_or_else(|| all_rows(&table)), progress);
+    let title_settings = settings.catalog.is_some().then(|| title_settings(settings)).transpose()?;
     let titles = settings.catalog.clone().map(|path| {
         let text = TextSpec::Joined(settings.title.clone().unwrap_or_default());
         let catalog = CatalogSpec { path, id: settings.id.clone(), text, ..CatalogSpec::default() };
@@ -45,9 +45,11 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let titles = titles.transpose()?;
     let written = Forms {
         table: &table,
-        rows: rows.as_deref(),
+        rows: Some(&rows),
+        only: only.as_deref(),
         tokens,
         titles: titles.as_deref(),
+        title_settings: title_settings.as_ref(),
         logits: settings.logits,
         dense_depth: settings.dense_depth.unwrap_or(1),
     };
@@ -56,27 +58,35 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))
 }
 
-/// Keeps the first item of each ID, if the collision policy lets items share IDs, and warns of the others.
-fn one_per_id(table: &TokenTable, rows: Option<Vec<u32>>, progress: &dyn Progress) -> Option<Vec<u32>> {
-    if table.metadata.policy.unique() {
-        return rows;
-    }
-    let wanted = rows.clone().unwrap_or_else(|| (0..).take(table.item_ids.len()).collect());
-    let mut seen = HashSet::with_capacity(wanted.len());
-    let first = |&row: &u32| seen.insert(table.codes.row(row as usize).to_vec());
-    let kept: Vec<u32> = wanted.iter().copied().filter(first).collect();
-    match wanted.len() - kept.len() {
-        0 => rows,
-        others => {
-            progress.warn(&format!(
-                "{others} items share the ID of an earlier item; constraint files map the ID to the earlier item only"
-            ));
-            Some(kept)
-        }
-    }
+/// The settings that read titles, as `constraint.json` records them.
+fn title_settings(settings: &ConstrainSettings) -> Result<serde_json::Value> {
+    let of_titles = ConstrainSettings {
+        form: None,
+        vocabulary: None,
+        only: None,
+        logits: None,
+        dense_depth: None,
+        ..settings.clone()
+    };
+    serde_json::to_value(of_titles)
+        .map_err(|e| Error::config("catalog", "settings in UTF-8", e, "rename the file or the column"))
 }
 
-fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
+/// Keeps the first item of each ID, if the collision policy lets items share IDs, and warns of the others.
+pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Progress) -> Vec<u32> {
+    let wanted = rows.len();
+    let kept = first_of_each_id(table, rows);
+    match wanted - kept.len() {
+        0 => {}
+        others => progress.warn(&format!(
+            "{others} items share the ID of an earlier item; constraint files map the ID to the earlier item only"
+        )),
+    }
+    kept
+}
+
+/// The forms with these names, each once.
+pub(super) fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
     let forms = names.iter().map(|name| name.parse::<ConstraintForm>()).collect::<Result<Vec<_>>>()?;
     if forms.is_empty() {
         return Err(Error::config("form", "at least one form", "none", "name it, such as --form trie"));

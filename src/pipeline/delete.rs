@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::append_plan::ParentIndex;
 use super::append_target::Target;
+use super::constraint_folders::NextForms;
 use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
 use super::spec::DeleteSpec;
 use crate::error::{Error, Result};
@@ -64,9 +65,20 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
     }
     let next = NextItems { table, content, delta, tombstones };
     let mut writer = target.writer()?;
-    share_unchanged(&mut writer, &parent.index, &next.table, progress)?;
+    share_unchanged(&mut writer, &parent.index, &next.table, true)?;
     write_features(&mut writer, &parent, &kept, None, &next.table)?;
     next.write(&writer)?;
+    let forms = NextForms {
+        writer: &writer,
+        parent: &parent.index,
+        before: &parent.table,
+        table: &next.table,
+        catalog: None,
+        added: None,
+        out: target.out(),
+        progress,
+    };
+    forms.write()?;
     let counts = next.counts();
     let generation = Generation {
         number,

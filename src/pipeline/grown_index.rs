@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::append::append;
+use super::append::append_items;
 use super::spec::{AppendSettings, AppendSpec, Environment, Output};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -34,13 +34,13 @@ impl GrownIndex {
     /// hard-linked from one to the other.
     ///
     /// # Errors
-    /// As [`append`].
+    /// As [`append`](super::append()).
     pub(super) fn new(growth: &Growth, place: &Path, progress: &dyn Progress) -> Result<Self> {
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = tempfile::Builder::new().prefix(".catalex-grown-").tempdir_in(parent);
         let folder = folder.map_err(|e| Error::io("create a temporary folder in", parent, e))?;
         let path = folder.path().join("index");
-        append(
+        append_items(
             &AppendSpec {
                 index: growth.index.to_path_buf(),
                 catalog: growth.catalog.to_path_buf(),
@@ -50,6 +50,7 @@ impl GrownIndex {
                 environment: growth.environment.clone(),
                 ..AppendSpec::default()
             },
+            false,
             progress,
         )?;
         Ok(GrownIndex { path, _folder: Some(folder) })

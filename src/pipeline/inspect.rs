@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::generation_drift::generation_drift;
 use super::report_items::{ReportItems, title};
 use super::sources;
 use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
@@ -28,6 +29,8 @@ pub enum Inspected {
 struct Subject {
     table: TokenTable,
     source: Option<(Tokenizer, LayeredFeatures)>,
+    /// The index, unless another model or other features replace its own.
+    index: Option<Index>,
 }
 
 /// Measures a model, a token table or an index, and writes a report if `report` is set. Features are streamed.
@@ -61,7 +64,7 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
         let model = Tokenizer::load(&spec.path)?;
         return Ok(Inspected::Model(Box::new(model.config().clone()), model.hash().to_owned()));
     };
-    let Subject { table, source } = &subject;
+    let Subject { table, source, index } = &subject;
     let source = source.as_ref().map(|(model, features)| (model, features as &dyn FeatureSource));
     let mut figures = Figures::of_table(table, source, progress)?;
     let duplicates = match &spec.report {
@@ -82,10 +85,23 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     }
     if let Some(path) = &spec.report {
         let map = source.map(|(model, features)| Map::of_items(table, model, features)).transpose()?;
+        let drift = match (index, source) {
+            (Some(index), Some(source)) => generation_drift(index, table, source)?,
+            _ => None,
+        };
         let title = title(columns.catalog.as_deref().unwrap_or(&spec.path));
         let training = source.and_then(|(model, _)| model.config().training.as_ref());
         let (cards, map) = (&items.cards, map.as_ref());
-        let report = Report { title: &title, table, figures: &figures, cards, duplicates: &duplicates, training, map };
+        let report = Report {
+            title: &title,
+            table,
+            figures: &figures,
+            cards,
+            duplicates: &duplicates,
+            training,
+            map,
+            drift: drift.as_ref(),
+        };
         write_file(path, report.html()?.as_bytes(), overwrite)?;
     }
     progress.end();
@@ -107,8 +123,9 @@ fn subject(
             None => Tokenizer::load(&index.path(MODEL))?,
         };
         let table = TokenTable::read(&index.path(TOKENS))?;
+        let is_own = spec.model.is_none() && features.is_none();
         let features = features.map_or_else(|| index.features(&table.item_ids), Ok)?;
-        return Ok(Some(Subject { table, source: Some((model, features)) }));
+        return Ok(Some(Subject { table, source: Some((model, features)), index: is_own.then_some(index) }));
     }
     if path.join(tokenizer::CONFIG_FILE).is_file() {
         if let Some(other) = &spec.model {
@@ -130,12 +147,12 @@ fn subject(
             return Err(Error::config("features", "both --features and --model", "only one of them", help));
         }
     };
-    Ok(Some(Subject { table, source }))
+    Ok(Some(Subject { table, source, index: None }))
 }
 
 fn of_model(path: &Path, features: Option<LayeredFeatures>, progress: &dyn Progress) -> Result<Option<Subject>> {
     let Some(features) = features else { return Ok(None) };
     let model = Tokenizer::load(path)?;
     let table = TokenTable::of_features(&features, &model, TokenFormat::default(), Collisions::Resolve, progress)?;
-    Ok(Some(Subject { table, source: Some((model, features)) }))
+    Ok(Some(Subject { table, source: Some((model, features)), index: None }))
 }

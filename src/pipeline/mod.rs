@@ -41,6 +41,7 @@ mod build;
 mod catalog_features;
 mod check;
 mod constrain;
+mod constraint_folders;
 mod content;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod costs;
@@ -55,6 +56,7 @@ mod encoders;
 mod export;
 mod far_items;
 mod features_made;
+mod generation_drift;
 mod ground;
 mod grown_index;
 mod history;
@@ -64,6 +66,7 @@ mod json_lines;
 mod known_items;
 mod lookup;
 mod next_generation;
+mod next_items;
 mod parent_encoders;
 #[cfg(feature = "train")]
 mod prefix_changes;
@@ -77,6 +80,7 @@ mod retrain;
 mod serve;
 mod sources;
 pub mod spec;
+mod suffixes;
 mod threads;
 mod titles;
 mod tokenize;
@@ -97,7 +101,7 @@ pub use constrain::constrain;
 pub use costs::StageCost;
 pub use delete::{DeleteSummary, delete};
 pub use diff::{DiffSettings, DiffSpec, diff};
-pub use drift::{Advice, Drift, drift};
+pub use drift::drift;
 pub use embed::{BadImageSummary, BadItemSummary, EmbedSummary, embed};
 pub use export::{export, family_templates};
 pub use features_made::ModalitySummary;
@@ -132,7 +136,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 pub use crate::encoder::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGED};
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
-pub use crate::quality::Figures;
+pub use crate::quality::{Advice, Drift, Figures};
 pub use crate::semantic_id::{
     CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
     TableSide, UnknownToken,

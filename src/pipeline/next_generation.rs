@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use ndarray::Axis;
 
 use super::append_plan::ParentIndex;
+use super::constraint_folders::{constraint_folders, is_constraint};
 use crate::artifact::Overwrite;
-use crate::constraint::CONSTRAINT_FILE;
 use crate::error::Result;
 use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, LayeredFeatures, SelectedRows};
 use crate::index::{
     BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
-    TOKENS, TOMBSTONES,
+    TOKENS, TOMBSTONES, VOCABULARY,
 };
-use crate::progress::Progress;
 use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
 use crate::vocabulary::write_index_json;
 
@@ -79,8 +78,8 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
 }
 
 /// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. In the
-/// vocabulary, only the list of the items' tokens is written anew, from `table`. Constraint files that were put into
-/// the index describe the parent's items. They are not shared, and a warning names their folder.
+/// vocabulary, only the list of the items' tokens is written anew, from `table`. Without `vocabulary`, the folder is not
+/// shared. Constraint files describe the parent's items and are not shared.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
@@ -88,26 +87,17 @@ pub(super) fn share_unchanged(
     writer: &mut IndexWriter,
     parent: &Index,
     table: &TokenTable,
-    progress: &dyn Progress,
+    vocabulary: bool,
 ) -> Result<()> {
-    let names = || parent.manifest().files.keys();
-    let forms: Vec<&str> = names().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE)).collect();
-    for folder in &forms {
-        progress.warn(&format!(
-            "constraint files in {folder:?} of the index describe its old items and are not copied: run catalex constrain"
-        ));
-    }
-    for name in names() {
+    let folders = constraint_folders(parent);
+    for name in parent.manifest().files.keys() {
         let part = name.split('/').next().unwrap_or(name);
-        let constrains = forms.iter().any(|folder| match *folder {
-            "" => name == CONSTRAINT_FILE,
-            folder => name.starts_with(folder),
-        });
-        if !OWN.contains(&part) && name != INDEX_JSON && !constrains {
+        let is_shared = !OWN.contains(&part) && (vocabulary || part != VOCABULARY);
+        if is_shared && name != INDEX_JSON && !is_constraint(name, &folders) {
             writer.share(parent, name)?;
         }
     }
-    match parent.manifest().files.contains_key(INDEX_JSON) {
+    match vocabulary && parent.manifest().files.contains_key(INDEX_JSON) {
         true => write_index_json(&writer.path(INDEX_JSON), table),
         false => Ok(()),
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::append_plan::ParentIndex;
 use super::append_target::Target;
+use super::constraint_folders::{NextForms, forms_of};
 use super::grown_index::{GrownIndex, Growth};
 use super::next_generation::counts;
 use super::prefix_changes::{PrefixChange, prefix_changes};
@@ -63,6 +64,7 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     spec.settings.check()?;
     spec.append.check()?;
     let keep = spec.settings.keep.unwrap_or(KEEP);
+    let added = forms_of(spec.append.constraint_form.as_deref())?;
     let interactions = interactions(spec, progress)?;
     let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
     let number = target.number();
@@ -112,6 +114,18 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
         for part in [FEATURES, FEATURES_ADDED, CONTENT, TOMBSTONES] {
             writer.share(&grown.0, part)?;
         }
+        let catalog = spec.catalog.as_deref().map(|path| built.encode.catalog_spec(path)).transpose()?;
+        let forms = NextForms {
+            writer: &writer,
+            parent: &parent.index,
+            before: &parent.table,
+            table: &table,
+            catalog,
+            added: added.as_deref(),
+            out: target.out(),
+            progress,
+        };
+        forms.write()?;
         let mut delta = delta(&parent.table, &table);
         if spec.catalog.is_some() {
             mark_updated(&mut delta, &IdDelta::read(&grown.0.path(DELTA))?, &table);

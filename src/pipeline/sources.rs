@@ -37,6 +37,11 @@ pub(super) fn features(path: &Path) -> Result<LayeredFeatures> {
     index.features(&TokenTable::read(&index.path(TOKENS))?.item_ids)
 }
 
+/// The token ids of a vocabulary folder, if it has a tokenizer.
+pub(super) fn own_token_ids(vocabulary: &Path) -> Result<Option<TokenIds>> {
+    vocabulary.join(TOKENIZER_FOLDER).is_dir().then(|| TokenIds::read(vocabulary)).transpose()
+}
+
 /// The token ids of a vocabulary folder. Without a folder, those of the index at `tokens`, if it has a tokenizer.
 pub(super) fn token_ids(vocabulary: Option<&Path>, tokens: &Path, table: &TokenTable) -> Result<Option<TokenIds>> {
     if let Some(folder) = vocabulary {

@@ -4,6 +4,7 @@
 //! block by block, so they may be larger than memory.
 
 mod drift;
+mod drift_advice;
 mod duplicates;
 mod figures;
 mod label_neighbours;
@@ -14,6 +15,7 @@ mod reconstruction;
 mod report;
 
 pub use drift::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
+pub use drift_advice::{Advice, Drift, DriftSince};
 pub use duplicates::DuplicateGroup;
 pub use figures::{CrowdedPrefix, Figures, LevelFigures};
 pub use label_neighbours::{LabelNeighbours, Nearness};

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
+use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::read_footer_length;
 use arrow::ipc::{Message, root_as_footer, root_as_message};
 
@@ -107,6 +109,22 @@ pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
         }
     }
     Ok(())
+}
+
+/// The schema of a file, without its dictionaries, which the reader of the library would decode.
+pub(super) fn file_schema(file: &mut File) -> Result<Schema, ArrowError> {
+    let footer = read_footer(file)?;
+    let footer = root_as_footer(&footer).map_err(|e| damaged(&e))?;
+    try_fb_to_schema(footer.schema().ok_or_else(|| damaged(&"no schema"))?)
+}
+
+/// The schema of a stream, from its first message.
+pub(super) fn stream_schema(mut stream: impl Read) -> Result<Schema, ArrowError> {
+    let length = message_length(&mut stream)?.ok_or_else(|| damaged(&"no schema"))?;
+    let mut header = Vec::new();
+    stream.take(u64::try_from(length).map_err(|e| damaged(&e))?).read_to_end(&mut header)?;
+    let message = root_as_message(&header).map_err(|e| damaged(&e))?;
+    try_fb_to_schema(message.header_as_schema().ok_or_else(|| damaged(&"no schema"))?)
 }
 
 /// The length before a message. A marker can precede it.

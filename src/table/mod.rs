@@ -18,6 +18,7 @@ mod format;
 #[cfg(test)]
 mod growth_tests;
 mod gzip;
+mod int96_check;
 mod json_columns;
 mod json_lines;
 mod json_row;

@@ -14,10 +14,11 @@ use super::column_request::ColumnRequest;
 use super::compression::{decompressed, seekable};
 use super::dialect::CsvDialect;
 use super::foreign::{foreign, foreign_batches};
+use super::int96_check::check_int96;
 use super::notes::TableNotes;
 use super::open_table::OpenTable;
 use super::parquet_pages::check_pages;
-use super::parquet_types::{in_microseconds, in_views};
+use super::parquet_types::{has_int96, in_microseconds, in_views};
 use super::selection::Selection;
 use super::{TableFormat, csv_file};
 use crate::error::{Error, Result};
@@ -63,7 +64,11 @@ fn parquet(path: &Path, requests: &[ColumnRequest], notes: &TableNotes) -> Resul
     let selection = Selection::new(path, metadata.schema(), requests, notes)?;
     let file = Arc::new(file);
     let pages = check_pages(path, &file, metadata.metadata(), Some(&selection.places))?;
-    let file = file.try_clone().map_err(|e| Error::io("read", path, e))?;
+    let copy = || file.try_clone().map_err(|e| Error::io("read", path, e));
+    if has_int96(&metadata) {
+        check_int96(path, copy()?, &selection.places)?;
+    }
+    let file = copy()?;
     let metadata = foreign(path, || in_views(metadata, &pages.long_values))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let projection = ProjectionMask::roots(builder.parquet_schema(), selection.places.iter().copied());

@@ -13,8 +13,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::check_parquet;
 use super::foreign::foreign_batches;
+use super::{check_pages, check_parquet};
 use crate::artifact::{AtomicFile, Overwrite, seal};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
@@ -86,6 +86,10 @@ impl OwnTable {
                 return Err(wrong(format!("{} with {key} {expected}", self.name), &got));
             }
         }
+        let file = Arc::new(file);
+        let pages = check_pages(path, &file, metadata.metadata(), None)?;
+        pages.refuse_long_values(path, metadata.schema())?;
+        let file = Arc::into_inner(file).ok_or_else(|| damaged(&"a file that is still being read"))?;
         let reader = guarded(|| ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).build())
             .map_err(|e| damaged(&e))?
             .map_err(|e| damaged(&e))?;
@@ -139,6 +143,20 @@ mod tests {
     use arrow::array::StringArray;
 
     const LISTS: OwnTable = OwnTable { kind: "list", name: "a list" };
+
+    #[test]
+    fn values_that_take_much_memory_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.parquet");
+        let fields = || vec![Field::new("text", DataType::Utf8, true)];
+        let write = |texts: Vec<String>| {
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(fields())), vec![Arc::new(StringArray::from(texts))]);
+            LISTS.write(&path, fields(), [Ok(batch.unwrap())], Overwrite::Replace).unwrap();
+            LISTS.read(&path, &[OwnColumn::texts("text", true)]).unwrap_err().to_string()
+        };
+        assert!(write(vec!["x".repeat(70 << 20)]).contains("a page that decompresses to at most 64 MiB"));
+        assert!(write(vec!["x".repeat(100 << 10); 1000]).contains("values of at most 64 KiB"));
+    }
 
     #[test]
     fn a_table_round_trips_and_every_flipped_bit_is_detected() {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::ipc::reader::{FileReader, StreamReader};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 
+use super::arrow_file::{file_schema, stream_schema};
 use super::compression::{decompressed, seekable};
 use super::dialect::CsvDialect;
 use super::foreign::foreign;
@@ -66,12 +66,12 @@ fn schema_of(path: &Path, format: TableFormat, dialect: CsvDialect) -> Result<Op
             foreign(path, || ParquetRecordBatchReaderBuilder::try_new(file))?.schema().clone()
         }
         TableFormat::ArrowFile => {
-            let file = seekable(path)?;
-            foreign(path, || FileReader::try_new_buffered(file, None))?.schema()
+            let mut file = seekable(path)?;
+            Arc::new(foreign(path, || file_schema(&mut file))?)
         }
         TableFormat::ArrowStream => {
             let bytes = decompressed(path)?;
-            foreign(path, || StreamReader::try_new_buffered(bytes, None))?.schema()
+            Arc::new(foreign(path, || stream_schema(bytes))?)
         }
         TableFormat::Csv => of_csv(b',')?,
         TableFormat::Tsv => of_csv(b'\t')?,
@@ -129,7 +129,10 @@ fn has_object(value: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::table::{find_tables, samples};
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
+    use arrow::datatypes::Int32Type;
+    use arrow::ipc::CompressionType;
+    use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
     use std::sync::Arc;
 
     #[test]
@@ -168,5 +171,23 @@ mod tests {
         std::fs::write(&path, wide.join(",") + "\n").unwrap();
         let error = columns_of(&find_tables(&path, "a table").unwrap(), CsvDialect::default()).unwrap_err().to_string();
         assert!(error.contains("--text"), "{error}");
+    }
+
+    #[test]
+    fn a_dictionary_with_a_huge_declared_size_is_not_decoded_for_the_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.arrow");
+        let column: ArrayRef =
+            Arc::new(["x".repeat(100_000).as_str()].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let batch = RecordBatch::try_from_iter([("t", column)]).unwrap();
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+        let mut file = FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+        file.write(&batch).unwrap();
+        let mut bytes = file.into_inner().unwrap();
+        let at = bytes.windows(8).position(|window| window == 100_000i64.to_le_bytes()).unwrap();
+        bytes[at..at + 8].copy_from_slice(&(1i64 << 42).to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let files = find_tables(&path, "a table").unwrap();
+        assert_eq!(column_names(&files).unwrap(), ["t"]);
     }
 }

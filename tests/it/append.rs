@@ -15,7 +15,7 @@ use catalex::index::{
 use catalex::item_ids::ItemIds;
 use catalex::pipeline::{
     AppendSettings, AppendSpec, AppendSummary, BuildSpec, DeleteSettings, DeleteSpec, EncodeSettings, LookupKey,
-    LookupSpec, Output, append, delete, lookup, spec,
+    LookupSpec, Output, VocabularySettings, append, delete, lookup, spec,
 };
 use catalex::progress::Silent;
 use catalex::semantic_id::{Collisions, IdChange, IdDelta, TokenFormat, TokenTable};
@@ -28,7 +28,7 @@ use super::support::{catalex, files, hand_made, numbers, outcome, succeeds, text
 const DIM: usize = 6;
 
 /// The items of a shop, with a version of each item's content. The vector depends on both.
-type Items = BTreeMap<usize, u64>;
+pub(crate) type Items = BTreeMap<usize, u64>;
 
 fn vector(item: usize, version: u64) -> Vec<f32> {
     let mut next = numbers(1 + item as u64 * 1_000 + version);
@@ -36,7 +36,7 @@ fn vector(item: usize, version: u64) -> Vec<f32> {
 }
 
 /// Writes the catalog of some items, and a file of their vectors.
-fn write_catalog(folder: &Path, name: &str, items: &Items) -> (PathBuf, String) {
+pub(crate) fn write_catalog(folder: &Path, name: &str, items: &Items) -> (PathBuf, String) {
     let lines: String = items.keys().map(|item| format!("i{item},Item {item}\n")).collect();
     let catalog = folder.join(format!("{name}.csv"));
     fs::write(&catalog, format!("item_id,title\n{lines}")).unwrap();
@@ -51,7 +51,18 @@ fn write_catalog(folder: &Path, name: &str, items: &Items) -> (PathBuf, String) 
 
 /// An index of some items, as `build` of catalex 0.1 writes it, with a hand-made model. The first append adds content
 /// hashes.
-fn index(folder: &Path, items: &Items, sizes: &[usize], collisions: Collisions) -> PathBuf {
+pub(crate) fn index(folder: &Path, items: &Items, sizes: &[usize], collisions: Collisions) -> PathBuf {
+    index_with(folder, items, sizes, collisions, None)
+}
+
+/// The same, with an extended copy of a tokenizer in its vocabulary.
+pub(crate) fn index_with(
+    folder: &Path,
+    items: &Items,
+    sizes: &[usize],
+    collisions: Collisions,
+    tokenizer: Option<PathBuf>,
+) -> PathBuf {
     let (catalog, embedding) = write_catalog(folder, "base", items);
     let (_, path) = embedding.split_once('=').unwrap();
     let features = FeatureFile::open(path.as_ref()).unwrap();
@@ -62,16 +73,23 @@ fn index(folder: &Path, items: &Items, sizes: &[usize], collisions: Collisions) 
     fs::copy(path, writer.path("features.parquet")).unwrap();
     model.save(&writer.path(MODEL), Overwrite::Refuse).unwrap();
     table.write(&writer.path(TOKENS), Overwrite::Refuse).unwrap();
-    let options = VocabularyOptions::default();
+    let options = VocabularyOptions { tokenizer: tokenizer.clone(), ..VocabularyOptions::default() };
     write_vocabulary(&writer.path(VOCABULARY), &table, &options, Overwrite::Refuse, &Silent).unwrap();
     let encode = EncodeSettings { embedding: Some(spec::Embeddings(vec![embedding])), ..EncodeSettings::default() };
-    let settings = serde_json::to_value(BuildSpec { catalog, encode, ..BuildSpec::default() }).unwrap();
+    let vocabulary = VocabularySettings { tokenizer, ..VocabularySettings::default() };
+    let settings = serde_json::to_value(BuildSpec { catalog, encode, vocabulary, ..BuildSpec::default() }).unwrap();
     writer.commit(items.len() as u64, model.hash(), settings, Generation::default()).unwrap();
     out
 }
 
 /// Appends a catalog to an index.
-fn appended(folder: &Path, from: &Path, out: &str, items: &Items, settings: AppendSettings) -> AppendSummary {
+pub(crate) fn appended(
+    folder: &Path,
+    from: &Path,
+    out: &str,
+    items: &Items,
+    settings: AppendSettings,
+) -> AppendSummary {
     let (catalog, embedding) = write_catalog(folder, out, items);
     let settings = AppendSettings { embedding: Some(spec::Embeddings(vec![embedding])), ..settings };
     let output = Output::new(folder.join(out));
@@ -79,22 +97,22 @@ fn appended(folder: &Path, from: &Path, out: &str, items: &Items, settings: Appe
     append(&spec, &Silent).unwrap()
 }
 
-fn keep() -> AppendSettings {
+pub(crate) fn keep() -> AppendSettings {
     AppendSettings::default()
 }
 
-fn deleting() -> AppendSettings {
+pub(crate) fn deleting() -> AppendSettings {
     AppendSettings { missing: Some("delete".into()), max_deleted: Some(1.0), ..AppendSettings::default() }
 }
 
 /// The ID of each item of an index.
-fn ids(index: &Path) -> BTreeMap<String, String> {
+pub(crate) fn ids(index: &Path) -> BTreeMap<String, String> {
     let table = TokenTable::read(&index.join(TOKENS)).unwrap();
     (0..table.item_ids.len()).map(|row| (table.item_ids.text(row), table.semantic_id(row))).collect()
 }
 
 /// Opens an index, and checks its items and their vectors.
-fn check(path: &Path, items: &Items) {
+pub(crate) fn check(path: &Path, items: &Items) {
     let index = Index::open(path).unwrap();
     let table = TokenTable::read(&index.path(TOKENS)).unwrap();
     let features = index.features(&table.item_ids).unwrap().read().unwrap();

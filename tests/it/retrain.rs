@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use catalex::artifact::Overwrite;
+use catalex::constraint::Trie;
 use catalex::features::{Features, Modality};
 use catalex::index::{ChangeKind, DELTA, Generation, Index, IndexWriter, MODEL, TOKENS, VOCABULARY};
 use catalex::item_ids::ItemIds;
@@ -70,7 +71,11 @@ fn index(folder: &Path, vectors: &Array2<f32>, last: usize) -> PathBuf {
 
 fn retrained(folder: &Path, index: &Path, out: &str, keep: Option<f64>) -> RetrainSummary {
     let (catalog, embedding) = write(folder, "all", &items(), 0);
-    let append = AppendSettings { embedding: Some(spec::Embeddings(vec![embedding])), ..AppendSettings::default() };
+    let append = AppendSettings {
+        embedding: Some(spec::Embeddings(vec![embedding])),
+        constraint_form: Some(vec!["trie".into()]),
+        ..AppendSettings::default()
+    };
     let events: String = (0..100).map(|event| format!("u{} i{event} i{}\n", event % 9, event * 3)).collect();
     let interactions = folder.join("events.txt");
     fs::write(&interactions, events).unwrap();
@@ -127,6 +132,11 @@ fn keep_determines_how_many_items_keep_their_ids() {
     let printed =
         succeeds(&["retrain".as_ref(), home.path().join("all").as_os_str(), "--out".as_ref(), out.as_os_str()]);
     assert!(printed.contains("depth  items changed") && Index::open(&out).is_ok(), "{printed}");
+    // The constraint forms that the first retraining added are those of the new IDs.
+    for index in [home.path().join("all"), out] {
+        let table = TokenTable::read(&index.join(TOKENS)).unwrap();
+        Trie::load(&index.join("constraint/ids.trie")).unwrap().check_table(&table).unwrap();
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use ndarray::{Array2, ArrayView1, Axis, s};
 use safetensors::{Dtype, SafeTensors};
 
 use super::support::{
-    WORDS, catalex, clustered, features, files, hand_made, hand_made_from, language_model, numbers, succeeds, text,
+    WORDS, catalex, clustered, features, files, hand_made, hand_made_from, language_model, numbers, outcome, succeeds,
+    text,
 };
 
 const INPUT: &str = "model.embed_tokens.weight";
@@ -227,6 +228,28 @@ fn other_heads_are_extended_and_unknown_tensors_are_refused_by_name() {
     let failed = catalex(&[&line[..], &["--write-model", "--force"]].concat()).output().unwrap();
     let message = text(&failed.stderr);
     assert!(!failed.status.success() && message.contains("score.weight") && message.contains("14"), "{message}");
+}
+
+#[test]
+fn matrices_without_columns_and_configurations_of_other_weights_are_refused() {
+    let shop = Shop::new();
+    let (tokens, out, llm) = (shop.path("t"), shop.path("w"), shop.path("llm"));
+    let line = ["vocab", &tokens, "--out", &out, "--tokenizer", &llm, "--llm", &llm, "--start-values", "mean"];
+    let says = |dim: usize, config: &str| {
+        language_model(llm.as_ref(), ROWS, dim, &[INPUT], Dtype::F32);
+        fs::write(Path::new(&llm).join("config.json"), config).unwrap();
+        let (code, message) = outcome(&catalex(&[&line[..], &["--write-model"]].concat()).output().unwrap());
+        assert_eq!(code, 1, "{message}");
+        message
+    };
+    assert!(says(0, "{}").contains("got shape [14, 0]"));
+    assert!(says(DIM, "{\"vocab_size\": -1}").contains("config.json: expected the 14 rows of the embeddings"));
+    assert!(says(DIM, "[14]").contains("expected a JSON object"));
+    // The size of the vocabulary is added where it is the default of the language model.
+    fs::write(Path::new(&llm).join("config.json"), "{\"text_config\": {}}").unwrap();
+    succeeds(&[&line[..], &["--write-model"]].concat());
+    let config = fs::read_to_string(Path::new(&out).join("model/config.json")).unwrap();
+    assert!(config.contains("\"vocab_size\": 36"), "{config}");
 }
 
 #[test]

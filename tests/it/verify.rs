@@ -47,8 +47,7 @@ impl Parts {
         self.table.write(&at(TOKENS), Overwrite::Refuse).unwrap();
         let options = VocabularyOptions::default();
         write_vocabulary(&at(VOCABULARY), &self.of_vocabulary, &options, Overwrite::Refuse, &Silent).unwrap();
-        let table = &self.of_forms;
-        let forms = Forms { table, rows: None, tokens: None, titles: None, logits: None, dense_depth: 1 };
+        let forms = Forms::of(&self.of_forms);
         let all = [ConstraintForm::Trie, ConstraintForm::Regex, ConstraintForm::Choices, ConstraintForm::Gbnf];
         forms.write(&at("constraint"), &all, Overwrite::Refuse, &Silent).unwrap();
         fs::write(at("report.html"), &self.report).unwrap();

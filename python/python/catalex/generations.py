@@ -48,7 +48,8 @@ def append(
     Existing items keep their IDs, unless `changed="reassign"` is given. Only new and changed items are encoded.
     `catalog` is a path, or a table of any library that supports Arrow: the whole new catalog, or only its new and
     changed items. Options are `changed` ("keep" or "reassign"), `missing` ("keep" or "delete"), `quarantine`, `reason`,
-    `text_encoder`, `image_encoder`, `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`.
+    `overflow` ("error" or "suffix"), `constraint_form=["trie", "regex"]`, `text_encoder`, `image_encoder`,
+    `embedding={"llama": "new.parquet"}`, `on_bad_image`, `on_bad_item` and `max_far`.
 
     `manifest["generation"]` of the result has the numbers of changes, and its `delta.parquet` lists them item by item.
     """

@@ -3,7 +3,8 @@
 use super::*;
 use crate::progress::Silent;
 use crate::table::samples;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{TimestampMillisecondArray, TimestampSecondArray};
 use std::fs;
 use std::sync::Arc;
 
@@ -242,4 +243,24 @@ fn faults_name_their_location() {
     assert!(says("e.txt", "").contains("an empty file"));
     assert!(says("f.txt", "u\nv\n").contains("line 1"));
     assert!(says("u.data", "196\t242\t3\t881250949\n").contains(".txt for lines"));
+}
+
+#[test]
+fn dates_too_far_away_for_microseconds_are_refused() {
+    let far: [(ArrayRef, &str); 3] = [
+        (Arc::new(TimestampSecondArray::from(vec![0, i64::MAX])), "9223372036854775807"),
+        (Arc::new(TimestampMillisecondArray::from(vec![0, i64::MIN])), "-9223372036854775808"),
+        (Arc::new(Date32Array::from(vec![0, i32::MAX])), "2147483647"),
+    ];
+    for (times, shown) in far {
+        let texts = || -> ArrayRef { Arc::new(StringArray::from(vec!["a", "b"])) };
+        let batch = RecordBatch::try_from_iter([("user", texts()), ("item", texts()), ("time", times)]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for path in samples::binary_tables(folder.path(), &[batch]) {
+            let spec = InteractionSpec { path: path.clone(), ..InteractionSpec::default() };
+            let error = Interactions::read(&spec, &Silent).unwrap_err().to_string();
+            assert!(error.contains("row 2, column \"time\": expected a date between the years"), "{error}");
+            assert!(error.contains(shown), "{error}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use serde_json::json;
 
-pub use titles::titles;
+pub use titles::{one_line, titles};
 
 use self::automaton::Automaton;
 use self::grammar::{Dialect, Terminals};
@@ -28,6 +28,8 @@ use crate::vocabulary::TokenIds;
 /// The description of a folder of forms, which also identifies it.
 pub const CONSTRAINT_FILE: &str = "constraint.json";
 pub(super) const FORMAT_VERSION: u32 = 1;
+/// The ids of the items that the user selected, one per line.
+pub(super) const ONLY_FILE: &str = "only.txt";
 
 /// A folder of forms.
 const KIND: FolderKind = FolderKind {
@@ -35,7 +37,8 @@ const KIND: FolderKind = FolderKind {
     keys: &["format_version", "token_format", "forms"],
     lists: |description, file| {
         let forms = description["forms"].as_object();
-        forms.is_some_and(|forms| forms.values().any(|form| form["file"] == *file))
+        description["only"]["file"] == *file
+            || forms.is_some_and(|forms| forms.values().any(|form| form["file"] == *file))
     },
 };
 
@@ -142,17 +145,36 @@ pub struct Forms<'a> {
     pub table: &'a TokenTable,
     /// The rows of the allowed items; `None` for all.
     pub rows: Option<&'a [u32]>,
+    /// The rows that the user selected; `None` for all. The folder records their ids, so that the forms can be written
+    /// again for another table. Without shared IDs, they are the same as `rows`.
+    pub only: Option<&'a [u32]>,
     /// Token ids of the language model, see [`super::tokens_of`].
     pub tokens: Option<TokenIds>,
     /// Titles by row, for forms with titles.
     pub titles: Option<&'a [String]>,
+    /// How the titles were read, to be recorded in the folder.
+    pub title_settings: Option<&'a serde_json::Value>,
     /// Number of logits of the language model, where it exceeds the size of the tokenizer.
     pub logits: Option<usize>,
     /// Number of leading tokens that STATIC's dense tables cover.
     pub dense_depth: usize,
 }
 
-impl Forms<'_> {
+impl<'a> Forms<'a> {
+    /// The forms of all items of a table, without token ids and titles.
+    pub fn of(table: &'a TokenTable) -> Self {
+        Forms {
+            table,
+            rows: None,
+            only: None,
+            tokens: None,
+            titles: None,
+            title_settings: None,
+            logits: None,
+            dense_depth: 1,
+        }
+    }
+
     /// Writes forms into a folder, with a description in `constraint.json`.
     ///
     /// # Errors
@@ -191,16 +213,29 @@ impl Forms<'_> {
             progress.advance(1);
         }
         progress.end();
+        let mut description = self.description(&trie, described);
+        if let Some(only) = self.only {
+            let path = folder.path().join(ONLY_FILE);
+            let ids = &self.table.item_ids;
+            write_with(&path, |out| only.iter().try_for_each(|&row| writeln!(out, "{}", ids.text(row as usize))))?;
+            description["only"] = json!({"file": ONLY_FILE, "items": only.len(), "sha256": sha256_file(&path)?});
+        }
+        if let Some(settings) = self.title_settings {
+            description["titles"] = settings.clone();
+        }
         let path = folder.path().join(CONSTRAINT_FILE);
         write_with(&path, |out| {
-            serde_json::to_writer_pretty(&mut *out, &self.description(&trie, described))?;
+            serde_json::to_writer_pretty(&mut *out, &description)?;
             writeln!(out)
         })?;
         folder.commit()
     }
 
     /// Checks that a form can be written for this number of items.
-    fn check(&self, form: ConstraintForm, items: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Forms::write`].
+    pub fn check(&self, form: ConstraintForm, items: usize) -> Result<()> {
         if form.needs_token_ids() && self.tokens.is_none() {
             return Err(Error::config(
                 "vocabulary",

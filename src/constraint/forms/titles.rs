@@ -15,6 +15,6 @@ pub fn titles(catalog: &CatalogSpec, table: &TokenTable, progress: &dyn Progress
 }
 
 /// Joins a text to one line. With `raw_text`, texts can have several lines.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

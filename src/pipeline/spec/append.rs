@@ -23,6 +23,9 @@ settings! {
         max_deleted: f64, "SHARE", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of generations before the ID of a deleted item may be given to another item.
         quarantine: u64, "N", default "never given to another item", range Range::Between(0.0, MAX_COUNT);
+        /// Handling of new items for which no ID is free: error, or suffix. suffix adds tokens to the disambiguating level
+        /// of an index that was built with --collisions suffix.
+        overflow: String, "HOW", default "error";
         /// Reason for the change, recorded in the manifest.
         reason: String, "TEXT";
         /// Text encoder of the index, if its folder has moved: a folder, or a name on the Hugging Face Hub.
@@ -37,6 +40,9 @@ settings! {
         /// Handling of an item without content (no text, image or vector): error stops; skip leaves out a new item, and
         /// keeps an existing item unchanged.
         on_bad_item: String, "HOW", default "that of the build";
+        /// Constraint forms to write to the folder "constraint" of the new index. Later generations get the same forms
+        /// for their own items.
+        constraint_form: Vec<String>, "FORM,...", default "those of the index";
     }
 }
 
@@ -62,6 +68,25 @@ pub(in crate::pipeline) enum ChangedItems {
 pub(in crate::pipeline) enum AbsentItems {
     Keep,
     Delete,
+}
+
+/// Handling of new items for which no ID is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pipeline) enum OverflowItems {
+    Error,
+    Suffix,
+}
+
+impl FromStr for OverflowItems {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "error" => Ok(OverflowItems::Error),
+            "suffix" => Ok(OverflowItems::Suffix),
+            _ => Err(Error::config("overflow", "error or suffix", name, "omit it to stop if no ID is free")),
+        }
+    }
 }
 
 impl FromStr for ChangedItems {
@@ -96,6 +121,16 @@ impl AppendSettings {
     pub(in crate::pipeline) fn policies(&self) -> Result<(ChangedItems, AbsentItems)> {
         let changed = self.changed.as_deref().unwrap_or("keep").parse()?;
         Ok((changed, self.missing.as_deref().unwrap_or("keep").parse()?))
+    }
+}
+
+impl AppendSettings {
+    /// The handling of new items for which no ID is free.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown name.
+    pub(in crate::pipeline) fn overflow(&self) -> Result<OverflowItems> {
+        self.overflow.as_deref().unwrap_or("error").parse()
     }
 }
 

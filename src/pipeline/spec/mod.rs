@@ -15,7 +15,7 @@ mod retrain;
 mod serve;
 mod tokens;
 
-pub(super) use append::{AbsentItems, ChangedItems, MAX_DELETED};
+pub(super) use append::{AbsentItems, ChangedItems, MAX_DELETED, OverflowItems};
 pub use append::{AppendSettings, AppendSpec, DeleteSettings, DeleteSpec};
 pub use catalog::{CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
 pub use decoding::{ConstrainSettings, ConstrainSpec};

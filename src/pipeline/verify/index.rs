@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::constraint_folders::constraint_folders;
 use super::{Checks, model_sizes};
 use crate::constraint::{CONSTRAINT_FILE, check_forms};
 use crate::error::{Error, Result};
@@ -59,10 +60,8 @@ impl Checks<'_> {
             let folder = index.path(VOCABULARY);
             self.run(&folder, "vocabulary of the token table", || check_vocabulary(&folder, &own));
         }
-        let inside = manifest.files.keys().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE));
-        for folder in inside {
-            let folder = index.path(folder.trim_end_matches('/'));
-            self.forms(&folder, Some(table.unwrap_or(&own)));
+        for folder in has(CONSTRAINT_FILE).then_some("").into_iter().chain(constraint_folders(&index)) {
+            self.forms(&index.path(folder), Some(table.unwrap_or(&own)));
         }
     }
 

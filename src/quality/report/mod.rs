@@ -5,6 +5,7 @@
 
 mod cards;
 mod charts;
+mod drift_section;
 mod map;
 mod markup;
 mod packed;
@@ -22,6 +23,7 @@ pub use cards::{Cards, PICTURES_AT_MOST, Pictures, picture_order};
 pub use map::Map;
 pub use rows::report_rows;
 
+use super::drift_advice::DriftSince;
 use super::duplicates::DuplicateGroup;
 use super::figures::Figures;
 use crate::error::{Error, Result};
@@ -64,6 +66,8 @@ pub struct Report<'a> {
     pub training: Option<&'a TrainingRecord>,
     /// The items as points.
     pub map: Option<&'a Map>,
+    /// The drift of items that were added after the training, if there are any.
+    pub drift: Option<&'a DriftSince>,
 }
 
 impl Report<'_> {
@@ -120,6 +124,7 @@ impl Report<'_> {
                     "collisions",
                     &(sections::collisions(figures) + &sections::duplicates(self.duplicates, self.table, self.cards)),
                 ),
+                ("drift", &self.drift.map(drift_section::drift).unwrap_or_default()),
                 ("training", &self.training.map(sections::training).unwrap_or_default()),
                 ("model", &escape(figures.model_hash.get(..12).unwrap_or(&figures.model_hash))),
                 ("version", env!("CARGO_PKG_VERSION")),
@@ -156,8 +161,8 @@ mod tests {
     fn html(title: &str, table: &TokenTable, cards: &Cards) -> String {
         let figures = Figures::of_table(table, None, &Silent).unwrap();
         let duplicates = DuplicateGroup::largest(table, None).unwrap();
-        let (training, map) = (None, None);
-        Report { title, table, figures: &figures, cards, duplicates: &duplicates, training, map }.html().unwrap()
+        let (training, map, drift) = (None, None, None);
+        Report { title, table, figures: &figures, cards, duplicates: &duplicates, training, map, drift }.html().unwrap()
     }
 
     #[test]

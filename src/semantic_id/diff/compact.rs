@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type, UInt16Type};
@@ -14,7 +15,7 @@ use crate::guard::guarded;
 use crate::item_ids::ItemIds;
 use crate::semantic_id::columns::{CODES, ID};
 use crate::semantic_id::{TableMetadata, TokenTable, table_metadata};
-use crate::table::check_parquet;
+use crate::table::{check_pages, check_parquet};
 
 const REMAKE: &str = "make the table again with `catalex tokenize`";
 /// Rows per decoded batch.
@@ -171,11 +172,10 @@ fn parsed(path: &Path) -> Result<CompactTable> {
     let metadata =
         ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(path, &e.to_string()))?;
     check_parquet(path, &file, metadata.metadata(), REMAKE)?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-    let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let pairs = metadata.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let pairs = pairs.into_iter().filter_map(|pair| Some((pair.key, pair.value?))).collect();
     let of_table = table_metadata::read(path, &pairs)?;
-    let (schema, levels) = (builder.schema().clone(), of_table.codebook_sizes.len());
+    let (schema, levels) = (metadata.schema().clone(), of_table.codebook_sizes.len());
     let wanted = |name: &str, expected: &str, fits: &dyn Fn(&DataType) -> bool| match schema.fields().find(name) {
         Some((place, field)) if fits(field.data_type()) => Ok(place),
         Some((_, field)) => Err(column_error(path, name, expected, field.data_type().to_string())),
@@ -188,6 +188,14 @@ fn parsed(path: &Path) -> Result<CompactTable> {
         &format!("fixed_size_list<uint16>[{levels}]"),
         &|t| matches!(t, DataType::FixedSizeList(f, n) if *f.data_type() == DataType::UInt16 && *n as usize == levels),
     )?;
+    let file = Arc::new(file);
+    let pages = check_pages(path, &file, metadata.metadata(), Some(&[id, codes])).map_err(|e| match e {
+        Error::File { got, .. } => damaged(path, &got),
+        other => other,
+    })?;
+    pages.refuse_long_values(path, &schema)?;
+    let file = Arc::into_inner(file).ok_or_else(|| damaged(path, "a file that is still being read"))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let projection = ProjectionMask::roots(builder.parquet_schema(), [id, codes]);
     let reader = builder.with_projection(projection).with_batch_size(ROWS_AT_ONCE).build();
     let mut table = CompactTable::empty(integers, of_table);

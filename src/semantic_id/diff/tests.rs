@@ -32,6 +32,23 @@ fn diff(before: &CompactTable, after: &CompactTable) -> TableDiff {
 }
 
 #[test]
+fn ids_that_take_much_memory_are_refused() {
+    let long = "x".repeat(70 << 20);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    let table = TokenTable {
+        item_ids: ItemIds::Strings(vec![long]),
+        codes: Array2::zeros((1, 2)),
+        residual_error: vec![0.0],
+        reassigned: vec![false],
+        metadata: table(&["a"], &[&[0, 0]]).metadata,
+    };
+    table.write(&path, crate::artifact::Overwrite::Refuse).unwrap();
+    let error = CompactTable::read(&path).unwrap_err().to_string();
+    assert!(error.contains("a page that decompresses to at most"), "{error}");
+}
+
+#[test]
 fn added_removed_and_moved_items_and_reused_ids() {
     let before = table(&["a", "b", "c", "d"], &[&[0, 0], &[0, 1], &[1, 0], &[2, 2]]);
     // Rows in another order; a's ID was reused for e, b moved within its prefix, and d was removed.

@@ -8,6 +8,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 
+use super::config::read_config;
 use super::matrix::EmbeddingMatrix;
 use crate::error::{Error, Result};
 use crate::vocabulary::float_type::FloatType;
@@ -41,7 +42,7 @@ const OUTPUT_NAMES: [&str; 5] = [
 const COPY_NAMES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
-const COPY_AGAIN: &str = "copy or download the checkpoint again";
+pub(super) const COPY_AGAIN: &str = "copy or download the checkpoint again";
 
 /// One file of a checkpoint.
 #[derive(Debug)]
@@ -114,6 +115,9 @@ impl Checkpoint {
         };
         let float_type = float_type(info.dtype).ok_or_else(|| fault(format!("{:?}", info.dtype)))?;
         let &[rows, dim] = &info.shape[..] else { return Err(fault(format!("shape {:?}", info.shape))) };
+        if dim == 0 {
+            return Err(fault(format!("shape {:?}", info.shape)));
+        }
         let (start, end) = info.data_offsets;
         let bytes = &shard.map[shard.data + start..shard.data + end];
         Ok(EmbeddingMatrix { name: name.into(), float_type, rows, dim, bytes })
@@ -207,19 +211,7 @@ fn float_type(dtype: Dtype) -> Option<FloatType> {
     }
 }
 
-fn read_config(folder: &Path) -> Result<Value> {
-    let path = folder.join("config.json");
-    if !path.is_file() {
-        return Err(Error::Missing {
-            path,
-            expected: "the configuration of a Hugging Face model".into(),
-            help: "pass the model's folder, with config.json and model.safetensors".into(),
-        });
-    }
-    read_json(&path)
-}
-
-fn read_json(path: &Path) -> Result<Value> {
+pub(super) fn read_json(path: &Path) -> Result<Value> {
     let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
     serde_json::from_slice(&bytes).map_err(|e| Error::file(path, "JSON", e, COPY_AGAIN))
 }

@@ -14,6 +14,7 @@
 //! The second and third are fitted to the mean, variance and covariance of the old rows.
 
 mod checkpoint;
+mod config;
 mod directions;
 mod draw;
 mod fit;

@@ -67,6 +67,7 @@ impl<'a> Resizing<'a> {
     pub(super) fn write(&self, out: &Path, tokenizer: &Path, progress: &dyn Progress) -> Result<()> {
         fs::create_dir(out).map_err(|e| Error::io("create", out, e))?;
         let (shards, folder) = (&self.checkpoint.shards, &self.checkpoint.folder);
+        let config = self.checkpoint.resized_config(self.old_rows, self.total_rows)?;
         progress.begin("write model", Some(shards.len() as u64), "files");
         let mut growth = 0;
         for shard in shards {
@@ -81,11 +82,8 @@ impl<'a> Resizing<'a> {
         progress.end();
         copy_companions(folder, out)?;
         copy_companions(tokenizer, out)?;
-        // The tensors of an image or audio tower have another size.
-        let config = &self.checkpoint.config;
-        let said = [&config["vocab_size"], &config["text_config"]["vocab_size"]].into_iter().filter_map(Value::as_u64);
-        let old: Vec<u64> = said.chain([self.old_rows as u64]).collect();
-        write_config(&folder.join("config.json"), &out.join("config.json"), &old, self.total_rows)?;
+        let target = out.join("config.json");
+        fs::write(&target, config).map_err(|e| Error::io("write", &target, e))?;
         if folder.join(INDEX).is_file() {
             write_index(&folder.join(INDEX), &out.join(INDEX), growth)?;
         }
@@ -208,28 +206,6 @@ fn copy_companions(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Copies `config.json` with a new value of every "vocab_size" of the model, but not of other parts.
-fn write_config(from: &Path, to: &Path, old: &[u64], total: usize) -> Result<()> {
-    const KEY: &str = "\"vocab_size\"";
-    let text = fs::read_to_string(from).map_err(|e| Error::io("read", from, e))?;
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find(KEY) {
-        let after = &rest[at + KEY.len()..];
-        let gap = after.len() - after.trim_start_matches([' ', ':', '\t', '\n', '\r']).len();
-        let digits = after[gap..].chars().take_while(char::is_ascii_digit).count();
-        out += &rest[..at + KEY.len() + gap];
-        let number = &after[gap..gap + digits];
-        match number.parse().is_ok_and(|number: u64| old.contains(&number)) {
-            true => out += &total.to_string(),
-            false => out += number,
-        }
-        rest = &after[gap + digits..];
-    }
-    out += rest;
-    fs::write(to, out).map_err(|e| Error::io("write", to, e))
 }
 
 /// Copies the index with a larger total size; the assignment of tensors to files does not change.

@@ -22,7 +22,12 @@ pub(super) const CASES: &[Case] = &[
     Case("no date", "embed @c.csv --interactions @undated.csv --out @o", 1, &["row 2", "time", "soon"]),
     Case("a user alone", "embed @c.csv --interactions @alone.txt --out @o", 1, &["alone.txt", "line 2"]),
     Case("single items", "embed @c.csv --interactions @single.txt --out @o", 1, &["two different items", "3 users"]),
-    Case("all held out", "embed @c.csv --interactions @did.txt --hold-out-last 1 --out @o", 1, &["hold out less"]),
+    Case(
+        "all held out",
+        "embed @c.csv --interactions @did.txt --hold-out-last 1 --out @o",
+        1,
+        &["hold out fewer events"],
+    ),
     Case("items of others", "embed @c.csv --interactions @others.txt --out @o", 1, &["catalog", "\"1\"", "\"x1\""]),
     Case("nobody used it", "embed @three.csv --interactions @did.csv --out @o", 1, &["item 3", "behaviour"]),
     Case("hold out of what", "embed @c.csv --hold-out-last 1 --out @o", 2, &["hold-out-last", "--interactions"]),

@@ -1,0 +1,275 @@
+//! The constraint folders in an index. The next generation of the index gets the same folders for its own items.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use super::constrain::{forms, one_per_id};
+use super::sources::own_token_ids;
+use super::spec::{ConstrainSettings, ReadsTexts};
+use crate::artifact::Overwrite;
+use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems, TextSpec};
+use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, FormsFolder, all_rows, one_line, rows_of};
+use crate::error::{Error, Result};
+use crate::index::{Index, IndexWriter, VOCABULARY};
+use crate::progress::{Progress, Silent};
+use crate::semantic_id::TokenTable;
+use crate::vocabulary::TokenIds;
+
+/// The folder of the forms that `constraint-form` names.
+const OWN_FOLDER: &str = "constraint";
+
+/// The folders in an index that contain constraint forms, as relative paths without a final `/`.
+pub(super) fn constraint_folders(index: &Index) -> BTreeSet<&str> {
+    let described = index.manifest().files.keys().filter_map(|name| name.strip_suffix(CONSTRAINT_FILE));
+    described.filter_map(|folder| folder.strip_suffix('/')).collect()
+}
+
+/// The forms that the setting `constraint-form` names.
+///
+/// # Errors
+/// [`Error::Config`] for an unknown form, and for a form with titles.
+pub(super) fn forms_of(names: Option<&[String]>) -> Result<Option<Vec<ConstraintForm>>> {
+    let Some(names) = names else { return Ok(None) };
+    let forms = forms(names)?;
+    if forms.contains(&ConstraintForm::MiniOneRec) {
+        let help = "write it for each generation with `catalex constrain`, which has settings for titles";
+        return Err(Error::config("constraint-form", "forms without titles", ConstraintForm::MiniOneRec, help));
+    }
+    Ok(Some(forms))
+}
+
+/// Whether an index has these forms for all of its items in the folder for `constraint-form`.
+pub(super) fn has_forms(index: &Index, forms: &[ConstraintForm], table: &TokenTable) -> bool {
+    let found = constraint_folders(index).get(OWN_FOLDER).map(|folder| FormsFolder::read(&index.path(folder)));
+    found.and_then(std::result::Result::ok).is_some_and(|found| {
+        let same = forms.len() == found.forms().len() && forms.iter().all(|form| found.forms().contains(form));
+        same && found.selected(table).is_ok_and(|ids| ids.is_none())
+    })
+}
+
+/// Whether a file of an index, given by its path in it, belongs to one of these constraint folders.
+pub(super) fn is_constraint(name: &str, folders: &BTreeSet<&str>) -> bool {
+    // Forms that are not in a folder of their own cannot be written again.
+    name == CONSTRAINT_FILE
+        || ConstraintForm::ALL.iter().any(|form| name == form.file())
+        || folders.iter().any(|folder| name.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// The next generation of an index, for which constraint folders are written.
+pub(super) struct NextForms<'a> {
+    pub(super) writer: &'a IndexWriter,
+    pub(super) parent: &'a Index,
+    /// The token table of the parent.
+    pub(super) before: &'a TokenTable,
+    /// The token table of the next generation.
+    pub(super) table: &'a TokenTable,
+    /// The catalog that the next generation is made from, if any. It has the titles of new items.
+    pub(super) catalog: Option<CatalogSpec>,
+    /// Forms to write to a folder of their own, in place of those that the parent has in it.
+    pub(super) added: Option<&'a [ConstraintForm]>,
+    /// The folder of the next generation, for advice.
+    pub(super) out: &'a Path,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl NextForms<'_> {
+    /// Writes the constraint folders of the parent for the items of the next generation, with the same forms and
+    /// settings. A form that cannot be written is left out, and a warning names it. The vocabulary of the next
+    /// generation must have been written.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written; as [`Forms::write`] for the forms in `added`.
+    pub(super) fn write(&self) -> Result<()> {
+        for folder in constraint_folders(self.parent) {
+            if folder == OWN_FOLDER && self.added.is_some() {
+                continue;
+            }
+            let inputs = FormsFolder::read(&self.parent.path(folder)).and_then(|found| self.inputs(folder, &found));
+            let written = match inputs {
+                Ok(Some(inputs)) => self.write_folder(folder, &inputs),
+                Ok(None) => Ok(()),
+                Err(error) => {
+                    self.warn(folder, None, &error.to_string());
+                    Ok(())
+                }
+            };
+            match written {
+                Err(error @ Error::Io { .. }) => return Err(error),
+                Err(error) => self.warn(folder, None, &error.to_string()),
+                Ok(()) => {}
+            }
+        }
+        if let Some(forms) = self.added {
+            let rows = one_per_id(self.table, all_rows(self.table), self.progress);
+            let tokens = own_token_ids(&self.writer.path(VOCABULARY))?;
+            let inputs =
+                FolderInputs { forms: forms.to_vec(), rows, tokens, dense_depth: 1, ..FolderInputs::default() };
+            self.write_folder(OWN_FOLDER, &inputs)?;
+        }
+        if self.parent.manifest().files.contains_key(CONSTRAINT_FILE) {
+            self.warn(".", None, "they are not in a folder of their own");
+        }
+        Ok(())
+    }
+
+    fn warn(&self, folder: &str, form: Option<ConstraintForm>, reason: &str) {
+        let (what, form) = match form {
+            Some(form) => (format!("the constraint form {form} in {folder:?}"), form.to_string()),
+            None => (format!("constraint files in {folder:?}"), "FORM,...".to_owned()),
+        };
+        let more =
+            if form == ConstraintForm::MiniOneRec.to_string() { " --catalog CATALOG --title COLUMN" } else { "" };
+        self.progress.warn(&format!(
+            "{what} of the index cannot be written for its next generation and is left out: {reason}. To write it, run \
+             catalex constrain {} --form {form}{more} --out DIR",
+            self.out.display()
+        ));
+    }
+
+    /// What a folder is written from. `None` if none of its items is left.
+    fn inputs(&self, folder: &str, found: &FormsFolder) -> Result<Option<FolderInputs>> {
+        let only = match found.selected(self.before)? {
+            None => None,
+            Some(ids) => {
+                let (rows, missing) = rows_of(&ids, self.table);
+                if !missing.is_empty() {
+                    self.progress.warn(&format!(
+                        "{} of the {} items that {folder:?} was restricted to are no longer in the index and are removed \
+                         from its constraint files",
+                        missing.len(),
+                        ids.len()
+                    ));
+                }
+                if rows.is_empty() {
+                    self.warn(folder, None, "none of its items is in the next generation");
+                    return Ok(None);
+                }
+                Some(rows)
+            }
+        };
+        let rows = one_per_id(self.table, only.clone().unwrap_or_else(|| all_rows(self.table)), &Silent);
+        let tokens = self.tokens(found)?;
+        let (mut logits, mut dense_depth) = (None, 1);
+        if let Some((size, depth)) = found.static_sizes()? {
+            let default = found.tokens().map(|tokens| tokens.vocabulary_size as usize);
+            (logits, dense_depth) = (Some(size).filter(|_| default != Some(size)), depth);
+        }
+        let mut inputs = FolderInputs {
+            forms: found.forms().to_vec(),
+            rows,
+            only,
+            tokens,
+            titles: None,
+            title_settings: found.title_settings().cloned(),
+            logits,
+            dense_depth,
+        };
+        if inputs.forms.contains(&ConstraintForm::MiniOneRec) {
+            inputs.titles = self.titles(found, &inputs.rows)?;
+        }
+        let forms = std::mem::take(&mut inputs.forms);
+        for form in forms {
+            match self.forms(&inputs).check(form, inputs.rows.len()) {
+                Ok(()) => inputs.forms.push(form),
+                Err(error) => self.warn(folder, Some(form), &error.to_string()),
+            }
+        }
+        Ok((!inputs.forms.is_empty()).then_some(inputs))
+    }
+
+    fn forms<'b>(&'b self, inputs: &'b FolderInputs) -> Forms<'b> {
+        Forms {
+            table: self.table,
+            rows: Some(&inputs.rows),
+            only: inputs.only.as_deref(),
+            tokens: inputs.tokens.clone(),
+            titles: inputs.titles.as_deref(),
+            title_settings: inputs.title_settings.as_ref(),
+            logits: inputs.logits,
+            dense_depth: inputs.dense_depth,
+        }
+    }
+
+    fn write_folder(&self, folder: &str, inputs: &FolderInputs) -> Result<()> {
+        let target = self.writer.path(folder);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
+        }
+        self.forms(inputs).write(&target, &inputs.forms, Overwrite::Refuse, self.progress)
+    }
+
+    /// The token ids for the next generation: those of its vocabulary, if the folder has those of the parent's
+    /// vocabulary; otherwise those that the folder has.
+    fn tokens(&self, found: &FormsFolder) -> Result<Option<TokenIds>> {
+        let Some(described) = found.tokens() else { return Ok(None) };
+        if own_token_ids(&self.parent.path(VOCABULARY))?.as_ref() == Some(&described)
+            && let Some(next) = own_token_ids(&self.writer.path(VOCABULARY))?
+        {
+            return Ok(Some(next));
+        }
+        let sizes = &self.table.metadata.codebook_sizes;
+        if described.codebook_sizes == *sizes {
+            return Ok(Some(described));
+        }
+        let got = format!("{:?}", described.codebook_sizes);
+        Err(Error::mismatch(
+            "codebook sizes of its vocabulary",
+            format!("{sizes:?}"),
+            got,
+            "extend the vocabulary first",
+        ))
+    }
+
+    /// The titles by row: those of the catalog; for other items those that the folder has. `None` if an item has
+    /// neither.
+    fn titles(&self, found: &FormsFolder, rows: &[u32]) -> Result<Option<Vec<String>>> {
+        let recorded: ConstrainSettings = match found.title_settings() {
+            Some(settings) => serde_json::from_value(settings.clone()).map_err(|e| {
+                Error::config("titles", "the settings of catalex constrain", e, "write the folder again")
+            })?,
+            None => ConstrainSettings::default(),
+        };
+        let mut known = found.titles()?;
+        let ids = &self.table.item_ids;
+        let read = |catalog: CatalogSpec| {
+            let text = TextSpec::Joined(recorded.title.clone().unwrap_or_default());
+            let catalog = CatalogSpec { text, images: Vec::new(), ..catalog };
+            // If the catalog has no such column, the titles in the folder are used.
+            let texts = CatalogJoin::new(ids).texts(&catalog, MissingItems::Warn, &Silent).unwrap_or_default();
+            texts.into_iter().map(|(row, text)| (ids.text(row), one_line(&text))).collect::<HashMap<_, _>>()
+        };
+        if recorded.title.is_some() {
+            if let Some(catalog) = self.catalog.clone() {
+                let csv = catalog.csv;
+                known.extend(read(CatalogSpec { csv, ..recorded.reading(catalog) }));
+            }
+            let lacks = |&row: &u32| !known.contains_key(&ids.text(row as usize));
+            if let Some(path) = recorded.catalog.clone().filter(|_| rows.iter().any(lacks)) {
+                let catalog = CatalogSpec { path, id: recorded.id.clone(), ..CatalogSpec::default() };
+                for (id, title) in read(recorded.reading(catalog)) {
+                    known.entry(id).or_insert(title);
+                }
+            }
+        }
+        let mut titles = vec![String::new(); ids.len()];
+        for &row in rows {
+            let Some(title) = known.remove(&ids.text(row as usize)) else { return Ok(None) };
+            titles[row as usize] = title;
+        }
+        Ok(Some(titles))
+    }
+}
+
+/// What the forms of a folder are written from.
+#[derive(Default)]
+struct FolderInputs {
+    forms: Vec<ConstraintForm>,
+    rows: Vec<u32>,
+    only: Option<Vec<u32>>,
+    tokens: Option<TokenIds>,
+    titles: Option<Vec<String>>,
+    title_settings: Option<serde_json::Value>,
+    logits: Option<usize>,
+    dense_depth: usize,
+}

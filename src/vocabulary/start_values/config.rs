@@ -1,0 +1,130 @@
+//! The configuration of a checkpoint, and its size of the vocabulary.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::checkpoint::{COPY_AGAIN, Checkpoint};
+use crate::error::{Error, Result};
+
+const FILE: &str = "config.json";
+const KEY: &str = "vocab_size";
+/// Keys of a multimodal model's configuration of its language model.
+const LANGUAGE_MODELS: [&str; 3] = ["text_config", "llm_config", "language_config"];
+
+/// Reads the configuration of a model.
+///
+/// # Errors
+/// [`Error::Missing`] without a file; [`Error::File`] for content that is not a JSON object.
+pub(super) fn read_config(folder: &Path) -> Result<Value> {
+    let path = folder.join(FILE);
+    if !path.is_file() {
+        return Err(Error::Missing {
+            path,
+            expected: "the configuration of a Hugging Face model".into(),
+            help: "pass the model's folder, with config.json and model.safetensors".into(),
+        });
+    }
+    let config = super::checkpoint::read_json(&path)?;
+    if !config.is_object() {
+        return Err(Error::file(&path, "a JSON object", "another JSON value", COPY_AGAIN));
+    }
+    Ok(config)
+}
+
+impl Checkpoint {
+    /// The text of `config.json` with `total` instead of `rows` as the size of the vocabulary. Everything else is
+    /// unchanged. If the file omits the size, as a language model with the default size within a multimodal model does,
+    /// it is added.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a size that is not a number, or differs from the rows of the embeddings.
+    pub(super) fn resized_config(&self, rows: usize, total: usize) -> Result<String> {
+        let path = self.folder.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        resized(&text, &self.config, rows, total).map_err(|got| {
+            let expected = format!("the {rows} rows of the embeddings as vocab_size");
+            Error::file(&path, expected, got, "pass the model with the config.json that belongs to its weights")
+        })
+    }
+}
+
+fn resized(text: &str, config: &Value, rows: usize, total: usize) -> std::result::Result<String, String> {
+    // The vocabularies of an image or audio tower have other sizes.
+    let stated = [&config[KEY], &config["text_config"][KEY]].into_iter().filter_map(Value::as_u64);
+    let old: Vec<u64> = stated.chain([rows as u64]).collect();
+    let text = replaced(text, &old, total);
+    if serde_json::from_str(&text).is_ok_and(|config| has_size(&config, total)) {
+        return Ok(text);
+    }
+    let mut config = config.clone();
+    let part = LANGUAGE_MODELS.into_iter().find(|&part| config[part].is_object());
+    let model = match part {
+        Some(part) => &mut config[part],
+        None => &mut config,
+    };
+    if !model[KEY].is_null() {
+        return Err(model[KEY].to_string());
+    }
+    model[KEY] = total.into();
+    serde_json::to_string_pretty(&config).map(|text| text + "\n").map_err(|e| e.to_string())
+}
+
+/// Replaces the value of every `vocab_size` that is one of the old sizes.
+fn replaced(text: &str, old: &[u64], total: usize) -> String {
+    const QUOTED: &str = "\"vocab_size\"";
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while let Some(at) = rest.find(QUOTED) {
+        let after = &rest[at + QUOTED.len()..];
+        let gap = after.len() - after.trim_start_matches([' ', ':', '\t', '\n', '\r']).len();
+        let digits = after[gap..].chars().take_while(char::is_ascii_digit).count();
+        out += &rest[..at + QUOTED.len() + gap];
+        let number = &after[gap..gap + digits];
+        match number.parse().is_ok_and(|number: u64| old.contains(&number)) {
+            true => out += &total.to_string(),
+            false => out += number,
+        }
+        rest = &after[gap + digits..];
+    }
+    out + rest
+}
+
+/// Whether a `vocab_size` anywhere in the configuration has this value.
+fn has_size(config: &Value, size: usize) -> bool {
+    config.as_object().is_some_and(|keys| {
+        keys.iter().any(|(key, value)| (key == KEY && *value == Value::from(size)) || has_size(value, size))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_the_vocabulary_is_replaced_or_added() {
+        let cases = [
+            ("{\"a\": 1e-05, \"vocab_size\": 100}", Ok("{\"a\": 1e-05, \"vocab_size\": 120}")),
+            // A size below the padded rows of the embeddings.
+            ("{\"vocab_size\":90}", Ok("{\"vocab_size\":120}")),
+            (
+                "{\"audio\": {\"vocab_size\": 7}, \"llm_config\": {\"vocab_size\": 100}}",
+                Ok("{\"audio\": {\"vocab_size\": 7}, \"llm_config\": {\"vocab_size\": 120}}"),
+            ),
+            // Gemma 3 omits the default size of its language model.
+            ("{\"text_config\": {}}", Ok("{\n  \"text_config\": {\n    \"vocab_size\": 120\n  }\n}\n")),
+            ("{\"vocab_size\": null}", Ok("{\n  \"vocab_size\": 120\n}\n")),
+            ("{}", Ok("{\n  \"vocab_size\": 120\n}\n")),
+            ("{\"vocab_size\": -100}", Err("-100")),
+            ("{\"vocab_size\": \"100\"}", Err("\"100\"")),
+            ("{\"vocab_size\": 100.0}", Err("100.0")),
+            ("{\"text_config\": {\"vocab_size\": []}}", Err("[]")),
+            ("{\"llm_config\": {\"vocab_size\": 99}}", Err("99")),
+        ];
+        for (text, expected) in cases {
+            let got = resized(text, &serde_json::from_str(text).unwrap(), 100, 120);
+            assert_eq!(got.as_deref().map_err(String::as_str), expected, "{text}");
+        }
+    }
+}
