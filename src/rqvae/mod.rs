@@ -89,12 +89,15 @@ fn device(name: &str) -> Result<Device> {
 /// Loads `libtorch_cuda.so`, which registers the CUDA kernels. The program does not link it, because the same program
 /// runs with a libtorch that lacks it.
 fn cuda_part() -> std::result::Result<(), String> {
+    use std::error::Error as _;
+
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: the library is a part of the libtorch that this program has loaded. Its initializers only register kernels,
     // and it is never unloaded.
     #[allow(unsafe_code)]
     let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
-    library.map(std::mem::forget).map_err(|e| e.to_string())
+    let reason = |e: &libloading::Error| e.source().map_or_else(|| e.to_string(), ToString::to_string);
+    library.map(std::mem::forget).map_err(|e| reason(&e))
 }
 
 #[cfg(test)]
