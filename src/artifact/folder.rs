@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::lock::{lock_part, remove_leftovers, temporary, temporary_prefix};
 use super::place::{is_empty_folder, parent, resolved};
-use super::{Overwrite, refuse_existing};
+use super::{Overwrite, read_description, refuse_existing};
 use crate::error::{Error, Result};
 
 /// A kind of folder that catalex writes. A description file in the folder identifies the kind.
@@ -32,7 +32,7 @@ impl FolderKind {
             let help = "choose another output path, or move the other files; --force replaces only outputs of catalex";
             Err(Error::file(folder, expected, got, help))
         };
-        let description = fs::read(folder.join(self.marker)).ok();
+        let description = read_description(&folder.join(self.marker)).ok();
         let description: Option<Value> = description.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let ours = |description: &Value| self.keys.iter().all(|key| description.get(key).is_some());
         let Some(description) = description.filter(ours) else {

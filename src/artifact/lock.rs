@@ -158,6 +158,12 @@ pub(super) fn temporary_prefix(target: &Path) -> String {
     format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
+/// The name of the target that a file with this name is a temporary file of. `None` for other names.
+pub fn temporary_target(name: &str) -> Option<&str> {
+    let (target, random) = name.strip_prefix('.')?.rsplit_once(".part-")?;
+    (random.len() == RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(target)
+}
+
 /// A builder of temporary files and folders next to a target. Their permissions follow the umask.
 pub(super) fn temporary(mode: u32, prefix: &str) -> tempfile::Builder<'_, 'static> {
     use std::os::unix::fs::PermissionsExt;

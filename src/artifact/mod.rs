@@ -8,6 +8,7 @@ mod file;
 mod folder;
 mod lock;
 mod place;
+mod regular;
 pub mod seal;
 mod tree;
 
@@ -21,8 +22,9 @@ use crate::error::{Error, Result};
 
 pub use file::AtomicFile;
 pub use folder::{AtomicDir, FolderKind, sync_folder};
-pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in};
+pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in, temporary_target};
 pub use place::{INDEX_MANIFEST, refuse_existing};
+pub use regular::{open_regular, read_description, read_regular};
 pub use tree::files_under;
 
 /// Whether an output that already exists may be replaced.
@@ -50,7 +52,7 @@ pub fn write_file(target: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(
 /// [`Error::Io`].
 pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let fail = |e| Error::io("copy", from, e);
-    let mut source = File::open(from).map_err(fail)?;
+    let mut source = open_regular(from).map_err(fail)?;
     let mut target = File::create(to).map_err(|e| Error::io("write", to, e))?;
     std::io::copy(&mut source, &mut target).map(drop).map_err(fail)
 }
@@ -60,7 +62,7 @@ pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn sha256_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let mut file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -82,7 +82,7 @@ fn refuse_inside_index(target: &Path, place: &Path) -> Result<()> {
 
 fn is_index(folder: &Path) -> bool {
     let path = folder.join(INDEX_MANIFEST);
-    let manifest = path.is_file().then(|| fs::read(&path).ok()).flatten();
+    let manifest = path.is_file().then(|| super::read_description(&path).ok()).flatten();
     let manifest: Option<Value> = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     manifest.is_some_and(|m| ["format_version", "catalex_version", "files"].iter().all(|key| m.get(key).is_some()))
 }

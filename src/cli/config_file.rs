@@ -4,6 +4,7 @@
 //! `force`, `report`) to the command line before it is parsed.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -13,6 +14,9 @@ use clap::{Arg, Args, Command};
 use serde_json::{Map, Value};
 
 use super::flags::{Flags, is_declared};
+
+/// Maximum size of a file of settings, in bytes.
+const MAX_CONFIG: u64 = 1 << 20;
 
 /// The flag that names the file.
 #[derive(Debug, Clone, Args)]
@@ -76,9 +80,27 @@ fn text(value: &Value) -> String {
 
 /// The keys and values of a file, with keys in the spelling of flags.
 fn keys(path: &Path) -> Result<Map<String, Value>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
-    let table = text.parse::<toml::Table>().map_err(|e| not_toml(path, &e.to_string()))?;
+    let table = text_of(path)?.parse::<toml::Table>().map_err(|e| not_toml(path, &e.to_string()))?;
     table.into_iter().map(|(key, value)| Ok((key.replace('_', "-"), json(path, &key, value)?))).collect()
+}
+
+/// The text of a file. It is read twice, so it must not be a pipe, whose second reader would find nothing.
+fn text_of(path: &Path) -> Result<String> {
+    let about = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    if !about.is_file() {
+        return Err(Error::file(path, "a file", "a folder, a pipe or a device", "write the settings to a file"));
+    }
+    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    if bytes.len() as u64 > MAX_CONFIG {
+        let expected = format!("a file of settings of at most {} MiB", MAX_CONFIG >> 20);
+        return Err(Error::file(path, expected, "a larger file", "check the path"));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let got = format!("other bytes after {} bytes", e.utf8_error().valid_up_to());
+        Error::file(path, "text in UTF-8", got, "save the file in UTF-8")
+    })
 }
 
 /// Converts a TOML value to JSON, which has no NaN, infinity or dates.
@@ -203,6 +225,17 @@ mod tests {
             train.config().map(|_| train)
         };
         read().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn large_files_and_other_encodings_are_refused() {
+        assert!(train(&format!("levels = 3\n#{}", "x".repeat(1 << 19))).is_ok());
+        assert!(train(&"# levels = 3\n".repeat(100_000)).unwrap_err().contains("at most 1 MiB"));
+        let (file, config) = written("");
+        std::fs::write(file.path(), b"# caf\xE9\nlevels = 3\n").unwrap();
+        assert!(
+            config.read().err().unwrap().to_string().contains("expected text in UTF-8, got other bytes after 5 bytes")
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Memory-mapped files of arrays, and the file of a trie.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use memmap2::Mmap;
 
 use super::layout::{Buffer, FORMAT_VERSION, HEADER, MAGIC, TOKENS, TrieLayout};
 use super::trie::Trie;
-use crate::artifact::{AtomicFile, Overwrite, sha256};
+use crate::artifact::{AtomicFile, Overwrite, open_regular, sha256};
 use crate::error::{Error, Result};
 use crate::tokenizer::MAX_LEVELS;
 use crate::vocabulary::TokenIds;
@@ -50,7 +49,7 @@ impl BinaryFormat {
 
     /// Maps a file and checks its magic number, version and checksum.
     pub(super) fn map(&self, path: &Path) -> Result<Mmap> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
         // SAFETY: a mapped file must not change while it is mapped. catalex replaces files by renaming and never writes
         // to an existing one, and the checksum is verified before anything else is read.
         #[allow(unsafe_code)]

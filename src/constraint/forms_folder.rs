@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::forms::{CONSTRAINT_FILE, ConstraintForm, ONLY_FILE};
 use super::transitions::Transitions;
 use super::trie::Trie;
-use crate::artifact::sha256_file;
+use crate::artifact::{read_description, seal, sha256_file};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
@@ -65,9 +65,12 @@ impl FormsFolder {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONSTRAINT_FILE);
         let wrong = |expected: String, got: &dyn std::fmt::Display| Error::artifact(&path, expected, got, HELP);
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
+        const WHAT: &str = "a description of constraint forms";
+        // Folders of earlier versions have no seal.
+        let description = seal::of_json(&path, &bytes, WHAT, HELP, |_| false)?;
         let description: ConstraintDescription =
-            serde_json::from_slice(&bytes).map_err(|e| wrong("a description of constraint forms".into(), &e))?;
+            serde_json::from_value(description).map_err(|e| wrong(WHAT.into(), &e))?;
         if description.format_version != super::forms::FORMAT_VERSION {
             return Err(wrong(format!("format version {}", super::forms::FORMAT_VERSION), &description.format_version));
         }

@@ -20,6 +20,7 @@ mod subset;
 mod tokens;
 mod transitions;
 mod trie;
+mod trie_build;
 
 pub use against_table::check_forms;
 pub use decoding::{After, Decoding, Next, Rules, Start};

@@ -1,10 +1,10 @@
 //! The trie over the token ids of a language model.
 
-use std::fs;
 use std::path::Path;
 
 use super::subset::Subset;
 use super::trie::{Prefix, Trie};
+use crate::artifact::read_description;
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::{TokenIds, VOCABULARY_FILE};
@@ -68,7 +68,7 @@ impl<'a> TokenTrie<'a> {
 pub fn tokens_of(table: &TokenTable, vocabulary: &Path) -> Result<TokenIds> {
     let tokens = TokenIds::read(vocabulary)?;
     let path = vocabulary.join(VOCABULARY_FILE);
-    let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+    let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
     let description: serde_json::Value = serde_json::from_slice(&bytes)
         .map_err(|e| Error::artifact(&path, "a vocabulary", e, "create it again with `catalex vocab`"))?;
     let of_table = &table.metadata;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::image_fault::ImageFault;
-use crate::artifact::sha256;
+use crate::artifact::{read_regular, sha256};
 use crate::error::{Error, Result};
 
 /// Length of a hexadecimal hash in bytes.
@@ -49,7 +49,7 @@ impl BatchJournal {
     /// [`Error::Io`].
     pub(super) fn open(path: &Path, part: &impl Serialize) -> Result<Self> {
         let part = serde_json::to_vec(part).map_err(|e| Error::io("write", path, e.into()))?;
-        let found = std::fs::read(path).unwrap_or_default();
+        let found = read_regular(path).unwrap_or_default();
         let mut rest = found.as_slice();
         let mut done = VecDeque::new();
         let mut whole = 0;

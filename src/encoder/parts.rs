@@ -1,6 +1,5 @@
 //! Encoding of a catalog in checkpointed parts: an interrupted run continues after the last finished part.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::bad_image::BadImage;
 use super::embed::{EncodedPart, Encoders, PART_ITEMS, StageProgress};
 use super::journal::BatchJournal;
-use crate::artifact::{Overwrite, sha256_file, write_file};
+use crate::artifact::{Overwrite, read_description, sha256_file, write_file};
 use crate::catalog::{CatalogSpool, PictureState};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
@@ -157,7 +156,7 @@ impl PartFolder {
         if !path.is_file() {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
         let record: Option<PartRecord> = serde_json::from_slice(&bytes).ok();
         let whole = |record: &PartRecord| match &record.sha256 {
             Some(hash) => features.is_file() && sha256_file(&features).is_ok_and(|found| found == *hash),

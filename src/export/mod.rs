@@ -15,11 +15,13 @@
 //! | `user_preferences.rs`, `lc_rec_tasks.rs`, `chat.rs` | code that several families share |
 //! | `template.rs`, `fillable_text.rs` | parsing and filling of prompt templates |
 //! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items without an event of the user |
-//! | `output.rs`, `parquet.rs` | the output files, or the samples of a dry run |
+//! | `output.rs`, `parquet.rs`, `file_sets.rs` | the output files, or the samples of a dry run |
+//! | `reports.rs` | the roles of files, and the statistics |
 
 mod chat;
 mod context;
 mod families;
+mod file_sets;
 mod fillable_text;
 mod items;
 mod lc_rec_tasks;
@@ -27,6 +29,7 @@ mod negatives;
 mod output;
 mod parquet;
 mod record_rng;
+mod reports;
 mod settings;
 mod template;
 mod user_preferences;
@@ -39,7 +42,8 @@ use serde::Serialize;
 
 pub use families::Family;
 pub use items::{ItemColumns, ItemTexts};
-pub use output::{EXPORT_FILE, FileReport, Role, TaskReport};
+pub use output::EXPORT_FILE;
+pub use reports::{FileReport, Role, TaskReport};
 pub use settings::{ExportSettings, Show};
 pub use template::Example;
 pub use user_texts::UserTexts;

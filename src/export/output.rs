@@ -1,7 +1,6 @@
 //! The output files of an export, written record by record. A dry run only counts records and keeps samples.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::parquet::{ParquetColumns, ParquetFile};
+use super::reports::{FileReport, Role, TaskReport};
 use crate::artifact::{AtomicDir, FolderKind, Overwrite, sha256_file};
 use crate::error::{Error, Result};
 
@@ -23,44 +23,6 @@ const KIND: FolderKind = FolderKind {
 };
 /// Records per task that a dry run shows.
 const SAMPLES: usize = 3;
-
-/// The purpose of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Training data.
-    Train,
-    /// Validation data.
-    Valid,
-    /// Test data.
-    Test,
-    /// Every item, without users.
-    Items,
-    /// A file that is not split: the family splits it itself, or needs all of it.
-    Layout,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Train => "train",
-            Role::Valid => "valid",
-            Role::Test => "test",
-            Role::Items => "items",
-            Role::Layout => "layout",
-        })
-    }
-}
-
-impl From<crate::behaviour::SplitPart> for Role {
-    fn from(part: crate::behaviour::SplitPart) -> Self {
-        match part {
-            crate::behaviour::SplitPart::Train => Role::Train,
-            crate::behaviour::SplitPart::Valid => Role::Valid,
-            crate::behaviour::SplitPart::Test => Role::Test,
-        }
-    }
-}
 
 /// The format of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,31 +40,6 @@ pub(super) enum FileFormat {
 /// A handle to an output file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileId(usize);
-
-/// Statistics of a task.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct TaskReport {
-    /// Records written.
-    pub records: u64,
-    /// Examples skipped because no template could be filled or there were no candidates.
-    pub skipped: u64,
-    /// The first records; in a dry run only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub samples: Vec<Value>,
-}
-
-/// Description of a file.
-#[derive(Debug, Clone, Serialize)]
-pub struct FileReport {
-    /// Its purpose.
-    pub role: Role,
-    /// Number of records.
-    pub records: u64,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-}
 
 /// An output file while it is written.
 struct OpenFile {
@@ -125,52 +62,6 @@ pub(super) struct ExportOutput {
     folder: Option<AtomicDir>,
     files: Vec<OpenFile>,
     tasks: BTreeMap<String, TaskReport>,
-}
-
-/// One file per task and role, created with its first record.
-pub(super) struct ByTask {
-    format: FileFormat,
-    /// Prefix and suffix of the file names, around `TASK.ROLE`.
-    affixes: (&'static str, &'static str),
-    files: BTreeMap<(&'static str, Role), FileId>,
-}
-
-impl ByTask {
-    pub(super) fn new(before: &'static str, after: &'static str, format: FileFormat) -> Self {
-        ByTask { format, affixes: (before, after), files: BTreeMap::new() }
-    }
-
-    /// The file of a task and a role.
-    pub(super) fn file(&mut self, out: &mut ExportOutput, task: &'static str, role: Role) -> Result<FileId> {
-        if let Some(&file) = self.files.get(&(task, role)) {
-            return Ok(file);
-        }
-        let (before, after) = self.affixes;
-        let file = out.file(format!("{before}{task}.{role}{after}"), role, self.format)?;
-        self.files.insert((task, role), file);
-        Ok(file)
-    }
-}
-
-/// One file each for training, validation and test.
-pub(super) struct SplitFiles([FileId; 3]);
-
-impl SplitFiles {
-    /// Creates the files under the names of their roles.
-    pub(super) fn create(out: &mut ExportOutput, name: impl Fn(Role) -> String, format: FileFormat) -> Result<Self> {
-        let mut file = |role: Role| out.file(name(role), role, format);
-        Ok(SplitFiles([file(Role::Train)?, file(Role::Valid)?, file(Role::Test)?]))
-    }
-
-    /// The file of a role; roles other than validation and test belong to training.
-    pub(super) fn of(&self, role: Role) -> FileId {
-        let [train, valid, test] = self.0;
-        match role {
-            Role::Test => test,
-            Role::Valid => valid,
-            _ => train,
-        }
-    }
 }
 
 impl ExportOutput {

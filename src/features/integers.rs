@@ -1,12 +1,12 @@
 //! Reads a matrix of integers from a `.npy` file.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use ndarray::Array2;
 
 use super::npy_header::NpyHeader;
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 
 /// Reads a 2-D array of integers that `numpy.save` wrote. A 1-D array is read as a matrix with one column.
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// [`Error::Io`].
 pub fn integer_matrix(path: &Path) -> Result<Array2<i64>> {
     let refuse = |got: String, help: &str| Error::file(path, "a 2-D .npy matrix of integers", got, help);
-    let mut file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let mut file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
     let header = NpyHeader::read(BufReader::new(&file)).map_err(|e| refuse(e, "write it with numpy.save"))?;
     let descr = header.descr.as_str();
     let (big_endian, kind) = match descr.split_at_checked(1) {

@@ -1,7 +1,6 @@
 //! NumPy `.npy` files: a 2-D float matrix. Row numbers are the item ids.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
@@ -12,6 +11,7 @@ use ndarray::{Array2, ArrayView2};
 use super::npy_header::{MAGIC, NpyHeader};
 use super::source::{Block, ROWS_AT_ONCE};
 use super::{Features, complete, first_not_finite};
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
@@ -22,7 +22,7 @@ const WANTED: &str = "a 2-D .npy matrix of float16, float32 or float64";
 /// Whether the file starts with the magic bytes of `.npy`, or has that extension.
 pub(super) fn is_npy(path: &Path) -> Result<bool> {
     let mut head = Vec::new();
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
     file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(|e| Error::io("read", path, e))?;
     Ok(head == MAGIC || path.extension().is_some_and(|e| e == "npy"))
 }
@@ -47,7 +47,7 @@ impl MatrixFile {
     /// Reads the header.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
         let header = NpyHeader::read(BufReader::new(&file)).map_err(|e| damaged(path, e))?;
         let (width, big_endian) = match header.descr.as_str() {
             "<f2" | "=f2" => (2, false),
@@ -103,7 +103,7 @@ impl MatrixFile {
     }
 
     fn read(&self, path: &Path, rows: Range<usize>) -> std::io::Result<Array2<f32>> {
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let mut numbers = |first: usize, count: usize| {
             let mut bytes = vec![0; count * self.width];
             file.seek(SeekFrom::Start(self.start + (first * self.width) as u64))?;

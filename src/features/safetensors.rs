@@ -1,6 +1,5 @@
 //! Safetensors files with one matrix. Row numbers are the item ids, as in `.npy`.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::npy::MatrixFile;
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 
 const WANTED: &str = "a safetensors file with one matrix of F16, BF16, F32 or F64";
@@ -26,7 +26,7 @@ pub(super) fn open(path: &Path) -> Result<MatrixFile> {
     let refuse = |got: String, help: &str| Error::file(path, WANTED, got, help);
     let failed = |e| Error::io("read", path, e);
     let damaged = |reason: String| refuse(format!("a damaged file ({reason})"), "write it again");
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open_regular(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut head = [0; LENGTH];
     file.read_exact(&mut head).map_err(|_| damaged("it ends in its header".into()))?;

@@ -1,14 +1,13 @@
 //! The manifest of an index.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Generation, MANIFEST, REBUILD};
-use crate::artifact::{seal, sha256};
+use crate::artifact::{read_description, seal, sha256};
 use crate::error::{Error, Result};
 
 /// The version of the folder layout that this build writes.
@@ -112,7 +111,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
             help: "pass a folder that `catalex build` wrote".into(),
         });
     }
-    let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+    let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
     let manifest = Manifest::of_json(&path, &bytes, REBUILD)?;
     // An index from an untrusted source must not refer to files outside its folder.
     let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));

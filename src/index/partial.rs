@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::artifact::{Overwrite, copy_file, files_under, sha256, sha256_file, write_file};
+use crate::artifact::{
+    Overwrite, copy_file, files_under, read_description, sha256, sha256_file, temporary_target, write_file,
+};
 use crate::error::{Error, Result};
 
 /// The file with the settings of the build.
@@ -123,13 +125,13 @@ fn foreign(folder: &Path) -> Option<String> {
         entries.collect()
     };
     // Temporary files; see `AtomicFile`.
-    let temporary = |name: &str| name.starts_with('.') && name.contains(".part-");
+    let temporary = |name: &str| temporary_target(name).is_some_and(|target| FILES.contains(&target));
     let Some(found) = names(folder) else { return Some("something else".into()) };
     let ours = |(name, is_folder): &(String, bool)| match is_folder {
         true => name == PARTS,
         false => FILES.contains(&&**name) || temporary(name),
     };
-    let settings = fs::read(folder.join(SETTINGS)).ok();
+    let settings = read_description(&folder.join(SETTINGS)).ok();
     let begun = settings.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).is_some_and(|v| v.is_object());
     // A run writes its settings first. If it was killed before, only temporary files exist.
     let nothing = || found.iter().all(|(name, is_folder)| !is_folder && temporary(name));
@@ -139,11 +141,14 @@ fn foreign(folder: &Path) -> Option<String> {
     if let Some((name, _)) = found.iter().find(|entry| !ours(entry)) {
         return Some(format!("the file {name}"));
     }
-    // The names of parts start with a number of six digits.
+    // The names of parts are numbers of six digits.
     let parts = names(&folder.join(PARTS)).unwrap_or_default();
-    let numbered =
-        |name: &str| name.split('.').next().is_some_and(|n| n.len() == 6 && n.bytes().all(|b| b.is_ascii_digit()));
-    let other = parts.iter().find(|(name, is_folder)| *is_folder || !(numbered(name) || temporary(name)));
+    let numbered = |name: &str| {
+        let of_part = name.split_once('.').filter(|(_, kind)| ["parquet", "json", "journal"].contains(kind));
+        of_part.is_some_and(|(number, _)| number.len() == 6 && number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let of_part = |name: &str| numbered(temporary_target(name).unwrap_or(name));
+    let other = parts.iter().find(|(name, is_folder)| *is_folder || !of_part(name));
     other.map(|(name, _)| format!("the file {PARTS}/{name}"))
 }
 
@@ -212,7 +217,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (target, partial) = (home.path().join("index"), home.path().join("index.partial"));
         let begin = |overwrite| Partial::begin(&target, &serde_json::json!({}), true, overwrite).map(drop);
-        let cases: [&[&str]; 5] = [
+        let cases: [&[&str]; 9] = [
+            &[".part-note"],
+            &[".movie.mkv.part-abcdef"],
+            &["partial.json", ".partial.json.part-1"],
+            &["partial.json", "parts/000001.jpg"],
             &["chapter.txt"],
             &["partial.json", "chapter.txt"],
             &["partial.json", "parts/chapter.txt"],

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog_features::CatalogFeatures;
 use super::embed::{EmbedSummary, Lists};
-use crate::artifact::{Overwrite, write_file};
+use crate::artifact::{Overwrite, read_description, write_file};
 use crate::error::{Error, Result};
 use crate::features::FeatureFile;
 use crate::index::{BAD_IMAGES, BAD_ITEMS, FEATURES, IndexWriter, PARTS, Partial};
@@ -47,7 +47,7 @@ pub(super) fn features(
 
 /// The summary of an earlier run, if the image files have not changed.
 fn earlier(job: &CatalogFeatures, path: &Path) -> Result<EmbedSummary> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let bytes = read_description(path).map_err(|e| Error::io("read", path, e))?;
     let help = "start again with --force";
     let record: EncodedRecord =
         serde_json::from_slice(&bytes).map_err(|e| Error::artifact(path, "a record of encoded features", e, help))?;

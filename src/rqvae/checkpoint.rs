@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tch::Tensor;
 
 use crate::artifact::seal::{self, Seal};
-use crate::artifact::{AtomicFile, Overwrite};
+use crate::artifact::{AtomicFile, Overwrite, open_regular, read_regular};
 use crate::error::{Error, Result};
 
 /// Keys in the metadata of the file.
@@ -39,7 +39,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::File`] for a file that is not a checkpoint; [`Error::Io`].
     pub fn remove(&self) -> Result<()> {
-        if self.path.exists() && !is_checkpoint(&self.path) {
+        if self.path.symlink_metadata().is_ok() && !is_checkpoint(&self.path) {
             let help = "move it away, or choose another output path";
             return Err(Error::file(&self.path, "a checkpoint of catalex", "another file", help));
         }
@@ -53,7 +53,7 @@ impl Checkpoints {
 /// Whether a file is a checkpoint, from its header alone.
 fn is_checkpoint(path: &Path) -> bool {
     let header = || -> std::io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = open_regular(path)?;
         let mut length = [0; 8];
         file.read_exact(&mut length)?;
         let mut header = Vec::new();
@@ -144,7 +144,7 @@ impl Saved {
     fn read(path: &Path, training: &str) -> Result<Self> {
         const START_OVER: &str = "start over with --force";
         let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a checkpoint", e, START_OVER);
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = read_regular(path).map_err(|e| Error::io("read", path, e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
         let of = |key: &str| header.metadata().as_ref().and_then(|pairs| pairs.get(key)).cloned();
         let (Some(of_training), Some(state)) = (of(TRAINING), of(STATE)) else {

@@ -1,7 +1,6 @@
 //! Reading and writing token tables as Parquet and Arrow.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -23,7 +22,7 @@ use parquet::file::reader::ChunkReader;
 
 use super::columns::{CODES, ERROR, ID, REASSIGNED, SEMANTIC_ID, code_field, of_own_types};
 use super::{TableMetadata, TokenTable, table_metadata};
-use crate::artifact::{AtomicFile, Overwrite, seal};
+use crate::artifact::{AtomicFile, Overwrite, open_regular, seal};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 use crate::item_ids::{IdFault, ItemIds};
@@ -109,7 +108,7 @@ pub(super) fn read(path: &Path) -> Result<TokenTable> {
     if path.is_dir() {
         return Err(Error::file(path, "a token table or an index", "another folder", "pass the table inside it"));
     }
-    parquet(path, File::open(path).map_err(|e| Error::io("read", path, e))?)
+    parquet(path, open_regular(path).map_err(|e| Error::io("read", path, e))?)
 }
 
 /// Reads Parquet from a file or from memory; errors name `path`. A panic of the Parquet library is an error, too.

@@ -1,6 +1,5 @@
 //! Parquet tables of an index, with a kind, a format version and a hash of the file in the metadata.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::foreign::foreign_batches;
 use super::{check_pages, check_parquet};
-use crate::artifact::{AtomicFile, Overwrite, seal};
+use crate::artifact::{AtomicFile, Overwrite, open_regular, seal};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 
@@ -72,7 +71,7 @@ impl OwnTable {
     pub(crate) fn read(self, path: &Path, columns: &[OwnColumn]) -> Result<Vec<RecordBatch>> {
         let wrong = |expected: String, got: &dyn std::fmt::Display| Error::artifact(path, expected, got, HELP);
         let damaged = |got: &dyn std::fmt::Display| wrong(self.name.into(), got);
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
         let metadata = guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))
             .map_err(|e| damaged(&e))?
             .map_err(|e| damaged(&e))?;

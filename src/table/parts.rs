@@ -1,7 +1,6 @@
 //! Tables that are read part by part, in any order: the row groups of Parquet files, the record batches of Arrow IPC
 //! files.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use super::foreign::{foreign, foreign_batches};
 use super::open_table::RecordBatches;
 use super::parquet_pages::check_pages;
 use super::{TableFormat, arrow_file, check_parquet, damaged};
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 
 /// A table whose parts can be read separately. The parts of all files are numbered consecutively, in the order of the
@@ -122,7 +122,7 @@ impl TableParts {
     pub(crate) fn batches(&self, part: usize, batch_rows: usize) -> Result<RecordBatches> {
         let (file, index, _) = self.parts[part];
         let PartsFile { path, container, columns, .. } = &self.files[file];
-        let opened = File::open(self.files[file].readable()).map_err(|e| Error::io("read", path, e))?;
+        let opened = open_regular(self.files[file].readable()).map_err(|e| Error::io("read", path, e))?;
         let batches: Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>> = match container {
             PartsContainer::Parquet(metadata) => {
                 let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata.clone());
@@ -176,7 +176,7 @@ type Select<'a> = &'a mut dyn FnMut(&Path, &SchemaRef) -> Result<Vec<String>>;
 
 fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let unpacked = unpacked(&path)?.map(NamedTempFile::into_temp_path);
-    let file = File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e))?;
+    let file = open_regular(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e))?;
     let metadata = foreign(&path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
     let columns = places(&path, metadata.schema(), &select(&path, metadata.schema())?)?;
     check_parquet(&path, &file, metadata.metadata(), "restore it from a copy, or create it again")?;
@@ -188,7 +188,7 @@ fn open_parquet(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)
 
 fn open_arrow_file(path: PathBuf, select: Select) -> Result<(PartsFile, Vec<usize>)> {
     let unpacked = unpacked(&path)?.map(NamedTempFile::into_temp_path);
-    let open = || File::open(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e));
+    let open = || open_regular(unpacked.as_deref().unwrap_or(&path)).map_err(|e| Error::io("read", &path, e));
     let mut file = open()?;
     foreign(&path, || arrow_file::check_file(&mut file))?;
     let schema = foreign(&path, || FileReader::try_new_buffered(file, None))?.schema();
@@ -295,7 +295,8 @@ mod tests {
         let path = folder.path().join("a.arrows");
         let batches = [words(0..2, ["a", "b"]), words(2..4, ["c", "d"])];
         let mut writer =
-            arrow::ipc::writer::StreamWriter::try_new(File::create(&path).unwrap(), &batches[0].schema()).unwrap();
+            arrow::ipc::writer::StreamWriter::try_new(std::fs::File::create(&path).unwrap(), &batches[0].schema())
+                .unwrap();
         batches.iter().for_each(|batch| writer.write(batch).unwrap());
         writer.finish().unwrap();
         let last = open(&path).batches(1, 10).unwrap().next().unwrap().unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::config::SHAPES_SINCE;
 use super::weights::{RETRAIN, WEIGHTS_FILE, read_weights};
 use super::{Config, FORMAT_VERSION, OLDEST_FORMAT_VERSION, Tokenizer};
-use crate::artifact::{AtomicDir, FolderKind, Overwrite, seal, sha256};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite, read_description, read_regular, seal, sha256};
 use crate::error::{Error, Result};
 
 /// The file that identifies a model folder.
@@ -70,8 +70,8 @@ impl Tokenizer {
                 });
             }
         }
-        let text = fs::read(&config_path).map_err(|e| Error::io("read", &config_path, e))?;
-        let bytes = fs::read(&weights_path).map_err(|e| Error::io("read", &weights_path, e))?;
+        let text = read_description(&config_path).map_err(|e| Error::io("read", &config_path, e))?;
+        let bytes = read_regular(&weights_path).map_err(|e| Error::io("read", &weights_path, e))?;
         Self::read((&config_path, &text), (&weights_path, &bytes))
     }
 

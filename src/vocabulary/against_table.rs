@@ -1,12 +1,13 @@
 //! Checks a vocabulary folder against a token table.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use super::description::VocabularyDescription;
 use super::files::{INDEX_FILE, lc_rec_index};
 use super::{FORMAT_VERSION, TOKENIZER_FOLDER, TokenIds, VOCABULARY_FILE, Vocabulary};
+use crate::artifact::{open_regular, read_regular};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 use crate::text_tokenizer::TextTokenizer;
@@ -78,7 +79,7 @@ pub fn check_description(folder: &Path) -> Result<()> {
 
 /// Compares the tokens of every item, byte by byte.
 fn items(path: &Path, table: &TokenTable) -> Result<()> {
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
     let mut compared = Compared { file: BufReader::new(file), buffer: Vec::new(), at: 0 };
     let whole = lc_rec_index(&mut compared, table).and_then(|()| compared.end());
     match whole {
@@ -136,5 +137,5 @@ fn tokenizer(folder: &Path, words: &[String]) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| Error::io("read", path, e))
+    read_regular(path).map_err(|e| Error::io("read", path, e))
 }

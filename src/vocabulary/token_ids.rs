@@ -1,10 +1,10 @@
 //! The token ids of an extended tokenizer, read from `vocabulary.json`.
 
-use std::fs;
 use std::path::Path;
 
 use super::description::VocabularyDescription;
 use super::{FORMAT_VERSION, VOCABULARY_FILE};
+use crate::artifact::read_description;
 use crate::error::{Error, Result};
 
 /// The ids of codes and markers in an extended tokenizer.
@@ -70,7 +70,7 @@ impl TokenIds {
         let damaged = |expected: &str, got: String| {
             Error::artifact(&path, expected, got, "create the vocabulary again with `catalex vocab`")
         };
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
         let description: VocabularyDescription =
             serde_json::from_slice(&bytes).map_err(|e| damaged("a vocabulary", e.to_string()))?;
         if description.format_version != FORMAT_VERSION {
@@ -129,7 +129,7 @@ mod tests {
 
     fn read(description: &serde_json::Value) -> Result<TokenIds> {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(VOCABULARY_FILE), description.to_string()).unwrap();
+        std::fs::write(folder.path().join(VOCABULARY_FILE), description.to_string()).unwrap();
         TokenIds::read(folder.path())
     }
 

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use catalex::artifact::Overwrite;
 use catalex::semantic_id::TokenTable;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::support::root;
+use super::support::{catalex, clustered, features, hand_made, minilm, outcome, root, succeeds};
 
 /// The values of all numeric constants with this name in the source.
 fn declared(folder: &Path, name: &str, found: &mut Vec<f64>) {
@@ -65,4 +67,50 @@ fn a_token_table_on_which_its_reader_panics_is_refused() {
     let messages: Vec<String> =
         entries.map(|entry| TokenTable::read(&entry.unwrap().path()).unwrap_err().to_string()).collect();
     assert!(messages.len() >= 3 && messages.iter().all(|message| message.contains("token table")), "{messages:?}");
+}
+
+/// A pipe would block a reader forever, and a device is endless.
+#[test]
+fn pipes_and_devices_in_place_of_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    hand_made(4, &[4, 4]).save(path("m").as_ref(), Overwrite::Refuse).unwrap();
+    features(clustered(8, 4)).write(path("x").as_ref(), Overwrite::Refuse).unwrap();
+    succeeds(&["tokenize", &path("x"), "--model", &path("m"), "--out", &path("t")]);
+    succeeds(&["constrain", &path("t"), "--form", "trie,choices", "--out", &path("c")]);
+    fs::create_dir(path("y.partial")).unwrap();
+    fs::write(path("y.partial/partial.json"), "{}").unwrap();
+    fs::write(path("c.csv"), "id,t\n1,a\n").unwrap();
+    let [m, x, t, c, y, csv] = ["m", "x", "t", "c", "y", "c.csv"].map(path);
+    let minilm = minilm().to_string_lossy().into_owned();
+    let embed = ["embed", &csv, "--text", "t", "--text-encoder", &minilm, "--out", &y];
+    let lines: [(&str, &[&str]); 12] = [
+        ("m/config.json", &["verify", &m]),
+        ("m/config.json", &["train", &x, "--out", &m, "--force", "--codebook-size", "4"]),
+        ("m/model.safetensors", &["verify", &m]),
+        ("m/model.safetensors", &["tokenize", &x, "--model", &m, "--out", &y]),
+        ("x", &["verify", &x]),
+        ("x", &["train", &x, "--out", &y, "--codebook-size", "4"]),
+        ("t", &["verify", &t]),
+        ("t", &["diff", &t, &t]),
+        ("c/constraint.json", &["verify", &c]),
+        ("c/ids.trie", &["verify", &c]),
+        ("c/constraint.json", &["constrain", &t, "--form", "trie", "--out", &c, "--force"]),
+        ("y.partial/partial.json", &embed),
+    ];
+    for (file, line) in lines {
+        let (file, kept) = (path(file), path("kept"));
+        fs::rename(&file, &kept).unwrap();
+        for device in [false, true] {
+            match device {
+                true => std::os::unix::fs::symlink("/dev/zero", &file).unwrap(),
+                false => mknodat(CWD, &file, FileType::Fifo, Mode::RWXU, 0).unwrap(),
+            }
+            let output = catalex(line).output().unwrap();
+            let (code, message) = outcome(&output);
+            assert_eq!(code, 1, "{line:?} with {file}: {message}");
+            fs::remove_file(&file).unwrap();
+        }
+        fs::rename(&kept, &file).unwrap();
+    }
 }

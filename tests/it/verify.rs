@@ -182,6 +182,22 @@ fn single_files_are_checked_and_compared_with_a_table() {
 }
 
 #[test]
+fn every_flipped_byte_of_a_constraint_folder_is_detected() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = parts(24).write(&home.path().join("a")).join("constraint");
+    assert!(verified(&folder, None).whole);
+    for (name, bytes) in files(&folder) {
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(folder.join(&name), flipped).unwrap();
+            assert!(!verified(&folder, None).whole, "byte {at} of {name}");
+        }
+        fs::write(folder.join(&name), bytes).unwrap();
+    }
+}
+
+#[test]
 fn the_exit_code_is_1_if_problems_are_found() {
     let home = tempfile::tempdir().unwrap();
     let old = root().join("tests/golden/index-0.1").to_string_lossy().into_owned();

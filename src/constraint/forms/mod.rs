@@ -19,7 +19,7 @@ pub use titles::{one_line, titles};
 use self::automaton::Automaton;
 use self::grammar::{Dialect, Terminals};
 use super::{Prefix, Transitions, Trie};
-use crate::artifact::{AtomicDir, FolderKind, Overwrite, sha256_file};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite, seal, sha256_file};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
@@ -224,10 +224,8 @@ impl<'a> Forms<'a> {
             description["titles"] = settings.clone();
         }
         let path = folder.path().join(CONSTRAINT_FILE);
-        write_with(&path, |out| {
-            serde_json::to_writer_pretty(&mut *out, &description)?;
-            writeln!(out)
-        })?;
+        let sealed = seal::to_json(&description).map_err(|e| Error::io("write", &path, e))?;
+        write_with(&path, |out| out.write_all(&sealed))?;
         folder.commit()
     }
 

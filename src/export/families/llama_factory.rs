@@ -7,8 +7,9 @@ use super::FamilySpec;
 use crate::error::Result;
 use crate::export::chat::Messages;
 use crate::export::context::Context;
+use crate::export::file_sets::SplitFiles;
 use crate::export::lc_rec_tasks as tasks;
-use crate::export::output::{ExportOutput, FileFormat, SplitFiles};
+use crate::export::output::{ExportOutput, FileFormat};
 use crate::export::{Role, Show};
 
 pub(super) const FAMILY: FamilySpec = FamilySpec {

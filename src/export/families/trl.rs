@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::export::Show;
 use crate::export::chat::{Message, Messages};
 use crate::export::context::Context;
+use crate::export::file_sets::SplitFiles;
 use crate::export::lc_rec_tasks as tasks;
-use crate::export::output::{ExportOutput, FileFormat, SplitFiles};
+use crate::export::output::{ExportOutput, FileFormat};
 
 pub(super) const FAMILY: FamilySpec =
     FamilySpec { templates: tasks::TEMPLATES, tasks: tasks::TASKS, show: Show::Ids, ..FamilySpec::new("trl", write) };

@@ -25,7 +25,9 @@ use serde_json::json;
 
 use super::manifest::read_manifest;
 use super::{Index, Manifest};
-use crate::artifact::{AtomicDir, FolderKind, FolderLock, Overwrite, remove_leftovers_in, seal, sync_folder};
+use crate::artifact::{
+    AtomicDir, FolderKind, FolderLock, Overwrite, read_description, remove_leftovers_in, seal, sync_folder,
+};
 use crate::error::{Error, Result};
 
 pub use publish::{PublishOptions, Published};
@@ -86,7 +88,7 @@ impl Store {
             let help = "pass a folder that `catalex publish` wrote".into();
             return Err(Error::Missing { path, expected: "the description of a store".into(), help });
         }
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
         let description = seal::of_json(&path, &bytes, "the description of a store", RESTORE, |_| true)?;
         if description["format_version"] != FORMAT_VERSION {
             let (expected, got) = (format!("format version {FORMAT_VERSION}"), &description["format_version"]);

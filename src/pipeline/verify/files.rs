@@ -1,11 +1,10 @@
 //! Checks of single files and folders. Their kind is detected from their names and first bytes.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::Checks;
-use crate::artifact::{seal, sha256_file};
+use crate::artifact::{open_regular, read_description, seal, sha256_file};
 use crate::constraint::{CONSTRAINT_FILE, FmIndex, Trie};
 use crate::error::{Error, Result};
 use crate::export::EXPORT_FILE;
@@ -83,7 +82,7 @@ impl Checks<'_> {
     /// Checks a file whose first bytes identify a format of catalex. `None` if they do not.
     fn by_magic(&mut self, path: &Path, table: Option<&TokenTable>) -> Result<Option<&'static str>> {
         let fail = |e| Error::io("read", path, e);
-        let mut file = File::open(path).map_err(fail)?;
+        let mut file = open_regular(path).map_err(fail)?;
         let length = file.metadata().map_err(fail)?.len();
         let mut magic = Vec::new();
         file.by_ref().take(8).read_to_end(&mut magic).map_err(fail)?;
@@ -129,7 +128,7 @@ impl Checks<'_> {
         let description = path.join(EXPORT_FILE);
         let files = self.run(&description, "description of an export", || {
             let wrong = |e: &dyn std::fmt::Display| Error::artifact(&description, "files with their hashes", e, HELP);
-            let bytes = std::fs::read(&description).map_err(|e| Error::io("read", &description, e))?;
+            let bytes = read_description(&description).map_err(|e| Error::io("read", &description, e))?;
             let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| wrong(&e))?;
             let files = value["files"].as_object().ok_or_else(|| wrong(&"none"))?;
             let hash = |(name, about): (&String, &serde_json::Value)| {

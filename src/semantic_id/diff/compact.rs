@@ -1,6 +1,5 @@
 //! The ids and codes of a token table in a compact layout, for the comparison of large tables.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 use crate::item_ids::ItemIds;
@@ -168,7 +168,7 @@ impl CompactTable {
 }
 
 fn parsed(path: &Path) -> Result<CompactTable> {
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let file = open_regular(path).map_err(|e| Error::io("read", path, e))?;
     let metadata =
         ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| damaged(path, &e.to_string()))?;
     check_parquet(path, &file, metadata.metadata(), REMAKE)?;

@@ -10,6 +10,7 @@ use ndarray::Array2;
 
 use super::dequantize::{BF16, F16, F32, READABLE, TensorFormat, format};
 use super::read::{ARRAY, FLOAT32, Gguf, GgufTensor, INT32, STRING, UINT32, strings};
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 use crate::vocabulary::float_type::FloatType;
 
@@ -48,7 +49,7 @@ pub(in crate::vocabulary) fn extend(
             help: "pass the file of the same model as --llm".into(),
         });
     }
-    let file = File::open(source).map_err(|e| Error::io("read", source, e))?;
+    let file = open_regular(source).map_err(|e| Error::io("read", source, e))?;
     // SAFETY: the file must not change while it is mapped, and models are not modified while they are read. What is
     // read is either validated or numbers, for which every bit pattern is valid.
     #[allow(unsafe_code)]

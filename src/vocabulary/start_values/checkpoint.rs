@@ -1,6 +1,5 @@
 //! The embedding matrices of a Hugging Face checkpoint, mapped into memory.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -8,8 +7,9 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 
-use super::config::read_config;
+use super::config::{COPY_AGAIN, read_config, read_json};
 use super::matrix::EmbeddingMatrix;
+use crate::artifact::open_regular;
 use crate::error::{Error, Result};
 use crate::vocabulary::float_type::FloatType;
 
@@ -42,7 +42,6 @@ const OUTPUT_NAMES: [&str; 5] = [
 const COPY_NAMES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
-pub(super) const COPY_AGAIN: &str = "copy or download the checkpoint again";
 
 /// One file of a checkpoint.
 #[derive(Debug)]
@@ -189,7 +188,7 @@ impl Checkpoint {
 
 impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        let file = open_regular(&path).map_err(|e| Error::io("read", &path, e))?;
         // SAFETY: the file must not change while it is mapped, and checkpoints are not modified while they are read. Only
         // numbers are read, for which every bit pattern is valid.
         #[allow(unsafe_code)]
@@ -209,11 +208,6 @@ fn float_type(dtype: Dtype) -> Option<FloatType> {
         Dtype::BF16 => Some(FloatType::Bf16),
         _ => None,
     }
-}
-
-pub(super) fn read_json(path: &Path) -> Result<Value> {
-    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::file(path, "JSON", e, COPY_AGAIN))
 }
 
 /// The files of a checkpoint, sorted by name.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::checkpoint::{COPY_AGAIN, Checkpoint};
 use crate::error::{Error, Result};
 
+pub(super) const COPY_AGAIN: &str = "copy or download the checkpoint again";
 const FILE: &str = "config.json";
 const KEY: &str = "vocab_size";
 /// Keys of a multimodal model's configuration of its language model.
@@ -26,28 +26,31 @@ pub(super) fn read_config(folder: &Path) -> Result<Value> {
             help: "pass the model's folder, with config.json and model.safetensors".into(),
         });
     }
-    let config = super::checkpoint::read_json(&path)?;
+    let config = read_json(&path)?;
     if !config.is_object() {
         return Err(Error::file(&path, "a JSON object", "another JSON value", COPY_AGAIN));
     }
     Ok(config)
 }
 
-impl Checkpoint {
-    /// The text of `config.json` with `total` instead of `rows` as the size of the vocabulary. Everything else is
-    /// unchanged. If the file omits the size, as a language model with the default size within a multimodal model does,
-    /// it is added.
-    ///
-    /// # Errors
-    /// [`Error::File`] for a size that is not a number, or differs from the rows of the embeddings.
-    pub(super) fn resized_config(&self, rows: usize, total: usize) -> Result<String> {
-        let path = self.folder.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-        resized(&text, &self.config, rows, total).map_err(|got| {
-            let expected = format!("the {rows} rows of the embeddings as vocab_size");
-            Error::file(&path, expected, got, "pass the model with the config.json that belongs to its weights")
-        })
-    }
+/// The text of a folder's `config.json` with `total` instead of `rows` as the size of the vocabulary. Everything else is
+/// unchanged. If the file omits the size, as a language model with the default size within a multimodal model does, it
+/// is added.
+///
+/// # Errors
+/// [`Error::File`] for a size that is not a number, or differs from the rows of the embeddings.
+pub(super) fn resized_config(folder: &Path, config: &Value, rows: usize, total: usize) -> Result<String> {
+    let path = folder.join(FILE);
+    let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+    resized(&text, config, rows, total).map_err(|got| {
+        let expected = format!("the {rows} rows of the embeddings as vocab_size");
+        Error::file(&path, expected, got, "pass the model with the config.json that belongs to its weights")
+    })
+}
+
+pub(super) fn read_json(path: &Path) -> Result<Value> {
+    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::file(path, "JSON", e, COPY_AGAIN))
 }
 
 fn resized(text: &str, config: &Value, rows: usize, total: usize) -> std::result::Result<String, String> {
@@ -94,7 +97,7 @@ fn replaced(text: &str, old: &[u64], total: usize) -> String {
 /// Whether a `vocab_size` anywhere in the configuration has this value.
 fn has_size(config: &Value, size: usize) -> bool {
     config.as_object().is_some_and(|keys| {
-        keys.iter().any(|(key, value)| (key == KEY && *value == Value::from(size)) || has_size(value, size))
+        keys.iter().any(|(key, value)| (key == KEY && value.as_u64() == Some(size as u64)) || has_size(value, size))
     })
 }
 

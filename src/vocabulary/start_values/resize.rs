@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::NewRows;
 use super::checkpoint::{Checkpoint, Shard};
+use super::config::resized_config;
 use super::further::FurtherTensors;
 use crate::artifact::copy_file;
 use crate::error::{Error, Result};
@@ -67,7 +68,7 @@ impl<'a> Resizing<'a> {
     pub(super) fn write(&self, out: &Path, tokenizer: &Path, progress: &dyn Progress) -> Result<()> {
         fs::create_dir(out).map_err(|e| Error::io("create", out, e))?;
         let (shards, folder) = (&self.checkpoint.shards, &self.checkpoint.folder);
-        let config = self.checkpoint.resized_config(self.old_rows, self.total_rows)?;
+        let config = resized_config(folder, &self.checkpoint.config, self.old_rows, self.total_rows)?;
         progress.begin("write model", Some(shards.len() as u64), "files");
         let mut growth = 0;
         for shard in shards {

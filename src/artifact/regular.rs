@@ -1,0 +1,80 @@
+//! Opens files of artifacts. A folder from another source can contain anything under their names.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Maximum size of a description such as `manifest.json`, in bytes.
+const MAX_DESCRIPTION: u64 = 256 << 20;
+
+/// Opens a regular file for reading. A device can be endless, and a pipe can block forever.
+///
+/// # Errors
+/// If the file cannot be opened, or is not a regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    check(&fs::metadata(path)?)?;
+    // The file can be replaced before it is opened.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    check(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn check(metadata: &fs::Metadata) -> io::Result<()> {
+    match metadata {
+        metadata if metadata.is_file() => Ok(()),
+        metadata if metadata.is_dir() => Err(rustix::io::Errno::ISDIR.into()),
+        _ => Err(io::Error::other("a device or a pipe, not a file")),
+    }
+}
+
+/// The content of a regular file.
+///
+/// # Errors
+/// As [`open_regular`]; if the file cannot be read.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The content of a description, such as `manifest.json`.
+///
+/// # Errors
+/// As [`read_regular`]; for more than 256 MiB.
+pub fn read_description(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(MAX_DESCRIPTION + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_DESCRIPTION {
+        return Err(io::Error::other(format!("more than {} MiB", MAX_DESCRIPTION >> 20)));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    #[test]
+    fn only_regular_files_of_a_limited_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "text").unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("device")).unwrap();
+        mknodat(CWD, path("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        File::create(path("sparse")).unwrap().set_len(MAX_DESCRIPTION + 1).unwrap();
+        for read in [read_regular, read_description] {
+            assert_eq!(read(&path("file")).unwrap(), b"text");
+            assert_eq!(read(&path("link")).unwrap(), b"text");
+            for name in ["device", "pipe"] {
+                assert_eq!(read(&path(name)).unwrap_err().to_string(), "a device or a pipe, not a file");
+            }
+            assert_eq!(read(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+            assert_eq!(read(&path("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+        assert_eq!(read_description(&path("sparse")).unwrap_err().to_string(), "more than 256 MiB");
+    }
+}

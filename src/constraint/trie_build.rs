@@ -1,0 +1,96 @@
+//! Builds a trie from the codes of a token table.
+
+use ndarray::{ArrayView1, ArrayView2};
+use rayon::prelude::*;
+
+use super::bits::directory;
+use super::layout::{Buffer, TrieLayout};
+use super::trie::Trie;
+use crate::error::{Error, Result};
+use crate::tokenizer::MAX_LEVELS;
+
+impl Trie {
+    /// The trie of the rows of `codes (n, levels)`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for no rows, more than `u32::MAX` rows, more than [`MAX_LEVELS`] levels, or equal rows.
+    pub fn new(codes: ArrayView2<u16>) -> Result<Self> {
+        let rows: Vec<u32> = (0..u32::try_from(codes.nrows()).unwrap_or(0)).collect();
+        Trie::of_rows(codes, &rows)
+    }
+
+    /// The trie of some rows of `codes (n, levels)`, without duplicates. Rows keep their numbers.
+    ///
+    /// # Errors
+    /// As [`Trie::new`].
+    pub fn of_rows(codes: ArrayView2<u16>, rows: &[u32]) -> Result<Self> {
+        let (n, levels) = (rows.len(), codes.ncols());
+        if n == 0 || u32::try_from(codes.nrows()).is_err() || !(1..=MAX_LEVELS).contains(&levels) {
+            return Err(Error::data(
+                "trie of semantic IDs",
+                format!("1 to {} items of 1 to {MAX_LEVELS} codes", u32::MAX),
+                format!("{n} items of {levels} codes"),
+                "pass the codes of a token table",
+            ));
+        }
+        let rows = if levels <= 4 { sorted::<u64>(codes, rows) } else { sorted::<u128>(codes, rows) };
+        let code = |leaf: usize, level: usize| codes[[rows[leaf] as usize, level]];
+        // The length of the prefix that each leaf shares with the one before it; 0 for the first.
+        let mut shared = vec![0u8; n];
+        shared.par_iter_mut().enumerate().skip(1).for_each(|(leaf, shared)| {
+            *shared = (0..levels).find(|&l| code(leaf, l) != code(leaf - 1, l)).unwrap_or(levels) as u8;
+        });
+        if let Some(leaf) = shared.iter().position(|&shared| usize::from(shared) == levels) {
+            return Err(Error::data(
+                "trie of semantic IDs",
+                "distinct IDs",
+                format!("the same ID at rows {} and {} of the table", rows[leaf - 1] + 1, rows[leaf] + 1),
+                "resolve collisions first: tokenize without --collisions keep",
+            ));
+        }
+        let nodes: Vec<usize> =
+            (0..levels).map(|level| shared.iter().filter(|&&part| usize::from(part) <= level).count()).collect();
+        let layout = TrieLayout::new(&nodes);
+        let mut buffer = Buffer::zeroed(layout.end, layout.header());
+        for (level, (sections, &nodes)) in layout.levels.iter().zip(&nodes).enumerate() {
+            let (mut level_codes, mut words) = (Vec::with_capacity(nodes), vec![0u64; nodes.div_ceil(64)]);
+            for (leaf, &shared) in shared.iter().enumerate().filter(|(_, shared)| usize::from(**shared) <= level) {
+                if usize::from(shared) < level {
+                    words[level_codes.len() / 64] |= 1 << (level_codes.len() % 64);
+                }
+                level_codes.push(code(leaf, level));
+            }
+            buffer.write(&sections.codes, &level_codes);
+            if level > 0 {
+                buffer.write(&sections.words, &words);
+                buffer.write(&sections.directory, &directory(&words));
+            }
+        }
+        buffer.write(&layout.rows, &rows);
+        Ok(Trie { buffer, layout, tokens: None })
+    }
+}
+
+/// A sort key: packed codes.
+trait CodeKey: Copy + Ord + Send + Sync {
+    fn pack(codes: ArrayView1<u16>) -> Self;
+}
+
+impl CodeKey for u64 {
+    fn pack(codes: ArrayView1<u16>) -> Self {
+        codes.iter().fold(0, |key, &code| key << 16 | u64::from(code))
+    }
+}
+
+impl CodeKey for u128 {
+    fn pack(codes: ArrayView1<u16>) -> Self {
+        codes.iter().fold(0, |key, &code| key << 16 | u128::from(code))
+    }
+}
+
+/// Row numbers in the order of their codes.
+fn sorted<K: CodeKey>(codes: ArrayView2<u16>, rows: &[u32]) -> Vec<u32> {
+    let mut keyed: Vec<(K, u32)> = rows.par_iter().map(|&row| (K::pack(codes.row(row as usize)), row)).collect();
+    keyed.par_sort_unstable();
+    keyed.into_iter().map(|(_, row)| row).collect()
+}
