@@ -48,8 +48,10 @@ build: setup-build ## build the release binary; the last line printed is its pat
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
 	@$(ENV); cargo build --locked --release; realpath "$$CARGO_TARGET_DIR/release/catalex"
 
-wheel: setup ## build the Python package's wheel; the last line printed is its path
-	@$(ENV); $(WITHOUT_LIBTORCH) scripts/wheel.sh "$$CATALEX_VENV/bin/maturin" target/wheels
+wheel: ## build the Python package's wheel, which contains the program; the last line printed is its path
+	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
+	@$(PYTHON) scripts/setup.py --wheel
+	@$(ENV); scripts/wheel.sh "$$(dirname "$$CATALEX_VENV")/venv-wheel/bin/maturin" target/wheels
 
 notebooks: setup build ## run the notebooks of docs/notebooks anew and keep what they show
 	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --locked --quiet --release --manifest-path python/Cargo.toml

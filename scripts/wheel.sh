@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Python package's wheel, and with --sdist its source archive, into a folder; prints the path of what it built.
+# Builds the Python package's wheel with its two programs, or with --sdist its source archive, into a folder; the last
+# line printed is the path. LIBTORCH is the libtorch to link with.
 #   scripts/wheel.sh MATURIN FOLDER [--sdist]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +13,17 @@ trap 'rm -rf "$made"' EXIT
 if [ "${3:-}" = --sdist ]; then
     "$maturin" sdist --manifest-path python/Cargo.toml --out "$made" >&2
 else
-    "$maturin" build --locked --quiet --release --manifest-path python/Cargo.toml --out "$made" >&2
+    program=${CARGO_TARGET_DIR:-target}/release/catalex
+    cargo build --locked --quiet --release --no-default-features --features encoders,serve >&2
+    cp "$program" "$made/catalex"
+    # The program with all features is built last, so it is the one that stays.
+    cargo build --locked --quiet --release >&2
+    cp "$program" "$made/catalex-train"
+    "$maturin" build --locked --quiet --release --compatibility linux --manifest-path python/Cargo.toml --out "$made" >&2
+    wheel=$(find "$made" -name '*.whl')
+    "${PYTHON:-python3}" scripts/pack_wheel.py "$wheel" "$made/catalex" "$made/catalex-train" "$folder" >"$made/path"
+    cat "$made/path"
+    exit
 fi
 for file in "$made"/*; do
     mv -f "$file" "$folder/"

@@ -86,3 +86,21 @@ def test_every_requirement_is_locked_with_hashes(lock: str) -> None:
     lines = (python / lock).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
     wanted = [re.split(r"[=<>;\[ ]", line)[0].lower() for line in lines if line and not line.startswith("#")]
     assert wanted and not set(wanted) - set(locked)
+
+
+def test_the_version_of_libtorch_is_the_same_everywhere() -> None:
+    found = {
+        path: re.findall(pattern, (ROOT / path).read_text(encoding="utf-8"))
+        for path, pattern in [
+            ("scripts/setup_parts.py", r'"torch",\n    "([\d.]+)"'),
+            ("src/cli/training_program.rs", r'VERSION: &str = "([\d.]+)"'),
+            ("src/cli/training_program.rs", r"torch==([\d.]+)"),
+            ("src/rqvae/mod.rs", r"torch==([\d.]+)"),
+            ("python/pyproject.toml", r'"torch==([\d.]+)"'),
+            ("python/python/catalex/run.py", r"torch==([\d.]+)"),
+            ("README.md", r"torch==([\d.]+)"),
+            (".github/workflows/release.yml", r"torch==([\d.]+)"),
+        ]
+    }
+    assert all(found.values()), found
+    assert len({version for versions in found.values() for version in versions}) == 1, found

@@ -22,10 +22,11 @@ from made import done
 from shop import DIM, ITEMS, Shop
 
 import catalex
+import catalex_cli
 from catalex.config import flags, train_flags
 from catalex.programs import BUILD, EMBED
 from catalex.progress import NotebookBar, TerminalBar
-from catalex.run import environment, find_binary
+from catalex.run import find_binary
 
 SMALL: dict[str, Any] = {"levels": 3, "codebook_size": 16, "epochs": 1, "progress": "none"}
 
@@ -206,7 +207,7 @@ def test_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_binary() == Path(os.environ["CARGO_TARGET_DIR"]) / "release" / "catalex"
     assert find_binary(fake(tmp_path, "true")) == tmp_path / "catalex"
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(catalex.ResourceError, match=r"not on the PATH; build it with `make build`"):
+    with pytest.raises(catalex.ResourceError, match=r"not on the PATH; install a wheel.*`binary=`"):
         find_binary()
     with pytest.raises(catalex.ResourceError, match="which is no file"):
         catalex.train(np.ones((4, 4)), binary=tmp_path / "none")
@@ -226,7 +227,7 @@ def test_libtorch_is_found_in_the_torch_package(shop: Shop) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert environment()["LD_LIBRARY_PATH"].endswith("torch/lib")
+    assert catalex_cli.environment({})["LD_LIBRARY_PATH"].endswith("torch/lib")
 
 
 STOPPED = """

@@ -86,7 +86,12 @@ fn shortened(text: &str) -> String {
     }
 }
 
-#[cfg(not(all(feature = "train", feature = "encoders")))]
+#[cfg(all(feature = "train", not(feature = "encoders")))]
 pub(super) fn run(_args: BuildArgs, _progress: &dyn Progress) -> Result<()> {
-    Err(super::not_built("catalex build", if cfg!(feature = "train") { "encoders" } else { "train" }))
+    Err(super::not_built("catalex build", "encoders"))
+}
+
+#[cfg(not(feature = "train"))]
+pub(super) fn run(_args: BuildArgs, _progress: &dyn Progress) -> Result<()> {
+    match super::training_program::run("catalex build")? {}
 }

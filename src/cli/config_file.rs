@@ -162,6 +162,8 @@ impl Settings {
             }
             self.known.push(key);
         }
+        #[cfg(feature = "encoders")]
+        super::environment::locate_encoders::<T>(&mut merged)?;
         serde_json::from_value(Value::Object(merged))
             .map_err(|e| Error::file(&self.path, "settings of the right type", e, "see `catalex help VERB`"))
     }

@@ -5,6 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use catalex::Error;
 use catalex::pipeline::Environment;
 
+#[cfg(feature = "encoders")]
+pub(super) use variables::{locate_encoders, models_folder};
+
 /// The environment.
 ///
 /// # Errors
@@ -29,7 +32,13 @@ fn now() -> Result<Option<u64>, Error> {
 mod variables {
     use std::path::{Path, PathBuf};
 
-    use catalex::pipeline::{Environment, Hub};
+    use catalex::Error;
+    use catalex::pipeline::{Environment, Hub, PACKAGED};
+    use catalex::settings::SettingGroup;
+    use serde_json::{Map, Value};
+
+    /// The settings that take an encoder, or a tokenizer, which an encoder also has.
+    const ENCODERS: [&str; 3] = ["text_encoder", "image_encoder", "tokenizer"];
 
     fn set(name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -53,14 +62,70 @@ mod variables {
         }
     }
 
-    /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the library that `make setup` downloaded, else the system's.
+    /// The cache folder of catalex.
+    fn own_cache() -> Option<PathBuf> {
+        set("CATALEX_CACHE").map(PathBuf::from).or_else(|| cache_home().map(|cache| cache.join("catalex")))
+    }
+
+    /// The folder of fetched encoders.
+    pub(in crate::cli) fn models_folder() -> PathBuf {
+        let cache = || own_cache().map(|cache| cache.join("models"));
+        set("CATALEX_MODELS").map(PathBuf::from).or_else(cache).unwrap_or_else(|| PathBuf::from("catalex-models"))
+    }
+
+    /// Replaces names of fetched encoders by their folders, in the settings that take an encoder or a tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an encoder that could be fetched, but has not been.
+    pub(in crate::cli) fn locate_encoders<T: SettingGroup>(given: &mut Map<String, Value>) -> Result<(), Error> {
+        for setting in T::SETTINGS.iter().filter(|setting| ENCODERS.contains(&setting.field)) {
+            let Some(Value::String(name)) = given.get_mut(&setting.flag()) else { continue };
+            if name.is_empty()
+                || Path::new(name.as_str()).exists()
+                || name.contains(['/', '\\'])
+                || name.starts_with('.')
+            {
+                continue;
+            }
+            let folder = models_folder().join(name.as_str());
+            match folder.to_str() {
+                Some(path) if folder.is_dir() => *name = path.to_owned(),
+                _ if name == PACKAGED => {
+                    let got = format!("{name}, which is neither a folder here nor in {}", models_folder().display());
+                    let help = format!("run `catalex models fetch {PACKAGED}`");
+                    return Err(Error::config(
+                        setting.flag(),
+                        "a folder or an encoder that has been fetched",
+                        got,
+                        help,
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The library of the Python package onnxruntime, if this program is in `site-packages/catalex/bin`.
+    fn installed() -> Option<PathBuf> {
+        let program = std::env::current_exe().ok()?;
+        let folder = program.ancestors().nth(3)?.join("onnxruntime/capi");
+        let names = std::fs::read_dir(&folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let library = names.filter(|name| name.starts_with("libonnxruntime.so")).min()?;
+        Some(folder.join(library))
+    }
+
+    /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else that of the Python package, else the library that `make setup`
+    /// downloaded, else the system's.
     fn onnx_runtime() -> PathBuf {
         if let Some(path) = set("ORT_DYLIB_PATH") {
             return PathBuf::from(path);
         }
-        let cache = set("CATALEX_CACHE").map(PathBuf::from).or_else(|| cache_home().map(|cache| cache.join("catalex")));
+        if let Some(library) = installed() {
+            return library;
+        }
         let fetched =
-            cache.map(|cache| cache.join("onnxruntime-1.32.0/libonnxruntime.so")).filter(|path| path.is_file());
+            own_cache().map(|cache| cache.join("onnxruntime-1.32.0/libonnxruntime.so")).filter(|path| path.is_file());
         fetched.unwrap_or_else(|| PathBuf::from("libonnxruntime.so"))
     }
 

@@ -20,6 +20,7 @@ mod history;
 mod import_ids;
 mod inspect;
 mod lookup;
+mod models;
 mod output;
 mod progress;
 mod publish;
@@ -27,6 +28,8 @@ mod retrain;
 mod serve;
 mod tokenize;
 mod train;
+#[cfg(not(feature = "train"))]
+mod training_program;
 mod verify;
 mod vocab;
 
@@ -91,6 +94,8 @@ enum Verb {
     Adopt(Box<adopt::AdoptArgs>),
     /// Compare two token tables or indexes: items, IDs, renamed codes and neighbours.
     Diff(diff::DiffArgs),
+    /// List text and image encoders that are known to work, or fetch one.
+    Models(models::ModelsArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
     Serve(serve::ServeArgs),
     /// Publish an index to a store as its current generation, in one atomic step.
@@ -132,6 +137,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Import(args) => import_ids::run(args, &*progress),
         Verb::Adopt(args) => adopt::run(*args, &*progress),
         Verb::Diff(args) => diff::run(args, &*progress),
+        Verb::Models(args) => models::run(args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
         Verb::Publish(args) => publish::run(args),
         Verb::Rollback(args) => publish::run_rollback(args),
@@ -188,7 +194,7 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 /// The error of a verb that needs a feature this binary was built without.
-#[cfg(not(all(feature = "train", feature = "encoders", feature = "serve")))]
+#[cfg(not(all(feature = "encoders", feature = "serve")))]
 fn not_built(what: &str, feature: &str) -> anyhow::Error {
     catalex::Error::Unavailable {
         what: what.into(),

@@ -70,5 +70,5 @@ pub(super) fn run(args: RetrainArgs, progress: &dyn Progress) -> Result<()> {
 
 #[cfg(not(feature = "train"))]
 pub(super) fn run(_args: RetrainArgs, _progress: &dyn Progress) -> Result<()> {
-    Err(super::not_built("catalex retrain", "train"))
+    match super::training_program::run("catalex retrain")? {}
 }

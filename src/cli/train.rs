@@ -47,5 +47,5 @@ pub(super) fn run(args: TrainArgs, progress: &dyn Progress) -> Result<()> {
 
 #[cfg(not(feature = "train"))]
 pub(super) fn run(_args: TrainArgs, _progress: &dyn Progress) -> Result<()> {
-    Err(super::not_built("catalex train", "train"))
+    match super::training_program::run("catalex train")? {}
 }

@@ -24,8 +24,8 @@ pub struct Runtime {
     library: PathBuf,
 }
 
-const HOW_TO_GET: &str = "run `make setup` in a checkout of catalex, or set ORT_DYLIB_PATH to the libonnxruntime of \
-                          `pip install onnxruntime`";
+const HOW_TO_GET: &str = "run `pip install onnxruntime` where catalex is installed, or `make setup` in a checkout, or set \
+                          ORT_DYLIB_PATH to its library libonnxruntime";
 
 impl Runtime {
     /// Loads the library `dylib`, or reuses it if already loaded. Models run on `threads` CPU threads, unless

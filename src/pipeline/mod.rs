@@ -133,7 +133,7 @@ pub use vocab::vocab;
 // Types of other rooms that the functions take or return.
 pub use crate::catalog::{Finding, FindingExample, FindingKind};
 #[cfg(feature = "encoders")]
-pub use crate::encoder::Hub;
+pub use crate::encoder::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGED};
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::{Advice, Drift, Figures};

@@ -61,7 +61,8 @@ fn device(name: &str) -> Result<Device> {
     let unavailable = |reason: String| Error::Unavailable {
         what: format!("device {name}"),
         reason,
-        help: "use --device cpu, or build against a libtorch with CUDA (set LIBTORCH to its folder)".into(),
+        help: "use --device cpu, or a libtorch with CUDA: pip install torch==2.13.0, or set LIBTORCH to its folder"
+            .into(),
     };
     let index = match name {
         "cpu" => return Ok(Device::Cpu),
@@ -71,13 +72,32 @@ fn device(name: &str) -> Result<Device> {
     let Some(index) = index else {
         return Err(Error::config("device", "cpu, cuda or cuda:N", name, "omit it for cpu"));
     };
+    // libtorch looks for this part once only, so it is loaded before the first question.
+    let loaded = cuda_part();
     if !Cuda::is_available() {
-        return Err(unavailable("libtorch finds no CUDA device".into()));
+        return Err(unavailable(match loaded {
+            Ok(()) => "libtorch finds no CUDA device".into(),
+            Err(reason) => format!("libtorch finds no CUDA device, and its part for CUDA cannot be loaded: {reason}"),
+        }));
     }
     if index as i64 >= Cuda::device_count() {
         return Err(unavailable(format!("there are {} CUDA devices", Cuda::device_count())));
     }
     Ok(Device::Cuda(index))
+}
+
+/// Loads `libtorch_cuda.so`, which registers the CUDA kernels. The program does not link it, because the same program
+/// runs with a libtorch that lacks it.
+fn cuda_part() -> std::result::Result<(), String> {
+    use std::error::Error as _;
+
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: the library is a part of the libtorch that this program has loaded. Its initializers only register kernels,
+    // and it is never unloaded.
+    #[allow(unsafe_code)]
+    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+    let reason = |e: &libloading::Error| e.source().map_or_else(|| e.to_string(), ToString::to_string);
+    library.map(std::mem::forget).map_err(|e| reason(&e))
 }
 
 #[cfg(test)]

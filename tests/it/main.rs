@@ -47,3 +47,5 @@ mod serve;
 mod texts;
 #[cfg(feature = "train")]
 mod training;
+#[cfg(not(feature = "train"))]
+mod training_program;

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+
+import catalex_cli
 
 from . import errors
 from .progress import Listener, listener
@@ -25,7 +24,6 @@ KINDS = {
     "artifact": errors.ArtifactError,
     "environment": errors.ResourceError,
 }
-NAME = "catalex"
 GRACE = 5
 """Seconds that the program has to end after an interrupt before it is killed."""
 KEPT = 20
@@ -33,7 +31,7 @@ KEPT = 20
 
 
 def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
-    """Finds the `catalex` program: at `binary`, next to the package, next to this Python, or on the PATH."""
+    """Finds the `catalex` program: at `binary`, in the package's folder `bin`, or on the PATH."""
     if binary is not None:
         path = Path(binary)
         if not path.is_file():
@@ -41,17 +39,9 @@ def find_binary(binary: str | os.PathLike[str] | None = None) -> Path:
                 f"binary: expected the catalex program, got {path}, which is no file; check the path"
             )
         return path
-    places = [Path(__file__).parent / "bin" / NAME, Path(sys.executable).parent / NAME]
-    for place in places:
-        if place.is_file() and os.access(place, os.X_OK):
-            return place
-    found = shutil.which(NAME)
+    found = catalex_cli.find_program()
     if found is None:
-        looked = ", ".join(map(str, places))
-        raise errors.ResourceError(
-            f"the catalex program is not available: it is not in {looked} and not on the PATH; build it with "
-            "`make build` or `cargo install`, and name it with `binary=` or put its folder on the PATH"
-        )
+        raise errors.ResourceError(f"{catalex_cli.no_program()}, or name it with `binary=`")
     return Path(found)
 
 
@@ -72,7 +62,7 @@ def run(
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.PIPE,
-                env=environment(),
+                env=catalex_cli.environment(os.environ),
                 encoding="utf-8",
                 errors="replace",
             )
@@ -83,38 +73,6 @@ def run(
             raise _error(str(arguments[0]), child.returncode, failure, lines)
         out.seek(0)
         return out.read()
-
-
-def environment() -> dict[str, str]:
-    """The environment for the program: that of this process, with the libraries of installed packages, which are
-    libtorch of `torch` and ONNX Runtime of `onnxruntime`.
-
-    Variables that are set are not changed. The packages are located, not imported.
-    """
-    variables = dict(os.environ)
-    torch = _package("torch")
-    libraries = [
-        variables.get("LD_LIBRARY_PATH"),
-        str(Path(variables["LIBTORCH"]) / "lib") if "LIBTORCH" in variables else None,
-    ]
-    if torch is not None:
-        libraries.append(str(torch / "lib"))
-    variables["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
-    runtime = _package("onnxruntime")
-    if runtime is not None and "ORT_DYLIB_PATH" not in variables:
-        found = sorted((runtime / "capi").glob("libonnxruntime.so.*")) or sorted(
-            (runtime / "capi").glob("libonnxruntime*.dylib")
-        )
-        if found:
-            variables["ORT_DYLIB_PATH"] = str(found[0])
-    # Keeps idle threads of libtorch from using a core.
-    variables.setdefault("OMP_WAIT_POLICY", "passive")
-    return variables
-
-
-def _package(name: str) -> Path | None:
-    spec = find_spec(name) if name not in sys.modules else getattr(sys.modules[name], "__spec__", None)
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def _listen(child: subprocess.Popen[str], shown: Listener) -> tuple[dict[str, Any] | None, list[str]]:

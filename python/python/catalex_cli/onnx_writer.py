@@ -1,7 +1,7 @@
 """Write an ONNX file with the standard library alone.
 
 ONNX is a protobuf schema, and a file of it needs three wire types only: variable-length integers, 32-bit floats and
-length-prefixed bytes. Writing those here, and not with the `onnx` package, is what lets set-up turn downloaded weights
+length-prefixed bytes. Writing those here, and not with the `onnx` package, is what lets downloaded weights be turned
 into a model on any Python without installing anything; tests check the files with `onnx.checker`.
 
     graph = Graph("double")

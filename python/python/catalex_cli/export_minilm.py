@@ -10,7 +10,7 @@ lowest float), built operator by operator; sizes come from `config.json`. Batch 
 Pooling stays with the reader, as `1_Pooling/config.json` declares it. Weights are copied byte for byte: a linear
 layer's matrix lies transposed in the file, as PyTorch stores it, under a Transpose that ONNX Runtime folds at load.
 
-    python scripts/export_minilm.py FOLDER_WITH_SAFETENSORS model.onnx
+    python -m catalex_cli.export_minilm FOLDER_WITH_SAFETENSORS model.onnx
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from onnx_writer import FLOAT, INT64, Graph
+from .onnx_writer import FLOAT, INT64, Graph
 
 LOWEST_FLOAT = -3.4028234663852886e38
 
