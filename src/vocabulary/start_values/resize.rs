@@ -214,8 +214,32 @@ fn write_index(from: &Path, to: &Path, growth: usize) -> Result<()> {
     let bytes = fs::read(from).map_err(|e| Error::io("read", from, e))?;
     let mut index: Value = serde_json::from_slice(&bytes).map_err(|e| Error::io("read", from, e.into()))?;
     if let Some(size) = index["metadata"]["total_size"].as_u64() {
-        index["metadata"]["total_size"] = json!(size + growth as u64);
+        let Some(total) = size.checked_add(growth as u64) else {
+            let help = "copy or download the checkpoint again";
+            return Err(Error::file(from, "total_size as the number of bytes of all tensors", size, help));
+        };
+        index["metadata"]["total_size"] = json!(total);
     }
     let text = serde_json::to_string_pretty(&index).map_err(|e| Error::io("write", to, e.into()))?;
     fs::write(to, text + "\n").map_err(|e| Error::io("write", to, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_size_in_the_index_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from.json"), folder.path().join("to.json"));
+        let write = |size: u64| {
+            fs::write(&from, json!({"metadata": {"total_size": size}, "weight_map": {}}).to_string()).unwrap();
+            write_index(&from, &to, 24)
+        };
+        write(1000).unwrap();
+        let written: Value = serde_json::from_slice(&fs::read(&to).unwrap()).unwrap();
+        assert_eq!(written["metadata"]["total_size"], 1024);
+        let message = write(u64::MAX).unwrap_err().to_string();
+        assert!(message.contains("from.json") && message.contains("total_size"), "{message}");
+    }
 }
