@@ -171,6 +171,10 @@ def test_the_report_is_self_contained_and_fits_the_window(page: Page, report: Pa
     assert f"{ITEMS + 1} items" in page.text(".subtitle")
 
 
+def test_the_page_is_not_wider_than_a_phone(page: Page) -> None:
+    assert page.run("return !navigator.maxTouchPoints || document.documentElement.scrollWidth <= screen.width")
+
+
 def test_clicks_walk_down_the_tree(page: Page) -> None:
     row = "#tree > li:nth-child(2)"
     token = page.text(f"{row} > .row code")

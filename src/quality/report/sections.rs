@@ -118,10 +118,10 @@ pub(super) fn collisions(figures: &Figures) -> String {
     ];
     if let Some(r) = figures.reconstruction {
         if let Some(held_out) = r.held_out {
-            rows.push(("Relative error, held-out items", format!("{:.4}", held_out.error)));
+            rows.push(("Held-out error", format!("{:.4}", held_out.error)));
         }
-        rows.push(("Relative error before resolution, in-sample", format!("{:.4}", r.before_resolution)));
-        rows.push(("Relative error after resolution, in-sample", format!("{:.4}", r.after_resolution)));
+        rows.push(("In-sample error before", format!("{:.4}", r.before_resolution)));
+        rows.push(("In-sample error after", format!("{:.4}", r.after_resolution)));
     }
     let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
     for (name, value) in rows {
