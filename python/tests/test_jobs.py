@@ -222,12 +222,12 @@ def test_parameters_are_the_declared_settings(
 ) -> None:
     parameters = inspect.signature(job).parameters
     # `from` is a keyword of Python.
-    names = {"from" if name == "trained_on" else name for name in parameters}
-    assert names - HERE - others == _settings.names(*groups) - others
+    names = {"trained_on" if name == "from" else name for name in _settings.names(*groups)}
+    assert parameters.keys() - HERE - others == names - others
     # The command line has the same names.
     text = program("help", job.__name__).stdout
     assert all(f"--{name.replace('_', '-')}" in text for name in _settings.names(*groups))
-    given = [parameters[name] for name in _settings.names(*groups)]
+    given = [parameters[name] for name in names]
     assert {p.default for p in given} <= {None, inspect.Parameter.empty}, "a default is stated in the declaration only"
 
 
