@@ -1,15 +1,15 @@
 //! Reads image files, and limits the memory that all images take together.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use super::image_fault::{ImageFault, fault};
+use crate::artifact::open_regular;
 use crate::catalog::ImageSource;
 
 /// Maximum number of bytes of an image file.
@@ -47,17 +47,11 @@ impl<'a> PictureBytes<'a> {
 
     fn of_file(path: &Path) -> Result<Self, ImageFault> {
         let at = |e: &dyn std::fmt::Display| fault(format!("an image at {}", path.display()), e);
-        let about = std::fs::metadata(path).map_err(|e| at(&e))?;
-        if !about.is_file() {
-            return Err(at(&if about.is_dir() { "a folder" } else { "a device or a pipe, not a file" }));
-        }
-        // The file can be replaced before it is opened.
-        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| at(&e))?;
+        let file = open_regular(path).map_err(|e| match e.kind() {
+            ErrorKind::IsADirectory => at(&"a folder"),
+            _ => at(&e),
+        })?;
         let about = file.metadata().map_err(|e| at(&e))?;
-        if !about.is_file() {
-            return Err(at(&"a device or a pipe, not a file"));
-        }
         let large = (about.len() > LARGE_FILE_BYTES).then(|| LARGE_FILE.lock().unwrap_or_else(PoisonError::into_inner));
         let bytes = at_most(file, MAX_FILE_BYTES).map_err(|e| at(&e))?;
         let Some(bytes) = bytes else {

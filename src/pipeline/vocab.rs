@@ -69,11 +69,8 @@ fn model(spec: &VocabSpec, source: &Path, method: StartMethod) -> Result<Option<
     if spec.llm.llm.is_none() || !uses_codebooks {
         return Ok(None);
     }
-    match &spec.llm.model {
-        Some(path) => sources::model(path).map(Some),
-        None if Index::is_index(source) => sources::model(source).map(Some),
-        None => Ok(None),
-    }
+    let own = Index::is_index(source).then_some(source);
+    spec.llm.model.as_deref().or(own).map(sources::model).transpose()
 }
 
 fn start_values<'a>(
