@@ -151,18 +151,6 @@ fn the_verbs_are_as_documented() {
     assert!(message.contains("tokenize"), "{message}");
 }
 
-/// A verb that this build cannot run gives an error with advice.
-#[cfg(not(feature = "train"))]
-#[test]
-fn training_without_libtorch_is_refused() {
-    let (code, message) = outcome(&catalex(&["train", "x.npy", "--out", "m"]).output().unwrap());
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("built without the feature \"train\"") && message.contains("default features"),
-        "{message}"
-    );
-}
-
 #[test]
 fn precomputed_vectors_are_joined_by_row_and_by_id() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,21 +1,25 @@
 //! A program without the trainer hands `build`, `train` and `retrain` over to `catalex-train` next to it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use super::support::outcome;
 
-/// The built program in a folder `site-packages/catalex/bin`, next to a script that prints how it was called.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/training_program.sh");
+
+/// The built program in a folder `site-packages/catalex/bin`, next to a script that prints how it was called. Both are
+/// links: a file that is written here could be inherited, open for writing, by the process that another test starts at
+/// that moment, and Linux does not execute a file that is open for writing.
 fn package(folder: &Path, with_trainer: bool) -> Command {
     let bin = folder.join("site-packages/catalex/bin");
-    fs::create_dir_all(&bin).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_catalex"), bin.join("catalex")).unwrap();
-    if with_trainer {
-        let script = "#!/bin/sh\necho \"$LD_LIBRARY_PATH|$*\"\nexit 7\n";
-        fs::write(bin.join("catalex-train"), script).unwrap();
-        fs::set_permissions(bin.join("catalex-train"), fs::Permissions::from_mode(0o755)).unwrap();
+    if !bin.exists() {
+        fs::create_dir_all(&bin).unwrap();
+        fs::hard_link(env!("CARGO_BIN_EXE_catalex"), bin.join("catalex")).unwrap();
+    }
+    if with_trainer && !bin.join("catalex-train").exists() {
+        symlink(SCRIPT, bin.join("catalex-train")).unwrap();
     }
     let mut command = Command::new(bin.join("catalex"));
     command.env_remove("LIBTORCH").env("LD_LIBRARY_PATH", "/usr/lib").current_dir(folder);
@@ -31,7 +35,7 @@ fn torch(folder: &Path, version: &str) {
 
 #[test]
 fn training_verbs_run_in_the_other_program() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     torch(folder.path(), "2.13.0+cpu");
     let lib = folder.path().join("site-packages/torch/lib").canonicalize().unwrap();
     for arguments in [
@@ -49,7 +53,7 @@ fn training_verbs_run_in_the_other_program() {
 
 #[test]
 fn a_missing_trainer_or_libtorch_is_an_error_with_advice() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let train = ["train", "x.npy", "--out", "o"];
     let says = |with_trainer| outcome(&package(folder.path(), with_trainer).args(train).output().unwrap());
     let (code, without) = says(false);
