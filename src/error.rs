@@ -229,7 +229,7 @@ impl Error {
             K::IsADirectory => "name a file, not a folder",
             K::NotADirectory => "a parent of this path is a file; choose another path",
             K::ReadOnlyFilesystem => "choose a writable path",
-            _ => "see the reason above",
+            _ => "this is the reason that the operating system gave; check the path and its disk",
         };
         Error::Io { action, path: path.to_path_buf(), help, source }
     }

@@ -39,6 +39,14 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The text of a regular file.
+///
+/// # Errors
+/// As [`read_regular`]; if it is not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    io::read_to_string(open_regular(path)?)
+}
+
 /// The content of a description, such as `manifest.json`.
 ///
 /// # Errors

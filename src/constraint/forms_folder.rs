@@ -1,7 +1,6 @@
 //! Reads a folder of constraint forms: what it contains, and how it was written.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use super::forms::{CONSTRAINT_FILE, ConstraintForm, ONLY_FILE};
 use super::transitions::Transitions;
 use super::trie::Trie;
-use crate::artifact::{read_description, seal, sha256_file};
+use crate::artifact::{read_description, read_text, seal, sha256_file};
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
@@ -91,7 +90,7 @@ impl FormsFolder {
         if let Some(list) = &description.only {
             check(ONLY_FILE, Some(&list.sha256))?;
             let path = folder.join(ONLY_FILE);
-            let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
             only = Some(text.lines().map(str::to_owned).collect());
         }
         Ok(FormsFolder { folder: folder.to_path_buf(), description, forms, only })
@@ -137,7 +136,7 @@ impl FormsFolder {
             return Ok(HashMap::new());
         }
         let path = self.folder.join(form.file());
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
         let title = |line: &str| {
             let mut fields = line.split('\t').skip(1);
             let (title, id) = (fields.next(), fields.next());

@@ -1,7 +1,6 @@
 //! The trie as the arrays of STATIC (arXiv 2602.22647): a sparse transition matrix for accelerators.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
 use super::trie::Trie;
-use crate::artifact::{Overwrite, write_file};
+use crate::artifact::{Overwrite, open_regular, write_file};
 use crate::error::{Error, Result};
 
 /// Maximum number of cells of the dense tables.
@@ -178,7 +177,7 @@ impl Transitions {
             Error::artifact(path, "the arrays of STATIC", got, "write them again with `catalex constrain`")
         };
         let fail = |e| Error::io("read", path, e);
-        let mut file = File::open(path).map_err(fail)?;
+        let mut file = open_regular(path).map_err(fail)?;
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(fail)?;
         let mut header = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::parquet::{ParquetColumns, ParquetFile};
 use super::reports::{FileReport, Role, TaskReport};
-use crate::artifact::{AtomicDir, FolderKind, Overwrite, sha256_file};
+use crate::artifact::{AtomicDir, FolderKind, Overwrite, seal, sha256_file};
 use crate::error::{Error, Result};
 
 /// The description of an export folder, which also identifies it.
@@ -241,8 +241,8 @@ impl ExportOutput {
     pub(super) fn commit(self, description: &impl Serialize) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         let path = folder.path().join(EXPORT_FILE);
-        let json = serde_json::to_string_pretty(description).map_err(|e| Error::io("write", &path, e.into()))?;
-        fs::write(&path, json + "\n").map_err(|e| Error::io("write", &path, e))?;
+        let write = || fs::write(&path, seal::to_json(description)?);
+        write().map_err(|e| Error::io("write", &path, e))?;
         folder.commit()
     }
 }

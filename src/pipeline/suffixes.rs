@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2, s};
 use super::append_plan::ParentIndex;
 use super::sources::own_token_ids;
 use super::spec::{BuildSpec, OverflowItems};
-use crate::artifact::Overwrite;
+use crate::artifact::{Overwrite, read_description};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexWriter, VOCABULARY};
 use crate::progress::Progress;
@@ -184,7 +184,7 @@ pub(super) fn write_grown_vocabulary(
 /// The tokens of a vocabulary folder in order.
 fn tokens(folder: &Path) -> Result<Vec<String>> {
     let path = folder.join("new_tokens.json");
-    let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+    let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
     serde_json::from_slice(&bytes)
         .map_err(|e| Error::artifact(&path, "a list of tokens", e, "restore the index from a copy"))
 }

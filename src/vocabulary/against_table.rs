@@ -62,17 +62,12 @@ pub fn check_vocabulary(folder: &Path, table: &TokenTable) -> Result<()> {
 /// As [`check_vocabulary`].
 pub fn check_description(folder: &Path) -> Result<()> {
     let path = folder.join(VOCABULARY_FILE);
-    let wrong = |expected: String, got: &dyn std::fmt::Display| Error::artifact(&path, expected, got, HELP);
-    let description: VocabularyDescription =
-        serde_json::from_slice(&read(&path)?).map_err(|e| wrong("a vocabulary".into(), &e))?;
-    if description.format_version != FORMAT_VERSION {
-        return Err(wrong(format!("format version {FORMAT_VERSION}"), &description.format_version));
-    }
+    let description = VocabularyDescription::read(&path, HELP)?;
     if description.tokenizer.is_some() {
         return TokenIds::read(folder).map(drop);
     }
     match description.contradiction() {
-        Some((key, expected, got)) => Err(wrong(format!("{expected} as {key}"), &got)),
+        Some((key, expected, got)) => Err(Error::artifact(&path, format!("{expected} as {key}"), got, HELP)),
         None => Ok(()),
     }
 }

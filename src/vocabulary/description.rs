@@ -1,8 +1,13 @@
 //! The content of `vocabulary.json`. Some keys are redundant, for the convenience of readers.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::FORMAT_VERSION;
+use crate::artifact::{read_description, seal};
+use crate::error::{Error, Result};
 use crate::semantic_id::TokenFormat;
 
 /// The keys of `vocabulary.json` that are read. Unknown keys are ignored, and redundant keys can be absent.
@@ -36,6 +41,22 @@ pub(super) struct TokenizerIds {
 }
 
 impl VocabularyDescription {
+    /// Reads a description and checks its seal and its format version.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Artifact`] for another format version and for damaged content.
+    pub(super) fn read(path: &Path, help: &str) -> Result<Self> {
+        let wrong = |expected: &str, got: &dyn std::fmt::Display| Error::artifact(path, expected, got, help);
+        let bytes = read_description(path).map_err(|e| Error::io("read", path, e))?;
+        // Folders of earlier versions have no seal.
+        let read = seal::of_json(path, &bytes, "a vocabulary", help, |_| false)?;
+        let read: Self = serde_json::from_value(read).map_err(|e| wrong("a vocabulary", &e))?;
+        if read.format_version != FORMAT_VERSION {
+            return Err(wrong(&format!("format version {FORMAT_VERSION}"), &read.format_version));
+        }
+        Ok(read)
+    }
+
     /// The first key that contradicts the others: its name, the expected value, and its value. The sizes of the
     /// codebooks and the ids must be in range.
     pub(super) fn contradiction(&self) -> Option<(String, String, String)> {

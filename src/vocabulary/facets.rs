@@ -1,8 +1,8 @@
 //! The facets of an item's identifier as token ids of a language model.
 
-use std::fs;
 use std::path::Path;
 
+use crate::artifact::read_text;
 use crate::error::{Error, Result};
 use crate::text_tokenizer::TextTokenizer;
 
@@ -36,7 +36,7 @@ impl FacetTokenizer {
             return Err(Error::Missing { path, expected: "the tokenizer of a Hugging Face folder".into(), help });
         }
         let help = "save it again with AutoTokenizer's save_pretrained";
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
         let wrong = |e| Error::file(&path, "a Hugging Face tokenizer", e, help);
         Ok(FacetTokenizer { tokenizer: TextTokenizer::parse(&text).map_err(wrong)? })
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::hugging_face::ExtendedTokenizer;
 use super::new_words::NewWords;
 use super::{FORMAT_VERSION, TOKENIZER_FOLDER, VOCABULARY_FILE, Vocabulary, VocabularyOptions};
+use crate::artifact::seal;
 use crate::error::{Error, Result};
 use crate::semantic_id::TokenTable;
 
@@ -34,10 +35,8 @@ pub(super) fn write(
         write_with(&folder.join("llamafactory.yaml"), |out| llama_factory(out, words))?;
     }
     write_index_json(&folder.join(INDEX_FILE), table)?;
-    write_with(&folder.join(VOCABULARY_FILE), |out| {
-        serde_json::to_writer_pretty(&mut *out, &description(vocabulary, new, table, options, extended))?;
-        writeln!(out)
-    })
+    let description = description(vocabulary, new, table, options, extended);
+    write_with(&folder.join(VOCABULARY_FILE), |out| out.write_all(&seal::to_json(&description)?))
 }
 
 /// Writes LC-Rec's `index.json`, the only file of a vocabulary folder that depends on the items.

@@ -5,6 +5,7 @@
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
+use crate::artifact::read_regular;
 use crate::error::{Error, Result};
 
 /// The path of a file in a folder, if it exists.
@@ -26,7 +27,7 @@ pub(super) fn find_file(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
 /// As [`check_file`]; [`Error::Io`] if it cannot be read.
 pub(super) fn read_file(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let path = find_file(folder, name)?;
-    path.map(|path| fs::read(&path).map_err(|e| Error::io("read", &path, e))).transpose()
+    path.map(|path| read_regular(&path).map_err(|e| Error::io("read", &path, e))).transpose()
 }
 
 /// The text of a file in a folder, if it exists.

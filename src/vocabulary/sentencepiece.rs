@@ -4,10 +4,10 @@
 //! elements may occur anywhere in a message. Pieces that are appended to the file are therefore the last of the list, and
 //! all existing bytes stay unchanged, including unknown fields.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::folder::find_file;
+use crate::artifact::read_regular;
 use crate::error::{Error, Result};
 
 /// File names in Hugging Face folders.
@@ -53,7 +53,7 @@ impl SentencePieceModel {
     }
 
     pub(super) fn read(path: &Path) -> Result<SentencePieceModel> {
-        let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = read_regular(path).map_err(|e| Error::io("read", path, e))?;
         let pieces = pieces(&bytes).ok_or_else(|| {
             let help = "copy the tokenizer's file again";
             Error::file(path, "a SentencePiece model", "other or truncated bytes", help)
@@ -189,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spiece.model");
         let bytes = small_model(&["▁a", "b"]);
-        fs::write(&path, &bytes).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
         let model = SentencePieceModel::find(folder.path()).unwrap().unwrap();
         assert_eq!(model.pieces.len(), 5);
         assert_eq!(model.pieces[3], SentencePiece { text: "▁a".into(), kind: PieceKind::Normal });

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use super::VOCABULARY_FILE;
 use super::description::VocabularyDescription;
-use super::{FORMAT_VERSION, VOCABULARY_FILE};
-use crate::artifact::read_description;
 use crate::error::{Error, Result};
 
 /// The ids of codes and markers in an extended tokenizer.
@@ -67,16 +66,9 @@ impl TokenIds {
         if !path.is_file() {
             return Err(missing("the vocabulary that `catalex vocab` writes", "pass the folder that it wrote"));
         }
-        let damaged = |expected: &str, got: String| {
-            Error::artifact(&path, expected, got, "create the vocabulary again with `catalex vocab`")
-        };
-        let bytes = read_description(&path).map_err(|e| Error::io("read", &path, e))?;
-        let description: VocabularyDescription =
-            serde_json::from_slice(&bytes).map_err(|e| damaged("a vocabulary", e.to_string()))?;
-        if description.format_version != FORMAT_VERSION {
-            let (expected, got) = (format!("format version {FORMAT_VERSION}"), description.format_version.to_string());
-            return Err(damaged(&expected, got));
-        }
+        const HELP: &str = "create the vocabulary again with `catalex vocab`";
+        let damaged = |expected: &str, got: String| Error::artifact(&path, expected, got, HELP);
+        let description = VocabularyDescription::read(&path, HELP)?;
         let Some(ids) = &description.tokenizer else {
             let path = path.clone();
             return Err(Error::Artifact {

@@ -129,7 +129,8 @@ impl Checks<'_> {
         let files = self.run(&description, "description of an export", || {
             let wrong = |e: &dyn std::fmt::Display| Error::artifact(&description, "files with their hashes", e, HELP);
             let bytes = read_description(&description).map_err(|e| Error::io("read", &description, e))?;
-            let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| wrong(&e))?;
+            // Exports of earlier versions have no seal.
+            let value = seal::of_json(&description, &bytes, "the description of an export", HELP, |_| false)?;
             let files = value["files"].as_object().ok_or_else(|| wrong(&"none"))?;
             let hash = |(name, about): (&String, &serde_json::Value)| {
                 Some((path.join(name), about["sha256"].as_str()?.to_owned()))

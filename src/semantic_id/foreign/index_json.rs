@@ -1,18 +1,18 @@
 //! Reads `index.json`: a JSON object that maps item ids to lists of tokens.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::raw::RawIds;
+use crate::artifact::read_text;
 use crate::error::{Error, Result};
 
 /// Reads an index in the order of the file. Duplicate items are kept here and refused later.
 pub(super) fn read(path: &Path, raw: &mut RawIds) -> Result<()> {
-    let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let text = read_text(path).map_err(|e| Error::io("read", path, e))?;
     let mut deserializer = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
     let read = (&mut deserializer).deserialize_map(IndexVisitor(raw)).and_then(|()| deserializer.end());
     read.map_err(|e| {

@@ -1,10 +1,10 @@
 //! The configuration of a checkpoint, and its size of the vocabulary.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
+use crate::artifact::{read_description, read_text};
 use crate::error::{Error, Result};
 
 pub(super) const COPY_AGAIN: &str = "copy or download the checkpoint again";
@@ -41,7 +41,7 @@ pub(super) fn read_config(folder: &Path) -> Result<Value> {
 /// [`Error::File`] for a size that is not a number, or differs from the rows of the embeddings.
 pub(super) fn resized_config(folder: &Path, config: &Value, rows: usize, total: usize) -> Result<String> {
     let path = folder.join(FILE);
-    let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+    let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
     resized(&text, config, rows, total).map_err(|got| {
         let expected = format!("the {rows} rows of the embeddings as vocab_size");
         Error::file(&path, expected, got, "pass the model with the config.json that belongs to its weights")
@@ -49,7 +49,7 @@ pub(super) fn resized_config(folder: &Path, config: &Value, rows: usize, total: 
 }
 
 pub(super) fn read_json(path: &Path) -> Result<Value> {
-    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let bytes = read_description(path).map_err(|e| Error::io("read", path, e))?;
     serde_json::from_slice(&bytes).map_err(|e| Error::file(path, "JSON", e, COPY_AGAIN))
 }
 

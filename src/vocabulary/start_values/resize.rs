@@ -11,7 +11,7 @@ use super::NewRows;
 use super::checkpoint::{Checkpoint, Shard};
 use super::config::resized_config;
 use super::further::FurtherTensors;
-use crate::artifact::copy_file;
+use crate::artifact::{copy_file, read_description};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::vocabulary::float_type::{FloatType, bytes_of};
@@ -211,7 +211,7 @@ fn copy_companions(from: &Path, to: &Path) -> Result<()> {
 
 /// Copies the index with a larger total size; the assignment of tensors to files does not change.
 fn write_index(from: &Path, to: &Path, growth: usize) -> Result<()> {
-    let bytes = fs::read(from).map_err(|e| Error::io("read", from, e))?;
+    let bytes = read_description(from).map_err(|e| Error::io("read", from, e))?;
     let mut index: Value = serde_json::from_slice(&bytes).map_err(|e| Error::io("read", from, e.into()))?;
     if let Some(size) = index["metadata"]["total_size"].as_u64() {
         let Some(total) = size.checked_add(growth as u64) else {

@@ -1,12 +1,12 @@
 //! The items' texts as token ids of the language model.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::matrix::EmbeddingMatrix;
+use crate::artifact::read_text;
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems, cut_text};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -42,7 +42,7 @@ impl ItemTokens {
             let help = "save it again with AutoTokenizer's save_pretrained";
             Error::file(tokenizer, "a Hugging Face tokenizer", reason, help)
         };
-        let text = fs::read_to_string(tokenizer).map_err(|e| Error::io("read", tokenizer, e))?;
+        let text = read_text(tokenizer).map_err(|e| Error::io("read", tokenizer, e))?;
         let encoder = TextTokenizer::parse(&text).map_err(unusable)?;
         let mut cut = 0;
         let mut ids: Vec<Vec<u32>> = vec![Vec::new(); table.item_ids.len()];
