@@ -158,7 +158,8 @@ pub(super) fn temporary_prefix(target: &Path) -> String {
     format!(".{}.part-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// The name of the target that a file with this name is a temporary file of. `None` for other names.
+/// The name of the target, if `name` is the name of one of its temporary files: `.TARGET.part-RANDOM`. `None` for
+/// other names.
 pub fn temporary_target(name: &str) -> Option<&str> {
     let (target, random) = name.strip_prefix('.')?.rsplit_once(".part-")?;
     (random.len() == RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(target)

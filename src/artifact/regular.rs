@@ -1,4 +1,5 @@
-//! Opens files of artifacts. A folder from another source can contain anything under their names.
+//! Opens files of artifacts. In a folder from another source, a device, a pipe or a huge file can have the name of an
+//! artifact.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -8,13 +9,13 @@ use std::path::Path;
 /// Maximum size of a description such as `manifest.json`, in bytes.
 const MAX_DESCRIPTION: u64 = 256 << 20;
 
-/// Opens a regular file for reading. A device can be endless, and a pipe can block forever.
+/// Opens a regular file for reading. Refuses devices, which can be endless, and pipes, which can block forever.
 ///
 /// # Errors
 /// If the file cannot be opened, or is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     check(&fs::metadata(path)?)?;
-    // The file can be replaced before it is opened.
+    // The file can be replaced before it is opened. NONBLOCK keeps `open` from waiting for the writer of a pipe.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     check(&file.metadata()?)?;
@@ -32,7 +33,7 @@ fn check(metadata: &fs::Metadata) -> io::Result<()> {
 /// The content of a regular file.
 ///
 /// # Errors
-/// As [`open_regular`]; if the file cannot be read.
+/// As [`open_regular`]; also if reading fails.
 pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.read_to_end(&mut bytes)?;
@@ -50,7 +51,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// The content of a description, such as `manifest.json`.
 ///
 /// # Errors
-/// As [`read_regular`]; for more than 256 MiB.
+/// As [`read_regular`]; also if the file is larger than 256 MiB.
 pub fn read_description(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(MAX_DESCRIPTION + 1).read_to_end(&mut bytes)?;
@@ -66,7 +67,7 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     #[test]
-    fn only_regular_files_of_a_limited_size_are_read() {
+    fn devices_pipes_and_large_descriptions_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("file"), "text").unwrap();

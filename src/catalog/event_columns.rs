@@ -50,7 +50,7 @@ pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef, String> {
     }
 }
 
-/// A cell for an error message. A date that is too far away for a calendar is shown as a number.
+/// A cell for an error message. A date that is out of range for a calendar is shown as the stored number.
 pub(super) fn cell(column: &ArrayRef, row: usize) -> String {
     let cell = column.slice(row, 1);
     let text = |cell: &ArrayRef| cast(cell, &DataType::Utf8).ok().filter(|text| text.is_valid(0));

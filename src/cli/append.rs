@@ -71,7 +71,7 @@ fn text(summary: &AppendSummary) -> String {
     }
     if summary.new_tokens > 0 {
         out += &format!(
-            "new tokens   {} of the disambiguating level; all other tokens keep their ids\n",
+            "new tokens   {} in the disambiguating level; all other tokens keep their ids\n",
             summary.new_tokens
         );
     }

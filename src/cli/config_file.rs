@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::flags::{Flags, is_declared};
 
-/// Maximum size of a file of settings, in bytes.
+/// Maximum size of a `--config` file, in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
 
 /// The flag that names the file.
@@ -84,21 +84,21 @@ fn keys(path: &Path) -> Result<Map<String, Value>> {
     table.into_iter().map(|(key, value)| Ok((key.replace('_', "-"), json(path, &key, value)?))).collect()
 }
 
-/// The text of a file. It is read twice, so it must not be a pipe, whose second reader would find nothing.
+/// The text of a file. The file is read twice, so it must not be a pipe: the second read would return nothing.
 fn text_of(path: &Path) -> Result<String> {
     let about = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
     if !about.is_file() {
-        return Err(Error::file(path, "a file", "a folder, a pipe or a device", "write the settings to a file"));
+        return Err(Error::file(path, "a file", "a folder, a pipe or a device", "pass a regular file"));
     }
     let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
     let mut bytes = Vec::new();
     file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     if bytes.len() as u64 > MAX_CONFIG {
-        let expected = format!("a file of settings of at most {} MiB", MAX_CONFIG >> 20);
+        let expected = format!("a settings file of at most {} MiB", MAX_CONFIG >> 20);
         return Err(Error::file(path, expected, "a larger file", "check the path"));
     }
     String::from_utf8(bytes).map_err(|e| {
-        let got = format!("other bytes after {} bytes", e.utf8_error().valid_up_to());
+        let got = format!("an invalid byte at offset {}", e.utf8_error().valid_up_to());
         Error::file(path, "text in UTF-8", got, "save the file in UTF-8")
     })
 }
@@ -233,9 +233,8 @@ mod tests {
         assert!(train(&"# levels = 3\n".repeat(100_000)).unwrap_err().contains("at most 1 MiB"));
         let (file, config) = written("");
         std::fs::write(file.path(), b"# caf\xE9\nlevels = 3\n").unwrap();
-        assert!(
-            config.read().err().unwrap().to_string().contains("expected text in UTF-8, got other bytes after 5 bytes")
-        );
+        let error = config.read().err().unwrap().to_string();
+        assert!(error.contains("expected text in UTF-8, got an invalid byte at offset 5"), "{error}");
     }
 
     #[test]

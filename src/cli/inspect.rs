@@ -113,9 +113,9 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         let (after, before) = (r.after_resolution, r.before_resolution);
         if let Some(held_out) = r.held_out {
             let (error, items) = (held_out.error, held_out.items);
-            writeln!(out, "held-out error     {error:.4} of {items} items that were held out of training")?;
+            writeln!(out, "held-out error     {error:.4} on {items} items held out of training")?;
         }
-        writeln!(out, "in-sample error    {after:.4} of all items ({before:.4} before resolution)")?;
+        writeln!(out, "in-sample error    {after:.4} on all items ({before:.4} before resolution)")?;
     }
     if let Some(n) = &figures.neighbours {
         let (k, chance) = (n.neighbours, n.recall_by_chance);

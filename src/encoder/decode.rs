@@ -17,7 +17,7 @@ use crate::guard::guarded;
 const MAX_PIXELS: u64 = 100_000_000;
 /// Maximum memory for decoding an image.
 const MAX_MEMORY: u64 = 1 << 30;
-/// Maximum memory for the metadata of an image, such as a compressed colour profile.
+/// Maximum memory in bytes for the metadata of an image, such as a compressed colour profile.
 const MAX_METADATA: u64 = 64 << 20;
 /// Memory for decoding, in multiples of the decoded image: the decoder's buffers, and a copy in another colour space.
 const COPIES: u64 = 2;

@@ -1,4 +1,4 @@
-//! Conversion of images with more than 8 bits per channel to 8-bit RGB in the memory of the decoded image.
+//! In-place conversion of images with 16 or 32 bits per channel to 8-bit RGB.
 
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageResult, RgbImage};
 
@@ -11,11 +11,12 @@ pub(super) fn is_deep(decoder: &impl ImageDecoder) -> bool {
     decoder.color_type().bytes_per_pixel() > 4
 }
 
-/// Decodes an image for which [`is_deep`] is true. `to_rgb` converts a block of pixels. A second copy of the image would
-/// take up to 400 MB more.
+/// Decodes an image for which [`is_deep`] is true. `to_rgb` converts a block of pixels. The conversion is in place,
+/// because a second copy of the image would take up to 400 MB. `None` if the number of bytes does not fit into `usize`,
+/// or if [`block`] does not support the pixel type.
 ///
 /// # Errors
-/// If the image cannot be decoded, or is too large for the memory of this machine.
+/// If the image cannot be decoded.
 pub(super) fn decode_deep(
     decoder: impl ImageDecoder,
     to_rgb: impl Fn(DynamicImage) -> RgbImage,
@@ -29,7 +30,7 @@ pub(super) fn decode_deep(
     for from in (0..pixels).step_by(BLOCK) {
         let to = (from + BLOCK).min(pixels);
         let Some(block) = block(color, &bytes[from * size..to * size], (to - from) as u32) else { return Ok(None) };
-        // An RGB pixel is shorter than a pixel of the decoded image, so the next block is not overwritten.
+        // An RGB pixel takes fewer bytes than a decoded pixel, so this does not overwrite the next block.
         bytes[from * RGB..to * RGB].copy_from_slice(to_rgb(block).as_raw());
     }
     bytes.truncate(pixels * RGB);
@@ -37,7 +38,8 @@ pub(super) fn decode_deep(
     Ok(RgbImage::from_raw(width, height, bytes))
 }
 
-/// A row of pixels in the byte order of this machine. `None` for colours that are not deep.
+/// An image with one row of `width` pixels, from bytes in the byte order of this machine. `None` for pixel types that
+/// are not deep.
 fn block(color: ColorType, bytes: &[u8], width: u32) -> Option<DynamicImage> {
     let words = || bytes.as_chunks().0.iter().map(|&word| u16::from_ne_bytes(word)).collect::<Vec<_>>();
     let floats = || bytes.as_chunks().0.iter().map(|&float| f32::from_ne_bytes(float)).collect::<Vec<_>>();
@@ -58,7 +60,7 @@ mod tests {
     use std::io::Cursor;
 
     #[test]
-    fn deep_images_get_the_pixels_of_a_conversion_in_one_piece() {
+    fn conversion_in_blocks_equals_conversion_of_the_whole_image() {
         // More pixels than a block, in a sequence that visits many values.
         let (width, height) = (331, 211);
         let word = |i: usize| (i as u64 * 40_503 % 65_536) as u16;

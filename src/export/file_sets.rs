@@ -1,4 +1,4 @@
-//! Several output files with names that follow from their tasks and roles.
+//! Sets of output files: one file per task and role, or one per split.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl ByTask {
         ByTask { format, affixes: (before, after), files: BTreeMap::new() }
     }
 
-    /// The file of a task and a role.
+    /// The file of a task and a role. Creates it if necessary.
     pub(super) fn file(&mut self, out: &mut ExportOutput, task: &'static str, role: Role) -> Result<FileId> {
         if let Some(&file) = self.files.get(&(task, role)) {
             return Ok(file);
@@ -35,13 +35,13 @@ impl ByTask {
 pub(super) struct SplitFiles([FileId; 3]);
 
 impl SplitFiles {
-    /// Creates the files under the names of their roles.
+    /// Creates the three files. `name` returns the file name of a role.
     pub(super) fn create(out: &mut ExportOutput, name: impl Fn(Role) -> String, format: FileFormat) -> Result<Self> {
         let mut file = |role: Role| out.file(name(role), role, format);
         Ok(SplitFiles([file(Role::Train)?, file(Role::Valid)?, file(Role::Test)?]))
     }
 
-    /// The file of a role; roles other than validation and test belong to training.
+    /// The file of a role. Records of all roles other than validation and test belong to the training file.
     pub(super) fn of(&self, role: Role) -> FileId {
         let [train, valid, test] = self.0;
         match role {

@@ -16,7 +16,7 @@
 //! | `template.rs`, `fillable_text.rs` | parsing and filling of prompt templates |
 //! | `record_rng.rs`, `negatives.rs` | independent random numbers per record; items without an event of the user |
 //! | `output.rs`, `parquet.rs`, `file_sets.rs` | the output files, or the samples of a dry run |
-//! | `reports.rs` | the roles of files, and the statistics |
+//! | `reports.rs` | the roles of the output files; statistics per file and task |
 
 mod chat;
 mod context;

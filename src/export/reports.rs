@@ -1,4 +1,4 @@
-//! The roles of output files, and the statistics that `export.json` and the summary contain.
+//! The roles of output files, and the statistics in `export.json` and in the summary.
 
 use std::fmt;
 

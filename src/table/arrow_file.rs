@@ -111,7 +111,7 @@ pub(super) fn check_stream(mut stream: impl Read) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// The schema of a file, without its dictionaries, which the reader of the library would decode.
+/// The schema of a file. Does not decode its dictionaries, unlike `FileReader` of the arrow crate.
 pub(super) fn file_schema(file: &mut File) -> Result<Schema, ArrowError> {
     let footer = read_footer(file)?;
     let footer = root_as_footer(&footer).map_err(|e| damaged(&e))?;

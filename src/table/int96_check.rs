@@ -1,4 +1,5 @@
-//! Checks that times of Parquet's old type INT96 fit into 64-bit microseconds. In the Parquet library, they wrap around.
+//! Checks that times of Parquet's old type INT96 fit into 64-bit microseconds. In the parquet crate, other times wrap
+//! around.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::damaged;
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 
-/// Rows that are decoded at once.
+/// Number of rows that are decoded at once.
 const ROWS: usize = 1 << 16;
 /// The Julian day of 1970-01-01.
 const EPOCH: i64 = 2_440_588;
@@ -20,7 +21,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Checks the columns of type INT96 among the top-level columns with these indices.
 ///
 /// # Errors
-/// [`Error::Row`] for the first time that does not fit; [`Error::File`] for a damaged file.
+/// [`Error::Row`] for the first time that is out of range; [`Error::File`] for a damaged file.
 pub(super) fn check_int96<R: ChunkReader + 'static>(path: &Path, file: R, columns: &[usize]) -> Result<()> {
     guarded(|| check(path, file, columns)).unwrap_or_else(|panicked| Err(damaged(path, panicked)))
 }
@@ -58,7 +59,7 @@ fn check<R: ChunkReader + 'static>(path: &Path, file: R, columns: &[usize]) -> R
     Ok(())
 }
 
-/// Days since 1970-01-01 and nanoseconds.
+/// Days since 1970-01-01, and nanoseconds since the start of that day.
 fn parts(time: &Int96) -> (i64, i64) {
     let words = time.data();
     let nanoseconds = (u64::from(words[1]) << 32 | u64::from(words[0])) as i64;
@@ -71,7 +72,7 @@ fn micros(time: &Int96) -> Option<i64> {
     days.checked_mul(DAY_MICROS)?.checked_add(nanoseconds / 1_000)
 }
 
-/// Row of the value at this position. Rows without a value have a smaller definition level.
+/// The row of the value at position `at`. Rows without a value have a definition level below `defined`.
 fn row_of(levels: &[i16], at: usize, defined: i16) -> usize {
     let mut rows = levels.iter().enumerate().filter(|&(_, &level)| level == defined).map(|(row, _)| row);
     if levels.is_empty() { at } else { rows.nth(at).unwrap_or(at) }

@@ -144,7 +144,7 @@ mod tests {
     const LISTS: OwnTable = OwnTable { kind: "list", name: "a list" };
 
     #[test]
-    fn values_that_take_much_memory_are_refused() {
+    fn large_pages_and_long_repeated_values_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.parquet");
         let fields = || vec![Field::new("text", DataType::Utf8, true)];

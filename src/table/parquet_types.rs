@@ -78,7 +78,7 @@ mod tests {
     use crate::catalog::{InteractionSpec, Interactions};
     use crate::progress::Silent;
 
-    /// Writes events of one user with the items 10, 11, ... at these Julian days and nanoseconds. `None` is a null.
+    /// Writes events of one user with the items 10, 11, ... and these times: Julian day and nanoseconds, or null.
     fn events(path: &Path, times: &[Option<(i32, i64)>]) {
         let schema = "message m { optional int96 time; required int64 user; required int64 item; }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_do_not_fit_into_microseconds_are_refused() {
+    fn times_outside_the_range_of_microseconds_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         let most = EPOCH + 106_751_990;

@@ -71,7 +71,7 @@ fn config(_: &Home, _: &Path, input: &[u8]) {
     let _ = group::<ExportOptions>(&keys);
 }
 
-/// Continues an interrupted run whose settings are the input, or starts again.
+/// Continues an interrupted run whose `partial.json` is the input, or starts a new run.
 fn partial(_: &Home, folder: &Path, input: &[u8]) {
     put(folder, "x.partial/partial.json", input);
     let settings: serde_json::Value = serde_json::from_str(PARTIAL).unwrap_or_default();

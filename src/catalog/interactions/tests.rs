@@ -246,7 +246,7 @@ fn faults_name_their_location() {
 }
 
 #[test]
-fn dates_too_far_away_for_microseconds_are_refused() {
+fn dates_outside_the_range_of_microseconds_are_refused() {
     let far: [(ArrayRef, &str); 3] = [
         (Arc::new(TimestampSecondArray::from(vec![0, i64::MAX])), "9223372036854775807"),
         (Arc::new(TimestampMillisecondArray::from(vec![0, i64::MIN])), "-9223372036854775808"),

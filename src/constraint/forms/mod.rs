@@ -145,14 +145,14 @@ pub struct Forms<'a> {
     pub table: &'a TokenTable,
     /// The rows of the allowed items; `None` for all.
     pub rows: Option<&'a [u32]>,
-    /// The rows that the user selected; `None` for all. The folder records their ids, so that the forms can be written
-    /// again for another table. Without shared IDs, they are the same as `rows`.
+    /// The rows that the user selected; `None` for all. The folder records their item ids, so that the forms can be
+    /// written again for another table. They equal `rows` unless items share semantic IDs.
     pub only: Option<&'a [u32]>,
     /// Token ids of the language model, see [`super::tokens_of`].
     pub tokens: Option<TokenIds>,
     /// Titles by row, for forms with titles.
     pub titles: Option<&'a [String]>,
-    /// How the titles were read, to be recorded in the folder.
+    /// The settings with which the titles were read. The folder records them.
     pub title_settings: Option<&'a serde_json::Value>,
     /// Number of logits of the language model, where it exceeds the size of the tokenizer.
     pub logits: Option<usize>,

@@ -14,7 +14,7 @@ pub fn titles(catalog: &CatalogSpec, table: &TokenTable, progress: &dyn Progress
     Ok((0..table.item_ids.len()).map(|row| one_line(&found.remove(&row).unwrap_or_default())).collect())
 }
 
-/// Joins a text to one line. With `raw_text`, texts can have several lines.
+/// A text in one line: each run of whitespace becomes a space. With `raw_text`, texts can have several lines.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
