@@ -65,6 +65,9 @@ def test_an_encoder_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.Mon
     catalog.write_text("id,title\n1,pen\n2,lamp\n")
     monkeypatch.chdir(tmp_path)
     (folder,) = done("models", "fetch", "minilm").splitlines()
+    assert json.loads(done("models", "fetch", "minilm", "--json")) == {"name": "minilm", "folder": folder}
+    run = catalex("models", "fetch", "minilm", "--image")
+    assert run.returncode == 2 and "image encoder" in run.stderr, run.stderr
     done("embed", catalog, "--text=title", f"--text-encoder={folder}", "--out=a.parquet")
     done("embed", catalog, "--text=title", "--text-encoder=minilm", "--out=b.parquet")
     (tmp_path / "c.toml").write_text('text = "title"\ntext-encoder = "minilm"\n')

