@@ -77,7 +77,8 @@ impl Index {
         Self::verified(folder, |_| true)
     }
 
-    /// Opens an index to read only some of its files and folders, and verifies the hashes of only these.
+    /// Opens an index to read only some of its files, and verifies only their hashes. `parts` has their paths relative
+    /// to the index; the path of a folder stands for all files under it.
     ///
     /// # Errors
     /// As [`Index::open`].

@@ -141,7 +141,7 @@ fn foreign(folder: &Path) -> Option<String> {
     if let Some((name, _)) = found.iter().find(|entry| !ours(entry)) {
         return Some(format!("the file {name}"));
     }
-    // The names of parts are numbers of six digits.
+    // The name of a part is a number of six digits with an extension.
     let parts = names(&folder.join(PARTS)).unwrap_or_default();
     let numbered = |name: &str| {
         let of_part = name.split_once('.').filter(|(_, kind)| ["parquet", "json", "journal"].contains(kind));

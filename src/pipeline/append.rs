@@ -47,8 +47,8 @@ pub struct AppendSummary {
     pub left_out: u64,
     /// Number of texts that were longer than the encoder's maximum length.
     pub truncated_texts: u64,
-    /// Number of tokens that the vocabulary did not have before. 0 unless the disambiguating level has more codes than
-    /// in the parent. All other tokens keep their ids.
+    /// Number of tokens added to the vocabulary. 0 unless the disambiguating level has more codes than in the parent.
+    /// Existing tokens keep their ids.
     pub new_tokens: u64,
     /// Number of items per kind of change.
     pub counts: GenerationCounts,
@@ -88,8 +88,8 @@ pub fn append(spec: &AppendSpec, progress: &dyn Progress) -> Result<AppendSummar
     append_items(spec, true, progress)
 }
 
-/// As [`append`]. Without `constraints`, the index is a temporary one: it gets no constraint files, and a disambiguating
-/// level can grow without new tokens in the vocabulary.
+/// As [`append`]. If `constraints` is false, the index is temporary: it gets no constraint files, and the
+/// disambiguating level can grow without new tokens in the vocabulary.
 pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn Progress) -> Result<AppendSummary> {
     spec.settings.check()?;
     spec.far.check()?;
@@ -144,7 +144,7 @@ struct AppendRun<'a> {
     job: &'a CatalogFeatures<'a>,
     encode: &'a EncodeSettings,
     model: &'a Tokenizer,
-    /// The constraint forms to add. `None` to write no constraint files at all.
+    /// The constraint forms to add, if any. If the outer option is `None`, no constraint files are written.
     forms: Option<Option<&'a [ConstraintForm]>>,
     overflow: OverflowItems,
     progress: &'a dyn Progress,

@@ -26,7 +26,7 @@ pub(super) struct FreshIds {
     pub(super) placed: Vec<bool>,
     /// Items that are far from the training items, if the model has residual errors to compare with.
     pub(super) far: Option<FarItems>,
-    /// Codebook sizes of the token table. The disambiguating level can have more codes than in the index.
+    /// Codebook sizes of the next token table. The disambiguating level can have more codes than in the parent.
     pub(super) codebook_sizes: Vec<usize>,
 }
 
@@ -123,8 +123,8 @@ impl FreshIds {
     }
 }
 
-/// New IDs for all items of `features`, by the collision policy of the token table. `own` has the row in the index of
-/// each item that has an ID.
+/// New IDs for all items of `features`, by the collision policy of the token table. For each item, `own` has its row in
+/// the index, or `None` for an item that is not in the index.
 fn assigned(
     parent: &ParentIndex,
     features: &dyn FeatureSource,

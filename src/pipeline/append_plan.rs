@@ -87,7 +87,7 @@ pub(super) enum Freshness {
 }
 
 impl Freshness {
-    /// The row of a changed item in the index.
+    /// The row of a changed item in the index. `None` for other items.
     pub(super) fn row(self) -> Option<usize> {
         match self {
             Freshness::Changed(row) => Some(row),
@@ -95,7 +95,7 @@ impl Freshness {
         }
     }
 
-    /// The row of a returning item in the tombstones.
+    /// The row of a returning item in the tombstones. `None` for other items.
     pub(super) fn stone(self) -> Option<usize> {
         match self {
             Freshness::Returning(stone) => Some(stone),

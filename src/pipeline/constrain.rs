@@ -58,7 +58,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))
 }
 
-/// The settings that read titles, as `constraint.json` records them.
+/// The settings for reading titles, as recorded in `constraint.json`.
 fn title_settings(settings: &ConstrainSettings) -> Result<serde_json::Value> {
     let of_titles = ConstrainSettings {
         form: None,
@@ -69,10 +69,10 @@ fn title_settings(settings: &ConstrainSettings) -> Result<serde_json::Value> {
         ..settings.clone()
     };
     serde_json::to_value(of_titles)
-        .map_err(|e| Error::config("catalog", "settings in UTF-8", e, "rename the file or the column"))
+        .map_err(|e| Error::config("catalog", "a path in UTF-8", e, "rename the file or its folder"))
 }
 
-/// Keeps the first item of each ID, if the collision policy lets items share IDs, and warns of the others.
+/// Keeps the first item of each ID if the collision policy lets items share IDs, and warns about the other items.
 pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Progress) -> Vec<u32> {
     let wanted = rows.len();
     let kept = first_of_each_id(table, rows);
@@ -85,7 +85,10 @@ pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Prog
     kept
 }
 
-/// The forms with these names, each once.
+/// Parses the names of constraint forms.
+///
+/// # Errors
+/// [`Error::Config`] for an unknown or repeated name, and for an empty list.
 pub(super) fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
     let forms = names.iter().map(|name| name.parse::<ConstraintForm>()).collect::<Result<Vec<_>>>()?;
     if forms.is_empty() {

@@ -1,4 +1,4 @@
-//! The constraint folders in an index. The next generation of the index gets the same folders for its own items.
+//! The constraint folders of an index. The next generation of the index gets the same folders, written for its items.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -16,7 +16,7 @@ use crate::progress::{Progress, Silent};
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// The folder of the forms that `constraint-form` names.
+/// The folder for the forms of the setting `constraint-form`.
 const OWN_FOLDER: &str = "constraint";
 
 /// The folders in an index that contain constraint forms, as relative paths without a final `/`.
@@ -25,10 +25,10 @@ pub(super) fn constraint_folders(index: &Index) -> BTreeSet<&str> {
     described.filter_map(|folder| folder.strip_suffix('/')).collect()
 }
 
-/// The forms that the setting `constraint-form` names.
+/// The forms of the setting `constraint-form`.
 ///
 /// # Errors
-/// [`Error::Config`] for an unknown form, and for a form with titles.
+/// [`Error::Config`] for an unknown or repeated form, an empty list, and a form with titles.
 pub(super) fn forms_of(names: Option<&[String]>) -> Result<Option<Vec<ConstraintForm>>> {
     let Some(names) = names else { return Ok(None) };
     let forms = forms(names)?;
@@ -39,7 +39,7 @@ pub(super) fn forms_of(names: Option<&[String]>) -> Result<Option<Vec<Constraint
     Ok(Some(forms))
 }
 
-/// Whether an index has these forms for all of its items in the folder for `constraint-form`.
+/// Whether the folder for `constraint-form` in an index has exactly these forms, for all items of the index.
 pub(super) fn has_forms(index: &Index, forms: &[ConstraintForm], table: &TokenTable) -> bool {
     let found = constraint_folders(index).get(OWN_FOLDER).map(|folder| FormsFolder::read(&index.path(folder)));
     found.and_then(std::result::Result::ok).is_some_and(|found| {
@@ -48,15 +48,16 @@ pub(super) fn has_forms(index: &Index, forms: &[ConstraintForm], table: &TokenTa
     })
 }
 
-/// Whether a file of an index, given by its path in it, belongs to one of these constraint folders.
+/// Whether `name`, the path of a file relative to an index, is a constraint file: in one of these folders, or at the
+/// root of the index.
 pub(super) fn is_constraint(name: &str, folders: &BTreeSet<&str>) -> bool {
-    // Forms that are not in a folder of their own cannot be written again.
+    // Constraint files at the root of an index cannot be written for the next generation.
     name == CONSTRAINT_FILE
         || ConstraintForm::ALL.iter().any(|form| name == form.file())
         || folders.iter().any(|folder| name.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// The next generation of an index, for which constraint folders are written.
+/// The inputs for writing the constraint folders of the next generation of an index.
 pub(super) struct NextForms<'a> {
     pub(super) writer: &'a IndexWriter,
     pub(super) parent: &'a Index,
@@ -64,19 +65,19 @@ pub(super) struct NextForms<'a> {
     pub(super) before: &'a TokenTable,
     /// The token table of the next generation.
     pub(super) table: &'a TokenTable,
-    /// The catalog that the next generation is made from, if any. It has the titles of new items.
+    /// The catalog of the next generation, if any. It has the titles of new items.
     pub(super) catalog: Option<CatalogSpec>,
-    /// Forms to write to a folder of their own, in place of those that the parent has in it.
+    /// The forms of the setting `constraint-form`, if it is set. They replace those in the same folder of the parent.
     pub(super) added: Option<&'a [ConstraintForm]>,
-    /// The folder of the next generation, for advice.
+    /// The path of the next generation, which warnings name.
     pub(super) out: &'a Path,
     pub(super) progress: &'a dyn Progress,
 }
 
 impl NextForms<'_> {
     /// Writes the constraint folders of the parent for the items of the next generation, with the same forms and
-    /// settings. A form that cannot be written is left out, and a warning names it. The vocabulary of the next
-    /// generation must have been written.
+    /// settings. A form that cannot be written is omitted with a warning. The vocabulary of the next generation must
+    /// already be written.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written; as [`Forms::write`] for the forms in `added`.
@@ -108,26 +109,27 @@ impl NextForms<'_> {
             self.write_folder(OWN_FOLDER, &inputs)?;
         }
         if self.parent.manifest().files.contains_key(CONSTRAINT_FILE) {
-            self.warn(".", None, "they are not in a folder of their own");
+            self.warn(".", None, "only files in a folder within the index can be written again");
         }
         Ok(())
     }
 
     fn warn(&self, folder: &str, form: Option<ConstraintForm>, reason: &str) {
         let (what, form) = match form {
-            Some(form) => (format!("the constraint form {form} in {folder:?}"), form.to_string()),
-            None => (format!("constraint files in {folder:?}"), "FORM,...".to_owned()),
+            Some(form) => (format!("the constraint form {form} in the folder {folder:?}"), form.to_string()),
+            None => (format!("the constraint files in the folder {folder:?}"), "FORM,...".to_owned()),
         };
         let more =
             if form == ConstraintForm::MiniOneRec.to_string() { " --catalog CATALOG --title COLUMN" } else { "" };
         self.progress.warn(&format!(
-            "{what} of the index cannot be written for its next generation and is left out: {reason}. To write it, run \
-             catalex constrain {} --form {form}{more} --out DIR",
+            "the next generation is written without {what} of the index: {reason}. To write constraint files for it, \
+             run catalex constrain {} --form {form}{more} --out DIR",
             self.out.display()
         ));
     }
 
-    /// What a folder is written from. `None` if none of its items is left.
+    /// The inputs for writing a folder. `None` if the next generation has none of the folder's items, or if none of its
+    /// forms can be written.
     fn inputs(&self, folder: &str, found: &FormsFolder) -> Result<Option<FolderInputs>> {
         let only = match found.selected(self.before)? {
             None => None,
@@ -135,14 +137,14 @@ impl NextForms<'_> {
                 let (rows, missing) = rows_of(&ids, self.table);
                 if !missing.is_empty() {
                     self.progress.warn(&format!(
-                        "{} of the {} items that {folder:?} was restricted to are no longer in the index and are removed \
-                         from its constraint files",
+                        "{} of the {} items that {folder:?} was restricted to are no longer in the index; they are \
+                         removed from its constraint files",
                         missing.len(),
                         ids.len()
                     ));
                 }
                 if rows.is_empty() {
-                    self.warn(folder, None, "none of its items is in the next generation");
+                    self.warn(folder, None, "none of the folder's items is in the next generation");
                     return Ok(None);
                 }
                 Some(rows)
@@ -199,8 +201,11 @@ impl NextForms<'_> {
         self.forms(inputs).write(&target, &inputs.forms, Overwrite::Refuse, self.progress)
     }
 
-    /// The token ids for the next generation: those of its vocabulary, if the folder has those of the parent's
-    /// vocabulary; otherwise those that the folder has.
+    /// The token ids for the next generation. If the folder has the token ids of the parent's vocabulary, these are the
+    /// token ids of the new vocabulary. Otherwise, they are those of the folder.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the folder has the token ids of another vocabulary, and the codebook sizes have changed.
     fn tokens(&self, found: &FormsFolder) -> Result<Option<TokenIds>> {
         let Some(described) = found.tokens() else { return Ok(None) };
         if own_token_ids(&self.parent.path(VOCABULARY))?.as_ref() == Some(&described)
@@ -214,15 +219,15 @@ impl NextForms<'_> {
         }
         let got = format!("{:?}", described.codebook_sizes);
         Err(Error::mismatch(
-            "codebook sizes of its vocabulary",
+            "codebook sizes of the folder's vocabulary",
             format!("{sizes:?}"),
             got,
-            "extend the vocabulary first",
+            "create a vocabulary of these sizes with catalex vocab, and pass it as --vocabulary",
         ))
     }
 
-    /// The titles by row: those of the catalog; for other items those that the folder has. `None` if an item has
-    /// neither.
+    /// The titles by row, from the catalog of the next generation. If it lacks an item, the title comes from the
+    /// folder, or else from the catalog that the folder was written with. `None` if an item has no title.
     fn titles(&self, found: &FormsFolder, rows: &[u32]) -> Result<Option<Vec<String>>> {
         let recorded: ConstrainSettings = match found.title_settings() {
             Some(settings) => serde_json::from_value(settings.clone()).map_err(|e| {
@@ -261,7 +266,7 @@ impl NextForms<'_> {
     }
 }
 
-/// What the forms of a folder are written from.
+/// The inputs for writing the forms of a folder.
 #[derive(Default)]
 struct FolderInputs {
     forms: Vec<ConstraintForm>,

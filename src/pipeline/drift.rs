@@ -122,8 +122,8 @@ impl Quantized {
     }
 }
 
-/// The share of changed items whose quantized prefix of two codes differs from that of their ID. `known` has the row in
-/// the table of each row of the features.
+/// The share of changed items whose quantized prefix of two codes differs from that of their ID. `known` maps each row
+/// of the features to a row of the table.
 ///
 /// # Errors
 /// As [`Quantized::of`].

@@ -13,9 +13,9 @@ use crate::quality::{Drift, DriftSince};
 use crate::semantic_id::{IdChange, IdDelta, TokenTable};
 use crate::tokenizer::Tokenizer;
 
-/// Measures the drift of the items that appends have added to an index. In a store, they are compared with the items of
-/// the oldest generation that has the same model; outside a store, with the items of the parent. `None` if no items were
-/// added.
+/// Measures the drift of the items that appends have added to an index. In a store, these items are compared with the
+/// items of the oldest generation that has the same model; outside a store, with the items of the parent. `None` if no
+/// items were added.
 ///
 /// # Errors
 /// For features and files of the index that cannot be read.
@@ -43,10 +43,10 @@ pub(super) fn generation_drift(
     Ok(Some(DriftSince { drift, generation: base.generation, trained: base.trained }))
 }
 
-/// The items that new items are compared with.
+/// The older generation whose items the new items are compared with.
 struct DriftBase {
     table: TokenTable,
-    /// The rows in the index of the items whose content has changed since.
+    /// The rows in the index of the items whose content has changed since the older generation.
     changed: Vec<usize>,
     generation: Option<u64>,
     trained: bool,
@@ -75,7 +75,7 @@ fn in_store(index: &Index, table: &TokenTable) -> Result<Option<DriftBase>> {
         (manifest, oldest) = (of_parent, Some(parent.path.as_path()));
     }
     let Some(oldest) = oldest else { return Ok(None) };
-    // A damaged generation is reported by `verify`. Here, the parent is used instead.
+    // If the generation is damaged, the caller uses the parent instead. `verify` reports the damage.
     let Ok(oldest) = Index::open_for(oldest, &[TOKENS, CONTENT]) else { return Ok(None) };
     let before = TokenTable::read(&oldest.path(TOKENS))?;
     let (then, now) = (content_of(&oldest, &before)?, content_of(index, table)?);
@@ -92,7 +92,7 @@ fn in_store(index: &Index, table: &TokenTable) -> Result<Option<DriftBase>> {
     }))
 }
 
-/// The items of the parent that are still in the index, from the changes of an append.
+/// The items of the parent that are still in the index, derived from the recorded changes of an append.
 fn of_parent(index: &Index, table: &TokenTable) -> Result<Option<DriftBase>> {
     if !index.manifest().files.contains_key(DELTA) {
         return Ok(None);

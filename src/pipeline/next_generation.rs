@@ -78,8 +78,8 @@ pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
 }
 
 /// Shares all files of the parent that are the same in every generation, such as the model and the vocabulary. In the
-/// vocabulary, only the list of the items' tokens is written anew, from `table`. Without `vocabulary`, the folder is not
-/// shared. Constraint files describe the parent's items and are not shared.
+/// vocabulary, only the list of the items' tokens is rewritten, from `table`. If `vocabulary` is false, the vocabulary
+/// folder is not shared. Constraint files describe the parent's items and are not shared.
 ///
 /// # Errors
 /// [`crate::Error::Io`].

@@ -23,13 +23,13 @@ use crate::vocabulary::{VOCABULARY_FILE, write_vocabulary};
 pub(super) fn check_growth(parent: &ParentIndex) -> Result<()> {
     let policy = parent.table.metadata.policy;
     if policy != Collisions::Suffix {
-        let reason = "a further level would change the tokens of every existing ID";
+        let reason = "an additional level would change the tokens of every existing ID";
         return Err(Error::config(
             "overflow",
             "error, for an index without a disambiguating level",
             format!("suffix, and an index that was built with --collisions {policy}: {reason}"),
-            "omit it; if no ID is free, free the IDs of deleted items (--quarantine), or build a new index with more \
-             codes (--codebook-size or --levels), or with --collisions suffix; retrain keeps the number of codes",
+            "omit it; if no ID is free, release the IDs of deleted items (--quarantine), or build a new index with \
+             more codes (--codebook-size, --levels) or with --collisions suffix; retrain keeps the number of codes",
         ));
     }
     let vocabulary = BuildSpec::of_manifest(&parent.index.manifest().settings)?.vocabulary;
@@ -44,13 +44,14 @@ pub(super) fn check_growth(parent: &ParentIndex) -> Result<()> {
     }
 }
 
-/// The codes of new items with numbers of the disambiguating level: in the order of the item ids, the next number of
-/// their codes, or a number that was released. `own` has the row in the index of each item that has an ID: it keeps the
-/// ID if its other codes are the same.
+/// The codes of new items, including their numbers in the disambiguating level. In the order of the item ids, each item
+/// gets the next number for its other codes, or, if the level has no more numbers for them, the lowest released number.
+/// Otherwise, the level grows if `overflow` allows it. For an item that is in the index, `own` has its row; it keeps
+/// its ID if its other codes are the same.
 ///
 /// # Errors
-/// [`Error::Data`] if there is no number left. With [`OverflowItems::Suffix`], this is the case only if the level would
-/// need more than [`MAX_CODEBOOK_SIZE`] codes.
+/// [`Error::Data`] if no number is left. With [`OverflowItems::Suffix`], this happens only if the level would need more
+/// than [`MAX_CODEBOOK_SIZE`] codes.
 pub(super) fn suffixed(
     parent: &ParentIndex,
     new: &TokenTable,
@@ -120,13 +121,13 @@ pub(super) fn suffixed(
     Ok(codes)
 }
 
-/// Numbers that deleted items had and whose quarantine has ended.
+/// Finds released numbers: those of deleted items whose quarantine has ended.
 struct Released<'a> {
     parent: &'a ParentIndex,
     size: usize,
-    /// The first number per prefix that was not looked at yet.
+    /// Per prefix, the first number that has not been checked yet.
     looked: HashMap<Vec<u16>, usize>,
-    /// The IDs of this append.
+    /// The IDs that this append has assigned.
     given: HashSet<Vec<u16>>,
 }
 
@@ -162,20 +163,21 @@ pub(super) fn write_grown_vocabulary(
     let built = BuildSpec::of_manifest(&parent.manifest().settings)?.vocabulary;
     if let Some(folder) = built.tokenizer.as_ref().filter(|folder| !folder.is_dir()) {
         let expected = format!("the tokenizer that the index was built with, at {}", folder.display());
-        let help = "restore the folder, or run the command in the folder in which the index was built";
+        let help = "restore the folder, or run the command from the folder in which the index was built";
         return Err(Error::config("overflow", expected, "no such folder", help));
     }
     let (before, folder) = (parent.path(VOCABULARY), writer.path(VOCABULARY));
     write_vocabulary(&folder, table, &built.options(), Overwrite::Refuse, progress)?;
     let first = |folder: &Path| own_token_ids(folder).map(|ids| ids.map(|ids| ids.first_id));
+    let described = |first: Option<u32>| first.map_or("without ids".to_owned(), |id| format!("with ids from {id}"));
     let (expected, got) = (first(&before)?, first(&folder)?);
     let (old, new) = (tokens(&before)?, tokens(&folder)?);
     match expected == got && new.starts_with(&old) {
         true => Ok(()),
         false => Err(Error::mismatch(
             "vocabulary of the next generation",
-            format!("all {} tokens of the index, the first with the id {expected:?}", old.len()),
-            format!("{} tokens, the first with the id {got:?}", new.len()),
+            format!("the {} tokens of the index, {}, before all new tokens", old.len(), described(expected)),
+            format!("{} tokens, {}", new.len(), described(got)),
             "restore the tokenizer that the index was built with",
         )),
     }

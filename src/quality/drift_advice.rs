@@ -1,4 +1,4 @@
-//! The figures of drift together, and the advice that follows from them.
+//! All drift figures of new items, and the advice that follows from them.
 
 use ndarray::ArrayView2;
 use serde::Serialize;
@@ -7,13 +7,13 @@ use super::drift::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::Tokenizer;
 
-/// The advice is to retrain if the codebooks have room for fewer additions of the same size.
+/// The advice is to retrain if fewer additions of the same size fit.
 const SOON: u64 = 3;
 
-/// The advice is to reassign IDs if a larger share of the changed items belongs under another prefix of two codes.
+/// The advice is to reassign IDs if a larger share of the changed items now belongs under another prefix of two codes.
 const MISPLACED: f64 = 0.2;
 
-/// Minimum number of changed items for this advice.
+/// Minimum number of changed items for the advice to reassign IDs.
 const FEWEST_CHANGED: usize = 10;
 
 /// What to do with the new items.
@@ -43,8 +43,8 @@ pub struct Drift {
     pub usage: Vec<UsageShift>,
     /// The most crowded prefixes, counting the new items.
     pub crowded: Vec<CrowdedGrowth>,
-    /// How many more additions of the same size fit before a prefix has more items than last codes. `None` if no prefix
-    /// grows.
+    /// How many more times the same numbers of new items fit under every prefix of all codes but the last. `None` for a
+    /// model of one level, or without new items.
     pub generations_left: Option<u64>,
     /// Number of items whose content changed.
     pub changed: usize,
@@ -70,7 +70,8 @@ pub struct DriftSince {
 
 impl Drift {
     /// Measures the drift of new items with these quantized codes `(n, levels)` and residual errors, relative to the
-    /// items of `table`. `changed` is the number of changed items, and the share of them that is misplaced.
+    /// items of `table`. `changed` is the number of changed items, and `misplaced` the share of them that now belongs
+    /// under another prefix of two codes.
     pub fn measured(
         table: &TokenTable,
         model: &Tokenizer,
@@ -100,15 +101,17 @@ impl Drift {
         }
         if generations_left.is_some_and(|left| left < SOON) {
             advice = Advice::Retrain;
-            reasons
-                .push(format!("a prefix is full after {} more such additions", generations_left.unwrap_or_default()));
+            reasons.push(format!(
+                "under some prefix, only {} more such additions fit",
+                generations_left.unwrap_or_default()
+            ));
         }
         if let Some(share) = misplaced.filter(|&share| share > MISPLACED && changed >= FEWEST_CHANGED) {
             if advice == Advice::Append {
                 advice = Advice::Reassign;
             }
             reasons.push(format!(
-                "{:.0} % of the changed items belong under another prefix than that of their IDs",
+                "{:.0} % of the changed items belong under a prefix other than that of their IDs",
                 100.0 * share
             ));
         }

@@ -16,18 +16,18 @@ pub struct Reconstruction {
     pub before_resolution: f64,
     /// With the codes of the table.
     pub after_resolution: f64,
-    /// Of the items that were held out of training; `None` if there were none. The other figures include the items that
-    /// the model was trained on, whose error is smaller than that of new items.
+    /// The error of the items that were held out of training; `None` if there were none. The other figures include the
+    /// items that the model was trained on, whose error is smaller than that of new items.
     pub held_out: Option<HeldOutError>,
 }
 
 /// The relative reconstruction error of the items that were held out of training, with the codes that the quantizer
-/// gives.
+/// assigns.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct HeldOutError {
-    /// Number of these items.
+    /// Number of held-out items.
     pub items: usize,
-    /// Their error.
+    /// Relative reconstruction error of the held-out items.
     pub error: f64,
 }
 

@@ -72,12 +72,12 @@ fn device(name: &str) -> Result<Device> {
     let Some(index) = index else {
         return Err(Error::config("device", "cpu, cuda or cuda:N", name, "omit it for cpu"));
     };
-    // libtorch looks for this part once only, so it is loaded before the first question.
+    // libtorch looks for its CUDA library only once, so the library is loaded before the first query.
     let loaded = cuda_part();
     if !Cuda::is_available() {
         return Err(unavailable(match loaded {
             Ok(()) => "libtorch finds no CUDA device".into(),
-            Err(reason) => format!("libtorch finds no CUDA device, and its part for CUDA cannot be loaded: {reason}"),
+            Err(reason) => format!("libtorch finds no CUDA device, and libtorch_cuda.so cannot be loaded: {reason}"),
         }));
     }
     if index as i64 >= Cuda::device_count() {
@@ -86,13 +86,13 @@ fn device(name: &str) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
-/// Loads `libtorch_cuda.so`, which registers the CUDA kernels. The program does not link it, because the same program
+/// Loads `libtorch_cuda.so`, which registers the CUDA kernels. The program does not link this library, because it also
 /// runs with a libtorch that lacks it.
 fn cuda_part() -> std::result::Result<(), String> {
     use std::error::Error as _;
 
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: the library is a part of the libtorch that this program has loaded. Its initializers only register kernels,
+    // SAFETY: the library is part of the libtorch that this program has loaded. Its initializers only register kernels,
     // and it is never unloaded.
     #[allow(unsafe_code)]
     let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };

@@ -286,7 +286,7 @@ pub(super) mod tests {
         std::fs::write(&again.path, "years of work").unwrap();
         assert!(says().contains("m.checkpoint"));
         assert!(again.remove().unwrap_err().to_string().contains("another file") && again.path.exists());
-        // Nor is a link to a file that does not exist.
+        // A link to a file that does not exist is not removed either.
         std::fs::remove_file(&again.path).unwrap();
         std::os::unix::fs::symlink("none", &again.path).unwrap();
         assert!(again.remove().is_err() && again.path.symlink_metadata().is_ok());

@@ -55,7 +55,7 @@ pub(crate) fn index(folder: &Path, items: &Items, sizes: &[usize], collisions: C
     index_with(folder, items, sizes, collisions, None)
 }
 
-/// The same, with an extended copy of a tokenizer in its vocabulary.
+/// As [`index`], with an extended copy of a tokenizer in the vocabulary.
 pub(crate) fn index_with(
     folder: &Path,
     items: &Items,

@@ -98,7 +98,7 @@ fn one_of_two_concurrent_builds_succeeds_and_the_other_is_refused() {
         let first = table.item_ids.text(0)[..1].to_owned();
         assert!((0..300).all(|row| table.item_ids.text(row).starts_with(&first)));
     }
-    assert!(refused.get() > 0, "no two runs met");
+    assert!(refused.get() > 0, "no two runs overlapped");
     let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let left: Vec<_> = left.iter().filter(|name| name.to_string_lossy().starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");

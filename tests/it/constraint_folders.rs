@@ -1,4 +1,4 @@
-//! The constraint folders of an index are written for every next generation.
+//! Each new generation of an index gets the constraint folders of its parent, written for its own items.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,7 +44,7 @@ fn with_folders(from: &Path, folders: &[(&str, ConstrainSettings)]) -> PathBuf {
     out
 }
 
-/// The problems of an index, and the number of its checked constraint folders.
+/// The problems that `verify` finds in an index, and the number of checked constraint folders.
 fn verified(index: &Path) -> (Vec<String>, usize) {
     let found = verify(&VerifySpec { path: index.into(), tokens: None }, &Silent).unwrap();
     let folders = found.checks.iter().filter(|check| check.check == "constraint forms of the token table").count();
@@ -70,7 +70,7 @@ fn deleted(folder: &Path, from: &Path, out: &str, items: &[&str]) -> (PathBuf, V
 }
 
 #[test]
-fn the_next_generation_has_the_folders_of_its_parent() {
+fn next_generation_has_the_constraint_folders_of_its_parent() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let llm = at("llm");
@@ -105,13 +105,13 @@ fn the_next_generation_has_the_folders_of_its_parent() {
     let (expected, got) = (files(&at("expected")), files(&next.join("constraint")));
     assert_eq!(expected.keys().collect::<BTreeSet<_>>(), got.keys().collect());
     for (name, content) in &expected {
-        // The description names the catalog.
+        // The description differs, because it names the catalog.
         assert!(name == "constraint.json" || got[name] == *content, "{name}");
     }
     constrained(&next, &at("expected-some"), some("some.txt"));
     assert_eq!(files(&at("expected-some")), files(&next.join("decoders/some")));
 
-    // After a deletion, titles come from the folder itself, and restrictions lose the deleted items.
+    // After a deletion, titles come from the folder itself, and deleted items are removed from `only.txt`.
     let (last, told) = deleted(home.path(), &next, "last", &["i7", "i20", "i61"]);
     assert_eq!(verified(&last), (vec![], 2));
     assert!(told.len() == 1 && told[0].contains("1 of the 3 items that \"decoders/some\""), "{told:?}");
@@ -120,11 +120,11 @@ fn the_next_generation_has_the_folders_of_its_parent() {
     assert!(expected.iter().all(|(name, content)| name == "constraint.json" || got[name] == *content));
     assert_eq!(fs::read_to_string(last.join("decoders/some/only.txt")).unwrap(), "i5\ni30\n");
     let (_, told) = deleted(home.path(), &last, "none", &["i5", "i30"]);
-    assert!(told.iter().any(|warning| warning.contains("none of its items")), "{told:?}");
+    assert!(told.iter().any(|warning| warning.contains("none of the folder's items")), "{told:?}");
 }
 
 #[test]
-fn a_form_that_cannot_be_written_is_left_out_with_a_warning() {
+fn a_form_that_cannot_be_written_is_omitted_with_a_warning() {
     let home = tempfile::tempdir().unwrap();
     let items: Items = (0..30).map(|item| (item, 0)).collect();
     let base = index(home.path(), &items, &[4, 4, 8], Collisions::Resolve);
@@ -155,12 +155,12 @@ fn a_form_that_cannot_be_written_is_left_out_with_a_warning() {
     assert_eq!(names, ["constraint.json", "ids.trie"]);
 }
 
-/// `constraint-form` adds forms to an index, and later generations in a store have them as well.
+/// `constraint-form` adds forms to an index, and later generations in the store have them as well.
 #[test]
-fn forms_are_added_by_an_append() {
+fn append_adds_constraint_forms() {
     let home = tempfile::tempdir().unwrap();
     let mut items: Items = (0..30).map(|item| (item, 0)).collect();
-    // Items share IDs, so the forms have the first item of each.
+    // Items share IDs, so the forms have the first item of each ID.
     let base = index(home.path(), &items, &[2, 2, 2], Collisions::Keep);
     let shop = home.path().join("shop");
     publish(&PublishSpec { index: base, store: shop.clone(), ..PublishSpec::default() }).unwrap();

@@ -1,4 +1,4 @@
-//! The report of an index has a section on the items that were added since the training.
+//! The report section on the drift of items that were added after training.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use catalex::semantic_id::Collisions;
 
 use super::append::{Items, appended, index, keep, write_catalog};
 
-/// The section on drift in the report of an index; empty without it.
+/// The drift section in the report of an index; empty if the report has none.
 fn section(folder: &Path, index: &Path, model: Option<&Path>) -> String {
     let path = folder.join("report.html");
     let spec = InspectSpec {
@@ -29,7 +29,7 @@ fn section(folder: &Path, index: &Path, model: Option<&Path>) -> String {
 }
 
 #[test]
-fn items_that_were_added_since_the_training_have_a_section() {
+fn report_has_a_drift_section_for_items_added_after_training() {
     let home = tempfile::tempdir().unwrap();
     let mut items: Items = (0..40).map(|item| (item, 0)).collect();
     let base = index(home.path(), &items, &[4, 4, 8], Collisions::Resolve);
@@ -74,7 +74,7 @@ fn items_that_were_added_since_the_training_have_a_section() {
     assert!(html.contains("Earlier items</th><td>40<"), "{html}");
     let expected = drift_of(&base, &shop);
     assert_eq!((expected.new, expected.items), (4, 40));
-    // If the generation of the training was removed, the oldest one is compared.
+    // If the generation that the model was trained on was removed, the oldest remaining generation is used.
     assert_eq!(store.begin().unwrap().prune(2).unwrap(), [0, 1]);
     // Generation 3 only deletes items.
     assert_eq!(section(home.path(), &shop, None), "");

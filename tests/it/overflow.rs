@@ -1,4 +1,4 @@
-//! `append --overflow suffix`: the disambiguating level gets more codes when no number is free.
+//! `append --overflow suffix`: the disambiguating level gets more codes if no number is free.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -60,7 +60,7 @@ fn is_whole(index: &Path) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
-    /// For any sequence of appends and deletions, IDs and ids of tokens do not change, IDs are unique, and the ID of a
+    /// For any sequence of appends and deletions, IDs and token ids do not change, IDs are unique, and the ID of a
     /// deleted item is not given to another item.
     #[test]
     fn ids_and_tokens_never_change(
@@ -104,7 +104,7 @@ proptest! {
 }
 
 #[test]
-fn the_level_grows_only_if_no_number_is_free() {
+fn disambiguating_level_grows_only_if_no_number_is_free() {
     let home = tempfile::tempdir().unwrap();
     let items: Items = (0..12).map(|item| (item, 0)).collect();
     let base = index(home.path(), &items, &[2, 2], Collisions::Suffix);
@@ -115,10 +115,10 @@ fn the_level_grows_only_if_no_number_is_free() {
     assert!(error.contains("--overflow suffix") && !home.path().join("error").exists(), "{error}");
     let grown = appended(home.path(), &base, "grown", &more, suffix()).unwrap();
     assert!(grown.new_tokens > 0 && size(&grown.index) == before + grown.new_tokens as usize);
-    // Nothing is new the second time.
+    // A second append of the same catalog adds nothing.
     let same = appended(home.path(), &grown.index, "same", &more, suffix()).unwrap();
     assert_eq!((same.new_tokens, same.encoded, ids(&same.index)), (0, 0, ids(&grown.index)));
-    // Numbers whose quarantine has ended are given before the level grows, and no others.
+    // Before the level grows, numbers whose quarantine has ended are reused, and no others.
     let largest = |index: &Path| -> usize {
         let table = TokenTable::read(&index.join("tokens.parquet")).unwrap();
         let fullest = |row: &usize| usize::from(table.codes[[*row, 2]]) + 1 == size(index);
@@ -129,7 +129,7 @@ fn the_level_grows_only_if_no_number_is_free() {
     };
     let gone = largest(&grown.index);
     let old = ids(&grown.index)[&format!("i{gone}")].clone();
-    // A new item with the same vector, and so with the same codes.
+    // Appends a new item with the same vector, and therefore the same codes.
     let twin = |folder: &Path, out: &str, from: &Path, settings: AppendSettings| {
         let (catalog, embedding) = write_catalog(folder, "twin", &[(gone, 0)].into());
         let features = folder.join("twin.parquet");
@@ -148,13 +148,13 @@ fn the_level_grows_only_if_no_number_is_free() {
     let added = twin(home.path(), "twin-free", &free, keep()).unwrap();
     assert_eq!((added.new_tokens, &ids(&added.index)["i900"]), (0, &old));
     assert!(is_whole(&added.index));
-    // Other commands compare and read both generations.
+    // Other commands read both generations and compare them.
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let out = succeeds(&["diff", &text(&base), &text(&grown.index), "--json"]);
     assert!(out.contains("\"added\": 48"), "{out}");
     succeeds(&["drift", &text(&base), &text(&grown.index)]);
     succeeds(&["inspect", &text(&grown.index)]);
-    // `drift` appends the catalog to a temporary index, which may overflow.
+    // `drift` appends the catalog to a temporary index, whose disambiguating level can grow.
     let (catalog, embedding) = write_catalog(home.path(), "drift", &more);
     succeeds(&["drift", &text(&base), &text(&catalog), "--embedding", &embedding]);
 }

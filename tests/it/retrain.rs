@@ -132,7 +132,7 @@ fn keep_determines_how_many_items_keep_their_ids() {
     let printed =
         succeeds(&["retrain".as_ref(), home.path().join("all").as_os_str(), "--out".as_ref(), out.as_os_str()]);
     assert!(printed.contains("depth  items changed") && Index::open(&out).is_ok(), "{printed}");
-    // The constraint forms that the first retraining added are those of the new IDs.
+    // The constraint forms that the first retraining added match the IDs of both new indexes.
     for index in [home.path().join("all"), out] {
         let table = TokenTable::read(&index.join(TOKENS)).unwrap();
         Trie::load(&index.join("constraint/ids.trie")).unwrap().check_table(&table).unwrap();

@@ -69,7 +69,7 @@ fn a_token_table_on_which_its_reader_panics_is_refused() {
     assert!(messages.len() >= 3 && messages.iter().all(|message| message.contains("token table")), "{messages:?}");
 }
 
-/// A pipe would block a reader forever, and a device is endless.
+/// Reading a pipe would block forever, and a device has no end of file.
 #[test]
 fn pipes_and_devices_in_place_of_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -231,7 +231,7 @@ fn other_heads_are_extended_and_unknown_tensors_are_refused_by_name() {
 }
 
 #[test]
-fn matrices_without_columns_and_configurations_of_other_weights_are_refused() {
+fn embeddings_without_columns_and_mismatched_configurations_are_refused() {
     let shop = Shop::new();
     let (tokens, out, llm) = (shop.path("t"), shop.path("w"), shop.path("llm"));
     let line = ["vocab", &tokens, "--out", &out, "--tokenizer", &llm, "--llm", &llm, "--start-values", "mean"];
@@ -243,9 +243,9 @@ fn matrices_without_columns_and_configurations_of_other_weights_are_refused() {
         message
     };
     assert!(says(0, "{}").contains("got shape [14, 0]"));
-    assert!(says(DIM, "{\"vocab_size\": -1}").contains("config.json: expected the 14 rows of the embeddings"));
+    assert!(says(DIM, "{\"vocab_size\": -1}").contains("config.json: expected a vocab_size of 14, the number of rows"));
     assert!(says(DIM, "[14]").contains("expected a JSON object"));
-    // The size of the vocabulary is added where it is the default of the language model.
+    // The vocabulary size is added if the configuration omits it because it is the default.
     fs::write(Path::new(&llm).join("config.json"), "{\"text_config\": {}}").unwrap();
     succeeds(&[&line[..], &["--write-model"]].concat());
     let config = fs::read_to_string(Path::new(&out).join("model/config.json")).unwrap();

@@ -1,4 +1,4 @@
-//! A program without the trainer hands `build`, `train` and `retrain` over to `catalex-train` next to it.
+//! A `catalex` built without the trainer runs `build`, `train` and `retrain` in the program `catalex-train` next to it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,8 +10,8 @@ use super::support::outcome;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/training_program.sh");
 
 /// The built program in a folder `site-packages/catalex/bin`, next to a script that prints how it was called. Both are
-/// links: a file that is written here could be inherited, open for writing, by the process that another test starts at
-/// that moment, and Linux does not execute a file that is open for writing.
+/// links and not copies: Linux does not execute a file that is open for writing, and a process that another test starts
+/// at the same time could inherit the file descriptor of a copy.
 fn package(folder: &Path, with_trainer: bool) -> Command {
     let bin = folder.join("site-packages/catalex/bin");
     if !bin.exists() {
@@ -34,7 +34,7 @@ fn torch(folder: &Path, version: &str) {
 }
 
 #[test]
-fn training_verbs_run_in_the_other_program() {
+fn training_commands_run_in_catalex_train() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     torch(folder.path(), "2.13.0+cpu");
     let lib = folder.path().join("site-packages/torch/lib").canonicalize().unwrap();
@@ -48,7 +48,7 @@ fn training_verbs_run_in_the_other_program() {
         assert_eq!((output.status.code(), String::from_utf8(output.stdout).unwrap()), (Some(7), expected));
     }
     let output = package(folder.path(), true).arg("--version").output().unwrap();
-    assert!(output.status.success() && output.stdout.starts_with(b"catalex "), "other verbs run here");
+    assert!(output.status.success() && output.stdout.starts_with(b"catalex "), "other commands run in catalex itself");
 }
 
 #[test]

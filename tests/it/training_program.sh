@@ -1,4 +1,4 @@
 #!/bin/sh
-# Stands in for catalex-train: prints the search path of libraries and the arguments.
+# Replaces catalex-train in tests: prints the library search path and the arguments.
 echo "$LD_LIBRARY_PATH|$*"
 exit 7

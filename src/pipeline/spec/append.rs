@@ -23,7 +23,7 @@ settings! {
         max_deleted: f64, "SHARE", default "0.5", range Range::Between(0.0, 1.0);
         /// Number of generations before the ID of a deleted item may be given to another item.
         quarantine: u64, "N", default "never given to another item", range Range::Between(0.0, MAX_COUNT);
-        /// Handling of new items for which no ID is free: error, or suffix. suffix adds tokens to the disambiguating level
+        /// Handling of new items for which no ID is free: error stops; suffix adds tokens to the disambiguating level
         /// of an index that was built with --collisions suffix.
         overflow: String, "HOW", default "error";
         /// Reason for the change, recorded in the manifest.

@@ -1,11 +1,11 @@
-//! The section on the items that were added since the training.
+//! The report section on the drift of items that were added after training.
 
 use std::fmt::Write;
 
 use super::markup::{count, escape, grouped, percent};
 use crate::quality::drift_advice::{Advice, Drift, DriftSince};
 
-/// Sentences on drift, and a table of the figures.
+/// The section: sentences on the drift, and a table of the figures.
 pub(super) fn drift(since: &DriftSince) -> String {
     let told: String = words(since).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
     let mut out = format!(
@@ -35,9 +35,9 @@ fn words(since: &DriftSince) -> Vec<String> {
     }];
     out.push(match &drift.residuals {
         Some(found) => format!(
-            "{} A new item has a larger error than an item that was held out of the training with a probability of {} \
-             (50% without drift), and {} of the new items have a larger error than 99% of the held-out items (1% \
-             without drift).",
+            "{} The probability that a new item has a larger error than an item held out of training is {} (50% \
+             without drift), and {} of the new items have a larger error than 99% of the held-out items (1% without \
+             drift).",
             match found.drifted() {
                 true => "Their errors show drift.",
                 false => "Their errors show no drift.",
@@ -49,21 +49,21 @@ fn words(since: &DriftSince) -> Vec<String> {
     });
     if let Some(deepest) = drift.novelty.last() {
         out.push(format!(
-            "{} of the new items are under a prefix of {} that no earlier item has ({} to be expected). A recommender \
-             has not seen such prefixes.",
+            "{} of the new items are under a prefix of {} that no earlier item has ({} expected). A recommender that \
+             was trained on the earlier items has not seen these prefixes.",
             percent(deepest.share),
             count(deepest.depth, "code"),
             percent(deepest.expected)
         ));
     }
     out.push(match drift.generations_left {
-        Some(0) => "There is no room for as many items again: a prefix is full.".into(),
+        Some(0) => "Another addition of this size does not fit: a prefix has too few free IDs.".into(),
         Some(left) => {
             let times =
                 if left == 1 { "once more".to_owned() } else { format!("{} more times", grouped(left as usize)) };
-            format!("As many items can be added {times} before a prefix is full.")
+            format!("An addition of this size fits {times}; then a prefix has too few free IDs.")
         }
-        None => "Prefixes cannot become full.".into(),
+        None => "Prefixes cannot become full, because the model has only one level.".into(),
     });
     out.push(match drift.advice {
         Advice::Append => "Advice: continue to append.".into(),
@@ -83,7 +83,7 @@ fn figures(drift: &Drift) -> Vec<(String, String)> {
         vec![("Earlier items".to_owned(), grouped(drift.items)), ("New items".to_owned(), grouped(drift.new))];
     if let Some(found) = &drift.residuals {
         rows.extend([
-            ("Held-out items of the training".to_owned(), grouped(found.held_out)),
+            ("Items held out of training".to_owned(), grouped(found.held_out)),
             ("Probability of a larger error".to_owned(), format!("{:.3}", found.probability)),
             ("p-value".to_owned(), format!("{:.1e}", found.p_value)),
             ("New items beyond 99% of held-out items".to_owned(), percent(found.far)),
@@ -147,10 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_has_its_sentences() {
+    fn every_outcome_is_described_in_words() {
         let cases = [
             (since(Some(0.51), Advice::Append, Some(12)), ["show no drift", "51% (50%", "12 more times", "to append"]),
-            (since(Some(0.9), Advice::Retrain, Some(0)), ["show drift", "3.1% of", "is full", "catalex retrain"]),
+            (since(Some(0.9), Advice::Retrain, Some(0)), ["show drift", "3.1% of", "does not fit", "catalex retrain"]),
             (
                 since(None, Advice::Reassign, None),
                 ["1,200 items were added since generation 3", "no errors", "cannot become", "25% of 20 changed items"],
@@ -161,7 +161,7 @@ mod tests {
             ),
             (
                 DriftSince { trained: false, ..since(Some(0.5), Advice::Append, Some(1)) },
-                ["an earlier generation", "since generation 3", "(10% to be", "once more"],
+                ["an earlier generation", "since generation 3", "(10% expected)", "once more"],
             ),
         ];
         for (since, parts) in cases {

@@ -66,7 +66,7 @@ pub struct Report<'a> {
     pub training: Option<&'a TrainingRecord>,
     /// The items as points.
     pub map: Option<&'a Map>,
-    /// The drift of items that were added after the training, if there are any.
+    /// The drift of items that were added after training, if there are any.
     pub drift: Option<&'a DriftSince>,
 }
 

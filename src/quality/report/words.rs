@@ -63,20 +63,20 @@ pub(super) fn headlines(figures: &Figures) -> Vec<Headline> {
         let (explained, of) = match r.held_out {
             Some(held_out) => {
                 let of = format!(
-                    "for {} items that were held out of training ({in_sample} for all items, most of which the model was \
+                    "measured on {} held out of training ({in_sample} on all items, including those that the model was \
                      trained on)",
-                    grouped(held_out.items)
+                    count(held_out.items, "item")
                 );
                 (percent((1.0 - held_out.error).max(0.0)), of)
             }
-            None => (in_sample, "for all items, including those that the model was trained on".into()),
+            None => (in_sample, "measured on all items, including those that the model was trained on".into()),
         };
         out.push(headline(
             explained,
             "of the variance explained",
             format!(
-                "The fraction of the variance of the features that the IDs explain, {of}: 1 minus the relative \
-                 reconstruction error. It increases with more codes per level or more levels."
+                "The fraction of the variance of the features that the IDs explain (1 minus the relative \
+                 reconstruction error), {of}. It increases with more codes per level or more levels."
             ),
         ));
     }

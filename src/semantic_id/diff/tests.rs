@@ -32,7 +32,7 @@ fn diff(before: &CompactTable, after: &CompactTable) -> TableDiff {
 }
 
 #[test]
-fn ids_that_take_much_memory_are_refused() {
+fn item_ids_that_need_too_much_memory_are_refused() {
     let long = "x".repeat(70 << 20);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.parquet");

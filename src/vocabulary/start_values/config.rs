@@ -1,4 +1,4 @@
-//! The configuration of a checkpoint, and its size of the vocabulary.
+//! The configuration of a checkpoint, and the vocabulary size in it.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 pub(super) const COPY_AGAIN: &str = "copy or download the checkpoint again";
 const FILE: &str = "config.json";
 const KEY: &str = "vocab_size";
-/// Keys of a multimodal model's configuration of its language model.
+/// Keys under which the configuration of a multimodal model has that of its language model.
 const LANGUAGE_MODELS: [&str; 3] = ["text_config", "llm_config", "language_config"];
 
-/// Reads the configuration of a model.
+/// Reads the configuration of a Hugging Face model.
 ///
 /// # Errors
-/// [`Error::Missing`] without a file; [`Error::File`] for content that is not a JSON object.
+/// [`Error::Missing`] if there is no `config.json`; [`Error::File`] if it is not a JSON object.
 pub(super) fn read_config(folder: &Path) -> Result<Value> {
     let path = folder.join(FILE);
     if !path.is_file() {
@@ -33,9 +33,9 @@ pub(super) fn read_config(folder: &Path) -> Result<Value> {
     Ok(config)
 }
 
-/// The text of a folder's `config.json` with `total` instead of `rows` as the size of the vocabulary. Everything else is
-/// unchanged. If the file omits the size, as a language model with the default size within a multimodal model does, it
-/// is added.
+/// The text of a folder's `config.json` with the vocabulary size `total`. Everything else is unchanged. `rows` is the
+/// number of rows of the embeddings. If the file omits the size, it is added; multimodal models omit it if their
+/// language model has the default size.
 ///
 /// # Errors
 /// [`Error::File`] for a size that is not a number, or differs from the rows of the embeddings.
@@ -43,7 +43,7 @@ pub(super) fn resized_config(folder: &Path, config: &Value, rows: usize, total: 
     let path = folder.join(FILE);
     let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
     resized(&text, config, rows, total).map_err(|got| {
-        let expected = format!("the {rows} rows of the embeddings as vocab_size");
+        let expected = format!("a vocab_size of {rows}, the number of rows of the embeddings");
         Error::file(&path, expected, got, "pass the model with the config.json that belongs to its weights")
     })
 }
@@ -54,7 +54,7 @@ pub(super) fn read_json(path: &Path) -> Result<Value> {
 }
 
 fn resized(text: &str, config: &Value, rows: usize, total: usize) -> std::result::Result<String, String> {
-    // The vocabularies of an image or audio tower have other sizes.
+    // The vocabularies of an image or audio encoder have other sizes.
     let stated = [&config[KEY], &config["text_config"][KEY]].into_iter().filter_map(Value::as_u64);
     let old: Vec<u64> = stated.chain([rows as u64]).collect();
     let text = replaced(text, &old, total);
@@ -74,7 +74,7 @@ fn resized(text: &str, config: &Value, rows: usize, total: usize) -> std::result
     serde_json::to_string_pretty(&config).map(|text| text + "\n").map_err(|e| e.to_string())
 }
 
-/// Replaces the value of every `vocab_size` that is one of the old sizes.
+/// Replaces the value of every `vocab_size` that equals one of the old sizes.
 fn replaced(text: &str, old: &[u64], total: usize) -> String {
     const QUOTED: &str = "\"vocab_size\"";
     let mut out = String::with_capacity(text.len() + 8);
@@ -106,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_of_the_vocabulary_is_replaced_or_added() {
+    fn vocab_size_is_replaced_or_added() {
         let cases = [
             ("{\"a\": 1e-05, \"vocab_size\": 100}", Ok("{\"a\": 1e-05, \"vocab_size\": 120}")),
-            // A size below the padded rows of the embeddings.
+            // A size below the number of padded rows of the embeddings.
             ("{\"vocab_size\":90}", Ok("{\"vocab_size\":120}")),
             (
                 "{\"audio\": {\"vocab_size\": 7}, \"llm_config\": {\"vocab_size\": 100}}",

@@ -216,7 +216,7 @@ fn write_index(from: &Path, to: &Path, growth: usize) -> Result<()> {
     if let Some(size) = index["metadata"]["total_size"].as_u64() {
         let Some(total) = size.checked_add(growth as u64) else {
             let help = "copy or download the checkpoint again";
-            return Err(Error::file(from, "total_size as the number of bytes of all tensors", size, help));
+            return Err(Error::file(from, "total_size to be the number of bytes of all tensors", size, help));
         };
         index["metadata"]["total_size"] = json!(total);
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_size_in_the_index_grows() {
+    fn total_size_in_the_index_grows_and_overflow_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from.json"), folder.path().join("to.json"));
         let write = |size: u64| {
