@@ -48,7 +48,7 @@ build: setup-build ## build the release binary; the last line printed is its pat
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
 	@$(ENV); cargo build --locked --release; realpath "$$CARGO_TARGET_DIR/release/catalex"
 
-wheel: ## build the Python package's wheel, which contains the program; the last line printed is its path
+wheel: ## build the Python package's wheel with the program; the last line printed is its path
 	@command -v cargo >/dev/null || { echo "make: cargo is not installed: install Rust (rustup) and run again" >&2; exit 1; }
 	@$(PYTHON) scripts/setup.py --wheel
 	@$(ENV); scripts/wheel.sh "$$(dirname "$$CATALEX_VENV")/venv-wheel/bin/maturin" target/wheels

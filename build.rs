@@ -1,7 +1,7 @@
 //! Lets the binary and the tests find the libtorch they were linked with, without LD_LIBRARY_PATH.
 
 fn main() {
-    // Without the trainer, a change of LIBTORCH compiles nothing again.
+    // Without the trainer, a change of LIBTORCH must not trigger a rebuild.
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var_os("CARGO_FEATURE_TRAIN").is_none() {
         return;
@@ -10,7 +10,7 @@ fn main() {
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
     }
-    // In the Python package the program lies in site-packages/catalex/bin. Its wheel keeps this entry only.
+    // In the Python package, the program is in site-packages/catalex/bin. `pack_wheel.py` keeps only this entry.
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../../torch/lib");
     }

@@ -1,4 +1,4 @@
-"""Reads what a 64-bit little-endian ELF file needs, and changes where it looks for libraries; standard library only."""
+"""Reads what 64-bit little-endian ELF files need, and edits their library search paths; standard library only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_elf(data: bytes) -> bool:
 
 
 class ElfFile:
-    """An ELF file. Its content is changed in memory only."""
+    """An ELF file. Changes apply to `data`, not to the file."""
 
     def __init__(self, content: bytes) -> None:
         if not is_elf(content):
@@ -31,7 +31,7 @@ class ElfFile:
         return cls(path.read_bytes())
 
     def _section(self, kind: int) -> tuple[int, int, int]:
-        """The place and the size of a section, and the place of its strings."""
+        """The offset and the size of the section of a type, and the offset of its string table."""
         found = next((section for section in self._sections if section[1] == kind), None)
         if found is None:
             return 0, 0, 0
@@ -41,7 +41,7 @@ class ElfFile:
         return self.data[place : self.data.index(0, place)].decode()
 
     def _dynamic(self, *tags: int) -> Iterator[int]:
-        """The places of the strings of dynamic entries."""
+        """The offsets of the strings of the dynamic entries with these tags."""
         start, size, strings = self._section(SHT_DYNAMIC)
         for tag, value in struct.iter_unpack("<QQ", self.data[start : start + size]):
             if tag in tags:
@@ -49,7 +49,7 @@ class ElfFile:
 
     @property
     def needed(self) -> list[str]:
-        """The names of the libraries that it is linked with."""
+        """The names of the shared libraries that the file is linked with."""
         return [self._string(place) for place in self._dynamic(DT_NEEDED)]
 
     @property
@@ -59,7 +59,7 @@ class ElfFile:
         return [folder for folder in folders.split(":") if folder]
 
     def keep_relative(self) -> None:
-        """Removes folders from the search path that are not relative to the file itself."""
+        """Removes the folders that are not relative to the file (`$ORIGIN`) from the search path."""
         for place in self._dynamic(DT_RPATH, DT_RUNPATH):
             text = self._string(place)
             kept = ":".join(folder for folder in text.split(":") if folder.startswith("$ORIGIN"))
@@ -67,7 +67,7 @@ class ElfFile:
 
     @property
     def versions(self) -> set[str]:
-        """The versions of symbols that it needs, such as `GLIBC_2.28`."""
+        """The symbol versions that the file needs, such as `GLIBC_2.28`."""
         start, size, strings = self._section(SHT_VERNEED)
         found: set[str] = set()
         place = start
@@ -84,6 +84,6 @@ class ElfFile:
         return found
 
     def newest(self, library: str) -> tuple[int, ...]:
-        """The newest version that it needs of a library's symbols, such as (2, 28) for `GLIBC`; (0,) for none."""
+        """The newest symbol version that the file needs of a library, such as (2, 28) for `GLIBC`; (0,) for none."""
         matches = (re.fullmatch(rf"{library}_([\d.]+)", version) for version in self.versions)
         return max((tuple(map(int, match[1].split("."))) for match in matches if match), default=(0,))

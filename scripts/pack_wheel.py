@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Put the two programs into a wheel that maturin built, and name the wheel by the systems that it runs on.
+"""Add the two programs to a wheel that maturin built, and set the wheel's platform tag.
 
     python scripts/pack_wheel.py WHEEL CATALEX CATALEX_TRAIN OUT_FOLDER
 
-The programs become `catalex/bin/catalex` and `catalex/bin/catalex-train`. Symbols are stripped, and folders of this
-machine are removed from their search path. The wheel's platform tag follows from the versions of symbols that the
-programs and the extension module need of glibc and libstdc++. The last line printed is the path of the wheel.
+The programs become `catalex/bin/catalex` and `catalex/bin/catalex-train`. Symbols are stripped, and folders of the
+build machine are removed from the library search paths. The platform tag follows from the symbol versions of glibc and
+libstdc++ that the programs and the extension module need. The last line printed is the path of the wheel.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from pathlib import Path
 
 from elf_file import ElfFile, is_elf
 
-# What every Linux with this glibc has, and libtorch, which the package torch brings.
+# The libraries that every Linux system with a suitable glibc has, and those of the package torch.
 SYSTEM = re.compile(r"lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\.so\.\d+|ld-linux[-\w]*\.so\.\d+|linux-vdso\.so\.1")
 LIBTORCH = re.compile(r"lib(torch|torch_cpu|torch_cuda|c10|c10_cuda)\.so")
-# The newest symbols of libstdc++ that a manylinux tag allows, by glibc's version; from auditwheel's policies.
+# The newest libstdc++ symbol version that each manylinux tag allows, by glibc version; from auditwheel's policies.
 STDCXX = {(2, 17): (3, 4, 19), (2, 24): (3, 4, 22), (2, 26): (3, 4, 24), (2, 31): (3, 4, 28), (2, 34): (3, 4, 29)}
 STDCXX |= {(2, 35): (3, 4, 30), (2, 39): (3, 4, 33)}
 LARGEST = 40_000_000
@@ -35,7 +35,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def stripped(content: bytes) -> bytes:
-    """An ELF file without symbols and without folders of this machine."""
+    """The content of an ELF file without symbols and without folders of the build machine."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         path.write_bytes(content)
@@ -63,13 +63,13 @@ def check(files: dict[str, bytes]) -> None:
         foreign = [library for library in elf.needed if not SYSTEM.fullmatch(library)]
         foreign = [library for library in foreign if not (trains and LIBTORCH.fullmatch(library))]
         if foreign:
-            sys.exit(f"pack_wheel: {name} needs {', '.join(foreign)}, which a user's system may lack")
+            sys.exit(f"pack_wheel: {name} needs {', '.join(foreign)}, which users' systems may lack")
         if any(not folder.startswith("$ORIGIN") for folder in elf.search_path):
-            sys.exit(f"pack_wheel: {name} looks for libraries in {elf.search_path}")
+            sys.exit(f"pack_wheel: {name} looks for libraries in {elf.search_path}, expected only $ORIGIN/...")
 
 
 def record(files: dict[str, bytes], at: str) -> bytes:
-    """The list of a wheel's files with their hashes, which is itself listed without one."""
+    """The RECORD of a wheel: its files with their hashes. RECORD itself, at the path `at`, is listed without a hash."""
     lines = []
     for name, content in files.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

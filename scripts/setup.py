@@ -8,7 +8,7 @@ resumes what was interrupted. Standard library only; Python 3.10 or later with p
 
     python3 scripts/setup.py              everything
     python3 scripts/setup.py --no-tests   what building and the demo need
-    python3 scripts/setup.py --wheel      what building the wheel needs
+    python3 scripts/setup.py --wheel      what `make wheel` needs
     eval "$(python3 scripts/setup.py --print-env)"   the environment for cargo and the binary
 """
 
@@ -75,7 +75,7 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 def check_libtorch() -> list[Part]:
-    """libtorch, unless the user has provided one, which must exist."""
+    """The part libtorch, unless the user has set LIBTORCH. That folder must exist."""
     parts: list[Part] = []
     libtorch = os.environ.get("LIBTORCH")
     if not libtorch:
@@ -90,7 +90,7 @@ def check_libtorch() -> list[Part]:
 
 
 def check_onnx_runtime() -> list[Part]:
-    """ONNX Runtime, unless the user has provided one, which must exist."""
+    """The part ONNX Runtime, unless the user has set ORT_DYLIB_PATH. That file must exist."""
     parts: list[Part] = []
     library = os.environ.get("ORT_DYLIB_PATH")
     if not library:

@@ -339,7 +339,7 @@ def benchmark_venv() -> Venv:
 
 
 def wheel_venv() -> Venv:
-    """For `make wheel`: maturin."""
+    """The environment of `make wheel`, with maturin."""
     return Venv("the wheel's environment", "venv-wheel", PYTHON / "requirements-wheel.txt", 60_000_000)
 
 

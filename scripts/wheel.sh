@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Python package's wheel with its two programs, or with --sdist its source archive, into a folder; the last
-# line printed is the path. LIBTORCH is the libtorch to link with.
+# Builds the Python package's wheel with its two programs, or with --sdist its source archive, into a folder. The last
+# line printed is its path. The environment variable LIBTORCH names the libtorch to link with.
 #   scripts/wheel.sh MATURIN FOLDER [--sdist]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ else
     program=${CARGO_TARGET_DIR:-target}/release/catalex
     cargo build --locked --quiet --release --no-default-features --features encoders,serve >&2
     cp "$program" "$made/catalex"
-    # The program with all features is built last, so it is the one that stays.
+    # The program with all features is built last, so it remains in the build folder.
     cargo build --locked --quiet --release >&2
     cp "$program" "$made/catalex-train"
     "$maturin" build --locked --quiet --release --compatibility linux --manifest-path python/Cargo.toml --out "$made" >&2

