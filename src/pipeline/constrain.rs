@@ -23,7 +23,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let settings = &spec.constraint;
     settings.check()?;
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
-    let forms = forms(settings.form.as_deref().unwrap_or_default())?;
+    let forms = forms("form", settings.form.as_deref().unwrap_or_default())?;
     match (&settings.catalog, &settings.title, &settings.id) {
         (None, None, None) | (Some(_), Some(_), _) => {}
         (Some(_), None, _) => return Err(needs("catalog", "title", NAME_BOTH)),
@@ -85,17 +85,23 @@ pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Prog
     kept
 }
 
-/// Parses the names of constraint forms.
+/// Parses the names of constraint forms, which the setting `key` lists.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown or repeated name, and for an empty list.
-pub(super) fn forms(names: &[String]) -> Result<Vec<ConstraintForm>> {
-    let forms = names.iter().map(|name| name.parse::<ConstraintForm>()).collect::<Result<Vec<_>>>()?;
+pub(super) fn forms(key: &str, names: &[String]) -> Result<Vec<ConstraintForm>> {
+    let parse = |name: &String| {
+        name.parse::<ConstraintForm>().map_err(|error| match error {
+            Error::Config { expected, got, help, .. } => Error::config(key, expected, got, help),
+            other => other,
+        })
+    };
+    let forms = names.iter().map(parse).collect::<Result<Vec<_>>>()?;
     if forms.is_empty() {
-        return Err(Error::config("form", "at least one form", "none", "name it, such as --form trie"));
+        return Err(Error::config(key, "at least one form", "none", format!("name it, such as --{key} trie")));
     }
     match forms.iter().enumerate().find(|(at, form)| forms[..*at].contains(form)) {
-        Some((_, twice)) => Err(Error::config("form", "each form once", format!("{twice} twice"), "name it once")),
+        Some((_, twice)) => Err(Error::config(key, "each form once", format!("{twice} twice"), "name it once")),
         None => Ok(forms),
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn constraint_folders(index: &Index) -> BTreeSet<&str> {
 /// [`Error::Config`] for an unknown or repeated form, an empty list, and a form with titles.
 pub(super) fn forms_of(names: Option<&[String]>) -> Result<Option<Vec<ConstraintForm>>> {
     let Some(names) = names else { return Ok(None) };
-    let forms = forms(names)?;
+    let forms = forms("constraint-form", names)?;
     if forms.contains(&ConstraintForm::MiniOneRec) {
         let help = "write it for each generation with `catalex constrain`, which has settings for titles";
         return Err(Error::config("constraint-form", "forms without titles", ConstraintForm::MiniOneRec, help));

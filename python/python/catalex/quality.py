@@ -44,7 +44,7 @@ class Figures(dict[str, Any]):
         rows["prefixes by depth"] = ", ".join(map(str, self["distinct_prefixes"]))
         if self["reconstruction"] is not None:
             if held_out := self["reconstruction"]["held_out"]:
-                rows["held-out error"] = f"{held_out['error']:.3f} of {held_out['items']} items"
+                rows["held-out error"] = f"{held_out['error']:.3f} on {held_out['items']} items"
             rows["in-sample error"] = f"{self['reconstruction']['after_resolution']:.3f}"
         if self["neighbours"] is not None:
             found = self["neighbours"]

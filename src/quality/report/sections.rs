@@ -9,7 +9,7 @@ use crate::quality::duplicates::DuplicateGroup;
 use crate::quality::figures::Figures;
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::CodeUsage;
-use crate::training::{EpochFigures, TrainingRecord};
+use crate::training::{EpochFigures, TrainConfig, TrainingRecord};
 
 /// Maximum number of characters of an item's text or id in a list.
 const NAME: usize = 80;
@@ -171,9 +171,15 @@ pub(super) fn training(record: &TrainingRecord) -> String {
         return out;
     }
     let on = if held_out { "held-out" } else { "training" };
+    let by_collisions = matches!(record.config, Some(TrainConfig::LcRec(_)));
     let told = match record.best_epoch {
         0 => format!("The state before gradient descent was kept: no epoch reduced the error on {on} items enough."),
-        epoch => format!("The state after epoch {epoch} was kept (marked): it has the lowest error on {on} items."),
+        epoch if by_collisions => {
+            format!("The state after epoch {epoch} was kept (marked): it has the fewest collisions.")
+        }
+        epoch => format!(
+            "The state after epoch {epoch} was kept (marked): no later epoch reduced the error on {on} items enough."
+        ),
     };
     format!(
         "<section id=\"training\" aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\
