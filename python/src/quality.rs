@@ -3,7 +3,7 @@
 use catalex::features::FeatureSource;
 use catalex::progress::Progress;
 use catalex::quality::{Figures, LabelFigures};
-use catalex::semantic_id::{UnresolvedItems, resolve};
+use catalex::semantic_id::{UnresolvedItems, resolve as resolved};
 use catalex::tokenizer::{Offsets, Quantizer};
 use catalex::{Error, ItemIds};
 use numpy::{IntoPyArray, PyArray1, PyArray2};
@@ -78,7 +78,7 @@ pub(crate) fn resolve<'py>(
         let errors: Vec<f32> =
             (&latents - &quantizer.decode(codes)).rows().into_iter().map(|row| row.dot(&row)).collect();
         let items = UnresolvedItems { latents: &latents, codes, errors: &errors, item_ids: &item_ids };
-        resolve(&items, &quantizer, progress)
+        resolved(&items, &quantizer, progress)
     })?;
     Ok((
         to_numpy(py, assignment.codes)?,
