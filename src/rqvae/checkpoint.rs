@@ -167,13 +167,20 @@ impl Saved {
         Ok(Saved { path: path.to_path_buf(), tensors: tensors.collect(), state })
     }
 
-    /// The part of the checkpoint that is no tensor.
+    /// The part of the checkpoint that is no tensor. `consistent` checks its numbers.
     ///
     /// # Errors
     /// [`Error::Artifact`].
-    pub(super) fn state<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.state)
-            .map_err(|e| Error::artifact(&self.path, "the state of a training", e, "start over with --force"))
+    pub(super) fn state<T: DeserializeOwned>(&self, consistent: impl Fn(&T) -> bool) -> Result<T> {
+        let wrong = |got: &dyn std::fmt::Display| {
+            Error::artifact(&self.path, "the state of a training", got, "start over with --force")
+        };
+        let state = serde_json::from_str(&self.state).map_err(|e| wrong(&e))?;
+        if consistent(&state) {
+            Ok(state)
+        } else {
+            Err(wrong(&"numbers of epochs and steps that contradict each other"))
+        }
     }
 
     /// A tensor by name.

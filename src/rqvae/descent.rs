@@ -42,6 +42,14 @@ struct DescentState {
     best_epoch: usize,
 }
 
+impl DescentState {
+    /// Whether the history has one entry per epoch, from epoch 0 on, and contains the best epoch.
+    fn is_consistent(&self, epochs: usize) -> bool {
+        let numbered = self.history.iter().enumerate().all(|(at, figures)| figures.epoch == at);
+        numbered && self.best_epoch < self.history.len() && self.history.len() <= epochs + 1 && self.steps >= 0
+    }
+}
+
 impl<'a> Descent<'a> {
     /// Starts with a model.
     pub(super) fn new(
@@ -76,7 +84,7 @@ impl<'a> Descent<'a> {
     /// # Errors
     /// [`crate::Error::Artifact`] for an incomplete checkpoint.
     pub(super) fn resume(&mut self, saved: &Saved) -> Result<()> {
-        let state: DescentState = saved.state()?;
+        let state: DescentState = saved.state(|state: &DescentState| state.is_consistent(self.config.epochs))?;
         self.optimizer.restore(state.steps, |name| saved.tensor(name))?;
         let best = (0..self.best.1.len()).map(|i| Ok(saved.tensor(&format!("best.{i}"))?.to_device(self.device())));
         self.best = (state.best_epoch, best.collect::<Result<_>>()?);
@@ -206,4 +214,25 @@ fn mean_square(x: &Tensor) -> f64 {
     let rows = (BLOCK_NUMBERS / x.size()[1].max(1)).max(1);
     let sums = x.split(rows, 0).iter().map(|block| block.square().sum(Kind::Double).double_value(&[])).sum::<f64>();
     sums / x.size()[0] as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn a_state_with_contradictory_epochs_is_refused() {
+        let figures = |epoch| EpochFigures { epoch, loss: None, error: 0.5, revived: 0 };
+        let consistent = |epochs: &[usize], best_epoch, steps| {
+            let history = epochs.iter().copied().map(figures).collect();
+            DescentState { rng: Xoshiro256Plus::seed_from_u64(0), steps, history, best_epoch }.is_consistent(3)
+        };
+        assert!(consistent(&[0], 0, 0) && consistent(&[0, 1, 2, 3], 2, 9));
+        for (epochs, best_epoch, steps) in
+            [(&[][..], 0, 0), (&[0, 1], 2, 3), (&[0, 2], 0, 3), (&[0, 1, 2, 3, 4], 0, 12), (&[0, 1], 1, -1)]
+        {
+            assert!(!consistent(epochs, best_epoch, steps), "{epochs:?}, best {best_epoch}, {steps} steps");
+        }
+    }
 }

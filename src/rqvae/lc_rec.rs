@@ -56,6 +56,18 @@ struct LcRecState {
     fewest_collisions: f64,
 }
 
+impl LcRecState {
+    /// Whether the history has ascending epochs up to the last one, and contains the best epoch.
+    fn is_consistent(&self, epochs: usize) -> bool {
+        let measured: Vec<usize> = self.history.iter().map(|figures| figures.epoch).collect();
+        measured.is_sorted()
+            && measured.iter().all(|epoch| (1..=self.epochs_done).contains(epoch))
+            && (self.best_epoch == 0 || measured.contains(&self.best_epoch))
+            && self.epochs_done <= epochs
+            && self.steps >= 0
+    }
+}
+
 /// Networks with random weights, and codebooks of zeros that the first batch initialises.
 fn start(dim: usize, config: &LcRecConfig, device: Device, rng: &mut Xoshiro256Plus) -> RqVae {
     let reversed: Vec<usize> = config.hidden.iter().rev().copied().collect();
@@ -120,7 +132,7 @@ impl<'a> LcRecTraining<'a> {
         model.parameters().into_iter().for_each(|parameter| optimizer.add(parameter, config.weight_decay, 1.0));
         let (state, best) = match saved {
             Some(saved) => {
-                let state: LcRecState = saved.state()?;
+                let state: LcRecState = saved.state(|state: &LcRecState| state.is_consistent(config.epochs))?;
                 optimizer.restore(state.steps, |name| saved.tensor(name))?;
                 let best = (0..model.parameters().len()).map(|i| saved.tensor(&format!("best.{i}")));
                 (state, best.collect::<Result<_>>()?)
