@@ -39,7 +39,7 @@ pub(super) struct ExportArgs {
     /// Write nothing. Print the first three records of each task, from the first users and items.
     #[arg(long, conflicts_with = "out")]
     dry_run: bool,
-    /// Print JSON: the content of export.json.
+    /// Print JSON: the content of export.json without its hash.
     #[arg(long)]
     json: bool,
     /// Print the family's templates as TOML, to change them for --templates, and exit.

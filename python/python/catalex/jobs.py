@@ -232,8 +232,8 @@ def export(
     force: bool = False,
     progress: Progress = "auto",
 ) -> dict[str, Any]:
-    """Writes items and histories in the format of a family of LLM recommenders, as `catalex export` does; returns its
-    `export.json`.
+    """Writes items and histories in the format of a family of LLM recommenders, as `catalex export` does; returns the
+    content of `export.json` without its hash.
 
     `catalog` and `interactions` are paths, or tables that support Arrow's PyCapsule protocol. `family` is one of
     lc-rec, tallrec, instructrec, bigrec, transrec, ranking, agents, minionerec, openonerec, llamafactory, trl and
