@@ -1,0 +1,122 @@
+//! Which of two sets of IDs predicts the next item better.
+
+use ndarray::ArrayView2;
+use serde::Serialize;
+
+use super::bootstrap::PairedFigure;
+use super::measure::{HistoryFigures, UserFigures, chosen_users, measured, ranked_users};
+use super::ranking::ListScore;
+use super::tree::CodeTree;
+use crate::behaviour::Histories;
+use crate::progress::Progress;
+
+/// The figure that decides: an entry of [`IdComparison::figures`].
+const DECIDES: &str = "ndcg@10";
+
+/// The better of two sets of IDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BetterIds {
+    /// The first.
+    A,
+    /// The second.
+    B,
+    /// The histories show no difference.
+    Neither,
+}
+
+/// Two sets of IDs on the same items and histories.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IdComparison {
+    /// The better set by the figure that decides.
+    pub better: BetterIds,
+    /// The result in a sentence.
+    pub result: String,
+    /// Name of the figure that decides.
+    pub decided_by: &'static str,
+    /// Users that were compared.
+    pub users: usize,
+    /// Users whose recommendations were ranked.
+    pub ranked_users: usize,
+    /// Number of resamples of the users.
+    pub resamples: usize,
+    /// The figures that each user has, with intervals.
+    pub figures: Vec<PairedFigure>,
+    /// All figures of A.
+    pub a: HistoryFigures,
+    /// All figures of B.
+    pub b: HistoryFigures,
+}
+
+impl IdComparison {
+    /// Compares the codes `a (n, levels)` and `b (n, levels)` of the same items. The result depends on the seed, but not on
+    /// the number of threads.
+    pub fn measure(
+        [a, b]: [ArrayView2<u16>; 2],
+        histories: &Histories,
+        resamples: usize,
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Self {
+        let users = chosen_users(histories);
+        let trees = [CodeTree::new(a), CodeTree::new(b)];
+        let nodes = trees.iter().map(CodeTree::total_nodes).max().unwrap_or(0);
+        let ranked = ranked_users(users.len(), nodes);
+        let (a, of_a) = measured(&trees[0], a, &users, &ranked, progress);
+        let (b, of_b) = measured(&trees[1], b, &users, &ranked, progress);
+        progress.begin("resample users", None, "");
+        let paired = |name, larger, of: &dyn Fn(&UserFigures) -> Vec<f64>| {
+            PairedFigure::of_users(name, larger, [&of(&of_a), &of(&of_b)], resamples, seed)
+        };
+        let of_lists = |figures: &UserFigures, of: fn(&ListScore) -> f64| figures.lists.iter().map(of).collect();
+        let chance = |figures: &HistoryFigures| figures.purity.first().map_or(0.0, |purity| purity.by_chance);
+        let (chance_a, chance_b) = (chance(&a), chance(&b));
+        let above_chance = |figures: &UserFigures| {
+            let chance = if std::ptr::eq(figures, &of_a) { chance_a } else { chance_b };
+            figures.first_code_shared.iter().map(|shared| shared - chance).collect()
+        };
+        let figures = vec![
+            paired("ndcg@10", true, &|users| of_lists(users, |list| list.ndcg)),
+            paired("recall@10", true, &|users| of_lists(users, |list| list.recall)),
+            paired("nats", false, &|users| users.nats.clone()),
+            paired("nats given the last item", false, &|users| users.nats_given_last.clone()),
+            paired("first code shared, above chance", true, &above_chance),
+            paired("credit of a correct ID", true, &|users| users.credit.clone()),
+        ];
+        progress.end();
+        let (better, result) = verdict(&figures);
+        IdComparison {
+            better,
+            result,
+            decided_by: DECIDES,
+            users: users.len(),
+            ranked_users: ranked.len(),
+            resamples,
+            figures,
+            a,
+            b,
+        }
+    }
+}
+
+/// The better set, and the sentence that says so.
+fn verdict(figures: &[PairedFigure]) -> (BetterIds, String) {
+    let Some(figure) = figures.iter().find(|figure| figure.name == DECIDES) else {
+        return (BetterIds::Neither, String::new());
+    };
+    let [low, high] = figure.interval;
+    let (name, difference) = (DECIDES.to_uppercase(), figure.difference);
+    if !figure.is_clear() {
+        let result = format!(
+            "No difference that these histories show: {name} differs by {difference:.4} (A - B), and the 95% interval \
+             from {low:.4} to {high:.4} includes 0"
+        );
+        return (BetterIds::Neither, result);
+    }
+    let (better, letter) = if figure.favours_a() { (BetterIds::A, "A") } else { (BetterIds::B, "B") };
+    let result = format!(
+        "Take {letter}: {name} differs by {difference:.4} (A - B), and the 95% interval from {low:.4} to {high:.4} does \
+         not include 0"
+    );
+    (better, result)
+}
