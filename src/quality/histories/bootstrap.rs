@@ -114,11 +114,12 @@ mod tests {
     fn the_interval_is_that_of_the_normal_approximation() {
         // Half of the users have a difference of 1, the others none: standard error 0.5 / sqrt(n).
         for n in [400, 100_000] {
-            let a: Vec<f64> = (0..n).map(|user| f64::from(user * 7919 % 1_000 < 500)).collect();
+            let mut rng = Xoshiro256Plus::seed_from_u64(3);
+            let a: Vec<f64> = (0..n).map(|_| f64::from(rng.gen_bool(0.5))).collect();
             let found = figure(true, &a, &vec![0.0; n]);
             let half = 1.96 * 0.5 / (n as f64).sqrt();
             let spread = (found.interval[1] - found.interval[0]) / (2.0 * half);
-            assert!((0.85..1.15).contains(&spread) && (found.difference - 0.5).abs() < 0.01, "{n}: {found:?}");
+            assert!((0.85..1.15).contains(&spread) && (found.difference - 0.5).abs() < 0.1, "{n}: {found:?}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, array};
 use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256Plus;
 
 use super::{BetterIds, HistoryFigures, IdComparison};
 use crate::behaviour::{Histories, HistorySplit};
@@ -67,13 +69,13 @@ fn the_last_events_are_not_fitted() {
 
 #[test]
 fn ids_by_which_the_next_item_is_predicted_are_better() {
-    // Users stay in one of 8 groups of 8 items. Meaningful IDs begin with the group.
-    let rows: Vec<Vec<u32>> = (0..400u32)
-        .map(|user| (0..6).map(|at| user % 8 * 8 + (user * 31 + at * at * 17 + user / 8 * at * 5) % 8).collect())
-        .collect();
-    let read = histories(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>(), 64);
-    let grouped = Array2::from_shape_fn((64, 2), |(row, level)| if level == 0 { row / 8 } else { row % 8 } as u16);
-    let mixed = Array2::from_shape_fn((64, 2), |(row, level)| if level == 0 { row % 8 } else { row / 8 } as u16);
+    // Users stay in one of 8 groups of 32 items, each of which occurs about six times. Meaningful IDs begin with the group.
+    let mut rng = Xoshiro256Plus::seed_from_u64(1);
+    let rows: Vec<Vec<u32>> =
+        (0..400u32).map(|user| (0..4).map(|_| user % 8 * 32 + rng.gen_range(0..32)).collect()).collect();
+    let read = histories(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>(), 256);
+    let grouped = Array2::from_shape_fn((256, 2), |(row, level)| if level == 0 { row / 32 } else { row % 32 } as u16);
+    let mixed = Array2::from_shape_fn((256, 2), |(row, level)| if level == 0 { row % 32 } else { row / 32 } as u16);
     let (good, bad) = (figures(&grouped, &read), figures(&mixed, &read));
     assert_eq!((good.purity[0].share, bad.purity[0].share), (1.0, 0.0));
     assert!(close(good.entropy.levels[0].by_popularity, 8f64.ln()), "{:?}", good.entropy);
