@@ -62,8 +62,10 @@ fn show(found: &CompareSummary) -> Result<()> {
     writeln!(out, "{:<32}  better        A        B    A - B       from       to  P(A better)", "on the last events")?;
     for f in &comparison.figures {
         let better = if f.larger_is_better { "higher" } else { "lower" };
-        let [low, high] = f.interval;
-        write!(out, "{:<32}  {better:<6} {:>8.4} {:>8.4} {:>8.4}", f.name, f.a, f.b, f.difference)?;
+        // Rounded differences of zero have no sign.
+        let unsigned = |x: f64| if x.abs() < 0.00005 { 0.0 } else { x };
+        let ([low, high], difference) = (f.interval.map(unsigned), unsigned(f.difference));
+        write!(out, "{:<32}  {better:<6} {:>8.4} {:>8.4} {difference:>8.4}", f.name, f.a, f.b)?;
         writeln!(out, "   {low:>8.4} {high:>8.4} {:>12.3}", f.probability_a_better)?;
     }
     writeln!(out, "\ndepth  lift of the prefix: A       B  of co-occurrence: A       B  events in largest: A       B")?;

@@ -10,8 +10,8 @@ use super::tree::CodeTree;
 use crate::behaviour::Histories;
 use crate::progress::Progress;
 
-/// The figure that decides: an entry of [`IdComparison::figures`].
-const DECIDES: &str = "ndcg@10";
+/// The figure that decides, an entry of [`IdComparison::figures`], and how the result calls it.
+const DECIDES: (&str, &str) = ("nats", "the cost of the next item in nats");
 
 /// The better of two sets of IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,7 +88,7 @@ impl IdComparison {
         IdComparison {
             better,
             result,
-            decided_by: DECIDES,
+            decided_by: DECIDES.0,
             users: users.len(),
             ranked_users: ranked.len(),
             resamples,
@@ -101,11 +101,11 @@ impl IdComparison {
 
 /// The better set, and the sentence that says so.
 fn verdict(figures: &[PairedFigure]) -> (BetterIds, String) {
-    let Some(figure) = figures.iter().find(|figure| figure.name == DECIDES) else {
+    let (decides, name) = DECIDES;
+    let Some(figure) = figures.iter().find(|figure| figure.name == decides) else {
         return (BetterIds::Neither, String::new());
     };
-    let [low, high] = figure.interval;
-    let (name, difference) = (DECIDES.to_uppercase(), figure.difference);
+    let ([low, high], difference) = (figure.interval, figure.difference);
     if !figure.is_clear() {
         let result = format!(
             "No difference that these histories show: {name} differs by {difference:.4} (A - B), and the 95% interval \
@@ -114,9 +114,28 @@ fn verdict(figures: &[PairedFigure]) -> (BetterIds, String) {
         return (BetterIds::Neither, result);
     }
     let (better, letter) = if figure.favours_a() { (BetterIds::A, "A") } else { (BetterIds::B, "B") };
+    let which = if figure.larger_is_better { "higher" } else { "lower" };
+    let (least, most) = (low.abs().min(high.abs()), low.abs().max(high.abs()));
     let result = format!(
-        "Take {letter}: {name} differs by {difference:.4} (A - B), and the 95% interval from {low:.4} to {high:.4} does \
-         not include 0"
+        "Take {letter}: {name} is {which} by {:.4} (95% interval from {least:.4} to {most:.4})",
+        difference.abs()
     );
     (better, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_says_which_set_is_better_or_that_none_is() {
+        let of = |a: [f64; 4], b: [f64; 4]| verdict(&[PairedFigure::of_users("nats", false, [&a, &b], 500, 1)]);
+        let (better, result) = of([5.0, 6.0, 7.0, 8.0], [5.5, 6.5, 7.5, 8.5]);
+        assert_eq!(better, BetterIds::A);
+        assert!(result.ends_with("is lower by 0.5000 (95% interval from 0.5000 to 0.5000)"), "{result}");
+        assert_eq!(of([5.5, 6.5, 7.5, 8.5], [5.0, 6.0, 7.0, 8.0]).0, BetterIds::B);
+        let (better, result) = of([5.0, 6.0, 7.0, 8.0], [5.5, 5.5, 7.5, 7.5]);
+        assert_eq!(better, BetterIds::Neither);
+        assert!(result.starts_with("No difference that these histories show") && result.contains("includes 0"));
+    }
 }
