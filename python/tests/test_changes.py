@@ -29,6 +29,7 @@ def test_compare_and_inspect_measure_ids_against_histories(shop: Shop, tmp_path:
     figures = catalex.inspect(a, interactions=tmp_path / "events.csv")
     assert figures == json.loads(done("inspect", a, *flags))
     assert figures["histories"] == found["a"]
+    assert "next item: Recall@10" in figures._repr_html_()
     with pytest.raises(catalex.ConfigError, match="resamples"):
         catalex.compare(a, b, interactions=events, resamples=1)
 

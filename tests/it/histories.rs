@@ -41,7 +41,7 @@ fn write(path: &Path, item_ids: ItemIds, codes: Array2<u16>) {
         item_ids,
         metadata: TableMetadata {
             model_hash: "0".repeat(64),
-            codebook_sizes: vec![128; codes.ncols()],
+            codebook_sizes: vec![256; codes.ncols()],
             token_format: TokenFormat::default(),
             policy: Collisions::Keep,
             collisions: None,

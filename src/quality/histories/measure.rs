@@ -20,7 +20,7 @@ use crate::progress::Progress;
 const MAX_EVENTS: usize = 4_000_000;
 /// Maximum number of prefixes that are scored for all users and their last items together. A random sample of the users is
 /// ranked if there are more.
-const MAX_SCORED: usize = 15_000_000_000;
+const MAX_SCORED: usize = 10_000_000_000;
 /// Seed of both samples: figures of different IDs on the same histories are of the same users.
 const SEED: u64 = 42;
 
