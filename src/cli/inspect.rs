@@ -90,10 +90,10 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
             writeln!(out)?;
         }
         match section {
-            Section::Histories => {
+            InspectSection::Histories => {
                 figures.histories.iter().try_for_each(|found| history_figures::show(&mut out, found))?
             }
-            Section::Table => show_table(&mut out, figures)?,
+            InspectSection::Table => show_table(&mut out, figures)?,
         }
     }
     super::print(&out)
@@ -101,7 +101,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
 
 /// A part of the output.
 #[derive(Clone, Copy, PartialEq)]
-enum Section {
+enum InspectSection {
     /// Figures that need interactions: what predicts the quality of recommendations.
     Histories,
     /// Figures of the table alone, or with its model and features.
@@ -109,11 +109,11 @@ enum Section {
 }
 
 /// The order in which the parts are printed.
-const ORDER: [Section; 2] = [Section::Histories, Section::Table];
+const ORDER: [InspectSection; 2] = [InspectSection::Histories, InspectSection::Table];
 
-impl Section {
+impl InspectSection {
     fn applies(self, figures: &Figures) -> bool {
-        self == Section::Table || figures.histories.is_some()
+        self == InspectSection::Table || figures.histories.is_some()
     }
 }
 

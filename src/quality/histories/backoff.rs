@@ -46,7 +46,7 @@ impl LevelSmoothing {
 
 /// The counts that the probability of one code depends on.
 #[derive(Debug, Clone, PartialEq)]
-struct CodeCounts {
+struct TransitionCounts {
     /// Events of the code and of its prefix.
     events: [u64; 2],
     /// Share of the items under the prefix.
@@ -68,7 +68,7 @@ pub(super) struct CodeProbability {
     pub(super) whole: f64,
 }
 
-impl CodeCounts {
+impl TransitionCounts {
     fn probability(&self, smoothing: &LevelSmoothing) -> CodeProbability {
         let [code, prefix] = self.events.map(|count| count as f64);
         let k = smoothing.popularity;
@@ -110,7 +110,7 @@ impl Backoff {
     pub(super) fn smoothing(tree: &CodeTree, counts: &Transitions, pairs: &[(u32, u32)]) -> Vec<LevelSmoothing> {
         (0..tree.levels())
             .map(|level| {
-                let observed: Vec<CodeCounts> = pairs
+                let observed: Vec<TransitionCounts> = pairs
                     .par_iter()
                     .map(|&(earlier, leaf)| code_counts(tree, counts, level, earlier, leaf))
                     // A single continuation has probability 1 under every smoothing.
@@ -122,12 +122,12 @@ impl Backoff {
     }
 }
 
-fn code_counts(tree: &CodeTree, counts: &Transitions, level: usize, earlier: u32, leaf: u32) -> CodeCounts {
+fn code_counts(tree: &CodeTree, counts: &Transitions, level: usize, earlier: u32, leaf: u32) -> TransitionCounts {
     let node = tree.node(level + 1, leaf);
     let parent = tree.node(level, leaf);
     let (under_node, under_parent) = (tree.leaves_of(level + 1, node), tree.leaves_of(level, parent));
     let on_path = tree.node(level, earlier) == parent;
-    CodeCounts {
+    TransitionCounts {
         events: [counts.events(under_node.clone()), counts.events(under_parent.clone())],
         share: tree.items(under_node.clone()) as f64 / tree.items(under_parent.clone()) as f64,
         repeats: on_path.then(|| tree.node(level + 1, earlier) == node),
@@ -138,7 +138,7 @@ fn code_counts(tree: &CodeTree, counts: &Transitions, level: usize, earlier: u32
 }
 
 /// Coordinate search: each value in turn becomes the best of its list, the others fixed.
-fn search(observed: &[CodeCounts], levels: usize) -> LevelSmoothing {
+fn search(observed: &[TransitionCounts], levels: usize) -> LevelSmoothing {
     let mut best = LevelSmoothing::start(levels);
     if observed.is_empty() {
         return best;

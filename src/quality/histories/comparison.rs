@@ -69,18 +69,12 @@ impl IdComparison {
             PairedFigure::of_users(name, larger, [&of(&of_a), &of(&of_b)], resamples, seed)
         };
         let of_lists = |figures: &UserFigures, of: fn(&ListScore) -> f64| figures.lists.iter().map(of).collect();
-        let chance = |figures: &HistoryFigures| figures.purity.first().map_or(0.0, |purity| purity.by_chance);
-        let (chance_a, chance_b) = (chance(&a), chance(&b));
-        let above_chance = |figures: &UserFigures| {
-            let chance = if std::ptr::eq(figures, &of_a) { chance_a } else { chance_b };
-            figures.first_code_shared.iter().map(|shared| shared - chance).collect()
-        };
         let figures = vec![
             paired("ndcg@10", true, &|users| of_lists(users, |list| list.ndcg)),
             paired("recall@10", true, &|users| of_lists(users, |list| list.recall)),
             paired("nats", false, &|users| users.nats.clone()),
             paired("nats given the last item", false, &|users| users.nats_given_last.clone()),
-            paired("first code shared, above chance", true, &above_chance),
+            paired("first code shared, above chance", true, &|users| users.first_code_above_chance.clone()),
             paired("credit of a correct ID", true, &|users| users.credit.clone()),
         ];
         progress.end();

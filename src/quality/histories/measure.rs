@@ -109,8 +109,9 @@ pub(super) struct UserFigures {
     pub(super) nats: Vec<f64>,
     /// `-ln p` of the item given the item before alone.
     pub(super) nats_given_last: Vec<f64>,
-    /// Whether the item and the one before share the first code, of the users whose last two items differ.
-    pub(super) first_code_shared: Vec<f64>,
+    /// Whether the item and the one before share the first code, less the expected value by chance: of the users whose last
+    /// two items differ.
+    pub(super) first_code_above_chance: Vec<f64>,
     /// Credit for the right ID.
     pub(super) credit: Vec<f64>,
     /// Of the users that were ranked.
@@ -157,6 +158,9 @@ pub(super) fn measured(
     progress.advance(1);
     let (entropy, mut of_users) = entropy(&fitted, users);
     of_users.lists = lists;
+    let purity = PrefixPurity::measure(tree, items, users);
+    let chance = purity.first().map_or(0.0, |first_code| first_code.by_chance);
+    of_users.first_code_above_chance.iter_mut().for_each(|shared| *shared -= chance);
     progress.advance(1);
     let mut events = vec![0u64; items];
     users.iter().flat_map(|user| user.rows).for_each(|&row| events[row as usize] += 1);
@@ -174,7 +178,7 @@ pub(super) fn measured(
             ndcg_by_popularity: of_lists(&popular, |list| list.ndcg),
         },
         entropy,
-        purity: PrefixPurity::measure(tree, items, users),
+        purity,
         co_occurrence: CoOccurrenceKept::measure(tree, items, users),
         spread: PopularitySpread::measure(tree, codes, &events),
         shared_ids: SharedIdEvents::measure(tree, &events),
@@ -231,7 +235,7 @@ fn entropy(fitted: &NextItem<'_>, users: &[UserHistory<'_>]) -> (CodeEntropy, Us
     let figures = UserFigures {
         nats: of_users.iter().map(|user| user.nats).collect(),
         nats_given_last: of_users.iter().map(given_last).collect(),
-        first_code_shared: of_users.iter().filter_map(|user| user.first_code_shared).collect(),
+        first_code_above_chance: of_users.iter().filter_map(|user| user.first_code_shared).collect(),
         credit: of_users.iter().map(|user| 1.0 / user.size).collect(),
         lists: Vec::new(),
     };
