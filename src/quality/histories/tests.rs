@@ -88,7 +88,7 @@ fn ids_by_which_the_next_item_is_predicted_are_better() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn names_of_codes_change_nothing_and_equal_ids_do_not_differ(
