@@ -59,9 +59,8 @@ impl Transitions {
             let leaves: Vec<u32> = user.rows[..used(user)].iter().map(|&row| tree.leaf(row)).collect();
             for (at, &leaf) in leaves.iter().enumerate() {
                 of_leaf[leaf as usize] += 1;
-                for before in at.saturating_sub(WINDOW)..at {
-                    pairs
-                        .push((u64::from(leaves[before]) << 32 | u64::from(leaf), (WINDOW + 1 - (at - before)) as u64));
+                for (distance, &before) in (1..).zip(leaves[..at].iter().rev().take(WINDOW)) {
+                    pairs.push((u64::from(before) << 32 | u64::from(leaf), (WINDOW + 1 - distance) as u64));
                 }
             }
         }
