@@ -67,6 +67,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::history, module)?)?;
     module.add_function(wrap_pyfunction!(store::verify, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::diff, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::compare, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::import_ids, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::adopt, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::settings, module)?)?;

@@ -4,10 +4,10 @@
 
 use catalex::pipeline::{
     self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
-    ConstrainSettings, ConstrainSpec, DeleteSettings, DiffSettings, DiffSpec, EncodeSettings, Environment,
-    ExportOptions, ExportSpec, FarSettings, ImportSettings, ImportSpec, InspectSpec, Inspected, LlmSettings,
-    LookupSettings, LookupSpec, PublishSettings, ReportColumns, RetrainSettings, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DiffSettings, DiffSpec,
+    EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, ImportSettings, ImportSpec,
+    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, ReportColumns, RetrainSettings,
+    ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -88,6 +88,12 @@ pub(crate) fn diff(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> P
     job(py, spec, listener, |spec: DiffSpec, progress| pipeline::diff(&spec, progress))
 }
 
+/// Compares how well two sets of IDs predict histories, and returns what `catalex compare --json` prints.
+#[pyfunction]
+pub(crate) fn compare(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    job(py, spec, listener, |spec: CompareSpec, progress| pipeline::compare(&spec, progress))
+}
+
 /// Writes the IDs of another system as a token table, and returns what `catalex import --json` prints.
 #[pyfunction]
 pub(crate) fn import_ids(py: Python<'_>, spec: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -138,6 +144,8 @@ pub(crate) fn settings() -> String {
     add::<PublishSettings>(&mut groups, "publish");
     add::<ThreadSettings>(&mut groups, "threads");
     add::<DiffSettings>(&mut groups, "diff");
+    add::<HistorySettings>(&mut groups, "histories");
+    add::<CompareSettings>(&mut groups, "compare");
     add::<ImportSettings>(&mut groups, "import");
     add::<AdoptSettings>(&mut groups, "adopt");
     Value::Object(groups).to_string()

@@ -3,11 +3,35 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from made import done
+from pyarrow import csv
 from shop import ITEMS, Shop
 
 import catalex
+
+
+def test_compare_and_inspect_measure_ids_against_histories(shop: Shop, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(60), 6), rng.integers(0, ITEMS, 360)
+    events = pa.table({"user_id": users, "item_id": np.array(shop.table.item_ids)[items], "timestamp": np.arange(360)})
+    csv.write_csv(events, tmp_path / "events.csv")
+    a, b = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    shop.table.write(a)
+    mixed = np.ascontiguousarray(shop.table.codes[::-1])
+    catalex.TokenTable.from_codes(mixed, [256] * mixed.shape[1], item_ids=shop.table.item_ids).write(b)
+    flags = ["--interactions", tmp_path / "events.csv", "--json"]
+    found = catalex.compare(a, b, interactions=events, resamples=200, seed=1)
+    assert found == json.loads(done("compare", a, b, *flags, "--resamples", "200", "--seed", "1"))
+    assert found["common_items"] == ITEMS and found["better"] in {"a", "b", "neither"}
+    figures = catalex.inspect(a, interactions=tmp_path / "events.csv")
+    assert figures == json.loads(done("inspect", a, *flags))
+    assert figures["histories"] == found["a"]
+    assert "next item: Recall@10" in figures._repr_html_()
+    with pytest.raises(catalex.ConfigError, match="resamples"):
+        catalex.compare(a, b, interactions=events, resamples=1)
 
 
 def test_import_adopt_and_diff(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

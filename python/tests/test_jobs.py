@@ -215,7 +215,8 @@ HERE = {"progress", "force", "out", "dry_run"}
         (catalex.vocab, ("vocabulary", "llm"), {"tokens"}),
         (catalex.constrain, ("constraint",), {"tokens"}),
         (catalex.export, ("columns", "export"), {"tokens", "family", "catalog"}),
-        (catalex.inspect, ("report",), {"subject", "features", "model", "report"}),
+        (catalex.inspect, ("report", "histories"), {"subject", "features", "model", "report"}),
+        (catalex.compare, ("histories", "compare"), {"a", "b"}),
     ],
 )
 def test_parameters_are_the_declared_settings(

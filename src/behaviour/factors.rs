@@ -48,6 +48,11 @@ impl SparseMatrix {
         self.begins.len() - 1
     }
 
+    /// Column and value of the nonzero cells of a row.
+    pub(super) fn row(&self, row: usize) -> &[(u32, f32)] {
+        &self.cells[self.begins[row]..self.begins[row + 1]]
+    }
+
     /// The product with `x (n, k)`. One thread sums a row in the order of its cells, so the result is deterministic.
     fn times(&self, x: &Array2<f64>) -> Array2<f64> {
         let mut product = Array2::zeros(x.raw_dim());

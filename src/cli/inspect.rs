@@ -4,13 +4,16 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{Collisions, Figures, InspectSpec, Inspected, ModelConfig, ReportColumns, inspect};
+use catalex::pipeline::{
+    Collisions, Figures, HistorySettings, InspectSpec, Inspected, ModelConfig, ReportColumns, inspect,
+};
 use catalex::printable::printable;
 use catalex::progress::Progress;
 use clap::Args;
 
 use super::config_file::ConfigFile;
 use super::flags::Flags;
+use super::history_figures;
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -35,15 +38,18 @@ pub(super) struct InspectArgs {
     #[command(flatten)]
     columns: Flags<ReportColumns>,
     #[command(flatten)]
+    histories: Flags<HistorySettings>,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
 pub(super) fn run(args: InspectArgs, progress: &dyn Progress) -> Result<()> {
     let mut file = args.config.read()?;
     let columns = file.fill(args.columns)?;
+    let histories = file.fill(args.histories)?;
     file.finish()?;
     let (path, features, model, report, force) = (args.path, args.features, args.model, args.report, args.force);
-    match inspect(&InspectSpec { path, features, model, columns, report, force }, progress)? {
+    match inspect(&InspectSpec { path, features, model, columns, histories, report, force }, progress)? {
         Inspected::Model(config, hash) => show_model(&config, &hash, args.json),
         Inspected::Table(figures) => show(&figures, args.json),
     }
@@ -79,6 +85,39 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         return super::print_json(figures);
     }
     let mut out = String::new();
+    for (at, section) in ORDER.iter().filter(|section| section.applies(figures)).enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        match section {
+            InspectSection::Histories => {
+                figures.histories.iter().try_for_each(|found| history_figures::show(&mut out, found))?
+            }
+            InspectSection::Table => show_table(&mut out, figures)?,
+        }
+    }
+    super::print(&out)
+}
+
+/// A part of the output.
+#[derive(Clone, Copy, PartialEq)]
+enum InspectSection {
+    /// Figures that need interactions: what predicts the quality of recommendations.
+    Histories,
+    /// Figures of the table alone, or with its model and features.
+    Table,
+}
+
+/// The order in which the parts are printed.
+const ORDER: [InspectSection; 2] = [InspectSection::Histories, InspectSection::Table];
+
+impl InspectSection {
+    fn applies(self, figures: &Figures) -> bool {
+        self == InspectSection::Table || figures.histories.is_some()
+    }
+}
+
+fn show_table(out: &mut String, figures: &Figures) -> Result<()> {
     writeln!(out, "items              {}", figures.items)?;
     writeln!(out, "distinct IDs       {}", figures.distinct_ids)?;
     writeln!(out, "levels             {}", figures.levels)?;
@@ -127,7 +166,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
         let (level, codes, used, share) = (l.level, l.codes, l.used, l.effective_share);
         writeln!(out, "{level:>5}  {codes:>5}  {used:>5}  {:>10.1}  {share:>8.3}  {:>6.3}", l.perplexity, l.gini)?;
     }
-    depths(&mut out, figures)?;
+    depths(out, figures)?;
     if let Some(labels) = &figures.labels
         && let Some(near) = &labels.neighbours
     {
@@ -146,7 +185,7 @@ pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
     for crowded in &figures.crowded {
         writeln!(out, "{:>5}  {}", crowded.items, printable(&crowded.prefix))?;
     }
-    super::print(&out)
+    Ok(())
 }
 
 /// One line per depth of the hierarchy.

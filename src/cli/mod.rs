@@ -6,6 +6,7 @@ mod answers;
 mod append;
 mod build;
 mod check;
+mod compare;
 mod config_file;
 mod constrain;
 mod delete;
@@ -17,6 +18,7 @@ mod export;
 mod flags;
 mod ground;
 mod history;
+mod history_figures;
 mod import_ids;
 mod inspect;
 mod lookup;
@@ -94,6 +96,8 @@ enum Verb {
     Adopt(Box<adopt::AdoptArgs>),
     /// Compare two token tables or indexes: items, IDs, renamed codes and neighbours.
     Diff(diff::DiffArgs),
+    /// Compare how well the IDs of two token tables or indexes predict histories, and say which to take.
+    Compare(Box<compare::CompareArgs>),
     /// List text and image encoders that are known to work, or fetch one.
     Models(models::ModelsArgs),
     /// Serve an index to agents as a Model Context Protocol server: search, similar items, IDs and prefixes.
@@ -137,6 +141,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Import(args) => import_ids::run(args, &*progress),
         Verb::Adopt(args) => adopt::run(*args, &*progress),
         Verb::Diff(args) => diff::run(args, &*progress),
+        Verb::Compare(args) => compare::run(*args, &*progress),
         Verb::Models(args) => models::run(args, &*progress),
         Verb::Serve(args) => serve::run(args, &*progress),
         Verb::Publish(args) => publish::run(args),

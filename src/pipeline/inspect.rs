@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use super::generation_drift::generation_drift;
+use super::histories::{histories, warn_of_seen_events};
 use super::report_items::{ReportItems, title};
 use super::sources;
-use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, needs};
+use super::spec::{InspectSpec, NAME_BOTH, ReadsTexts, ReportColumns, needs};
 use crate::artifact::{OutputLock, Overwrite, write_file};
+use crate::catalog::CsvDialect;
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, LayeredFeatures};
 use crate::index::{Index, MODEL, TOKENS, resolve_index};
 use crate::progress::Progress;
-use crate::quality::{DuplicateGroup, Figures, LabelFigures, LabelNeighbours, Map, Report};
+use crate::quality::{DuplicateGroup, Figures, HistoryFigures, LabelFigures, LabelNeighbours, Map, Report};
 use crate::semantic_id::{Collisions, TokenFormat, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::{self, Tokenizer};
@@ -47,7 +49,11 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     if let Some((setting, _)) = of_catalog.iter().chain(&shown).find(|(_, given)| *given && columns.catalog.is_none()) {
         return Err(needs(setting, "catalog", NAME_BOTH));
     }
-    columns.check_reading("catalog", columns.catalog.is_some())?;
+    let with_histories = spec.histories.interactions.is_some();
+    // Interactions are read with the same quote and escape characters.
+    let csv = if with_histories { CsvDialect::default() } else { columns.csv() };
+    let of_texts = ReportColumns { csv_quote: csv.quote, csv_escape: csv.escape, ..columns.clone() };
+    of_texts.check_reading("catalog", columns.catalog.is_some())?;
     if let Some((setting, _)) = shown.iter().find(|(_, given)| *given && spec.report.is_none()) {
         return Err(needs(setting, "report", NAME_BOTH));
     }
@@ -57,7 +63,7 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     let features = spec.features.as_deref().map(resolve_index).transpose()?;
     let features = features.as_deref();
     let Some(subject) = subject(spec, &path, features, progress)? else {
-        if spec.report.is_some() || columns.catalog.is_some() {
+        if spec.report.is_some() || columns.catalog.is_some() || with_histories {
             let help = "pass --features as well: a model alone has no items";
             return Err(Error::config("features", "a file of features", "none", help));
         }
@@ -67,6 +73,12 @@ pub fn inspect(spec: &InspectSpec, progress: &dyn Progress) -> Result<Inspected>
     let Subject { table, source, index } = &subject;
     let source = source.as_ref().map(|(model, features)| (model, features as &dyn FeatureSource));
     let mut figures = Figures::of_table(table, source, progress)?;
+    if let Some(read) = histories(&spec.histories, columns.csv(), &table.item_ids, progress)? {
+        if let Some(index) = index {
+            warn_of_seen_events(index, &spec.path, progress);
+        }
+        figures.histories = Some(HistoryFigures::measure(table.codes.view(), &read, progress));
+    }
     let duplicates = match &spec.report {
         Some(_) => DuplicateGroup::largest(table, source.map(|(_, features)| features))?,
         None => Vec::new(),

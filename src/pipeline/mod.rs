@@ -18,6 +18,7 @@
 //! | [`import_ids`] | the IDs of another system | a token table |
 //! | [`adopt`] | the IDs of another system, features | an index with a model fitted to them |
 //! | [`diff`] | two token tables | the changes between them |
+//! | [`compare`] | two token tables, interactions | which IDs predict the next item better |
 //! | `retrain` | an index, a catalog | the next generation with new codebooks |
 //! | [`drift()`] | an index, new items | how they differ from the training items |
 //! | [`inspect`], [`lookup`] | a model, a table, an index | metrics and a report; items and IDs |
@@ -40,6 +41,7 @@ mod append_target;
 mod build;
 mod catalog_features;
 mod check;
+mod compare;
 mod constrain;
 mod constraint_folders;
 mod content;
@@ -59,6 +61,7 @@ mod features_made;
 mod generation_drift;
 mod ground;
 mod grown_index;
+mod histories;
 mod history;
 mod import_ids;
 mod inspect;
@@ -96,6 +99,7 @@ pub use append::{AddedDistortion, AppendSummary, append};
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use build::{IndexSummary, PrefixExample, build};
 pub use check::{CheckEncoder, CheckSettings, CheckSpec, CheckedCatalog, check};
+pub use compare::{CompareSummary, compare};
 pub use constrain::constrain;
 #[cfg(all(feature = "train", feature = "encoders"))]
 pub use costs::StageCost;
@@ -118,10 +122,11 @@ pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
-    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, ConstrainSettings, ConstrainSpec,
-    DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment, ExportOptions, ExportSpec,
-    FarSettings, InspectSpec, LlmSettings, Output, ReportColumns, RetrainSettings, RetrainSpec, ServeSettings,
-    ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings, CompareSpec,
+    ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment,
+    ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, Output, ReportColumns,
+    RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec,
+    TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
@@ -136,7 +141,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 pub use crate::encoder::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGED};
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
-pub use crate::quality::{Advice, Drift, Figures};
+pub use crate::quality::{Advice, BetterIds, Drift, Figures, HistoryFigures, IdComparison, PairedFigure};
 pub use crate::semantic_id::{
     CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
     TableSide, UnknownToken,

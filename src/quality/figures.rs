@@ -3,6 +3,7 @@
 use ndarray::ArrayView2;
 use serde::Serialize;
 
+use super::histories::HistoryFigures;
 use super::labels::LabelFigures;
 use super::neighbours::unit_vectors;
 use super::recall::NeighbourFigures;
@@ -75,6 +76,9 @@ pub struct Figures {
     pub neighbours: Option<NeighbourFigures>,
     /// If a label is given.
     pub labels: Option<LabelFigures>,
+    /// If interactions are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histories: Option<HistoryFigures>,
 }
 
 impl Figures {
@@ -124,6 +128,7 @@ impl Figures {
             reconstruction,
             neighbours,
             labels: None,
+            histories: None,
         })
     }
 }

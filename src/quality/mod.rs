@@ -7,6 +7,7 @@ mod drift;
 mod drift_advice;
 mod duplicates;
 mod figures;
+mod histories;
 mod label_neighbours;
 mod labels;
 mod neighbours;
@@ -18,6 +19,10 @@ pub use drift::{CrowdedGrowth, PrefixNovelty, ResidualDrift, UsageShift};
 pub use drift_advice::{Advice, Drift, DriftSince};
 pub use duplicates::DuplicateGroup;
 pub use figures::{CrowdedPrefix, Figures, LevelFigures};
+pub use histories::{
+    BetterIds, CoOccurrenceKept, CodeEntropy, HistoryFigures, IdComparison, LevelEntropy, NextItemFigures,
+    PairedFigure, PopularitySpread, PrefixPurity, SharedIdEvents,
+};
 pub use label_neighbours::{LabelNeighbours, Nearness};
 pub use labels::{LabelDepth, LabelFigures};
 pub use recall::NeighbourFigures;

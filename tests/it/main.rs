@@ -12,6 +12,7 @@ mod examples;
 mod floors;
 mod fm_index;
 mod frozen;
+mod histories;
 mod licences;
 mod names;
 mod old_index;

@@ -1,7 +1,7 @@
 """Semantic IDs for LLM recommenders."""
 
 from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
-from .changes import adopt, diff, import_ids
+from .changes import adopt, compare, diff, import_ids
 from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
 from .estimator import SemanticIdEncoder
@@ -48,6 +48,7 @@ __all__ = [
     "apply_start_values",
     "build",
     "check",
+    "compare",
     "constrain",
     "delete",
     "diff",

@@ -478,6 +478,9 @@ def verify(spec: str, listener: Callable[[str], object]) -> str:
 def diff(spec: str, listener: Callable[[str], object]) -> str:
     """Compares two token tables or indexes."""
 
+def compare(spec: str, listener: Callable[[str], object]) -> str:
+    """Compares how well two sets of IDs predict histories."""
+
 def import_ids(spec: str, listener: Callable[[str], object]) -> str:
     """Writes the IDs of another system as a token table."""
 

@@ -1,4 +1,4 @@
-"""IDs of other systems, and the differences between two token tables: `import_ids`, `adopt` and `diff`."""
+"""IDs of other systems, and two token tables: `import_ids`, `adopt`, `diff` and `compare`."""
 
 from __future__ import annotations
 
@@ -51,6 +51,47 @@ def diff(
             "titles": values("lookup", titles),
         }
         return _object(_run(_native.diff, spec, progress))
+
+
+def compare(
+    a: Tokens,
+    b: Tokens,
+    *,
+    interactions: Any,
+    interactions_user: str | None = None,
+    interactions_item: str | None = None,
+    interactions_time: str | None = None,
+    max_unknown_events: float | None = None,
+    min_interactions: int | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
+    progress: Progress = "auto",
+) -> dict[str, Any]:
+    """Compares how well two sets of IDs predict the last event of each user. Returns the output of
+    `catalex compare --json`.
+
+    `interactions` is a path, or a table that supports Arrow's PyCapsule protocol. Only the items of both tables are
+    compared. `result` is the answer in a sentence, and `better` is `a`, `b` or `neither`.
+    """
+    with Files() as files:
+        histories = {
+            "interactions": files.table(interactions, "interactions"),
+            "interactions_user": interactions_user,
+            "interactions_item": interactions_item,
+            "interactions_time": interactions_time,
+            "max_unknown_events": max_unknown_events,
+            "min_interactions": min_interactions,
+        }
+        bootstrap = {"resamples": resamples, "seed": seed, "csv_quote": csv_quote, "csv_escape": csv_escape}
+        spec = {
+            "a": files.token_table(a),
+            "b": files.token_table(b),
+            "histories": values("histories", histories),
+            "compare": values("compare", bootstrap),
+        }
+        return _object(_run(_native.compare, spec, progress))
 
 
 def import_ids(

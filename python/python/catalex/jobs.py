@@ -307,6 +307,12 @@ def inspect(
     parse_lists: bool | None = None,
     csv_quote: str | None = None,
     csv_escape: str | None = None,
+    interactions: Any = None,
+    interactions_user: str | None = None,
+    interactions_item: str | None = None,
+    interactions_time: str | None = None,
+    max_unknown_events: float | None = None,
+    min_interactions: int | None = None,
     report: AnyPath | None = None,
     force: bool = False,
     progress: Progress = "auto",
@@ -315,7 +321,8 @@ def inspect(
 
     A model without features has no figures: the result is then its `config.json`. `report` names an HTML file to
     write; `catalog` with `text`, `image` and `label` says what it shows of the items. Images in reports need the
-    `catalex` program: this package does not decode them.
+    `catalex` program: this package does not decode them. With `interactions` (a path, or a table that supports Arrow's
+    PyCapsule protocol), the key `histories` says how well the IDs predict the last event of each user.
     """
     with Files() as files:
         columns = {
@@ -332,6 +339,17 @@ def inspect(
             "features": None if features is None else _measured_features(files, features, subject, model),
             "model": None if model is None else files.model(model),
             "columns": values("report", columns),
+            "histories": values(
+                "histories",
+                {
+                    "interactions": None if interactions is None else files.table(interactions, "interactions"),
+                    "interactions_user": interactions_user,
+                    "interactions_item": interactions_item,
+                    "interactions_time": interactions_time,
+                    "max_unknown_events": max_unknown_events,
+                    "min_interactions": min_interactions,
+                },
+            ),
             "report": None if report is None else os.fsdecode(report),
             "force": force,
         }

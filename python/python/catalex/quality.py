@@ -37,7 +37,13 @@ class Figures(dict[str, Any]):
     """The figures of a token table: a dictionary. Notebooks show the main figures."""
 
     def _repr_html_(self) -> str:
-        rows = {"distinct IDs": self["distinct_ids"]}
+        rows: dict[str, Any] = {}
+        if histories := self.get("histories"):
+            found = histories["next_item"]
+            by_popularity = f"({found['recall_by_popularity']:.4f} by popularity)"
+            rows[f"next item: Recall@{found['list']}"] = f"{found['recall']:.4f} {by_popularity}"
+            rows["next item: nats"] = f"{found['nats']:.4f}"
+        rows["distinct IDs"] = self["distinct_ids"]
         if self["collisions"] is not None:
             rows["items moved to make IDs unique"] = self["collisions"]["moved"]
         rows |= {f"codes in use, level {u['level']}": f"{u['used']} of {u['codes']}" for u in self["usage"]}

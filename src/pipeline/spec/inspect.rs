@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::text_settings;
+use super::{HistorySettings, text_settings};
 
 text_settings! {
     /// What to read of the items themselves, for a report.
@@ -35,6 +35,8 @@ pub struct InspectSpec {
     pub model: Option<PathBuf>,
     /// What to read of the items.
     pub columns: ReportColumns,
+    /// Histories, for the figures of how well IDs predict the next item.
+    pub histories: HistorySettings,
     /// The report to write.
     pub report: Option<PathBuf>,
     /// Whether an existing report is replaced.

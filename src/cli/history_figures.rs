@@ -1,0 +1,48 @@
+//! Prints figures of IDs against histories.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use catalex::pipeline::HistoryFigures;
+
+/// Writes the figures as tables.
+pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
+    let (next, entropy) = (&figures.next_item, &figures.entropy);
+    let sample = match figures.ranked_users == figures.users {
+        true => String::new(),
+        false => format!(" ({} of them ranked)", figures.ranked_users),
+    };
+    writeln!(out, "histories          {} users{sample}, {} events", figures.users, figures.events)?;
+    writeln!(out, "next item          from the codes of the last items, on the last event of each user:")?;
+    let list = next.list;
+    writeln!(out, "  Recall@{list:<9} {:.4} ({:.4} by popularity)", next.recall, next.recall_by_popularity)?;
+    writeln!(out, "  NDCG@{list:<11} {:.4} ({:.4} by popularity)", next.ndcg, next.ndcg_by_popularity)?;
+    writeln!(out, "  nats             {:.4} ({:.4} by popularity)", next.nats, entropy.by_popularity)?;
+    if figures.shared_ids.share > 0.0 {
+        let shared = &figures.shared_ids;
+        writeln!(
+            out,
+            "shared IDs         {:.4} of the events; {:.4} of the credit lost",
+            shared.share, shared.credit_lost
+        )?;
+    }
+    writeln!(out, "\nlevel  nats of the code: by popularity  given the last first code  given the last item")?;
+    for level in &entropy.levels {
+        let (given_first, given_last) = (level.given_first_code, level.given_last_item);
+        write!(out, "{:>5}  {:>31.4}  {given_first:>25.4}", level.level, level.by_popularity)?;
+        writeln!(out, "  {given_last:>19.4}")?;
+    }
+    let (given_first, given_last) = (entropy.given_first_code, entropy.given_last_item);
+    writeln!(out, "  all  {:>31.4}  {given_first:>25.4}  {given_last:>19.4}", entropy.by_popularity)?;
+    writeln!(
+        out,
+        "\ndepth  next item has prefix    lift  co-occurring have it    lift  events in largest    Gini  code perplexity"
+    )?;
+    let lift = |lift: Option<f64>| lift.map_or("-".to_owned(), |lift| format!("{lift:.1}"));
+    for ((purity, kept), spread) in figures.purity.iter().zip(&figures.co_occurrence).zip(&figures.spread) {
+        write!(out, "{:>5}  {:>20.4}  {:>6}", purity.depth, purity.share, lift(purity.lift))?;
+        write!(out, "  {:>20.4}  {:>6}", kept.share, lift(kept.lift))?;
+        writeln!(out, "  {:>17.4}  {:>6.3}  {:>15.1}", spread.largest_share, spread.gini, spread.code_perplexity)?;
+    }
+    Ok(())
+}
