@@ -23,7 +23,7 @@ from recommend.evaluation import Run, evaluate  # noqa: E402
 from recommend.figures import inspect, write_token_table  # noqa: E402
 from recommend.histories import TEST, TRAIN, VALID, Data, by_time, load, of_users, save  # noqa: E402
 from recommend.idsets import read_sets  # noqa: E402
-from recommend.makers import CatalexSet, by_catalex, parse, residual_k_means  # noqa: E402
+from recommend.makers import CatalexSet, by_catalex, numbered, parse, residual_k_means  # noqa: E402
 from recommend.runs import Machine, Record, compute, read_records  # noqa: E402
 from recommend.settings import Settings  # noqa: E402
 from recommend.statistics import bootstrap, kendall, paired, ranks, spearman, t_quantile  # noqa: E402
@@ -103,6 +103,17 @@ def test_id_sets_are_read_from_every_kind_of_file(tmp_path: Path) -> None:
             name: found.tolist() for name, found in read_sets("mine", tmp_path / path, ["0", "1", "2"]).items()
         } == {"mine": codes.tolist()}
     assert list(read_sets("mine", tmp_path / "two.npz", ["0", "1", "2"])) == ["mine x", "mine y"]
+    # A file that numbers the items 5, 7, 6, and has the same users.
+    (tmp_path / "x.json").write_text(
+        json.dumps({"5": ["<a_0>", "<b_1>"], "7": ["<a_2>", "<b_3>"], "6": ["<a_2>", "<b_4>"]})
+    )
+    (tmp_path / "users.json").write_text(json.dumps({"0": [7, 5], "1": [6, 7, 6]}))
+    both, users = Path(f"{tmp_path / 'x.json'}+{tmp_path / 'users.json'}"), [np.array([1, 0]), np.array([2, 1, 2])]
+    assert read_sets("mine", both, ["0", "1", "2"], users)["mine"].tolist() == codes.tolist()
+    with pytest.raises(ValueError, match="expected one number per item, got 7 and 6 for row 1"):
+        read_sets("mine", both, ["0", "1", "2"], [np.array([1, 0]), np.array([1, 2, 2])])
+    with pytest.raises(ValueError, match="expected the histories of the 1 users"):
+        read_sets("mine", both, ["0", "1", "2"], users[:1])
     with pytest.raises(ValueError, match="got none for 1, such as 7"):
         read_sets("mine", tmp_path / "lc.json", ["0", "7"])
     with pytest.raises(ValueError, match="expected codes of 4 items, got 3"):
@@ -343,6 +354,12 @@ def test_residual_k_means_reduces_the_error_per_level() -> None:
     assert codes.shape == (600, 4)
     assert len(np.unique(codes[:, 0])) > 200
     assert (residual_k_means(x, 0, iterations=5) == codes).all()
+    # GRID's IDs are distinct: copies of an item are numbered.
+    twice = np.concatenate([x[:300], x[:300]])
+    distinct = numbered(twice, 0)
+    assert len(np.unique(distinct, axis=0)) == 600
+    assert (distinct[:300, :3] == distinct[300:, :3]).all()
+    assert distinct[:, 3].min() == 0
 
 
 def test_catalex_makes_a_set_and_inspects_every_set(binary: Path, tmp_path: Path) -> None:

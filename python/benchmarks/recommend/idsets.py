@@ -11,13 +11,15 @@ import numpy as np
 from .histories import Rows
 
 
-def read_sets(name: str, path: Path, ids: list[str]) -> dict[str, Rows]:
+def read_sets(name: str, path: Path, ids: list[str], users: list[Rows] | None = None) -> dict[str, Rows]:
     """The ID sets of a file, by name.
 
     - `.npz`: each array of whole numbers; `codes_A` has the name `NAME A`, and an array alone in its file has `NAME`.
     - `.npy`: `(items, levels)`, or `(seeds, items, levels)`. Rows of arrays are those of the catalog.
     - Parquet: a token table, with `item_id` and `codes`. An index folder: its token table.
     - `.json`: an object from item id to a list of tokens such as `<a_17>`, as in LC-Rec.
+    - `IDS.json+HISTORIES.json`: the same, if the file's items have other numbers. The histories (user to list of items)
+      are those of the catalog's users in the same order, which tells the numbers.
     """
     if path.suffix == ".npz":
         with np.load(path) as file:
@@ -28,6 +30,10 @@ def read_sets(name: str, path: Path, ids: list[str]) -> dict[str, Rows]:
         sets = {name: next(iter(arrays.values()))} if len(arrays) == 1 else named
     elif path.suffix == ".npy":
         sets = {name: np.load(path)}
+    elif path.suffix == ".json" and "+" in str(path) and users is not None:
+        of_ids, of_histories = map(Path, str(path).split("+", 1))
+        numbers = _numbers(of_histories, users, len(ids))
+        sets = {name: _by_id(of_ids, _tokens(of_ids), numbers)}
     elif path.suffix == ".json":
         sets = {name: _by_id(path, _tokens(path), ids)}
     else:
@@ -63,6 +69,22 @@ def _tokens(path: Path) -> dict[str, list[int]]:
             raise ValueError(f"{path}: expected tokens that end in a number for item {item}, got {tokens}")
         codes[item] = [int(match.group(1)) for match in found if match]
     return codes
+
+
+def _numbers(path: Path, users: list[Rows], items: int) -> list[str]:
+    """The number of each item in the histories of a file, whose users are those of the catalog."""
+    histories = list(json.loads(path.read_text(encoding="utf-8")).values())
+    if [len(history) for history in histories] != [len(history) for history in users]:
+        raise ValueError(f"{path}: expected the histories of the {len(users)} users of the catalog, got others")
+    numbers = [""] * items
+    for ours, theirs in zip(users, histories, strict=True):
+        for item, number in zip(ours, theirs, strict=True):
+            if numbers[item] not in ("", str(number)):
+                raise ValueError(
+                    f"{path}: expected one number per item, got {numbers[item]} and {number} for row {item}"
+                )
+            numbers[item] = str(number)
+    return numbers
 
 
 def _by_id(path: Path, codes: dict[str, list[int]], ids: list[str]) -> Rows:

@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--set", action="append", default=[], metavar="NAME=FLAGS", help="IDs by catalex with flags: "
                        "NAME=[text|text+behaviour] [EMBED FLAGS --] [TRAIN FLAGS]")  # fmt: skip
     group.add_argument("--ids", action="append", default=[], metavar="[CATALOG:]NAME=FILE",
-                       help="IDs of a file: .npz, .npy, token table, index folder, or .json of LC-Rec")  # fmt: skip
+                       help="IDs of a file: .npz, .npy, token table, index folder, .json of LC-Rec, or such a "
+                       ".json+HISTORIES.json to match its items by the users' histories")  # fmt: skip
     group.add_argument("--made", nargs="*", metavar="NAME", help="which of the known ID sets to make [default: all]")
     group.add_argument("--set-seeds", type=int, default=5, metavar="N", help="seeds of the ID sets [default: 5]")
     group.add_argument("--lc-rec-epochs", type=int, default=100, help="of LC-Rec's 10,000 [default: 100]")
@@ -109,7 +110,7 @@ def _sets(arguments: argparse.Namespace, encoder: Encoder) -> dict[str, Rows]:
         if not sign:
             sys.exit(f"recommend: expected --ids NAME=FILE, got {text}")
         if not colon or of == catalog.name:
-            sets |= read_sets(short, Path(path), catalog.ids)
+            sets |= read_sets(short, Path(path), catalog.ids, catalog.users)
     return sets
 
 

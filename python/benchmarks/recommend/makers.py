@@ -66,6 +66,7 @@ def known_sets(lc_rec_epochs: int) -> dict[str, CatalexSet | PeerSet]:
         "residual k-means text": PeerSet(TEXT, residual_k_means),
         "residual k-means text+behaviour": PeerSet(BEHAVIOUR, residual_k_means),
         "residual k-means text+behaviour, weight 1": PeerSet(BEHAVIOUR, residual_k_means, 1.0),
+        "GRID's default text": PeerSet(TEXT, numbered),
         "semantic-id text": PeerSet(TEXT, semantic_id_package),
         "vector-quantize-pytorch text": PeerSet(TEXT, residual_vq),
         f"LC-Rec's recipe text, {lc_rec_epochs} epochs": CatalexSet(TEXT, flags=lc_rec),
@@ -118,13 +119,25 @@ def by_catalex(catalex: Path, features: Path, flags: tuple[str, ...], seed: int)
         return np.array(pq.read_table(tokens)["codes"].to_pylist(), np.int64)
 
 
-def residual_k_means(x: Matrix, seed: int, iterations: int = 50) -> Rows:
+def numbered(x: Matrix, seed: int) -> Rows:
+    """GRID's default (its README): residual k-means with three levels, and a last level that numbers the items of equal
+    codes. GRID trains its k-means by mini-batches; this one reads all items."""
+    codes = residual_k_means(x, seed, levels=LEVELS - 1)
+    group = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.argsort(group, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(group))])[group]
+    number = np.empty(len(codes), np.int64)
+    number[order] = np.arange(len(codes)) - first[order]
+    return np.column_stack([codes, number])
+
+
+def residual_k_means(x: Matrix, seed: int, iterations: int = 50, levels: int = LEVELS) -> Rows:
     """Greedy residual k-means: k-means per level from random items. Empty clusters move to the items with the largest
     error."""
     import torch  # noqa: PLC0415  slow to import
 
     generator, rest, found = torch.Generator().manual_seed(seed), torch.from_numpy(x.copy()), []
-    for _ in range(LEVELS):
+    for _ in range(levels):
         centres = rest[torch.randperm(len(rest), generator=generator)[:CODES]].clone()
         for _ in range(iterations):
             error, nearest = torch.cdist(rest, centres).min(1)
