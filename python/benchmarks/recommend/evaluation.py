@@ -75,6 +75,8 @@ def evaluate(run: Run, device: torch.device) -> dict[str, object]:
         ranked = BASELINES[run.name](histories, events, max(CUTS), exclude_seen=settings.seen == "exclude")
         record |= figures(hits_of_items(ranked, targets), targets, histories, max(CUTS))
         return record | {"seconds": round(time.perf_counter() - began, 1)}
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     codes = run.codes()
     trained, tree = train(histories, codes, settings, run.seed, device)
     seconds = time.perf_counter() - began
@@ -91,6 +93,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, object]:
         "real_free": free(trained.model, tree, histories, some, settings=settings, device=device),
         "parameters": sum(tensor.numel() for tensor in trained.model.parameters()),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads",
+        "memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 2) if device.type == "cuda" else None,
         "train_seconds": round(seconds, 1),
         "seconds": round(time.perf_counter() - began, 1),
     }

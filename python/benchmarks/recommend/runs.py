@@ -107,7 +107,7 @@ def prepare(machine: Machine) -> None:
         torch.utils.deterministic.fill_uninitialized_memory = False
         torch.set_float32_matmul_precision("high")
         if machine.jobs > 1:
-            torch.cuda.set_per_process_memory_fraction(0.95 / machine.jobs)
+            torch.cuda.set_per_process_memory_fraction(0.95 / machine.jobs, torch.device(machine.device).index)
 
 
 def _results(runs: list[Run], paths: dict[str, Path], machine: Machine, deadline: float) -> Iterator[Record | str]:
