@@ -171,6 +171,18 @@ def test_duplicate_ids_do_not_raise_recall() -> None:
     assert real == 1 / SMALL.beam
 
 
+def test_a_seen_item_is_no_hit_if_seen_items_are_excluded() -> None:
+    # Items 0 and 1 share an ID. The first user has seen item 1, which comes again; the second user has not.
+    histories = of_users(4, [np.array([1, 2, 3, 1]), np.array([2, 0, 3, 1]), np.array([2, 3, 3, 1])])
+    model, tree = made(np.array([[0, 0], [0, 0], [1, 0], [1, 1]]))
+    events = histories.events(TEST, 9)
+    allowed, _ = recommend(model, tree, histories, events, settings=replace(SMALL, history=4), device=CPU)
+    assert allowed.shared.tolist() == [2, 2, 2]
+    # Of the second and third user, item 1 is alone left, or shares its ID with item 0.
+    hits, _ = recommend(model, tree, histories, events, settings=replace(SMALL, seen="exclude", history=4), device=CPU)
+    assert hits.shared.tolist() == [0, 1, 2]
+
+
 def test_recall_and_segments_are_means_over_events() -> None:
     users = [np.array([0] * 6 + [1, 1]), np.array([1, 2, 2, 0, 0]), np.array([3, 2, 3]), np.array([1, 0, 4])]
     histories = of_users(5, users)

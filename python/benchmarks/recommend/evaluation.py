@@ -102,19 +102,22 @@ def evaluate(run: Run, device: torch.device) -> dict[str, object]:
 def recommend(
     model: Decoder, tree: Tree, histories: Histories, events: Rows, *, settings: Settings, device: torch.device
 ) -> tuple[Hits, float]:
-    """The hits of the test events, in their order, and the share of beams that end in an ID of items."""
+    """The hits of the test events, in their order, and the share of beams that end in an ID of items. If seen items are
+    excluded, a next item that the user has seen is no hit."""
     before, shared = np.zeros(len(events), np.int64), np.zeros(len(events), np.int64)
     real = 0
     for rows, items in _batches(tree, histories, events, settings, device):
-        left = None
+        left, target = None, histories.items[events[rows]]
+        again = np.zeros(len(rows), bool)
         if settings.seen == "exclude":
-            left = tree.left(torch.from_numpy(_whole(histories, events[rows])).to(device))
+            seen = _whole(histories, events[rows])
+            left, again = tree.left(torch.from_numpy(seen).to(device)), (seen == target[:, None]).any(axis=1)
         with mixed(device):
             beams = search(model, tree, items, settings.beam, left=left)
         known = beams.leaves.clamp_min(0)
         counted = tree.shared[known] if left is None else left.gather(1, known)
-        correct = tree.leaf[torch.from_numpy(histories.items[events[rows]]).to(device)]
-        hits = hits_of_beams(_numpy(beams.leaves), _numpy(correct), _numpy(counted))
+        correct = np.where(again, -1, _numpy(tree.leaf[torch.from_numpy(target).to(device)]))
+        hits = hits_of_beams(_numpy(beams.leaves), correct, _numpy(counted))
         before[rows], shared[rows] = hits.before, hits.shared
         real += int((beams.leaves >= 0).sum())
     return Hits(before, shared), real / (len(events) * settings.beam)

@@ -91,7 +91,7 @@ def _differences(ours: Seeds, theirs: Seeds) -> list[str]:
     pairs = 0
     for figure in COMPARED:
         one, other = _values(ours, figure), _values(theirs, figure)
-        interval, pairs = difference(one, other)
+        interval, pairs = difference(one, other, seedless=all("nats" not in record for record in ours.values()))
         level = float(np.mean(list(other.values()))) if other else math.nan
         if interval is None:
             cells.append("")
@@ -101,10 +101,12 @@ def _differences(ours: Seeds, theirs: Seeds) -> list[str]:
     return [str(pairs), *cells]
 
 
-def difference(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Interval | None, int]:
-    """The paired difference over the seeds that both have, and their number. A single result, of a row that does not
-    depend on the seed, is compared with every seed."""
-    if len(ours) == 1 and len(theirs) > 1:
+def difference(
+    ours: dict[int, float], theirs: dict[int, float], *, seedless: bool = False
+) -> tuple[Interval | None, int]:
+    """The paired difference over the seeds that both have, and their number. If our row does not depend on the seed,
+    its result is compared with every seed."""
+    if seedless:
         ours = dict.fromkeys(theirs, next(iter(ours.values())))
     both = sorted(ours.keys() & theirs.keys())
     if not both:
