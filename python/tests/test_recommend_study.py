@@ -138,11 +138,14 @@ def test_a_catalog_with_times_is_sorted_and_unknown_items_are_left_out(tmp_path:
 
 def test_behaviour_is_made_from_training_events_alone(tmp_path: Path) -> None:
     items = tmp_path / "items.jsonl"
-    items.write_text("".join(json.dumps({"id": f"i{item}", "title": "x"}) + "\n" for item in range(6)))
-    (tmp_path / "did.txt").write_text("u i0 i1 i2 i3\nv i3 i4\nw i5 i0 i2\n")
-    catalog = given("x", items, tmp_path / "did.txt", "title")
+    items.write_text("".join(json.dumps({"id": f"item {item}", "title": "x"}) + "\n" for item in range(6)))
+    used = {"u": [0, 1, 2, 3], "v": [3, 4], "w": [5, 0, 2]}
+    lines = ["user,item", *(f"{user},item {item}" for user, history in used.items() for item in history)]
+    (tmp_path / "did.csv").write_text("\n".join(lines))
+    catalog = given("x", items, tmp_path / "did.csv", "title")
     encoder = Encoder(tmp_path / "catalex", tmp_path, tmp_path, catalog, catalog.histories("leave-one-out"))
-    assert encoder.training_file().read_text().splitlines() == ["0 i0 i1", "1 i3 i4", "2 i5"]
+    # Ids with spaces are no problem: the file has row numbers.
+    assert encoder.training_file().read_text().splitlines() == ["0 0 1", "1 3 4", "2 5"]
 
 
 def test_settings_of_a_set_are_parsed() -> None:

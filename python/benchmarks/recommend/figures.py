@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .histories import Data, Rows, load
+from .histories import Data, Rows, load, training_lines
 
 
 def write_token_table(codes: Rows, path: Path) -> None:
@@ -51,22 +51,12 @@ def write_token_table(codes: Rows, path: Path) -> None:
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
 
 
-def write_training_events(data: Data, path: Path) -> None:
-    """The training events as lines `user item item ...`."""
-    starts, ends = data.histories.training()
-    lines = [
-        " ".join(map(str, [user, *data.histories.items[start:end]]))
-        for user, (start, end) in enumerate(zip(starts, ends, strict=True))
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 def inspect(catalex: Path, data: Data, flags: list[str], *, interactions: bool) -> dict[str, list[object]]:
     """The figures of each seed of each ID set. What `inspect` refuses is skipped with its message."""
     found: dict[str, list[object]] = {}
     with tempfile.TemporaryDirectory() as name:
         table, events = Path(name) / "tokens.parquet", Path(name) / "training.txt"
-        write_training_events(data, events)
+        events.write_text(training_lines(data.histories), encoding="utf-8")
         for key, codes in data.sets.items():
             for of_seed in codes if codes.ndim == 3 else codes[None]:
                 write_token_table(of_seed, table)

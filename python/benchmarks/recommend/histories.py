@@ -137,6 +137,13 @@ def load(path: Path) -> Data:
     return Data(name, split, Histories(n_items, items, offsets, parts), sets)
 
 
+def training_lines(histories: Histories) -> str:
+    """The training events as lines `user item item ...` of row numbers."""
+    starts, ends = histories.training()
+    rows = [histories.items[start:end].tolist() for start, end in zip(starts, ends, strict=True)]
+    return "".join(" ".join(map(str, [user, *items])) + "\n" for user, items in enumerate(rows))
+
+
 def content_hash(*arrays: npt.NDArray[np.int64]) -> str:
     """Sixteen digits that name the content of arrays."""
     digest = hashlib.sha256()

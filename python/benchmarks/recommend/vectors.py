@@ -14,14 +14,15 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from .catalogs import Catalog
-from .histories import Histories
+from .histories import Histories, training_lines
 
 Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes one catalog with `catalex embed`. Files are kept in a folder and named by what they were made from."""
+    """Encodes one catalog with `catalex embed`. Files are kept in a folder and named by what they were made from. Item
+    ids in them are row numbers, since ids of catalogs can contain spaces."""
 
     catalex: Path
     models: Path
@@ -30,26 +31,20 @@ class Encoder:
     histories: Histories
 
     def text(self) -> Path:
-        lines = "".join(json.dumps(row) + "\n" for row in self.catalog.rows)
+        lines = "".join(json.dumps({**row, "id": at}) + "\n" for at, row in enumerate(self.catalog.rows))
         flags = ["--text", self.catalog.text, "--text-encoder", str(self.models / "minilm")]
         return self._embedded("text", lines, flags, lines)
 
     def with_behaviour(self, flags: Sequence[str] = ()) -> Path:
         """Text, and behaviour by `catalex embed` with these flags from the training events."""
-        lines = "".join(json.dumps({"id": row["id"]}) + "\n" for row in self.catalog.rows)
+        lines = "".join(json.dumps({"id": at}) + "\n" for at in range(len(self.catalog.rows)))
         histories, text = self.training_file(), self.text()
         arguments = ["--embedding", f"text={text}", "--interactions", str(histories), *flags]
         return self._embedded("behaviour", lines, arguments, text.name + histories.name + file_hash(self.catalex))
 
     def training_file(self) -> Path:
         """The training events as lines `user item item ...`."""
-        starts, ends = self.histories.training()
-        ids = self.catalog.ids
-        lines = [
-            " ".join([str(user), *(ids[item] for item in self.histories.items[start:end])])
-            for user, (start, end) in enumerate(zip(starts, ends, strict=True))
-        ]
-        text = "\n".join(lines) + "\n"
+        text = training_lines(self.histories)
         path = self.folder / f"training-{_digest(text)}.txt"
         if not path.is_file():
             path.write_text(text, encoding="utf-8")
