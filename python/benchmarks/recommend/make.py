@@ -98,7 +98,8 @@ def _sets(arguments: argparse.Namespace, encoder: Encoder) -> dict[str, Rows]:
         try:
             codes = make(name, recipe, encoder, arguments.set_seeds)
         except subprocess.CalledProcessError as error:
-            print(f"recommend: SKIPPED {name} on {catalog.name}: {error}", file=sys.stderr)
+            failed = f"catalex {error.cmd[1]} ended with exit code {error.returncode}"
+            print(f"recommend: SKIPPED {name} on {catalog.name}: {failed}", file=sys.stderr)
             continue
         if codes is not None:
             sets[name] = checked(name, codes, len(catalog.rows))
