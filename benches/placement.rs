@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use catalex::item_ids::ItemIds;
 use catalex::progress::Silent;
-use catalex::semantic_id::{Assignment, Occupied, place};
+use catalex::semantic_id::{Assignment, Occupied, UnresolvedItems, place};
 use catalex::tokenizer::{Offsets, Quantizer};
 use ndarray::{Array2, ArrayView1, Axis, s};
 use rand::{Rng, SeedableRng};
@@ -64,7 +64,8 @@ fn placed(points: &Array2<f32>, quantizer: &Quantizer, occupied: &Occupied) -> A
     let codes = quantizer.encode(points.view());
     let errors = errors(points, &codes, quantizer);
     let ids = ItemIds::row_numbers(points.nrows());
-    place(&points.view(), codes.view(), &errors, quantizer, &ids, occupied, &Silent).unwrap_or_else(|e| panic!("{e}"))
+    let items = UnresolvedItems { latents: &points.view(), codes: codes.view(), errors: &errors, item_ids: &ids };
+    place(&items, quantizer, occupied, &Silent).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Gives each item in turn the nearest free code of its prefix, or of the nearest prefix with free codes if its own is

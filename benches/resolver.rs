@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use catalex::item_ids::ItemIds;
 use catalex::progress::Silent;
-use catalex::semantic_id::resolve;
+use catalex::semantic_id::{UnresolvedItems, resolve};
 use catalex::tokenizer::{Offsets, Quantizer};
 use ndarray::{Array2, Axis};
 use rand::{Rng, SeedableRng};
@@ -17,8 +17,10 @@ fn measure(what: &str, points: &Array2<f32>, quantizer: &Quantizer) {
     let codes = quantizer.encode(points.view());
     let errors = (points - &quantizer.decode(codes.view())).map_axis(Axis(1), |rest| rest.dot(&rest)).to_vec();
     let ids = ItemIds::row_numbers(points.nrows());
+    let (latents, item_ids) = (&points.view(), &ids);
+    let items = UnresolvedItems { latents, codes: codes.view(), errors: &errors, item_ids };
     let began = Instant::now();
-    let assignment = resolve(&points.view(), codes.view(), &errors, quantizer, &ids, &Silent);
+    let assignment = resolve(&items, quantizer, &Silent);
     let seconds = began.elapsed().as_secs_f64();
     match assignment.map(|assignment| assignment.report) {
         Ok(report) => println!(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -129,13 +131,20 @@ class Workshop:
 
 
 def digest(path: Path) -> str:
-    """A hash of a file, or of all files in a folder with their names. Empty if there is no file."""
+    """A hash of a file, or of all files in a folder with their names. Empty if there is no file. The time in a manifest,
+    and the manifest's own hash, are left out: they differ between two runs."""
     if not path.exists() and not path.is_symlink():
         return ""
     hashed = hashlib.sha256()
     files = sorted(entry for entry in path.rglob("*") if not entry.is_dir()) if path.is_dir() else [path]
     for file in files:
         content = file.read_bytes()
+        if file.name == "manifest.json":
+            with contextlib.suppress(ValueError):
+                manifest = json.loads(content)
+                manifest.pop("sha256", None)
+                manifest.get("generation", {}).pop("created", None)
+                content = json.dumps(manifest).encode()
         hashed.update(f"{file.relative_to(path)} {len(content)}\n".encode() + content)
     return hashed.hexdigest()
 

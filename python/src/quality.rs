@@ -3,7 +3,7 @@
 use catalex::features::FeatureSource;
 use catalex::progress::Progress;
 use catalex::quality::{Figures, LabelFigures};
-use catalex::semantic_id::resolve as resolved;
+use catalex::semantic_id::{UnresolvedItems, resolve as resolved};
 use catalex::tokenizer::{Offsets, Quantizer};
 use catalex::{Error, ItemIds};
 use numpy::{IntoPyArray, PyArray1, PyArray2};
@@ -77,7 +77,8 @@ pub(crate) fn resolve<'py>(
         unique(&item_ids)?;
         let errors: Vec<f32> =
             (&latents - &quantizer.decode(codes)).rows().into_iter().map(|row| row.dot(&row)).collect();
-        resolved(&latents, codes, &errors, &quantizer, &item_ids, progress)
+        let items = UnresolvedItems { latents: &latents, codes, errors: &errors, item_ids: &item_ids };
+        resolved(&items, &quantizer, progress)
     })?;
     Ok((
         to_numpy(py, assignment.codes)?,

@@ -7,10 +7,9 @@ use ndarray::{Array2, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use super::groups::{Groups, ranks};
-use super::latents::Latents;
 use super::lc_rec::spread;
 use super::report::CollisionReport;
-use super::resolve::{Assignment, resolve, sorted};
+use super::resolve::{Assignment, UnresolvedItems, resolve, sorted};
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
@@ -48,28 +47,27 @@ impl Collisions {
     /// share their codes.
     pub(super) fn settle(
         self,
-        latents: &dyn Latents,
-        (codes, errors): (ArrayView2<u16>, &[f32]),
+        items: &UnresolvedItems,
         quantizer: &Quantizer,
-        item_ids: &ItemIds,
         progress: &dyn Progress,
     ) -> Result<(Assignment, Vec<usize>)> {
         let mut sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
         match self {
-            Collisions::Resolve => Ok((resolve(latents, codes, errors, quantizer, item_ids, progress)?, sizes)),
-            Collisions::Keep => Ok((kept(latents, codes, errors, item_ids)?, sizes)),
-            Collisions::LcRec => Ok((spread(latents, codes, errors, quantizer, item_ids)?, sizes)),
+            Collisions::Resolve => Ok((resolve(items, quantizer, progress)?, sizes)),
+            Collisions::Keep => Ok((kept(items)?, sizes)),
+            Collisions::LcRec => Ok((spread(items, quantizer)?, sizes)),
             Collisions::Suffix => {
-                let (with_suffix, size) = suffixed(codes, item_ids)?;
+                let (with_suffix, size) = suffixed(items.codes, items.item_ids)?;
                 sizes.push(size);
-                Ok((Assignment { codes: with_suffix, ..kept(latents, codes, errors, item_ids)? }, sizes))
+                Ok((Assignment { codes: with_suffix, ..kept(items)? }, sizes))
             }
         }
     }
 }
 
 /// The unchanged codes.
-fn kept(latents: &dyn Latents, codes: ArrayView2<u16>, errors: &[f32], item_ids: &ItemIds) -> Result<Assignment> {
+fn kept(items: &UnresolvedItems) -> Result<Assignment> {
+    let &UnresolvedItems { latents, codes, errors, item_ids } = items;
     let rank = ranks(item_ids);
     let groups = Groups::of(codes, codes.ncols(), &rank);
     let loaded = latents.load(sorted(groups.iter().filter(|group| group.len() > 1).flatten()))?;
@@ -136,9 +134,9 @@ mod tests {
         let latents = array![[0.2f32], [0.1], [11.0], [0.1]];
         let codes = quantizer.encode(latents.view());
         let ids = ItemIds::Integers(vec![7, 9, 1, 3]);
-        collisions
-            .settle(&latents.view(), (codes.view(), &[0.0; 4]), &quantizer, &ids, &Silent)
-            .unwrap_or_else(|e| panic!("{e}"))
+        let items =
+            UnresolvedItems { latents: &latents.view(), codes: codes.view(), errors: &[0.0; 4], item_ids: &ids };
+        collisions.settle(&items, &quantizer, &Silent).unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]

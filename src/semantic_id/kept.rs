@@ -4,14 +4,14 @@
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::latents::{Latents, Loaded};
-use super::make::TokenizedItems;
+use super::make::{Encoder, TokenizedItems};
 use super::matching::cheapest;
-use super::{Assignment, Collisions, Occupied, TokenFormat, TokenTable, place};
+use super::{Assignment, Collisions, Occupied, TokenFormat, TokenTable, UnresolvedItems, place};
 use crate::error::{Error, Result};
 use crate::features::FeatureSource;
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::tokenizer::{PreviousCodes, Tokenizer};
+use crate::tokenizer::{ModelInput, PreviousCodes, Tokenizer};
 
 /// Rows per copied block of latents.
 const ROWS_AT_ONCE: usize = 8_192;
@@ -55,21 +55,23 @@ impl TokenizedItems {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let quantizer = model.quantizer();
-        let keep = Some((previous, prices));
-        let mut items = Self::encoded(features, model, keep, token_format, collisions, progress, |items| {
-            let (codes, errors) = (items.codes.view(), items.errors.as_slice());
+        let input = ModelInput::new(model, features)?;
+        let encoder = Encoder { features, input, keep: Some((previous, prices)), progress };
+        let mut items = encoder.tokenize(token_format, collisions, |items| {
             if collisions != Collisions::Resolve {
-                return collisions.settle(items.latents, (codes, errors), quantizer, &items.item_ids, progress);
+                return collisions.settle(items, quantizer, progress);
             }
+            let &UnresolvedItems { latents, codes, errors, item_ids } = items;
             let sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
             let (stay, go): (Vec<usize>, Vec<usize>) =
                 (0..codes.nrows()).partition(|&row| previous.known[row] && codes.row(row) == previous.codes.row(row));
             let mut occupied = Occupied::of_codes(codes.select(Axis(0), &stay).view(), &sizes)?;
             occupied.insert(reserved)?;
-            let some = SomeLatents { all: items.latents, rows: &go, dim: model.config().latent_dim };
+            let some = SomeLatents { all: latents, rows: &go, dim: model.config().latent_dim };
             let errors_of: Vec<f32> = go.iter().map(|&row| errors[row]).collect();
-            let (ids, of_some) = (items.item_ids.take(&go), codes.select(Axis(0), &go));
-            let placed = place(&some, of_some.view(), &errors_of, quantizer, &ids, &occupied, progress)?;
+            let (ids, of_some) = (item_ids.take(&go), codes.select(Axis(0), &go));
+            let new = UnresolvedItems { latents: &some, codes: of_some.view(), errors: &errors_of, item_ids: &ids };
+            let placed = place(&new, quantizer, &occupied, progress)?;
             Ok((beside(placed, &go, codes, errors), sizes))
         })?;
         if collisions == Collisions::Resolve {

@@ -7,12 +7,11 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::groups::{Groups, ranks};
-use super::latents::{Latents, Loaded};
+use super::latents::Loaded;
 use super::overflow::residual;
 use super::report::CollisionReport;
-use super::resolve::{Assignment, errors_of_moved, has_collision, sorted};
+use super::resolve::{Assignment, UnresolvedItems, errors_of_moved, has_collision, sorted};
 use crate::error::Result;
-use crate::item_ids::ItemIds;
 use crate::tokenizer::{Quantizer, balanced};
 
 /// Maximum number of rounds over all collisions.
@@ -23,13 +22,8 @@ const EPSILON: f64 = 0.003;
 const ITERATIONS: usize = 50;
 
 /// Assigns colliding items to the codes of the last level.
-pub(super) fn spread(
-    latents: &dyn Latents,
-    codes: ArrayView2<u16>,
-    errors: &[f32],
-    quantizer: &Quantizer,
-    item_ids: &ItemIds,
-) -> Result<Assignment> {
+pub(super) fn spread(items: &UnresolvedItems, quantizer: &Quantizer) -> Result<Assignment> {
+    let &UnresolvedItems { latents, codes, errors, item_ids } = items;
     let rank = ranks(item_ids);
     let last = codes.ncols() - 1;
     let prefixes = Groups::of(codes, last, &rank);
@@ -74,6 +68,7 @@ fn last_codes(group: &[usize], loaded: &Loaded, codes: ArrayView2<u16>, quantize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::item_ids::ItemIds;
     use crate::progress::Silent;
     use crate::semantic_id::Collisions;
     use crate::tokenizer::Offsets;
@@ -86,14 +81,9 @@ mod tests {
         let latents = array![[0.1f32], [0.2], [10.0], [10.0]];
         let codes = quantizer.encode(latents.view());
         let ids = ItemIds::row_numbers(4);
-        let settled = Collisions::LcRec.settle(
-            &latents.view(),
-            (codes.view(), &[0.01, 0.04, 0.0, 0.0]),
-            &quantizer,
-            &ids,
-            &Silent,
-        );
-        let (assignment, sizes) = settled.unwrap();
+        let (latents, errors) = (&latents.view(), &[0.01, 0.04, 0.0, 0.0]);
+        let items = UnresolvedItems { latents, codes: codes.view(), errors, item_ids: &ids };
+        let (assignment, sizes) = Collisions::LcRec.settle(&items, &quantizer, &Silent).unwrap();
         assert_eq!(sizes, [2, 3]);
         assert_ne!(assignment.codes.row(0), assignment.codes.row(1), "separated");
         assert_eq!(assignment.codes.row(2), assignment.codes.row(3), "equal items still collide");

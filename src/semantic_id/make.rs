@@ -4,7 +4,7 @@
 use ndarray::{Array2, ArrayView1, s};
 
 use super::latents::{Latents, Loaded};
-use super::{Assignment, Collisions, Occupied, TableMetadata, TokenFormat, TokenTable, place};
+use super::{Assignment, Collisions, Occupied, TableMetadata, TokenFormat, TokenTable, UnresolvedItems, place};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, for_each_block};
 use crate::item_ids::ItemIds;
@@ -44,9 +44,9 @@ impl TokenTable {
         occupied: &Occupied,
         progress: &dyn Progress,
     ) -> Result<TokenizedItems> {
-        TokenizedItems::encoded(features, model, None, token_format, Collisions::Resolve, progress, |items| {
-            let (codes, errors) = (items.codes.view(), &items.errors);
-            let placed = place(items.latents, codes, errors, model.quantizer(), &items.item_ids, occupied, progress)?;
+        let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep: None, progress };
+        encoder.tokenize(token_format, Collisions::Resolve, |items| {
+            let placed = place(items, model.quantizer(), occupied, progress)?;
             Ok((placed, occupied.codebook_sizes().to_vec()))
         })
     }
@@ -60,14 +60,6 @@ pub struct TokenizedItems {
     /// Squared distance between each item's latent and the sum of the codewords that the quantizer chose, before
     /// collisions were resolved: the error of the item if it were alone in a table.
     pub quantizer_errors: Vec<f32>,
-}
-
-/// Items before collisions are resolved.
-pub(super) struct Unresolved<'a> {
-    pub(super) latents: &'a dyn Latents,
-    pub(super) item_ids: ItemIds,
-    pub(super) codes: Array2<u16>,
-    pub(super) errors: Vec<f32>,
 }
 
 /// Previous codes of the items, one row per row of the features, and the price of changing them, per level.
@@ -85,41 +77,8 @@ impl TokenizedItems {
         collisions: Collisions,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        Self::encoded(features, model, None, token_format, collisions, progress, |items| {
-            let quantized = (items.codes.view(), items.errors.as_slice());
-            collisions.settle(items.latents, quantized, model.quantizer(), &items.item_ids, progress)
-        })
-    }
-
-    /// Encodes all items and assigns IDs with `settle`, which also returns the codebook sizes.
-    pub(super) fn encoded(
-        features: &dyn FeatureSource,
-        model: &Tokenizer,
-        keep: Option<PricedCodes>,
-        token_format: TokenFormat,
-        policy: Collisions,
-        progress: &dyn Progress,
-        settle: impl FnOnce(&Unresolved) -> Result<(Assignment, Vec<usize>)>,
-    ) -> Result<Self> {
-        let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep, progress };
-        let (item_ids, codes, errors) = encoder.encode()?;
-        features.check_ids(&item_ids)?;
-        let items = Unresolved { latents: &encoder, item_ids, codes, errors };
-        let (assignment, codebook_sizes) = settle(&items)?;
-        let table = TokenTable {
-            item_ids: items.item_ids,
-            residual_error: assignment.errors,
-            codes: assignment.codes,
-            reassigned: assignment.reassigned,
-            metadata: TableMetadata {
-                model_hash: model.hash().to_owned(),
-                codebook_sizes,
-                token_format,
-                policy,
-                collisions: Some(assignment.report),
-            },
-        };
-        Ok(TokenizedItems { table, quantizer_errors: items.errors })
+        let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep: None, progress };
+        encoder.tokenize(token_format, collisions, |items| collisions.settle(items, model.quantizer(), progress))
     }
 
     /// The added distortion of each item: the increase of its squared error by collision resolution and taken codes.
@@ -176,14 +135,42 @@ fn encode(features: &Features, input: &ModelInput) -> Result<(Encoded, Vec<f32>)
 }
 
 /// A model and the features of all items.
-struct Encoder<'a> {
-    features: &'a dyn FeatureSource,
-    input: ModelInput<'a>,
-    keep: Option<PricedCodes<'a>>,
-    progress: &'a dyn Progress,
+pub(super) struct Encoder<'a> {
+    pub(super) features: &'a dyn FeatureSource,
+    pub(super) input: ModelInput<'a>,
+    /// Previous codes that items keep unless another code is cheaper by more than the price.
+    pub(super) keep: Option<PricedCodes<'a>>,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl Encoder<'_> {
+    /// Encodes all items and assigns IDs with `settle`, which also returns the codebook sizes.
+    pub(super) fn tokenize(
+        &self,
+        token_format: TokenFormat,
+        policy: Collisions,
+        settle: impl FnOnce(&UnresolvedItems) -> Result<(Assignment, Vec<usize>)>,
+    ) -> Result<TokenizedItems> {
+        let (item_ids, codes, errors) = self.encode()?;
+        self.features.check_ids(&item_ids)?;
+        let items = UnresolvedItems { latents: self, codes: codes.view(), errors: &errors, item_ids: &item_ids };
+        let (assignment, codebook_sizes) = settle(&items)?;
+        let table = TokenTable {
+            item_ids,
+            residual_error: assignment.errors,
+            codes: assignment.codes,
+            reassigned: assignment.reassigned,
+            metadata: TableMetadata {
+                model_hash: self.input.model().hash().to_owned(),
+                codebook_sizes,
+                token_format,
+                policy,
+                collisions: Some(assignment.report),
+            },
+        };
+        Ok(TokenizedItems { table, quantizer_errors: errors })
+    }
+
     /// Ids, codes `(n, levels)` and squared errors `(n,)` of all items.
     fn encode(&self) -> Result<(ItemIds, Array2<u16>, Vec<f32>)> {
         let (n, model) = (self.features.rows(), self.input.model());

@@ -44,7 +44,7 @@ pub use make::{QuantizedItems, TokenizedItems};
 pub use occupied::Occupied;
 pub use parts::{CatalogPart, make_room, resolve_part};
 pub use report::CollisionReport;
-pub use resolve::{Assignment, place, resolve};
+pub use resolve::{Assignment, UnresolvedItems, place, resolve};
 pub use table::TokenTable;
 pub use table_metadata::TableMetadata;
 pub use token_format::TokenFormat;

@@ -161,7 +161,7 @@ mod tests {
     use ndarray::{Axis, array};
     use proptest::prelude::*;
 
-    use super::super::place;
+    use super::super::{UnresolvedItems, place};
     use super::*;
     use crate::progress::Silent;
     use crate::tokenizer::Offsets;
@@ -256,7 +256,9 @@ mod tests {
             let codes = quantizer.encode(points.view());
             let errors = (&points - &quantizer.decode(codes.view())).map_axis(Axis(1), |rest| rest.dot(&rest)).to_vec();
             let ids = ItemIds::row_numbers(n);
-            let whole = place(&points.view(), codes.view(), &errors, &quantizer, &ids, &taken, &Silent).unwrap();
+            let (latents, item_ids) = (&points.view(), &ids);
+            let items = UnresolvedItems { latents, codes: codes.view(), errors: &errors, item_ids };
+            let whole = place(&items, &quantizer, &taken, &Silent).unwrap();
             let (unique, errors, reassigned) = in_parts(&points, &codes, &errors, &quantizer, (&taken, &taken_codes));
             prop_assert_eq!(unique, whole.codes);
             prop_assert_eq!(errors, whole.errors);

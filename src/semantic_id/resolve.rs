@@ -14,6 +14,19 @@ use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::tokenizer::Quantizer;
 
+/// Items before collision resolution, with the codes that the quantizer assigns.
+#[derive(Clone, Copy)]
+pub struct UnresolvedItems<'a> {
+    /// The items' latents `(n, latent_dim)`; only those of items in groups with a collision are loaded.
+    pub latents: &'a dyn Latents,
+    /// `(n, levels)`.
+    pub codes: ArrayView2<'a, u16>,
+    /// Squared distance of each item's latent from the sum of its codewords.
+    pub errors: &'a [f32],
+    /// Unique ids, which break ties.
+    pub item_ids: &'a ItemIds,
+}
+
 /// The result of collision resolution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
@@ -34,21 +47,12 @@ pub struct Assignment {
 /// with the smallest added distortion move to other prefixes first. Ties go to the lower item id, so the result depends on
 /// the ids and not on the row order.
 ///
-/// `codes (n, levels)` and `errors (n,)` are the quantizer's, whose offsets count as distance. Only the latents of items
-/// in groups with a collision are loaded.
+/// The quantizer's offsets count as distance.
 ///
 /// # Errors
 /// [`Error::Data`] for more items than codes; [`Error::Mismatch`] if shapes are inconsistent; as [`Latents::load`].
-pub fn resolve(
-    latents: &dyn Latents,
-    codes: ArrayView2<u16>,
-    errors: &[f32],
-    quantizer: &Quantizer,
-    item_ids: &ItemIds,
-    progress: &dyn Progress,
-) -> Result<Assignment> {
-    let occupied = Occupied::none(sizes_of(quantizer));
-    place(latents, codes, errors, quantizer, item_ids, &occupied, progress)
+pub fn resolve(items: &UnresolvedItems, quantizer: &Quantizer, progress: &dyn Progress) -> Result<Assignment> {
+    place(items, quantizer, &Occupied::none(sizes_of(quantizer)), progress)
 }
 
 /// Assigns unique codes to new items. Taken codes never change and are not assigned. Works as [`resolve`], with these
@@ -58,14 +62,12 @@ pub fn resolve(
 /// # Errors
 /// [`Error::Data`] if there are more items than free codes; the message lists the most crowded prefixes. As [`resolve`].
 pub fn place(
-    latents: &dyn Latents,
-    codes: ArrayView2<u16>,
-    errors: &[f32],
+    items: &UnresolvedItems,
     quantizer: &Quantizer,
-    item_ids: &ItemIds,
     occupied: &Occupied,
     progress: &dyn Progress,
 ) -> Result<Assignment> {
+    let &UnresolvedItems { latents, codes, errors, item_ids } = items;
     let (n, levels) = codes.dim();
     let codebooks = quantizer.codebooks();
     if (errors.len(), codebooks.len(), item_ids.len()) != (n, levels, n) || levels == 0 {
@@ -261,7 +263,8 @@ mod tests {
 
     fn resolved(points: &Array2<f32>, codes: &Array2<u16>, quantizer: &Quantizer, ids: Vec<i64>) -> Result<Assignment> {
         let errors = (points - &quantizer.decode(codes.view())).map_axis(Axis(1), |rest| rest.dot(&rest)).to_vec();
-        resolve(&points.view(), codes.view(), &errors, quantizer, &ItemIds::Integers(ids), &Silent)
+        let (latents, item_ids) = (&points.view(), &ItemIds::Integers(ids));
+        resolve(&UnresolvedItems { latents, codes: codes.view(), errors: &errors, item_ids }, quantizer, &Silent)
     }
 
     fn run(points: &Array2<f32>, quantizer: &Quantizer, ids: Vec<i64>) -> Assignment {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use ndarray::{Array2, Axis, array, s};
 use proptest::prelude::*;
 
-use super::{Assignment, Occupied, place, resolve};
+use super::{Assignment, Occupied, UnresolvedItems, place, resolve};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 use crate::progress::Silent;
@@ -27,7 +27,8 @@ fn placed(points: &Array2<f32>, quantizer: &Quantizer, ids: &[usize], occupied: 
     let codes = quantizer.encode(points.view());
     let errors = errors(points, &codes, quantizer);
     let ids = ItemIds::Integers(ids.iter().map(|&id| id as i64).collect());
-    place(&points.view(), codes.view(), &errors, quantizer, &ids, occupied, &Silent)
+    let (latents, codes) = (&points.view(), codes.view());
+    place(&UnresolvedItems { latents, codes, errors: &errors, item_ids: &ids }, quantizer, occupied, &Silent)
 }
 
 fn book(sizes: &[usize]) -> Occupied {
@@ -103,7 +104,9 @@ proptest! {
         let codes = quantizer.encode(points.view());
         let errors = errors(&points, &codes, &quantizer);
         let ids: Vec<usize> = (0..n).collect();
-        let whole = resolve(&points.view(), codes.view(), &errors, &quantizer, &ItemIds::row_numbers(n), &Silent).unwrap();
+        let item_ids = &ItemIds::row_numbers(n);
+        let items = UnresolvedItems { latents: &points.view(), codes: codes.view(), errors: &errors, item_ids };
+        let whole = resolve(&items, &quantizer, &Silent).unwrap();
         prop_assert_eq!(placed(&points, &quantizer, &ids, &book(&SIZES)).unwrap(), whole);
     }
 

@@ -34,7 +34,7 @@ pub(super) fn check_file(file: &mut File) -> Result<(), ArrowError> {
         if let Ok(message) = root_as_message(message_of(&header)) {
             let body = block.offset() as u64 + block.metaDataLength() as u64;
             file.seek(SeekFrom::Start(body))?;
-            check_growth(&message, &mut *file)?;
+            check_growth(&message, file.take(block.bodyLength() as u64))?;
         }
     }
     Ok(())
@@ -71,7 +71,14 @@ fn check_growth(message: &Message, mut body: impl Read) -> Result<u64, ArrowErro
         let mut grown = [0; PREFIX as usize];
         body.read_exact(&mut grown)?;
         let rest = io::copy(&mut (&mut body).take(length - PREFIX), &mut io::sink())?;
-        at = offset + PREFIX + rest;
+        // Otherwise, a false length would raise the limit on the decompressed size.
+        if rest < length - PREFIX {
+            return Err(damaged(&format!(
+                "a buffer of {length} bytes, of which the message has only {}",
+                rest + PREFIX
+            )));
+        }
+        at = offset + length;
         // A declared size of -1 marks a buffer that is not compressed.
         let grown = u64::try_from(i64::from_le_bytes(grown)).unwrap_or(length);
         (packed, unpacked) = (packed.saturating_add(length), unpacked.saturating_add(grown));

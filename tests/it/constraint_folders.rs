@@ -189,7 +189,12 @@ fn append_adds_constraint_forms() {
     assert!(other.written && other.counts.unchanged == 31);
     let names: Vec<String> = files(&other.index.join("constraint")).into_keys().collect();
     assert_eq!(names, ["choices.json", "constraint.json"]);
-    for (wrong, says) in [("minionerec", "forms without titles"), ("xllm", "token ids"), ("tree", "constraint-form"), ("tree", "one of trie")] {
+    for (wrong, says) in [
+        ("minionerec", "forms without titles"),
+        ("xllm", "token ids"),
+        ("tree", "constraint-form"),
+        ("tree", "one of trie"),
+    ] {
         let error = appended(&items, Some(&[wrong])).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
