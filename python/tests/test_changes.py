@@ -22,14 +22,14 @@ def test_compare_and_inspect_measure_ids_against_histories(shop: Shop, tmp_path:
     shop.table.write(a)
     mixed = np.ascontiguousarray(shop.table.codes[::-1])
     catalex.TokenTable.from_codes(mixed, [256] * mixed.shape[1], item_ids=shop.table.item_ids).write(b)
-    flags = ["--interactions", tmp_path / "events.csv", "--json"]
+    flags: list[str | Path] = ["--interactions", tmp_path / "events.csv", "--json"]
     found = catalex.compare(a, b, interactions=events, resamples=200, seed=1)
     assert found == json.loads(done("compare", a, b, *flags, "--resamples", "200", "--seed", "1"))
     assert found["common_items"] == ITEMS and found["better"] in {"a", "b", "neither"}
     figures = catalex.inspect(a, interactions=tmp_path / "events.csv")
     assert figures == json.loads(done("inspect", a, *flags))
     assert figures["histories"] == found["a"]
-    assert "next item: Recall@10" in figures._repr_html_()
+    assert isinstance(figures, catalex.quality.Figures) and "next item: Recall@10" in figures._repr_html_()
     with pytest.raises(catalex.ConfigError, match="resamples"):
         catalex.compare(a, b, interactions=events, resamples=1)
 
