@@ -15,7 +15,7 @@
 
 use rayon::prelude::*;
 
-use super::transitions::TransitionCounts;
+use super::transitions::CodeTransitions;
 use super::tree::CodeTree;
 
 /// Values of `k` and `a_d` that are tried.
@@ -93,7 +93,7 @@ impl TransitionCounts {
 #[derive(Debug, PartialEq)]
 pub(super) struct Backoff {
     /// Counts of the training part.
-    pub(super) counts: TransitionCounts,
+    pub(super) counts: CodeTransitions,
     /// One entry per level.
     pub(super) levels: Vec<LevelSmoothing>,
 }
@@ -107,7 +107,7 @@ impl Backoff {
     }
 
     /// Chooses the smoothing that gives these pairs of an earlier and a following leaf the largest likelihood.
-    pub(super) fn smoothing(tree: &CodeTree, counts: &TransitionCounts, pairs: &[(u32, u32)]) -> Vec<LevelSmoothing> {
+    pub(super) fn smoothing(tree: &CodeTree, counts: &CodeTransitions, pairs: &[(u32, u32)]) -> Vec<LevelSmoothing> {
         (0..tree.levels())
             .map(|level| {
                 let observed: Vec<TransitionCounts> = pairs
@@ -122,7 +122,7 @@ impl Backoff {
     }
 }
 
-fn code_counts(tree: &CodeTree, counts: &TransitionCounts, level: usize, earlier: u32, leaf: u32) -> TransitionCounts {
+fn code_counts(tree: &CodeTree, counts: &CodeTransitions, level: usize, earlier: u32, leaf: u32) -> TransitionCounts {
     let node = tree.node(level + 1, leaf);
     let parent = tree.node(level, leaf);
     let (under_node, under_parent) = (tree.leaves_of(level + 1, node), tree.leaves_of(level, parent));
@@ -186,7 +186,7 @@ mod tests {
     fn probabilities_by_hand() {
         let tree = CodeTree::new(array![[0u16, 0], [0, 1], [1, 0]].view());
         let read = histories(&[&[0, 1, 2, 2], &[1, 2, 0]], 3);
-        let counts = TransitionCounts::count(&tree, &read.users().collect::<Vec<_>>(), |user| user.rows.len() - 1);
+        let counts = CodeTransitions::count(&tree, &read.users().collect::<Vec<_>>(), |user| user.rows.len() - 1);
         let smoothing = LevelSmoothing { popularity: 3.0, repeat: 0.5, contexts: vec![1.0, 2.0] };
         let model = Backoff { counts, levels: vec![smoothing.clone(), smoothing] };
         let path = model.path(&tree, 0, 1);
@@ -211,7 +211,7 @@ mod tests {
     fn probabilities_of_all_leaves_add_up_to_one() {
         let tree = CodeTree::new(array![[0u16, 0], [0, 1], [1, 0], [1, 1], [1, 1], [3, 0]].view());
         let read = histories(&[&[0, 1, 2, 3, 5], &[1, 2, 0, 4, 4]], 6);
-        let counts = TransitionCounts::count(&tree, &read.users().collect::<Vec<_>>(), |user| user.rows.len() - 1);
+        let counts = CodeTransitions::count(&tree, &read.users().collect::<Vec<_>>(), |user| user.rows.len() - 1);
         let levels = Backoff::smoothing(&tree, &counts, &[(0, 1), (1, 2), (2, 2), (0, 4)]);
         let model = Backoff { counts, levels };
         for earlier in 0..tree.len() as u32 {

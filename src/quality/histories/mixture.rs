@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::backoff::Backoff;
-use super::transitions::TransitionCounts;
+use super::transitions::CodeTransitions;
 use super::tree::CodeTree;
 use crate::behaviour::{SplitPart, UserHistory};
 
@@ -32,7 +32,7 @@ impl<'a> NextItem<'a> {
     /// Fits the model to the events before each user's last one. Smoothing and mixture are chosen by the last of these
     /// events, with counts of the others; the counts of the result include it.
     pub(super) fn fit(tree: &'a CodeTree, users: &[UserHistory<'_>]) -> Self {
-        let counts = TransitionCounts::count(tree, users, |user| trained(user).saturating_sub(1));
+        let counts = CodeTransitions::count(tree, users, |user| trained(user).saturating_sub(1));
         let tuning: Vec<Vec<u32>> = users
             .iter()
             .step_by(users.len().div_ceil(MAX_TUNING_USERS).max(1))
@@ -44,7 +44,7 @@ impl<'a> NextItem<'a> {
         let levels = Backoff::smoothing(tree, &counts, &pairs);
         let mut fitted = NextItem { tree, model: Backoff { counts, levels }, weights: vec![1.0; LAST_ITEMS + 1] };
         fitted.weights = fitted.mixture(&tuning);
-        fitted.model.counts = TransitionCounts::count(tree, users, trained);
+        fitted.model.counts = CodeTransitions::count(tree, users, trained);
         fitted
     }
 

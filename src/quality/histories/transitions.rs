@@ -22,7 +22,7 @@ struct Followers {
 
 /// Weighted counts of the items that follow each prefix, and of all items.
 #[derive(Debug, PartialEq)]
-pub(super) struct TransitionCounts {
+pub(super) struct CodeTransitions {
     /// By depth of the preceding prefix, from 1.
     by_depth: Vec<Followers>,
     /// Number of events of all leaves before each leaf, and of all leaves.
@@ -51,7 +51,7 @@ impl FollowerList<'_> {
     }
 }
 
-impl TransitionCounts {
+impl CodeTransitions {
     /// Counts the first events of each user. `used` is how many of a user's events count.
     pub(super) fn count(tree: &CodeTree, users: &[UserHistory<'_>], used: impl Fn(&UserHistory<'_>) -> usize) -> Self {
         let (mut pairs, mut of_leaf) = (Vec::new(), vec![0u64; tree.len()]);
@@ -77,7 +77,7 @@ impl TransitionCounts {
             by_depth.push(Followers::of_pairs(&pairs, tree.width(depth)));
         }
         by_depth.reverse();
-        TransitionCounts { by_depth, events: running(of_leaf.into_iter()) }
+        CodeTransitions { by_depth, events: running(of_leaf.into_iter()) }
     }
 
     /// Number of events of a range of leaves.
@@ -149,7 +149,7 @@ mod tests {
         // Leaves: rows 0 and 1 share the first code.
         let tree = CodeTree::new(array![[0u16, 0], [0, 1], [1, 0]].view());
         let read = histories(&[&[0, 1, 2, 2], &[1, 2, 0]], 3);
-        let counts = TransitionCounts::count(&tree, &read.users().collect::<Vec<_>>(), |user| user.rows.len() - 1);
+        let counts = CodeTransitions::count(&tree, &read.users().collect::<Vec<_>>(), |user| user.rows.len() - 1);
         // u0: 0 1 2; u1: 1 2.
         assert_eq!([0..1, 1..2, 2..3, 0..3].map(|leaves| counts.events(leaves)), [1, 2, 2, 5]);
         let followers = |depth, node| {
