@@ -131,8 +131,8 @@ class Workshop:
 
 
 def digest(path: Path) -> str:
-    """A hash of a file, or of all files in a folder with their names. Empty if there is no file. The time in a manifest,
-    and the manifest's own hash, are left out: they differ between two runs."""
+    """A hash of a file, or of all files in a folder with their names. Empty if there is no file. The time in a
+    manifest, and the manifest's own hash, are left out: they differ between two runs."""
     if not path.exists() and not path.is_symlink():
         return ""
     hashed = hashlib.sha256()
