@@ -69,6 +69,18 @@ fn a_token_table_on_which_its_reader_panics_is_refused() {
     assert!(messages.len() >= 3 && messages.iter().all(|message| message.contains("token table")), "{messages:?}");
 }
 
+/// A compressed Arrow file whose header continues in the body, with a false buffer length and a false decompressed size.
+/// `make fuzz` found it.
+#[test]
+fn a_header_that_continues_in_the_body_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.arrow");
+    fs::copy(root().join("fuzz/corpus/arrow/memory-eb269637"), &path).unwrap();
+    let (code, message) = outcome(&catalex(&["check", &path.to_string_lossy()]).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(message.contains("the footer or a header"), "{message}");
+}
+
 /// Reading a pipe would block forever, and a device has no end of file.
 #[test]
 fn pipes_and_devices_in_place_of_files_are_refused() {
