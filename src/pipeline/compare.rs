@@ -47,9 +47,12 @@ pub struct CompareSummary {
 /// [`Error::Config`] without interactions; [`Error::Mismatch`] if no item is in both tables; for files that cannot be read.
 pub fn compare(spec: &CompareSpec, progress: &dyn Progress) -> Result<CompareSummary> {
     spec.compare.check()?;
-    if spec.histories.interactions.is_none() {
+    let without_histories = || {
         let help = "pass --interactions FILE; `catalex diff` compares two tables without histories";
-        return Err(Error::config("interactions", "a file of interactions", "none", help));
+        Error::config("interactions", "a file of interactions", "none", help)
+    };
+    if spec.histories.interactions.is_none() {
+        return Err(without_histories());
     }
     let (a, b) = (table(&spec.a, progress)?, table(&spec.b, progress)?);
     let rows_in_b = a.item_ids.rows_in(&b.item_ids);
@@ -73,9 +76,7 @@ pub fn compare(spec: &CompareSpec, progress: &dyn Progress) -> Result<CompareSum
     let only_b = only(&b, &|row| is_common[row]);
     let item_ids = a.item_ids.take(&rows_a);
     let csv = CsvDialect { quote: spec.compare.csv_quote, escape: spec.compare.csv_escape };
-    let Some(histories) = histories(&spec.histories, csv, &item_ids, progress)? else {
-        return Err(Error::config("interactions", "a file of interactions", "none", "pass --interactions"));
-    };
+    let histories = histories(&spec.histories, csv, &item_ids, progress)?.ok_or_else(without_histories)?;
     let codes = [a.codes.select(Axis(0), &rows_a), b.codes.select(Axis(0), &rows_b)];
     let (resamples, seed) = (spec.compare.resamples.unwrap_or(RESAMPLES), spec.compare.seed.unwrap_or(SEED));
     let comparison = IdComparison::measure([codes[0].view(), codes[1].view()], &histories, resamples, seed, progress);

@@ -90,13 +90,7 @@ pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Prog
 /// # Errors
 /// [`Error::Config`] for an unknown or repeated name, and for an empty list.
 pub(super) fn forms(key: &str, names: &[String]) -> Result<Vec<ConstraintForm>> {
-    let parse = |name: &String| {
-        name.parse::<ConstraintForm>().map_err(|error| match error {
-            Error::Config { expected, got, help, .. } => Error::config(key, expected, got, help),
-            other => other,
-        })
-    };
-    let forms = names.iter().map(parse).collect::<Result<Vec<_>>>()?;
+    let forms = names.iter().map(|name| ConstraintForm::named(key, name)).collect::<Result<Vec<_>>>()?;
     if forms.is_empty() {
         return Err(Error::config(key, "at least one form", "none", format!("name it, such as --{key} trie")));
     }

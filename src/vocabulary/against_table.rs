@@ -64,7 +64,7 @@ pub fn check_description(folder: &Path) -> Result<()> {
     let path = folder.join(VOCABULARY_FILE);
     let description = VocabularyDescription::read(&path, HELP)?;
     if description.tokenizer.is_some() {
-        return TokenIds::read(folder).map(drop);
+        return TokenIds::of_description(&path, &description).map(drop);
     }
     match description.contradiction() {
         Some((key, expected, got)) => Err(Error::artifact(&path, format!("{expected} as {key}"), got, HELP)),

@@ -6,6 +6,9 @@ use super::VOCABULARY_FILE;
 use super::description::VocabularyDescription;
 use crate::error::{Error, Result};
 
+/// Advice for a damaged vocabulary.
+const HELP: &str = "create the vocabulary again with `catalex vocab`";
+
 /// The ids of codes and markers in an extended tokenizer.
 ///
 /// Codes have consecutive ids, level by level. Markers come after them, so that they never renumber a code.
@@ -66,17 +69,19 @@ impl TokenIds {
         if !path.is_file() {
             return Err(missing("the vocabulary that `catalex vocab` writes", "pass the folder that it wrote"));
         }
-        const HELP: &str = "create the vocabulary again with `catalex vocab`";
-        let damaged = |expected: &str, got: String| Error::artifact(&path, expected, got, HELP);
-        let description = VocabularyDescription::read(&path, HELP)?;
+        Self::of_description(&path, &VocabularyDescription::read(&path, HELP)?)
+    }
+
+    /// The token ids of a description, which was read from `path`.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] for a vocabulary without a tokenizer, and for contradictory keys.
+    pub(super) fn of_description(path: &Path, description: &VocabularyDescription) -> Result<Self> {
+        let damaged = |expected: &str, got: String| Error::artifact(path, expected, got, HELP);
         let Some(ids) = &description.tokenizer else {
-            let path = path.clone();
-            return Err(Error::Artifact {
-                path,
-                expected: "token ids".into(),
-                got: "a vocabulary that was written without a tokenizer".into(),
-                help: "write it again with `catalex vocab --tokenizer`".into(),
-            });
+            let help = "write it again with `catalex vocab --tokenizer`";
+            let got = "a vocabulary that was written without a tokenizer";
+            return Err(Error::artifact(path, "token ids", got, help));
         };
         let found = TokenIds {
             first_id: ids.first_id,

@@ -131,9 +131,19 @@ impl FromStr for ConstraintForm {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
+        ConstraintForm::named("form", name)
+    }
+}
+
+impl ConstraintForm {
+    /// The form of a name, which the setting `key` gives.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown name.
+    pub fn named(key: &str, name: &str) -> Result<Self> {
         ConstraintForm::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
             let names: Vec<String> = ConstraintForm::ALL.iter().map(ConstraintForm::to_string).collect();
-            Error::config("form", format!("one of {}", names.join(", ")), name, "choose one of them")
+            Error::config(key, format!("one of {}", names.join(", ")), name, "choose one of them")
         })
     }
 }
