@@ -4,9 +4,10 @@
 //! killed. A writer locks its temporary file or folder, so an unlocked one was left by a killed process.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::place::{parent, resolved};
 use super::{Overwrite, refuse_existing};
@@ -14,6 +15,9 @@ use crate::error::{Error, Result};
 
 /// Number of random characters in the name of a temporary file.
 const RANDOM: usize = 6;
+
+/// How long a refused process waits for the owner of a lock to write its ID.
+const SIGNED: Duration = Duration::from_secs(1);
 
 /// An exclusive lock on an output. A process or thread that claims a locked output gets an error.
 ///
@@ -46,9 +50,8 @@ impl OutputLock {
                 break file;
             }
         };
-        let lock = |file: File| OutputLock { path: path.clone(), file };
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        let lock = lock(file);
+        sign(&mut file);
+        let lock = OutputLock { path, file };
         remove_leftovers(&place);
         // The previous owner may have written the output between the first check and the lock.
         refuse_existing(target, overwrite)?;
@@ -69,7 +72,7 @@ impl Drop for OutputLock {
 #[derive(Debug)]
 pub struct FolderLock {
     /// Closing this file releases the lock.
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -83,8 +86,15 @@ impl FolderLock {
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(busy(folder, &mut file));
         }
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(FolderLock { _file: file })
+        sign(&mut file);
+        Ok(FolderLock { file })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // The next owner's refusals must not name this process.
+        let _ = self.file.set_len(0);
     }
 }
 
@@ -131,11 +141,25 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(no_links).open(path)
 }
 
-/// The error for an output that the owner of this lock is writing.
+/// Writes the ID of this process into the file of its lock.
+fn sign(lock: &mut File) {
+    let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+}
+
+/// The error for an output that the owner of this lock is writing. Waits until the owner has signed the lock, at most
+/// for [`SIGNED`].
 fn busy(output: &Path, lock: &mut File) -> Error {
-    let mut process = String::new();
-    let _ = lock.read_to_string(&mut process);
-    Error::Busy { path: output.to_path_buf(), process: process.trim().parse().ok() }
+    let start = Instant::now();
+    let process = loop {
+        let mut process = String::new();
+        let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut process));
+        let process = process.strip_suffix('\n').and_then(|id| id.parse().ok());
+        if process.is_some() || start.elapsed() > SIGNED {
+            break process;
+        }
+        std::thread::sleep(SIGNED / 100);
+    };
+    Error::Busy { path: output.to_path_buf(), process }
 }
 
 /// Whether `path` still refers to the open file.
@@ -251,6 +275,23 @@ mod tests {
             });
             assert_eq!(held.into_inner().unwrap().len(), 1);
         }
+    }
+
+    #[test]
+    fn the_error_names_an_owner_that_signs_late() {
+        let home = tempfile::tempdir().unwrap();
+        let mut owner = open_lock(&home.path().join("lock")).unwrap();
+        owner.try_lock().unwrap();
+        std::thread::scope(|scope| {
+            let refused = scope.spawn(|| FolderLock::claim(home.path(), "lock").unwrap_err().to_string());
+            std::thread::sleep(SIGNED / 20);
+            sign(&mut owner);
+            let message = refused.join().unwrap();
+            assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+        });
+        drop(owner);
+        drop(FolderLock::claim(home.path(), "lock").unwrap());
+        assert_eq!(fs::read_to_string(home.path().join("lock")).unwrap(), "");
     }
 
     #[test]
