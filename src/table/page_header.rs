@@ -30,48 +30,62 @@ const BYTE: u8 = 3;
 const I16: u8 = 4;
 const I32: u8 = 5;
 const I64: u8 = 6;
-const DOUBLE: u8 = 7;
 const BINARY: u8 = 8;
-const LIST: u8 = 9;
-const SET: u8 = 10;
-const MAP: u8 = 11;
 const STRUCT: u8 = 12;
 
 // Fields of the structure `PageHeader`.
-const UNPACKED: i64 = 2;
-const PACKED: i64 = 3;
-const DATA_PAGE: i64 = 5;
-const DICTIONARY_PAGE: i64 = 7;
-const DATA_PAGE_V2: i64 = 8;
+const UNPACKED: i16 = 2;
+const PACKED: i16 = 3;
+const DATA_PAGE: i16 = 5;
+const INDEX_PAGE: i16 = 6;
+const DICTIONARY_PAGE: i16 = 7;
+const DATA_PAGE_V2: i16 = 8;
 
 impl PageHeader {
-    /// Reads a header.
+    /// Reads a header. The Parquet library must find the same sizes in it, so everything is refused that the library
+    /// could read in another way: known fields of another type, repeated fields, numbers out of range, and lists.
     pub(super) fn read(reader: impl Read) -> io::Result<Self> {
         let mut thrift = Thrift { reader, read: 0 };
         let (mut header, mut sizes) = (PageHeader { is_compressed: true, ..PageHeader::default() }, [None; 2]);
+        let mut kinds = 0;
         thrift.structure(&mut |thrift, field, kind| {
             match (field, kind) {
                 (UNPACKED, I32) => sizes[0] = Some(thrift.size()?),
                 (PACKED, I32) => sizes[1] = Some(thrift.size()?),
-                (DATA_PAGE | DATA_PAGE_V2, STRUCT) => thrift.structure(&mut |thrift, inner, kind| {
-                    match (inner, kind) {
-                        (1, I32) => header.values = thrift.size()?,
-                        (5 | 6, I32) if field == DATA_PAGE_V2 => header.levels += thrift.size()?,
-                        (7, FALSE) if field == DATA_PAGE_V2 => header.is_compressed = false,
-                        _ => thrift.skip(kind, MAX_DEPTH)?,
-                    }
-                    Ok(())
-                })?,
-                (DICTIONARY_PAGE, STRUCT) => {
-                    header.is_dictionary = true;
-                    thrift.skip(kind, MAX_DEPTH)?;
+                (1 | 4, I32) => thrift.varint().map(drop)?,
+                (DATA_PAGE | INDEX_PAGE | DICTIONARY_PAGE | DATA_PAGE_V2, STRUCT) => {
+                    kinds += 1;
+                    header.is_dictionary |= field == DICTIONARY_PAGE;
+                    thrift.structure(&mut |thrift, inner, kind| header.of_page(thrift, (field, inner), kind))?;
                 }
+                (1..=8, _) => return Err(other_type(field)),
                 _ => thrift.skip(kind, MAX_DEPTH)?,
             }
             Ok(())
         })?;
+        if kinds > 1 {
+            return Err(invalid("several kinds of pages in one"));
+        }
         let [Some(unpacked), Some(packed)] = sizes else { return Err(invalid("a page without a size")) };
         Ok(PageHeader { length: thrift.read, unpacked, packed, ..header })
+    }
+
+    /// Reads a field of the header of a page of one kind. The arguments are the kind's field and the field in it.
+    fn of_page<R: Read>(&mut self, thrift: &mut Thrift<R>, field: (i16, i16), kind: u8) -> io::Result<()> {
+        match (field, kind) {
+            ((DATA_PAGE | DATA_PAGE_V2, 1), I32) => self.values = thrift.size()?,
+            ((DATA_PAGE_V2, 5 | 6), I32) => self.levels += thrift.size()?,
+            ((DATA_PAGE | DICTIONARY_PAGE | DATA_PAGE_V2, 1 | 2) | (DATA_PAGE | DATA_PAGE_V2, 3 | 4), I32) => {
+                thrift.varint().map(drop)?;
+            }
+            ((DATA_PAGE_V2, 7), TRUE | FALSE) => self.is_compressed = kind == TRUE,
+            ((DICTIONARY_PAGE, 3), TRUE | FALSE) => {}
+            ((DATA_PAGE, 1..=4) | (DICTIONARY_PAGE, 1..=3) | (DATA_PAGE_V2, 1..=7), _) => {
+                return Err(other_type(field.1));
+            }
+            _ => thrift.skip(kind, MAX_DEPTH)?,
+        }
+        Ok(())
     }
 }
 
@@ -82,7 +96,7 @@ struct Thrift<R> {
 }
 
 /// Reads the value of a field. The arguments are the reader, the field's number and its type.
-type Field<'a, R> = &'a mut dyn FnMut(&mut Thrift<R>, i64, u8) -> io::Result<()>;
+type Field<'a, R> = &'a mut dyn FnMut(&mut Thrift<R>, i16, u8) -> io::Result<()>;
 
 impl<R: Read> Thrift<R> {
     fn byte(&mut self) -> io::Result<u8> {
@@ -111,21 +125,23 @@ impl<R: Read> Thrift<R> {
 
     fn size(&mut self) -> io::Result<u64> {
         let number = self.number()?;
-        u32::try_from(number).map(u64::from).map_err(|_| invalid("a size that is negative or too large"))
+        let size = i32::try_from(number).ok().and_then(|size| u64::try_from(size).ok());
+        size.ok_or_else(|| invalid("a size that is negative or too large"))
     }
 
     fn structure(&mut self, field: Field<R>) -> io::Result<()> {
-        let mut id = 0i64;
+        let mut last = 0i16;
         loop {
             let head = self.byte()?;
-            if head == 0 {
+            if head & 0x0F == 0 {
                 return Ok(());
             }
-            id = match head >> 4 {
-                0 => self.number()?,
-                step => id.saturating_add(i64::from(step)),
+            let id = match head >> 4 {
+                0 => i16::try_from(self.number()?).ok(),
+                step => last.checked_add(i16::from(step)),
             };
-            field(self, id, head & 0x0F)?;
+            last = id.filter(|&id| id > last).ok_or_else(|| invalid("fields that are not in ascending order"))?;
+            field(self, last, head & 0x0F)?;
         }
     }
 
@@ -141,35 +157,18 @@ impl<R: Read> Thrift<R> {
             TRUE | FALSE => Ok(()),
             BYTE => self.pass(1),
             I16 | I32 | I64 => self.varint().map(drop),
-            DOUBLE => self.pass(8),
             BINARY => {
                 let length = self.varint()?;
                 self.pass(length)
             }
-            LIST | SET => {
-                let head = self.byte()?;
-                let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
-                (0..count).try_for_each(|_| self.element(head & 0x0F, depth))
-            }
-            MAP => match self.varint()? {
-                0 => Ok(()),
-                count => {
-                    let kinds = self.byte()?;
-                    (0..count).try_for_each(|_| {
-                        self.element(kinds >> 4, depth)?;
-                        self.element(kinds & 0x0F, depth)
-                    })
-                }
-            },
             STRUCT => self.structure(&mut |thrift, _, kind| thrift.skip(kind, depth)),
-            _ => Err(invalid("an unknown type")),
+            _ => Err(invalid("a list or an unknown type")),
         }
     }
+}
 
-    /// Skips an element of a list, set or map, in which a boolean takes one byte.
-    fn element(&mut self, kind: u8, depth: usize) -> io::Result<()> {
-        if matches!(kind, TRUE | FALSE) { self.pass(1) } else { self.skip(kind, depth) }
-    }
+fn other_type(field: i16) -> io::Error {
+    invalid(&format!("field {field} of another type"))
 }
 
 fn invalid(what: &str) -> io::Error {
@@ -188,10 +187,11 @@ mod tests {
     #[test]
     fn sizes_and_levels_are_read_and_other_fields_are_skipped() {
         // The page type, sizes of 300 and 20 bytes, a checksum, the header of a version 2 data page, and an unknown
-        // structure with a binary value and a list.
+        // structure with a binary value and numbers.
         let inner =
             [field(1, I32, &[80]), field(4, I32, &[6]), field(1, I32, &[4]), field(1, FALSE, &[]), vec![0]].concat();
-        let unknown = [field(1, BINARY, &[3, b'a', b'b', b'c']), field(1, LIST, &[0x25, 2, 4]), vec![0]].concat();
+        let unknown =
+            [field(1, BINARY, &[3, b'a', b'b', b'c']), field(1, I16, &[2]), field(3, I64, &[4]), vec![0]].concat();
         let bytes = [
             field(1, I32, &[6]),
             field(1, I32, &[0xD8, 0x04]),
@@ -220,7 +220,32 @@ mod tests {
         let negative = [field(2, I32, &[1]), field(1, I32, &[2]), vec![0]].concat();
         assert!(PageHeader::read(&negative[..]).unwrap_err().to_string().contains("negative"));
         assert!(PageHeader::read(&[0][..]).unwrap_err().to_string().contains("without a size"));
-        let deep = [0x1C; 100];
-        assert!(PageHeader::read(&deep[..]).is_err());
+        let deep = [&[0x9C][..], &[0x1C; 100]].concat();
+        assert!(PageHeader::read(&deep[..]).unwrap_err().to_string().contains("deeply"));
+    }
+
+    /// The Parquet library reads these headers differently or not at all.
+    #[test]
+    fn ambiguous_headers_are_refused() {
+        let sizes = [field(2, I32, &[2]), field(1, I32, &[2])].concat();
+        let whole = |rest: &[u8]| [&sizes, rest, &[0]].concat();
+        assert!(PageHeader::read(&whole(&[])[..]).is_ok());
+        let list = [0x69, 0xF7, 0xFF, 0xFF, 0xFF, 0x7F];
+        // Field 65,538, which is field 2 in 16 bits.
+        let long_id = [I32, 0x84, 0x80, 0x08, 100];
+        let empty = [5 << 4 | STRUCT, 0];
+        for (rest, problem) in [
+            (&list[..], "a list"),
+            (&long_id, "ascending"),
+            (&[I32, 4, 100], "ascending"),
+            (&[&field(2, STRUCT, &[0])[..], &field(3, STRUCT, &[0])].concat(), "several kinds"),
+            (&field(1, I64, &[0]), "field 4 of another type"),
+            (&field(5, STRUCT, &[field(7, I32, &[0]), vec![0]].concat()), "field 7 of another type"),
+            (&field(4, STRUCT, &[field(1, I64, &[0]), vec![0]].concat()), "field 1 of another type"),
+        ] {
+            let error = PageHeader::read(&whole(rest)[..]).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        assert!(PageHeader::read(&whole(&empty)[..]).is_ok());
     }
 }
