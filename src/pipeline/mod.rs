@@ -68,6 +68,8 @@ mod inspect;
 mod json_lines;
 mod known_items;
 mod lookup;
+#[cfg(feature = "train")]
+mod new_behaviour;
 mod next_generation;
 mod next_items;
 mod parent_encoders;

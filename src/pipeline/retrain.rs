@@ -9,14 +9,15 @@ use super::append_plan::ParentIndex;
 use super::append_target::Target;
 use super::constraint_folders::{NextForms, forms_of};
 use super::grown_index::{GrownIndex, Growth};
+use super::new_behaviour;
 use super::next_generation::counts;
 use super::prefix_changes::{PrefixChange, prefix_changes};
-use super::spec::{BuildSpec, RetrainSpec};
+use super::spec::{BuildSpec, RetrainSettings, RetrainSpec};
 use super::threads;
 use crate::artifact::Overwrite;
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
-use crate::features::FeatureSource;
+use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
 use crate::index::{
     CONTENT, ChangeKind, DELTA, FEATURES, FEATURES_ADDED, Generation, GenerationCounts, Index, MODEL, TOKENS,
     TOMBSTONES, VOCABULARY,
@@ -65,6 +66,7 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     spec.append.check()?;
     let keep = spec.settings.keep.unwrap_or(KEEP);
     let added = forms_of(spec.append.constraint_form.as_deref())?;
+    let renew = renews_behaviour(&spec.settings)?;
     let interactions = interactions(spec, progress)?;
     let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
     let number = target.number();
@@ -95,7 +97,14 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
         return Err(Error::config("tokenizer", expected, "no such folder", "pass its new folder"));
     }
     threads::with_threads(spec.threads, |_| {
-        let features = grown.0.features(&current.item_ids)?;
+        let mut features = grown.0.features(&current.item_ids)?;
+        if let (true, Some(interactions)) = (renew, &interactions) {
+            let out = writer.path(FEATURES);
+            let config = built.behaviour.config();
+            new_behaviour::write_features((&features, &current.item_ids), interactions, &config, &out, progress)?;
+            features = LayeredFeatures::of_file(FeatureFile::open(&out)?);
+            built.behaviour.interactions.clone_from(&spec.settings.interactions);
+        }
         let previous = parent.table.codes_of(&current.item_ids);
         let reserved = parent.tombstones.quarantined(number);
         let job = Retraining {
@@ -111,7 +120,8 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
         let (folder, options) = (writer.path(VOCABULARY), built.vocabulary.options());
         vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress)?;
-        for part in [FEATURES, FEATURES_ADDED, CONTENT, TOMBSTONES] {
+        let shared: &[&str] = if renew { &[] } else { &[FEATURES, FEATURES_ADDED] };
+        for part in shared.iter().chain(&[CONTENT, TOMBSTONES]) {
             writer.share(&grown.0, part)?;
         }
         let catalog = spec.catalog.as_deref().map(|path| built.encode.catalog_spec(path)).transpose()?;
@@ -141,13 +151,26 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
             counts,
             created: spec.environment.created(),
         };
-        let (items, settings) = (table.item_ids.len() as u64, parent.index.manifest().settings.clone());
+        let (items, mut settings) = (table.item_ids.len() as u64, parent.index.manifest().settings.clone());
+        if renew {
+            settings["behaviour"] = serde_json::json!(built.behaviour);
+        }
         writer.commit(items, model.hash(), settings, generation)?;
         let index = target.publish()?;
         progress.end();
         let model_hash = model.hash().to_owned();
         Ok(RetrainSummary { index, generation: number, items, model_hash, counts, keep, error, changed })
     })
+}
+
+/// Whether behaviour vectors are computed anew.
+fn renews_behaviour(settings: &RetrainSettings) -> Result<bool> {
+    match settings.behaviour.as_deref() {
+        None | Some("keep") => Ok(false),
+        Some("renew") if settings.interactions.is_some() => Ok(true),
+        Some("renew") => Err(Error::config("behaviour", "keep", "renew, without interactions", "pass --interactions")),
+        Some(other) => Err(Error::config("behaviour", "keep or renew", other, "omit it to keep the vectors")),
+    }
 }
 
 /// Reads the interactions whose events are counted, if given.

@@ -162,3 +162,72 @@ fn items_of_new_clusters_are_drift_and_items_of_known_clusters_are_not() {
     let spec = DriftSpec { index: index.clone(), items: home.path().join("old.parquet"), ..DriftSpec::default() };
     assert!(drift(&spec, &Silent).unwrap_err().to_string().contains("new items"));
 }
+
+#[test]
+fn new_interactions_replace_the_behaviour_vectors() {
+    let home = tempfile::tempdir().unwrap();
+    let index = index(home.path(), &items().slice(s![..OLD, ..]).to_owned(), 64);
+    let (catalog, embedding) = write(home.path(), "all", &items(), 0);
+    let renewed = |from: &Path, out: &str, step: usize, behaviour: &str| {
+        // Users take items at equal distances.
+        let line = |user: usize| {
+            let items = (0..8).map(|at| format!(" i{}", (user + at * step) % (ALL - 1)));
+            format!("u{user}{}\n", items.collect::<String>())
+        };
+        let interactions = home.path().join(format!("{step}.txt"));
+        fs::write(&interactions, (0..ALL).map(line).collect::<String>()).unwrap();
+        let given = from == index.as_path();
+        let spec = RetrainSpec {
+            index: from.into(),
+            catalog: given.then(|| catalog.clone()),
+            settings: RetrainSettings {
+                interactions: (behaviour != "renew without").then_some(interactions),
+                behaviour: Some(behaviour.split(' ').next().unwrap().into()),
+                ..RetrainSettings::default()
+            },
+            append: AppendSettings {
+                embedding: given.then(|| spec::Embeddings(vec![embedding.clone()])),
+                ..AppendSettings::default()
+            },
+            output: Output::new(home.path().join(out)),
+            ..RetrainSpec::default()
+        };
+        retrain(&spec, &Silent).map(|_| home.path().join(out))
+    };
+    let first = renewed(&index, "first", 7, "renew").unwrap();
+    let second = renewed(&first, "second", 11, "renew").unwrap();
+    let of = |index: &Path| {
+        let index = Index::open(index).unwrap();
+        let table = TokenTable::read(&index.path(TOKENS)).unwrap();
+        (index.features(&table.item_ids).unwrap().read().unwrap(), index.manifest().settings.clone())
+    };
+    let [(one, _), (two, settings)] = [of(&first), of(&second)];
+    for features in [&one, &two] {
+        let names: Vec<&str> = features.modalities().iter().map(|modality| modality.name.as_str()).collect();
+        assert_eq!(names, ["text", "behaviour"]);
+        // Item 1,499 occurs in no history.
+        let present: Vec<bool> = (0..ALL).map(|row| features.item_ids().text(row) != "i1499").collect();
+        assert_eq!(features.modalities()[1].present, present);
+    }
+    assert_eq!(one.modalities()[0], two.modalities()[0]);
+    assert_ne!(one.modalities()[1], two.modalities()[1]);
+    // Items that are taken together have similar vectors, also if one of them is new.
+    let row = |item: usize| (0..ALL).find(|&row| two.item_ids().text(row) == format!("i{item}")).unwrap();
+    let cosine = |a: usize, b: usize| {
+        let (a, b) = (two.modalities()[1].vectors.row(row(a)), two.modalities()[1].vectors.row(row(b)));
+        a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+    };
+    let mean = |step: usize| (0..200).map(|at| cosine(at * 5, (at * 5 + step) % (ALL - 1))).sum::<f32>() / 200.0;
+    assert!(mean(11) > mean(7) + 0.2, "{} {}", mean(11), mean(7));
+    assert_eq!(settings["behaviour"]["interactions"], home.path().join("11.txt").to_string_lossy().as_ref());
+    succeeds(&["verify".as_ref(), second.as_os_str()]);
+    let bytes = files(&second);
+    fs::remove_dir_all(&second).unwrap();
+    assert_eq!(files(&renewed(&first, "second", 11, "renew").unwrap()), bytes, "the same seed gives the same bytes");
+    // The default keeps the vectors.
+    let kept = renewed(&second, "kept", 7, "keep").unwrap();
+    assert_eq!(of(&kept).0.modalities()[1], two.modalities()[1]);
+    let message = renewed(&first, "refused", 7, "renew without").unwrap_err().to_string();
+    assert!(message.contains("--interactions"), "{message}");
+    assert!(renewed(&first, "refused", 7, "new").unwrap_err().to_string().contains("keep or renew"));
+}

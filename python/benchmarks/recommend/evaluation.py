@@ -11,7 +11,8 @@ import torch
 
 from .baselines import BASELINES
 from .beam import rows_at_once, search
-from .histories import TEST, Data, Histories, Rows, content_hash
+from .fine_tune import tuned
+from .histories import TEST, Data, Histories, Rows, content_hash, of_seed
 from .model import Decoder
 from .scoring import CUTS, Hits, figures, hits_of_beams, hits_of_items
 from .settings import Settings
@@ -52,6 +53,8 @@ class Run:
         arrays = [histories.items, histories.offsets, histories.parts]
         if self.name not in BASELINES:
             arrays.append(self.codes())
+        if (blocks := self.data.blocks) is not None:
+            arrays += [blocks.cuts, of_seed(blocks.old, self.seed)]
         return {
             "data": self.data.name,
             "split": self.data.split,
@@ -70,28 +73,31 @@ def evaluate(run: Run, device: torch.device) -> dict[str, object]:
     if len(events) == 0:
         raise ValueError(f"{run.data.name}: expected test events after other events of their user, got none")
     targets = histories.items[events]
+    counted = histories if run.data.blocks is None else run.data.blocks.histories(histories)
     record = {**run.key(), "items": histories.n_items, "test_events": len(events)}
     if run.name in BASELINES:
         ranked = BASELINES[run.name](histories, events, max(CUTS), exclude_seen=settings.seen == "exclude")
-        record |= figures(hits_of_items(ranked, targets), targets, histories, max(CUTS))
+        record |= figures(hits_of_items(ranked, targets), targets, counted, max(CUTS))
         return record | {"seconds": round(time.perf_counter() - began, 1)}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     codes = run.codes()
-    trained, tree = train(histories, codes, settings, run.seed, device)
+    if run.data.blocks is None:
+        trained, tree = train(histories, codes, settings, run.seed, device)
+        model = trained.model
+        record |= {"nats": trained.nats, "epochs": trained.epochs, "kept_epoch": trained.kept_epoch}
+    else:
+        model, tree = tuned(histories, run.data.blocks, codes, settings, run.seed, device)
     seconds = time.perf_counter() - began
-    hits, real = recommend(trained.model, tree, histories, events, settings=settings, device=device)
+    hits, real = recommend(model, tree, histories, events, settings=settings, device=device)
     some = events[np.linspace(0, len(events) - 1, min(FREE_EVENTS, len(events))).round().astype(np.int64)]
-    record |= figures(hits, targets, histories, settings.beam)
+    record |= figures(hits, targets, counted, settings.beam)
     return record | {
-        "nats": trained.nats,
-        "epochs": trained.epochs,
-        "kept_epoch": trained.kept_epoch,
         "sizes": tree.sizes,
         "duplicates": 1 - len(tree.shared) / len(codes),
         "real_constrained": real,
-        "real_free": free(trained.model, tree, histories, some, settings=settings, device=device),
-        "parameters": sum(tensor.numel() for tensor in trained.model.parameters()),
+        "real_free": free(model, tree, histories, some, settings=settings, device=device),
+        "parameters": sum(tensor.numel() for tensor in model.parameters()),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads",
         "memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 2) if device.type == "cuda" else None,
         "train_seconds": round(seconds, 1),

@@ -6,7 +6,7 @@ Only numpy is needed here, so that runs need neither catalex nor the packages th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,21 @@ def by_time(times: list[npt.NDArray[np.float64]], share: float = 0.1) -> list[Ro
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """What a recommender of a growing catalog was trained on first: `cuts` is the number of events of the old block of
+    each user, `new` whether an item came later, and `old` the codes of the other items, as in `Data`."""
+
+    cuts: Rows
+    new: npt.NDArray[np.bool_]
+    old: Rows
+
+    def histories(self, histories: Histories) -> Histories:
+        """The histories with the events of the old block as their training events."""
+        after = np.arange(len(histories.items)) - histories.starts() >= np.repeat(self.cuts, np.diff(histories.offsets))
+        return replace(histories, parts=np.where(after, np.maximum(histories.parts, VALID), TRAIN))
+
+
+@dataclass(frozen=True)
 class Data:
     """What a run reads: histories, and ID sets by name. The codes of a set are `(items, levels)`, or
     `(seeds, items, levels)` if each seed has its own."""
@@ -96,10 +111,14 @@ class Data:
     split: str
     histories: Histories
     sets: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    blocks: Blocks | None = None
 
     def codes(self, name: str, seed: int) -> Rows:
-        codes = self.sets[name]
-        return codes if codes.ndim == 2 else codes[seed % len(codes)]
+        return of_seed(self.sets[name], seed)
+
+
+def of_seed(codes: Rows, seed: int) -> Rows:
+    return codes if codes.ndim == 2 else codes[seed % len(codes)]
 
 
 def save(data: Data, path: Path) -> None:
@@ -112,6 +131,8 @@ def save(data: Data, path: Path) -> None:
         "seq_parts": data.histories.parts.astype(np.uint8),
         **{f"codes_{name}": codes.astype(np.uint16) for name, codes in data.sets.items()},
     }
+    if data.blocks is not None:
+        arrays |= {f"blocks_{name}": getattr(data.blocks, name) for name in ("cuts", "new", "old")}
     beside = path.with_suffix(".part.npz")
     np.savez_compressed(beside, **arrays)  # type: ignore[arg-type]  # the stub takes keywords for its own options
     beside.replace(path)
@@ -134,7 +155,8 @@ def load(path: Path) -> Data:
     parts = arrays["seq_parts"].astype(np.int64) if "seq_parts" in arrays else leave_one_out(offsets)
     name = str(arrays["name"]) if "name" in arrays else path.stem
     split = str(arrays["split"]) if "split" in arrays else "leave-one-out"
-    return Data(name, split, Histories(n_items, items, offsets, parts), sets)
+    blocks = Blocks(*(arrays[f"blocks_{part}"] for part in ("cuts", "new", "old"))) if "blocks_new" in arrays else None
+    return Data(name, split, Histories(n_items, items, offsets, parts), sets, blocks)
 
 
 def training_lines(histories: Histories) -> str:

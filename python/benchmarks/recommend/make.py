@@ -19,12 +19,14 @@ from pathlib import Path
 
 from .catalogs import SHARED, SHOPS, Catalog, given, movielens, shop
 from .histories import Data, Rows, save
+from .growth import GROWTH, grown
 from .idsets import checked, read_sets
-from .makers import known_sets, make, parse
+from .makers import BEHAVIOUR, TEXT, known_sets, make, parse
 from .vectors import Encoder
+from .ways import KNOWN, Ways, parse_way
 
 CATALOGS = ("movielens", *SHOPS)
-SPLITS = ("leave-one-out", "time")
+SPLITS = ("leave-one-out", "time", GROWTH)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        ".json+HISTORIES.json to match its items by the users' histories")  # fmt: skip
     group.add_argument("--made", nargs="*", metavar="NAME", help="which of the known ID sets to make [default: all]")
     group.add_argument("--set-seeds", type=int, default=5, metavar="N", help="seeds of the ID sets [default: 5]")
+    group.add_argument("--features", choices=[TEXT, BEHAVIOUR], default=BEHAVIOUR,
+                       help=f"modalities of the ways to grow [default: {BEHAVIOUR}]")  # fmt: skip
+    group.add_argument("--way", action="append", default=[], metavar="NAME=VERB FLAGS", help="another way to grow: "
+                       "append, retrain or build with flags; EVENTS stands for the file of all training events")  # fmt: skip
     group.add_argument("--lc-rec-epochs", type=int, default=100, help="of LC-Rec's 10,000 [default: 100]")
 
 
@@ -54,6 +60,9 @@ def write(arguments: argparse.Namespace) -> list[Path]:
     cache.mkdir(parents=True, exist_ok=True)
     written = []
     for catalog in _catalogs(arguments):
+        if arguments.split == GROWTH:
+            written.append(_write_growth(catalog, arguments, cache))
+            continue
         try:
             histories = catalog.histories(arguments.split)
         except LookupError as error:
@@ -65,6 +74,20 @@ def write(arguments: argparse.Namespace) -> list[Path]:
         print(path)
         written.append(path)
     return written
+
+
+def _write_growth(catalog: Catalog, arguments: argparse.Namespace, cache: Path) -> Path:
+    """The data file of a catalog that grows, with IDs made in several ways."""
+    growth = grown(catalog)
+    encoder = Encoder(arguments.catalex.resolve(), _models(), cache.resolve(), catalog, growth.histories)
+    ways = KNOWN | dict(parse_way(text) for text in arguments.way)
+    behaviour = arguments.features == BEHAVIOUR
+    blocks, sets = Ways(encoder, growth, behaviour, cache.resolve()).make(ways, arguments.set_seeds)
+    split = f"{GROWTH}, {arguments.features}"
+    path = arguments.out / f"{catalog.name}.{GROWTH}{'' if behaviour else '.text'}.npz"
+    save(Data(catalog.name, split, growth.histories, sets, blocks), path)
+    print(path)
+    return path
 
 
 def _models() -> Path:

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from .baselines import BASELINES
 from .evaluation import WITHOUT_FILE, Run
 from .histories import Data, load
 from .runs import Machine, compute, device_of
@@ -64,7 +65,7 @@ def execute(paths: list[Path], arguments: argparse.Namespace) -> int:
 
 
 def _names(data: Data, only: list[str] | None) -> list[str]:
-    known = [*data.sets, *WITHOUT_FILE]
+    known = [*data.sets, *(WITHOUT_FILE if data.blocks is None else BASELINES)]
     if only is None:
         return list(dict.fromkeys(known))
     for name in only:

@@ -29,6 +29,9 @@ class Settings:
     softmax: str = "valid"
     """Codes among which the loss is computed. `valid`: those that continue the ID of an item, as in constrained
     decoding; `all`: all codes of the level, as in the fine-tuning of an LLM."""
+    old_epochs: int = 25
+    tune_epochs: float = 3.0
+    """Epochs on the old block and on the next block of a catalog that grows."""
     beam: int = 50
     seen: str = "allow"
     """`allow`: items of a user's history can be recommended; `exclude`: they cannot."""
@@ -54,6 +57,8 @@ HELP = {
     "weight_decay": "weight decay of AdamW",
     "windows": "train on a random range of each history per epoch, or always on its last events",
     "softmax": "compute the loss among the codes that continue the ID of an item, or among all codes of the level",
+    "old_epochs": "epochs on the old block, if the catalog grows",
+    "tune_epochs": "epochs of fine-tuning on the next block, if the catalog grows",
     "beam": "beams; no measure at more recommendations than this is reported",
     "seen": "whether items of a user's history can be recommended",
     "most_events": "most validation and most test events",

@@ -82,7 +82,7 @@ def train(
         model.train()
         windows = _windows(histories, starts, ends, settings, rng)[rng.permutation(len(starts))]
         for at in range(0, len(windows), settings.batch):
-            _set_rate(optimizer, settings.learning_rate, step, steps)
+            set_rate(optimizer, settings.learning_rate, step, steps)
             _gradient(model, tree, windows[at : at + settings.batch], settings, device)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -146,7 +146,7 @@ def _windows(histories: Histories, starts: Rows, ends: Rows, settings: Settings,
     return histories.windows(starts, ends, length)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, highest: float, step: int, steps: int) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, highest: float, step: int, steps: int) -> None:
     """A warm-up over a twentieth of all steps, and a cosine over all."""
     warm = max(1, steps // 20)
     rate = highest * min(1.0, (step + 1) / warm) * (0.5 + 0.5 * math.cos(math.pi * step / steps))

@@ -12,11 +12,11 @@ from .histories import Rows
 class Tree:
     """Per level: `children` maps a prefix and a code to the longer prefix, -1 if no item has it; `known` is whether an
     item has it; `nodes` is the prefix of each item before its code of the level. A leaf is a whole ID; `shared` is its
-    number of items."""
+    number of items. `sizes` are the codes of each level, by default up to the largest that occurs."""
 
-    def __init__(self, codes: Rows, device: torch.device) -> None:
+    def __init__(self, codes: Rows, device: torch.device, sizes: list[int] | None = None) -> None:
         items, self.levels = codes.shape
-        self.sizes = [int(size) + 1 for size in codes.max(axis=0)]
+        self.sizes = sizes or [int(size) + 1 for size in codes.max(axis=0)]
         self.offsets = [0, *np.cumsum(self.sizes).tolist()]
         self.tokens = torch.from_numpy(codes + np.array(self.offsets[:-1])).to(device)
         self.codes = torch.from_numpy(codes).to(device)

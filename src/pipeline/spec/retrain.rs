@@ -18,6 +18,9 @@ settings! {
         tokenizer: PathBuf, "HF_DIR", default "that of the build";
         /// Interactions: also report the share of events whose items get another prefix.
         interactions: PathBuf, "FILE";
+        /// Behaviour vectors: keep uses those of the index; renew computes vectors of all items from the interactions,
+        /// with the behaviour settings of the build.
+        behaviour: String, "HOW", default "keep";
         /// Column of the users.
         interactions_user: String, "COLUMN", default "user_id or user";
         /// Column of the items.
