@@ -17,7 +17,7 @@ from torch import nn
 from .histories import Blocks, Histories, Rows, content_hash, of_seed
 from .model import Decoder
 from .settings import Settings
-from .training import losses, mixed, set_rate
+from .training import gradient, set_rate
 from .tree import Tree
 
 Windows = tuple[Rows, Rows]
@@ -51,20 +51,16 @@ def tune(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98),
         fused=device.type == "cuda",
     )  # fmt: skip
-    rows, first = (torch.from_numpy(part).to(device) for part in data)
-    order, at = torch.empty(0, dtype=torch.long, device=device), 0
-    positions = torch.arange(rows.shape[1], device=device)
+    rows, first = data
+    order, at = np.empty(0, np.int64), 0
     model.train()
     for step in range(steps):
         if at >= len(order):
-            order, at = torch.from_numpy(rng.permutation(len(rows))).to(device), 0
+            order, at = rng.permutation(len(rows)), 0
         batch = order[at : at + settings.batch]
         at += settings.batch
         set_rate(optimizer, settings.learning_rate, step, steps)
-        counted = (positions >= first[batch, None]) & (rows[batch] >= 0)
-        with mixed(device):
-            found = losses(model, tree, rows[batch], every_code=settings.softmax == "all")
-        (found * counted).sum().div(counted.sum()).backward()
+        gradient(model, tree, rows[batch], settings, device, first[batch])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

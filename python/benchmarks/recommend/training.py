@@ -83,7 +83,7 @@ def train(
         windows = _windows(histories, starts, ends, settings, rng)[rng.permutation(len(starts))]
         for at in range(0, len(windows), settings.batch):
             set_rate(optimizer, settings.learning_rate, step, steps)
-            _gradient(model, tree, windows[at : at + settings.batch], settings, device)
+            gradient(model, tree, windows[at : at + settings.batch], settings, device)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -104,10 +104,10 @@ def validation(model: Decoder, tree: Tree, windows: Rows, settings: Settings, de
     model.eval()
     total = 0.0
     with torch.no_grad():
-        for rows in _pieces(windows, 2048 if device.type == "cuda" else 256, max(tree.sizes), per_row=1):
+        for rows, length in pieces(windows, 2048 if device.type == "cuda" else 256, max(tree.sizes), per_row=1):
+            items = torch.from_numpy(windows[rows, :length]).to(device)
             with mixed(device):
-                every_code = settings.softmax == "all"
-                found = losses(model, tree, torch.from_numpy(rows).to(device), every_code=every_code, last=True)
+                found = losses(model, tree, items, every_code=settings.softmax == "all", last=True)
             total += float(found.double().sum())
     return total / len(windows)
 
@@ -117,26 +117,30 @@ def mixed(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
-def _gradient(model: Decoder, tree: Tree, windows: Rows, settings: Settings, device: torch.device) -> None:
-    """Adds the gradient of the mean loss of a batch. Histories of similar length are computed together: this is less
-    padding on a CPU, and bounds the memory on a GPU."""
-    count = int((windows >= 0).sum())
+def gradient(
+    model: Decoder, tree: Tree, windows: Rows, settings: Settings, device: torch.device, first: Rows | None = None
+) -> None:
+    """Adds the gradient of the mean loss of a batch, from the position `first` of each window on. Histories of similar
+    length are computed together: this is less padding on a CPU, and bounds the memory on a GPU."""
+    counted = windows >= 0
+    if first is not None:
+        counted &= np.arange(windows.shape[1]) >= first[:, None]
     most = len(windows) if device.type == "cuda" else max(1, len(windows) // 4)
-    for rows in _pieces(windows, most, max(tree.sizes), per_row=windows.shape[1]):
-        items = torch.from_numpy(rows).to(device, non_blocking=True)
+    for rows, length in pieces(windows, most, max(tree.sizes), per_row=windows.shape[1]):
+        items, here = (torch.from_numpy(of[rows, :length]).to(device, non_blocking=True) for of in (windows, counted))
         with mixed(device):
-            loss = losses(model, tree, items, every_code=settings.softmax == "all").sum() / count
-        loss.backward()
+            found = losses(model, tree, items, every_code=settings.softmax == "all")
+        (found * here).sum().div(int(counted.sum())).backward()
 
 
-def _pieces(windows: Rows, most: int, codes: int, *, per_row: int) -> Iterator[Rows]:
-    """Windows ordered by length, at most `most` at a time, without columns that only pad."""
+def pieces(windows: Rows, most: int, codes: int, *, per_row: int) -> Iterator[tuple[Rows, int]]:
+    """Windows ordered by length, at most `most` at a time, and the longest length of each piece."""
     lengths = (windows >= 0).sum(axis=1)
     order = np.argsort(lengths, kind="stable")
     most = max(1, min(most, LOGITS // (codes * per_row)))
     for at in range(0, len(order), most):
         rows = order[at : at + most]
-        yield windows[rows, : lengths[rows[-1]]]
+        yield rows, int(lengths[rows[-1]])
 
 
 def _windows(histories: Histories, starts: Rows, ends: Rows, settings: Settings, rng: np.random.Generator) -> Rows:
