@@ -19,7 +19,7 @@ use super::threads;
 use crate::artifact::{Overwrite, write_file};
 use crate::constraint::ConstraintForm;
 use crate::error::{Error, Result};
-use crate::features::{CompletedFeatures, FeatureFile, FeatureSource};
+use crate::features::{BEHAVIOUR, CompletedFeatures, FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
@@ -105,7 +105,13 @@ pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn 
             overflow = OverflowItems::Suffix;
         }
         let model = Tokenizer::load(&parent.index.path(MODEL))?;
-        let embed = embed_spec(spec, &parent.index, &model, progress)?;
+        let embed = embed_spec(spec, &parent.index, &model)?;
+        if constraints && has_behaviour(&model) {
+            progress.warn(
+                "new and changed items get no behaviour vector: vectors computed from other interactions would have \
+                 other axes. `catalex retrain --interactions` computes new vectors for all items",
+            );
+        }
         let job = CatalogFeatures::new(&embed, threads)?;
         let begun = serde_json::json!({
             "append": spec.settings, "parent": parent.index.manifest().hash(), "features": job.fingerprint()?,
@@ -134,6 +140,11 @@ pub(super) fn append_items(spec: &AppendSpec, constraints: bool, progress: &dyn 
         progress.end();
         Ok(summary)
     })
+}
+
+/// Whether a model has the modality "behaviour".
+pub(super) fn has_behaviour(model: &Tokenizer) -> bool {
+    model.config().modalities.iter().any(|modality| modality.name == BEHAVIOUR)
 }
 
 /// The inputs and the output of one append.

@@ -6,7 +6,6 @@ use super::spec::{AppendSpec, BuildSpec, EmbedSpec, Embeddings, EncodeSettings};
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, IMAGE, ReadyVectors, TEXT};
 use crate::index::Index;
-use crate::progress::Progress;
 use crate::tokenizer::Tokenizer;
 
 /// Advice for an encoder whose folder does not exist.
@@ -17,12 +16,7 @@ const MOVED: &str = "pass its new folder, or run the command in the folder in wh
 ///
 /// # Errors
 /// [`Error::Config`] for encoders and vectors that the index does not have; as [`BuildSpec::of_manifest`].
-pub(super) fn embed_spec(
-    spec: &AppendSpec,
-    index: &Index,
-    model: &Tokenizer,
-    progress: &dyn Progress,
-) -> Result<EmbedSpec> {
+pub(super) fn embed_spec(spec: &AppendSpec, index: &Index, model: &Tokenizer) -> Result<EmbedSpec> {
     let built = BuildSpec::of_manifest(&index.manifest().settings)?;
     let (given, mut encode) = (&spec.settings, built.encode);
     let alone =
@@ -49,12 +43,6 @@ pub(super) fn embed_spec(
     }
     encode.on_bad_image = given.on_bad_image.clone().or(encode.on_bad_image);
     encode.on_bad_item = given.on_bad_item.clone().or(encode.on_bad_item);
-    if built.behaviour.interactions.is_some() {
-        progress.warn(
-            "new and changed items get no behaviour vector: vectors computed from other interactions would have other \
-             axes. Build a new index to include new interactions",
-        );
-    }
     Ok(EmbedSpec {
         catalog: spec.catalog.clone(),
         encode,

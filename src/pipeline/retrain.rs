@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ndarray::Array2;
 use serde::Serialize;
 
+use super::append::has_behaviour;
 use super::append_plan::ParentIndex;
 use super::append_target::Target;
 use super::constraint_folders::{NextForms, forms_of};
@@ -66,12 +67,13 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     spec.append.check()?;
     let keep = spec.settings.keep.unwrap_or(KEEP);
     let added = forms_of(spec.append.constraint_form.as_deref())?;
-    let renew = renews_behaviour(&spec.settings)?;
     let interactions = interactions(spec, progress)?;
     let target = Target::begin(&spec.index, &spec.output, spec.store.as_deref())?;
     let number = target.number();
     let mut writer = target.writer()?;
     let parent = ParentIndex::read(Index::open(target.parent())?, number)?;
+    let old_model = Tokenizer::load(&parent.index.path(MODEL))?;
+    let renew = renews_behaviour(&spec.settings, &old_model)?;
     let grown = match &spec.catalog {
         None => GrownIndex::of(target.parent()),
         Some(catalog) => {
@@ -87,7 +89,6 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     };
     let grown = Index::open(grown.path()).map(|index| (index, grown))?;
     let current = TokenTable::read(&grown.0.path(TOKENS))?;
-    let old_model = Tokenizer::load(&parent.index.path(MODEL))?;
     let mut built = BuildSpec::of_manifest(&parent.index.manifest().settings)?;
     if let Some(tokenizer) = &spec.settings.tokenizer {
         built.vocabulary.tokenizer = Some(tokenizer.clone());
@@ -163,17 +164,19 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     })
 }
 
-/// Whether behaviour vectors are computed anew.
-fn renews_behaviour(settings: &RetrainSettings) -> Result<bool> {
+/// Whether the behaviour vectors of all items are computed from the interactions.
+fn renews_behaviour(settings: &RetrainSettings, model: &Tokenizer) -> Result<bool> {
+    let given = settings.interactions.is_some();
     match settings.behaviour.as_deref() {
-        None | Some("keep") => Ok(false),
-        Some("renew") if settings.interactions.is_some() => Ok(true),
-        Some("renew") => Err(Error::config("behaviour", "keep", "renew, without interactions", "pass --interactions")),
-        Some(other) => Err(Error::config("behaviour", "keep or renew", other, "omit it to keep the vectors")),
+        None => Ok(given && has_behaviour(model)),
+        Some("keep") => Ok(false),
+        Some("renew") if given => Ok(true),
+        Some("renew") => Err(Error::config("behaviour", "keep", "renew without interactions", "pass --interactions")),
+        Some(other) => Err(Error::config("behaviour", "keep or renew", other, "use one of these")),
     }
 }
 
-/// Reads the interactions whose events are counted, if given.
+/// Reads the interactions, if given.
 fn interactions(spec: &RetrainSpec, progress: &dyn Progress) -> Result<Option<Interactions>> {
     let given = &spec.settings;
     let Some(path) = given.interactions.clone() else { return Ok(None) };

@@ -182,7 +182,7 @@ fn new_interactions_replace_the_behaviour_vectors() {
             catalog: given.then(|| catalog.clone()),
             settings: RetrainSettings {
                 interactions: (behaviour != "renew without").then_some(interactions),
-                behaviour: Some(behaviour.split(' ').next().unwrap().into()),
+                behaviour: (behaviour != "default").then(|| behaviour.split(' ').next().unwrap().into()),
                 ..RetrainSettings::default()
             },
             append: AppendSettings {
@@ -195,7 +195,7 @@ fn new_interactions_replace_the_behaviour_vectors() {
         retrain(&spec, &Silent).map(|_| home.path().join(out))
     };
     let first = renewed(&index, "first", 7, "renew").unwrap();
-    let second = renewed(&first, "second", 11, "renew").unwrap();
+    let second = renewed(&first, "second", 11, "default").unwrap();
     let of = |index: &Path| {
         let index = Index::open(index).unwrap();
         let table = TokenTable::read(&index.path(TOKENS)).unwrap();
@@ -223,8 +223,7 @@ fn new_interactions_replace_the_behaviour_vectors() {
     succeeds(&["verify".as_ref(), second.as_os_str()]);
     let bytes = files(&second);
     fs::remove_dir_all(&second).unwrap();
-    assert_eq!(files(&renewed(&first, "second", 11, "renew").unwrap()), bytes, "the same seed gives the same bytes");
-    // The default keeps the vectors.
+    assert_eq!(files(&renewed(&first, "second", 11, "default").unwrap()), bytes, "the same seed gives the same bytes");
     let kept = renewed(&second, "kept", 7, "keep").unwrap();
     assert_eq!(of(&kept).0.modalities()[1], two.modalities()[1]);
     let message = renewed(&first, "refused", 7, "renew without").unwrap_err().to_string();

@@ -16,11 +16,12 @@ settings! {
         keep: f64, "STRENGTH", default "0.05", range Range::Between(0.0, 1.0);
         /// Tokenizer of the index, if its folder has moved.
         tokenizer: PathBuf, "HF_DIR", default "that of the build";
-        /// Interactions: also report the share of events whose items get another prefix.
+        /// All interactions up to now: report the share of events whose items get another prefix, and compute the
+        /// behaviour vectors of all items anew, if the index has such vectors.
         interactions: PathBuf, "FILE";
         /// Behaviour vectors: keep uses those of the index; renew computes vectors of all items from the interactions,
-        /// with the behaviour settings of the build.
-        behaviour: String, "HOW", default "keep";
+        /// with the behaviour settings of the build, also if the index has none.
+        behaviour: String, "HOW", default "renew if the index has behaviour vectors and interactions are given";
         /// Column of the users.
         interactions_user: String, "COLUMN", default "user_id or user";
         /// Column of the items.
