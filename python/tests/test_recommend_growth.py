@@ -90,7 +90,7 @@ def test_every_way_gives_every_item_an_id(tmp_path: Path) -> None:
     growth = grown(catalog)
     encoder = Encoder(binary, Path(os.environ["CATALEX_MODELS"]), tmp_path, catalog, growth.histories)
     ways = KNOWN | dict([parse_way("renewed=retrain --interactions EVENTS --behaviour renew")])
-    blocks, sets = Ways(encoder, growth, True, tmp_path).make(ways, 1)
+    blocks, sets = Ways(encoder, growth, True, tmp_path, ("--levels", "3", "--codebook-size", "8")).make(ways, 1)
     assert set(sets) == set(ways)
     kept = ~growth.new
     for codes in sets.values():

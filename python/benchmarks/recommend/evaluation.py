@@ -11,7 +11,7 @@ import torch
 
 from .baselines import BASELINES
 from .beam import rows_at_once, search
-from .fine_tune import tuned
+from .fine_tune import GrowingRecommender
 from .histories import TEST, Data, Histories, Rows, content_hash, of_seed
 from .model import Decoder
 from .scoring import CUTS, Hits, figures, hits_of_beams, hits_of_items
@@ -87,7 +87,7 @@ def evaluate(run: Run, device: torch.device) -> dict[str, object]:
         model = trained.model
         record |= {"nats": trained.nats, "epochs": trained.epochs, "kept_epoch": trained.kept_epoch}
     else:
-        model, tree = tuned(histories, run.data.blocks, codes, settings, run.seed, device)
+        model, tree = GrowingRecommender(histories, run.data.blocks, settings, run.seed, device).fine_tuned(codes)
     seconds = time.perf_counter() - began
     hits, real = recommend(model, tree, histories, events, settings=settings, device=device)
     some = events[np.linspace(0, len(events) - 1, min(FREE_EVENTS, len(events))).round().astype(np.int64)]

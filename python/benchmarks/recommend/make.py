@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from .catalogs import SHARED, SHOPS, Catalog, given, movielens, shop
-from .histories import Data, Rows, save
 from .growth import GROWTH, grown
+from .histories import Data, Rows, save
 from .idsets import checked, read_sets
 from .makers import BEHAVIOUR, TEXT, known_sets, make, parse
 from .vectors import Encoder
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--features", choices=[TEXT, BEHAVIOUR], default=BEHAVIOUR,
                        help=f"modalities of the ways to grow [default: {BEHAVIOUR}]")  # fmt: skip
     group.add_argument("--way", action="append", default=[], metavar="NAME=VERB FLAGS", help="another way to grow: "
-                       "append, retrain or build with flags; EVENTS stands for the file of all training events")  # fmt: skip
+                       "append, retrain or build with flags; EVENTS is the file of training events")  # fmt: skip
+    group.add_argument("--build", default="", metavar="FLAGS", help="flags of each build of the ways to grow")
     group.add_argument("--lc-rec-epochs", type=int, default=100, help="of LC-Rec's 10,000 [default: 100]")
 
 
@@ -82,9 +84,10 @@ def _write_growth(catalog: Catalog, arguments: argparse.Namespace, cache: Path) 
     encoder = Encoder(arguments.catalex.resolve(), _models(), cache.resolve(), catalog, growth.histories)
     ways = KNOWN | dict(parse_way(text) for text in arguments.way)
     behaviour = arguments.features == BEHAVIOUR
-    blocks, sets = Ways(encoder, growth, behaviour, cache.resolve()).make(ways, arguments.set_seeds)
+    flags = tuple(shlex.split(arguments.build))
+    blocks, sets = Ways(encoder, growth, behaviour, cache.resolve(), flags).make(ways, arguments.set_seeds)
     split = f"{GROWTH}, {arguments.features}"
-    path = arguments.out / f"{catalog.name}.{GROWTH}{'' if behaviour else '.text'}.npz"
+    path: Path = arguments.out / f"{catalog.name}.{GROWTH}{'' if behaviour else '.text'}.npz"
     save(Data(catalog.name, split, growth.histories, sets, blocks), path)
     print(path)
     return path

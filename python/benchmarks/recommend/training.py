@@ -83,7 +83,7 @@ def train(
         windows = _windows(histories, starts, ends, settings, rng)[rng.permutation(len(starts))]
         for at in range(0, len(windows), settings.batch):
             set_rate(optimizer, settings.learning_rate, step, steps)
-            gradient(model, tree, windows[at : at + settings.batch], settings, device)
+            gradient(model, tree, windows[at : at + settings.batch], settings)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -117,11 +117,10 @@ def mixed(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
-def gradient(
-    model: Decoder, tree: Tree, windows: Rows, settings: Settings, device: torch.device, first: Rows | None = None
-) -> None:
+def gradient(model: Decoder, tree: Tree, windows: Rows, settings: Settings, first: Rows | None = None) -> None:
     """Adds the gradient of the mean loss of a batch, from the position `first` of each window on. Histories of similar
     length are computed together: this is less padding on a CPU, and bounds the memory on a GPU."""
+    device = model.tokens.weight.device
     counted = windows >= 0
     if first is not None:
         counted &= np.arange(windows.shape[1]) >= first[:, None]

@@ -46,6 +46,8 @@ class Ways:
     growth: Growth
     behaviour: bool
     folder: Path
+    build: tuple[str, ...] = ()
+    """Flags of each build."""
 
     def make(self, ways: dict[str, tuple[str, ...]], seeds: int) -> tuple[Blocks, dict[str, Rows]]:
         """The codes of the old items, and of all items in each way, `(seeds, items, levels)`."""
@@ -73,7 +75,7 @@ class Ways:
                 out = place / "next"
                 events = [str(after) if flag == "EVENTS" else flag for flag in flags]
                 if verb == "build":
-                    made = [every, *self._made(after), "--seed", str(seed), *events]
+                    made: list[str | Path] = [every, *self._made(after), "--seed", str(seed), *events]
                 else:
                     made = [index, every, "--embedding", f"text={self.encoder.text()}", *events]
                 self._run(verb, [*made, "--out", out, "--force"])
@@ -82,7 +84,7 @@ class Ways:
 
     def _made(self, events: Path) -> list[str]:
         made = ["--id", "id", "--embedding", f"text={self.encoder.text()}"]
-        return made + (["--interactions", str(events)] if self.behaviour else [])
+        return [*made, *(["--interactions", str(events)] if self.behaviour else []), *self.build]
 
     def _run(self, verb: str, arguments: Sequence[str | Path]) -> None:
         subprocess.run([self.encoder.catalex, verb, *arguments, "--progress", "none"], check=True,
