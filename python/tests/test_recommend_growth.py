@@ -17,6 +17,7 @@ from recommend.catalogs import Catalog  # noqa: E402  after the check for torch
 from recommend.evaluation import Run, evaluate  # noqa: E402
 from recommend.fine_tune import windows  # noqa: E402
 from recommend.growth import grown  # noqa: E402
+from recommend.held_out import held_out, table  # noqa: E402
 from recommend.histories import Blocks, Data, load, of_users, save  # noqa: E402
 from recommend.settings import Settings  # noqa: E402
 from recommend.vectors import Encoder  # noqa: E402
@@ -89,8 +90,9 @@ def test_every_way_gives_every_item_an_id(tmp_path: Path) -> None:
     catalog = Catalog("shop", rows, "title", users, None)
     growth = grown(catalog)
     encoder = Encoder(binary, Path(os.environ["CATALEX_MODELS"]), tmp_path, catalog, growth.histories)
-    ways = KNOWN | dict([parse_way("renewed=retrain --interactions EVENTS --behaviour renew")])
-    blocks, sets = Ways(encoder, growth, True, tmp_path, ("--levels", "3", "--codebook-size", "8")).make(ways, 1)
+    ways = KNOWN | dict([parse_way("keep 1=retrain --keep 1")])
+    maker = Ways(encoder, growth, True, tmp_path, ("--levels", "3", "--codebook-size", "8"))
+    blocks, sets = maker.make(ways, 1)
     assert set(sets) == set(ways)
     kept = ~growth.new
     for codes in sets.values():
@@ -99,5 +101,10 @@ def test_every_way_gives_every_item_an_id(tmp_path: Path) -> None:
     for way in ("frozen", "keep 1"):
         assert (sets[way][0][kept] == blocks.old[0][kept]).all()
     assert (sets["from scratch"][0] != sets["from scratch, renamed"][0]).any()
+    found = held_out(maker, {way: KNOWN[way] for way in ("frozen", "from scratch")}, 0)
+    assert found["frozen"][0] == [1, 1, 1]
+    assert found["from scratch"][0][0] < 0.9
+    assert all(0 < error < 1.5 for _, error in found.values())
+    assert "| frozen | 100.0% |" in table(found, "from scratch")
     with pytest.raises(ValueError, match="append, retrain or build"):
         parse_way("other=drift")

@@ -32,7 +32,7 @@ use crate::training::{QuantizerConfig, TrainConfig};
 use crate::vocabulary;
 
 /// Default of `keep`.
-const KEEP: f64 = 0.05;
+const KEEP: f64 = 0.4;
 
 /// Result of [`retrain`].
 #[derive(Debug, Clone, PartialEq, Serialize)]

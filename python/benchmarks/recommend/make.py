@@ -61,7 +61,7 @@ def write(arguments: argparse.Namespace) -> list[Path]:
     cache = arguments.out / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     written = []
-    for catalog in _catalogs(arguments):
+    for catalog in catalogs(arguments):
         if arguments.split == GROWTH:
             written.append(_write_growth(catalog, arguments, cache))
             continue
@@ -70,7 +70,7 @@ def write(arguments: argparse.Namespace) -> list[Path]:
         except LookupError as error:
             print(f"recommend: SKIPPED {catalog.name}: {error}", file=sys.stderr)
             continue
-        encoder = Encoder(arguments.catalex.resolve(), _models(), cache.resolve(), catalog, histories)
+        encoder = Encoder(arguments.catalex.resolve(), models(), cache.resolve(), catalog, histories)
         path = arguments.out / f"{catalog.name}{'' if arguments.split == SPLITS[0] else '.time'}.npz"
         save(Data(catalog.name, arguments.split, histories, _sets(arguments, encoder)), path)
         print(path)
@@ -80,26 +80,30 @@ def write(arguments: argparse.Namespace) -> list[Path]:
 
 def _write_growth(catalog: Catalog, arguments: argparse.Namespace, cache: Path) -> Path:
     """The data file of a catalog that grows, with IDs made in several ways."""
-    growth = grown(catalog)
-    encoder = Encoder(arguments.catalex.resolve(), _models(), cache.resolve(), catalog, growth.histories)
-    ways = KNOWN | dict(parse_way(text) for text in arguments.way)
-    behaviour = arguments.features == BEHAVIOUR
-    flags = tuple(shlex.split(arguments.build))
-    blocks, sets = Ways(encoder, growth, behaviour, cache.resolve(), flags).make(ways, arguments.set_seeds)
-    split = f"{GROWTH}, {arguments.features}"
-    path: Path = arguments.out / f"{catalog.name}.{GROWTH}{'' if behaviour else '.text'}.npz"
-    save(Data(catalog.name, split, growth.histories, sets, blocks), path)
+    maker, ways = growing(catalog, arguments, cache)
+    blocks, sets = maker.make(ways, arguments.set_seeds)
+    path: Path = arguments.out / f"{catalog.name}.{GROWTH}{'' if maker.behaviour else '.text'}.npz"
+    save(Data(catalog.name, f"{GROWTH}, {arguments.features}", maker.growth.histories, sets, blocks), path)
     print(path)
     return path
 
 
-def _models() -> Path:
+def growing(catalog: Catalog, arguments: argparse.Namespace, cache: Path) -> tuple[Ways, dict[str, tuple[str, ...]]]:
+    """The maker of the IDs of a catalog that grows, and the ways to make them."""
+    growth = grown(catalog)
+    encoder = Encoder(arguments.catalex.resolve(), models(), cache.resolve(), catalog, growth.histories)
+    ways = KNOWN | dict(parse_way(text) for text in arguments.way)
+    behaviour, flags = arguments.features == BEHAVIOUR, tuple(shlex.split(arguments.build))
+    return Ways(encoder, growth, behaviour, cache.resolve(), flags), ways
+
+
+def models() -> Path:
     if "CATALEX_MODELS" not in os.environ:
         sys.exit("recommend: CATALEX_MODELS is not set: `scripts/setup.py --print-env` prints it")
     return Path(os.environ["CATALEX_MODELS"])
 
 
-def _catalogs(arguments: argparse.Namespace) -> list[Catalog]:
+def catalogs(arguments: argparse.Namespace) -> list[Catalog]:
     found = []
     for name in filter(None, arguments.catalogs.split(",")):
         if name not in CATALOGS:

@@ -78,6 +78,11 @@ def fused(features: Path, weight: float | None = None) -> Matrix:
     return np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)
 
 
+def read_modality(features: Path, name: str) -> Matrix:
+    """The vectors of a modality that every item has, in the order of the file."""
+    return np.array(pq.read_table(features, columns=[name])[name].to_pylist(), np.float32)
+
+
 def file_hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:12]

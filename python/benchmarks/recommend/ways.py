@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +17,15 @@ from .histories import Blocks, Rows, training_lines
 from .idsets import read_token_table
 from .vectors import Encoder
 
-OLD, FROZEN = "old", "frozen"
+OLD, EVENTS = "old", "EVENTS"
 KNOWN = {
-    FROZEN: ("append",),
-    "keep 1": ("retrain", "--keep", "1"),
-    "keep 0.05": ("retrain",),
-    "from scratch, renamed": ("retrain", "--keep", "0"),
+    "frozen": ("append",),
+    "retrain": ("retrain", "--interactions", EVENTS),
+    "retrain, old behaviour": ("retrain",),
+    "from scratch, renamed": ("retrain", "--keep", "0", "--interactions", EVENTS),
     "from scratch": ("build",),
 }
-"""`catalex append`, `retrain` and `build` with flags."""
+"""`catalex append`, `retrain` and `build` with flags. `EVENTS` stands for the file of all training events."""
 
 
 def parse_way(text: str) -> tuple[str, tuple[str, ...]]:
@@ -51,36 +51,36 @@ class Ways:
 
     def make(self, ways: dict[str, tuple[str, ...]], seeds: int) -> tuple[Blocks, dict[str, Rows]]:
         """The codes of the old items, and of all items in each way, `(seeds, items, levels)`."""
-        made = [self._of_seed(ways, seed) for seed in range(seeds)]
+        items = len(self.growth.new)
+        made = [{way: codes_of(index, items) for way, index in self.indexes(ways, seed, np.arange(items))}
+                for seed in range(seeds)]  # fmt: skip
         sets = {way: np.stack([codes[way] for codes in made]) for way in made[0]}
         return Blocks(self.growth.cuts, self.growth.new, sets.pop(OLD)), sets
 
-    def _of_seed(self, ways: dict[str, tuple[str, ...]], seed: int) -> dict[str, Rows]:
-        """Codes `(items, levels)` of each way, and `OLD`, with 0 for new items."""
+    def indexes(self, ways: dict[str, tuple[str, ...]], seed: int, rows: Rows) -> Iterator[tuple[str, Path]]:
+        """The index of the old items (`OLD`), then the index of the items `rows` in each way. The next index replaces
+        the last one of a way."""
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
             place = Path(name)
-            items = len(self.growth.new)
             old, every = place / "old.jsonl", place / "all.jsonl"
             write_lines(old, np.flatnonzero(~self.growth.new))
-            write_lines(every, np.arange(items))
+            write_lines(every, rows)
             before, after = place / "old.txt", place / "all.txt"
             histories = self.growth.histories
-            blocks = Blocks(self.growth.cuts, self.growth.new, np.zeros((items, 1), np.int64))
+            blocks = Blocks(self.growth.cuts, self.growth.new, np.zeros((len(self.growth.new), 1), np.int64))
             before.write_text(training_lines(blocks.histories(histories)), encoding="utf-8")
             after.write_text(training_lines(histories), encoding="utf-8")
-            index = place / "index"
+            index, out = place / "index", place / "next"
             self._run("build", [old, *self._made(before), "--seed", str(seed), "--out", index])
-            found = {OLD: codes_of(index, items)}
+            yield OLD, index
             for way, (verb, *flags) in ways.items():
-                out = place / "next"
-                events = [str(after) if flag == "EVENTS" else flag for flag in flags]
+                given = [str(after) if flag == EVENTS else flag for flag in flags]
                 if verb == "build":
-                    made: list[str | Path] = [every, *self._made(after), "--seed", str(seed), *events]
+                    made: list[str | Path] = [every, *self._made(after), "--seed", str(seed), *given]
                 else:
-                    made = [index, every, "--embedding", f"text={self.encoder.text()}", *events]
+                    made = [index, every, "--embedding", f"text={self.encoder.text()}", *given]
                 self._run(verb, [*made, "--out", out, "--force"])
-                found[way] = codes_of(out, items)
-            return found
+                yield way, out
 
     def _made(self, events: Path) -> list[str]:
         made = ["--id", "id", "--embedding", f"text={self.encoder.text()}"]

@@ -13,7 +13,7 @@ settings! {
         /// How strongly items keep their codes, from 0 to 1: the cost of changing a code, as a fraction of the mean
         /// squared residual of its level. 1 keeps all codes and fits the codebooks to them; 0 trains without regard to
         /// the old codes, and only renumbers the new codes to match them.
-        keep: f64, "STRENGTH", default "0.05", range Range::Between(0.0, 1.0);
+        keep: f64, "STRENGTH", default "0.4", range Range::Between(0.0, 1.0);
         /// Tokenizer of the index, if its folder has moved.
         tokenizer: PathBuf, "HF_DIR", default "that of the build";
         /// All interactions up to now: report the share of events whose items get another prefix, and compute the
