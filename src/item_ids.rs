@@ -39,6 +39,18 @@ pub enum IdFault {
     Type(DataType),
 }
 
+impl IdFault {
+    /// The fault of ids that follow `rows` others.
+    pub(crate) fn after(self, rows: usize) -> Self {
+        match self {
+            IdFault::Null(row) => IdFault::Null(rows + row),
+            IdFault::Unusable(row, got) => IdFault::Unusable(rows + row, got),
+            IdFault::Duplicate(first, row, id) => IdFault::Duplicate(rows + first, rows + row, id),
+            fault @ IdFault::Type(_) => fault,
+        }
+    }
+}
+
 impl fmt::Display for IdFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -23,7 +23,7 @@ use crate::features::{BEHAVIOUR, CompletedFeatures, FeatureFile, FeatureSource};
 use crate::index::{BAD_IMAGES, BAD_ITEMS, ChangeKind, Generation, GenerationCounts, Index, MODEL, PARTS, Partial};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{Collisions, FarItems, TokenTable};
+use crate::semantic_id::{Collisions, FarItems, Occupied, TokenTable};
 use crate::settings::SettingGroup;
 use crate::tokenizer::Tokenizer;
 
@@ -190,6 +190,7 @@ impl AppendRun<'_> {
             self.model,
             (&self.spec.far, self.overflow, progress),
         )?;
+        parent.occupied = Occupied::new(&assigned.codebook_sizes)?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content };
         let next =
@@ -212,8 +213,9 @@ impl AppendRun<'_> {
             new_tokens,
             counts,
             distortion: AddedDistortion::of(&assigned),
-            far: assigned.far,
+            far: assigned.far.clone(),
         };
+        drop((plan, assigned, content, ids));
         let has_forms = |forms: &[ConstraintForm]| has_forms(&parent.index, forms, &parent.table);
         if self.target.is_store() && next.delta.kinds.is_empty() && self.forms.flatten().is_none_or(has_forms) {
             let (index, generation) = (self.target.parent().to_path_buf(), parent.index.manifest().generation.number);

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float32Array, StringArray, UInt16Array,
 };
-use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float32Type, Metadata, Schema, UInt16Type};
 use arrow::record_batch::RecordBatch;
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
@@ -21,7 +20,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 
 use super::columns::{CODES, ERROR, ID, REASSIGNED, SEMANTIC_ID, code_field, of_own_types};
-use super::{TableMetadata, TokenTable, table_metadata};
+use super::{Occupied, TableMetadata, TokenTable, table_metadata};
 use crate::artifact::{AtomicFile, Overwrite, open_regular, seal};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
@@ -130,57 +129,63 @@ fn parsed<R: ChunkReader + 'static>(path: &Path, file: R) -> Result<TokenTable> 
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let pairs = pairs.into_iter().filter_map(|pair| Some((pair.key, pair.value?))).collect();
-    let schema = builder.schema().clone();
-    let batches =
-        builder.build().and_then(|r| Ok(r.collect::<std::result::Result<Vec<_>, _>>()?)).map_err(|e| damaged(&e))?;
-    of_described(path, &schema, &batches, table_metadata::read(path, &pairs)?)
+    let metadata = table_metadata::read(path, &pairs)?;
+    let batches = builder.build().map_err(|e| damaged(&e))?;
+    of_described(path, batches.map(|batch| batch.map_err(|e| damaged(&e))), metadata)
 }
 
-/// A table from Arrow batches with the file's columns.
+/// A table from Arrow batches with the file's columns, which are read one after another.
 fn of_described(
     path: &Path,
-    schema: &Arc<Schema>,
-    batches: &[RecordBatch],
+    batches: impl IntoIterator<Item = Result<RecordBatch>>,
     metadata: TableMetadata,
 ) -> Result<TokenTable> {
     let damaged = |e: &dyn std::fmt::Display| Error::artifact(path, "a token table", e, REMAKE);
-    let batch = concat_batches(schema, batches).map_err(|e| damaged(&e))?;
-    if batch.num_rows() == 0 {
+    let levels = metadata.codebook_sizes.len();
+    let of_codes = format!("fixed_size_list<uint16>[{levels}]");
+    let (mut item_ids, mut codes) = (ItemIds::default(), Vec::new());
+    let (mut residual_error, mut reassigned) = (Vec::new(), Vec::new());
+    for batch in batches {
+        let (batch, first) = (batch?, residual_error.len());
+        let column = |name: &str, expected: &str, fits: &dyn Fn(&DataType) -> bool| {
+            column(path, &batch, first, name, expected, fits)
+        };
+        let ids = column(ID, "integers or strings", &|t| matches!(t, DataType::Int64 | DataType::Utf8))?;
+        let ids = ItemIds::from_arrow(ids).map_err(|fault| id_error(path, fault.after(first)))?;
+        let lists = column(
+            CODES,
+            &of_codes,
+            &|t| matches!(t, DataType::FixedSizeList(f, n) if *f.data_type() == DataType::UInt16 && *n as usize == levels),
+        )?;
+        let lists = lists.as_fixed_size_list().values().as_primitive::<UInt16Type>();
+        let errors = column(ERROR, "float32", &|t| *t == DataType::Float32)?.as_primitive::<Float32Type>();
+        let moved = column(REASSIGNED, "boolean", &|t| *t == DataType::Boolean)?.as_boolean();
+        let written = column(SEMANTIC_ID, "utf8", &|t| *t == DataType::Utf8)?.as_string::<i32>();
+        let rows = Array2::from_shape_vec((batch.num_rows(), levels), lists.values().to_vec());
+        check_rows(path, first, rows.map_err(|e| damaged(&e))?.view(), written, &metadata)?;
+        item_ids.append(ids);
+        codes.extend_from_slice(lists.values());
+        residual_error.extend_from_slice(errors.values());
+        reassigned.extend(moved.iter().map(|value| value.unwrap_or(false)));
+    }
+    if residual_error.is_empty() {
         return Err(Error::artifact(path, "at least one item", "an empty table", REMAKE));
     }
-    let levels = metadata.codebook_sizes.len();
-    let ids = column(path, &batch, ID, "integers or strings", |t| matches!(t, DataType::Int64 | DataType::Utf8))?;
-    let item_ids = ItemIds::from_arrow(ids).map_err(|f| id_error(path, f))?;
     item_ids.check_unique().map_err(|f| id_error(path, f))?;
-    let lists = column(
-        path,
-        &batch,
-        CODES,
-        &format!("fixed_size_list<uint16>[{levels}]"),
-        |t| matches!(t, DataType::FixedSizeList(f, n) if *f.data_type() == DataType::UInt16 && *n as usize == levels),
-    )?;
-    let codes = lists.as_fixed_size_list().values().as_primitive::<UInt16Type>().values().to_vec();
-    let codes = Array2::from_shape_vec((batch.num_rows(), levels), codes).map_err(|e| damaged(&e))?;
-    let errors = column(path, &batch, ERROR, "float32", |t| *t == DataType::Float32)?;
-    let reassigned = column(path, &batch, REASSIGNED, "boolean", |t| *t == DataType::Boolean)?;
-    let written = column(path, &batch, SEMANTIC_ID, "utf8", |t| *t == DataType::Utf8)?.as_string::<i32>();
-    let table = TokenTable {
-        item_ids,
-        codes,
-        residual_error: errors.as_primitive::<Float32Type>().values().to_vec(),
-        reassigned: reassigned.as_boolean().iter().map(|v| v.unwrap_or(false)).collect(),
-        metadata,
-    };
-    check_rows(path, &table, written)?;
+    let codes = Array2::from_shape_vec((residual_error.len(), levels), codes).map_err(|e| damaged(&e))?;
+    let table = TokenTable { item_ids, codes, residual_error, reassigned, metadata };
+    check_unique_codes(path, &table)?;
     Ok(table)
 }
 
+/// A column of a batch without nulls. `first` is the row of the batch in the table.
 fn column<'a>(
     path: &Path,
     batch: &'a RecordBatch,
+    first: usize,
     name: &str,
     expected: &str,
-    fits: impl Fn(&DataType) -> bool,
+    fits: &dyn Fn(&DataType) -> bool,
 ) -> Result<&'a ArrayRef> {
     let refuse = |got: String| Error::Column {
         path: path.to_path_buf(),
@@ -195,7 +200,7 @@ fn column<'a>(
     }
     match (0..column.len()).find(|&row| column.is_null(row)) {
         None => Ok(column),
-        Some(row) => Err(row_error(path, row, name, expected.into(), "null".into())),
+        Some(row) => Err(row_error(path, first + row, name, expected.into(), "null".into())),
     }
 }
 
@@ -209,8 +214,7 @@ pub(super) fn of_foreign(
     let metadata = like.map_or_else(|| table_metadata::read(path, schema.metadata()), |like| Ok(like.clone()))?;
     let batches = of_own_types(batches, metadata.codebook_sizes.len())
         .map_err(|e| Error::artifact(path, "a token table", e, REMAKE))?;
-    let schema = batches.first().map_or_else(|| schema.clone(), RecordBatch::schema);
-    of_described(path, &schema, &batches, metadata)
+    of_described(path, batches.into_iter().map(Ok), metadata)
 }
 
 fn row_error(path: &Path, row: usize, column: &str, expected: String, got: String) -> Error {
@@ -235,23 +239,41 @@ fn id_error(path: &Path, fault: IdFault) -> Error {
     }
 }
 
-fn check_rows(path: &Path, table: &TokenTable, written: &StringArray) -> Result<()> {
-    let mut seen: HashMap<Vec<u16>, usize> = HashMap::with_capacity(table.codes.nrows());
-    for (row, codes) in table.codes.rows().into_iter().enumerate() {
-        for (level, (&code, &size)) in codes.iter().zip(&table.metadata.codebook_sizes).enumerate() {
+/// Checks that codes are within their codebooks, and that the written IDs match them. `first` is the first row.
+fn check_rows(
+    path: &Path,
+    first: usize,
+    rows: ArrayView2<u16>,
+    written: &StringArray,
+    metadata: &TableMetadata,
+) -> Result<()> {
+    for (at, codes) in rows.rows().into_iter().enumerate() {
+        for (level, (&code, &size)) in codes.iter().zip(&metadata.codebook_sizes).enumerate() {
             if usize::from(code) >= size {
                 let expected = format!("codes below {size} at level {level}");
-                return Err(row_error(path, row, CODES, expected, code.to_string()));
+                return Err(row_error(path, first + at, CODES, expected, code.to_string()));
             }
         }
-        let id = table.semantic_id(row);
-        if written.value(row) != id {
-            return Err(row_error(path, row, SEMANTIC_ID, format!("{id}, from the codes"), written.value(row).into()));
+        let (id, got) = (metadata.token_format.semantic_id(&codes.to_vec()), written.value(at));
+        if got != id {
+            return Err(row_error(path, first + at, SEMANTIC_ID, format!("{id}, from the codes"), got.into()));
         }
-        if let Some(first) = seen.insert(codes.to_vec(), row)
-            && table.metadata.policy.unique()
-        {
-            let got = format!("{id}, also in row {}", first + 1);
+    }
+    Ok(())
+}
+
+/// Checks that no two items have the same codes, unless the policy allows it.
+fn check_unique_codes(path: &Path, table: &TokenTable) -> Result<()> {
+    let rows = table.codes.nrows();
+    if !table.metadata.policy.unique()
+        || Occupied::of_codes(table.codes.view(), &table.metadata.codebook_sizes)?.len() == rows
+    {
+        return Ok(());
+    }
+    let mut seen = HashMap::with_capacity(rows);
+    for (row, codes) in table.codes.rows().into_iter().enumerate() {
+        if let Some(first) = seen.insert(codes, row) {
+            let got = format!("{}, also in row {}", table.semantic_id(row), first + 1);
             return Err(row_error(path, row, CODES, "codes that no other item has".into(), got));
         }
     }
