@@ -69,22 +69,7 @@ impl ContentHashes {
     /// # Errors
     /// As [`crate::artifact::AtomicFile`].
     pub fn write(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        let fields = vec![
-            Field::new(ID, self.item_ids.data_type(), false),
-            Field::new(HASH, DataType::FixedSizeBinary(HASH_BYTES as i32), false),
-        ];
-        let schema = Arc::new(Schema::new(fields.clone()));
-        let failed =
-            |e: &dyn std::fmt::Display| Error::mismatch("content hashes", "one hash per item", e, "please report this");
-        let ids = self.item_ids.to_arrow();
-        let batches = (0..self.hashes.len()).step_by(ROWS_AT_ONCE).map(|from| {
-            let rows = from..self.hashes.len().min(from + ROWS_AT_ONCE);
-            let hashes =
-                FixedSizeBinaryArray::try_from_iter(self.hashes[rows.clone()].iter()).map_err(|e| failed(&e))?;
-            let columns = vec![ids.slice(from, rows.len()), Arc::new(hashes) as _];
-            RecordBatch::try_new(schema.clone(), columns).map_err(|e| failed(&e))
-        });
-        TABLE.write(path, fields, batches, overwrite)
+        write_rows(path, &self.item_ids, 0..self.hashes.len(), |row| self.hashes[row], overwrite)
     }
 
     /// Reads `content.parquet`.
@@ -106,6 +91,51 @@ impl ContentHashes {
         }
         Ok(read)
     }
+}
+
+/// Writes `content.parquet` with the items whose hash is known. Writes nothing if none is known.
+///
+/// # Errors
+/// As [`crate::artifact::AtomicFile`].
+pub(crate) fn write_known_hashes(
+    path: &Path,
+    item_ids: &ItemIds,
+    hashes: &[Option<ContentHash>],
+    overwrite: Overwrite,
+) -> Result<()> {
+    let known = (0..hashes.len()).filter(|&row| hashes[row].is_some());
+    if known.clone().next().is_none() {
+        return Ok(());
+    }
+    write_rows(path, item_ids, known, |row| hashes[row].unwrap_or_default(), overwrite)
+}
+
+/// Writes these rows of the items with their hashes. Only one batch is copied at a time.
+fn write_rows(
+    path: &Path,
+    item_ids: &ItemIds,
+    mut rows: impl Iterator<Item = usize>,
+    hash: impl Fn(usize) -> ContentHash,
+    overwrite: Overwrite,
+) -> Result<()> {
+    let fields = vec![
+        Field::new(ID, item_ids.data_type(), false),
+        Field::new(HASH, DataType::FixedSizeBinary(HASH_BYTES as i32), false),
+    ];
+    let schema = Arc::new(Schema::new(fields.clone()));
+    let failed =
+        |e: &dyn std::fmt::Display| Error::mismatch("content hashes", "one hash per item", e, "please report this");
+    let batch = |rows: Vec<usize>| {
+        let hashes = rows.iter().map(|&row| hash(row));
+        let hashes = FixedSizeBinaryArray::try_from_iter(hashes).map_err(|e| failed(&e))?;
+        let columns = vec![item_ids.take(&rows).to_arrow(), Arc::new(hashes) as _];
+        RecordBatch::try_new(schema.clone(), columns).map_err(|e| failed(&e))
+    };
+    let batches = std::iter::from_fn(|| {
+        let rows: Vec<usize> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+        (!rows.is_empty()).then(|| batch(rows))
+    });
+    TABLE.write(path, fields, batches, overwrite)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 
 pub use chosen::ChosenRows;
+pub(crate) use content::write_known_hashes;
 pub use content::{ContentHash, ContentHashes, HASH_BYTES};
 pub use file::FeatureFile;
 pub use integers::integer_matrix;

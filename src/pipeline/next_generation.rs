@@ -8,7 +8,7 @@ use super::append_plan::ParentIndex;
 use super::constraint_folders::{constraint_folders, is_constraint};
 use crate::artifact::Overwrite;
 use crate::error::Result;
-use crate::features::{ContentHash, ContentHashes, FeatureSource, FeatureWriter, LayeredFeatures, SelectedRows};
+use crate::features::{ContentHash, FeatureSource, FeatureWriter, LayeredFeatures, SelectedRows, write_known_hashes};
 use crate::index::{
     BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
     TOKENS, TOMBSTONES, VOCABULARY,
@@ -43,12 +43,7 @@ impl NextItems {
     /// [`crate::Error::Io`].
     pub(super) fn write(&self, writer: &IndexWriter) -> Result<()> {
         self.table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
-        let known: Vec<usize> = (0..self.content.len()).filter(|&row| self.content[row].is_some()).collect();
-        let hashes = known.iter().filter_map(|&row| self.content[row]).collect();
-        let content = ContentHashes { item_ids: self.table.item_ids.take(&known), hashes };
-        if !known.is_empty() {
-            content.write(&writer.path(CONTENT), Overwrite::Refuse)?;
-        }
+        write_known_hashes(&writer.path(CONTENT), &self.table.item_ids, &self.content, Overwrite::Refuse)?;
         self.delta.write(&writer.path(DELTA), Overwrite::Refuse)?;
         if !self.tombstones.is_empty() {
             let format = &self.table.metadata.token_format;
