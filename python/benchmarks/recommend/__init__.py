@@ -7,6 +7,7 @@
     python -m recommend.table RUNS.jsonl                              the tables of runs that are done
     python -m recommend.figures target/release/catalex FOLDER/NAME.npz --out FIGURES.json
     python -m recommend.correlate RUNS.jsonl FIGURES.json             which figures of IDs predict Recall@10
+    python -m recommend.held_out target/release/catalex --out FOLDER  catalogs that grow: IDs kept, errors of new items
 
 A run is one ID set with one seed. A decoder-only transformer is trained from scratch on the training events, the state
 with the best validation loss is kept, and the next item of each test event is predicted by beam search over the IDs of
