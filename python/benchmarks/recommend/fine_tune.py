@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from .histories import Blocks, Histories, Rows, content_hash, of_seed
 from .model import Decoder
 from .settings import Settings
-from .training import gradient, set_rate
+from .training import advance, gradient, new_model, new_optimizer, set_rate
 from .tree import Tree
 
 Windows = tuple[Rows, Rows]
@@ -45,11 +44,7 @@ def tune(model: Decoder, tree: Tree, data: Windows, epochs: float, settings: Set
     global random state."""
     rows, first = data
     steps = math.ceil(epochs * len(rows) / settings.batch)
-    device = model.tokens.weight.device
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98),
-        fused=device.type == "cuda",
-    )  # fmt: skip
+    optimizer = new_optimizer(model, settings)
     order, at = np.empty(0, np.int64), 0
     model.train()
     for step in range(steps):
@@ -59,9 +54,7 @@ def tune(model: Decoder, tree: Tree, data: Windows, epochs: float, settings: Set
         at += settings.batch
         set_rate(optimizer, settings.learning_rate, step, steps)
         gradient(model, tree, rows[batch], settings, first=first[batch])
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        advance(model, optimizer)
     model.eval()
 
 
@@ -95,8 +88,7 @@ class GrowingRecommender:
         torch.manual_seed(self.seed)
         kept = np.flatnonzero(~self.blocks.new)
         tree = Tree(of_seed(self.blocks.old, self.seed)[kept], self.device, sizes)
-        shape = {name: getattr(self.settings, name) for name in ("dim", "layers", "heads", "dropout")}
-        model: Decoder = Decoder(tree.offsets, self.settings.history, **shape).to(self.device)
+        model = new_model(tree, self.settings, self.device)
         starts = self.histories.offsets[:-1]
         rows, first = windows(self.histories, starts, starts + self.blocks.cuts, self.settings.history + 1)
         number = np.full(self.histories.n_items, -1)

@@ -60,8 +60,7 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     tree = Tree(codes, device)
-    shape = {name: getattr(settings, name) for name in ("dim", "layers", "heads", "dropout")}
-    model = Decoder(tree.offsets, settings.history, **shape).to(device)
+    model = new_model(tree, settings, device)
     starts, ends = histories.training()
     kept = ends - starts >= 2
     starts, ends = starts[kept], ends[kept]
@@ -72,10 +71,7 @@ def train(
         )
     asked = histories.windows(histories.starts()[valid], valid + 1, settings.history + 1)
     shared = float(tree.shared[tree.leaf[torch.from_numpy(histories.items[valid]).to(device)]].log().mean())
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98),
-        fused=device.type == "cuda",
-    )  # fmt: skip
+    optimizer = new_optimizer(model, settings)
     steps, step = settings.epochs * math.ceil(len(starts) / settings.batch), 0
     best, state, best_epoch, epoch = math.inf, model.state_dict(), 0, 0
     for epoch in range(1, settings.epochs + 1):
@@ -84,9 +80,7 @@ def train(
         for at in range(0, len(windows), settings.batch):
             set_rate(optimizer, settings.learning_rate, step, steps)
             gradient(model, tree, windows[at : at + settings.batch], settings)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            advance(model, optimizer)
             step += 1
         if epoch % settings.every == 0 or epoch == settings.epochs:
             found = validation(model, tree, asked, settings, device) + shared
@@ -115,6 +109,26 @@ def validation(model: Decoder, tree: Tree, windows: Rows, settings: Settings, de
 def mixed(device: torch.device) -> torch.autocast:
     """bfloat16 for matrix products on a GPU; float32 on a CPU."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def new_model(tree: Tree, settings: Settings, device: torch.device) -> Decoder:
+    shape = {name: getattr(settings, name) for name in ("dim", "layers", "heads", "dropout")}
+    model: Decoder = Decoder(tree.offsets, settings.history, **shape).to(device)
+    return model
+
+
+def new_optimizer(model: Decoder, settings: Settings) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98),
+        fused=model.tokens.weight.device.type == "cuda",
+    )  # fmt: skip
+
+
+def advance(model: Decoder, optimizer: torch.optim.Optimizer) -> None:
+    """A step with the gradient, whose length is at most 1. Sets the gradient to zero."""
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def gradient(model: Decoder, tree: Tree, windows: Rows, settings: Settings, first: Rows | None = None) -> None:
