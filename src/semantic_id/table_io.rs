@@ -161,8 +161,8 @@ fn of_described(
         let errors = column(ERROR, "float32", &|t| *t == DataType::Float32)?.as_primitive::<Float32Type>();
         let moved = column(REASSIGNED, "boolean", &|t| *t == DataType::Boolean)?.as_boolean();
         let written = column(SEMANTIC_ID, "utf8", &|t| *t == DataType::Utf8)?.as_string::<i32>();
-        let rows = Array2::from_shape_vec((batch.num_rows(), levels), lists.values().to_vec());
-        check_rows(path, first, rows.map_err(|e| damaged(&e))?.view(), written, &metadata)?;
+        let rows = ArrayView2::from_shape((batch.num_rows(), levels), lists.values());
+        check_rows(path, first, rows.map_err(|e| damaged(&e))?, written, &metadata)?;
         item_ids.append(ids);
         codes.extend_from_slice(lists.values());
         residual_error.extend_from_slice(errors.values());
