@@ -139,6 +139,7 @@ pub(crate) fn settings() -> String {
     add::<ExportOptions>(&mut groups, "export");
     add::<ReportColumns>(&mut groups, "report");
     add::<ShowSettings>(&mut groups, "show");
+    add::<AttributeSettings>(&mut groups, "attributes");
     add::<CheckSettings>(&mut groups, "check");
     add::<LookupSettings>(&mut groups, "lookup");
     add::<PublishSettings>(&mut groups, "publish");

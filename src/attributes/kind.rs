@@ -126,6 +126,23 @@ pub enum AttributeValue {
 }
 
 impl AttributeValue {
+    /// A value in JSON: null, a boolean, a number, a string, or a list of these. `None` for another one.
+    pub fn of_json(value: &serde_json::Value) -> Option<Self> {
+        use serde_json::Value as J;
+        Some(match value {
+            J::Null => AttributeValue::Null,
+            J::Bool(value) => AttributeValue::Bool(*value),
+            J::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(value), _) => AttributeValue::Integer(value),
+                (None, Some(value)) => AttributeValue::Float(value),
+                (None, None) => return None,
+            },
+            J::String(text) => AttributeValue::Text(text.clone()),
+            J::Array(values) => AttributeValue::Values(values.iter().map(Self::of_json).collect::<Option<_>>()?),
+            J::Object(_) => return None,
+        })
+    }
+
     /// What it is, for error messages.
     pub(super) fn describe(&self) -> &'static str {
         match self {

@@ -1,5 +1,7 @@
 //! Builds a trie from the codes of a token table.
 
+use std::sync::OnceLock;
+
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
@@ -67,7 +69,7 @@ impl Trie {
             }
         }
         buffer.write(&layout.rows, &rows);
-        Ok(Trie { buffer, layout, tokens: None })
+        Ok(Trie { buffer, layout, tokens: None, leaves: OnceLock::new() })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::catalog::CatalogReader;
 use crate::error::{Error, Result};
 use crate::features::{ContentHashes, FeatureSource};
-use crate::index::{CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::index::{ATTRIBUTES, CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
 use crate::semantic_id::{Lookup, TokenTable};
@@ -76,6 +76,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         // Report a missing column before anything is encoded.
         CatalogReader::open(&catalog)?;
     }
+    // Report a value that does not fit before anything is encoded.
+    let attributes = spec.attributes.read(&catalog)?;
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
     let _lock = OutputLock::claim(out, overwrite)?;
     let writer = IndexWriter::create(out, overwrite)?;
@@ -96,6 +98,9 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
         let content = ContentHashes::read(&partial.path(CONTENT))?.of(&table.item_ids)?;
         content.write(&writer.path(CONTENT), Overwrite::Refuse)?;
+        if let Some(attributes) = attributes {
+            attributes.of_items(&table.item_ids)?.write(&writer.path(ATTRIBUTES), Overwrite::Refuse)?;
+        }
         let folder = writer.path(VOCABULARY);
         costs.of("vocabulary", || {
             vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress)

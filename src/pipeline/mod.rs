@@ -37,6 +37,7 @@ mod append;
 mod append_ids;
 mod append_plan;
 mod append_target;
+mod attributes;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod build;
 mod catalog_features;
@@ -81,6 +82,7 @@ mod ready_features;
 mod report_items;
 #[cfg(feature = "train")]
 mod retrain;
+mod rule_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 mod sources;
@@ -124,11 +126,11 @@ pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
-    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings, CompareSpec,
-    ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment,
-    ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, Output, ReportColumns,
-    RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec,
-    TrainSpec, VocabSpec, VocabularySettings,
+    AppendSettings, AppendSpec, AttributeSettings, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings,
+    CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings,
+    Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, Output,
+    ReportColumns, RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings,
+    TokenizeSpec, TrainSpec, UserValues, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

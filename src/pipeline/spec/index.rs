@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BehaviourSettings, EncodeSettings, Environment, Output, ShowSettings, TokenSettings, VocabularySettings};
+use super::{
+    AttributeSettings, BehaviourSettings, EncodeSettings, Environment, Output, ShowSettings, TokenSettings,
+    VocabularySettings,
+};
 use crate::catalog::TextSpec;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
@@ -26,6 +29,9 @@ pub struct BuildSpec {
     /// The columns that the report shows.
     #[serde(skip_serializing_if = "ShowSettings::is_default")]
     pub show: ShowSettings,
+    /// The columns that the index keeps.
+    #[serde(skip_serializing_if = "AttributeSettings::is_default")]
+    pub attributes: AttributeSettings,
     /// Interactions.
     pub behaviour: BehaviourSettings,
     /// Training.
@@ -51,6 +57,7 @@ impl Default for BuildSpec {
             catalog: PathBuf::new(),
             encode: EncodeSettings::default(),
             show: ShowSettings::default(),
+            attributes: AttributeSettings::default(),
             behaviour: BehaviourSettings::default(),
             train: TrainSettings::default(),
             tokens: TokenSettings::default(),
