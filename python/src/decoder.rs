@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalex::constraint::{After, Decoding, LogitsMut, PartialAnswers, Rules, Start, Trie};
+use catalex::constraint::{After, Decoding, Logit, LogitsMut, PartialAnswers, Rules, Start, Subset, Trie};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
@@ -12,11 +12,18 @@ use crate::trie::{PyTrie, checked, without_tokens};
 use crate::work;
 
 /// The result of [`PyDecoder::allowed`]: per row whether other tokens are allowed, and flat indices of allowed tokens.
-type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
+/// The last array has the maximum number of these tokens per row, or -1 for no limit.
+type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 
-/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset per prompt.
+/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset and one
+/// maximum number of answers per first code for each prompt.
 #[derive(FromPyObject)]
-pub(crate) struct PyAnswers<'py>(PyReadonlyArray2<'py, i64>, usize, Option<Vec<Option<Py<PySubset>>>>);
+pub(crate) struct PyAnswers<'py>(
+    PyReadonlyArray2<'py, i64>,
+    usize,
+    Option<Vec<Option<Py<PySubset>>>>,
+    Option<Vec<Option<u32>>>,
+);
 
 /// A trie with the rules for its IDs in answers.
 #[pyclass(frozen, module = "catalex._native", name = "Decoder")]
@@ -76,9 +83,12 @@ impl PyDecoder {
     fn allowed<'py>(&self, py: Python<'py>, answers: PyAnswers<'py>, logits: usize) -> PyResult<AllowedTokens<'py>> {
         let decoding = self.decoding()?;
         let subsets = self.subsets(&answers)?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let answers = answers.partial(&subsets)?;
         let (others, indices) = work::short(py, || decoding.allowed(answers, logits))?;
-        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices)))
+        let quotas = decoding.quotas(&answers).into_iter().map(|quota| quota.map_or(-1, |quota| quota as i64));
+        let quotas: Vec<i64> = quotas.collect();
+        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, quotas)))
     }
 }
 
@@ -87,12 +97,12 @@ impl PyDecoder {
         Decoding::new(self.trie.by_tokens().ok_or_else(without_tokens)?, &self.rules).map_err(to_py)
     }
 
-    fn subsets<'s>(&self, answers: &'s PyAnswers<'_>) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
+    fn subsets(&self, answers: &PyAnswers<'_>) -> PyResult<Vec<Option<Arc<Subset>>>> {
         let subsets = answers.2.as_deref().unwrap_or_default().iter();
         subsets.map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose()).collect()
     }
 
-    fn mask_of<T: Element + Copy + Send + Sync>(
+    fn mask_of<T: Element + Logit>(
         &self,
         py: Python<'_>,
         answers: &PyAnswers<'_>,
@@ -111,6 +121,7 @@ impl PyDecoder {
             return Err(uneven());
         }
         let subsets = self.subsets(answers)?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let answers = answers.partial(&subsets)?;
         match out {
             None => {
@@ -133,12 +144,13 @@ impl PyDecoder {
 }
 
 impl PyAnswers<'_> {
-    fn partial<'a>(&'a self, subsets: &'a [Option<&'a catalex::constraint::Subset>]) -> PyResult<PartialAnswers<'a>> {
+    fn partial<'a>(&'a self, subsets: &'a [Option<&'a Subset>]) -> PyResult<PartialAnswers<'a>> {
         let uneven = || mismatch("token ids", "a contiguous matrix", "another", "copy it first");
         if !self.0.is_c_contiguous() {
             return Err(uneven());
         }
         let tokens = self.0.as_slice().map_err(|_| uneven())?;
-        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets })
+        let per_first_code = self.3.as_deref().unwrap_or_default();
+        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets, per_first_code })
     }
 }

@@ -83,6 +83,34 @@ impl Attributes {
         Ok(Attributes { item_ids, columns, ..Attributes::default() })
     }
 
+    /// The attributes in Arrow batches, whose rows are those of a token table. Ids come from the column `id` or, without
+    /// one, are the row numbers.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a column that cannot be read, and without the column `id`.
+    pub fn of_arrow(batches: &[RecordBatch], id: Option<&str>) -> Result<Self> {
+        let wrong = |what: &str, expected: &dyn std::fmt::Display, got: &dyn std::fmt::Display| {
+            Error::mismatch(format!("column {what} of the attributes"), expected, got, "convert the column")
+        };
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let mut read = Attributes { item_ids: ItemIds::row_numbers(rows), ..Attributes::default() };
+        if let Some(id) = id {
+            read.item_ids = ItemIds::default();
+            for batch in batches {
+                let column = batch.column_by_name(id).ok_or_else(|| wrong(id, &"a column of item ids", &"none"))?;
+                read.item_ids.append(ItemIds::from_arrow(column).map_err(|e| wrong(id, &"item ids", &e))?);
+            }
+        }
+        let fields = batches.first().map(|batch| batch.schema().fields().clone()).unwrap_or_default();
+        for (at, field) in fields.iter().enumerate().filter(|(_, field)| Some(field.name().as_str()) != id) {
+            let misfit = |misfit: Misfit| wrong(field.name(), &misfit.expected, &misfit.got);
+            let mut collector = ColumnCollector::new(field.name(), false);
+            batches.iter().try_for_each(|batch| collector.append(batch.column(at)).map_err(misfit))?;
+            read.columns.push(collector.finish(None, false, false).map_err(misfit)?);
+        }
+        Ok(read)
+    }
+
     /// The items.
     pub fn item_ids(&self) -> &ItemIds {
         &self.item_ids

@@ -1,20 +1,20 @@
 //! The attributes of an index: from the catalog of a build, and from generation to generation.
 
-use super::spec::AttributeSettings;
-use crate::attributes::{AttributeRequest, Attributes};
-use crate::catalog::CatalogSpec;
-use crate::error::{Error, Result};
+use crate::attributes::Attributes;
+use crate::error::Result;
 use crate::index::{ATTRIBUTES, Index};
 use crate::item_ids::ItemIds;
-use crate::settings::SettingGroup;
 
-impl AttributeSettings {
+#[cfg(all(feature = "train", feature = "encoders"))]
+impl super::spec::AttributeSettings {
     /// Reads the attributes of all items of a catalog. `None` without the setting.
     ///
     /// # Errors
     /// As [`Attributes::of_catalog`].
-    pub(super) fn read(&self, catalog: &CatalogSpec) -> Result<Option<Attributes>> {
-        self.check()?;
+    pub(super) fn read(&self, catalog: &crate::catalog::CatalogSpec) -> Result<Option<Attributes>> {
+        use crate::attributes::AttributeRequest;
+        use crate::error::Error;
+
         let Some(names) = &self.attributes else { return Ok(None) };
         let requests = names.iter().map(|name| name.parse()).collect::<Result<Vec<AttributeRequest>>>()?;
         if requests.is_empty() {
