@@ -15,6 +15,7 @@ mod dialect;
 mod evaluate;
 mod kind;
 mod leaf;
+mod operands;
 mod rule;
 mod schema;
 mod table;

@@ -30,6 +30,7 @@ mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;
+mod attributes;
 #[cfg(feature = "encoders")]
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]

@@ -218,7 +218,7 @@ class FmIndex:
     def __len__(self) -> int: ...
 
 # Token ids so far `(rows, length)`, length of the prompts, and one subset per prompt.
-_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None]
+_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None, Sequence[int | None] | None]
 
 @final
 class Decoder:
@@ -246,11 +246,12 @@ class Decoder:
         self,
         answers: _Answers,
         logits: int,
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """What `mask` leaves, as a list.
 
         For each row whether all words may come that are neither codes nor markers, and the places
-        `row * logits + token` of the others that may.
+        `row * logits + token` of the others that may, and the maximum number of these for each row, or -1. `mask` keeps
+        the best ones; here the caller must, because scores are not passed.
         """
 
 _Ids = npt.NDArray[np.int64] | list[str]
