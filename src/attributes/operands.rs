@@ -4,8 +4,8 @@ use sqlparser::ast::{Expr, Ident, UnaryOperator, Value, ValueWithSpan};
 
 use super::check::{Checker, place};
 use super::kind::{AttributeKind, AttributeValue, timestamp};
-use super::rule::{Class, Operand, Parameter};
-use crate::error::{Error, Result};
+use super::syntax::{Class, Operand, Parameter};
+use crate::error::Result;
 
 impl Checker<'_> {
     /// Two operands of the same class.
