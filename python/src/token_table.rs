@@ -100,7 +100,14 @@ impl PyTokenTable {
             policy: metadata.collisions.parse().map_err(to_py)?,
             collisions: None,
         };
-        let table = Inner { item_ids, residual_error: vec![0.0; n], reassigned: vec![false; n], codes, metadata };
+        let table = Inner {
+            members: None,
+            item_ids,
+            residual_error: vec![0.0; n],
+            reassigned: vec![false; n],
+            codes,
+            metadata,
+        };
         let table = work::short(py, || {
             if table.codes.ncols() != table.metadata.codebook_sizes.len() {
                 let (expected, got) = (table.metadata.codebook_sizes.len(), table.codes.ncols());

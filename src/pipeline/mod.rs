@@ -35,6 +35,7 @@ mod aggregate;
 mod answers;
 mod append;
 mod append_ids;
+mod append_members;
 mod append_plan;
 mod append_target;
 #[cfg(all(feature = "train", feature = "encoders"))]
@@ -83,6 +84,7 @@ mod report_items;
 mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
+mod sharing;
 mod sources;
 pub mod spec;
 mod suffixes;
@@ -126,9 +128,9 @@ pub use serve::serve;
 pub use spec::{
     AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings, CompareSpec,
     ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment,
-    ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, Output, ReportColumns,
-    RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec,
-    TrainSpec, VocabSpec, VocabularySettings,
+    ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, MemberCatalogSettings, Output,
+    ReportColumns, RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, SharingSettings, ShowSettings,
+    ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

@@ -44,6 +44,7 @@ mod index;
 mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
+mod shared_ids;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod texts;
 #[cfg(feature = "train")]

@@ -30,7 +30,9 @@ pub use output::{Environment, Output, ThreadSettings};
 pub(super) use reading::{ReadsTexts, text_settings};
 pub use retrain::{DriftSpec, RetrainSettings, RetrainSpec};
 pub use serve::{ServeSettings, ServeSpec};
-pub use tokens::{FarSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
+pub use tokens::{
+    FarSettings, MemberCatalogSettings, SharingSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+};
 
 use crate::error::Error;
 
