@@ -339,6 +339,15 @@ class TokenTable:
     def collisions(self) -> str:
         """What became of items that the quantizer gave one code."""
     @property
+    def capacity(self) -> int | None:
+        """Maximum number of items per ID; `None` if the policy does not limit it."""
+    @property
+    def members(self) -> npt.NDArray[np.uint16] | None:
+        """The rank of each item among the items of its ID, if items share IDs on purpose."""
+    @property
+    def must_differ(self) -> list[str] | None:
+        """Each item's values of the columns in which the items of an ID must agree, as JSON."""
+    @property
     def report_json(self) -> str | None:
         """What resolving collisions did, as JSON."""
     def semantic_id(self, row: int) -> str:
