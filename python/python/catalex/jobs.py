@@ -62,6 +62,7 @@ def tokenize(
     settings = values("tokens", {"token_format": token_format, "collisions": collisions})
     sharing = values("sharing", {"capacity": capacity, "must_differ": must_differ, "member_rank": member_rank})
     with Files() as files:
+        members = {"catalog": None if catalog is None else files.table(catalog, "catalog"), "id": id}
         target = files.new("tokens.parquet") if out is None else Path(out)
         needs_model = not isinstance(features, Index | str | os.PathLike)
         spec = {
@@ -70,7 +71,7 @@ def tokenize(
             "previous": None if previous is None else files.token_table(previous),
             "tokens": settings,
             "sharing": sharing,
-            "members": values("members", {"catalog": None if catalog is None else files.table(catalog, "catalog"), "id": id}),
+            "members": values("members", members),
             "far": values("far", {"max_far": max_far}),
             **values("threads", {"threads": threads}),
             "output": _output(target, force),
