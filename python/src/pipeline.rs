@@ -7,8 +7,8 @@ use catalex::pipeline::{
     CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DiffSettings, DiffSpec,
     EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, ImportSettings, ImportSpec,
     InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, MemberCatalogSettings, PublishSettings,
-    ReportColumns, RetrainSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec,
-    VocabSpec, VocabularySettings,
+    RankingSettings, ReportColumns, RetrainSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings,
+    TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -138,6 +138,7 @@ pub(crate) fn settings() -> String {
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");
+    add::<RankingSettings>(&mut groups, "ranking");
     add::<CatalogColumns>(&mut groups, "columns");
     add::<ExportOptions>(&mut groups, "export");
     add::<ReportColumns>(&mut groups, "report");

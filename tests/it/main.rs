@@ -18,6 +18,7 @@ mod names;
 mod old_index;
 mod overflow;
 mod placed;
+mod ranking;
 mod recommender;
 mod reseal;
 mod security;
