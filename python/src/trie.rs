@@ -82,11 +82,18 @@ impl PyTrie {
         Ok(PyTrie::new(made?, None))
     }
 
-    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it.
+    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it. `table` is the file
+    /// of the token table that it was made from, for a trie with item ids.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let trie = py.detach(|| Inner::load(&path)).map_err(to_py)?;
-        Ok(PyTrie::new(trie, None))
+    #[pyo3(signature = (path, table=None))]
+    fn load(py: Python<'_>, path: PathBuf, table: Option<PathBuf>) -> PyResult<Self> {
+        work::short(py, || {
+            let trie = Inner::load(&path)?;
+            let Some(table) = table else { return Ok(PyTrie::new(trie, None)) };
+            let table = TokenTable::read(&table)?;
+            trie.check_table(&table)?;
+            Ok(PyTrie::new(trie, Some(table.item_ids)))
+        })
     }
 
     /// Writes the trie to a file.
@@ -205,15 +212,10 @@ impl PyTrie {
     /// The items of these ids, with `invert` all others; for tries of a token table.
     #[pyo3(signature = (ids, *, invert=false))]
     fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<PySubset> {
-        let Some(item_ids) = &self.item_ids else {
-            let help = "make it with Trie.from_table, or name rows: Trie.subset";
-            return Err(mismatch("trie", "the items' ids", "a trie that has only row numbers", help));
-        };
+        let item_ids = self.item_ids.as_ref().ok_or_else(without_item_ids)?;
         let mut chosen = vec![false; item_ids.len()];
         let wanted: Vec<String> = ids.iter().map(|id| Ok(id.str()?.to_string())).collect::<PyResult<_>>()?;
-        let row_of = self
-            .row_of
-            .get_or_init(|| (0..).zip(0..item_ids.len()).map(|(at, row)| (item_ids.text(row), at)).collect());
+        let row_of = self.row_of(item_ids);
         for id in wanted {
             let row = row_of.get(&id).ok_or_else(|| {
                 to_py(catalex::Error::Item {
@@ -226,6 +228,26 @@ impl PyTrie {
             chosen[*row as usize] = true;
         }
         self.chosen(py, &chosen, invert)
+    }
+
+    /// The items whose ids a text file lists, one per line, and the number of lines that are no item of this trie.
+    fn _subset_of_file(&self, py: Python<'_>, path: PathBuf) -> PyResult<(PySubset, usize)> {
+        let item_ids = self.item_ids.as_ref().ok_or_else(without_item_ids)?;
+        let made = work::short(py, || {
+            let text = std::fs::read_to_string(&path).map_err(|e| catalex::Error::io("read", &path, e))?;
+            let row_of = self.row_of(item_ids);
+            let mut chosen = vec![false; item_ids.len()];
+            let mut missing = 0;
+            for id in text.lines().filter(|id| !id.is_empty()) {
+                match row_of.get(id) {
+                    Some(&row) => chosen[row as usize] = true,
+                    None => missing += 1,
+                }
+            }
+            Ok((self.inner.subset(|row| chosen[row]), missing))
+        });
+        let (inner, missing) = made?;
+        Ok((PySubset { inner, trie: self.inner.clone() }, missing))
     }
 
     /// Catalog ids of the items by row, for a trie of a token table.
@@ -258,6 +280,10 @@ impl PyTrie {
         PyTrie { inner: Arc::new(trie), item_ids, row_of: OnceLock::new() }
     }
 
+    fn row_of(&self, item_ids: &ItemIds) -> &HashMap<String, u32> {
+        self.row_of.get_or_init(|| (0..).zip(0..item_ids.len()).map(|(at, row)| (item_ids.text(row), at)).collect())
+    }
+
     fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> PyResult<PySubset> {
         let inner = work::pooled(py, || self.inner.subset(|row| chosen[row] != invert))?;
         Ok(PySubset { inner, trie: self.inner.clone() })
@@ -275,6 +301,12 @@ pub(crate) fn checked<'s>(trie: &Arc<Inner>, subset: &'s PySubset) -> PyResult<&
     }
     let help = "create it with the subset method of the same trie";
     Err(mismatch("subset", "one of this trie", "one of another trie", help))
+}
+
+/// The error for a trie without item ids.
+fn without_item_ids() -> PyErr {
+    let help = "make it with Trie.from_table, or name rows: Trie.subset";
+    mismatch("trie", "the items' ids", "a trie that has only row numbers", help)
 }
 
 /// The error for a trie without token ids.

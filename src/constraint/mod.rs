@@ -16,6 +16,7 @@ mod forms;
 mod forms_folder;
 mod layout;
 mod mask;
+mod serving;
 mod subset;
 mod tokens;
 mod transitions;
@@ -28,6 +29,7 @@ pub use fm_index::{Document, FmIndex, FmPosition, FragmentContinuations, Occurre
 pub use forms::{CONSTRAINT_FILE, ConstraintForm, Forms, one_line, titles};
 pub use forms_folder::{FormsFolder, all_rows, first_of_each_id, rows_of};
 pub use mask::{LogitsMut, PartialAnswers};
+pub use serving::{Tails, TrieArrays};
 pub use subset::Subset;
 pub use tokens::{TokenTrie, tokens_of};
 pub use transitions::Transitions;

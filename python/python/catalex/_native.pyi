@@ -68,8 +68,9 @@ class Trie:
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""
     @staticmethod
-    def load(path: _Path) -> Trie:
-        """Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it."""
+    def load(path: _Path, table: _Path | None = None) -> Trie:
+        """Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it. With the file of
+        the token table that it was made from, it has item ids."""
     def save(self, path: _Path, *, force: bool = False) -> None:
         """Writes it to a file."""
     @property
@@ -101,6 +102,8 @@ class Trie:
         """The items of these rows, or of the rows where a mask is true; with `invert` all others."""
     def subset_of(self, ids: Sequence[int] | Sequence[str], *, invert: bool = False) -> Subset:
         """The items of these ids, with `invert` all others; for tries of a token table."""
+    def _subset_of_file(self, path: _Path) -> tuple[Subset, int]:
+        """The items whose ids a text file lists, one per line, and the number of other lines."""
     def __len__(self) -> int: ...
 
 @final
@@ -200,6 +203,21 @@ class Decoder:
         For each row whether all words may come that are neither codes nor markers, and the places
         `row * logits + token` of the others that may.
         """
+    def mask_rows(
+        self,
+        tails: tuple[
+            npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.int64], Sequence[Subset | None] | None
+        ],
+        scores: npt.NDArray[Any],
+        lowest: int = ...,
+    ) -> None:
+        """Masks the rows of separate requests in place: their last tokens, whether their answers have begun, their rows
+        of scores, and their subsets. Scores as for `mask`."""
+    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], int, int]:
+        """The transitions between prefixes, sorted: `prefix * tokens + token` for each, the first one of each prefix,
+        the number of tokens, and the most that any prefix has. Transition `t` leads to prefix `t + 1`."""
+    def reachable(self, subset: Subset) -> npt.NDArray[np.bool_]:
+        """For each transition whether it leads to an item of the subset."""
 
 _Ids = npt.NDArray[np.int64] | list[str]
 
