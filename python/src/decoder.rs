@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalex::constraint::{After, Decoding, LogitsMut, PartialAnswers, Rules, Start, Subset, Tails, Trie};
+use catalex::constraint::{After, Decoding, Logit, LogitsMut, PartialAnswers, Rules, Start, Subset, Tails, Trie};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
@@ -12,11 +12,18 @@ use crate::trie::{PyTrie, checked, without_tokens};
 use crate::work;
 
 /// The result of [`PyDecoder::allowed`]: per row whether other tokens are allowed, and flat indices of allowed tokens.
-type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
+/// The last array has the maximum number of these tokens per row, or -1 for no limit.
+type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 
-/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset per prompt.
+/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset and one
+/// maximum number of answers per first code for each prompt.
 #[derive(FromPyObject)]
-pub(crate) struct PyAnswers<'py>(PyReadonlyArray2<'py, i64>, usize, Option<Vec<Option<Py<PySubset>>>>);
+pub(crate) struct PyAnswers<'py>(
+    PyReadonlyArray2<'py, i64>,
+    usize,
+    Option<Vec<Option<Py<PySubset>>>>,
+    Option<Vec<Option<u32>>>,
+);
 
 /// The keys, the starts, the stride and the maximum number of children of [`catalex::constraint::TrieArrays`].
 type Arrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, usize, usize);
@@ -89,9 +96,12 @@ impl PyDecoder {
     fn allowed<'py>(&self, py: Python<'py>, answers: PyAnswers<'py>, logits: usize) -> PyResult<AllowedTokens<'py>> {
         let decoding = self.decoding()?;
         let subsets = self.subsets(&answers)?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let answers = answers.partial(&subsets)?;
         let (others, indices) = work::short(py, || decoding.allowed(answers, logits))?;
-        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices)))
+        let quotas = decoding.quotas(&answers).into_iter().map(|quota| quota.map_or(-1, |quota| quota as i64));
+        let quotas: Vec<i64> = quotas.collect();
+        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, quotas)))
     }
 
     /// Masks the rows of separate requests in a matrix of logits, in place. Types as in `mask`.
@@ -119,17 +129,13 @@ impl PyDecoder {
     /// Per transition of `arrays`, whether it leads to an item of the subset.
     fn reachable<'py>(&self, py: Python<'py>, subset: &PySubset) -> PyResult<Bound<'py, PyArray1<bool>>> {
         let subset = checked(&self.trie, subset)?;
-        Ok(PyArray1::from_vec(py, work::pooled(py, || self.trie.reachable(subset))?))
+        Ok(PyArray1::from_vec(py, work::pooled(py, || self.trie.reachable(&subset))?))
     }
 }
 
 impl PyDecoder {
     fn decoding(&self) -> PyResult<Decoding<'_>> {
         Decoding::new(self.trie.by_tokens().ok_or_else(without_tokens)?, &self.rules).map_err(to_py)
-    }
-
-    fn subsets<'s>(&self, answers: &'s PyAnswers<'_>) -> PyResult<Vec<Option<&'s Subset>>> {
-        subsets_of(&self.trie, answers.2.as_deref())
     }
 
     fn mask_rows_of<T: Element + Copy + Send + Sync>(
@@ -142,6 +148,7 @@ impl PyDecoder {
         let uneven = || mismatch("scores and token ids", "contiguous, writable arrays", "others", "copy them first");
         let decoding = self.decoding()?;
         let subsets = subsets_of(&self.trie, tails.3.as_deref())?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let logits = scores.shape()[1];
         let tails = Tails {
             tokens: tails.0.as_slice().map_err(|_| uneven())?,
@@ -155,7 +162,11 @@ impl PyDecoder {
         work::short(py, || decoding.mask_rows(tails, scores, logits, lowest))
     }
 
-    fn mask_of<T: Element + Copy + Send + Sync>(
+    fn subsets(&self, answers: &PyAnswers<'_>) -> PyResult<Vec<Option<Arc<Subset>>>> {
+        subsets_of(&self.trie, answers.2.as_deref())
+    }
+
+    fn mask_of<T: Element + Logit>(
         &self,
         py: Python<'_>,
         answers: &PyAnswers<'_>,
@@ -174,6 +185,7 @@ impl PyDecoder {
             return Err(uneven());
         }
         let subsets = self.subsets(answers)?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let answers = answers.partial(&subsets)?;
         match out {
             None => {
@@ -196,7 +208,7 @@ impl PyDecoder {
 }
 
 /// Subsets, which must belong to this trie.
-fn subsets_of<'s>(trie: &Arc<Trie>, subsets: Option<&'s [Option<Py<PySubset>>]>) -> PyResult<Vec<Option<&'s Subset>>> {
+fn subsets_of(trie: &Arc<Trie>, subsets: Option<&[Option<Py<PySubset>>]>) -> PyResult<Vec<Option<Arc<Subset>>>> {
     let subsets = subsets.unwrap_or_default().iter();
     subsets.map(|subset| subset.as_ref().map(|subset| checked(trie, subset.get())).transpose()).collect()
 }
@@ -208,6 +220,7 @@ impl PyAnswers<'_> {
             return Err(uneven());
         }
         let tokens = self.0.as_slice().map_err(|_| uneven())?;
-        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets })
+        let per_first_code = self.3.as_deref().unwrap_or_default();
+        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets, per_first_code })
     }
 }

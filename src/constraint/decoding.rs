@@ -139,6 +139,14 @@ impl<'a> Decoding<'a> {
         }
     }
 
+    /// The first code of the ID that the answer is inside of, if there is one.
+    pub(super) fn first_code(&self, tokens: &[i64], prompt: usize) -> Option<u16> {
+        let AnswerState::Inside(Some(prefix)) = self.state(tokens, prompt) else { return None };
+        let first = tokens.len().checked_sub(prefix.depth()).filter(|_| prefix.depth() > 0)?;
+        let token = u32::try_from(tokens[first]).ok()?;
+        self.trie.tokens().code_of(token).map(|(_, code)| code)
+    }
+
     /// The position after `tokens`.
     fn state(&self, tokens: &[i64], prompt: usize) -> AnswerState {
         let ids = self.trie.tokens();

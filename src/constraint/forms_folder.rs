@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::forms::{CONSTRAINT_FILE, ConstraintForm, ONLY_FILE};
+use super::forms::{CONSTRAINT_FILE, ConstraintForm, ItemRules, ONLY_FILE, RULE_ITEMS_FILE, RecordedRules};
 use super::transitions::Transitions;
 use super::trie::Trie;
 use crate::artifact::{read_description, read_text, seal, sha256_file};
@@ -29,6 +29,8 @@ pub(super) struct ConstraintDescription {
     forms: serde_json::Map<String, Value>,
     #[serde(default)]
     only: Option<DescribedList>,
+    #[serde(default)]
+    rules: Option<RecordedRules>,
     #[serde(default)]
     titles: Option<Value>,
 }
@@ -99,6 +101,9 @@ impl FormsFolder {
             let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
             only = Some(text.lines().map(str::to_owned).collect());
         }
+        if let Some(expected) = description.rules.as_ref().and_then(RecordedRules::sha256) {
+            check(RULE_ITEMS_FILE, Some(expected))?;
+        }
         Ok(FormsFolder { folder: folder.to_path_buf(), description, forms, only })
     }
 
@@ -122,6 +127,14 @@ impl FormsFolder {
     /// [`Forms::title_settings`](super::Forms::title_settings). `None` if the folder does not record them.
     pub fn title_settings(&self) -> Option<&Value> {
         self.description.titles.as_ref()
+    }
+
+    /// The rule that selected the items, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn rules(&self) -> Result<Option<ItemRules>> {
+        self.description.rules.as_ref().map(|rules| rules.read(&self.folder)).transpose()
     }
 
     /// Number of logits, and depth of the dense tables, of [`ConstraintForm::Static`]. `None` without this form.

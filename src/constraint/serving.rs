@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::bits::Bits;
 use super::decoding::{Decoding, Next};
 use super::subset::Subset;
 use super::trie::Trie;
@@ -129,18 +130,23 @@ impl Trie {
 
     /// Per transition of [`Trie::arrays`], whether it leads to an item of the subset.
     pub fn reachable(&self, subset: &Subset) -> Vec<bool> {
-        let leaves = self.len();
-        let mut levels: Vec<Vec<bool>> = vec![(0..leaves).map(|leaf| subset.any(leaf..leaf + 1)).collect()];
-        for level in (1..self.levels()).rev() {
-            let firsts = self.firsts(level);
-            let mut parents: Vec<bool> = Vec::with_capacity(self.codes(level - 1).len());
-            for (at, &here) in levels.last().into_iter().flatten().enumerate() {
+        /// Whether any child of each parent is reachable.
+        fn parents(children: &[bool], firsts: Bits<'_>) -> Vec<bool> {
+            let mut parents: Vec<bool> = Vec::with_capacity(firsts.ones());
+            for (at, &here) in children.iter().enumerate() {
                 match parents.last_mut() {
                     Some(parent) if !firsts.get(at) => *parent |= here,
                     _ => parents.push(here),
                 }
             }
-            levels.push(parents);
+            parents
+        }
+        let items: Vec<bool> = (0..self.len()).map(|item| subset.any(item..item + 1)).collect();
+        let ids = self.members().map_or_else(|| items.clone(), |members| parents(&items, members));
+        let mut levels = vec![ids];
+        for level in (1..self.levels()).rev() {
+            let of_level = parents(&levels[levels.len() - 1], self.firsts(level));
+            levels.push(of_level);
         }
         levels.into_iter().rev().flatten().collect()
     }

@@ -31,6 +31,7 @@ mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;
+mod attributes;
 #[cfg(feature = "encoders")]
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]

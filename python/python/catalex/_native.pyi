@@ -52,9 +52,56 @@ class TokenIds:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
-class Subset:
-    """Some of a trie's items. Made by `Trie.subset`, and valid only for that trie."""
+class Attributes:
+    """The attributes of the items of an index, such as stock and market. Changes stay in memory."""
 
+    @staticmethod
+    def read(path: _Path) -> Attributes:
+        """Reads the attributes of an index, or a file `attributes.parquet`."""
+    @staticmethod
+    def from_table(data: Any, id: str | None = None) -> Attributes:
+        """The attributes in a data frame or a table whose rows are those of the token table.
+
+        `id` is the column of the item ids; without it, the ids are the row numbers.
+        """
+    @property
+    def schema(self) -> dict[str, str]:
+        """The type of each attribute: bool, integer, float, string, list or timestamp."""
+    @property
+    def version(self) -> int:
+        """Number of updates so far."""
+    def update(self, values: dict[str, Any], *, items: Any = None, rows: Any = None) -> None:
+        """Changes attributes of some items, given by id or by row; by default, of all items.
+
+        For each attribute, `values` has a value for all these items, or an array or a list with one value per item. If
+        a value does not fit, nothing is changed.
+        """
+    def values(self, name: str, *, items: Any = None, rows: Any = None) -> list[Any]:
+        """The values of an attribute for some items; by default, for all items."""
+    def __len__(self) -> int: ...
+
+@final
+class Subset:
+    """Some of a trie's items. Made by `Trie.subset` or by a rule, and valid only for that trie.
+
+    `a & b`, `a | b`, `a - b` and `~a` combine subsets of the same trie. The results do not follow later changes.
+    """
+
+    @staticmethod
+    def from_rules(
+        trie: Trie, rule: str, *, user: dict[str, Any] | None = None, attributes: Attributes | None = None
+    ) -> Subset:
+        """The items for which a rule is true, such as `stock > 0 and age_rating <= user.age`.
+
+        `user` has the values of the parameters. The attributes are those of the index from which the trie was made,
+        unless `attributes` is given.
+        """
+    def refresh(self) -> int:
+        """Evaluates the rule again for the items whose attributes changed. Returns the number of these changes."""
+    def __and__(self, other: Subset, /) -> Subset: ...
+    def __or__(self, other: Subset, /) -> Subset: ...
+    def __sub__(self, other: Subset, /) -> Subset: ...
+    def __invert__(self) -> Subset: ...
     def __len__(self) -> int: ...
 
 @final
@@ -104,6 +151,11 @@ class Trie:
         """The items of these ids, with `invert` all others; for tries of a token table."""
     def _subset_of_file(self, path: _Path) -> tuple[Subset, int]:
         """The items whose ids a text file lists, one per line, and the number of other lines."""
+    def without(self, ids: Any, subset: Subset | None = None) -> Subset:
+        """A subset, or all items, without the items of these ids. The cost is that of copying one bit per item."""
+    @property
+    def attributes(self) -> Attributes | None:
+        """The attributes of the index from which the trie was made, if it has any."""
     def __len__(self) -> int: ...
 
 @final
@@ -169,7 +221,7 @@ class FmIndex:
     def __len__(self) -> int: ...
 
 # Token ids so far `(rows, length)`, length of the prompts, and one subset per prompt.
-_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None]
+_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None, Sequence[int | None] | None]
 
 @final
 class Decoder:
@@ -197,11 +249,12 @@ class Decoder:
         self,
         answers: _Answers,
         logits: int,
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """What `mask` leaves, as a list.
 
         For each row whether all words may come that are neither codes nor markers, and the places
-        `row * logits + token` of the others that may.
+        `row * logits + token` of the others that may, and the maximum number of these for each row, or -1. `mask` keeps
+        the best ones; here the caller must, because scores are not passed.
         """
     def mask_rows(
         self,

@@ -5,6 +5,7 @@ mod grammar;
 mod items;
 mod kind;
 mod regex;
+mod rules;
 mod servers;
 mod titles;
 
@@ -17,6 +18,8 @@ use serde_json::json;
 
 pub use kind::ConstraintForm;
 pub(super) use kind::TABLE_FILE;
+pub use rules::ItemRules;
+pub(super) use rules::{RULE_ITEMS_FILE, RecordedRules};
 pub use titles::{one_line, titles};
 
 use self::automaton::Automaton;
@@ -45,6 +48,7 @@ const KIND: FolderKind = FolderKind {
         };
         // Python writes the compiled processors of servers next to them.
         description["only"]["file"] == *file
+            || description["rules"]["only"]["file"] == *file
             || forms.is_some_and(|forms| forms.values().any(of_form))
             || file.starts_with("__pycache__/catalex_")
     },
@@ -60,6 +64,9 @@ pub struct Forms<'a> {
     /// The rows that the user selected; `None` for all. The folder records their item ids, so that the forms can be
     /// written again for another table. They equal `rows` unless items share semantic IDs.
     pub only: Option<&'a [u32]>,
+    /// The rule that selected the items, if there is one. The folder records it, so that the rule can be evaluated again
+    /// for the next generation of an index.
+    pub rules: Option<&'a ItemRules>,
     /// Token ids of the language model, see [`super::tokens_of`].
     pub tokens: Option<TokenIds>,
     /// Titles by row, for forms with titles.
@@ -79,6 +86,7 @@ impl<'a> Forms<'a> {
             table,
             rows: None,
             only: None,
+            rules: None,
             tokens: None,
             titles: None,
             title_settings: None,
@@ -138,6 +146,9 @@ impl<'a> Forms<'a> {
             let ids = &self.table.item_ids;
             write_with(&path, |out| only.iter().try_for_each(|&row| writeln!(out, "{}", ids.text(row as usize))))?;
             description["only"] = json!({"file": ONLY_FILE, "items": only.len(), "sha256": sha256_file(&path)?});
+        }
+        if let Some(rules) = self.rules {
+            description["rules"] = rules.write(folder.path())?;
         }
         if let Some(settings) = self.title_settings {
             description["titles"] = settings.clone();
