@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use catalex::ItemIds;
 use catalex::artifact::Overwrite;
-use catalex::constraint::{Prefix, Trie as Inner, tokens_of};
+use catalex::constraint::{Prefix, Trie as Inner, all_rows, tokens_of};
 use catalex::index::{Index, TOKENS, resolve_index};
 use catalex::semantic_id::TokenTable;
 use ndarray::Array2;
@@ -55,7 +55,7 @@ impl PyTrie {
                 (Some(table), _) => table,
                 (None, path) => Arc::new(read(path.unwrap_or_default())?),
             };
-            let mut trie = Inner::new(table.codes.view())?;
+            let mut trie = Inner::of_table(&table, &all_rows(&table))?;
             if let Some(folder) = vocabulary {
                 trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
             }
@@ -155,14 +155,14 @@ impl PyTrie {
         Ok(PyArray1::from_vec(py, next))
     }
 
-    /// The row of the item with this ID.
+    /// The row of the item with this ID; of several items that share it, the one of rank 0.
     fn find(&self, codes: Vec<u16>) -> Option<u32> {
         let whole = codes.len() == self.inner.levels();
         let prefix = self.inner.find(&codes).filter(|_| whole)?;
         self.inner.rows_under(prefix).first().copied()
     }
 
-    /// The rows of the items whose IDs start with these codes, sorted by code.
+    /// The rows of the items whose IDs start with these codes, sorted by code, then by their ranks in a shared ID.
     fn rows<'py>(&self, py: Python<'py>, codes: Vec<u16>) -> Bound<'py, PyArray1<u32>> {
         let rows = self.inner.find(&codes).map(|prefix: Prefix| self.inner.rows_under(prefix).to_vec());
         PyArray1::from_vec(py, rows.unwrap_or_default())

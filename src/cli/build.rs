@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{
-    BehaviourSettings, EncodeSettings, ShowSettings, ThreadSettings, TokenSettings, VocabularySettings,
+    BehaviourSettings, EncodeSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings, VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::training::TrainSettings;
@@ -35,6 +35,8 @@ pub(super) struct BuildArgs {
     #[command(flatten)]
     tokens: Flags<TokenSettings>,
     #[command(flatten)]
+    sharing: Flags<SharingSettings>,
+    #[command(flatten)]
     threads: Flags<ThreadSettings>,
     #[command(flatten)]
     checkpoints: CheckpointFlags,
@@ -55,6 +57,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         behaviour: settings.fill(args.behaviour)?,
         train: settings.fill(args.train)?,
         tokens: settings.fill(args.tokens)?,
+        sharing: settings.fill(args.sharing)?,
         vocabulary: settings.fill(args.vocabulary)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.checkpoints.with(args.output),

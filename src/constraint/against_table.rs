@@ -25,8 +25,10 @@ impl Trie {
         if self.levels() != table.codes.ncols() {
             return Err(wrong(format!("IDs of {} codes", self.levels())));
         }
-        let expected = Trie::of_rows(table.codes.view(), &rows)?;
+        let expected = Trie::of_table(table, &rows)?;
+        let first_items = |trie: &Trie| trie.members().map(|members| members.words.to_vec());
         let differs = expected.rows() != self.rows()
+            || first_items(&expected) != first_items(self)
             || (0..self.levels()).any(|level| {
                 expected.codes(level) != self.codes(level)
                     || (level > 0 && expected.firsts(level).words != self.firsts(level).words)

@@ -234,9 +234,10 @@ pub fn all_rows(table: &TokenTable) -> Vec<u32> {
     (0..).take(table.item_ids.len()).collect()
 }
 
-/// The first of these rows for each semantic ID. All of them if the collision policy makes IDs unique.
+/// The first of these rows for each semantic ID. All of them if the collision policy makes IDs unique, or ranks the members
+/// of shared IDs.
 pub fn first_of_each_id(table: &TokenTable, rows: Vec<u32>) -> Vec<u32> {
-    if table.metadata.policy.unique() {
+    if table.metadata.policy.unique() || table.members.is_some() {
         return rows;
     }
     let mut seen = HashSet::with_capacity(rows.len());

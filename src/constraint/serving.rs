@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::bits::Bits;
 use super::decoding::{Decoding, Next};
 use super::subset::Subset;
 use super::trie::Trie;
@@ -129,18 +130,24 @@ impl Trie {
 
     /// Per transition of [`Trie::arrays`], whether it leads to an item of the subset.
     pub fn reachable(&self, subset: &Subset) -> Vec<bool> {
-        let leaves = self.len();
-        let mut levels: Vec<Vec<bool>> = vec![(0..leaves).map(|leaf| subset.any(leaf..leaf + 1)).collect()];
-        for level in (1..self.levels()).rev() {
-            let firsts = self.firsts(level);
-            let mut parents: Vec<bool> = Vec::with_capacity(self.codes(level - 1).len());
-            for (at, &here) in levels.last().into_iter().flatten().enumerate() {
-                match parents.last_mut() {
-                    Some(parent) if !firsts.get(at) => *parent |= here,
-                    _ => parents.push(here),
+        // Whether a group has a true value; `firsts` marks the first value of each group.
+        let any = |values: &[bool], firsts: Bits<'_>| {
+            let mut groups: Vec<bool> = Vec::new();
+            for (at, &here) in values.iter().enumerate() {
+                match groups.last_mut() {
+                    Some(group) if !firsts.get(at) => *group |= here,
+                    _ => groups.push(here),
                 }
             }
-            levels.push(parents);
+            groups
+        };
+        let items: Vec<bool> = (0..self.len()).map(|item| subset.any(item..item + 1)).collect();
+        let mut levels = vec![match self.members() {
+            Some(members) => any(&items, members),
+            None => items,
+        }];
+        for level in (1..self.levels()).rev() {
+            levels.push(any(&levels[levels.len() - 1], self.firsts(level)));
         }
         levels.into_iter().rev().flatten().collect()
     }

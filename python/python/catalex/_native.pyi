@@ -357,6 +357,15 @@ class TokenTable:
     def collisions(self) -> str:
         """What became of items that the quantizer gave one code."""
     @property
+    def capacity(self) -> int | None:
+        """Maximum number of items per ID; `None` if the policy does not limit it."""
+    @property
+    def members(self) -> npt.NDArray[np.uint16] | None:
+        """The rank of each item among the items of its ID, if items share IDs on purpose."""
+    @property
+    def must_differ(self) -> list[str] | None:
+        """Each item's values of the columns in which the items of an ID must agree, as JSON."""
+    @property
     def report_json(self) -> str | None:
         """What resolving collisions did, as JSON."""
     def semantic_id(self, row: int) -> str:
@@ -455,6 +464,31 @@ def constrain(spec: str, listener: Callable[[str], object]) -> str:
 
 def export(spec: str, listener: Callable[[str], object]) -> str:
     """Writes items and histories for a family of LLM recommenders, and returns the content of `export.json`."""
+
+@final
+class SubwordVocabulary:
+    """A subword vocabulary of semantic IDs, for `catalex.SubwordVocabulary`."""
+
+    @staticmethod
+    def read(path: _Path) -> SubwordVocabulary:
+        """Reads and checks a vocabulary."""
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+    @property
+    def model_hash(self) -> str:
+        """Hash of the model whose IDs it was trained on."""
+    def segment(self, codes: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The pieces of codes `(n, levels)`, and their offsets `(n + 1,)`."""
+    def __len__(self) -> int: ...
+
+def prefix_ids(
+    codes: npt.NDArray[np.uint16], codebook_sizes: list[int], table_size: int | None = None
+) -> npt.NDArray[np.int64]:
+    """The ids `(n, levels)` of all prefixes of codes `(n, levels)`."""
+
+def ranking_features(spec: str, listener: Callable[[str], object]) -> str:
+    """Writes ranking features of a token table."""
 
 def family_templates(family: str) -> str:
     """The templates of an export family as TOML."""

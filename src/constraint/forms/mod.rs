@@ -8,6 +8,7 @@ mod regex;
 mod servers;
 mod titles;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -108,7 +109,7 @@ impl<'a> Forms<'a> {
         };
         forms.iter().try_for_each(|&form| self.check(form, rows.len()))?;
         let folder = AtomicDir::create(target, &KIND, overwrite)?;
-        let mut trie = Trie::of_rows(self.table.codes.view(), rows)?;
+        let mut trie = Trie::of_table(self.table, rows)?;
         if let Some(tokens) = &self.tokens {
             trie = trie.with_tokens(tokens.clone())?;
         }
@@ -186,7 +187,12 @@ impl<'a> Forms<'a> {
 
     fn write_form(&self, form: ConstraintForm, path: &Path, trie: &Trie, rows: &[u32]) -> Result<()> {
         let (table, format) = (self.table, &self.table.metadata.token_format);
-        let rows = rows.iter().map(|&row| row as usize);
+        let mut rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+        if let Some(members) = &table.members {
+            // Readers that keep one item per ID keep the first.
+            rows.sort_by_key(|&row| members.ranks[row]);
+        }
+        let rows = rows.into_iter();
         let grammar = |dialect: Dialect| {
             let terminals = self.tokens.as_ref().map_or(Terminals::Texts(format), Terminals::Ids);
             let automaton = Automaton::new(trie);
@@ -206,7 +212,12 @@ impl<'a> Forms<'a> {
             ConstraintForm::Xgrammar => grammar(Dialect::Ebnf),
             ConstraintForm::Gbnf => grammar(Dialect::Gbnf),
             ConstraintForm::Regex => write_with(path, |out| regex::write_regex(out, &Automaton::new(trie), format)),
-            ConstraintForm::Choices => write_with(path, |out| regex::write_choices(out, table, rows)),
+            ConstraintForm::Choices => {
+                // An answer once, even if items share it.
+                let mut seen = HashSet::new();
+                let once = rows.filter(|&row| table.members.is_none() || seen.insert(table.codes.row(row)));
+                write_with(path, |out| regex::write_choices(out, table, once))
+            }
             ConstraintForm::Xllm => {
                 let tokens = tokens()?;
                 write_with(path, |out| items::write_xllm(out, table, tokens, rows))
@@ -229,7 +240,7 @@ impl<'a> Forms<'a> {
         if path.ends_with(TABLE_FILE) {
             return self.table.write(path, Overwrite::Refuse);
         }
-        let readme = servers::readme(form, self.table.codes.ncols(), self.tokens.as_ref(), self.logits);
+        let readme = servers::readme(form, self.table, self.tokens.as_ref(), self.logits);
         write_with(path, |out| out.write_all(readme.as_bytes()))
     }
 

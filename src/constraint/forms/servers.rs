@@ -18,7 +18,12 @@ pub(super) fn processor(form: ConstraintForm) -> &'static str {
 }
 
 /// How to start a server with a form, in ten lines.
-pub(super) fn readme(form: ConstraintForm, levels: usize, tokens: Option<&TokenIds>, logits: Option<usize>) -> String {
+pub(super) fn readme(
+    form: ConstraintForm,
+    table: &TokenTable,
+    tokens: Option<&TokenIds>,
+    logits: Option<usize>,
+) -> String {
     let markers = tokens.map_or(0, |tokens| tokens.begin.iter().chain(&tokens.end).count());
     let vocabulary = logits.or(tokens.map(|tokens| tokens.vocabulary_size as usize)).unwrap_or_default();
     let template = match form {
@@ -28,8 +33,13 @@ pub(super) fn readme(form: ConstraintForm, levels: usize, tokens: Option<&TokenI
     };
     template
         // The codes, the markers and the end token.
-        .replace("{max_tokens}", &(levels + markers + 1).to_string())
+        .replace("{max_tokens}", &(table.codes.ncols() + markers + 1).to_string())
         .replace("{vocabulary}", &vocabulary.to_string())
+        .replace("{duplicates}", if table.members.is_some() { " --catalog-allow-duplicate-token-paths" } else { "" })
+        .replace(
+            "{reload_duplicates}",
+            if table.members.is_some() { ", \"allow_duplicate_token_paths\": true" } else { "" },
+        )
         .replace("{processor}", &sglang_processor())
 }
 
@@ -82,8 +92,9 @@ mod tests {
         }
     }
 
-    fn nvidia(item_ids: ItemIds, markers: bool, titles: Option<&[String]>) -> String {
-        let table = TokenTable {
+    fn table(item_ids: ItemIds) -> TokenTable {
+        TokenTable {
+            members: None,
             item_ids,
             codes: ndarray::array![[1, 0], [0, 2]],
             residual_error: vec![0.0; 2],
@@ -95,9 +106,12 @@ mod tests {
                 policy: Collisions::Resolve,
                 collisions: None,
             },
-        };
+        }
+    }
+
+    fn nvidia(item_ids: ItemIds, markers: bool, titles: Option<&[String]>) -> String {
         let mut out = Vec::new();
-        write_nvidia(&mut out, &table, &tokens(markers), titles, [1, 0].into_iter()).unwrap();
+        write_nvidia(&mut out, &table(item_ids), &tokens(markers), titles, [1, 0].into_iter()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -117,12 +131,12 @@ mod tests {
     #[test]
     fn readmes_have_ten_lines_and_no_placeholders() {
         for form in [ConstraintForm::Vllm, ConstraintForm::Sglang, ConstraintForm::Nvidia] {
-            let text = readme(form, 4, Some(&tokens(true)), Some(128));
+            let text = readme(form, &table(ItemIds::row_numbers(2)), Some(&tokens(true)), Some(128));
             assert!(text.lines().count() <= 10, "{text}");
-            for placeholder in ["{max_tokens}", "{vocabulary}", "{processor}"] {
+            for placeholder in ["{max_tokens}", "{vocabulary}", "{processor}", "duplicates"] {
                 assert!(!text.contains(placeholder), "{text}");
             }
-            assert!(text.contains('7'), "4 codes, 2 markers and the end: {text}");
+            assert!(text.contains('5'), "2 codes, 2 markers and the end: {text}");
         }
         assert!(sglang_processor().contains("8002636361"), "{}", sglang_processor());
     }
