@@ -1,7 +1,7 @@
 """The cost of constraints in a server: time per step at a beam of 256, in the native path and on a device of torch.
 
-`python benchmarks/serving.py --items 1000000 10000000 --device cpu` in `python/`; `--device cuda` on a machine with one.
-IDs have 4 levels of 256 codes, or of 1,024 from 10,000,000 items on. Prefixes are those of random items.
+`python benchmarks/serving.py --items 1000000 10000000 --device cpu` in `python/`; `--device cuda` on a GPU. IDs have 4
+levels of 256 codes. Prefixes are those of random items.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def milliseconds(step: Callable[[], object], device: str, rounds: int) -> float:
 
 
 def measure(items: int, device: str, rounds: int) -> None:
-    size = 256 if items < 10_000_000 else 1_024
+    size = 256
     codes = codes_of(items, size)
     began = time.perf_counter()
     tokens = catalex.TokenIds(FIRST, [size] * LEVELS, vocabulary_size=LOGITS)
@@ -56,7 +56,8 @@ def measure(items: int, device: str, rounds: int) -> None:
     built = time.perf_counter() - began
     of = Generation(trie, eos_token_id=2, subsets={"half": trie.subset(np.arange(items) % 2 == 0)})
     on_device = of.on(device)
-    print(f"{items:,} items: built in {built:.1f} s; {trie.nbytes / 1e6:.0f} MB, on the device {on_device.nbytes / 1e6:.0f} MB")
+    sizes = f"{trie.nbytes / 1e6:.0f} MB, on the device {on_device.nbytes / 1e6:.0f} MB"
+    print(f"{items:,} items: built in {built:.1f} s; {sizes}")
     rng = np.random.default_rng(1)
     chosen = codes[rng.integers(items, size=BEAM)].astype(np.int64)
     path = chosen + FIRST + size * np.arange(LEVELS)

@@ -113,7 +113,7 @@ class LogitsProcessor(*BASES):  # type: ignore[misc]
 
     def add_request(self, req_idx: int, sampling_params: Any) -> bool:
         """Remembers the generation of a request by its slot. Returns whether it is constrained."""
-        return self._batch.add(req_idx, self._began(sampling_params))
+        return bool(self._batch.add(req_idx, self._began(sampling_params)))
 
     def apply_staged_writes(self) -> None:
         """Sends the subsets of new requests to the device."""
@@ -223,7 +223,7 @@ class _Slots:
         tails = torch.where(places < 0, -1, tails)
         tails[:, -1] = last
         begun = at + 1 > self.state.prompt_len.gpu[slots]
-        trie = generation.on(logits.device)
+        trie = generation.on(self.state.device)
         trie.mask(logits, tails, begun, rows=of_rows, subsets=self.on_device[slots] if self.named else None)
 
 
