@@ -23,7 +23,8 @@ try:
     from vllm.v1.sample.logits_processor import MoveDirectionality
 except ImportError as error:
     raise ImportError(
-        "catalex.serving.vllm: expected vLLM 0.10.1 or later, got none; install vLLM, or use catalex.LogitsProcessor"
+        "catalex.serving.vllm: expected a vLLM that has --logits-processors, got none; install it, or use "
+        "catalex.LogitsProcessor"
     ) from error
 try:
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as RequestSlots
