@@ -185,6 +185,11 @@ def test_a_folder_is_followed_and_bad_generations_are_refused(made: Shelf, tmp_p
         assert len(live.current.trie) == 3
     made.constrain(folder, "--form", "vllm")
     assert live.refresh() and live.status()["error"] is None and len(live.current.trie) == 400
+    # A generation that was refused leaves nothing behind: the subsets of the next one are of its own trie.
+    live._subsets = subsets
+    (subsets / "odd.txt").touch()
+    assert live.refresh()
+    mask(np.zeros((1, 1_000), np.float32), [live.begin([], subset="even")])
     with pytest.raises(catalex.InputError, match="at least"):
         LiveTrie(folder, interval=None, logits=50)
 

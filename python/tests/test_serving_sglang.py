@@ -54,7 +54,13 @@ def received(folder: Path) -> Any:
 def test_requests_of_a_batch_get_items_of_their_subsets(folder: Path, made: Shelf) -> None:
     processor = received(folder)
     assert type(processor) is importlib.import_module("catalex_sglang").CatalexLogitProcessor
-    settings = [{"catalex": "all"}, {"catalex": "odd"}, {}, {"catalex": {"subset": "even"}}, {"catalex": "gone"}]
+    settings: list[dict[str, Any]] = [
+        {"catalex": "all"},
+        {"catalex": "odd"},
+        {},
+        {"catalex": {"subset": "even"}},
+        {"catalex": "gone"},
+    ]
     requests = [Req([1, 2, 3]) for _ in settings]
     given: list[Any] = [{**setting, "__req__": request} for setting, request in zip(settings, requests, strict=True)]
     torch.manual_seed(0)
@@ -77,9 +83,9 @@ def test_requests_of_a_batch_get_items_of_their_subsets(folder: Path, made: Shel
 
 
 def test_wrong_requests_and_servers_are_refused(folder: Path) -> None:
-    for settings in (None, {}, "text"):
-        request = {"__req__": Req([1]), "catalex": "all"}
-        params: list[Any] = [request, settings if settings != "text" else {"catalex": 3, "__req__": Req([1])}]
+    malformed: list[Any] = [None, {}, {"catalex": 3, "__req__": Req([1])}]
+    for settings in malformed:
+        params: list[Any] = [{"__req__": Req([1]), "catalex": "all"}, settings]
         logits = received(folder)(torch.zeros(2, LOGITS), params)
         assert logits[0].isfinite().sum() > 1
         assert logits[1].isfinite().nonzero()[:, 0].tolist() == [EOS], "only the wrong request ends"

@@ -130,23 +130,24 @@ impl Trie {
 
     /// Per transition of [`Trie::arrays`], whether it leads to an item of the subset.
     pub fn reachable(&self, subset: &Subset) -> Vec<bool> {
-        /// Whether any child of each parent is reachable.
-        fn parents(children: &[bool], firsts: Bits<'_>) -> Vec<bool> {
-            let mut parents: Vec<bool> = Vec::with_capacity(firsts.ones());
-            for (at, &here) in children.iter().enumerate() {
-                match parents.last_mut() {
-                    Some(parent) if !firsts.get(at) => *parent |= here,
-                    _ => parents.push(here),
+        // Whether a group has a true value; `firsts` marks the first value of each group.
+        let any = |values: &[bool], firsts: Bits<'_>| {
+            let mut groups: Vec<bool> = Vec::new();
+            for (at, &here) in values.iter().enumerate() {
+                match groups.last_mut() {
+                    Some(group) if !firsts.get(at) => *group |= here,
+                    _ => groups.push(here),
                 }
             }
-            parents
-        }
+            groups
+        };
         let items: Vec<bool> = (0..self.len()).map(|item| subset.any(item..item + 1)).collect();
-        let ids = self.members().map_or_else(|| items.clone(), |members| parents(&items, members));
-        let mut levels = vec![ids];
+        let mut levels = vec![match self.members() {
+            Some(members) => any(&items, members),
+            None => items,
+        }];
         for level in (1..self.levels()).rev() {
-            let of_level = parents(&levels[levels.len() - 1], self.firsts(level));
-            levels.push(of_level);
+            levels.push(any(&levels[levels.len() - 1], self.firsts(level)));
         }
         levels.into_iter().rev().flatten().collect()
     }

@@ -251,7 +251,7 @@ impl<'a> Forms<'a> {
         if path.ends_with(TABLE_FILE) {
             return self.table.write(path, Overwrite::Refuse);
         }
-        let readme = servers::readme(form, self.table.codes.ncols(), self.tokens.as_ref(), self.logits);
+        let readme = servers::readme(form, self.table, self.tokens.as_ref(), self.logits);
         write_with(path, |out| out.write_all(readme.as_bytes()))
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::kind::ConstraintForm;
@@ -18,7 +19,12 @@ pub(super) fn processor(form: ConstraintForm) -> &'static str {
 }
 
 /// How to start a server with a form, in ten lines.
-pub(super) fn readme(form: ConstraintForm, levels: usize, tokens: Option<&TokenIds>, logits: Option<usize>) -> String {
+pub(super) fn readme(
+    form: ConstraintForm,
+    table: &TokenTable,
+    tokens: Option<&TokenIds>,
+    logits: Option<usize>,
+) -> String {
     let markers = tokens.map_or(0, |tokens| tokens.begin.iter().chain(&tokens.end).count());
     let vocabulary = logits.or(tokens.map(|tokens| tokens.vocabulary_size as usize)).unwrap_or_default();
     let template = match form {
@@ -28,8 +34,13 @@ pub(super) fn readme(form: ConstraintForm, levels: usize, tokens: Option<&TokenI
     };
     template
         // The codes, the markers and the end token.
-        .replace("{max_tokens}", &(levels + markers + 1).to_string())
+        .replace("{max_tokens}", &(table.codes.ncols() + markers + 1).to_string())
         .replace("{vocabulary}", &vocabulary.to_string())
+        .replace("{duplicates}", if table.members.is_some() { " --catalog-allow-duplicate-token-paths" } else { "" })
+        .replace(
+            "{reload_duplicates}",
+            if table.members.is_some() { ", \"allow_duplicate_token_paths\": true" } else { "" },
+        )
         .replace("{processor}", &sglang_processor())
 }
 
@@ -39,6 +50,21 @@ fn sglang_processor() -> String {
     let pickle = b"\x80\x02ccatalex_sglang\nCatalexLogitProcessor\n.";
     let hex: String = pickle.iter().map(|byte| format!("{byte:02x}")).collect();
     json!(json!({"callable": hex}).to_string()).to_string()
+}
+
+/// A line of NVIDIA's item catalog.
+#[derive(Serialize)]
+struct ServedItem<'a> {
+    item_id: serde_json::Value,
+    token_ids: Vec<u32>,
+    metadata: ItemMetadata<'a>,
+}
+
+#[derive(Serialize)]
+struct ItemMetadata<'a> {
+    semantic_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
 }
 
 /// Writes one JSON object per item: `item_id`, `token_ids` (with the markers, if the vocabulary has them) and `metadata`
@@ -58,11 +84,10 @@ pub(super) fn write_nvidia(
         let codes = table.codes.row(row);
         let codes = codes.iter().enumerate().map(|(level, &code)| ids.id(level, code));
         let tokens: Vec<u32> = ids.begin.into_iter().chain(codes).chain(ids.end).collect();
-        let mut metadata = json!({"semantic_id": table.semantic_id(row)});
-        if let Some(titles) = titles {
-            metadata["title"] = json!(titles[row]);
-        }
-        writeln!(out, "{}", json!({"item_id": item, "token_ids": tokens, "metadata": metadata}))?;
+        let title = titles.map(|titles| titles[row].as_str());
+        let metadata = ItemMetadata { semantic_id: table.semantic_id(row), title };
+        serde_json::to_writer(&mut *out, &ServedItem { item_id: item, token_ids: tokens, metadata })?;
+        writeln!(out)?;
     }
     Ok(())
 }
@@ -82,8 +107,8 @@ mod tests {
         }
     }
 
-    fn nvidia(item_ids: ItemIds, markers: bool, titles: Option<&[String]>) -> String {
-        let table = TokenTable {
+    fn table(item_ids: ItemIds) -> TokenTable {
+        TokenTable {
             members: None,
             item_ids,
             codes: ndarray::array![[1, 0], [0, 2]],
@@ -96,9 +121,12 @@ mod tests {
                 policy: Collisions::Resolve,
                 collisions: None,
             },
-        };
+        }
+    }
+
+    fn nvidia(item_ids: ItemIds, markers: bool, titles: Option<&[String]>) -> String {
         let mut out = Vec::new();
-        write_nvidia(&mut out, &table, &tokens(markers), titles, [1, 0].into_iter()).unwrap();
+        write_nvidia(&mut out, &table(item_ids), &tokens(markers), titles, [1, 0].into_iter()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -106,7 +134,7 @@ mod tests {
     fn items_of_nvidia_have_the_tokens_that_the_model_generates() {
         let lines = nvidia(ItemIds::Integers(vec![7, -1]), false, None);
         let first = lines.lines().next().unwrap();
-        assert_eq!(first, r#"{"item_id":-1,"metadata":{"semantic_id":"<a_0><b_2>"},"token_ids":[100,104]}"#);
+        assert_eq!(first, r#"{"item_id":-1,"token_ids":[100,104],"metadata":{"semantic_id":"<a_0><b_2>"}}"#);
         let titles = ["A \"pen\"".to_owned(), String::new()];
         let lines = nvidia(ItemIds::Strings(vec!["é\n".into(), "y".into()]), true, Some(&titles));
         let last: serde_json::Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
@@ -118,12 +146,12 @@ mod tests {
     #[test]
     fn readmes_have_ten_lines_and_no_placeholders() {
         for form in [ConstraintForm::Vllm, ConstraintForm::Sglang, ConstraintForm::Nvidia] {
-            let text = readme(form, 4, Some(&tokens(true)), Some(128));
+            let text = readme(form, &table(ItemIds::row_numbers(2)), Some(&tokens(true)), Some(128));
             assert!(text.lines().count() <= 10, "{text}");
-            for placeholder in ["{max_tokens}", "{vocabulary}", "{processor}"] {
+            for placeholder in ["{max_tokens}", "{vocabulary}", "{processor}", "duplicates"] {
                 assert!(!text.contains(placeholder), "{text}");
             }
-            assert!(text.contains('7'), "4 codes, 2 markers and the end: {text}");
+            assert!(text.contains('5'), "2 codes, 2 markers and the end: {text}");
         }
         assert!(sglang_processor().contains("8002636361"), "{}", sglang_processor());
     }

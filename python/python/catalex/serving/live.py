@@ -19,6 +19,9 @@ from .generation import ALL, Generation
 log = logging.getLogger("catalex.serving")
 AnyPath = str | os.PathLike[str]
 Signature = tuple[Any, ...]
+_SubsetFiles = dict[str, tuple[Signature, Subset]]
+# Number of looks at a source after which a generation that could not be loaded is tried again.
+RETRY = 30
 
 
 class LiveTrie:
@@ -57,10 +60,11 @@ class LiveTrie:
         self._logits = logits
         self._loading = threading.Lock()
         self._stop = threading.Event()
+        self._failed: Signature | None = None
         self._status: dict[str, Any] = {"swaps": 0, "error": None}
-        self._files: dict[str, tuple[Signature, Subset]] = {}
+        self._files: _SubsetFiles = {}
         self._signature = self._look()
-        self._current = self._load(None)
+        self._current, self._files = self._load(None)
         self._tokens: TokenIds = self._current.tokens
         self._thread: threading.Thread | None = None
         if interval is not None:
@@ -87,17 +91,24 @@ class LiveTrie:
 
     def refresh(self) -> bool:
         """Loads the newest generation if the source has changed, as the thread does. Returns whether it has."""
+        return self._refresh(retry=True)
+
+    def _refresh(self, retry: bool) -> bool:
         with self._loading:
+            signature: Signature = ()
             try:
                 signature = self._look()
                 if signature == self._signature:
+                    self._status["error"] = None
+                if signature == self._signature or (signature == self._failed and not retry):
                     return False
-                found = self._load(self._current)
+                found, files = self._load(self._current)
                 self._check(found)
             except Exception as error:
+                self._failed = signature
                 self._refused(error)
                 return False
-            self._current, self._signature = found, signature
+            self._current, self._files, self._signature = found, files, signature
             self._status["swaps"] += 1
             self._status["error"] = None
             log.info("catalex: new requests are answered with %s", found)
@@ -121,8 +132,11 @@ class LiveTrie:
         self.close()
 
     def _watch(self, interval: float) -> None:
+        looks = 0
         while not self._stop.wait(interval):
-            self.refresh()
+            # What has failed is tried again now and then: the cause can be a file system that did not answer.
+            looks += 1
+            self._refresh(retry=looks % RETRY == 0)
 
     def _refused(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -154,12 +168,12 @@ class LiveTrie:
             path for path in self._subsets.iterdir() if path.suffix == ".txt" and not path.name.startswith(".")
         )
 
-    def _load(self, before: Generation | None) -> Generation:
-        files = self._subset_files()
+    def _load(self, before: Generation | None) -> tuple[Generation, _SubsetFiles]:
+        paths = self._subset_files()
         trie, name, hold = self._trie(self._subsets is not None, before)
-        if before is None or trie is not before.trie:
-            self._files = {}
-        subsets = {path.stem: self._subset(trie, path) for path in files}
+        known = self._files if before is not None and trie is before.trie else {}
+        files = {path.stem: _subset(trie, path, known.get(path.stem)) for path in paths}
+        subsets = {stem: subset for stem, (_, subset) in files.items()}
         found = Generation(trie, subsets=subsets, name=name, hold=hold, **self._rules)
         if self._logits is not None:
             found.check_logits(self._logits)
@@ -167,18 +181,7 @@ class LiveTrie:
             # The copies on accelerators are made here, not in the step of a request.
             for device in list(before._devices):
                 found.on(device)
-        return found
-
-    def _subset(self, trie: Trie, path: Path) -> Subset:
-        stamp = _stamp(path)
-        known = self._files.get(path.name)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        subset, missing = trie._subset_of_file(path)
-        if missing:
-            log.info("catalex: %d lines of %s are no items of this generation", missing, path)
-        self._files[path.name] = (stamp, subset)
-        return subset
+        return found, files
 
     def _trie(self, with_ids: bool, before: Generation | None) -> tuple[Trie, str, object]:
         """The trie of the source, a name for messages, and what keeps its files."""
@@ -213,6 +216,17 @@ def _from_forms(folder: Path, table: Path | None) -> Trie:
             "`catalex constrain --form vllm` or `--form sglang`"
         )
     return Trie.load(path, table)
+
+
+def _subset(trie: Trie, path: Path, known: tuple[Signature, Subset] | None) -> tuple[Signature, Subset]:
+    """The subset of a file, and the stamp of the file. A file that has not changed is not read again."""
+    stamp = _stamp(path)
+    if known is not None and known[0] == stamp:
+        return known
+    subset, missing = trie._subset_of_file(path)
+    if missing:
+        log.info("catalex: %d lines of %s are no items of this generation", missing, path)
+    return stamp, subset
 
 
 def _has_whole_trie(forms: Path) -> bool:

@@ -22,7 +22,7 @@ try:
     from sglang.srt.sampling.custom_logit_processor import CustomLogitProcessor
 except ImportError as error:
     raise ImportError(
-        "catalex.serving.sglang: expected SGLang 0.4.10 or later, got none; install it, or use catalex.LogitsProcessor"
+        "catalex.serving.sglang: expected SGLang, got none; install it, or use catalex.LogitsProcessor"
     ) from error
 
 log = logging.getLogger("catalex.serving")

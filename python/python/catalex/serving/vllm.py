@@ -23,7 +23,8 @@ try:
     from vllm.v1.sample.logits_processor import MoveDirectionality
 except ImportError as error:
     raise ImportError(
-        "catalex.serving.vllm: expected vLLM 0.10.1 or later, got none; install vLLM, or use catalex.LogitsProcessor"
+        "catalex.serving.vllm: expected a vLLM that has --logits-processors, got none; install it, or use "
+        "catalex.LogitsProcessor"
     ) from error
 try:
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as RequestSlots
@@ -113,7 +114,7 @@ class LogitsProcessor(*BASES):  # type: ignore[misc]
 
     def add_request(self, req_idx: int, sampling_params: Any) -> bool:
         """Remembers the generation of a request by its slot. Returns whether it is constrained."""
-        return self._batch.add(req_idx, self._began(sampling_params))
+        return bool(self._batch.add(req_idx, self._began(sampling_params)))
 
     def apply_staged_writes(self) -> None:
         """Sends the subsets of new requests to the device."""
@@ -223,7 +224,7 @@ class _Slots:
         tails = torch.where(places < 0, -1, tails)
         tails[:, -1] = last
         begun = at + 1 > self.state.prompt_len.gpu[slots]
-        trie = generation.on(logits.device)
+        trie = generation.on(self.state.device)
         trie.mask(logits, tails, begun, rows=of_rows, subsets=self.on_device[slots] if self.named else None)
 
 
