@@ -1,15 +1,21 @@
 """Ranking features: the file, its specification, and the same numbers in Python."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from made import done, random_codes, write_table
 
 import catalex
 
+BLOCK = re.compile(r"^<!-- tested [^\n]*-->\n```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SIZES = [8, 16, 16, 32]
 TABLE = 1000
 MASK = 2**64 - 1
@@ -114,3 +120,22 @@ def test_wrong_codes_and_vocabularies_are_refused(tmp_path: Path) -> None:
     words.write_text(changed, encoding="utf-8")
     with pytest.raises(catalex.ArtifactError):
         catalex.SubwordVocabulary.read(words)
+
+
+def test_the_page_runs(tmp_path: Path) -> None:
+    """Runs the marked blocks of docs/ranking.md unchanged, one after another."""
+    blocks = BLOCK.findall((ROOT / "docs" / "ranking.md").read_text(encoding="utf-8"))
+    assert [language for language, _ in blocks] == ["sh", "python", "python"]
+    write_table(tmp_path / "tokens.parquet", random_codes(500, [64, 64, 64]), [64, 64, 64])
+    events = "".join(f"{event % 7},{event * event % 500}\n" for event in range(2000))
+    (tmp_path / "train.csv").write_text("user_id,item_id\n" + events, encoding="utf-8")
+    release = Path(os.environ["CARGO_TARGET_DIR"]) / "release"
+    environment = {**os.environ, "PATH": f"{release}{os.pathsep}{os.environ['PATH']}"}
+    outputs = []
+    for language, code in blocks:
+        command = ["bash", "-ec", code] if language == "sh" else [sys.executable, "-c", code]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        outputs.append(run.stdout)
+    assert "prefix_3     int64                100000  hashed" in outputs[0]
+    assert outputs[1:] == ["(3, 16) (500, 16)\n", "(5, 3) 6\n"]
