@@ -103,6 +103,7 @@
 
 pub mod answers;
 pub mod artifact;
+pub mod attributes;
 pub mod behaviour;
 pub mod candidate;
 pub mod catalog;

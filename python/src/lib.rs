@@ -4,6 +4,7 @@
 
 mod arrays;
 mod arrow_io;
+mod attributes;
 #[cfg(feature = "benchmarks")]
 mod benchmarks;
 mod decoder;
@@ -11,6 +12,7 @@ mod errors;
 mod facets;
 mod features;
 mod fm_index;
+mod item_rows;
 mod parts;
 mod pipeline;
 mod quality;
@@ -34,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<token_ids::PyTokenIds>()?;
     module.add_class::<trie::PyTrie>()?;
     module.add_class::<subset::PySubset>()?;
+    module.add_class::<attributes::PyAttributes>()?;
     module.add_class::<fm_index::PyFmIndex>()?;
     module.add_class::<fm_index::PyOccurrences>()?;
     module.add_class::<facets::PyFacetTokenizer>()?;

@@ -3,11 +3,12 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
-    CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DiffSettings, DiffSpec,
-    EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, ImportSettings, ImportSpec,
-    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings, RankingSettings, ReportColumns,
-    RetrainSettings, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+    self, AdoptSettings, AdoptSpec, AppendSettings, AttributeSettings, BehaviourSettings, CatalogColumns,
+    CheckSettings, CheckSpec, CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings,
+    DiffSettings, DiffSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings,
+    ImportSettings, ImportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, MemberCatalogSettings,
+    PublishSettings, RankingSettings, ReportColumns, RetrainSettings, SharingSettings, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -132,6 +133,8 @@ pub(crate) fn settings() -> String {
     add::<RetrainSettings>(&mut groups, "retrain");
     add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
+    add::<SharingSettings>(&mut groups, "sharing");
+    add::<MemberCatalogSettings>(&mut groups, "members");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");
@@ -140,6 +143,7 @@ pub(crate) fn settings() -> String {
     add::<ExportOptions>(&mut groups, "export");
     add::<ReportColumns>(&mut groups, "report");
     add::<ShowSettings>(&mut groups, "show");
+    add::<AttributeSettings>(&mut groups, "attributes");
     add::<CheckSettings>(&mut groups, "check");
     add::<LookupSettings>(&mut groups, "lookup");
     add::<PublishSettings>(&mut groups, "publish");

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{
-    BehaviourSettings, EncodeSettings, ShowSettings, ThreadSettings, TokenSettings, VocabularySettings,
+    AttributeSettings, BehaviourSettings, EncodeSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings,
+    VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::training::TrainSettings;
@@ -27,6 +28,8 @@ pub(super) struct BuildArgs {
     #[command(flatten)]
     show: Flags<ShowSettings>,
     #[command(flatten)]
+    attributes: Flags<AttributeSettings>,
+    #[command(flatten)]
     behaviour: Flags<BehaviourSettings>,
     #[command(flatten)]
     train: Flags<TrainSettings>,
@@ -34,6 +37,8 @@ pub(super) struct BuildArgs {
     vocabulary: Flags<VocabularySettings>,
     #[command(flatten)]
     tokens: Flags<TokenSettings>,
+    #[command(flatten)]
+    sharing: Flags<SharingSettings>,
     #[command(flatten)]
     threads: Flags<ThreadSettings>,
     #[command(flatten)]
@@ -52,9 +57,11 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         catalog: args.catalog,
         encode: settings.fill(args.encode)?,
         show: settings.fill(args.show)?,
+        attributes: settings.fill(args.attributes)?,
         behaviour: settings.fill(args.behaviour)?,
         train: settings.fill(args.train)?,
         tokens: settings.fill(args.tokens)?,
+        sharing: settings.fill(args.sharing)?,
         vocabulary: settings.fill(args.vocabulary)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.checkpoints.with(args.output),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::append_ids::FreshIds;
+use super::append_members::AppendedMembers;
 use super::append_plan::{AppendPlan, FreshItem, ParentIndex};
 use super::append_target::Target;
 use super::catalog_features::CatalogFeatures;
@@ -13,10 +14,12 @@ use super::next_generation::{share_unchanged, write_features};
 use super::next_items::{CatalogItems, kept_rows, next_items};
 use super::parent_encoders::{embed_spec, moved};
 use super::read_catalog::ReadCatalog;
+use super::sharing::with_classes;
 use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED, OverflowItems};
 use super::suffixes::{check_growth, write_grown_vocabulary};
 use super::threads;
 use crate::artifact::{Overwrite, write_file};
+use crate::attributes::Attributes;
 use crate::constraint::ConstraintForm;
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, CompletedFeatures, FeatureFile, FeatureSource};
@@ -165,9 +168,15 @@ impl AppendRun<'_> {
     /// Writes the next generation of `parent`.
     fn write(&self, mut parent: ParentIndex, policies: (ChangedItems, AbsentItems)) -> Result<AppendSummary> {
         let (settings, number, progress) = (&self.spec.settings, self.target.number(), self.progress);
+        let of_catalog = |parent: &Attributes| {
+            Attributes::of_catalog(&self.encode.catalog_spec(&self.spec.catalog)?, &parent.requests(), true)
+        };
+        let attributes = parent.attributes.as_ref().map(of_catalog).transpose()?;
         let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
-        let content = catalog.content(self.job.reads(), progress)?;
+        let mut content = catalog.content(self.job.reads(), progress)?;
         let ids = catalog.spool.ids().clone();
+        let members = AppendedMembers::read(&parent, self.encode.catalog_spec(&self.spec.catalog)?, &ids, progress)?;
+        with_classes(&mut content, members.as_ref().and_then(|members| members.facts.classes.as_ref()));
         let plan = AppendPlan::new(&parent, &ids, &content, policies, number);
         plan.check_deleted(settings.max_deleted.unwrap_or(MAX_DELETED))?;
         parent.hold(&plan)?;
@@ -188,13 +197,16 @@ impl AppendRun<'_> {
             &fresh.items,
             vectors,
             self.model,
+            members.as_ref().map(|members| (members, number)),
             (&self.spec.far, self.overflow, progress),
         )?;
         parent.occupied = Occupied::new(&assigned.codebook_sizes)?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
-        let catalog = CatalogItems { ids: &ids, content: &content };
-        let next =
+        let catalog = CatalogItems { ids: &ids, content: &content, attributes: attributes.as_ref() };
+        let mut next =
             next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, settings.quarantine))?;
+        next.table.members =
+            members.as_ref().map(|members| members.next(&parent, &next.table, &kept, (&fresh.items, &assigned.placed)));
         if next.table.item_ids.is_empty() {
             let help = "use --missing keep, or pass a catalog that contains items of the index";
             return Err(Error::data("the next generation", "at least one item", "none", help));
@@ -215,9 +227,12 @@ impl AppendRun<'_> {
             distortion: AddedDistortion::of(&assigned),
             far: assigned.far.clone(),
         };
-        drop((plan, assigned, content, ids));
+        drop((plan, assigned, content, ids, attributes));
+        let same_attributes =
+            parent.attributes.as_ref().zip(next.attributes.as_ref()).is_none_or(|(a, b)| a.same_values(b));
         let has_forms = |forms: &[ConstraintForm]| has_forms(&parent.index, forms, &parent.table);
-        if self.target.is_store() && next.delta.kinds.is_empty() && self.forms.flatten().is_none_or(has_forms) {
+        let is_same = next.delta.kinds.is_empty() && same_attributes;
+        if self.target.is_store() && is_same && self.forms.flatten().is_none_or(has_forms) {
             let (index, generation) = (self.target.parent().to_path_buf(), parent.index.manifest().generation.number);
             return Ok(AppendSummary { index, generation, written: false, ..summary });
         }
@@ -234,6 +249,7 @@ impl AppendRun<'_> {
         }
         if let Some(added) = self.forms {
             let forms = NextForms {
+                attributes: next.attributes.as_ref(),
                 writer: &writer,
                 parent: &parent.index,
                 before: &parent.table,

@@ -36,8 +36,10 @@ mod aggregate;
 mod answers;
 mod append;
 mod append_ids;
+mod append_members;
 mod append_plan;
 mod append_target;
+mod attributes;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod build;
 mod catalog_features;
@@ -83,8 +85,10 @@ mod ready_features;
 mod report_items;
 #[cfg(feature = "train")]
 mod retrain;
+mod rule_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
+mod sharing;
 mod sources;
 pub mod spec;
 mod suffixes;
@@ -127,11 +131,12 @@ pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
-    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings, CompareSpec,
-    ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment,
-    ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, Output, RankingSettings,
-    RankingSpec, ReportColumns, RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, ShowSettings, ThreadSettings,
-    TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    AppendSettings, AppendSpec, AttributeSettings, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings,
+    CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings,
+    Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings,
+    MemberCatalogSettings, Output, RankingSettings, RankingSpec, ReportColumns, RetrainSettings, RetrainSpec,
+    ServeSettings, ServeSpec, SharingSettings, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec,
+    UserValues, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};

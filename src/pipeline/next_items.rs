@@ -4,7 +4,9 @@ use ndarray::Axis;
 
 use super::append_ids::FreshIds;
 use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
+use super::attributes::appended;
 use super::next_generation::{NextItems, rows_of};
+use crate::attributes::Attributes;
 use crate::error::{Error, Result};
 use crate::features::ContentHash;
 use crate::item_ids::ItemIds;
@@ -26,6 +28,8 @@ pub(super) fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshI
 pub(super) struct CatalogItems<'a> {
     pub(super) ids: &'a ItemIds,
     pub(super) content: &'a [ContentHash],
+    /// The attributes of the items, if the index has any.
+    pub(super) attributes: Option<&'a Attributes>,
 }
 
 /// The items of the next generation: the rows `kept` of the index, then the encoded items.
@@ -56,7 +60,8 @@ pub(super) fn next_items(
     let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
     let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();
     let mut delta = IdDelta::default();
-    let returned: Vec<usize> = fresh.iter().filter_map(|item| item.is.stone()).collect();
+    let returned: Vec<usize> =
+        fresh.iter().zip(&assigned.placed).filter_map(|(item, placed)| item.is.stone().filter(|_| !placed)).collect();
     let mut tombstones = parent.tombstones.without(&returned);
     let releases = quarantine.map(|generations| number + generations);
     for &row in &plan.deleted {
@@ -78,5 +83,6 @@ pub(super) fn next_items(
         };
         delta.push(catalog.ids.take(&[item.row]), change, (before, Some(new)), Some(assigned.added[at]));
     }
-    Ok(NextItems { table, content, delta, tombstones })
+    let attributes = appended(parent.attributes.as_ref(), catalog.attributes, &table.item_ids)?;
+    Ok(NextItems { table, content, attributes, delta, tombstones })
 }

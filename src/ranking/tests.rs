@@ -18,6 +18,7 @@ const SIZES: [usize; 4] = [4, 5, 3, 6];
 fn table_of(codes: Array2<u16>, sizes: &[usize], policy: Collisions) -> TokenTable {
     let rows = codes.nrows();
     TokenTable {
+        members: None,
         item_ids: ItemIds::row_numbers(rows),
         codes,
         residual_error: vec![0.0; rows],

@@ -31,6 +31,7 @@ mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;
+mod attributes;
 #[cfg(feature = "encoders")]
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]
@@ -45,6 +46,7 @@ mod index;
 mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
+mod shared_ids;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod texts;
 #[cfg(feature = "train")]

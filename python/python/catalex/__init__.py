@@ -1,6 +1,6 @@
 """Semantic IDs for LLM recommenders."""
 
-from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
+from ._native import Attributes, FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
 from .changes import adopt, compare, diff, import_ids
 from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
@@ -21,6 +21,7 @@ from .vocabulary import Vocabulary
 
 __all__ = [
     "ArtifactError",
+    "Attributes",
     "CatalexError",
     "ConfigError",
     "FacetTokenizer",

@@ -91,6 +91,7 @@ mod tests {
 
     fn table(item_ids: ItemIds) -> TokenTable {
         TokenTable {
+            members: None,
             item_ids,
             codes: ndarray::array![[1, 0, 2], [0, 1, 0]],
             residual_error: vec![0.0; 2],

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BehaviourSettings, EncodeSettings, Environment, Output, ShowSettings, TokenSettings, VocabularySettings};
+use super::{
+    AttributeSettings, BehaviourSettings, EncodeSettings, Environment, Output, SharingSettings, ShowSettings,
+    TokenSettings, VocabularySettings,
+};
 use crate::catalog::TextSpec;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
@@ -26,12 +29,18 @@ pub struct BuildSpec {
     /// The columns that the report shows.
     #[serde(skip_serializing_if = "ShowSettings::is_default")]
     pub show: ShowSettings,
+    /// The columns that the index keeps.
+    #[serde(skip_serializing_if = "AttributeSettings::is_default")]
+    pub attributes: AttributeSettings,
     /// Interactions.
     pub behaviour: BehaviourSettings,
     /// Training.
     pub train: TrainSettings,
     /// The form of the IDs.
     pub tokens: TokenSettings,
+    /// IDs that several items share.
+    #[serde(skip_serializing_if = "SharingSettings::is_default")]
+    pub sharing: SharingSettings,
     /// The vocabulary folder.
     pub vocabulary: VocabularySettings,
     /// Number of threads; all cores if not given.
@@ -51,9 +60,11 @@ impl Default for BuildSpec {
             catalog: PathBuf::new(),
             encode: EncodeSettings::default(),
             show: ShowSettings::default(),
+            attributes: AttributeSettings::default(),
             behaviour: BehaviourSettings::default(),
             train: TrainSettings::default(),
             tokens: TokenSettings::default(),
+            sharing: SharingSettings::default(),
             vocabulary: VocabularySettings::default(),
             threads: None,
             output: Output::default(),

@@ -19,8 +19,8 @@ mod tokens;
 
 pub(super) use append::{AbsentItems, ChangedItems, MAX_DELETED, OverflowItems};
 pub use append::{AppendSettings, AppendSpec, DeleteSettings, DeleteSpec};
-pub use catalog::{CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
-pub use decoding::{ConstrainSettings, ConstrainSpec};
+pub use catalog::{AttributeSettings, CatalogColumns, Embeddings, EncodeSettings, ShowSettings};
+pub use decoding::{ConstrainSettings, ConstrainSpec, UserValues};
 pub use export::{ExportOptions, ExportSpec};
 pub use histories::{CompareSettings, CompareSpec, HistorySettings};
 pub use index::{BuildSpec, EmbedSpec, TrainSpec};
@@ -32,7 +32,9 @@ pub use ranking::{RankingSettings, RankingSpec};
 pub(super) use reading::{ReadsTexts, text_settings};
 pub use retrain::{DriftSpec, RetrainSettings, RetrainSpec};
 pub use serve::{ServeSettings, ServeSpec};
-pub use tokens::{FarSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
+pub use tokens::{
+    FarSettings, MemberCatalogSettings, SharingSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+};
 
 use crate::error::Error;
 

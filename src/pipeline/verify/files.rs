@@ -16,7 +16,7 @@ use crate::tokenizer::{CONFIG_FILE, Tokenizer};
 use crate::vocabulary::{VOCABULARY_FILE, check_vocabulary};
 
 /// Files of an index that are neither features nor a token table, but have a seal.
-const SEALED: [&str; 3] = ["content.parquet", "delta.parquet", "tombstones.parquet"];
+const SEALED: [&str; 4] = ["attributes.parquet", "content.parquet", "delta.parquet", "tombstones.parquet"];
 /// A key in the metadata of a token table.
 const TABLE_KEY: &[u8] = b"catalex.token_format";
 /// The kind in the metadata of ranking features.
