@@ -1,15 +1,23 @@
 """Ranking features: the file, its specification, and the same numbers in Python."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from made import done, random_codes, write_table
 
 import catalex
+from ranking_data import GROUPS, Ratings, split
 
+BLOCK = re.compile(r"^<!-- tested [^\n]*-->\n```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SIZES = [8, 16, 16, 32]
 TABLE = 1000
 MASK = 2**64 - 1
@@ -51,7 +59,16 @@ def test_a_file_follows_its_specification_and_python_gives_the_same_numbers(tmp_
     write_table(tmp_path / "tokens.parquet", codes, SIZES, [f"item-{row}" for row in range(300)])
     out, words = tmp_path / "features.parquet", tmp_path / "subwords.json"
     forms = "levels,prefix-ngrams,subwords"
-    flags = ["--form", forms, "--table-size", str(TABLE), "--subword-vocabulary", words, "--subwords", "150"]
+    flags: list[str | Path] = [
+        "--form",
+        forms,
+        "--table-size",
+        str(TABLE),
+        "--subword-vocabulary",
+        words,
+        "--subwords",
+        "150",
+    ]
     printed = json.loads(done("features", tmp_path / "tokens.parquet", *flags, "--out", out, "--json"))
 
     table = pq.read_table(out)
@@ -82,7 +99,7 @@ def test_a_file_follows_its_specification_and_python_gives_the_same_numbers(tmp_
     vocabulary = catalex.SubwordVocabulary.read(words)
     assert (len(vocabulary), vocabulary.codebook_sizes, vocabulary.model_hash) == (72 + len(merges), SIZES, "0" * 64)
     pieces, offsets = vocabulary.segment(codes)
-    assert [pieces[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)] == expected
+    assert [pieces[a:b].tolist() for a, b in pairwise(offsets.tolist())] == expected
     assert repr(vocabulary) == f"SubwordVocabulary({len(vocabulary)} pieces of [8, 16, 16, 32] codes)"
 
     # The function writes the same file.
@@ -114,3 +131,41 @@ def test_wrong_codes_and_vocabularies_are_refused(tmp_path: Path) -> None:
     words.write_text(changed, encoding="utf-8")
     with pytest.raises(catalex.ArtifactError):
         catalex.SubwordVocabulary.read(words)
+
+
+def test_the_page_runs(tmp_path: Path) -> None:
+    """Runs the marked blocks of docs/ranking.md unchanged, one after another."""
+    blocks = BLOCK.findall((ROOT / "docs" / "ranking.md").read_text(encoding="utf-8"))
+    assert [language for language, _ in blocks] == ["sh", "python", "python"]
+    write_table(tmp_path / "tokens.parquet", random_codes(500, [64, 64, 64]), [64, 64, 64])
+    events = "".join(f"{event % 7},{event * event % 500}\n" for event in range(2000))
+    (tmp_path / "train.csv").write_text("user_id,item_id\n" + events, encoding="utf-8")
+    release = Path(os.environ["CARGO_TARGET_DIR"]) / "release"
+    environment = {**os.environ, "PATH": f"{release}{os.pathsep}{os.environ['PATH']}"}
+    outputs = []
+    for language, code in blocks:
+        command = ["bash", "-ec", code] if language == "sh" else [sys.executable, "-c", code]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        outputs.append(run.stdout)
+    assert "prefix_3     int64                100000  hashed" in outputs[0]
+    assert outputs[1:] == ["(3, 16) (500, 16)\n", "(5, 3) 6\n"]
+
+
+def test_the_benchmark_trains_on_the_past_and_withholds_films() -> None:
+    rng = np.random.default_rng(0)
+    films, events = 40, 4000
+    items = (rng.random(events) ** 3 * films).astype(np.int64)
+    ratings = Ratings(rng.integers(0, 30, events), items, rng.integers(0, 2, events).astype(np.float32))
+    of = split(ratings, films, 0)
+    assert (of.test.items == items[3600:]).all() and (of.tuning.items == items[3200:3600]).all()
+    new = of.groups == GROUPS.index("new")
+    assert (
+        new.sum() >= 4 and not new[of.train.items].any() and not new[of.valid.items].any() and new[of.test.items].any()
+    )
+    assert (of.item_ids[new] == 0).all() and len(set(of.item_ids[~new].tolist())) == (~new).sum()
+    counts = np.bincount(of.train.items, minlength=films)
+    assert counts[of.groups == 0].min() >= counts[of.groups == 1].max() >= counts[of.groups == 2].max()
+    assert 0.5 <= counts[of.groups == 0].sum() / len(of.train) < 0.7
+    other = split(ratings, films, 1)
+    assert (other.groups != of.groups).any()
