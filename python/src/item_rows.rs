@@ -27,12 +27,24 @@ impl ItemRows {
         ItemRows { ids, rows: OnceLock::new() }
     }
 
-    /// The rows of some ids. An integer equals the string of its digits.
-    pub(crate) fn find(&self, items: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
-        let rows = self.rows.get_or_init(|| match &self.ids {
+    fn rows(&self) -> &RowById {
+        self.rows.get_or_init(|| match &self.ids {
             ItemIds::Integers(ids) => RowById::Integers(ids.iter().copied().zip(0..).collect()),
             ItemIds::Strings(ids) => RowById::Strings(ids.iter().cloned().zip(0..).collect()),
-        });
+        })
+    }
+
+    /// The row of an id, given as text.
+    pub(crate) fn row(&self, id: &str) -> Option<u32> {
+        match self.rows() {
+            RowById::Integers(rows) => rows.get(&id.parse().ok()?).copied(),
+            RowById::Strings(rows) => rows.get(id).copied(),
+        }
+    }
+
+    /// The rows of some ids. An integer equals the string of its digits.
+    pub(crate) fn find(&self, items: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+        let rows = self.rows();
         if let (RowById::Integers(rows), Ok(items)) = (rows, items.extract::<PyReadonlyArray1<'_, i64>>()) {
             let found = |id: &i64| rows.get(id).copied().ok_or_else(|| unknown(&id.to_string()));
             return items.as_array().iter().map(found).collect();

@@ -16,6 +16,7 @@ mod item_rows;
 mod parts;
 mod pipeline;
 mod quality;
+mod ranking;
 mod store;
 mod subset;
 mod token_ids;
@@ -57,6 +58,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::tokenize, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::vocab, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::constrain, module)?)?;
+    module.add_class::<ranking::PySubwordVocabulary>()?;
+    module.add_function(wrap_pyfunction!(ranking::prefix_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(ranking::ranking_features, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::export, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::family_templates, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;

@@ -6,9 +6,9 @@ use catalex::pipeline::{
     self, AdoptSettings, AdoptSpec, AppendSettings, AttributeSettings, BehaviourSettings, CatalogColumns,
     CheckSettings, CheckSpec, CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings,
     DiffSettings, DiffSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings,
-    ImportSettings, ImportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, PublishSettings,
-    ReportColumns, RetrainSettings, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, VocabSpec,
-    VocabularySettings,
+    ImportSettings, ImportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, MemberCatalogSettings,
+    PublishSettings, RankingSettings, ReportColumns, RetrainSettings, SharingSettings, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -133,9 +133,12 @@ pub(crate) fn settings() -> String {
     add::<RetrainSettings>(&mut groups, "retrain");
     add::<FarSettings>(&mut groups, "far");
     add::<TokenSettings>(&mut groups, "tokens");
+    add::<SharingSettings>(&mut groups, "sharing");
+    add::<MemberCatalogSettings>(&mut groups, "members");
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");
+    add::<RankingSettings>(&mut groups, "ranking");
     add::<CatalogColumns>(&mut groups, "columns");
     add::<ExportOptions>(&mut groups, "export");
     add::<ReportColumns>(&mut groups, "report");

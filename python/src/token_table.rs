@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use catalex::Error;
 use catalex::artifact::Overwrite;
 use catalex::index::{Index, TOKENS, resolve_index};
-use catalex::semantic_id::{TableMetadata, TokenTable as Inner};
+use catalex::semantic_id::{Collisions, TableMetadata, TokenTable as Inner};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyTuple};
@@ -100,7 +100,14 @@ impl PyTokenTable {
             policy: metadata.collisions.parse().map_err(to_py)?,
             collisions: None,
         };
-        let table = Inner { item_ids, residual_error: vec![0.0; n], reassigned: vec![false; n], codes, metadata };
+        let table = Inner {
+            members: None,
+            item_ids,
+            residual_error: vec![0.0; n],
+            reassigned: vec![false; n],
+            codes,
+            metadata,
+        };
         let table = work::short(py, || {
             if table.codes.ncols() != table.metadata.codebook_sizes.len() {
                 let (expected, got) = (table.metadata.codebook_sizes.len(), table.codes.ncols());
@@ -187,6 +194,28 @@ impl PyTokenTable {
         self.inner.metadata.policy.to_string()
     }
 
+    /// Maximum number of items per ID; `None` if the policy does not limit it.
+    #[getter]
+    fn capacity(&self) -> Option<u16> {
+        match self.inner.metadata.policy {
+            Collisions::Share { capacity } => Some(capacity),
+            policy => policy.unique().then_some(1),
+        }
+    }
+
+    /// The rank of each item among the items of its ID, if items share IDs on purpose.
+    #[getter]
+    fn members<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<u16>>> {
+        self.inner.members.as_ref().map(|members| members.ranks.to_pyarray(py))
+    }
+
+    /// Each item's values of the columns in which the items of an ID must agree, as JSON.
+    #[getter]
+    fn must_differ(&self) -> Option<Vec<String>> {
+        let classes = self.inner.members.as_ref()?.classes.as_ref()?;
+        Some((0..classes.class.len()).map(|row| classes.name(row).to_owned()).collect())
+    }
+
     /// The report of the resolver, as JSON.
     #[getter]
     fn report_json(&self) -> Option<String> {
@@ -225,15 +254,17 @@ impl PyTokenTable {
         self.rows_of_codes(py, codes)
     }
 
-    /// The rows whose codes start with these, sorted by code.
+    /// The rows whose codes start with these, sorted by code, then by their ranks in a shared ID.
     fn rows_of_codes<'py>(&self, py: Python<'py>, prefix: Vec<u16>) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let codes = &self.inner.codes;
         let sorted = match self.sorted.get() {
             Some(sorted) => sorted,
             None => py.detach(|| {
                 self.sorted.get_or_init(|| {
+                    let members = self.inner.members.as_ref();
+                    let rank = |row: usize| members.map_or(0, |members| members.ranks[row]);
                     let mut rows: Vec<usize> = (0..codes.nrows()).collect();
-                    rows.sort_by(|&a, &b| codes.row(a).iter().cmp(codes.row(b).iter()));
+                    rows.sort_by(|&a, &b| codes.row(a).iter().cmp(codes.row(b).iter()).then(rank(a).cmp(&rank(b))));
                     rows
                 })
             }),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use catalex::ItemIds;
 use catalex::artifact::Overwrite;
 use catalex::attributes::{ATTRIBUTES, Attributes};
-use catalex::constraint::{Prefix, Subset, Trie as Inner, tokens_of};
+use catalex::constraint::{Prefix, Subset, Trie as Inner, all_rows, tokens_of};
 use catalex::index::{Index, ResolvedIndex, TOKENS, resolve_index};
 use catalex::semantic_id::TokenTable;
 use ndarray::Array2;
@@ -60,7 +60,7 @@ impl PyTrie {
                 (Some(table), _) => (table, None),
                 (None, path) => read(path.unwrap_or_default())?,
             };
-            let mut trie = Inner::new(table.codes.view())?;
+            let mut trie = Inner::of_table(&table, &all_rows(&table))?;
             if let Some(folder) = vocabulary {
                 trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
             }
@@ -87,11 +87,18 @@ impl PyTrie {
         Ok(PyTrie::new(made?, None))
     }
 
-    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it.
+    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it. `table` is the file
+    /// of the token table that it was made from, for a trie with item ids.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let trie = py.detach(|| Inner::load(&path)).map_err(to_py)?;
-        Ok(PyTrie::new(trie, None))
+    #[pyo3(signature = (path, table=None))]
+    fn load(py: Python<'_>, path: PathBuf, table: Option<PathBuf>) -> PyResult<Self> {
+        work::short(py, || {
+            let trie = Inner::load(&path)?;
+            let Some(table) = table else { return Ok(PyTrie::new(trie, None)) };
+            let table = TokenTable::read(&table)?;
+            trie.check_table(&table)?;
+            Ok(PyTrie::new(trie, Some(table.item_ids)))
+        })
     }
 
     /// Writes the trie to a file.
@@ -153,14 +160,14 @@ impl PyTrie {
         Ok(PyArray1::from_vec(py, next))
     }
 
-    /// The row of the item with this ID.
+    /// The row of the item with this ID; of several items that share it, the one of rank 0.
     fn find(&self, codes: Vec<u16>) -> Option<u32> {
         let whole = codes.len() == self.inner.levels();
         let prefix = self.inner.find(&codes).filter(|_| whole)?;
         self.inner.rows_under(prefix).first().copied()
     }
 
-    /// The rows of the items whose IDs start with these codes, sorted by code.
+    /// The rows of the items whose IDs start with these codes, sorted by code, then by their ranks in a shared ID.
     fn rows<'py>(&self, py: Python<'py>, codes: Vec<u16>) -> Bound<'py, PyArray1<u32>> {
         let rows = self.inner.find(&codes).map(|prefix: Prefix| self.inner.rows_under(prefix).to_vec());
         PyArray1::from_vec(py, rows.unwrap_or_default())
@@ -214,6 +221,24 @@ impl PyTrie {
         let mut chosen = vec![false; items.ids.len()];
         items.find(ids)?.into_iter().for_each(|row| chosen[row as usize] = true);
         self.chosen(py, &chosen, invert)
+    }
+
+    /// The items whose ids a text file lists, one per line, and the number of lines that are no item of this trie.
+    fn _subset_of_file(&self, py: Python<'_>, path: PathBuf) -> PyResult<(PySubset, usize)> {
+        let items = self.items()?;
+        let (inner, missing) = work::short(py, || {
+            let text = std::fs::read_to_string(&path).map_err(|e| catalex::Error::io("read", &path, e))?;
+            let mut chosen = vec![false; items.ids.len()];
+            let mut missing = 0;
+            for id in text.lines().filter(|id| !id.is_empty()) {
+                match items.row(id) {
+                    Some(row) => chosen[row as usize] = true,
+                    None => missing += 1,
+                }
+            }
+            Ok((self.inner.subset(|row| chosen[row]), missing))
+        })?;
+        Ok((PySubset::new(inner, self.inner.clone()), missing))
     }
 
     /// A subset, or all items, without the items of these ids.

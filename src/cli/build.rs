@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{
-    AttributeSettings, BehaviourSettings, EncodeSettings, ShowSettings, ThreadSettings, TokenSettings,
+    AttributeSettings, BehaviourSettings, EncodeSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings,
     VocabularySettings,
 };
 use catalex::progress::Progress;
@@ -38,6 +38,8 @@ pub(super) struct BuildArgs {
     #[command(flatten)]
     tokens: Flags<TokenSettings>,
     #[command(flatten)]
+    sharing: Flags<SharingSettings>,
+    #[command(flatten)]
     threads: Flags<ThreadSettings>,
     #[command(flatten)]
     checkpoints: CheckpointFlags,
@@ -59,6 +61,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         behaviour: settings.fill(args.behaviour)?,
         train: settings.fill(args.train)?,
         tokens: settings.fill(args.tokens)?,
+        sharing: settings.fill(args.sharing)?,
         vocabulary: settings.fill(args.vocabulary)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.checkpoints.with(args.output),

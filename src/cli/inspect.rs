@@ -143,6 +143,10 @@ fn show_table(out: &mut String, figures: &Figures) -> Result<()> {
                 writeln!(out, "added distortion   {:.4} of the latent error before", c.added_distortion)?;
             }
             Collisions::Keep => writeln!(out, "collision rate     {rate:.4} ({collided} items), kept")?,
+            Collisions::Share { capacity } => {
+                writeln!(out, "collision rate     {rate:.4} ({collided} items); up to {capacity} items share an ID")?;
+                writeln!(out, "items moved        {} ({} to another prefix)", c.moved, c.moved_to_other_prefix)?;
+            }
             Collisions::Suffix => {
                 writeln!(out, "collision rate     {rate:.4} ({collided} items) before the suffix, the last level")?;
             }

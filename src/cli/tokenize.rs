@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalex::pipeline::{FarSettings, ThreadSettings, TokenSettings, TokenizeSpec, tokenize};
+use catalex::pipeline::{
+    FarSettings, MemberCatalogSettings, SharingSettings, ThreadSettings, TokenSettings, TokenizeSpec, tokenize,
+};
 use catalex::progress::Progress;
 use clap::Args;
 
@@ -27,6 +29,10 @@ pub(super) struct TokenizeArgs {
     #[command(flatten)]
     tokens: Flags<TokenSettings>,
     #[command(flatten)]
+    sharing: Flags<SharingSettings>,
+    #[command(flatten)]
+    members: Flags<MemberCatalogSettings>,
+    #[command(flatten)]
     far: Flags<FarSettings>,
     #[command(flatten)]
     threads: Flags<ThreadSettings>,
@@ -41,6 +47,8 @@ pub(super) fn run(args: TokenizeArgs, progress: &dyn Progress) -> Result<()> {
         model: args.model,
         previous: args.previous,
         tokens: settings.fill(args.tokens)?,
+        sharing: settings.fill(args.sharing)?,
+        members: settings.fill(args.members)?,
         far: settings.fill(args.far)?,
         threads: settings.fill(args.threads)?.threads,
         output: args.output.output(),

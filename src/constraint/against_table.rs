@@ -25,8 +25,10 @@ impl Trie {
         if self.levels() != table.codes.ncols() {
             return Err(wrong(format!("IDs of {} codes", self.levels())));
         }
-        let expected = Trie::of_rows(table.codes.view(), &rows)?;
+        let expected = Trie::of_table(table, &rows)?;
+        let first_items = |trie: &Trie| trie.members().map(|members| members.words.to_vec());
         let differs = expected.rows() != self.rows()
+            || first_items(&expected) != first_items(self)
             || (0..self.levels()).any(|level| {
                 expected.codes(level) != self.codes(level)
                     || (level > 0 && expected.firsts(level).words != self.firsts(level).words)
@@ -57,7 +59,9 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
     let Some(rows) = found.rows(table)? else {
         return Ok(found.forms().iter().map(ConstraintForm::to_string).collect());
     };
-    let (again, skipped): (Vec<_>, Vec<_>) = found.forms().iter().copied().partition(|form| is_made_again(*form));
+    let (again, skipped): (Vec<_>, Vec<_>) = found.forms().iter().copied().partition(|form| {
+        is_made_again(*form) && (*form != ConstraintForm::Nvidia || found.title_settings().is_none())
+    });
     let made = tempfile::tempdir().map_err(|e| Error::io("create", &std::env::temp_dir(), e))?;
     let made = made.path().join("forms");
     let expected = Forms { rows: Some(&rows), tokens: found.tokens(), ..Forms::of(table) };
@@ -66,6 +70,13 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
         let (got, expected) = (folder.join(form.file()), sha256_file(&made.join(form.file()))?);
         if sha256_file(&got)? != expected {
             return Err(Error::artifact(&got, "the IDs of the token table", "different content", HELP));
+        }
+        if form.companions().contains(&super::forms::TABLE_FILE) {
+            let path = folder.join(super::forms::TABLE_FILE);
+            let copy = TokenTable::read(&path)?;
+            if copy.item_ids != table.item_ids || copy.codes != table.codes {
+                return Err(Error::artifact(&path, "the items of the token table", "different items", HELP));
+            }
         }
     }
     Ok(skipped.iter().map(ConstraintForm::to_string).collect())

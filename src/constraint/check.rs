@@ -17,14 +17,20 @@ impl Bits<'_> {
 }
 
 impl TrieLayout {
-    /// The layout for the numbers of nodes in a header, if it fits in `bytes` bytes.
-    pub(super) fn checked(nodes: &[u64], bytes: usize) -> Result<TrieLayout, String> {
+    /// The layout for the numbers of nodes in a header, and for the number of items if items share IDs, else 0, if it
+    /// fits in `bytes` bytes.
+    pub(super) fn checked(nodes: &[u64], items: u64, bytes: usize) -> Result<TrieLayout, String> {
         let ascending = nodes.windows(2).all(|pair| pair[0] <= pair[1]);
         let fits = nodes.iter().all(|&nodes| (1..=bytes as u64 / 2).contains(&nodes) && nodes <= u64::from(u32::MAX));
         if nodes.is_empty() || !ascending || !fits {
             return Err(format!("levels of {nodes:?} prefixes"));
         }
-        Ok(TrieLayout::new(&nodes.iter().map(|&nodes| nodes as usize).collect::<Vec<_>>()))
+        let leaves = nodes.last().copied().unwrap_or(0);
+        if items > 0 && !(leaves..=(bytes as u64 / 4).min(u64::from(u32::MAX))).contains(&items) {
+            return Err(format!("{items} items of {leaves} IDs"));
+        }
+        let items = (items > 0).then_some(items as usize);
+        Ok(TrieLayout::new(&nodes.iter().map(|&nodes| nodes as usize).collect::<Vec<_>>(), items))
     }
 }
 
@@ -51,6 +57,13 @@ impl Trie {
             }
         }
         let rows = self.rows();
+        if let Some(members) = self.members() {
+            members.check(rows.len())?;
+            let ids = self.codes(self.levels() - 1).len();
+            if members.ones() != ids || !members.get(0) {
+                return Err(format!("{} groups of items with {ids} IDs", members.ones()));
+            }
+        }
         if let Some(row) = repeated(rows) {
             return Err(format!("the row {row} twice"));
         }

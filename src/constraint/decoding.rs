@@ -93,6 +93,11 @@ impl<'a> Decoding<'a> {
         &self.rules.eos
     }
 
+    /// Whether an answer that starts with an ID has ended with its last token.
+    pub(super) fn has_ended(&self, last: u32) -> bool {
+        self.rules.start == Start::Always && self.rules.eos.contains(&last)
+    }
+
     /// The tokens that are allowed after `tokens`, the first `prompt` of which are the prompt. An unfinished ID in the
     /// prompt is completed; a finished one is ignored. No token is allowed inside an ID that no item has.
     pub fn next(&self, tokens: &[i64], prompt: usize, subset: Option<&Subset>, next: &mut Next) {

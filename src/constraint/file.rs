@@ -1,12 +1,13 @@
 //! Memory-mapped files of arrays, and the file of a trie.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use memmap2::Mmap;
 
-use super::layout::{Buffer, FORMAT_VERSION, HEADER, MAGIC, TOKENS, TrieLayout};
+use super::layout::{Buffer, FORMAT_VERSION, HEADER, ITEMS, MAGIC, SHARED_VERSION, TOKENS, TrieLayout};
 use super::trie::Trie;
 use crate::artifact::{AtomicFile, Overwrite, open_regular, sha256};
 use crate::error::{Error, Result};
@@ -19,7 +20,8 @@ const CHECKSUM: usize = 64;
 /// A binary file format: its header, and its name in errors.
 pub(super) struct BinaryFormat {
     pub(super) magic: u64,
-    pub(super) version: u64,
+    /// The versions that can be read.
+    pub(super) versions: RangeInclusive<u64>,
     /// Length of the header in 8-byte numbers.
     pub(super) header: usize,
     pub(super) name: &'static str,
@@ -28,7 +30,7 @@ pub(super) struct BinaryFormat {
 
 const TRIE: BinaryFormat = BinaryFormat {
     magic: MAGIC,
-    version: FORMAT_VERSION,
+    versions: FORMAT_VERSION..=SHARED_VERSION,
     header: HEADER,
     name: "a trie of semantic IDs",
     help: "create the trie again from its token table",
@@ -62,9 +64,11 @@ impl BinaryFormat {
                 format!("a file of {} bytes with another magic number", map.len()),
             ));
         }
-        if number(&map, 1) != self.version {
+        if !self.versions.contains(&number(&map, 1)) {
             let got = format!("version {}", number(&map, 1));
-            return Err(self.wrong(path, format!("format version {}", self.version), got));
+            let (oldest, newest) = (self.versions.start(), self.versions.end());
+            let expected = if oldest == newest { newest.to_string() } else { format!("{oldest} or {newest}") };
+            return Err(self.wrong(path, format!("format version {expected}"), got));
         }
         let body = &map[..map.len() - CHECKSUM];
         if sha256(body).as_bytes() != &map[body.len()..] {
@@ -97,7 +101,7 @@ impl Trie {
     pub fn save(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
         // `with_tokens` does not update the header in memory, so the token ids are written here.
         let mut bytes = self.buffer.bytes()[..self.layout.end].to_vec();
-        bytes[TOKENS * 8..HEADER * 8].copy_from_slice(bytemuck::cast_slice(&token_numbers(self.tokens.as_ref())));
+        bytes[TOKENS * 8..ITEMS * 8].copy_from_slice(bytemuck::cast_slice(&token_numbers(self.tokens.as_ref())));
         BinaryFormat::save(&bytes, path, overwrite)
     }
 
@@ -112,7 +116,11 @@ impl Trie {
         let levels = usize::try_from(number(&map, 2)).ok().filter(|&levels| levels <= MAX_LEVELS);
         let levels = levels.ok_or_else(|| wrong(format!("{} levels", number(&map, 2))))?;
         let nodes: Vec<u64> = (0..levels).map(|level| number(&map, 3 + level)).collect();
-        let layout = TrieLayout::checked(&nodes, map.len()).map_err(wrong)?;
+        let items = number(&map, ITEMS);
+        if (number(&map, 1) == SHARED_VERSION) != (items > 0) {
+            return Err(wrong(format!("{items} items that share IDs in version {}", number(&map, 1))));
+        }
+        let layout = TrieLayout::checked(&nodes, items, map.len()).map_err(wrong)?;
         TRIE.check_length(path, &map, layout.end)?;
         let tokens = read_tokens(levels, |at| number(&map, TOKENS + at)).map_err(wrong)?;
         let trie = Trie { buffer: Buffer::Mapped(map), layout, tokens, leaves: OnceLock::new() };
@@ -122,8 +130,8 @@ impl Trie {
 }
 
 /// The token ids as header numbers; all zero without token ids.
-fn token_numbers(tokens: Option<&TokenIds>) -> [u64; HEADER - TOKENS] {
-    let mut numbers = [0; HEADER - TOKENS];
+fn token_numbers(tokens: Option<&TokenIds>) -> [u64; ITEMS - TOKENS] {
+    let mut numbers = [0; ITEMS - TOKENS];
     if let Some(tokens) = tokens {
         let or_zero = |id: Option<u32>| id.map_or(0, |id| u64::from(id) + 1);
         let ids = [Some(tokens.first_id), tokens.begin, tokens.end].map(or_zero);
@@ -141,7 +149,7 @@ fn read_tokens(levels: usize, number: impl Fn(usize) -> u64) -> std::result::Res
         Err(_) => Err(format!("the token id {}", number(at) - 1)),
     };
     let Some(first_id) = id(0)? else {
-        return if (1..HEADER - TOKENS).all(|at| number(at) == 0) {
+        return if (1..ITEMS - TOKENS).all(|at| number(at) == 0) {
             Ok(None)
         } else {
             Err("incomplete token ids".into())

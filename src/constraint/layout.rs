@@ -10,15 +10,20 @@ use crate::tokenizer::MAX_LEVELS;
 
 /// Magic number of the file. It is read as a number, so that a machine with another byte order refuses the file.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"CATALEXT");
-/// Version of the file format.
+/// Version of the file format of tries in which each ID has one item.
 pub(super) const FORMAT_VERSION: u64 = 1;
+/// Version of the file format of tries in which items share IDs.
+pub(super) const SHARED_VERSION: u64 = 2;
 /// Length of the header in 8-byte numbers: magic number, version, number of levels, nodes per level (up to
-/// [`MAX_LEVELS`]), then from [`TOKENS`] on the token ids, all zero without them, and padding.
+/// [`MAX_LEVELS`]), then from [`TOKENS`] on the token ids, all zero without them, and at [`ITEMS`] the number of items if
+/// items share IDs, else zero.
 pub(super) const HEADER: usize = (TOKENS + 4 + MAX_LEVELS).next_multiple_of(8);
 /// Index in the header of the token ids: the first id plus one, the markers' ids plus one, the size of the vocabulary, and
 /// the sizes of up to [`MAX_LEVELS`] codebooks.
 pub(super) const TOKENS: usize = 3 + MAX_LEVELS;
-const _: () = assert!(HEADER == 24 && TOKENS == 11, "another number of levels changes the file format");
+/// Index in the header of the number of items, which is zero if each ID has one item.
+pub(super) const ITEMS: usize = TOKENS + 4 + MAX_LEVELS;
+const _: () = assert!(HEADER == 24 && ITEMS == 23 && TOKENS == 11, "another number of levels changes the file format");
 
 /// An array of `len` numbers of type `T` from byte `start`, which is a multiple of 8.
 #[derive(Debug, Clone)]
@@ -51,15 +56,17 @@ pub(super) struct LevelLayout {
 #[derive(Debug, Clone)]
 pub(super) struct TrieLayout {
     pub(super) levels: Vec<LevelLayout>,
-    /// Row of each leaf.
+    /// Row of each item, in the order of the leaves.
     pub(super) rows: Section<u32>,
+    /// If items share IDs: a bit per item, whether it is the first item of its leaf, and the directory of these bits.
+    pub(super) members: Option<(Section<u64>, Section<u32>)>,
     /// Total size in bytes.
     pub(super) end: usize,
 }
 
 impl TrieLayout {
-    /// The layout for these numbers of nodes per level.
-    pub(super) fn new(nodes: &[usize]) -> Self {
+    /// The layout for these numbers of nodes per level. `items` is the number of items if items share IDs.
+    pub(super) fn new(nodes: &[usize], items: Option<usize>) -> Self {
         let mut end = HEADER * 8;
         let levels = nodes
             .iter()
@@ -73,13 +80,19 @@ impl TrieLayout {
                 }
             })
             .collect();
-        TrieLayout { levels, rows: section(nodes.last().copied().unwrap_or(0), &mut end), end }
+        let rows = section(items.or(nodes.last().copied()).unwrap_or(0), &mut end);
+        let members =
+            items.map(|items| (section(items.div_ceil(64), &mut end), section(directory_len(items), &mut end)));
+        TrieLayout { levels, rows, members, end }
     }
 
     /// The header without the token ids.
     pub(super) fn header(&self) -> impl Iterator<Item = u64> {
+        let version = if self.members.is_some() { SHARED_VERSION } else { FORMAT_VERSION };
         let nodes = self.levels.iter().map(|level| level.codes.len as u64);
-        [MAGIC, FORMAT_VERSION, self.levels.len() as u64].into_iter().chain(nodes)
+        let start = [MAGIC, version, self.levels.len() as u64].into_iter().chain(nodes).chain(std::iter::repeat(0));
+        let items = self.members.as_ref().map_or(0, |_| self.rows.len as u64);
+        start.take(ITEMS).chain([items])
     }
 }
 

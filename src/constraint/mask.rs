@@ -87,7 +87,7 @@ impl Decoding<'_> {
     }
 
     /// Masks one row.
-    fn apply<T: Copy>(&self, next: &Next, from: Option<&[T]>, to: &mut [T], lowest: T, kept: &mut Vec<T>) {
+    pub(super) fn apply<T: Copy>(&self, next: &Next, from: Option<&[T]>, to: &mut [T], lowest: T, kept: &mut Vec<T>) {
         kept.clear();
         let source = from.unwrap_or(to);
         kept.extend(next.tokens.iter().map(|&token| source[token as usize]));
@@ -104,7 +104,7 @@ impl Decoding<'_> {
         next.tokens.iter().zip(kept).for_each(|(&token, &mut score)| to[token as usize] = score);
     }
 
-    fn check_logits(&self, logits: usize) -> Result<()> {
+    pub(super) fn check_logits(&self, logits: usize) -> Result<()> {
         let ids = self.trie().tokens();
         let highest = self.eos().iter().copied().max().map_or(0, |eos| eos + 1).max(ids.vocabulary_size);
         if logits < highest as usize {

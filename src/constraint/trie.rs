@@ -12,7 +12,8 @@ use crate::vocabulary::TokenIds;
 ///
 /// The nodes of a level are sorted by their codes, so the children of a node are a contiguous range of the next level,
 /// and the codes that may follow a prefix are a slice. One bit per node marks the start of such a range. An item takes 2
-/// bytes per level that it does not share and 4 bytes for its row: at most 12 bytes with 4 levels.
+/// bytes per level that it does not share and 4 bytes for its row: at most 12 bytes with 4 levels. Several items can share
+/// an ID; then their rows are in the order of their ranks.
 #[derive(Debug)]
 pub struct Trie {
     pub(super) buffer: Buffer,
@@ -69,6 +70,11 @@ impl Trie {
         self.tokens.as_ref()
     }
 
+    /// Whether items can share IDs.
+    pub fn is_shared(&self) -> bool {
+        self.layout.members.is_some()
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.rows().len()
@@ -106,24 +112,25 @@ impl Trie {
         self.codes(prefix.depth).get(self.child_range(prefix)).unwrap_or_default()
     }
 
-    /// The codes that are allowed next and lead to an item of the subset.
+    /// The codes that are allowed next and lead to an item of the subset. A shared ID is allowed if the subset has one of
+    /// its items.
     pub fn allowed_in<'a>(&'a self, prefix: Prefix, subset: &'a Subset) -> impl Iterator<Item = u16> + 'a {
         let range = self.child_range(prefix);
         let depth = prefix.depth + 1;
         let codes = self.codes(prefix.depth).get(range.clone()).unwrap_or_default();
-        let mut from = if codes.is_empty() { 0 } else { self.first_leaf(depth, range.start) };
+        let mut from = if codes.is_empty() { 0 } else { self.first_item(depth, range.start) };
         codes.iter().enumerate().filter_map(move |(at, &code)| {
-            let to = self.first_leaf(depth, range.start + at + 1);
+            let to = self.first_item(depth, range.start + at + 1);
             (subset.any(std::mem::replace(&mut from, to)..to)).then_some(code)
         })
     }
 
-    /// The rows of the token table whose IDs start with the prefix, in the order of their codes.
+    /// The rows of the token table whose IDs start with the prefix, in the order of their codes, then of their ranks.
     pub fn rows_under(&self, prefix: Prefix) -> &[u32] {
         if prefix.depth == 0 {
             return self.rows();
         }
-        let (from, to) = (self.first_leaf(prefix.depth, prefix.index), self.first_leaf(prefix.depth, prefix.index + 1));
+        let (from, to) = (self.first_item(prefix.depth, prefix.index), self.first_item(prefix.depth, prefix.index + 1));
         self.rows().get(from..to).unwrap_or_default()
     }
 
@@ -142,7 +149,7 @@ impl Trie {
         self.allowed(Prefix { depth: level, index })
     }
 
-    /// Row of each leaf.
+    /// Row of each item, in the order of the leaves.
     pub(super) fn rows(&self) -> &[u32] {
         self.buffer.read(&self.layout.rows)
     }
@@ -151,6 +158,12 @@ impl Trie {
     pub(super) fn firsts(&self, level: usize) -> Bits<'_> {
         let layout = &self.layout.levels[level];
         Bits { words: self.buffer.read(&layout.words), directory: self.buffer.read(&layout.directory) }
+    }
+
+    /// A bit per item: whether it is the first item of its leaf. `None` if each ID has one item.
+    pub(super) fn members(&self) -> Option<Bits<'_>> {
+        let (words, directory) = self.layout.members.as_ref()?;
+        Some(Bits { words: self.buffer.read(words), directory: self.buffer.read(directory) })
     }
 
     /// The indices of a prefix's children among the nodes of the next level.
@@ -167,17 +180,22 @@ impl Trie {
         }
     }
 
-    /// The first leaf under the prefix at an index of a depth; for the index after the last, the number of leaves.
-    fn first_leaf(&self, depth: usize, index: usize) -> usize {
-        (depth..self.levels())
-            .try_fold(index, |index, level| self.firsts(level).select(index))
-            .unwrap_or_else(|| self.len())
+    /// The first item under the prefix at an index of a depth; for the index after the last, the number of items.
+    fn first_item(&self, depth: usize, index: usize) -> usize {
+        let leaf = (depth..self.levels()).try_fold(index, |index, level| self.firsts(level).select(index));
+        let item = match self.members() {
+            None => leaf,
+            Some(members) => leaf.and_then(|leaf| members.select(leaf)),
+        };
+        item.unwrap_or_else(|| self.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::item_ids::ItemIds;
+    use crate::semantic_id::{Collisions, MemberFacts, Members, TableMetadata, TokenFormat, TokenTable};
     use ndarray::Array2;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -221,6 +239,62 @@ mod tests {
                 prop_assert_eq!(held, under);
                 prop_assert_eq!(trie.child(found, 77), None);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shared_ids_lead_to_their_items_in_the_order_of_ranks(
+            items in prop::collection::vec((0u16..3, 0u16..3, 0u16..4), 1..150), odd in any::<bool>(),
+        ) {
+            let codes = Array2::from_shape_fn((items.len(), 2), |(i, l)| if l == 0 { items[i].0 } else { items[i].1 });
+            let ids = ItemIds::row_numbers(items.len());
+            let facts = MemberFacts { priority: items.iter().map(|item| f64::from(item.2)).collect(), classes: None };
+            let members = Members::ranked(codes.view(), &ids, facts, &[]);
+            let table = table_of(codes, ids, members);
+            let trie = Trie::of_table(&table, &crate::constraint::all_rows(&table)).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("trie");
+            trie.save(&path, crate::artifact::Overwrite::Refuse).unwrap();
+            let subset = |row: usize| (row % 2 == 1) == odd;
+            for trie in [Trie::load(&path).unwrap(), trie] {
+                prop_assert_eq!((trie.len(), trie.is_shared()), (items.len(), true));
+                let chosen = trie.subset(subset);
+                for a in 0..3 {
+                    let next = |keep: &dyn Fn(usize) -> bool| -> Vec<u16> {
+                        let kept = (0..items.len()).filter(|&row| items[row].0 == a && keep(row));
+                        kept.map(|row| items[row].1).collect::<BTreeSet<_>>().into_iter().collect()
+                    };
+                    let Some(prefix) = trie.find(&[a]) else { continue };
+                    prop_assert_eq!(trie.allowed(prefix), next(&|_| true));
+                    prop_assert_eq!(trie.allowed_in(prefix, &chosen).collect::<Vec<_>>(), next(&subset));
+                    for b in 0..3 {
+                        let mut of_id: Vec<usize> =
+                            (0..items.len()).filter(|&row| (items[row].0, items[row].1) == (a, b)).collect();
+                        of_id.sort_by(|&x, &y| items[y].2.cmp(&items[x].2).then(x.cmp(&y)));
+                        let rows = trie.find(&[a, b]).map_or(&[][..], |prefix| trie.rows_under(prefix));
+                        prop_assert_eq!(rows.iter().map(|&row| row as usize).collect::<Vec<_>>(), of_id);
+                    }
+                }
+                prop_assert!(trie.check_table(&table).is_ok());
+            }
+        }
+    }
+
+    fn table_of(codes: Array2<u16>, item_ids: ItemIds, members: Members) -> TokenTable {
+        TokenTable {
+            residual_error: vec![0.0; codes.nrows()],
+            reassigned: vec![false; codes.nrows()],
+            metadata: TableMetadata {
+                model_hash: String::new(),
+                codebook_sizes: vec![4, 4],
+                token_format: TokenFormat::default(),
+                policy: Collisions::Share { capacity: u16::MAX },
+                collisions: None,
+            },
+            members: Some(members),
+            item_ids,
+            codes,
         }
     }
 

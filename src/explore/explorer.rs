@@ -222,6 +222,7 @@ mod tests {
     fn explorer() -> Explorer {
         let code = |row: usize, level: usize| ((row * 7 + level * row * row * 3) % 4) as u16;
         let table = TokenTable {
+            members: None,
             item_ids: ItemIds::Strings((0..ITEMS).map(|row| format!("item-{row}")).collect()),
             codes: Array2::from_shape_fn((ITEMS, 3), |(row, level)| code(row, level)),
             residual_error: vec![0.0; ITEMS],

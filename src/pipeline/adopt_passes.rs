@@ -234,6 +234,7 @@ pub(super) fn write(
     let mut metadata = table.metadata.clone();
     metadata.model_hash = model.hash().to_owned();
     let ordered = TokenTable {
+        members: table.members.as_ref().map(|members| members.take(&order)),
         item_ids: table.item_ids.take(&order),
         codes: table.codes.select(Axis(0), &order),
         residual_error: errors,

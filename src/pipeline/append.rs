@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::append_ids::FreshIds;
+use super::append_members::AppendedMembers;
 use super::append_plan::{AppendPlan, FreshItem, ParentIndex};
 use super::append_target::Target;
 use super::catalog_features::CatalogFeatures;
@@ -13,6 +14,7 @@ use super::next_generation::{share_unchanged, write_features};
 use super::next_items::{CatalogItems, kept_rows, next_items};
 use super::parent_encoders::{embed_spec, moved};
 use super::read_catalog::ReadCatalog;
+use super::sharing::with_classes;
 use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DELETED, OverflowItems};
 use super::suffixes::{check_growth, write_grown_vocabulary};
 use super::threads;
@@ -171,8 +173,10 @@ impl AppendRun<'_> {
         };
         let attributes = parent.attributes.as_ref().map(of_catalog).transpose()?;
         let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
-        let content = catalog.content(self.job.reads(), progress)?;
+        let mut content = catalog.content(self.job.reads(), progress)?;
         let ids = catalog.spool.ids().clone();
+        let members = AppendedMembers::read(&parent, self.encode.catalog_spec(&self.spec.catalog)?, &ids, progress)?;
+        with_classes(&mut content, members.as_ref().and_then(|members| members.facts.classes.as_ref()));
         let plan = AppendPlan::new(&parent, &ids, &content, policies, number);
         plan.check_deleted(settings.max_deleted.unwrap_or(MAX_DELETED))?;
         parent.hold(&plan)?;
@@ -193,13 +197,16 @@ impl AppendRun<'_> {
             &fresh.items,
             vectors,
             self.model,
+            members.as_ref().map(|members| (members, number)),
             (&self.spec.far, self.overflow, progress),
         )?;
         parent.occupied = Occupied::new(&assigned.codebook_sizes)?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
         let catalog = CatalogItems { ids: &ids, content: &content, attributes: attributes.as_ref() };
-        let next =
+        let mut next =
             next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, settings.quarantine))?;
+        next.table.members =
+            members.as_ref().map(|members| members.next(&parent, &next.table, &kept, (&fresh.items, &assigned.placed)));
         if next.table.item_ids.is_empty() {
             let help = "use --missing keep, or pass a catalog that contains items of the index";
             return Err(Error::data("the next generation", "at least one item", "none", help));

@@ -2,14 +2,16 @@
 
 use ndarray::{Array2, Axis, s};
 
+use super::append_members::AppendedMembers;
 use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
 use super::far_items::report_far;
 use super::spec::{ChangedItems, FarSettings, OverflowItems};
 use super::suffixes::suffixed;
 use crate::error::Result;
 use crate::features::{FeatureSource, SelectedRows, for_each_block};
+use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{Collisions, FarItems, QuantizedItems, TokenTable, TokenizedItems};
+use crate::semantic_id::{Collisions, FarItems, MemberFacts, QuantizedItems, TokenTable, TokenizedItems};
 use crate::tokenizer::Tokenizer;
 
 /// The IDs of encoded items, in their order.
@@ -33,7 +35,8 @@ pub(super) struct FreshIds {
 impl FreshIds {
     /// Assigns IDs to `items`. `features` has their vectors, in the same order. A changed item keeps its ID, unless
     /// changed items are to be reassigned and a nearer ID is free. An item that was deleted before gets its earlier ID
-    /// again.
+    /// again. With shared IDs (`members`, and the number of the next generation), both give up an ID whose other members
+    /// are of another class.
     ///
     /// # Errors
     /// As [`TokenTable::placed`] and [`suffixed`].
@@ -43,9 +46,11 @@ impl FreshIds {
         items: &[FreshItem],
         features: Option<&dyn FeatureSource>,
         model: &Tokenizer,
+        members: Option<(&AppendedMembers, u64)>,
         (far, overflow, progress): (&FarSettings, OverflowItems, &dyn Progress),
     ) -> Result<Self> {
         let (table, n) = (&parent.table, items.len());
+        let leaving = members.map_or_else(|| vec![false; n], |(members, _)| members.leaving(parent, plan, items));
         let mut ids = FreshIds {
             codes: Array2::zeros((n, table.codes.ncols())),
             errors: vec![0.0; n],
@@ -58,8 +63,8 @@ impl FreshIds {
         let Some(features) = features else { return Ok(ids) };
         let reassigns =
             |item: &FreshItem| matches!(item.is, Freshness::Changed(_)) && plan.changed == ChangedItems::Reassign;
-        let is_placed = |item: &FreshItem| item.is == Freshness::New || reassigns(item);
-        let place: Vec<usize> = (0..n).filter(|&at| is_placed(&items[at])).collect();
+        let is_placed = |at: usize| items[at].is == Freshness::New || reassigns(&items[at]) || leaving[at];
+        let place: Vec<usize> = (0..n).filter(|&at| is_placed(at)).collect();
         for (at, item) in items.iter().enumerate() {
             let given = match item.is {
                 Freshness::New => continue,
@@ -73,11 +78,20 @@ impl FreshIds {
         if !place.is_empty() {
             let new = SelectedRows::new(features, place.clone())?;
             let own: Vec<Option<usize>> = place.iter().map(|&at| items[at].is.row()).collect();
-            let assigned = assigned(parent, &new, model, &own, (overflow, progress))?;
+            let assigned = match members {
+                None => assigned(parent, &new, model, &own, (overflow, progress))?,
+                Some((members, number)) => {
+                    let rows: Vec<usize> = place.iter().map(|&at| items[at].row).collect();
+                    let facts = |_: &ItemIds| Ok(members.facts.take(&rows));
+                    let seats = |facts: &MemberFacts| members.seats(parent, plan, (items, &leaving), number, facts);
+                    let format = table.metadata.token_format.clone();
+                    TokenizedItems::sharing(&new, model, format, members.capacity, facts, seats, progress)?
+                }
+            };
             for (row, &at) in place.iter().enumerate() {
                 // A changed item gives up its ID only for a nearer one.
                 let error = assigned.table.residual_error[row];
-                if reassigns(&items[at]) && ids.errors[at] <= error {
+                if reassigns(&items[at]) && !leaving[at] && ids.errors[at] <= error {
                     continue;
                 }
                 ids.codes.row_mut(at).assign(&assigned.table.codes.row(row));
@@ -137,7 +151,9 @@ fn assigned(
         Collisions::Resolve | Collisions::LcRec => {
             TokenTable::placed(features, model, format, &parent.occupied, progress)
         }
-        Collisions::Keep => TokenizedItems::of_features(features, model, format, Collisions::Keep, progress),
+        policy @ (Collisions::Keep | Collisions::Share { .. }) => {
+            TokenizedItems::of_features(features, model, format, policy, progress)
+        }
         Collisions::Suffix => {
             let mut items = TokenizedItems::of_features(features, model, format, Collisions::Keep, progress)?;
             items.table.codes = suffixed(parent, &items.table, own, overflow)?;

@@ -7,17 +7,19 @@ use super::costs::{Costs, StageCost};
 use super::embed::EmbedSummary;
 use super::encode_stage;
 use super::report_items::{ReportItems, title};
-use super::spec::{BuildSpec, EmbedSpec};
+use super::sharing::{MemberSource, with_classes};
+use super::spec::{BuildSpec, EmbedSpec, ReadsTexts};
 use super::threads;
 use super::train::checkpoints;
 use crate::artifact::{OutputLock, Overwrite, write_file};
-use crate::catalog::CatalogReader;
+use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::features::{ContentHashes, FeatureSource};
 use crate::index::{ATTRIBUTES, CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
-use crate::semantic_id::{Lookup, TokenTable};
+use crate::semantic_id::{Lookup, MemberFacts, TakenSeats, TokenTable, TokenizedItems};
 use crate::settings::SettingGroup;
 use crate::{rqvae, vocabulary};
 
@@ -71,6 +73,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
     spec.show.check()?;
     let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
+    let sharing = spec.sharing(&catalog)?;
     if let Some(shown) = spec.show.text() {
         catalog.text = shown;
         // Report a missing column before anything is encoded.
@@ -94,9 +97,18 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
         let model = &trained.tokenizer;
         model.save(&writer.path(MODEL), Overwrite::Refuse)?;
-        let table = costs.of("tokenize", || TokenTable::of_features(&features, model, format, collisions, progress))?;
+        let table = costs.of("tokenize", || match &sharing {
+            None => TokenTable::of_features(&features, model, format, collisions, progress),
+            Some((capacity, members)) => {
+                let facts = |ids: &ItemIds| members.facts(ids, progress);
+                let none = |_: &MemberFacts| TakenSeats::default();
+                let shared = TokenizedItems::sharing(&features, model, format, *capacity, facts, none, progress);
+                Ok(shared?.table)
+            }
+        })?;
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
-        let content = ContentHashes::read(&partial.path(CONTENT))?.of(&table.item_ids)?;
+        let mut content = ContentHashes::read(&partial.path(CONTENT))?.of(&table.item_ids)?;
+        with_classes(&mut content.hashes, table.members.as_ref().and_then(|members| members.classes.as_ref()));
         content.write(&writer.path(CONTENT), Overwrite::Refuse)?;
         if let Some(attributes) = attributes {
             attributes.of_items(&table.item_ids)?.write(&writer.path(ATTRIBUTES), Overwrite::Refuse)?;
@@ -149,6 +161,18 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
 }
 
 impl BuildSpec {
+    /// The capacity of shared IDs and the source of their members' properties; `None` for unique IDs.
+    ///
+    /// # Errors
+    /// As [`MemberSource::open`]; [`Error::Config`] for settings that contradict each other.
+    fn sharing(&self, catalog: &CatalogSpec) -> Result<Option<(u16, MemberSource)>> {
+        self.sharing.check()?;
+        let Some(capacity) = self.sharing.capacity(&self.tokens)? else { return Ok(None) };
+        let held_out = self.behaviour.hold_out_last.unwrap_or(0);
+        let interactions = self.behaviour.spec(self.encode.csv())?.map(|spec| (spec, held_out));
+        Ok(Some((capacity, MemberSource::open(&self.sharing, catalog.clone(), interactions)?)))
+    }
+
     /// The spec of the encoding stage.
     fn embed(&self) -> EmbedSpec {
         EmbedSpec {

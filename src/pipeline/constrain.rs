@@ -123,7 +123,7 @@ pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Prog
     kept
 }
 
-/// Parses the names of constraint forms, which the setting `key` lists.
+/// Parses the names of constraint forms, which the setting `key` lists, and adds the forms that they require.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown or repeated name, and for an empty list.
@@ -134,7 +134,7 @@ pub(super) fn forms(key: &str, names: &[String]) -> Result<Vec<ConstraintForm>> 
     }
     match forms.iter().enumerate().find(|(at, form)| forms[..*at].contains(form)) {
         Some((_, twice)) => Err(Error::config(key, "each form once", format!("{twice} twice"), "name it once")),
-        None => Ok(forms),
+        None => Ok(ConstraintForm::with_required(&forms)),
     }
 }
 

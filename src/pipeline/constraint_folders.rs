@@ -55,7 +55,7 @@ pub(super) fn has_forms(index: &Index, forms: &[ConstraintForm], table: &TokenTa
 pub(super) fn is_constraint(name: &str, folders: &BTreeSet<&str>) -> bool {
     // Constraint files at the root of an index cannot be written for the next generation.
     name == CONSTRAINT_FILE
-        || ConstraintForm::ALL.iter().any(|form| name == form.file())
+        || ConstraintForm::ALL.iter().any(|form| name == form.file() || form.companions().first() == Some(&name))
         || folders.iter().any(|folder| name.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/')))
 }
 
@@ -123,8 +123,8 @@ impl NextForms<'_> {
             Some(form) => (format!("the constraint form {form} in the folder {folder:?}"), form.to_string()),
             None => (format!("the constraint files in the folder {folder:?}"), "FORM,...".to_owned()),
         };
-        let more =
-            if form == ConstraintForm::MiniOneRec.to_string() { " --catalog CATALOG --title COLUMN" } else { "" };
+        let titled = [ConstraintForm::MiniOneRec, ConstraintForm::Nvidia].map(|form| form.to_string());
+        let more = if titled.contains(&form) { " --catalog CATALOG --title COLUMN" } else { "" };
         self.progress.warn(&format!(
             "the next generation is written without {what} of the index: {reason}. To write constraint files for it, \
              run catalex constrain {} --form {form}{more} --out DIR",
@@ -179,7 +179,8 @@ impl NextForms<'_> {
             logits,
             dense_depth,
         };
-        if inputs.forms.contains(&ConstraintForm::MiniOneRec) {
+        let titled = inputs.forms.contains(&ConstraintForm::Nvidia) && inputs.title_settings.is_some();
+        if titled || inputs.forms.contains(&ConstraintForm::MiniOneRec) {
             inputs.titles = self.titles(found, &inputs.rows)?;
         }
         let forms = std::mem::take(&mut inputs.forms);

@@ -51,6 +51,12 @@ pub struct LookupHit {
     pub codes: Vec<u16>,
     /// Whether the item was moved to another code to make its ID unique.
     pub reassigned: bool,
+    /// Its rank among the items of a shared ID, from 0. `None` if IDs are unique.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<u16>,
+    /// Its values of the columns in which the items of an ID must agree, as a JSON array. `None` without such columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub must_differ: Option<String>,
     /// The generation in which the item gave up this ID: it was deleted or got another one. `None` for a current ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_in: Option<u64>,
@@ -91,6 +97,12 @@ pub fn lookup(spec: &LookupSpec) -> Result<Vec<LookupHit>> {
         semantic_id: table.semantic_id(row),
         codes: table.codes.row(row).to_vec(),
         reassigned: table.reassigned[row],
+        member: table.members.as_ref().map(|members| members.ranks[row]),
+        must_differ: table
+            .members
+            .as_ref()
+            .and_then(|members| members.classes.as_ref())
+            .map(|classes| classes.name(row).to_owned()),
         deleted_in: None,
     };
     Ok(rows.into_iter().map(hit).collect())
@@ -118,6 +130,8 @@ fn deleted(key: &LookupKey, index: &Index, lookup: &Lookup<&TokenTable>) -> Resu
             semantic_id: metadata.token_format.semantic_id(&codes),
             codes,
             reassigned: false,
+            member: None,
+            must_differ: None,
             deleted_in: Some(stones.deleted_in[row]),
             title: None,
         }

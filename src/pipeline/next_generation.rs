@@ -71,6 +71,7 @@ pub(super) fn counts(delta: &IdDelta, items: usize) -> GenerationCounts {
 /// Selects rows of a parent's token table for its child.
 pub(super) fn rows_of(table: &TokenTable, rows: &[usize]) -> TokenTable {
     TokenTable {
+        members: table.members.as_ref().map(|members| members.take(rows)),
         item_ids: table.item_ids.take(rows),
         codes: table.codes.select(Axis(0), rows),
         residual_error: rows.iter().map(|&row| table.residual_error[row]).collect(),

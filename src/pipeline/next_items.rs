@@ -60,7 +60,8 @@ pub(super) fn next_items(
     let hash = |&row: &usize| parent.content[row].or_else(|| plan.in_catalog[row].map(|at| catalog.content[at]));
     let content = kept.iter().map(hash).chain(rows.iter().map(|&row| Some(catalog.content[row]))).collect();
     let mut delta = IdDelta::default();
-    let returned: Vec<usize> = fresh.iter().filter_map(|item| item.is.stone()).collect();
+    let returned: Vec<usize> =
+        fresh.iter().zip(&assigned.placed).filter_map(|(item, placed)| item.is.stone().filter(|_| !placed)).collect();
     let mut tombstones = parent.tombstones.without(&returned);
     let releases = quarantine.map(|generations| number + generations);
     for &row in &plan.deleted {

@@ -62,6 +62,7 @@ mod tests {
 
     fn table(ids: Vec<i64>, codes: Array2<u16>) -> TokenTable {
         TokenTable {
+            members: None,
             residual_error: vec![0.0; ids.len()],
             reassigned: vec![false; ids.len()],
             item_ids: ItemIds::Integers(ids),

@@ -73,6 +73,10 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
     let number = target.number();
     let mut writer = target.writer()?;
     let parent = ParentIndex::read(Index::open(target.parent())?, number)?;
+    if parent.table.members.is_some() {
+        let (what, help) = ("index to retrain", "build a new index; `catalex append` works with shared IDs");
+        return Err(Error::mismatch(what, "unique IDs", "shared IDs (--capacity)", help));
+    }
     let old_model = Tokenizer::load(&parent.index.path(MODEL))?;
     let renew = renews_behaviour(&spec.settings, &old_model)?;
     let grown = match &spec.catalog {

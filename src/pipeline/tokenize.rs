@@ -2,13 +2,16 @@
 
 use super::far_items::report_far;
 use super::known_items::{previous_table, warn_of_known};
-use super::spec::TokenizeSpec;
+use super::sharing::MemberSource;
+use super::spec::{NAME_BOTH, ReadsTexts, TokenizeSpec, needs};
 use super::{sources, threads};
 use crate::artifact::OutputLock;
-use crate::error::Result;
+use crate::catalog::CatalogSpec;
+use crate::error::{Error, Result};
 use crate::index::resolve_index;
+use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{CollisionReport, FarItems, TokenizedItems};
+use crate::semantic_id::{CollisionReport, FarItems, MemberFacts, TakenSeats, TokenizedItems};
 use crate::settings::SettingGroup;
 
 /// Result of [`tokenize`].
@@ -40,6 +43,7 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
     let overwrite = spec.output.overwrite();
     let _lock = OutputLock::claim(&spec.output.out, overwrite)?;
     let (format, collisions) = (spec.tokens.token_format(), spec.tokens.collisions()?);
+    let sharing = spec.sharing()?;
     threads::with_threads(spec.threads, |_| {
         let (model, features) = (resolve_index(&spec.model)?, resolve_index(&spec.features)?);
         let (model, features) = (sources::model(&model)?, sources::features(&features)?);
@@ -55,7 +59,14 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
                 (table, TokenizeSummary { items, frozen, collisions, far })
             }
             None => {
-                let tokenized = TokenizedItems::of_features(&features, &model, format, collisions, progress)?;
+                let tokenized = match &sharing {
+                    None => TokenizedItems::of_features(&features, &model, format, collisions, progress)?,
+                    Some((capacity, members)) => {
+                        let facts = |ids: &ItemIds| members.facts(ids, progress);
+                        let none = |_: &MemberFacts| TakenSeats::default();
+                        TokenizedItems::sharing(&features, &model, format, *capacity, facts, none, progress)?
+                    }
+                };
                 let far = report_far(&spec.far, &tokenized, &model, progress)?;
                 let table = tokenized.table;
                 warn_of_known(spec, &table, progress);
@@ -66,4 +77,34 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
         table.write(&spec.output.out, overwrite)?;
         Ok(summary)
     })
+}
+
+impl TokenizeSpec {
+    /// The capacity of shared IDs and the source of their members' properties; `None` for unique IDs.
+    ///
+    /// # Errors
+    /// As [`MemberSource::open`]; [`Error::Config`] for settings that contradict each other.
+    fn sharing(&self) -> Result<Option<(u16, MemberSource)>> {
+        self.sharing.check()?;
+        let capacity = self.sharing.capacity(&self.tokens)?;
+        if capacity.is_some() && self.previous.is_some() {
+            let help = "omit --capacity; append to an index with shared IDs with `catalex append`";
+            return Err(Error::config("capacity", "1, together with --previous", "a larger one", help));
+        }
+        let columns = self.sharing.columns();
+        let path = match &self.members.catalog {
+            None if columns.is_empty() => None,
+            None => return Err(needs("must-differ or member-rank", "catalog", NAME_BOTH)),
+            Some(_) if columns.is_empty() => return Err(needs("catalog", "must-differ or member-rank", NAME_BOTH)),
+            path => path.clone(),
+        };
+        self.members.check_reading("catalog", path.is_some())?;
+        if let (None, Some(_)) = (&path, &self.members.id) {
+            return Err(needs("id", "catalog", NAME_BOTH));
+        }
+        let Some(capacity) = capacity else { return Ok(None) };
+        let catalog =
+            CatalogSpec { path: path.unwrap_or_default(), id: self.members.id.clone(), ..CatalogSpec::default() };
+        Ok(Some((capacity, MemberSource::open(&self.sharing, self.members.reading(catalog), None)?)))
+    }
 }

@@ -239,6 +239,7 @@ mod tests {
         let usage = UsageShift::of(before.view(), new.view(), &[4, 4, 8]);
         assert_eq!((usage[0].used, usage[0].used_now, usage[0].distance), (2, 3, 0.25));
         let table = TokenTable {
+            members: None,
             item_ids: ItemIds::row_numbers(4),
             codes: before,
             residual_error: vec![0.0; 4],

@@ -44,6 +44,7 @@ mod tests {
     /// A table of these codes, with ids `0..n`.
     pub(crate) fn table(codes: Array2<u16>, sizes: &[usize]) -> TokenTable {
         TokenTable {
+            members: None,
             item_ids: ItemIds::row_numbers(codes.nrows()),
             residual_error: vec![0.0; codes.nrows()],
             reassigned: vec![false; codes.nrows()],

@@ -4,20 +4,25 @@ use std::fmt;
 use std::str::FromStr;
 
 use ndarray::{Array2, ArrayView2, s};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
 use super::groups::{Groups, ranks};
 use super::lc_rec::spread;
+use super::members::{MemberFacts, Members};
 use super::report::CollisionReport;
 use super::resolve::{Assignment, UnresolvedItems, resolve, sorted};
+use super::share::share;
+use super::taken_seats::TakenSeats;
 use crate::error::{Error, Result};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::tokenizer::{MAX_CODEBOOK_SIZE, MAX_LEVELS, Quantizer};
 
+/// The name of the policy of shared IDs.
+pub(super) const SHARE: &str = "share";
+
 /// How ID collisions are resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Collisions {
     /// All but one of the colliding items move to free codes: IDs are unique and have as many codes as the model has levels.
     #[default]
@@ -30,6 +35,20 @@ pub enum Collisions {
     /// LC-Rec's published procedure (arXiv 2311.09049): up to 20 rounds of balanced assignment of colliding items to the
     /// codes of the last level. Collisions may remain.
     LcRec,
+    /// At most `capacity` items share an ID: items that the quantizer gives the same codes, or that move there from a
+    /// full code. Each has a rank among the members of its ID.
+    Share {
+        /// Maximum number of items per ID.
+        capacity: u16,
+    },
+}
+
+/// The IDs of items, as a policy assigns them.
+pub(super) struct Settled {
+    pub(super) assignment: Assignment,
+    /// Codebook size per level, including a suffix.
+    pub(super) codebook_sizes: Vec<usize>,
+    pub(super) members: Option<Members>,
 }
 
 impl Collisions {
@@ -50,18 +69,26 @@ impl Collisions {
         items: &UnresolvedItems,
         quantizer: &Quantizer,
         progress: &dyn Progress,
-    ) -> Result<(Assignment, Vec<usize>)> {
-        let mut sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
-        match self {
-            Collisions::Resolve => Ok((resolve(items, quantizer, progress)?, sizes)),
-            Collisions::Keep => Ok((kept(items)?, sizes)),
-            Collisions::LcRec => Ok((spread(items, quantizer)?, sizes)),
+    ) -> Result<Settled> {
+        let mut codebook_sizes: Vec<usize> = quantizer.codebooks().iter().map(Array2::nrows).collect();
+        let mut members = None;
+        let assignment = match self {
+            Collisions::Resolve => resolve(items, quantizer, progress)?,
+            Collisions::Keep => kept(items)?,
+            Collisions::LcRec => spread(items, quantizer)?,
             Collisions::Suffix => {
                 let (with_suffix, size) = suffixed(items.codes, items.item_ids)?;
-                sizes.push(size);
-                Ok((Assignment { codes: with_suffix, ..kept(items)? }, sizes))
+                codebook_sizes.push(size);
+                Assignment { codes: with_suffix, ..kept(items)? }
             }
-        }
+            Collisions::Share { capacity } => {
+                let (facts, taken) = (MemberFacts::default(), TakenSeats::default());
+                let (assignment, of_ids) = share(items, &facts, &taken, (quantizer, capacity), progress)?;
+                members = Some(of_ids);
+                assignment
+            }
+        };
+        Ok(Settled { assignment, codebook_sizes, members })
     }
 }
 
@@ -108,7 +135,14 @@ impl fmt::Display for Collisions {
             Collisions::Keep => "keep",
             Collisions::Suffix => "suffix",
             Collisions::LcRec => "lc-rec",
+            Collisions::Share { .. } => SHARE,
         })
+    }
+}
+
+impl Serialize for Collisions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -117,7 +151,11 @@ impl FromStr for Collisions {
 
     fn from_str(text: &str) -> Result<Self> {
         Collisions::ALL.into_iter().find(|collisions| collisions.to_string() == text).ok_or_else(|| {
-            Error::config("collisions", "resolve, keep, suffix or lc-rec", text, "omit it for the default, resolve")
+            let help = match text {
+                SHARE => "omit it, and set the number of items that may share an ID with --capacity",
+                _ => "omit it for the default, resolve",
+            };
+            Error::config("collisions", "resolve, keep, suffix or lc-rec", text, help)
         })
     }
 }
@@ -136,7 +174,8 @@ mod tests {
         let ids = ItemIds::Integers(vec![7, 9, 1, 3]);
         let items =
             UnresolvedItems { latents: &latents.view(), codes: codes.view(), errors: &[0.0; 4], item_ids: &ids };
-        collisions.settle(&items, &quantizer, &Silent).unwrap_or_else(|e| panic!("{e}"))
+        let settled = collisions.settle(&items, &quantizer, &Silent).unwrap_or_else(|e| panic!("{e}"));
+        (settled.assignment, settled.codebook_sizes)
     }
 
     #[test]

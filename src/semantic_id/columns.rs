@@ -12,6 +12,8 @@ pub(super) const CODES: &str = "codes";
 pub(super) const SEMANTIC_ID: &str = "semantic_id";
 pub(super) const ERROR: &str = "residual_error";
 pub(super) const REASSIGNED: &str = "reassigned";
+pub(super) const MEMBER: &str = "member";
+pub(super) const CLASS: &str = "must_differ";
 
 pub(super) fn code_field() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::UInt16, false))
@@ -29,6 +31,8 @@ pub(super) fn of_own_types(
         CODES => DataType::FixedSizeList(code_field(), levels as i32),
         SEMANTIC_ID => DataType::Utf8,
         ERROR => DataType::Float32,
+        MEMBER => DataType::UInt16,
+        CLASS => DataType::Utf8,
         _ => there.clone(),
     };
     let strict = CastOptions { safe: false, ..CastOptions::default() };

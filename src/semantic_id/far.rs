@@ -130,6 +130,7 @@ mod tests {
     fn items(errors: Vec<f32>) -> TokenizedItems {
         let n = errors.len();
         let table = TokenTable {
+            members: None,
             item_ids: ItemIds::row_numbers(n),
             codes: Array2::zeros((n, 1)),
             residual_error: errors.clone(),

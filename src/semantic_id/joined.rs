@@ -32,6 +32,10 @@ impl TokenTable {
             let (what, help) = ("previous table", "make the table again with --collisions resolve");
             return Err(Error::mismatch(what, "one without a disambiguating level", "--collisions suffix", help));
         }
+        if self.members.is_some() {
+            let help = "append to its index with `catalex append`, which reads the columns that members must agree in";
+            return Err(Error::mismatch("previous table", "one with unique IDs", "shared IDs (--capacity)", help));
+        }
         let mut ids = ItemIds::default();
         for_each_block(features, |block| {
             ids.append(block.features.item_ids().clone());
@@ -89,6 +93,10 @@ impl TokenTable {
         self.codes.append(Axis(0), more.codes.view()).map_err(shapes)?;
         self.residual_error.extend(more.residual_error);
         self.reassigned.extend(more.reassigned);
+        self.members = self.members.zip(more.members).map(|(mut own, more)| {
+            own.append(more);
+            own
+        });
         self.metadata.collisions = None;
         Ok(self)
     }
@@ -103,6 +111,7 @@ mod tests {
 
     fn table(item_ids: ItemIds, codes: Array2<u16>) -> TokenTable {
         TokenTable {
+            members: None,
             residual_error: vec![0.5; codes.nrows()],
             reassigned: vec![false; codes.nrows()],
             metadata: TableMetadata {

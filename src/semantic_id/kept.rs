@@ -3,6 +3,7 @@
 
 use ndarray::{Array2, ArrayView2, Axis};
 
+use super::collisions::Settled;
 use super::latents::{Latents, Loaded};
 use super::make::{Encoder, TokenizedItems};
 use super::matching::cheapest;
@@ -72,7 +73,8 @@ impl TokenizedItems {
             let (ids, of_some) = (item_ids.take(&go), codes.select(Axis(0), &go));
             let new = UnresolvedItems { latents: &some, codes: of_some.view(), errors: &errors_of, item_ids: &ids };
             let placed = place(&new, quantizer, &occupied, progress)?;
-            Ok((beside(placed, &go, codes, errors), sizes))
+            let assignment = beside(placed, &go, codes, errors);
+            Ok(Settled { assignment, codebook_sizes: sizes, members: None })
         })?;
         if collisions == Collisions::Resolve {
             // The report would describe only the placed items.

@@ -83,7 +83,8 @@ mod tests {
         let ids = ItemIds::row_numbers(4);
         let (latents, errors) = (&latents.view(), &[0.01, 0.04, 0.0, 0.0]);
         let items = UnresolvedItems { latents, codes: codes.view(), errors, item_ids: &ids };
-        let (assignment, sizes) = Collisions::LcRec.settle(&items, &quantizer, &Silent).unwrap();
+        let settled = Collisions::LcRec.settle(&items, &quantizer, &Silent).unwrap();
+        let (assignment, sizes) = (settled.assignment, settled.codebook_sizes);
         assert_eq!(sizes, [2, 3]);
         assert_ne!(assignment.codes.row(0), assignment.codes.row(1), "separated");
         assert_eq!(assignment.codes.row(2), assignment.codes.row(3), "equal items still collide");

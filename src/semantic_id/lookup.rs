@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::TokenTable;
 use crate::error::{Error, Result};
 
-/// The rows of a token table sorted by their codes, so that the items of a prefix are one range. The lookup owns or borrows
-/// the table.
+/// The rows of a token table sorted by their codes, so that the items of a prefix are one range. The members of a shared ID
+/// are in the order of their ranks. The lookup owns or borrows the table.
 #[derive(Debug)]
 pub struct Lookup<T: Borrow<TokenTable>> {
     table: T,
@@ -20,9 +20,12 @@ pub struct Lookup<T: Borrow<TokenTable>> {
 impl<T: Borrow<TokenTable>> Lookup<T> {
     /// Sorts the rows of a table.
     pub fn new(table: T) -> Self {
-        let codes = &table.borrow().codes;
+        let TokenTable { codes, members, .. } = table.borrow();
+        let rank = |row: usize| members.as_ref().map_or(0, |members| members.ranks[row]);
         let mut sorted: Vec<usize> = (0..codes.nrows()).collect();
-        sorted.par_sort_unstable_by(|&a, &b| codes.row(a).iter().cmp(codes.row(b).iter()).then(a.cmp(&b)));
+        sorted.par_sort_unstable_by(|&a, &b| {
+            codes.row(a).iter().cmp(codes.row(b).iter()).then((rank(a), a).cmp(&(rank(b), b)))
+        });
         Lookup { table, sorted }
     }
 
@@ -100,6 +103,7 @@ mod tests {
     fn prefixes_are_counted_and_the_fullest_come_first() {
         let codes = array![[2u16, 0], [0, 1], [2, 1], [1, 0], [0, 0], [3, 0]];
         let table = TokenTable {
+            members: None,
             item_ids: ItemIds::row_numbers(6),
             residual_error: vec![0.0; 6],
             reassigned: vec![false; 6],

@@ -3,8 +3,12 @@
 
 use ndarray::{Array2, ArrayView1, s};
 
+use super::collisions::Settled;
 use super::latents::{Latents, Loaded};
-use super::{Assignment, Collisions, Occupied, TableMetadata, TokenFormat, TokenTable, UnresolvedItems, place};
+use super::share::share;
+use super::{
+    Collisions, MemberFacts, Occupied, TableMetadata, TakenSeats, TokenFormat, TokenTable, UnresolvedItems, place,
+};
 use crate::error::{Error, Result};
 use crate::features::{FeatureSource, Features, for_each_block};
 use crate::item_ids::ItemIds;
@@ -47,7 +51,8 @@ impl TokenTable {
         let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep: None, progress };
         encoder.tokenize(token_format, Collisions::Resolve, |items| {
             let placed = place(items, model.quantizer(), occupied, progress)?;
-            Ok((placed, occupied.codebook_sizes().to_vec()))
+            let codebook_sizes = occupied.codebook_sizes().to_vec();
+            Ok(Settled { assignment: placed, codebook_sizes, members: None })
         })
     }
 }
@@ -79,6 +84,30 @@ impl TokenizedItems {
     ) -> Result<Self> {
         let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep: None, progress };
         encoder.tokenize(token_format, collisions, |items| collisions.settle(items, model.quantizer(), progress))
+    }
+
+    /// Encodes items and assigns IDs that at most `capacity` items share. `facts` is given the ids of the items, and returns
+    /// their classes and priorities. `taken` is given these, and returns the room that taken IDs leave; by default, no ID is
+    /// taken.
+    ///
+    /// # Errors
+    /// As [`TokenTable::of_features`] and [`place`], and the errors of `facts`.
+    pub fn sharing(
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        token_format: TokenFormat,
+        capacity: u16,
+        facts: impl FnOnce(&ItemIds) -> Result<MemberFacts>,
+        taken: impl FnOnce(&MemberFacts) -> TakenSeats,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let encoder = Encoder { features, input: ModelInput::new(model, features)?, keep: None, progress };
+        encoder.tokenize(token_format, Collisions::Share { capacity }, |items| {
+            let facts = facts(items.item_ids)?;
+            let quantizer = model.quantizer();
+            let (assignment, members) = share(items, &facts, &taken(&facts), (quantizer, capacity), progress)?;
+            Ok(Settled { assignment, codebook_sizes: model.config().codebook_sizes.clone(), members: Some(members) })
+        })
     }
 
     /// The added distortion of each item: the increase of its squared error by collision resolution and taken codes.
@@ -149,13 +178,14 @@ impl Encoder<'_> {
         &self,
         token_format: TokenFormat,
         policy: Collisions,
-        settle: impl FnOnce(&UnresolvedItems) -> Result<(Assignment, Vec<usize>)>,
+        settle: impl FnOnce(&UnresolvedItems) -> Result<Settled>,
     ) -> Result<TokenizedItems> {
         let (item_ids, codes, errors) = self.encode()?;
         self.features.check_ids(&item_ids)?;
         let items = UnresolvedItems { latents: self, codes: codes.view(), errors: &errors, item_ids: &item_ids };
-        let (assignment, codebook_sizes) = settle(&items)?;
+        let Settled { assignment, codebook_sizes, members } = settle(&items)?;
         let table = TokenTable {
+            members,
             item_ids,
             residual_error: assignment.errors,
             codes: assignment.codes,

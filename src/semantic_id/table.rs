@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{Collisions, Occupied, TableMetadata};
+use super::{Collisions, Members, Occupied, TableMetadata};
 use crate::error::Result;
 use crate::item_ids::ItemIds;
 
@@ -17,6 +17,8 @@ pub struct TokenTable {
     pub residual_error: Vec<f32>,
     /// Whether collision resolution changed an item's codes.
     pub reassigned: Vec<bool>,
+    /// Ranks and classes of the members of shared IDs. Only tables of the policy [`Collisions::Share`] have them.
+    pub members: Option<Members>,
     /// The metadata of the file.
     pub metadata: TableMetadata,
 }

@@ -20,7 +20,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 
 use super::columns::{CODES, ERROR, ID, REASSIGNED, SEMANTIC_ID, code_field, of_own_types};
-use super::{Occupied, TableMetadata, TokenTable, table_metadata};
+use super::member_columns::{MemberColumns, check_members};
+use super::{Occupied, TableMetadata, TokenTable, member_columns, table_metadata};
 use crate::artifact::{AtomicFile, Overwrite, open_regular, seal};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
@@ -69,13 +70,15 @@ pub(super) fn to_batch(table: &TokenTable) -> Result<RecordBatch> {
 }
 
 fn fields(table: &TokenTable) -> Vec<Field> {
-    vec![
+    let mut fields = vec![
         Field::new(ID, table.item_ids.data_type(), false),
         Field::new(CODES, DataType::FixedSizeList(code_field(), table.codes.ncols() as i32), false),
         Field::new(SEMANTIC_ID, DataType::Utf8, false),
         Field::new(ERROR, DataType::Float32, false),
         Field::new(REASSIGNED, DataType::Boolean, false),
-    ]
+    ];
+    fields.extend(table.members.iter().flat_map(member_columns::fields));
+    fields
 }
 
 fn batch(table: &TokenTable, schema: &Arc<Schema>, rows: Range<usize>) -> Result<RecordBatch> {
@@ -87,13 +90,15 @@ fn batch(table: &TokenTable, schema: &Arc<Schema>, rows: Range<usize>) -> Result
 fn columns(table: &TokenTable, rows: Range<usize>) -> Vec<ArrayRef> {
     let codes = table.codes.slice(s![rows.clone(), ..]);
     let values = Arc::new(UInt16Array::from_iter_values(codes.iter().copied()));
-    vec![
+    let mut columns: Vec<ArrayRef> = vec![
         table.item_ids.take(&rows.clone().collect::<Vec<_>>()).to_arrow(),
         Arc::new(FixedSizeListArray::new(code_field(), table.codes.ncols() as i32, values, None)),
         Arc::new(StringArray::from_iter_values(rows.clone().map(|row| table.semantic_id(row)))),
         Arc::new(Float32Array::from(table.residual_error[rows.clone()].to_vec())),
-        Arc::new(BooleanArray::from(table.reassigned[rows].to_vec())),
-    ]
+        Arc::new(BooleanArray::from(table.reassigned[rows.clone()].to_vec())),
+    ];
+    columns.extend(table.members.iter().flat_map(|members| member_columns::columns(members, rows.clone())));
+    columns
 }
 
 pub(super) fn read(path: &Path) -> Result<TokenTable> {
@@ -145,6 +150,7 @@ fn of_described(
     let of_codes = format!("fixed_size_list<uint16>[{levels}]");
     let (mut item_ids, mut codes) = (ItemIds::default(), Vec::new());
     let (mut residual_error, mut reassigned) = (Vec::new(), Vec::new());
+    let mut members = MemberColumns::of_policy(metadata.policy);
     for batch in batches {
         let (batch, first) = (batch?, residual_error.len());
         let column = |name: &str, expected: &str, fits: &dyn Fn(&DataType) -> bool| {
@@ -163,6 +169,9 @@ fn of_described(
         let written = column(SEMANTIC_ID, "utf8", &|t| *t == DataType::Utf8)?.as_string::<i32>();
         let rows = ArrayView2::from_shape((batch.num_rows(), levels), lists.values());
         check_rows(path, first, rows.map_err(|e| damaged(&e))?, written, &metadata)?;
+        if let Some(members) = &mut members {
+            members.read(&batch, &column)?;
+        }
         item_ids.append(ids);
         codes.extend_from_slice(lists.values());
         residual_error.extend_from_slice(errors.values());
@@ -173,8 +182,10 @@ fn of_described(
     }
     item_ids.check_unique().map_err(|f| id_error(path, f))?;
     let codes = Array2::from_shape_vec((residual_error.len(), levels), codes).map_err(|e| damaged(&e))?;
-    let table = TokenTable { item_ids, codes, residual_error, reassigned, metadata };
+    let members = members.map(MemberColumns::finish);
+    let table = TokenTable { item_ids, codes, residual_error, reassigned, members, metadata };
     check_unique_codes(path, &table)?;
+    check_members(&table).map_err(|(row, expected, got)| row_error(path, row, CODES, expected, got))?;
     Ok(table)
 }
 
@@ -288,6 +299,7 @@ mod tests {
 
     fn table() -> TokenTable {
         TokenTable {
+            members: None,
             item_ids: ItemIds::Strings(vec!["x".into(), "y".into()]),
             codes: array![[1, 0, 3], [1, 0, 2]],
             residual_error: vec![0.5, 0.25],

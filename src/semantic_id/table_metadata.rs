@@ -4,6 +4,7 @@ use std::path::Path;
 
 use arrow::datatypes::Metadata;
 
+use super::collisions::SHARE;
 use super::{CollisionReport, Collisions, TokenFormat};
 use crate::error::{Error, Result};
 
@@ -29,6 +30,7 @@ const LEVELS_KEY: &str = "catalex.levels";
 const SIZES_KEY: &str = "catalex.codebook_sizes";
 const FORMAT_KEY: &str = "catalex.token_format";
 const POLICY_KEY: &str = "catalex.collision_policy";
+const CAPACITY_KEY: &str = "catalex.capacity";
 const COLLISIONS_KEY: &str = "catalex.collisions";
 
 /// The key-value pairs of a table with `levels` levels.
@@ -41,6 +43,9 @@ pub(super) fn pairs(metadata: &TableMetadata, levels: usize) -> Vec<(&'static st
         (FORMAT_KEY, metadata.token_format.to_string()),
         (POLICY_KEY, metadata.policy.to_string()),
     ];
+    if let Collisions::Share { capacity } = metadata.policy {
+        pairs.push((CAPACITY_KEY, capacity.to_string()));
+    }
     if let Some(report) = &metadata.collisions {
         pairs.push((COLLISIONS_KEY, serde_json::json!(report).to_string()));
     }
@@ -63,6 +68,10 @@ pub(super) fn read(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
     let sizes = needed(SIZES_KEY)?;
     let policy = needed(POLICY_KEY)?;
     let format = needed(FORMAT_KEY)?;
+    let capacity = || {
+        let capacity = needed(CAPACITY_KEY)?;
+        capacity.parse::<u16>().ok().filter(|&n| n > 0).ok_or_else(|| wrong(CAPACITY_KEY, capacity))
+    };
     let collisions = value(COLLISIONS_KEY)
         .map(|json| serde_json::from_str::<CollisionReport>(json).map_err(|_| wrong(COLLISIONS_KEY, json)))
         .transpose()?;
@@ -74,7 +83,10 @@ pub(super) fn read(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
         model_hash: needed(MODEL_KEY)?.to_owned(),
         codebook_sizes,
         token_format: format.parse::<TokenFormat>().map_err(|_| wrong(FORMAT_KEY, format))?,
-        policy: policy.parse::<Collisions>().map_err(|_| wrong(POLICY_KEY, policy))?,
+        policy: match policy {
+            SHARE => Collisions::Share { capacity: capacity()? },
+            _ => policy.parse::<Collisions>().map_err(|_| wrong(POLICY_KEY, policy))?,
+        },
         collisions,
     })
 }

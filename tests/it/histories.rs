@@ -36,6 +36,7 @@ fn emoji() -> (ItemIds, Vec<usize>) {
 
 fn write(path: &Path, item_ids: ItemIds, codes: Array2<u16>) {
     let table = TokenTable {
+        members: None,
         residual_error: vec![0.0; item_ids.len()],
         reassigned: vec![false; item_ids.len()],
         item_ids,

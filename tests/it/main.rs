@@ -18,6 +18,7 @@ mod names;
 mod old_index;
 mod overflow;
 mod placed;
+mod ranking;
 mod recommender;
 mod reseal;
 mod security;
@@ -45,6 +46,7 @@ mod index;
 mod retrain;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
+mod shared_ids;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod texts;
 #[cfg(feature = "train")]

@@ -39,6 +39,7 @@ fn write_table(path: &Path) {
     }
     let n = ids.len();
     let table = TokenTable {
+        members: None,
         item_ids: ids,
         codes: Array2::from_shape_fn((n, 3), |(row, level)| (row >> (4 * (2 - level)) & 15) as u16),
         residual_error: vec![0.0; n],

@@ -13,6 +13,7 @@ from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
 from .quality import Resolution, evaluate, resolve_collisions
+from .ranking import SubwordVocabulary, prefix_ids, ranking_features
 from .store import Store, history, publish, rollback, verify
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
@@ -37,6 +38,7 @@ __all__ = [
     "SemanticIdEncoder",
     "Store",
     "Subset",
+    "SubwordVocabulary",
     "TokenIds",
     "TokenTable",
     "Tokenizer",
@@ -62,7 +64,9 @@ __all__ = [
     "import_ids",
     "inspect",
     "lookup",
+    "prefix_ids",
     "publish",
+    "ranking_features",
     "resolve_collisions",
     "retrain",
     "rollback",

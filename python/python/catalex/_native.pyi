@@ -115,8 +115,9 @@ class Trie:
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""
     @staticmethod
-    def load(path: _Path) -> Trie:
-        """Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it."""
+    def load(path: _Path, table: _Path | None = None) -> Trie:
+        """Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it. With the file of
+        the token table that it was made from, it has item ids."""
     def save(self, path: _Path, *, force: bool = False) -> None:
         """Writes it to a file."""
     @property
@@ -148,6 +149,8 @@ class Trie:
         """The items of these rows, or of the rows where a mask is true; with `invert` all others."""
     def subset_of(self, ids: Sequence[int] | Sequence[str], *, invert: bool = False) -> Subset:
         """The items of these ids, with `invert` all others; for tries of a token table."""
+    def _subset_of_file(self, path: _Path) -> tuple[Subset, int]:
+        """The items whose ids a text file lists, one per line, and the number of other lines."""
     def without(self, ids: Any, subset: Subset | None = None) -> Subset:
         """A subset, or all items, without the items of these ids. The cost is that of copying one bit per item."""
     @property
@@ -253,6 +256,21 @@ class Decoder:
         `row * logits + token` of the others that may, and the maximum number of these for each row, or -1. `mask` keeps
         the best ones; here the caller must, because scores are not passed.
         """
+    def mask_rows(
+        self,
+        tails: tuple[
+            npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.int64], Sequence[Subset | None] | None
+        ],
+        scores: npt.NDArray[Any],
+        lowest: int = ...,
+    ) -> None:
+        """Masks the rows of separate requests in place: their last tokens, whether their answers have begun, their rows
+        of scores, and their subsets. Scores as for `mask`."""
+    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], int, int]:
+        """The transitions between prefixes, sorted: `prefix * tokens + token` for each, the first one of each prefix,
+        the number of tokens, and the most that any prefix has. Transition `t` leads to prefix `t + 1`."""
+    def reachable(self, subset: Subset) -> npt.NDArray[np.bool_]:
+        """For each transition whether it leads to an item of the subset."""
 
 _Ids = npt.NDArray[np.int64] | list[str]
 
@@ -392,6 +410,15 @@ class TokenTable:
     def collisions(self) -> str:
         """What became of items that the quantizer gave one code."""
     @property
+    def capacity(self) -> int | None:
+        """Maximum number of items per ID; `None` if the policy does not limit it."""
+    @property
+    def members(self) -> npt.NDArray[np.uint16] | None:
+        """The rank of each item among the items of its ID, if items share IDs on purpose."""
+    @property
+    def must_differ(self) -> list[str] | None:
+        """Each item's values of the columns in which the items of an ID must agree, as JSON."""
+    @property
     def report_json(self) -> str | None:
         """What resolving collisions did, as JSON."""
     def semantic_id(self, row: int) -> str:
@@ -490,6 +517,31 @@ def constrain(spec: str, listener: Callable[[str], object]) -> str:
 
 def export(spec: str, listener: Callable[[str], object]) -> str:
     """Writes items and histories for a family of LLM recommenders, and returns the content of `export.json`."""
+
+@final
+class SubwordVocabulary:
+    """A subword vocabulary of semantic IDs, for `catalex.SubwordVocabulary`."""
+
+    @staticmethod
+    def read(path: _Path) -> SubwordVocabulary:
+        """Reads and checks a vocabulary."""
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+    @property
+    def model_hash(self) -> str:
+        """Hash of the model whose IDs it was trained on."""
+    def segment(self, codes: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The pieces of codes `(n, levels)`, and their offsets `(n + 1,)`."""
+    def __len__(self) -> int: ...
+
+def prefix_ids(
+    codes: npt.NDArray[np.uint16], codebook_sizes: list[int], table_size: int | None = None
+) -> npt.NDArray[np.int64]:
+    """The ids `(n, levels)` of all prefixes of codes `(n, levels)`."""
+
+def ranking_features(spec: str, listener: Callable[[str], object]) -> str:
+    """Writes ranking features of a token table."""
 
 def family_templates(family: str) -> str:
     """The templates of an export family as TOML."""

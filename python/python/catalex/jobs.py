@@ -36,6 +36,11 @@ def tokenize(
     out: AnyPath | None = None,
     token_format: str | None = None,
     collisions: Literal["resolve", "keep", "suffix", "lc-rec"] | None = None,
+    capacity: int | None = None,
+    must_differ: Columns = None,
+    member_rank: str | None = None,
+    catalog: Any = None,
+    id: str | None = None,
     previous: Tokens | None = None,
     max_far: float | None = None,
     threads: int | None = None,
@@ -45,7 +50,9 @@ def tokenize(
     """Gives every item of some features a semantic ID with a trained model, as `catalex tokenize` does.
 
     `features` is any input of `Features`, or an index. The table is written to `out` if that is given; `force`
-    replaces an existing table. `collisions` says how items with identical codes are handled. Items of a `previous`
+    replaces an existing table. `collisions` says how items with identical codes are handled. With a `capacity` above
+    1, that many items share an ID. They never differ in the columns `must_differ` of the `catalog` and are ranked by
+    its column `member_rank`, the highest first; `id` is its column of item ids. Items of a `previous`
     table of this model keep their IDs and come first; only the other items get new IDs. `max_far` is the maximum
     fraction of items whose residual error exceeds that of 99 % of the items held out of training; a larger fraction is
     an error.
@@ -53,7 +60,9 @@ def tokenize(
     if out is None and force:
         raise refuse("out", "where to write, with force", "None", "name the file of the table")
     settings = values("tokens", {"token_format": token_format, "collisions": collisions})
+    sharing = values("sharing", {"capacity": capacity, "must_differ": must_differ, "member_rank": member_rank})
     with Files() as files:
+        members = {"catalog": None if catalog is None else files.table(catalog, "catalog"), "id": id}
         target = files.new("tokens.parquet") if out is None else Path(out)
         needs_model = not isinstance(features, Index | str | os.PathLike)
         spec = {
@@ -61,6 +70,8 @@ def tokenize(
             "model": files.model(model),
             "previous": None if previous is None else files.token_table(previous),
             "tokens": settings,
+            "sharing": sharing,
+            "members": values("members", members),
             "far": values("far", {"max_far": max_far}),
             **values("threads", {"threads": threads}),
             "output": _output(target, force),

@@ -122,8 +122,24 @@ class TokenTable:
 
     @property
     def collisions(self) -> str:
-        """How items with identical codes were handled: `"resolve"`, `"keep"`, `"suffix"` or `"lc-rec"`."""
+        """How items with identical codes were handled: `"resolve"`, `"keep"`, `"suffix"`, `"lc-rec"` or `"share"`."""
         return self._native.collisions
+
+    @property
+    def capacity(self) -> int | None:
+        """Maximum number of items per ID; `None` if the collision policy does not limit it."""
+        return self._native.capacity
+
+    @property
+    def members(self) -> npt.NDArray[np.uint16] | None:
+        """Rank of each item among the items of its ID `(n,)`, from 0; `None` without a capacity above 1."""
+        return self._native.members
+
+    @property
+    def must_differ(self) -> list[list[Any]] | None:
+        """Each item's values of the columns in which the items of an ID must agree; `None` without such columns."""
+        classes = self._native.must_differ
+        return None if classes is None else [json.loads(values) for values in classes]
 
     @property
     def collision_report(self) -> dict[str, Any] | None:
@@ -153,7 +169,10 @@ class TokenTable:
         return _native.semantic_ids(np.ascontiguousarray(codes[:, :levels]), self.token_format)
 
     def items(self, prefix: str | Sequence[int] | npt.NDArray[Any] = "") -> list[int] | list[str]:
-        """The items under a semantic ID or a prefix, given as text or as codes, in the order of their codes."""
+        """The items under a semantic ID or a prefix, given as text or as codes, in the order of their codes.
+
+        Items that share an ID are in the order of their ranks.
+        """
         ids = self.item_ids
         return [ids[row] for row in self.rows(prefix).tolist()]
 
@@ -193,6 +212,10 @@ class TokenTable:
             "residual_error": self.residual_error,
             "reassigned": self.reassigned,
         }
+        if self.members is not None:
+            columns["member"] = self.members
+        if self._native.must_differ is not None:
+            columns["must_differ"] = self._native.must_differ
         return pandas.DataFrame(columns)
 
     def to_polars(self) -> polars.DataFrame:

@@ -11,7 +11,7 @@ const HEADER: usize = 8;
 /// The file format.
 pub(super) const FORMAT: BinaryFormat = BinaryFormat {
     magic: u64::from_le_bytes(*b"CATALEXF"),
-    version: 1,
+    versions: 1..=1,
     header: HEADER,
     name: "an FM-index of identifiers",
     help: "create the FM-index again from its items",
@@ -78,7 +78,7 @@ impl FmLayout {
     /// The header.
     pub(super) fn header(&self) -> impl Iterator<Item = u64> {
         let FmShape { rows, items, facets, symbols, samples } = self.shape;
-        [FORMAT.magic, FORMAT.version]
+        [FORMAT.magic, *FORMAT.versions.end()]
             .into_iter()
             .chain([rows, items, facets, symbols, samples].map(|size| size as u64))
     }

@@ -7,7 +7,7 @@ use crate::item_ids::ItemIds;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// Tokens per ID in xLLM's dictionary.
+/// Tokens per ID in xLLM's dictionary: `REC_TOKEN_SIZE` in xllm/core/common/types.h (commit 87e8d6e), a constant.
 const XLLM_TOKENS: usize = 3;
 /// Maximum length in bytes of an item id in xLLM's extended dictionary.
 const MAX_XLLM_ID_BYTES: usize = 1 << 20;
@@ -91,6 +91,7 @@ mod tests {
 
     fn table(item_ids: ItemIds) -> TokenTable {
         TokenTable {
+            members: None,
             item_ids,
             codes: ndarray::array![[1, 0, 2], [0, 1, 0]],
             residual_error: vec![0.0; 2],

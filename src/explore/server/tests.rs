@@ -13,6 +13,7 @@ const HOSTILE: &str = "\u{1b}[31ma\u{9b}2J\n\u{202e}";
 
 fn server() -> McpServer {
     let table = TokenTable {
+        members: None,
         item_ids: ItemIds::Strings(vec![HOSTILE.into(), "b".into()]),
         codes: ndarray::array![[0u16, 1], [1, 0]],
         residual_error: vec![0.0; 2],

@@ -48,6 +48,7 @@ mod tests {
             collisions: None,
         };
         let table = TokenTable {
+            members: None,
             item_ids: ItemIds::Integers(vec![1]),
             codes: ndarray::array![[0, 1]],
             residual_error: vec![0.0],

@@ -43,7 +43,8 @@ impl UserValues {
 text_settings! {
     /// Which constraint forms to write, and for which items.
     pub struct ConstrainSettings {
-        /// Forms to write: trie, static, llguidance, xgrammar, gbnf, regex, choices, xllm, minionerec.
+        /// Forms to write: trie, static, llguidance, xgrammar, gbnf, regex, choices, xllm, minionerec,
+        /// vllm, sglang, nvidia.
         form: Vec<String>, "FORM,...";
         /// Folder that `catalex vocab --tokenizer` wrote: forms then hold token ids.
         vocabulary: PathBuf, "DIR", default "the index's own";
@@ -55,13 +56,13 @@ text_settings! {
         /// Value of a parameter user.NAME of the rule, as JSON or as text: age=18, market=DE, 'brands=["A", "B"]'. Can
         /// be repeated.
         user: UserValues, "NAME=VALUE";
-        /// Catalog with the items' titles, for minionerec.
+        /// Catalog with the items' titles, for minionerec and nvidia.
         catalog: PathBuf, "CATALOG";
         /// Column of the item ids in the catalog.
         id: String, "COLUMN", default "item_id or id";
         /// Title columns, joined in this order.
         title: Vec<String>, "COLUMN,...";
-        /// Number of the language model's logits, for static.
+        /// Number of the language model's logits, for static and nvidia.
         logits: usize, "N", default "the vocabulary's size", range Range::Between(1.0, MAX_COUNT);
         /// Number of levels with dense tables in static: 1, or 2 for small vocabularies.
         dense_depth: usize, "N", default "1", range Range::Between(1.0, 2.0);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttributeSettings, BehaviourSettings, EncodeSettings, Environment, Output, ShowSettings, TokenSettings,
-    VocabularySettings,
+    AttributeSettings, BehaviourSettings, EncodeSettings, Environment, Output, SharingSettings, ShowSettings,
+    TokenSettings, VocabularySettings,
 };
 use crate::catalog::TextSpec;
 use crate::error::{Error, Result};
@@ -38,6 +38,9 @@ pub struct BuildSpec {
     pub train: TrainSettings,
     /// The form of the IDs.
     pub tokens: TokenSettings,
+    /// IDs that several items share.
+    #[serde(skip_serializing_if = "SharingSettings::is_default")]
+    pub sharing: SharingSettings,
     /// The vocabulary folder.
     pub vocabulary: VocabularySettings,
     /// Number of threads; all cores if not given.
@@ -61,6 +64,7 @@ impl Default for BuildSpec {
             behaviour: BehaviourSettings::default(),
             train: TrainSettings::default(),
             tokens: TokenSettings::default(),
+            sharing: SharingSettings::default(),
             vocabulary: VocabularySettings::default(),
             threads: None,
             output: Output::default(),

@@ -11,6 +11,7 @@ mod inspect;
 mod interactions;
 mod language_model;
 mod output;
+mod ranking;
 mod reading;
 mod retrain;
 mod serve;
@@ -27,10 +28,13 @@ pub use inspect::{InspectSpec, ReportColumns};
 pub use interactions::BehaviourSettings;
 pub use language_model::LlmSettings;
 pub use output::{Environment, Output, ThreadSettings};
+pub use ranking::{RankingSettings, RankingSpec};
 pub(super) use reading::{ReadsTexts, text_settings};
 pub use retrain::{DriftSpec, RetrainSettings, RetrainSpec};
 pub use serve::{ServeSettings, ServeSpec};
-pub use tokens::{FarSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings};
+pub use tokens::{
+    FarSettings, MemberCatalogSettings, SharingSettings, TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
+};
 
 use crate::error::Error;
 

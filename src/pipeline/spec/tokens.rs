@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LlmSettings, Output};
-use crate::error::Result;
+use super::{LlmSettings, Output, needs, text_settings};
+use crate::error::{Error, Result};
 use crate::semantic_id::{Collisions, TokenFormat};
 use crate::settings::{MAX_COUNT, Range, SettingKind, SettingValue, settings};
 use crate::vocabulary::VocabularyOptions;
@@ -37,6 +37,65 @@ impl TokenSettings {
     /// The format of the tokens.
     pub(crate) fn token_format(&self) -> TokenFormat {
         self.token_format.clone().unwrap_or_default()
+    }
+}
+
+settings! {
+    /// IDs that several items share.
+    pub struct SharingSettings {
+        /// Maximum number of items that may share an ID. They are ranked within it. Items with the same codes share an ID;
+        /// the others keep an ID of their own.
+        capacity: u32, "K", default "1: IDs are unique", range Range::Between(1.0, 65_535.0);
+        /// Columns of the catalog. Items that differ in one of them never share an ID. Requires --capacity.
+        must_differ: Vec<String>, "COLUMN,...";
+        /// Column of numbers that rank the items of an ID, the highest first. Requires --capacity.
+        member_rank: String, "COLUMN", default "the number of events of --interactions, then the item id";
+    }
+}
+
+text_settings! {
+    /// The catalog with the columns of items that share IDs.
+    pub struct MemberCatalogSettings {
+        /// Catalog with the columns of --must-differ and --member-rank.
+        catalog: PathBuf, "CATALOG";
+        /// Column of the catalog's item ids.
+        id: String, "COLUMN", default "item_id or id";
+    }
+}
+
+impl SharingSettings {
+    /// The maximum number of items per ID. `None` for unique IDs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that require a capacity, or for a capacity with another collision policy.
+    pub(in crate::pipeline) fn capacity(&self, tokens: &TokenSettings) -> Result<Option<u16>> {
+        let capacity = self.capacity.and_then(|capacity| u16::try_from(capacity).ok()).filter(|&capacity| capacity > 1);
+        if capacity.is_none() {
+            for (setting, given) in
+                [("must-differ", self.must_differ.is_some()), ("member-rank", self.member_rank.is_some())]
+            {
+                if given {
+                    return Err(needs(setting, "capacity", "set --capacity to 2 or more, or omit this setting"));
+                }
+            }
+        }
+        match (capacity, tokens.collisions()?) {
+            (None, _) | (_, Collisions::Resolve) => Ok(capacity),
+            (Some(_), other) => {
+                let help = "omit one of the two: with --capacity, items leave an ID only when it is full";
+                Err(Error::config("collisions", "resolve, together with --capacity", other, help))
+            }
+        }
+    }
+
+    /// The columns that are read.
+    pub(in crate::pipeline) fn columns(&self) -> Vec<String> {
+        self.must_differ.iter().flatten().chain(&self.member_rank).cloned().collect()
+    }
+
+    /// Whether all settings have their defaults.
+    pub(in crate::pipeline) fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -88,6 +147,10 @@ pub struct TokenizeSpec {
     pub previous: Option<PathBuf>,
     /// The form of the IDs.
     pub tokens: TokenSettings,
+    /// IDs that several items share.
+    pub sharing: SharingSettings,
+    /// The catalog with the columns of items that share IDs.
+    pub members: MemberCatalogSettings,
     /// Handling of items that are far from the training items.
     pub far: FarSettings,
     /// Number of threads; all cores if not given.

@@ -113,6 +113,7 @@ pub(super) fn collisions(c: &CollisionReport, policy: Collisions) -> Vec<String>
     match policy {
         Collisions::Resolve => (),
         Collisions::Keep => out.push("These items share an ID, and a language model cannot distinguish them.".into()),
+        Collisions::Share { capacity } => out.push(format!("Up to {capacity} items share an ID; each has a rank among the members of its ID.")),
         Collisions::LcRec => out.push("LC-Rec's balanced assignment changed their last codes; items that still share an ID cannot be distinguished.".into()),
         Collisions::Suffix => out.push("An additional last code numbers the items of a collision, so that IDs are unique; it carries no information about the item.".into()),
     }

@@ -13,6 +13,7 @@ fn table(ids: &[&str], codes: &[&[u16]]) -> CompactTable {
         Err(_) => ItemIds::Strings(ids.iter().map(|&id| id.to_owned()).collect()),
     };
     CompactTable::of_table(&TokenTable {
+        members: None,
         item_ids,
         codes: Array2::from_shape_vec((ids.len(), levels), codes.concat()).unwrap(),
         residual_error: vec![0.0; ids.len()],
@@ -37,6 +38,7 @@ fn item_ids_that_need_too_much_memory_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.parquet");
     let table = TokenTable {
+        members: None,
         item_ids: ItemIds::Strings(vec![long]),
         codes: Array2::zeros((1, 2)),
         residual_error: vec![0.0],
@@ -114,6 +116,7 @@ fn a_table_read_from_a_file_equals_the_table_in_memory() {
             _ => ItemIds::Integers(vec![7, -9]),
         };
         let whole = TokenTable {
+            members: None,
             item_ids,
             codes: ndarray::array![[0, 3], [1, 2]],
             residual_error: vec![0.0; 2],

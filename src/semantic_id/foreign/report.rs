@@ -180,6 +180,7 @@ pub(super) fn settle(
     };
     let policy = if shared.is_empty() { Collisions::Resolve } else { Collisions::Keep };
     let table = TokenTable {
+        members: None,
         residual_error: vec![f32::NAN; item_ids.len()],
         reassigned: vec![false; item_ids.len()],
         item_ids,

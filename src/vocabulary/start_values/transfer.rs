@@ -191,6 +191,7 @@ mod tests {
 
     fn table(model: &str, items: &[(i64, u16)], size: usize) -> TokenTable {
         TokenTable {
+            members: None,
             item_ids: ItemIds::Integers(items.iter().map(|item| item.0).collect()),
             codes: Array2::from_shape_fn((items.len(), 1), |(row, _)| items[row].1),
             residual_error: vec![0.0; items.len()],

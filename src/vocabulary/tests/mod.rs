@@ -15,6 +15,7 @@ use crate::semantic_id::{Collisions, TableMetadata};
 
 fn table(format: &str) -> TokenTable {
     TokenTable {
+        members: None,
         item_ids: ItemIds::Strings(vec!["x".into(), "y\"".into()]),
         codes: ndarray::array![[1, 0], [0, 2]],
         residual_error: vec![0.0; 2],
