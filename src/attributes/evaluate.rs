@@ -49,7 +49,7 @@ impl BoundRule {
             let truth = prepared.block(block * BLOCK, words.len(), rows);
             words.copy_from_slice(&truth.yes[..words.len()]);
         });
-        if let Some(last) = words.last_mut().filter(|_| rows % 64 > 0) {
+        if let Some(last) = words.last_mut().filter(|_| !rows.is_multiple_of(64)) {
             *last &= (1 << (rows % 64)) - 1;
         }
         Ok(MatchingRows { words, rows })

@@ -70,11 +70,11 @@ impl Attributes {
                 NewValues::Same(_) | NewValues::Each(_) => count,
                 NewValues::Integers(_) | NewValues::Floats(_) | NewValues::Bools(_) => count.min(1),
             };
-            for place in 0..some {
+            for (place, row) in rows.iter().enumerate().take(some) {
                 let value = values.value(place);
                 let got = value.describe();
                 if value.fitted(kind).is_none() {
-                    let what = format!("value of {name} for item {}", self.item_ids.text(rows[place] as usize));
+                    let what = format!("value of {name} for item {}", self.item_ids.text(*row as usize));
                     return Err(Error::mismatch(what, kind, got, "pass values of the type of the attribute"));
                 }
             }

@@ -62,7 +62,7 @@ impl Subset {
     #[must_use]
     pub fn complement(&self) -> Self {
         let mut words: Vec<u64> = self.words.iter().map(|word| !word).collect();
-        if let Some(last) = words.last_mut().filter(|_| self.leaves % 64 > 0) {
+        if let Some(last) = words.last_mut().filter(|_| !self.leaves.is_multiple_of(64)) {
             *last &= (1 << (self.leaves % 64)) - 1;
         }
         Subset::of_words(words, self.leaves)
