@@ -164,9 +164,7 @@ def recall(folder: Path) -> None:
             )
 
 
-def search(
-    prefixes: list[Rows], scores: npt.NDArray[np.float32], allowed: list[Rows] | None, beam: int
-) -> Rows:
+def search(prefixes: list[Rows], scores: npt.NDArray[np.float32], allowed: list[Rows] | None, beam: int) -> Rows:
     """The items that beam search finds, best first. The score of a prefix is the sum of those of its items."""
     alive: Rows = np.zeros(0, int)
     for depth, number in enumerate(prefixes):

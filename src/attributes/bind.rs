@@ -6,7 +6,8 @@ use super::bound::{BoundRule, RuleNode};
 use super::check::Checked;
 use super::kind::{AttributeKind, AttributeValue, Cell, timestamp};
 use super::leaf::{Comparison, LikeTest, Pattern, Test, levels, order, range};
-use super::rule::{Class, Operand, Parameter, Rule, RuleSource};
+use super::rule::Rule;
+use super::syntax::{Class, Operand, Parameter, RuleSource};
 use crate::error::Result;
 
 /// A side of a comparison with its value.

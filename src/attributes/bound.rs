@@ -1,6 +1,6 @@
 //! Rules that are ready to be evaluated, and the rows for which they are true.
 
-use super::leaf::{Comparison, Test, Truth, order};
+use super::leaf::{Comparison, RuleTruth, Test, order};
 use super::table::{AttributeSchema, Attributes};
 use crate::error::{Error, Result};
 
@@ -17,7 +17,7 @@ pub(super) enum RuleNode {
     All(Vec<RuleNode>),
     Any(Vec<RuleNode>),
     Not(Box<RuleNode>),
-    Is(Box<RuleNode>, Truth),
+    Is(Box<RuleNode>, RuleTruth),
     /// The same for all items.
     Known(Option<bool>),
     /// A test of an attribute.
@@ -100,9 +100,9 @@ impl RuleNode {
             }
             RuleNode::Not(part) => part.of_row(attributes, row).map(|truth| !truth),
             RuleNode::Is(part, truth) => Some(match part.of_row(attributes, row) {
-                Some(true) => *truth == Truth::True,
-                Some(false) => *truth == Truth::False,
-                None => *truth == Truth::Unknown,
+                Some(true) => *truth == RuleTruth::True,
+                Some(false) => *truth == RuleTruth::False,
+                None => *truth == RuleTruth::Unknown,
             }),
             RuleNode::Known(truth) => *truth,
             RuleNode::Test(at, test) => test.of(cell(*at)),

@@ -4,8 +4,8 @@ use sqlparser::ast::{BinaryOperator, Expr, InTarget, Spanned, UnaryOperator};
 
 use super::dialect::{HAS, UNDER};
 use super::kind::{AttributeKind, AttributeValue};
-use super::leaf::{Comparison, Pattern, Truth};
-use super::rule::{Class, Operand, RuleSource};
+use super::leaf::{Comparison, Pattern, RuleTruth};
+use super::syntax::{Class, Operand, RuleSource};
 use super::table::AttributeSchema;
 use crate::error::{Error, Result};
 
@@ -20,7 +20,7 @@ pub(super) enum Checked {
     Any(Vec<Checked>),
     Not(Box<Checked>),
     /// Whether the truth of an expression is this one.
-    Is(Box<Checked>, Truth),
+    Is(Box<Checked>, RuleTruth),
     /// A bool column, constant or parameter.
     Bool(Operand),
     Compare(Operand, Comparison, Operand),
@@ -124,12 +124,12 @@ impl Checker<'_> {
             }
             Expr::IsNull(operand) => Checked::IsNull(self.operand(operand)?),
             Expr::IsNotNull(operand) => Checked::Not(Box::new(Checked::IsNull(self.operand(operand)?))),
-            Expr::IsTrue(inner) => Checked::Is(part(inner)?, Truth::True),
-            Expr::IsFalse(inner) => Checked::Is(part(inner)?, Truth::False),
-            Expr::IsUnknown(inner) => Checked::Is(part(inner)?, Truth::Unknown),
-            Expr::IsNotTrue(inner) => Checked::Not(Box::new(Checked::Is(part(inner)?, Truth::True))),
-            Expr::IsNotFalse(inner) => Checked::Not(Box::new(Checked::Is(part(inner)?, Truth::False))),
-            Expr::IsNotUnknown(inner) => Checked::Not(Box::new(Checked::Is(part(inner)?, Truth::Unknown))),
+            Expr::IsTrue(inner) => Checked::Is(part(inner)?, RuleTruth::True),
+            Expr::IsFalse(inner) => Checked::Is(part(inner)?, RuleTruth::False),
+            Expr::IsUnknown(inner) => Checked::Is(part(inner)?, RuleTruth::Unknown),
+            Expr::IsNotTrue(inner) => Checked::Not(Box::new(Checked::Is(part(inner)?, RuleTruth::True))),
+            Expr::IsNotFalse(inner) => Checked::Not(Box::new(Checked::Is(part(inner)?, RuleTruth::False))),
+            Expr::IsNotUnknown(inner) => Checked::Not(Box::new(Checked::Is(part(inner)?, RuleTruth::Unknown))),
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => {
                 let mut operand = self.operand(expr)?;
                 match (self.class(&operand), &mut operand) {

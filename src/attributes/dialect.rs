@@ -6,7 +6,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::rule::RuleSource;
+use super::syntax::RuleSource;
 use crate::error::Result;
 
 /// Maximum number of tokens of a rule other than literals and commas. It bounds the depth of the expression.
@@ -40,7 +40,7 @@ impl Dialect for RuleDialect {
         true
     }
 
-    /// A word that is followed by neither `(` nor a string is a column, also if it is a keyword of SQL.
+    /// A word that is not followed by `(` is a column, also if it is a keyword of SQL.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let [first, second, third] = parser.peek_tokens_ref::<3>();
         let Token::Word(word) = &first.token else { return None };

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::bound::{BoundRule, MatchingRows, RuleNode};
 use super::column::{AttributeColumn, Coded, ColumnValues};
 use super::kind::Cell;
-use super::leaf::{Comparison, Test, Truth, order};
+use super::leaf::{Comparison, RuleTruth, Test, order};
 use super::table::Attributes;
 use crate::error::Result;
 
@@ -23,7 +23,7 @@ enum Prepared<'a> {
     All(Vec<Prepared<'a>>),
     Any(Vec<Prepared<'a>>),
     Not(Box<Prepared<'a>>),
-    Is(Box<Prepared<'a>>, Truth),
+    Is(Box<Prepared<'a>>, RuleTruth),
     Known(Option<bool>),
     IsNull(&'a AttributeColumn),
     /// Whether the distinct value of each number passes a test.
@@ -119,9 +119,9 @@ impl<'a> Prepared<'a> {
                 let mut is = every(false, false);
                 for at in 0..words {
                     is.yes[at] = match wanted {
-                        Truth::True => truth.yes[at],
-                        Truth::False => truth.no[at],
-                        Truth::Unknown => !(truth.yes[at] | truth.no[at]),
+                        RuleTruth::True => truth.yes[at],
+                        RuleTruth::False => truth.no[at],
+                        RuleTruth::Unknown => !(truth.yes[at] | truth.no[at]),
                     };
                     is.no[at] = !is.yes[at];
                 }

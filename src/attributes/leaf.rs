@@ -43,7 +43,7 @@ impl Comparison {
 
 /// A truth value of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Truth {
+pub(super) enum RuleTruth {
     True,
     False,
     Unknown,

@@ -18,6 +18,7 @@ mod leaf;
 mod operands;
 mod rule;
 mod schema;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;

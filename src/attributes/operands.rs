@@ -4,7 +4,7 @@ use sqlparser::ast::{Expr, Ident, UnaryOperator, Value, ValueWithSpan};
 
 use super::check::{Checker, place};
 use super::kind::{AttributeKind, AttributeValue, timestamp};
-use super::rule::{Class, Operand, Parameter};
+use super::syntax::{Class, Operand, Parameter};
 use crate::error::Result;
 
 impl Checker<'_> {

@@ -2,73 +2,10 @@
 
 use super::check::{Checked, check};
 use super::dialect::parse;
-use super::kind::AttributeValue;
+use super::syntax::{Operand, RuleSource};
 use super::table::AttributeSchema;
-use crate::error::{Error, Result};
-
-/// The text of a rule, and its name in error messages.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RuleSource<'a> {
-    pub(super) name: &'a str,
-    pub(super) text: &'a str,
-}
-
-impl RuleSource<'_> {
-    /// An error at a line and a column.
-    pub(super) fn error(
-        &self,
-        (line, column): (u64, u64),
-        expected: impl Into<String>,
-        got: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Error {
-        Error::Rule {
-            rule: self.name.to_owned(),
-            line: line.max(1),
-            column: column.max(1),
-            expected: expected.into(),
-            got: got.into(),
-            help: help.into(),
-        }
-    }
-}
-
-/// What a value is compared with, which determines the values that a parameter can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    Bool,
-    Number,
-    Text,
-    Timestamp,
-}
-
-impl Class {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Class::Bool => "a bool",
-            Class::Number => "a number",
-            Class::Text => "a string",
-            Class::Timestamp => "a timestamp",
-        }
-    }
-}
-
-/// A parameter `user.NAME`.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Parameter {
-    pub(super) name: String,
-    pub(super) at: (u64, u64),
-    /// What it is compared with; `None` for another parameter.
-    pub(super) class: Option<Class>,
-}
-
-/// A side of a comparison.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Operand {
-    Column(usize),
-    Constant(AttributeValue),
-    Parameter(Parameter),
-}
+use crate::error::Result;
+use crate::guard::guarded;
 
 /// A rule over the attributes of a schema, whose parameters have no values yet.
 #[derive(Debug, Clone)]
@@ -82,7 +19,7 @@ impl Rule {
     /// Parses a rule, and checks it against the attributes.
     ///
     /// # Errors
-    /// [`Error::Rule`] with the line and the column of a syntax error, an unknown attribute, and types that do not fit.
+    /// [`crate::Error::Rule`] with the line and the column of a syntax error, an unknown attribute, and types that do not fit.
     pub fn compile(text: &str, schema: &AttributeSchema) -> Result<Self> {
         Self::compile_named("rule", text, schema)
     }
@@ -93,7 +30,9 @@ impl Rule {
     /// As [`Rule::compile`].
     pub fn compile_named(name: &str, text: &str, schema: &AttributeSchema) -> Result<Self> {
         let source = RuleSource { name, text };
-        let checked = check(&parse(&source)?, &source, schema)?;
+        let checked = guarded(|| check(&parse(&source)?, &source, schema)).unwrap_or_else(|panic| {
+            Err(source.error((1, 1), "a rule", panic.to_string(), "see docs/constrained-decoding.md for the syntax"))
+        })?;
         Ok(Rule { name: name.to_owned(), schema: schema.clone(), checked })
     }
 

@@ -70,10 +70,14 @@ class LogitsProcessor:
             after = "eos" if ids and start == "always" else "any"
         self._trie = trie
         self._decoder = Decoder(trie, start, after, list(ids))
-        allowed = [subsets] if isinstance(subsets, Subset) else None if subsets is None else list(subsets)
+        allowed: list[Subset | None] | None = None
+        if subsets is not None:
+            allowed = [subsets] if isinstance(subsets, Subset) else list(subsets)
         self._subsets = allowed if exclude is None else _without(trie, allowed, list(exclude))
-        limit = max_per_first_code
-        self._limits = None if limit is None else [limit] if isinstance(limit, int) else list(limit)
+        self._limits: list[int | None] | None = None
+        if max_per_first_code is not None:
+            limit = max_per_first_code
+            self._limits = [limit] if isinstance(limit, int) else list(limit)
         self._fixed_length = prompt_length
         self._in_place = in_place
         self._prompts: npt.NDArray[np.int64] | None = None
@@ -173,7 +177,7 @@ def _without(
         allowed = allowed * len(exclude)
     if len(allowed) != len(exclude):
         help = "pass one collection of items (or None) per prompt"
-        raise refuse("exclude", f"{len(allowed)} collections, as many as subsets", len(exclude), help)
+        raise refuse("exclude", f"{len(allowed)} collections, as many as subsets", str(len(exclude)), help)
     pairs = zip(allowed, exclude, strict=True)
     return [subset if items is None else trie.without(list(items), subset) for subset, items in pairs]
 

@@ -47,6 +47,21 @@ fn errors_name_the_place_and_the_attributes() {
     assert!(Rule::compile(&format!("market in ({list})"), &schema).is_ok());
 }
 
+proptest! {
+    #[test]
+    fn no_text_panics(words in prop::collection::vec(prop_oneof![
+        Just("stock"), Just("market"), Just("user."), Just("x"), Just("'DE'"), Just("5"), Just("-"), Just("("), Just(")"),
+        Just("in"), Just("not"), Just("under"), Just("has"), Just("separator"), Just("like"), Just("between"), Just("and"),
+        Just("is"), Just("null"), Just("case"), Just("cast"), Just("["), Just("::"), Just(","), Just("interval"),
+        Just("exists"), Just("select"), Just("@"), Just("{"), Just("$1"), Just("?"), Just("é"), Just("\""), Just("/*"),
+    ], 0..12)) {
+        let schema = attributes(&[Item::default()]).schema();
+        if let Ok(rule) = Rule::compile(&words.join(" "), &schema) {
+            let _ = rule.bind(&HashMap::new());
+        }
+    }
+}
+
 #[test]
 fn words_of_sql_can_be_attributes() {
     let words = ["order", "date", "position", "interval", "user", "under", "größe", "case"];
