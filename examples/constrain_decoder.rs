@@ -34,7 +34,8 @@ pub(crate) fn generate(table: &TokenTable, model: impl Fn(&[i64]) -> Vec<f32>) -
     loop {
         let mut logits = model(&answer);
         // A batch of one row. Allowed tokens keep their logits, all others get minus infinity.
-        let batch = PartialAnswers { tokens: &answer, rows: 1, prompt: prompt.len(), subsets: &[] };
+        let batch =
+            PartialAnswers { tokens: &answer, rows: 1, prompt: prompt.len(), subsets: &[], per_first_code: &[] };
         decoding.mask(batch, LogitsMut::InPlace(&mut logits), f32::NEG_INFINITY)?;
         let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or_default();
         if best as u32 == EOS {

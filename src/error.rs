@@ -140,6 +140,23 @@ pub enum Error {
         help: String,
     },
 
+    /// A rule over attributes cannot be parsed, does not fit the attributes, or lacks the value of a parameter.
+    #[error("{rule}, line {line}, column {column}: expected {expected}, got {got}; {help}", rule = cut(.rule, PART), expected = cut(.expected, PART), got = cut(.got, PART))]
+    Rule {
+        /// The file of the rule, or "rule".
+        rule: String,
+        /// 1-based line.
+        line: u64,
+        /// 1-based column in characters.
+        column: u64,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        got: String,
+        /// What to do.
+        help: String,
+    },
+
     /// Two inputs do not match (features and model, table and model, ids and rows).
     #[error("{what}: expected {expected}, got {got}; {help}", what = cut(.what, PART), expected = cut(.expected, PART), got = cut(.got, PART))]
     Mismatch {
@@ -207,7 +224,7 @@ impl Error {
             Error::Io { .. } | Error::OutputExists { .. } | Error::Busy { .. } | Error::Unavailable { .. } => {
                 ErrorKind::Environment
             }
-            Error::Config { .. } => ErrorKind::Config,
+            Error::Config { .. } | Error::Rule { .. } => ErrorKind::Config,
             Error::Artifact { .. } => ErrorKind::Artifact,
             Error::Missing { .. }
             | Error::File { .. }

@@ -44,6 +44,7 @@
 //! | [`vocabulary`] | [`Vocabulary`](vocabulary::Vocabulary): all tokens, and the files that add them to a language model |
 //! | [`constraint`] | [`Trie`](constraint::Trie): the valid IDs, for constrained decoding |
 //! | [`export`] | [`Export`](export::Export): items and histories as training data for LLM recommenders |
+//! | [`ranking`] | [`RankingFeatures`](ranking::RankingFeatures): IDs as integer features of ranking models |
 //! | [`answers`] | [`parse_answer`](answers::parse_answer): from the output of a language model to items |
 //! | [`explore`] | [`Explorer`](explore::Explorer): searches in an index, for agents |
 //! | [`quality`] | [`Figures`](quality::Figures): metrics, and the report |
@@ -102,6 +103,7 @@
 
 pub mod answers;
 pub mod artifact;
+pub mod attributes;
 pub mod behaviour;
 pub mod candidate;
 pub mod catalog;
@@ -119,6 +121,7 @@ pub mod pipeline;
 pub mod printable;
 pub mod progress;
 pub mod quality;
+pub mod ranking;
 #[cfg(feature = "train")]
 pub mod rqvae;
 pub mod semantic_id;

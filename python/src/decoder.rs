@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use catalex::constraint::{After, Decoding, LogitsMut, PartialAnswers, Rules, Start, Trie};
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use catalex::constraint::{After, Decoding, Logit, LogitsMut, PartialAnswers, Rules, Start, Subset, Tails, Trie};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
@@ -12,11 +12,31 @@ use crate::trie::{PyTrie, checked, without_tokens};
 use crate::work;
 
 /// The result of [`PyDecoder::allowed`]: per row whether other tokens are allowed, and flat indices of allowed tokens.
-type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>);
+/// The last array has the maximum number of these tokens per row, or -1 for no limit.
+type AllowedTokens<'py> = (Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 
-/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset per prompt.
+/// Unfinished answers: token ids `(rows, length)`, length of the prompts, and one subset and one
+/// maximum number of answers per first code for each prompt.
 #[derive(FromPyObject)]
-pub(crate) struct PyAnswers<'py>(PyReadonlyArray2<'py, i64>, usize, Option<Vec<Option<Py<PySubset>>>>);
+pub(crate) struct PyAnswers<'py>(
+    PyReadonlyArray2<'py, i64>,
+    usize,
+    Option<Vec<Option<Py<PySubset>>>>,
+    Option<Vec<Option<u32>>>,
+);
+
+/// The keys, the starts, the stride and the maximum number of children of [`catalex::constraint::TrieArrays`].
+type Arrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, usize, usize);
+
+/// The last tokens of requests `(requests, width)`, whether their answers have begun, their rows of logits, and their
+/// subsets.
+#[derive(FromPyObject)]
+pub(crate) struct PyTails<'py>(
+    PyReadonlyArray2<'py, i64>,
+    PyReadonlyArray1<'py, bool>,
+    PyReadonlyArray1<'py, i64>,
+    Option<Vec<Option<Py<PySubset>>>>,
+);
 
 /// A trie with the rules for its IDs in answers.
 #[pyclass(frozen, module = "catalex._native", name = "Decoder")]
@@ -76,9 +96,40 @@ impl PyDecoder {
     fn allowed<'py>(&self, py: Python<'py>, answers: PyAnswers<'py>, logits: usize) -> PyResult<AllowedTokens<'py>> {
         let decoding = self.decoding()?;
         let subsets = self.subsets(&answers)?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let answers = answers.partial(&subsets)?;
         let (others, indices) = work::short(py, || decoding.allowed(answers, logits))?;
-        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices)))
+        let quotas = decoding.quotas(&answers).into_iter().map(|quota| quota.map_or(-1, |quota| quota as i64));
+        let quotas: Vec<i64> = quotas.collect();
+        Ok((PyArray1::from_vec(py, others), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, quotas)))
+    }
+
+    /// Masks the rows of separate requests in a matrix of logits, in place. Types as in `mask`.
+    #[pyo3(signature = (tails, scores, lowest=i16::MIN))]
+    fn mask_rows(&self, py: Python<'_>, tails: PyTails<'_>, scores: &Bound<'_, PyAny>, lowest: i16) -> PyResult<()> {
+        if let Ok(scores) = scores.cast::<PyArray2<f32>>() {
+            self.mask_rows_of(py, &tails, scores, f32::NEG_INFINITY)
+        } else if let Ok(scores) = scores.cast::<PyArray2<f64>>() {
+            self.mask_rows_of(py, &tails, scores, f64::NEG_INFINITY)
+        } else if let Ok(scores) = scores.cast::<PyArray2<i16>>() {
+            self.mask_rows_of(py, &tails, scores, lowest)
+        } else {
+            Err(mismatch("scores", "a matrix of floats", scores.get_type(), "pass the model's logits (rows, tokens)"))
+        }
+    }
+
+    /// The trie as arrays for accelerators.
+    fn arrays<'py>(&self, py: Python<'py>) -> PyResult<Arrays<'py>> {
+        let arrays = work::pooled(py, || self.trie.arrays())?
+            .ok_or_else(|| mismatch("trie", "less than 2^31 prefixes", "more", "mask the logits on the CPU"))?;
+        let (keys, starts) = (PyArray1::from_vec(py, arrays.keys), PyArray1::from_vec(py, arrays.starts));
+        Ok((keys, starts, arrays.stride, arrays.max_children))
+    }
+
+    /// Per transition of `arrays`, whether it leads to an item of the subset.
+    fn reachable<'py>(&self, py: Python<'py>, subset: &PySubset) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        let subset = checked(&self.trie, subset)?;
+        Ok(PyArray1::from_vec(py, work::pooled(py, || self.trie.reachable(&subset))?))
     }
 }
 
@@ -87,12 +138,35 @@ impl PyDecoder {
         Decoding::new(self.trie.by_tokens().ok_or_else(without_tokens)?, &self.rules).map_err(to_py)
     }
 
-    fn subsets<'s>(&self, answers: &'s PyAnswers<'_>) -> PyResult<Vec<Option<&'s catalex::constraint::Subset>>> {
-        let subsets = answers.2.as_deref().unwrap_or_default().iter();
-        subsets.map(|subset| subset.as_ref().map(|subset| checked(&self.trie, subset.get())).transpose()).collect()
+    fn mask_rows_of<T: Element + Copy + Send + Sync>(
+        &self,
+        py: Python<'_>,
+        tails: &PyTails<'_>,
+        scores: &Bound<'_, PyArray2<T>>,
+        lowest: T,
+    ) -> PyResult<()> {
+        let uneven = || mismatch("scores and token ids", "contiguous, writable arrays", "others", "copy them first");
+        let decoding = self.decoding()?;
+        let subsets = subsets_of(&self.trie, tails.3.as_deref())?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
+        let logits = scores.shape()[1];
+        let tails = Tails {
+            tokens: tails.0.as_slice().map_err(|_| uneven())?,
+            width: tails.0.shape()[1],
+            begun: tails.1.as_slice().map_err(|_| uneven())?,
+            rows: tails.2.as_slice().map_err(|_| uneven())?,
+            subsets: &subsets,
+        };
+        let mut scores = scores.try_readwrite().map_err(|_| uneven())?;
+        let scores = scores.as_slice_mut().map_err(|_| uneven())?;
+        work::short(py, || decoding.mask_rows(tails, scores, logits, lowest))
     }
 
-    fn mask_of<T: Element + Copy + Send + Sync>(
+    fn subsets(&self, answers: &PyAnswers<'_>) -> PyResult<Vec<Option<Arc<Subset>>>> {
+        subsets_of(&self.trie, answers.2.as_deref())
+    }
+
+    fn mask_of<T: Element + Logit>(
         &self,
         py: Python<'_>,
         answers: &PyAnswers<'_>,
@@ -111,6 +185,7 @@ impl PyDecoder {
             return Err(uneven());
         }
         let subsets = self.subsets(answers)?;
+        let subsets: Vec<Option<&Subset>> = subsets.iter().map(Option::as_deref).collect();
         let answers = answers.partial(&subsets)?;
         match out {
             None => {
@@ -132,13 +207,20 @@ impl PyDecoder {
     }
 }
 
+/// Subsets, which must belong to this trie.
+fn subsets_of(trie: &Arc<Trie>, subsets: Option<&[Option<Py<PySubset>>]>) -> PyResult<Vec<Option<Arc<Subset>>>> {
+    let subsets = subsets.unwrap_or_default().iter();
+    subsets.map(|subset| subset.as_ref().map(|subset| checked(trie, subset.get())).transpose()).collect()
+}
+
 impl PyAnswers<'_> {
-    fn partial<'a>(&'a self, subsets: &'a [Option<&'a catalex::constraint::Subset>]) -> PyResult<PartialAnswers<'a>> {
+    fn partial<'a>(&'a self, subsets: &'a [Option<&'a Subset>]) -> PyResult<PartialAnswers<'a>> {
         let uneven = || mismatch("token ids", "a contiguous matrix", "another", "copy it first");
         if !self.0.is_c_contiguous() {
             return Err(uneven());
         }
         let tokens = self.0.as_slice().map_err(|_| uneven())?;
-        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets })
+        let per_first_code = self.3.as_deref().unwrap_or_default();
+        Ok(PartialAnswers { tokens, rows: self.0.shape()[0], prompt: self.1, subsets, per_first_code })
     }
 }

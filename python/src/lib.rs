@@ -4,6 +4,7 @@
 
 mod arrays;
 mod arrow_io;
+mod attributes;
 #[cfg(feature = "benchmarks")]
 mod benchmarks;
 mod decoder;
@@ -11,9 +12,11 @@ mod errors;
 mod facets;
 mod features;
 mod fm_index;
+mod item_rows;
 mod parts;
 mod pipeline;
 mod quality;
+mod ranking;
 mod store;
 mod subset;
 mod token_ids;
@@ -33,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<token_ids::PyTokenIds>()?;
     module.add_class::<trie::PyTrie>()?;
     module.add_class::<subset::PySubset>()?;
+    module.add_class::<attributes::PyAttributes>()?;
     module.add_class::<fm_index::PyFmIndex>()?;
     module.add_class::<fm_index::PyOccurrences>()?;
     module.add_class::<facets::PyFacetTokenizer>()?;
@@ -54,6 +58,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::tokenize, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::vocab, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::constrain, module)?)?;
+    module.add_class::<ranking::PySubwordVocabulary>()?;
+    module.add_function(wrap_pyfunction!(ranking::prefix_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(ranking::ranking_features, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::export, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::family_templates, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::inspect, module)?)?;

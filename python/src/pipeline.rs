@@ -3,12 +3,12 @@
 //! A job takes its spec as JSON text and a listener for progress events, and returns its summary as JSON text.
 
 use catalex::pipeline::{
-    self, AdoptSettings, AdoptSpec, AppendSettings, BehaviourSettings, CatalogColumns, CheckSettings, CheckSpec,
-    CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DiffSettings, DiffSpec,
-    EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, ImportSettings, ImportSpec,
-    InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, MemberCatalogSettings, PublishSettings,
-    ReportColumns, RetrainSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec,
-    VocabSpec, VocabularySettings,
+    self, AdoptSettings, AdoptSpec, AppendSettings, AttributeSettings, BehaviourSettings, CatalogColumns,
+    CheckSettings, CheckSpec, CompareSettings, CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings,
+    DiffSettings, DiffSpec, EncodeSettings, Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings,
+    ImportSettings, ImportSpec, InspectSpec, Inspected, LlmSettings, LookupSettings, LookupSpec, MemberCatalogSettings,
+    PublishSettings, RankingSettings, ReportColumns, RetrainSettings, SharingSettings, ShowSettings, ThreadSettings,
+    TokenSettings, TokenizeSpec, VocabSpec, VocabularySettings,
 };
 use catalex::progress::{Progress, Silent};
 use catalex::semantic_id::TokenFormat;
@@ -138,10 +138,12 @@ pub(crate) fn settings() -> String {
     add::<VocabularySettings>(&mut groups, "vocabulary");
     add::<LlmSettings>(&mut groups, "llm");
     add::<ConstrainSettings>(&mut groups, "constraint");
+    add::<RankingSettings>(&mut groups, "ranking");
     add::<CatalogColumns>(&mut groups, "columns");
     add::<ExportOptions>(&mut groups, "export");
     add::<ReportColumns>(&mut groups, "report");
     add::<ShowSettings>(&mut groups, "show");
+    add::<AttributeSettings>(&mut groups, "attributes");
     add::<CheckSettings>(&mut groups, "check");
     add::<LookupSettings>(&mut groups, "lookup");
     add::<PublishSettings>(&mut groups, "publish");

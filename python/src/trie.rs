@@ -1,19 +1,21 @@
 //! `catalex.Trie`.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use catalex::ItemIds;
 use catalex::artifact::Overwrite;
-use catalex::constraint::{Prefix, Trie as Inner, all_rows, tokens_of};
-use catalex::index::{Index, TOKENS, resolve_index};
+use catalex::attributes::{ATTRIBUTES, Attributes};
+use catalex::constraint::{Prefix, Subset, Trie as Inner, all_rows, tokens_of};
+use catalex::index::{Index, ResolvedIndex, TOKENS, resolve_index};
 use catalex::semantic_id::TokenTable;
 use ndarray::Array2;
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
+use crate::attributes::PyAttributes;
 use crate::errors::{mismatch, to_py};
+use crate::item_rows::ItemRows;
 use crate::subset::PySubset;
 use crate::token_ids::PyTokenIds;
 use crate::token_table::PyTokenTable;
@@ -25,9 +27,13 @@ use crate::work;
 pub(crate) struct PyTrie {
     pub(crate) inner: Arc<Inner>,
     /// Catalog ids of the items, for a trie of a token table.
-    item_ids: Option<ItemIds>,
-    /// Rows by item id, created on first use.
-    row_of: OnceLock<HashMap<String, u32>>,
+    items: Option<ItemRows>,
+    /// The index of the token table, which is not removed from its store while the trie exists.
+    index: Option<ResolvedIndex>,
+    /// All items, created on first use.
+    all: OnceLock<Arc<Subset>>,
+    /// The attributes of the index, read on first use.
+    attributes: OnceLock<Option<Py<PyAttributes>>>,
 }
 
 #[pymethods]
@@ -42,24 +48,23 @@ impl PyTrie {
         let path: Option<PathBuf> = if native.is_some() { None } else { Some(table.extract()?) };
         work::short(py, || -> catalex::Result<PyTrie> {
             let read = |path: PathBuf| {
-                // Prevents the removal of a store's generation until it has been read.
                 let held = resolve_index(&path)?;
                 let path = if Index::is_index(&held) {
                     Index::open_for(&held, &[TOKENS])?.path(TOKENS)
                 } else {
                     held.to_path_buf()
                 };
-                TokenTable::read(&path)
+                Ok::<_, catalex::Error>((Arc::new(TokenTable::read(&path)?), Index::is_index(&held).then_some(held)))
             };
-            let table = match (native, path) {
-                (Some(table), _) => table,
-                (None, path) => Arc::new(read(path.unwrap_or_default())?),
+            let (table, index) = match (native, path) {
+                (Some(table), _) => (table, None),
+                (None, path) => read(path.unwrap_or_default())?,
             };
             let mut trie = Inner::of_table(&table, &all_rows(&table))?;
             if let Some(folder) = vocabulary {
                 trie = trie.with_tokens(tokens_of(&table, &folder)?)?;
             }
-            Ok(PyTrie::new(trie, Some(table.item_ids.clone())))
+            Ok(PyTrie { index, ..PyTrie::new(trie, Some(table.item_ids.clone())) })
         })
     }
 
@@ -82,11 +87,18 @@ impl PyTrie {
         Ok(PyTrie::new(made?, None))
     }
 
-    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it.
+    /// Maps a file that `save` or `catalex constrain --form trie` wrote into memory and verifies it. `table` is the file
+    /// of the token table that it was made from, for a trie with item ids.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let trie = py.detach(|| Inner::load(&path)).map_err(to_py)?;
-        Ok(PyTrie::new(trie, None))
+    #[pyo3(signature = (path, table=None))]
+    fn load(py: Python<'_>, path: PathBuf, table: Option<PathBuf>) -> PyResult<Self> {
+        work::short(py, || {
+            let trie = Inner::load(&path)?;
+            let Some(table) = table else { return Ok(PyTrie::new(trie, None)) };
+            let table = TokenTable::read(&table)?;
+            trie.check_table(&table)?;
+            Ok(PyTrie::new(trie, Some(table.item_ids)))
+        })
     }
 
     /// Writes the trie to a file.
@@ -126,7 +138,7 @@ impl PyTrie {
         let next = match (prefix, self.of_this(subset)?) {
             (None, _) => Vec::new(),
             (Some(prefix), None) => self.inner.allowed(prefix).to_vec(),
-            (Some(prefix), Some(subset)) => self.inner.allowed_in(prefix, subset).collect(),
+            (Some(prefix), Some(subset)) => self.inner.allowed_in(prefix, &subset).collect(),
         };
         Ok(PyArray1::from_vec(py, next))
     }
@@ -143,7 +155,7 @@ impl PyTrie {
         let next = match (trie.find(&tokens), self.of_this(subset)?) {
             (None, _) => Vec::new(),
             (Some(prefix), None) => trie.allowed(prefix).collect(),
-            (Some(prefix), Some(subset)) => trie.allowed_in(prefix, subset).collect(),
+            (Some(prefix), Some(subset)) => trie.allowed_in(prefix, &subset).collect(),
         };
         Ok(PyArray1::from_vec(py, next))
     }
@@ -204,34 +216,66 @@ impl PyTrie {
 
     /// The items of these ids, with `invert` all others; for tries of a token table.
     #[pyo3(signature = (ids, *, invert=false))]
-    fn subset_of(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, invert: bool) -> PyResult<PySubset> {
-        let Some(item_ids) = &self.item_ids else {
-            let help = "make it with Trie.from_table, or name rows: Trie.subset";
-            return Err(mismatch("trie", "the items' ids", "a trie that has only row numbers", help));
-        };
-        let mut chosen = vec![false; item_ids.len()];
-        let wanted: Vec<String> = ids.iter().map(|id| Ok(id.str()?.to_string())).collect::<PyResult<_>>()?;
-        let row_of = self
-            .row_of
-            .get_or_init(|| (0..).zip(0..item_ids.len()).map(|(at, row)| (item_ids.text(row), at)).collect());
-        for id in wanted {
-            let row = row_of.get(&id).ok_or_else(|| {
-                to_py(catalex::Error::Item {
-                    item: id.clone(),
-                    expected: "an item of the token table".into(),
-                    got: "none".into(),
-                    help: "check the id; it must be an id of the catalog".into(),
-                })
-            })?;
-            chosen[*row as usize] = true;
-        }
+    fn subset_of(&self, py: Python<'_>, ids: &Bound<'_, PyAny>, invert: bool) -> PyResult<PySubset> {
+        let items = self.items()?;
+        let mut chosen = vec![false; items.ids.len()];
+        items.find(ids)?.into_iter().for_each(|row| chosen[row as usize] = true);
         self.chosen(py, &chosen, invert)
+    }
+
+    /// The items whose ids a text file lists, one per line, and the number of lines that are no item of this trie.
+    fn _subset_of_file(&self, py: Python<'_>, path: PathBuf) -> PyResult<(PySubset, usize)> {
+        let items = self.items()?;
+        let (inner, missing) = work::short(py, || {
+            let text = std::fs::read_to_string(&path).map_err(|e| catalex::Error::io("read", &path, e))?;
+            let mut chosen = vec![false; items.ids.len()];
+            let mut missing = 0;
+            for id in text.lines().filter(|id| !id.is_empty()) {
+                match items.row(id) {
+                    Some(row) => chosen[row as usize] = true,
+                    None => missing += 1,
+                }
+            }
+            Ok((self.inner.subset(|row| chosen[row]), missing))
+        })?;
+        Ok((PySubset::new(inner, self.inner.clone()), missing))
+    }
+
+    /// A subset, or all items, without the items of these ids.
+    #[pyo3(signature = (ids, subset=None))]
+    fn without(&self, py: Python<'_>, ids: &Bound<'_, PyAny>, subset: Option<&PySubset>) -> PyResult<PySubset> {
+        let rows = self.items()?.find(ids)?;
+        let subset = match self.of_this(subset)? {
+            Some(subset) => subset,
+            None => self.all.get_or_init(|| Arc::new(self.inner.all())).clone(),
+        };
+        let inner = work::pooled(py, || self.inner.without(&subset, &rows))?;
+        Ok(PySubset::new(inner, self.inner.clone()))
+    }
+
+    /// The attributes of the index of the trie, if it has any.
+    #[getter]
+    pub(crate) fn attributes(&self, py: Python<'_>) -> PyResult<Option<Py<PyAttributes>>> {
+        let read = || -> PyResult<Option<Py<PyAttributes>>> {
+            let Some(held) = &self.index else { return Ok(None) };
+            let index = Index::open_for(held, &[ATTRIBUTES]).map_err(to_py)?;
+            if !index.manifest().files.contains_key(ATTRIBUTES) {
+                return Ok(None);
+            }
+            let attributes = work::short(py, || Attributes::read(&index.path(ATTRIBUTES)))?;
+            Py::new(py, PyAttributes::new(attributes)).map(Some)
+        };
+        if self.attributes.get().is_none() {
+            // If another thread was faster, its object is kept.
+            let _ = self.attributes.set(read()?);
+        }
+        Ok(self.attributes.get().and_then(|found| found.as_ref()).map(|attributes| attributes.clone_ref(py)))
     }
 
     /// Catalog ids of the items by row, for a trie of a token table.
     #[getter]
     fn item_ids<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(match &self.item_ids {
+        Ok(match self.items.as_ref().map(|items| &items.ids) {
             None => None,
             Some(ItemIds::Integers(ids)) => Some(ids.into_pyobject(py)?.into_any()),
             Some(ItemIds::Strings(ids)) => Some(ids.into_pyobject(py)?.into_any()),
@@ -255,23 +299,36 @@ impl PyTrie {
 
 impl PyTrie {
     fn new(trie: Inner, item_ids: Option<ItemIds>) -> Self {
-        PyTrie { inner: Arc::new(trie), item_ids, row_of: OnceLock::new() }
+        PyTrie {
+            inner: Arc::new(trie),
+            items: item_ids.map(ItemRows::new),
+            index: None,
+            all: OnceLock::new(),
+            attributes: OnceLock::new(),
+        }
+    }
+
+    fn items(&self) -> PyResult<&ItemRows> {
+        self.items.as_ref().ok_or_else(|| {
+            let help = "make it with Trie.from_table, or name rows: Trie.subset";
+            mismatch("trie", "the items' ids", "a trie that has only row numbers", help)
+        })
     }
 
     fn chosen(&self, py: Python<'_>, chosen: &[bool], invert: bool) -> PyResult<PySubset> {
         let inner = work::pooled(py, || self.inner.subset(|row| chosen[row] != invert))?;
-        Ok(PySubset { inner, trie: self.inner.clone() })
+        Ok(PySubset::new(inner, self.inner.clone()))
     }
 
-    fn of_this<'s>(&self, subset: Option<&'s PySubset>) -> PyResult<Option<&'s catalex::constraint::Subset>> {
+    fn of_this(&self, subset: Option<&PySubset>) -> PyResult<Option<Arc<Subset>>> {
         subset.map(|subset| checked(&self.inner, subset)).transpose()
     }
 }
 
 /// A subset, if it belongs to this trie.
-pub(crate) fn checked<'s>(trie: &Arc<Inner>, subset: &'s PySubset) -> PyResult<&'s catalex::constraint::Subset> {
+pub(crate) fn checked(trie: &Arc<Inner>, subset: &PySubset) -> PyResult<Arc<Subset>> {
     if Arc::ptr_eq(trie, &subset.trie) {
-        return Ok(&subset.inner);
+        return Ok(subset.current());
     }
     let help = "create it with the subset method of the same trie";
     Err(mismatch("subset", "one of this trie", "one of another trie", help))

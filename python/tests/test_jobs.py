@@ -217,6 +217,7 @@ HERE = {"progress", "force", "out", "dry_run"}
         (catalex.export, ("columns", "export"), {"tokens", "family", "catalog"}),
         (catalex.inspect, ("report", "histories"), {"subject", "features", "model", "report"}),
         (catalex.compare, ("histories", "compare"), {"a", "b"}),
+        (catalex.ranking_features, ("ranking",), {"tokens"}),
     ],
 )
 def test_parameters_are_the_declared_settings(
@@ -227,7 +228,7 @@ def test_parameters_are_the_declared_settings(
     names = {"trained_on" if name == "from" else name for name in _settings.names(*groups)}
     assert parameters.keys() - HERE - others == names - others
     # The command line has the same names.
-    text = program("help", job.__name__).stdout
+    text = program("help", "features" if job is catalex.ranking_features else job.__name__).stdout
     assert all(f"--{name.replace('_', '-')}" in text for name in _settings.names(*groups))
     given = [parameters[name] for name in names]
     assert {p.default for p in given} <= {None, inspect.Parameter.empty}, "a default is stated in the declaration only"

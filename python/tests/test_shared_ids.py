@@ -39,7 +39,8 @@ def _check(table: catalex.TokenTable, capacity: int, risk: dict[str, str], rank:
 def test_tokenize_shares_ids_and_the_trie_knows_the_members(shop: Shop, tmp_path: Path) -> None:
     catalog = tmp_path / "c.csv"
     facts = _catalog(catalog, [str(row) for row in range(ITEMS)], np.random.default_rng(0))
-    risk, sales = ({item: fact[at] for item, fact in facts.items()} for at in range(2))
+    risk = {item: fact[0] for item, fact in facts.items()}
+    sales: dict[str, float] = {item: fact[1] for item, fact in facts.items()}
     table = catalex.tokenize(
         shop.vectors, shop.tokenizer, capacity=3, must_differ="risk", member_rank="sales", catalog=catalog
     )
@@ -72,10 +73,11 @@ def test_build_ranks_members_by_their_events(shop: Shop, tmp_path: Path) -> None
     risk = {item: fact[0] for item, fact in facts.items()}
     events = [rng.choice(ITEMS, size=8, replace=False).tolist() for _ in range(400)]
     path = tmp_path / "events.txt"
-    path.write_text("".join(f"u{user} {' '.join(map(str, row))}\n" for user, row in enumerate(events)), encoding="utf-8")
+    lines = [f"u{user} {' '.join(map(str, row))}\n" for user, row in enumerate(events)]
+    path.write_text("".join(lines), encoding="utf-8")
     held_out = Counter(str(item) for row in events for item in row[:-1])
     done(
-        *("build", catalog, "--embedding", f"text={shop.folder / 'x.npy'}", "--title", "title", "--out", tmp_path / "i"),
+        *("build", catalog, "--embedding", f"text={shop.folder / 'x.npy'}", "--out", tmp_path / "i"),
         *("--levels", "3", "--codebook-size", "16", "--epochs", "1", "--interactions", path, "--hold-out-last", "1"),
         *("--capacity", "4", "--must-differ", "risk"),
     )

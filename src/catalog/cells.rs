@@ -34,7 +34,7 @@ pub(super) fn list_of(data_type: &DataType) -> Option<&DataType> {
 
 /// The texts of each row before cleaning: one for a single value, none for null, one per element of a list. Nested lists are
 /// flattened.
-pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
+pub(crate) fn texts(column: &ArrayRef) -> Result<Vec<Vec<String>>, ArrowError> {
     flattened(column, &|values| {
         let nulls = values.logical_null_count();
         let values = cast(values, &DataType::Utf8)?;

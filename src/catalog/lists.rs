@@ -55,7 +55,7 @@ fn parse_list(text: &str) -> Option<Vec<String>> {
 }
 
 /// Replaces each part that is a list by its elements.
-pub(super) fn expand_lists(parts: &mut Vec<String>) {
+pub(crate) fn expand_lists(parts: &mut Vec<String>) {
     if parts.iter().any(|part| part.trim_start().starts_with(['[', '('])) {
         let all = std::mem::take(parts).into_iter();
         parts.extend(all.flat_map(|part| parse_list(&part).unwrap_or_else(|| vec![part])));
@@ -63,7 +63,7 @@ pub(super) fn expand_lists(parts: &mut Vec<String>) {
 }
 
 /// Whether a text is an empty list or a list of texts. `[2023]` alone is more likely a title.
-pub(super) fn is_list(text: &str) -> bool {
+pub(crate) fn is_list(text: &str) -> bool {
     parse_list(text).is_some_and(|found| found.is_empty() || text.contains(['"', '\'']))
 }
 

@@ -118,14 +118,14 @@ impl<'a> MarkupScan<'a> {
     }
 
     /// Reads the attributes of a tag from the end of its name.
-    fn attributes(&self, from: usize) -> Result<Attributes, usize> {
+    fn attributes(&self, from: usize) -> Result<TagAttributes, usize> {
         let mut at = from;
-        let mut found = Attributes::default();
+        let mut found = TagAttributes::default();
         loop {
             at = self.skip(at, |byte| byte.is_ascii_whitespace() || byte == b'/');
             match self.byte(at) {
                 None | Some(b'<') => return Err(at),
-                Some(b'>') => return Ok(Attributes { end: at + 1, ..found }),
+                Some(b'>') => return Ok(TagAttributes { end: at + 1, ..found }),
                 Some(_) => found.any = true,
             }
             // A name can start with "=", as in browsers.
@@ -176,7 +176,7 @@ impl<'a> MarkupScan<'a> {
 
 /// The attributes of a tag.
 #[derive(Default)]
-struct Attributes {
+struct TagAttributes {
     /// Position after the tag.
     end: usize,
     any: bool,

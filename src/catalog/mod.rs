@@ -4,6 +4,7 @@
 //! A [`CatalogReader`] streams [`ItemBatch`]es in the order of the rows: ids, text passages and image sources of each item.
 //! [`Interactions`] are the events of users with items, from a separate table.
 
+mod attribute_columns;
 mod batches;
 mod cells;
 mod checked;
@@ -34,6 +35,8 @@ mod texts;
 
 use std::path::PathBuf;
 
+pub(crate) use attribute_columns::{AttributeBatch, AttributeReader};
+pub(crate) use cells::texts as cell_texts;
 pub use checked::text_columns;
 pub use checks::{AreCut, CheckOptions};
 pub use content::OnBadItem;
@@ -42,6 +45,7 @@ pub use findings::{Finding, FindingExample, FindingKind};
 pub use interaction_spec::InteractionSpec;
 pub use interactions::{Event, Interactions};
 pub use join::{CatalogJoin, MissingItems};
+pub(crate) use lists::{expand_lists, is_list};
 pub use picture_state::PictureState;
 pub use reader::CatalogReader;
 pub use spool::{CatalogSpool, check_unique};

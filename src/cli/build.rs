@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use catalex::pipeline::{
-    BehaviourSettings, EncodeSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings, VocabularySettings,
+    AttributeSettings, BehaviourSettings, EncodeSettings, SharingSettings, ShowSettings, ThreadSettings, TokenSettings,
+    VocabularySettings,
 };
 use catalex::progress::Progress;
 use catalex::training::TrainSettings;
@@ -26,6 +27,8 @@ pub(super) struct BuildArgs {
     encode: Flags<EncodeSettings>,
     #[command(flatten)]
     show: Flags<ShowSettings>,
+    #[command(flatten)]
+    attributes: Flags<AttributeSettings>,
     #[command(flatten)]
     behaviour: Flags<BehaviourSettings>,
     #[command(flatten)]
@@ -54,6 +57,7 @@ pub(super) fn run(args: BuildArgs, progress: &dyn Progress) -> Result<()> {
         catalog: args.catalog,
         encode: settings.fill(args.encode)?,
         show: settings.fill(args.show)?,
+        attributes: settings.fill(args.attributes)?,
         behaviour: settings.fill(args.behaviour)?,
         train: settings.fill(args.train)?,
         tokens: settings.fill(args.tokens)?,

@@ -15,6 +15,7 @@ mod drift;
 mod embed;
 mod environment;
 mod export;
+mod features;
 mod flags;
 mod ground;
 mod history;
@@ -78,6 +79,8 @@ enum Verb {
     Vocab(Box<vocab::VocabArgs>),
     /// Write the valid IDs for constrained decoding, so that a language model can only generate IDs of real items.
     Constrain(Box<constrain::ConstrainArgs>),
+    /// Write semantic IDs as features of ranking models: integer columns with fixed cardinalities.
+    Features(Box<features::FeaturesArgs>),
     /// Write items and histories in the form that a family of LLM recommenders reads.
     Export(Box<export::ExportArgs>),
     /// Parse answers to prompts of `export --for ranking`.
@@ -132,6 +135,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Tokenize(args) => tokenize::run(args, &*progress),
         Verb::Vocab(args) => vocab::run(*args, &*progress),
         Verb::Constrain(args) => constrain::run(*args, &*progress),
+        Verb::Features(args) => features::run(*args, &*progress),
         Verb::Export(args) => export::run(*args, &*progress),
         Verb::Answers(args) => answers::run(args),
         Verb::Ground(args) => ground::run(*args, &*progress),

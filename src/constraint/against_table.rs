@@ -59,7 +59,9 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
     let Some(rows) = found.rows(table)? else {
         return Ok(found.forms().iter().map(ConstraintForm::to_string).collect());
     };
-    let (again, skipped): (Vec<_>, Vec<_>) = found.forms().iter().copied().partition(|form| is_made_again(*form));
+    let (again, skipped): (Vec<_>, Vec<_>) = found.forms().iter().copied().partition(|form| {
+        is_made_again(*form) && (*form != ConstraintForm::Nvidia || found.title_settings().is_none())
+    });
     let made = tempfile::tempdir().map_err(|e| Error::io("create", &std::env::temp_dir(), e))?;
     let made = made.path().join("forms");
     let expected = Forms { rows: Some(&rows), tokens: found.tokens(), ..Forms::of(table) };
@@ -68,6 +70,13 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
         let (got, expected) = (folder.join(form.file()), sha256_file(&made.join(form.file()))?);
         if sha256_file(&got)? != expected {
             return Err(Error::artifact(&got, "the IDs of the token table", "different content", HELP));
+        }
+        if form.companions().contains(&super::forms::TABLE_FILE) {
+            let path = folder.join(super::forms::TABLE_FILE);
+            let copy = TokenTable::read(&path)?;
+            if copy.item_ids != table.item_ids || copy.codes != table.codes {
+                return Err(Error::artifact(&path, "the items of the token table", "different items", HELP));
+            }
         }
     }
     Ok(skipped.iter().map(ConstraintForm::to_string).collect())

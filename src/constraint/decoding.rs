@@ -93,6 +93,11 @@ impl<'a> Decoding<'a> {
         &self.rules.eos
     }
 
+    /// Whether an answer that starts with an ID has ended with its last token.
+    pub(super) fn has_ended(&self, last: u32) -> bool {
+        self.rules.start == Start::Always && self.rules.eos.contains(&last)
+    }
+
     /// The tokens that are allowed after `tokens`, the first `prompt` of which are the prompt. An unfinished ID in the
     /// prompt is completed; a finished one is ignored. No token is allowed inside an ID that no item has.
     pub fn next(&self, tokens: &[i64], prompt: usize, subset: Option<&Subset>, next: &mut Next) {
@@ -132,6 +137,14 @@ impl<'a> Decoding<'a> {
             None => next.tokens.extend(self.trie.allowed(prefix)),
             Some(subset) => next.tokens.extend(self.trie.allowed_in(prefix, subset)),
         }
+    }
+
+    /// The first code of the ID that the answer is inside of, if there is one.
+    pub(super) fn first_code(&self, tokens: &[i64], prompt: usize) -> Option<u16> {
+        let AnswerState::Inside(Some(prefix)) = self.state(tokens, prompt) else { return None };
+        let first = tokens.len().checked_sub(prefix.depth()).filter(|_| prefix.depth() > 0)?;
+        let token = u32::try_from(tokens[first]).ok()?;
+        self.trie.tokens().code_of(token).map(|(_, code)| code)
     }
 
     /// The position after `tokens`.

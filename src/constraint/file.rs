@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use memmap2::Mmap;
 
@@ -122,7 +123,7 @@ impl Trie {
         let layout = TrieLayout::checked(&nodes, items, map.len()).map_err(wrong)?;
         TRIE.check_length(path, &map, layout.end)?;
         let tokens = read_tokens(levels, |at| number(&map, TOKENS + at)).map_err(wrong)?;
-        let trie = Trie { buffer: Buffer::Mapped(map), layout, tokens };
+        let trie = Trie { buffer: Buffer::Mapped(map), layout, tokens, leaves: OnceLock::new() };
         trie.check().map_err(wrong)?;
         Ok(trie)
     }

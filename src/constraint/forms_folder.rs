@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::forms::{CONSTRAINT_FILE, ConstraintForm, ONLY_FILE};
+use super::forms::{CONSTRAINT_FILE, ConstraintForm, ItemRules, ONLY_FILE, RULE_ITEMS_FILE, RecordedRules};
 use super::transitions::Transitions;
 use super::trie::Trie;
 use crate::artifact::{read_description, read_text, seal, sha256_file};
@@ -29,6 +29,8 @@ pub(super) struct ConstraintDescription {
     forms: serde_json::Map<String, Value>,
     #[serde(default)]
     only: Option<DescribedList>,
+    #[serde(default)]
+    rules: Option<RecordedRules>,
     #[serde(default)]
     titles: Option<Value>,
 }
@@ -87,6 +89,9 @@ impl FormsFolder {
         for (name, about) in &description.forms {
             let form: ConstraintForm = name.parse().map_err(|_| wrong("a known constraint form".into(), name))?;
             check(form.file(), about["sha256"].as_str())?;
+            for companion in form.companions() {
+                check(companion, about["companions"][companion].as_str())?;
+            }
             forms.push(form);
         }
         let mut only = None;
@@ -95,6 +100,9 @@ impl FormsFolder {
             let path = folder.join(ONLY_FILE);
             let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
             only = Some(text.lines().map(str::to_owned).collect());
+        }
+        if let Some(expected) = description.rules.as_ref().and_then(RecordedRules::sha256) {
+            check(RULE_ITEMS_FILE, Some(expected))?;
         }
         Ok(FormsFolder { folder: folder.to_path_buf(), description, forms, only })
     }
@@ -121,6 +129,14 @@ impl FormsFolder {
         self.description.titles.as_ref()
     }
 
+    /// The rule that selected the items, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn rules(&self) -> Result<Option<ItemRules>> {
+        self.description.rules.as_ref().map(|rules| rules.read(&self.folder)).transpose()
+    }
+
     /// Number of logits, and depth of the dense tables, of [`ConstraintForm::Static`]. `None` without this form.
     ///
     /// # Errors
@@ -130,22 +146,18 @@ impl FormsFolder {
         self.forms.contains(&form).then(|| Transitions::sizes(&self.folder.join(form.file()))).transpose()
     }
 
-    /// The titles by item id, from `info.txt`. Empty if the folder lacks [`ConstraintForm::MiniOneRec`].
+    /// The titles by item id, from `info.txt` or `nvidia.jsonl`. Empty if the folder has neither form.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Artifact`] for a line without three fields.
+    /// [`Error::Io`]; [`Error::Artifact`] for a line that is not of the form.
     pub fn titles(&self) -> Result<HashMap<String, String>> {
-        let form = ConstraintForm::MiniOneRec;
-        if !self.forms.contains(&form) {
+        let forms: [(ConstraintForm, fn(&str) -> Option<(String, String)>); 2] =
+            [(ConstraintForm::MiniOneRec, title_of_info), (ConstraintForm::Nvidia, title_of_nvidia)];
+        let Some((form, title)) = forms.into_iter().find(|(form, _)| self.forms.contains(form)) else {
             return Ok(HashMap::new());
-        }
+        };
         let path = self.folder.join(form.file());
         let text = read_text(&path).map_err(|e| Error::io("read", &path, e))?;
-        let title = |line: &str| {
-            let mut fields = line.split('\t').skip(1);
-            let (title, id) = (fields.next(), fields.next());
-            title.zip(id).map(|(title, id)| (id.to_owned(), title.to_owned()))
-        };
         text.lines()
             .map(|line| title(line).ok_or_else(|| Error::artifact(&path, "an ID, a title and an item id", line, HELP)))
             .collect()
@@ -213,6 +225,21 @@ impl FormsFolder {
         rows.sort_unstable();
         Ok(Some(rows))
     }
+}
+
+/// Item id and title of a line of `info.txt`.
+fn title_of_info(line: &str) -> Option<(String, String)> {
+    let mut fields = line.split('\t').skip(1);
+    let (title, id) = (fields.next()?, fields.next()?);
+    Some((id.to_owned(), title.to_owned()))
+}
+
+/// Item id and title of a line of `nvidia.jsonl`. Without a title, it is empty.
+fn title_of_nvidia(line: &str) -> Option<(String, String)> {
+    let item: Value = serde_json::from_str(line).ok()?;
+    let id = &item["item_id"];
+    let id = id.as_str().map(str::to_owned).or_else(|| id.as_i64().map(|id| id.to_string()))?;
+    Some((id, item["metadata"]["title"].as_str().unwrap_or_default().to_owned()))
 }
 
 /// All rows of a table.

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::decoding::{Decoding, Next};
+use super::diversity::{Logit, keep_best};
 use super::subset::Subset;
 use crate::error::{Error, Result};
 
@@ -17,14 +18,16 @@ pub struct PartialAnswers<'a> {
     pub prompt: usize,
     /// The allowed items, one subset per prompt. Empty to allow all items for all prompts.
     pub subsets: &'a [Option<&'a Subset>],
+    /// The maximum number of answers with the same first code, one per prompt; `None` for no limit. Empty for no limits.
+    pub per_first_code: &'a [Option<u32>],
 }
 
 impl<'a> PartialAnswers<'a> {
-    fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.tokens.len() / self.rows.max(1)
     }
 
-    fn row(&self, row: usize) -> &'a [i64] {
+    pub(super) fn row(&self, row: usize) -> &'a [i64] {
         &self.tokens[row * self.length()..(row + 1) * self.length()]
     }
 
@@ -47,6 +50,12 @@ impl<'a> PartialAnswers<'a> {
                 "pass one subset (or None) per prompt of the batch",
             ));
         }
+        let prompts = self.per_first_code.len();
+        if prompts > 0 && !rows.is_multiple_of(prompts) {
+            let (what, help) = ("limits per first code", "pass one limit (or None) per prompt of the batch");
+            let expected = format!("a number that divides the {rows} rows (batch x beams)");
+            return Err(Error::mismatch(what, expected, prompts, help));
+        }
         Ok(())
     }
 }
@@ -68,7 +77,7 @@ impl Decoding<'_> {
     /// [`Error::Mismatch`] where shapes do not match, or the model has fewer logits than the vocabulary has ids;
     /// [`Error::Data`] where no first token is allowed: a prompt ends inside an ID that no item has, or a subset is
     /// empty.
-    pub fn mask<T: Copy + Send + Sync>(&self, answers: PartialAnswers, scores: LogitsMut<T>, lowest: T) -> Result<()> {
+    pub fn mask<T: Logit>(&self, answers: PartialAnswers, scores: LogitsMut<T>, lowest: T) -> Result<()> {
         answers.check()?;
         let cells = match &scores {
             LogitsMut::InPlace(scores) => scores.len(),
@@ -77,8 +86,13 @@ impl Decoding<'_> {
         };
         let (rows, logits) = (answers.rows, cells / answers.rows);
         self.check_logits(logits)?;
+        let quotas = self.quotas(&answers);
         let work = |row: usize, from: Option<&[T]>, to: &mut [T], (next, kept): &mut (Next, Vec<T>)| -> Option<usize> {
             self.next(answers.row(row), answers.prompt, answers.subset(row), next);
+            if let Some(quota) = quotas[row] {
+                let source = from.unwrap_or(to);
+                keep_best(&mut next.tokens, quota, |token| source[token as usize]);
+            }
             self.apply(next, from, to, lowest, kept);
             (!next.others && next.tokens.is_empty()).then_some(row)
         };
@@ -126,7 +140,7 @@ impl Decoding<'_> {
     }
 
     /// Masks one row.
-    fn apply<T: Copy>(&self, next: &Next, from: Option<&[T]>, to: &mut [T], lowest: T, kept: &mut Vec<T>) {
+    pub(super) fn apply<T: Copy>(&self, next: &Next, from: Option<&[T]>, to: &mut [T], lowest: T, kept: &mut Vec<T>) {
         kept.clear();
         let source = from.unwrap_or(to);
         kept.extend(next.tokens.iter().map(|&token| source[token as usize]));
@@ -143,7 +157,7 @@ impl Decoding<'_> {
         next.tokens.iter().zip(kept).for_each(|(&token, &mut score)| to[token as usize] = score);
     }
 
-    fn check_logits(&self, logits: usize) -> Result<()> {
+    pub(super) fn check_logits(&self, logits: usize) -> Result<()> {
         let ids = self.trie().tokens();
         let highest = self.eos().iter().copied().max().map_or(0, |eos| eos + 1).max(ids.vocabulary_size);
         if logits < highest as usize {

@@ -9,6 +9,8 @@ use rayon::prelude::*;
 pub struct Subset {
     words: Vec<u64>,
     directory: Vec<u32>,
+    /// Number of items of the trie.
+    leaves: usize,
 }
 
 impl Subset {
@@ -21,7 +23,11 @@ impl Subset {
                 rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
             })
             .collect();
-        Subset { directory: directory(&words), words }
+        Subset::of_words(words, rows.len())
+    }
+
+    fn of_words(words: Vec<u64>, leaves: usize) -> Self {
+        Subset { directory: directory(&words), words, leaves }
     }
 
     /// Number of items.
@@ -32,6 +38,49 @@ impl Subset {
     /// Whether the subset is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The items of both subsets, which must belong to the same trie.
+    #[must_use]
+    pub fn and(&self, other: &Subset) -> Self {
+        self.with(other, |a, b| a & b)
+    }
+
+    /// The items of either subset. Both must belong to the same trie.
+    #[must_use]
+    pub fn or(&self, other: &Subset) -> Self {
+        self.with(other, |a, b| a | b)
+    }
+
+    /// The items of this subset that are not in the other. Both must belong to the same trie.
+    #[must_use]
+    pub fn minus(&self, other: &Subset) -> Self {
+        self.with(other, |a, b| a & !b)
+    }
+
+    /// The other items of the trie.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let mut words: Vec<u64> = self.words.iter().map(|word| !word).collect();
+        if let Some(last) = words.last_mut().filter(|_| self.leaves % 64 > 0) {
+            *last &= (1 << (self.leaves % 64)) - 1;
+        }
+        Subset::of_words(words, self.leaves)
+    }
+
+    fn with(&self, other: &Subset, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let words = self.words.iter().zip(&other.words).map(|(a, b)| combine(*a, *b)).collect();
+        Subset::of_words(words, self.leaves)
+    }
+
+    /// The subset with some leaves added or removed.
+    pub(super) fn changed(&self, changes: impl Iterator<Item = (u32, bool)>) -> Self {
+        let mut words = self.words.clone();
+        for (leaf, belongs) in changes {
+            let (word, bit) = (&mut words[leaf as usize / 64], 1 << (leaf % 64));
+            if belongs { *word |= bit } else { *word &= !bit }
+        }
+        Subset::of_words(words, self.leaves)
     }
 
     /// Whether the subset contains one of these leaves.

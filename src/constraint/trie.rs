@@ -1,5 +1,7 @@
 //! The trie of valid semantic IDs.
 
+use std::sync::OnceLock;
+
 use super::bits::Bits;
 use super::layout::{Buffer, TrieLayout};
 use super::subset::Subset;
@@ -18,6 +20,8 @@ pub struct Trie {
     pub(super) layout: TrieLayout,
     /// Token ids of the codes in a language model, if known.
     pub(super) tokens: Option<TokenIds>,
+    /// The leaf of each row, computed on first use.
+    pub(super) leaves: OnceLock<Vec<u32>>,
 }
 
 /// A prefix of at least one item's ID.

@@ -1,5 +1,7 @@
 //! Builds a trie from the codes of a token table.
 
+use std::sync::OnceLock;
+
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
@@ -93,7 +95,7 @@ impl Trie {
             buffer.write(of_words, &directory(&bits));
         }
         buffer.write(&layout.rows, &rows);
-        Ok(Trie { buffer, layout, tokens: None })
+        Ok(Trie { buffer, layout, tokens: None, leaves: OnceLock::new() })
     }
 }
 

@@ -14,6 +14,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::INDEX_MANIFEST;
+pub use crate::attributes::ATTRIBUTES;
 use crate::error::Result;
 use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
 use crate::item_ids::ItemIds;

@@ -19,6 +19,7 @@ use super::spec::{AbsentItems, AppendSpec, ChangedItems, EncodeSettings, MAX_DEL
 use super::suffixes::{check_growth, write_grown_vocabulary};
 use super::threads;
 use crate::artifact::{Overwrite, write_file};
+use crate::attributes::Attributes;
 use crate::constraint::ConstraintForm;
 use crate::error::{Error, Result};
 use crate::features::{BEHAVIOUR, CompletedFeatures, FeatureFile, FeatureSource};
@@ -167,6 +168,10 @@ impl AppendRun<'_> {
     /// Writes the next generation of `parent`.
     fn write(&self, mut parent: ParentIndex, policies: (ChangedItems, AbsentItems)) -> Result<AppendSummary> {
         let (settings, number, progress) = (&self.spec.settings, self.target.number(), self.progress);
+        let of_catalog = |parent: &Attributes| {
+            Attributes::of_catalog(&self.encode.catalog_spec(&self.spec.catalog)?, &parent.requests(), true)
+        };
+        let attributes = parent.attributes.as_ref().map(of_catalog).transpose()?;
         let mut catalog = self.job.read(&self.partial.path(PARTS), None, progress)?;
         let mut content = catalog.content(self.job.reads(), progress)?;
         let ids = catalog.spool.ids().clone();
@@ -197,7 +202,7 @@ impl AppendRun<'_> {
         )?;
         parent.occupied = Occupied::new(&assigned.codebook_sizes)?;
         let kept = kept_rows(&parent, &plan, &fresh.items);
-        let catalog = CatalogItems { ids: &ids, content: &content };
+        let catalog = CatalogItems { ids: &ids, content: &content, attributes: attributes.as_ref() };
         let mut next =
             next_items(&parent, &plan, &kept, (&fresh.items, &assigned), &catalog, (number, settings.quarantine))?;
         next.table.members =
@@ -222,9 +227,12 @@ impl AppendRun<'_> {
             distortion: AddedDistortion::of(&assigned),
             far: assigned.far.clone(),
         };
-        drop((plan, assigned, content, ids));
+        drop((plan, assigned, content, ids, attributes));
+        let same_attributes =
+            parent.attributes.as_ref().zip(next.attributes.as_ref()).is_none_or(|(a, b)| a.same_values(b));
         let has_forms = |forms: &[ConstraintForm]| has_forms(&parent.index, forms, &parent.table);
-        if self.target.is_store() && next.delta.kinds.is_empty() && self.forms.flatten().is_none_or(has_forms) {
+        let is_same = next.delta.kinds.is_empty() && same_attributes;
+        if self.target.is_store() && is_same && self.forms.flatten().is_none_or(has_forms) {
             let (index, generation) = (self.target.parent().to_path_buf(), parent.index.manifest().generation.number);
             return Ok(AppendSummary { index, generation, written: false, ..summary });
         }
@@ -241,6 +249,7 @@ impl AppendRun<'_> {
         }
         if let Some(added) = self.forms {
             let forms = NextForms {
+                attributes: next.attributes.as_ref(),
                 writer: &writer,
                 parent: &parent.index,
                 before: &parent.table,

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use ndarray::Axis;
 
+use super::attributes::attributes_of;
 use super::spec::{AbsentItems, ChangedItems};
+use crate::attributes::Attributes;
 use crate::error::{Error, Result};
 use crate::features::{ContentHash, ContentHashes};
 use crate::index::{CONTENT, Index, TOKENS, TOMBSTONES};
@@ -18,6 +20,8 @@ pub(super) struct ParentIndex {
     /// The content hash of each item of the table; `None` if it is not known.
     pub(super) content: Vec<Option<ContentHash>>,
     pub(super) tombstones: Tombstones,
+    /// The attributes of the items, if the index has any.
+    pub(super) attributes: Option<Attributes>,
     /// Codes that a new item cannot get: those of the parent's items, and those of deleted items in quarantine.
     pub(super) occupied: Occupied,
 }
@@ -38,7 +42,8 @@ impl ParentIndex {
         };
         let mut occupied = Occupied::of_codes(table.codes.view(), &table.metadata.codebook_sizes)?;
         occupied.insert(tombstones.quarantined(next).view())?;
-        Ok(ParentIndex { index, table, content, tombstones, occupied })
+        let attributes = attributes_of(&index)?;
+        Ok(ParentIndex { index, table, content, tombstones, attributes, occupied })
     }
 
     /// Reserves the IDs of returning items, including IDs whose quarantine has ended: these items get their IDs again.

@@ -15,7 +15,7 @@ use crate::artifact::{OutputLock, Overwrite, write_file};
 use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::features::{ContentHashes, FeatureSource};
-use crate::index::{CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
+use crate::index::{ATTRIBUTES, CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
@@ -79,6 +79,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         // Report a missing column before anything is encoded.
         CatalogReader::open(&catalog)?;
     }
+    // Report a value that does not fit before anything is encoded.
+    let attributes = spec.attributes.read(&catalog)?;
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
     let _lock = OutputLock::claim(out, overwrite)?;
     let writer = IndexWriter::create(out, overwrite)?;
@@ -108,6 +110,9 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let mut content = ContentHashes::read(&partial.path(CONTENT))?.of(&table.item_ids)?;
         with_classes(&mut content.hashes, table.members.as_ref().and_then(|members| members.classes.as_ref()));
         content.write(&writer.path(CONTENT), Overwrite::Refuse)?;
+        if let Some(attributes) = attributes {
+            attributes.of_items(&table.item_ids)?.write(&writer.path(ATTRIBUTES), Overwrite::Refuse)?;
+        }
         let folder = writer.path(VOCABULARY);
         costs.of("vocabulary", || {
             vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress)

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use super::attributes::attributes_of;
+use super::rule_items::rule_rows;
 use super::sources;
-use super::spec::{ConstrainSettings, ConstrainSpec, NAME_BOTH, ReadsTexts, needs};
-use crate::artifact::OutputLock;
+use super::spec::{ConstrainSettings, ConstrainSpec, NAME_BOTH, ReadsTexts, UserValues, needs};
+use crate::artifact::{OutputLock, read_text};
 use crate::catalog::{CatalogSpec, TextSpec};
-use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, all_rows, first_of_each_id, titles};
+use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, ItemRules, all_rows, first_of_each_id, titles};
 use crate::error::{Error, Result};
-use crate::index::resolve_index;
+use crate::index::{ATTRIBUTES, Index, resolve_index};
 use crate::progress::Progress;
 use crate::semantic_id::TokenTable;
 use crate::settings::SettingGroup;
@@ -35,6 +37,11 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
     let table = sources::token_table(&source)?;
     let tokens = sources::token_ids(settings.vocabulary.as_deref(), &source, &table)?;
     let only = settings.only.as_deref().map(|path| only(path, &table)).transpose()?;
+    let rules = rules(settings, &table, only.as_deref())?;
+    let only = match (&rules, &settings.rules) {
+        (Some(rules), Some(path)) => Some(selected(rules, path, &source, &table)?),
+        _ => only,
+    };
     let rows = one_per_id(&table, only.clone().unwrap_or_else(|| all_rows(&table)), progress);
     let title_settings = settings.catalog.is_some().then(|| title_settings(settings)).transpose()?;
     let titles = settings.catalog.clone().map(|path| {
@@ -47,6 +54,7 @@ pub fn constrain(spec: &ConstrainSpec, progress: &dyn Progress) -> Result<String
         table: &table,
         rows: Some(&rows),
         only: only.as_deref(),
+        rules: rules.as_ref(),
         tokens,
         titles: titles.as_deref(),
         title_settings: title_settings.as_ref(),
@@ -64,12 +72,42 @@ fn title_settings(settings: &ConstrainSettings) -> Result<serde_json::Value> {
         form: None,
         vocabulary: None,
         only: None,
+        rules: None,
+        user: None,
         logits: None,
         dense_depth: None,
         ..settings.clone()
     };
     serde_json::to_value(of_titles)
         .map_err(|e| Error::config("catalog", "a path in UTF-8", e, "rename the file or its folder"))
+}
+
+/// The rule of the setting `rules`, if it is set. It can select the items in the rows `only`.
+fn rules(settings: &ConstrainSettings, table: &TokenTable, only: Option<&[u32]>) -> Result<Option<ItemRules>> {
+    let Some(path) = &settings.rules else {
+        return match settings.user {
+            Some(_) => Err(needs("user", "rules", NAME_BOTH)),
+            None => Ok(None),
+        };
+    };
+    let rule = read_text(path).map_err(|e| Error::io("read", path, e))?;
+    let user = settings.user.as_ref().map(UserValues::by_name).transpose()?.unwrap_or_default();
+    let only = only.map(|rows| rows.iter().map(|&row| table.item_ids.text(row as usize)).collect());
+    Ok(Some(ItemRules { rule, user, only }))
+}
+
+/// The rows of the items for which the rule in the file `path` is true.
+fn selected(rules: &ItemRules, path: &Path, source: &Path, table: &TokenTable) -> Result<Vec<u32>> {
+    let attributes = match Index::is_index(source) {
+        true => attributes_of(&Index::open_for(source, &[ATTRIBUTES])?)?,
+        false => None,
+    };
+    let rows = rule_rows(rules, &path.display().to_string(), table, attributes.as_ref())?;
+    if rows.is_empty() {
+        let help = "change the rule, or build the index with current attributes";
+        return Err(Error::file(path, "a rule that is true for at least one item", "none", help));
+    }
+    Ok(rows)
 }
 
 /// Keeps the first item of each ID if the collision policy lets items share IDs, and warns about the other items.
@@ -85,7 +123,7 @@ pub(super) fn one_per_id(table: &TokenTable, rows: Vec<u32>, progress: &dyn Prog
     kept
 }
 
-/// Parses the names of constraint forms, which the setting `key` lists.
+/// Parses the names of constraint forms, which the setting `key` lists, and adds the forms that they require.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown or repeated name, and for an empty list.
@@ -96,7 +134,7 @@ pub(super) fn forms(key: &str, names: &[String]) -> Result<Vec<ConstraintForm>> 
     }
     match forms.iter().enumerate().find(|(at, form)| forms[..*at].contains(form)) {
         Some((_, twice)) => Err(Error::config(key, "each form once", format!("{twice} twice"), "name it once")),
-        None => Ok(forms),
+        None => Ok(ConstraintForm::with_required(&forms)),
     }
 }
 

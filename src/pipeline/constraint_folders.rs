@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use super::constrain::{forms, one_per_id};
+use super::rule_items::rule_rows;
 use super::sources::own_token_ids;
 use super::spec::{ConstrainSettings, ReadsTexts};
 use crate::artifact::Overwrite;
+use crate::attributes::Attributes;
 use crate::catalog::{CatalogJoin, CatalogSpec, MissingItems, TextSpec};
-use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, FormsFolder, all_rows, one_line, rows_of};
+use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, FormsFolder, ItemRules, all_rows, one_line, rows_of};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexWriter, VOCABULARY};
 use crate::progress::{Progress, Silent};
@@ -53,7 +55,7 @@ pub(super) fn has_forms(index: &Index, forms: &[ConstraintForm], table: &TokenTa
 pub(super) fn is_constraint(name: &str, folders: &BTreeSet<&str>) -> bool {
     // Constraint files at the root of an index cannot be written for the next generation.
     name == CONSTRAINT_FILE
-        || ConstraintForm::ALL.iter().any(|form| name == form.file())
+        || ConstraintForm::ALL.iter().any(|form| name == form.file() || form.companions().first() == Some(&name))
         || folders.iter().any(|folder| name.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/')))
 }
 
@@ -65,6 +67,8 @@ pub(super) struct NextForms<'a> {
     pub(super) before: &'a TokenTable,
     /// The token table of the next generation.
     pub(super) table: &'a TokenTable,
+    /// The attributes of the next generation, if it has any. Rules are evaluated again with them.
+    pub(super) attributes: Option<&'a Attributes>,
     /// The catalog of the next generation, if any. It has the titles of new items.
     pub(super) catalog: Option<CatalogSpec>,
     /// The forms of the setting `constraint-form`, if it is set. They replace those in the same folder of the parent.
@@ -119,8 +123,8 @@ impl NextForms<'_> {
             Some(form) => (format!("the constraint form {form} in the folder {folder:?}"), form.to_string()),
             None => (format!("the constraint files in the folder {folder:?}"), "FORM,...".to_owned()),
         };
-        let more =
-            if form == ConstraintForm::MiniOneRec.to_string() { " --catalog CATALOG --title COLUMN" } else { "" };
+        let titled = [ConstraintForm::MiniOneRec, ConstraintForm::Nvidia].map(|form| form.to_string());
+        let more = if titled.contains(&form) { " --catalog CATALOG --title COLUMN" } else { "" };
         self.progress.warn(&format!(
             "the next generation is written without {what} of the index: {reason}. To write constraint files for it, \
              run catalex constrain {} --form {form}{more} --out DIR",
@@ -131,9 +135,16 @@ impl NextForms<'_> {
     /// The inputs for writing a folder. `None` if the next generation has none of the folder's items, or if none of its
     /// forms can be written.
     fn inputs(&self, folder: &str, found: &FormsFolder) -> Result<Option<FolderInputs>> {
-        let only = match found.selected(self.before)? {
-            None => None,
-            Some(ids) => {
+        let rules = found.rules()?;
+        let by_rule = |rules: &ItemRules| rule_rows(rules, "rule", self.table, self.attributes);
+        let only = match (rules.as_ref().map(by_rule).transpose()?, found.selected(self.before)?) {
+            (Some(rows), _) if rows.is_empty() => {
+                self.warn(folder, None, "the rule is true for none of the items of the next generation");
+                return Ok(None);
+            }
+            (Some(rows), _) => Some(rows),
+            (None, None) => None,
+            (None, Some(ids)) => {
                 let (rows, missing) = rows_of(&ids, self.table);
                 if !missing.is_empty() {
                     self.progress.warn(&format!(
@@ -161,13 +172,15 @@ impl NextForms<'_> {
             forms: found.forms().to_vec(),
             rows,
             only,
+            rules,
             tokens,
             titles: None,
             title_settings: found.title_settings().cloned(),
             logits,
             dense_depth,
         };
-        if inputs.forms.contains(&ConstraintForm::MiniOneRec) {
+        let titled = inputs.forms.contains(&ConstraintForm::Nvidia) && inputs.title_settings.is_some();
+        if titled || inputs.forms.contains(&ConstraintForm::MiniOneRec) {
             inputs.titles = self.titles(found, &inputs.rows)?;
         }
         let forms = std::mem::take(&mut inputs.forms);
@@ -185,6 +198,7 @@ impl NextForms<'_> {
             table: self.table,
             rows: Some(&inputs.rows),
             only: inputs.only.as_deref(),
+            rules: inputs.rules.as_ref(),
             tokens: inputs.tokens.clone(),
             titles: inputs.titles.as_deref(),
             title_settings: inputs.title_settings.as_ref(),
@@ -272,6 +286,7 @@ struct FolderInputs {
     forms: Vec<ConstraintForm>,
     rows: Vec<u32>,
     only: Option<Vec<u32>>,
+    rules: Option<ItemRules>,
     tokens: Option<TokenIds>,
     titles: Option<Vec<String>>,
     title_settings: Option<serde_json::Value>,

@@ -63,12 +63,14 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
         tombstones.push(old.item_ids.take(&[row]), old.codes.row(row), number, releases)?;
         delta.push(old.item_ids.take(&[row]), IdChange::Deleted, (Some(old.semantic_id(row)), None), None);
     }
-    let next = NextItems { table, content, delta, tombstones };
+    let attributes = parent.attributes.as_ref().map(|all| all.of_items(&table.item_ids)).transpose()?;
+    let next = NextItems { table, content, attributes, delta, tombstones };
     let mut writer = target.writer()?;
     share_unchanged(&mut writer, &parent.index, &next.table, true)?;
     write_features(&mut writer, &parent, &kept, None, &next.table)?;
     next.write(&writer)?;
     let forms = NextForms {
+        attributes: next.attributes.as_ref(),
         writer: &writer,
         parent: &parent.index,
         before: &parent.table,

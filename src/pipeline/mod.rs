@@ -14,6 +14,7 @@
 //! | [`tokenize`] | features, a model | a token table |
 //! | [`vocab`] | a token table | a vocabulary folder |
 //! | [`constrain`] | a token table | constraint files for decoders |
+//! | [`ranking_features()`] | a token table | features of ranking models |
 //! | [`export`] | a token table, interactions | training data for a family of LLM recommenders |
 //! | [`import_ids`] | the IDs of another system | a token table |
 //! | [`adopt`] | the IDs of another system, features | an index with a model fitted to them |
@@ -38,6 +39,7 @@ mod append_ids;
 mod append_members;
 mod append_plan;
 mod append_target;
+mod attributes;
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod build;
 mod catalog_features;
@@ -77,11 +79,13 @@ mod parent_encoders;
 #[cfg(feature = "train")]
 mod prefix_changes;
 mod publish;
+mod ranking_features;
 mod read_catalog;
 mod ready_features;
 mod report_items;
 #[cfg(feature = "train")]
 mod retrain;
+mod rule_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;
 mod sharing;
@@ -121,16 +125,18 @@ pub use lookup::{LookupHit, LookupKey, LookupSpec, lookup};
 #[cfg(feature = "train")]
 pub use prefix_changes::PrefixChange;
 pub use publish::{PublishSettings, PublishSpec, RollbackSpec, publish, rollback};
+pub use ranking_features::{RankingSummary, SubwordSummary, ranking_features};
 #[cfg(feature = "train")]
 pub use retrain::{RetrainSummary, retrain};
 #[cfg(all(feature = "serve", feature = "encoders"))]
 pub use serve::serve;
 pub use spec::{
-    AppendSettings, AppendSpec, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings, CompareSpec,
-    ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings, Environment,
-    ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings, MemberCatalogSettings, Output,
-    ReportColumns, RetrainSettings, RetrainSpec, ServeSettings, ServeSpec, SharingSettings, ShowSettings,
-    ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec, VocabSpec, VocabularySettings,
+    AppendSettings, AppendSpec, AttributeSettings, BehaviourSettings, BuildSpec, CatalogColumns, CompareSettings,
+    CompareSpec, ConstrainSettings, ConstrainSpec, DeleteSettings, DeleteSpec, DriftSpec, EmbedSpec, EncodeSettings,
+    Environment, ExportOptions, ExportSpec, FarSettings, HistorySettings, InspectSpec, LlmSettings,
+    MemberCatalogSettings, Output, RankingSettings, RankingSpec, ReportColumns, RetrainSettings, RetrainSpec,
+    ServeSettings, ServeSpec, SharingSettings, ShowSettings, ThreadSettings, TokenSettings, TokenizeSpec, TrainSpec,
+    UserValues, VocabSpec, VocabularySettings,
 };
 pub use titles::LookupSettings;
 pub use tokenize::{TokenizeSummary, tokenize};
@@ -146,6 +152,7 @@ pub use crate::encoder::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGE
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
 pub use crate::quality::{Advice, BetterIds, Drift, Figures, HistoryFigures, IdComparison, PairedFigure};
+pub use crate::ranking::{RankingColumn, RankingForm};
 pub use crate::semantic_id::{
     CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,
     TableSide, UnknownToken,

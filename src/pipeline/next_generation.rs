@@ -7,17 +7,19 @@ use ndarray::Axis;
 use super::append_plan::ParentIndex;
 use super::constraint_folders::{constraint_folders, is_constraint};
 use crate::artifact::Overwrite;
+use crate::attributes::Attributes;
 use crate::error::Result;
 use crate::features::{ContentHash, FeatureSource, FeatureWriter, LayeredFeatures, SelectedRows, write_known_hashes};
 use crate::index::{
-    BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter, REPORT,
-    TOKENS, TOMBSTONES, VOCABULARY,
+    ATTRIBUTES, BAD_IMAGES, BAD_ITEMS, CONTENT, DELTA, FEATURES, FEATURES_ADDED, GenerationCounts, Index, IndexWriter,
+    REPORT, TOKENS, TOMBSTONES, VOCABULARY,
 };
 use crate::semantic_id::{IdChange, IdDelta, TableMetadata, TokenTable, Tombstones};
 use crate::vocabulary::write_index_json;
 
 /// Files that are never shared with a child: each generation writes its own, or they describe one build only.
-const OWN: [&str; 9] = [CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
+const OWN: [&str; 10] =
+    [ATTRIBUTES, CONTENT, DELTA, FEATURES, FEATURES_ADDED, TOKENS, TOMBSTONES, BAD_IMAGES, BAD_ITEMS, REPORT];
 
 /// The only file of the vocabulary that lists items.
 const INDEX_JSON: &str = "vocabulary/index.json";
@@ -27,6 +29,8 @@ pub(super) struct NextItems {
     pub(super) table: TokenTable,
     /// The content hash of each item, if known.
     pub(super) content: Vec<Option<ContentHash>>,
+    /// The attributes of the items, if the index has any.
+    pub(super) attributes: Option<Attributes>,
     pub(super) delta: IdDelta,
     pub(super) tombstones: Tombstones,
 }
@@ -37,13 +41,16 @@ impl NextItems {
         counts(&self.delta, self.table.item_ids.len())
     }
 
-    /// Writes the token table, the content hashes, the changes and the tombstones.
+    /// Writes the token table, the content hashes, the attributes, the changes and the tombstones.
     ///
     /// # Errors
     /// [`crate::Error::Io`].
     pub(super) fn write(&self, writer: &IndexWriter) -> Result<()> {
         self.table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
         write_known_hashes(&writer.path(CONTENT), &self.table.item_ids, &self.content, Overwrite::Refuse)?;
+        if let Some(attributes) = &self.attributes {
+            attributes.write(&writer.path(ATTRIBUTES), Overwrite::Refuse)?;
+        }
         self.delta.write(&writer.path(DELTA), Overwrite::Refuse)?;
         if !self.tombstones.is_empty() {
             let format = &self.table.metadata.token_format;

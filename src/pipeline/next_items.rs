@@ -4,7 +4,9 @@ use ndarray::Axis;
 
 use super::append_ids::FreshIds;
 use super::append_plan::{AppendPlan, FreshItem, Freshness, ParentIndex};
+use super::attributes::appended;
 use super::next_generation::{NextItems, rows_of};
+use crate::attributes::Attributes;
 use crate::error::{Error, Result};
 use crate::features::ContentHash;
 use crate::item_ids::ItemIds;
@@ -26,6 +28,8 @@ pub(super) fn kept_rows(parent: &ParentIndex, plan: &AppendPlan, fresh: &[FreshI
 pub(super) struct CatalogItems<'a> {
     pub(super) ids: &'a ItemIds,
     pub(super) content: &'a [ContentHash],
+    /// The attributes of the items, if the index has any.
+    pub(super) attributes: Option<&'a Attributes>,
 }
 
 /// The items of the next generation: the rows `kept` of the index, then the encoded items.
@@ -79,5 +83,6 @@ pub(super) fn next_items(
         };
         delta.push(catalog.ids.take(&[item.row]), change, (before, Some(new)), Some(assigned.added[at]));
     }
-    Ok(NextItems { table, content, delta, tombstones })
+    let attributes = appended(parent.attributes.as_ref(), catalog.attributes, &table.item_ids)?;
+    Ok(NextItems { table, content, attributes, delta, tombstones })
 }

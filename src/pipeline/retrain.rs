@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::append::has_behaviour;
 use super::append_plan::ParentIndex;
 use super::append_target::Target;
+use super::attributes::attributes_of;
 use super::constraint_folders::{NextForms, forms_of};
 use super::grown_index::{GrownIndex, Growth};
 use super::new_behaviour;
@@ -20,8 +21,8 @@ use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, LayeredFeatures};
 use crate::index::{
-    CONTENT, ChangeKind, DELTA, FEATURES, FEATURES_ADDED, Generation, GenerationCounts, Index, MODEL, TOKENS,
-    TOMBSTONES, VOCABULARY,
+    ATTRIBUTES, CONTENT, ChangeKind, DELTA, FEATURES, FEATURES_ADDED, Generation, GenerationCounts, Index, MODEL,
+    TOKENS, TOMBSTONES, VOCABULARY,
 };
 use crate::progress::Progress;
 use crate::rqvae::{self, Kept, Retrained};
@@ -126,11 +127,13 @@ pub fn retrain(spec: &RetrainSpec, progress: &dyn Progress) -> Result<RetrainSum
         let (folder, options) = (writer.path(VOCABULARY), built.vocabulary.options());
         vocabulary::write_vocabulary(&folder, &table, &options, Overwrite::Refuse, progress)?;
         let shared: &[&str] = if renew { &[] } else { &[FEATURES, FEATURES_ADDED] };
-        for part in shared.iter().chain(&[CONTENT, TOMBSTONES]) {
+        for part in shared.iter().chain(&[ATTRIBUTES, CONTENT, TOMBSTONES]) {
             writer.share(&grown.0, part)?;
         }
         let catalog = spec.catalog.as_deref().map(|path| built.encode.catalog_spec(path)).transpose()?;
+        let attributes = attributes_of(&grown.0)?;
         let forms = NextForms {
+            attributes: attributes.as_ref(),
             writer: &writer,
             parent: &parent.index,
             before: &parent.table,

@@ -1,4 +1,4 @@
-//! Parquet tables of an index, with a kind, a format version and a hash of the file in the metadata.
+//! Parquet tables other than features and token tables, with a kind, a format version and a hash of the file in the metadata.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const KIND_KEY: &str = "catalex.kind";
 const FORMAT_VERSION: &str = "1";
 const HELP: &str = "restore it from a copy, or build the index again";
 
-/// A kind of Parquet table in an index, other than the features and the token table.
+/// A kind of Parquet table other than the features and the token table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnTable {
     /// The kind in the file's metadata.
@@ -44,13 +44,28 @@ impl OwnTable {
         batches: impl IntoIterator<Item = Result<RecordBatch>>,
         overwrite: Overwrite,
     ) -> Result<()> {
+        self.write_with(path, fields, Vec::new(), batches, overwrite)
+    }
+
+    /// As [`OwnTable::write`], with further key-value metadata.
+    ///
+    /// # Errors
+    /// As [`OwnTable::write`].
+    pub(crate) fn write_with(
+        self,
+        path: &Path,
+        fields: Vec<Field>,
+        pairs: Vec<(&'static str, String)>,
+        batches: impl IntoIterator<Item = Result<RecordBatch>>,
+        overwrite: Overwrite,
+    ) -> Result<()> {
         let failed = |e: ParquetError| Error::io("write", path, std::io::Error::other(e));
-        let pairs =
-            [(VERSION_KEY, FORMAT_VERSION.to_owned()), (KIND_KEY, self.kind.to_owned()), (seal::KEY, seal::blank())];
+        let own = [(VERSION_KEY, FORMAT_VERSION.to_owned()), (KIND_KEY, self.kind.to_owned())];
+        let pairs = own.into_iter().chain(pairs).chain([(seal::KEY, seal::blank())]);
         let properties = WriterProperties::builder()
             .set_created_by(concat!("catalex ", env!("CARGO_PKG_VERSION")).into())
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_key_value_metadata(Some(pairs.map(|(key, value)| KeyValue::new(key.into(), value)).into()))
+            .set_key_value_metadata(Some(pairs.map(|(key, value)| KeyValue::new(key.into(), value)).collect()))
             .build();
         let out = seal::SealingWriter::new(AtomicFile::create(path, overwrite)?);
         let mut writer = ArrowWriter::try_new(out, Arc::new(Schema::new(fields)), Some(properties)).map_err(failed)?;

@@ -78,7 +78,7 @@ fn next_generation_has_the_constraint_folders_of_its_parent() {
     let mut items: Items = (0..60).map(|item| (item, 0)).collect();
     let base = index_with(home.path(), &items, &[4, 4, 8], Collisions::Resolve, Some(llm));
     let all = |catalog: &str| ConstrainSettings {
-        form: strings(&["trie", "static", "xgrammar", "regex", "choices", "xllm", "minionerec"]),
+        form: strings(&["trie", "static", "xgrammar", "regex", "choices", "xllm", "minionerec", "vllm", "nvidia"]),
         catalog: Some(at(catalog)),
         title: strings(&["title"]),
         logits: Some(64),
@@ -192,6 +192,7 @@ fn append_adds_constraint_forms() {
     for (wrong, says) in [
         ("minionerec", "forms without titles"),
         ("xllm", "token ids"),
+        ("sglang", "token ids"),
         ("tree", "constraint-form"),
         ("tree", "one of trie"),
     ] {

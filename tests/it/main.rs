@@ -18,6 +18,7 @@ mod names;
 mod old_index;
 mod overflow;
 mod placed;
+mod ranking;
 mod recommender;
 mod reseal;
 mod security;
@@ -30,6 +31,7 @@ mod verify;
 
 #[cfg(all(feature = "train", feature = "encoders"))]
 mod artifacts;
+mod attributes;
 #[cfg(feature = "encoders")]
 mod catalog;
 #[cfg(all(feature = "train", feature = "encoders"))]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use catalex::ItemIds;
 use catalex::artifact::Overwrite;
 use catalex::constraint::{ConstraintForm, Forms};
 use catalex::features::Features;
@@ -11,7 +12,7 @@ use catalex::pipeline::{Verified, VerifySpec, verify};
 use catalex::progress::Silent;
 use catalex::semantic_id::{Collisions, TokenFormat, TokenTable};
 use catalex::tokenizer::Tokenizer;
-use catalex::vocabulary::{VocabularyOptions, write_vocabulary};
+use catalex::vocabulary::{TokenIds, VocabularyOptions, write_vocabulary};
 use serde_json::{Value, json};
 
 use super::support::{catalex, clustered, features, files, hand_made, outcome, root, succeeds};
@@ -193,6 +194,46 @@ fn every_flipped_byte_of_a_constraint_folder_is_detected() {
         }
         fs::write(folder.join(&name), bytes).unwrap();
     }
+}
+
+/// The files of servers: a damaged file, a missing one, and the copy of another token table.
+#[test]
+fn files_of_servers_are_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let table = parts(24).table;
+    let (folder, tokens) = (home.path().join("a"), home.path().join("tokens.parquet"));
+    table.write(&tokens, Overwrite::Refuse).unwrap();
+    let sizes = table.metadata.codebook_sizes.clone();
+    let vocabulary_size = 100 + sizes.iter().sum::<usize>() as u32;
+    let ids = TokenIds { first_id: 100, codebook_sizes: sizes, begin: None, end: None, vocabulary_size };
+    let forms = Forms { tokens: Some(ids.clone()), ..Forms::of(&table) };
+    let all = [ConstraintForm::Trie, ConstraintForm::Vllm, ConstraintForm::Sglang, ConstraintForm::Nvidia];
+    forms.write(&folder, &all, Overwrite::Refuse, &Silent).unwrap();
+    assert_eq!(problems(&folder, Some(&tokens)), "");
+    let whole = files(&folder);
+    assert_eq!(whole.len(), 9, "{:?}", whole.keys());
+    for (name, bytes) in &whole {
+        for at in (0..bytes.len()).step_by(7) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(folder.join(name), flipped).unwrap();
+            assert!(!verified(&folder, None).whole, "byte {at} of {name}");
+        }
+        fs::remove_file(folder.join(name)).unwrap();
+        assert!(
+            verify(&VerifySpec { path: folder.clone(), tokens: None }, &Silent).is_ok_and(|it| !it.whole),
+            "{name}"
+        );
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    // Every file is whole, but the table of the item ids is another one.
+    let mut other = parts(24).table;
+    other.item_ids = ItemIds::Strings((0..24).map(|row| format!("other {row}")).collect());
+    let foreign = home.path().join("b");
+    Forms { tokens: Some(ids), ..Forms::of(&other) }.write(&foreign, &all[..3], Overwrite::Refuse, &Silent).unwrap();
+    assert_eq!(problems(&foreign, None), "");
+    let found = problems(&foreign, Some(&tokens));
+    assert!(found.contains("tokens.parquet"), "{found}");
 }
 
 #[test]

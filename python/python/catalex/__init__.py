@@ -1,6 +1,6 @@
 """Semantic IDs for LLM recommenders."""
 
-from ._native import FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
+from ._native import Attributes, FacetTokenizer, FmIndex, Occurrences, Subset, TokenIds, Trie, __version__, trans_rec
 from .changes import adopt, compare, diff, import_ids
 from .config import TrainConfig
 from .errors import ArtifactError, CatalexError, ConfigError, InputError, ModelError, ResourceError, RunError
@@ -13,6 +13,7 @@ from .llm import apply_start_values
 from .logits_processor import LogitsProcessor
 from .programs import build, embed, train
 from .quality import Resolution, evaluate, resolve_collisions
+from .ranking import SubwordVocabulary, prefix_ids, ranking_features
 from .store import Store, history, publish, rollback, verify
 from .token_table import TokenTable
 from .tokenizer import Tokenizer
@@ -20,6 +21,7 @@ from .vocabulary import Vocabulary
 
 __all__ = [
     "ArtifactError",
+    "Attributes",
     "CatalexError",
     "ConfigError",
     "FacetTokenizer",
@@ -36,6 +38,7 @@ __all__ = [
     "SemanticIdEncoder",
     "Store",
     "Subset",
+    "SubwordVocabulary",
     "TokenIds",
     "TokenTable",
     "Tokenizer",
@@ -61,7 +64,9 @@ __all__ = [
     "import_ids",
     "inspect",
     "lookup",
+    "prefix_ids",
     "publish",
+    "ranking_features",
     "resolve_collisions",
     "retrain",
     "rollback",

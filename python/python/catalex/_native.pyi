@@ -52,9 +52,56 @@ class TokenIds:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
-class Subset:
-    """Some of a trie's items. Made by `Trie.subset`, and valid only for that trie."""
+class Attributes:
+    """The attributes of the items of an index, such as stock and market. Changes stay in memory."""
 
+    @staticmethod
+    def read(path: _Path) -> Attributes:
+        """Reads the attributes of an index, or a file `attributes.parquet`."""
+    @staticmethod
+    def from_table(data: Any, id: str | None = None) -> Attributes:
+        """The attributes in a data frame or a table whose rows are those of the token table.
+
+        `id` is the column of the item ids; without it, the ids are the row numbers.
+        """
+    @property
+    def schema(self) -> dict[str, str]:
+        """The type of each attribute: bool, integer, float, string, list or timestamp."""
+    @property
+    def version(self) -> int:
+        """Number of updates so far."""
+    def update(self, values: dict[str, Any], *, items: Any = None, rows: Any = None) -> None:
+        """Changes attributes of some items, given by id or by row; by default, of all items.
+
+        For each attribute, `values` has a value for all these items, or an array or a list with one value per item. If
+        a value does not fit, nothing is changed.
+        """
+    def values(self, name: str, *, items: Any = None, rows: Any = None) -> list[Any]:
+        """The values of an attribute for some items; by default, for all items."""
+    def __len__(self) -> int: ...
+
+@final
+class Subset:
+    """Some of a trie's items. Made by `Trie.subset` or by a rule, and valid only for that trie.
+
+    `a & b`, `a | b`, `a - b` and `~a` combine subsets of the same trie. The results do not follow later changes.
+    """
+
+    @staticmethod
+    def from_rules(
+        trie: Trie, rule: str, *, user: dict[str, Any] | None = None, attributes: Attributes | None = None
+    ) -> Subset:
+        """The items for which a rule is true, such as `stock > 0 and age_rating <= user.age`.
+
+        `user` has the values of the parameters. The attributes are those of the index from which the trie was made,
+        unless `attributes` is given.
+        """
+    def refresh(self) -> int:
+        """Evaluates the rule again for the items whose attributes changed. Returns the number of these changes."""
+    def __and__(self, other: Subset, /) -> Subset: ...
+    def __or__(self, other: Subset, /) -> Subset: ...
+    def __sub__(self, other: Subset, /) -> Subset: ...
+    def __invert__(self) -> Subset: ...
     def __len__(self) -> int: ...
 
 @final
@@ -68,8 +115,9 @@ class Trie:
     def from_codes(codes: npt.NDArray[np.uint16], tokens: TokenIds | None = None) -> Trie:
         """The trie of the rows of a matrix of codes `(items, levels)`."""
     @staticmethod
-    def load(path: _Path) -> Trie:
-        """Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it."""
+    def load(path: _Path, table: _Path | None = None) -> Trie:
+        """Maps a file that `save` or `catalex constrain --form trie` wrote into memory, and checks it. With the file of
+        the token table that it was made from, it has item ids."""
     def save(self, path: _Path, *, force: bool = False) -> None:
         """Writes it to a file."""
     @property
@@ -101,6 +149,13 @@ class Trie:
         """The items of these rows, or of the rows where a mask is true; with `invert` all others."""
     def subset_of(self, ids: Sequence[int] | Sequence[str], *, invert: bool = False) -> Subset:
         """The items of these ids, with `invert` all others; for tries of a token table."""
+    def _subset_of_file(self, path: _Path) -> tuple[Subset, int]:
+        """The items whose ids a text file lists, one per line, and the number of other lines."""
+    def without(self, ids: Any, subset: Subset | None = None) -> Subset:
+        """A subset, or all items, without the items of these ids. The cost is that of copying one bit per item."""
+    @property
+    def attributes(self) -> Attributes | None:
+        """The attributes of the index from which the trie was made, if it has any."""
     def __len__(self) -> int: ...
 
 @final
@@ -166,7 +221,7 @@ class FmIndex:
     def __len__(self) -> int: ...
 
 # Token ids so far `(rows, length)`, length of the prompts, and one subset per prompt.
-_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None]
+_Answers = tuple[npt.NDArray[np.int64], int, Sequence[Subset | None] | None, Sequence[int | None] | None]
 
 @final
 class Decoder:
@@ -194,12 +249,28 @@ class Decoder:
         self,
         answers: _Answers,
         logits: int,
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """What `mask` leaves, as a list.
 
         For each row whether all words may come that are neither codes nor markers, and the places
-        `row * logits + token` of the others that may.
+        `row * logits + token` of the others that may, and the maximum number of these for each row, or -1. `mask` keeps
+        the best ones; here the caller must, because scores are not passed.
         """
+    def mask_rows(
+        self,
+        tails: tuple[
+            npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.int64], Sequence[Subset | None] | None
+        ],
+        scores: npt.NDArray[Any],
+        lowest: int = ...,
+    ) -> None:
+        """Masks the rows of separate requests in place: their last tokens, whether their answers have begun, their rows
+        of scores, and their subsets. Scores as for `mask`."""
+    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], int, int]:
+        """The transitions between prefixes, sorted: `prefix * tokens + token` for each, the first one of each prefix,
+        the number of tokens, and the most that any prefix has. Transition `t` leads to prefix `t + 1`."""
+    def reachable(self, subset: Subset) -> npt.NDArray[np.bool_]:
+        """For each transition whether it leads to an item of the subset."""
 
 _Ids = npt.NDArray[np.int64] | list[str]
 
@@ -446,6 +517,31 @@ def constrain(spec: str, listener: Callable[[str], object]) -> str:
 
 def export(spec: str, listener: Callable[[str], object]) -> str:
     """Writes items and histories for a family of LLM recommenders, and returns the content of `export.json`."""
+
+@final
+class SubwordVocabulary:
+    """A subword vocabulary of semantic IDs, for `catalex.SubwordVocabulary`."""
+
+    @staticmethod
+    def read(path: _Path) -> SubwordVocabulary:
+        """Reads and checks a vocabulary."""
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """Codes per level."""
+    @property
+    def model_hash(self) -> str:
+        """Hash of the model whose IDs it was trained on."""
+    def segment(self, codes: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The pieces of codes `(n, levels)`, and their offsets `(n + 1,)`."""
+    def __len__(self) -> int: ...
+
+def prefix_ids(
+    codes: npt.NDArray[np.uint16], codebook_sizes: list[int], table_size: int | None = None
+) -> npt.NDArray[np.int64]:
+    """The ids `(n, levels)` of all prefixes of codes `(n, levels)`."""
+
+def ranking_features(spec: str, listener: Callable[[str], object]) -> str:
+    """Writes ranking features of a token table."""
 
 def family_templates(family: str) -> str:
     """The templates of an export family as TOML."""

@@ -51,6 +51,11 @@ class Index:
         """The semantic IDs of the items."""
         return TokenTable.read(self.path)
 
+    @cached_property
+    def attributes(self) -> _native.Attributes:
+        """The attributes of the items, if the index was built with `attributes`. Changes stay in memory."""
+        return _native.Attributes.read(self.path)
+
     @property
     def features(self) -> Features:
         """The vectors of the items."""

@@ -62,6 +62,7 @@ def tokenize(
     settings = values("tokens", {"token_format": token_format, "collisions": collisions})
     sharing = values("sharing", {"capacity": capacity, "must_differ": must_differ, "member_rank": member_rank})
     with Files() as files:
+        members = {"catalog": None if catalog is None else files.table(catalog, "catalog"), "id": id}
         target = files.new("tokens.parquet") if out is None else Path(out)
         needs_model = not isinstance(features, Index | str | os.PathLike)
         spec = {
@@ -70,7 +71,7 @@ def tokenize(
             "previous": None if previous is None else files.token_table(previous),
             "tokens": settings,
             "sharing": sharing,
-            "members": values("members", {"catalog": None if catalog is None else files.table(catalog, "catalog"), "id": id}),
+            "members": values("members", members),
             "far": values("far", {"max_far": max_far}),
             **values("threads", {"threads": threads}),
             "output": _output(target, force),
@@ -162,6 +163,8 @@ def constrain(
     form: str | Sequence[str],
     vocabulary: Index | AnyPath | None = None,
     only: AnyPath | Iterable[int] | Iterable[str] | None = None,
+    rules: AnyPath | None = None,
+    user: dict[str, Any] | None = None,
     catalog: Any = None,
     id: str | None = None,
     title: Columns = None,
@@ -177,13 +180,16 @@ def constrain(
     """Writes the valid IDs of a token table for decoders, as `catalex constrain` does; returns its `constraint.json`.
 
     `form` names one or several of trie, static, llguidance, xgrammar, gbnf, regex, choices, xllm and minionerec.
-    `only` restricts the IDs to those of some items: their ids, or a file with one id per line.
+    `only` restricts the IDs to those of some items: their ids, or a file with one id per line. `rules` is a file with a
+    rule over the attributes of an index, and `user` has the values of its parameters.
     """
     with Files() as files:
         given = {
             "form": form,
             "vocabulary": None if vocabulary is None else files.vocabulary(vocabulary),
             "only": None if only is None else files.ids(only, "only"),
+            "rules": rules,
+            "user": None if user is None else [f"{name}={json.dumps(value)}" for name, value in user.items()],
             "catalog": None if catalog is None else files.table(catalog, "catalog"),
             "id": id,
             "title": title,

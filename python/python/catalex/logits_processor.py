@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from ._arrays import refuse
 from ._native import Decoder, Subset, Trie
 
 if TYPE_CHECKING:
     import torch
 
 Scores = TypeVar("Scores", bound="npt.NDArray[Any] | torch.Tensor")
+
+Answers = tuple[npt.NDArray[np.int64], int, "list[Subset | None] | None", "list[int | None] | None"]
 
 # Minus infinity of 16-bit floats, as the integer of the same bits.
 LOWEST = {"float16": -0x0400, "bfloat16": -0x0080}
@@ -35,6 +38,11 @@ class LogitsProcessor:
     * `eos_token_id`: the token or tokens that end an answer.
     * `subsets`: the allowed items: one `Subset` (or `None` for all items) per prompt of the batch, in order. A single
       `Subset` applies to all prompts.
+    * `exclude`: items that are not allowed, such as those that a user has seen or blocked: one collection of item ids
+      (or `None`) per prompt. It is combined with `subsets`. The trie must be one of a token table.
+    * `max_per_first_code`: the maximum number of answers of a prompt whose IDs have the same first code: one number for
+      all prompts, or one (or `None`) per prompt. Only for beam search. After the first code, the quota of a code is
+      divided among the beams that have it, and each beam continues with as many of its best tokens.
     * `prompt_length`: length of the prompts. By default it is the length at the first call of a generation. A call
       starts a new generation unless it continues the previous call: the same prompts and one more token.
     * `in_place`: whether scores are changed in place, which is faster. With `output_logits=True`, generate returns the
@@ -52,6 +60,8 @@ class LogitsProcessor:
         after: Literal["any", "eos", "id"] | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         subsets: Subset | Sequence[Subset | None] | None = None,
+        exclude: Sequence[Iterable[Any] | None] | None = None,
+        max_per_first_code: int | Sequence[int | None] | None = None,
         prompt_length: int | None = None,
         in_place: bool = True,
     ) -> None:
@@ -60,7 +70,14 @@ class LogitsProcessor:
             after = "eos" if ids and start == "always" else "any"
         self._trie = trie
         self._decoder = Decoder(trie, start, after, list(ids))
-        self._subsets = [subsets] if isinstance(subsets, Subset) else None if subsets is None else list(subsets)
+        allowed: list[Subset | None] | None = None
+        if subsets is not None:
+            allowed = [subsets] if isinstance(subsets, Subset) else list(subsets)
+        self._subsets = allowed if exclude is None else _without(trie, allowed, list(exclude))
+        self._limits: list[int | None] | None = None
+        if max_per_first_code is not None:
+            limit = max_per_first_code
+            self._limits = [limit] if isinstance(limit, int) else list(limit)
         self._fixed_length = prompt_length
         self._in_place = in_place
         self._prompts: npt.NDArray[np.int64] | None = None
@@ -77,6 +94,9 @@ class LogitsProcessor:
     def reset(self) -> None:
         """The next call starts a new generation."""
         self._prompts = None
+
+    def _answers(self, tokens: npt.NDArray[np.int64], prompt: int) -> Answers:
+        return tokens, prompt, self._subsets, self._limits
 
     def _prompt_length(self, tokens: npt.NDArray[np.int64]) -> int:
         if self._fixed_length is not None:
@@ -104,10 +124,10 @@ class LogitsProcessor:
         self, tokens: npt.NDArray[np.int64], prompt: int, scores: npt.NDArray[Any], lowest: int
     ) -> npt.NDArray[Any]:
         if self._in_place and scores.flags.c_contiguous and scores.flags.writeable:
-            self._decoder.mask((tokens, prompt, self._subsets), scores, None, lowest)
+            self._decoder.mask(self._answers(tokens, prompt), scores, None, lowest)
             return scores
         masked = np.empty(scores.shape, scores.dtype)
-        self._decoder.mask((tokens, prompt, self._subsets), np.ascontiguousarray(scores), masked, lowest)
+        self._decoder.mask(self._answers(tokens, prompt), np.ascontiguousarray(scores), masked, lowest)
         return masked
 
     def _on_torch(self, tokens: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
@@ -123,7 +143,7 @@ class LogitsProcessor:
             return (tensor.view(torch.int16) if kind in LOWEST else tensor).numpy()
 
         out = None if self._in_place else bits(masked)
-        self._decoder.mask((tokens, prompt, self._subsets), bits(scores), out, LOWEST.get(kind, 0))
+        self._decoder.mask(self._answers(tokens, prompt), bits(scores), out, LOWEST.get(kind, 0))
         return masked
 
     def _on_device(self, tokens: npt.NDArray[np.int64], prompt: int, scores: Any) -> Any:
@@ -132,7 +152,10 @@ class LogitsProcessor:
 
         ids = self._trie.tokens
         assert ids is not None
-        free, places = self._decoder.allowed((tokens, prompt, self._subsets), scores.shape[1])
+        free, places, quotas = self._decoder.allowed(self._answers(tokens, prompt), scores.shape[1])
+        if (quotas >= 0).any():
+            given = scores.reshape(-1)[torch.from_numpy(places).to(scores.device)].float().cpu().numpy()
+            places = places[_best(given, places // scores.shape[1], quotas)]
         at = torch.from_numpy(places).to(scores.device)
         free_rows = torch.from_numpy(np.flatnonzero(free)).to(scores.device)
         masked = torch.full_like(scores, float("-inf"))
@@ -143,6 +166,32 @@ class LogitsProcessor:
         masked[:, [marker for marker in (ids.begin, ids.end) if marker is not None]] = float("-inf")
         masked.view(-1)[at] = scores.reshape(-1)[at]
         return masked
+
+
+def _without(
+    trie: Trie, subsets: list[Subset | None] | None, exclude: list[Iterable[Any] | None]
+) -> list[Subset | None]:
+    """The subset of each prompt without the excluded items."""
+    allowed: list[Subset | None] = [None] if subsets is None else subsets
+    if len(allowed) == 1:
+        allowed = allowed * len(exclude)
+    if len(allowed) != len(exclude):
+        help = "pass one collection of items (or None) per prompt"
+        raise refuse("exclude", f"{len(allowed)} collections, as many as subsets", str(len(exclude)), help)
+    pairs = zip(allowed, exclude, strict=True)
+    return [subset if items is None else trie.without(list(items), subset) for subset, items in pairs]
+
+
+def _best(
+    scores: npt.NDArray[Any], rows: npt.NDArray[np.int64], quotas: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The positions of the best scores of each row, as many as its quota. Rows with the quota -1 keep all."""
+    ranked = np.lexsort((-np.nan_to_num(scores, nan=-np.inf), rows))
+    first = np.searchsorted(rows, rows)
+    place = np.empty(len(rows), np.int64)
+    place[ranked] = np.arange(len(rows)) - first
+    quota = quotas[rows]
+    return np.flatnonzero((quota < 0) | (place < quota))
 
 
 def _as_numpy(input_ids: Any) -> npt.NDArray[np.int64]:

@@ -22,7 +22,7 @@ _Columns = str | Sequence[str] | None
 
 EMBED = _settings.names("encode", "behaviour")
 """Options of `embed`."""
-BUILD = _settings.names("tokens", "sharing", "vocabulary", "show")
+BUILD = _settings.names("tokens", "sharing", "vocabulary", "show", "attributes")
 """Options of `build` that are neither options of `embed` nor settings of the training."""
 
 
@@ -105,8 +105,8 @@ def build(
     """Builds an index of a catalog, in a process that runs `catalex build`.
 
     Options are those of `embed`, the settings of `TrainConfig`, and `tokenizer`, `begin_token`, `end_token`,
-    `pad_to_multiple_of`, `token_format`, `collisions`, `capacity`, `must_differ`, `member_rank`, `title` and `show`,
-    under the command line's names.
+    `pad_to_multiple_of`, `token_format`, `collisions`, `capacity`, `must_differ`, `member_rank`, `title`, `show` and
+    `attributes`, under the command line's names.
     """
     own = {name: options.pop(name) for name in list(options) if name in EMBED or name in BUILD}
     settings = train_flags(config, options)

@@ -7,7 +7,7 @@ use crate::item_ids::ItemIds;
 use crate::semantic_id::TokenTable;
 use crate::vocabulary::TokenIds;
 
-/// Tokens per ID in xLLM's dictionary.
+/// Tokens per ID in xLLM's dictionary: `REC_TOKEN_SIZE` in xllm/core/common/types.h (commit 87e8d6e), a constant.
 const XLLM_TOKENS: usize = 3;
 /// Maximum length in bytes of an item id in xLLM's extended dictionary.
 const MAX_XLLM_ID_BYTES: usize = 1 << 20;

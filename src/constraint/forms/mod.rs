@@ -3,18 +3,23 @@
 mod automaton;
 mod grammar;
 mod items;
+mod kind;
 mod regex;
+mod rules;
+mod servers;
 mod titles;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::str::FromStr;
 
 use serde_json::json;
 
+pub use kind::ConstraintForm;
+pub(super) use kind::TABLE_FILE;
+pub use rules::ItemRules;
+pub(super) use rules::{RULE_ITEMS_FILE, RecordedRules};
 pub use titles::{one_line, titles};
 
 use self::automaton::Automaton;
@@ -38,116 +43,16 @@ const KIND: FolderKind = FolderKind {
     keys: &["format_version", "token_format", "forms"],
     lists: |description, file| {
         let forms = description["forms"].as_object();
+        let of_form = |form: &serde_json::Value| {
+            form["file"] == *file || form["companions"].as_object().is_some_and(|files| files.contains_key(file))
+        };
+        // Python writes the compiled processors of servers next to them.
         description["only"]["file"] == *file
-            || forms.is_some_and(|forms| forms.values().any(|form| form["file"] == *file))
+            || description["rules"]["only"]["file"] == *file
+            || forms.is_some_and(|forms| forms.values().any(of_form))
+            || file.starts_with("__pycache__/catalex_")
     },
 };
-
-/// A file format for the valid IDs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConstraintForm {
-    /// catalex's own trie, for memory mapping.
-    Trie,
-    /// The arrays of STATIC (arXiv 2602.22647).
-    Static,
-    /// A grammar for llguidance.
-    Llguidance,
-    /// A grammar for xgrammar.
-    Xgrammar,
-    /// A grammar for llama.cpp.
-    Gbnf,
-    /// A regular expression.
-    Regex,
-    /// A list of all IDs.
-    Choices,
-    /// The item dictionary of xLLM.
-    Xllm,
-    /// `info.txt` of MiniOneRec (arXiv 2510.24431).
-    MiniOneRec,
-}
-
-impl ConstraintForm {
-    /// All forms.
-    pub const ALL: [ConstraintForm; 9] = [
-        ConstraintForm::Trie,
-        ConstraintForm::Static,
-        ConstraintForm::Llguidance,
-        ConstraintForm::Xgrammar,
-        ConstraintForm::Gbnf,
-        ConstraintForm::Regex,
-        ConstraintForm::Choices,
-        ConstraintForm::Xllm,
-        ConstraintForm::MiniOneRec,
-    ];
-
-    /// The file name.
-    pub fn file(self) -> &'static str {
-        match self {
-            ConstraintForm::Trie => "ids.trie",
-            ConstraintForm::Static => "static.safetensors",
-            ConstraintForm::Llguidance => "ids.lark",
-            ConstraintForm::Xgrammar => "ids.ebnf",
-            ConstraintForm::Gbnf => "ids.gbnf",
-            ConstraintForm::Regex => "ids.regex",
-            ConstraintForm::Choices => "choices.json",
-            ConstraintForm::Xllm => "xllm.bin",
-            ConstraintForm::MiniOneRec => "info.txt",
-        }
-    }
-
-    /// Maximum number of items; `docs/constrained-decoding.md` has the measurements behind it.
-    pub fn max_items(self) -> Option<usize> {
-        match self {
-            ConstraintForm::Llguidance => Some(20_000),
-            ConstraintForm::Xgrammar => Some(50_000),
-            ConstraintForm::Gbnf => Some(200_000),
-            ConstraintForm::Regex => Some(10_000),
-            ConstraintForm::Choices => Some(1_000_000),
-            ConstraintForm::Trie | ConstraintForm::Static | ConstraintForm::Xllm | ConstraintForm::MiniOneRec => None,
-        }
-    }
-
-    fn needs_token_ids(self) -> bool {
-        matches!(self, ConstraintForm::Static | ConstraintForm::Xllm)
-    }
-}
-
-impl fmt::Display for ConstraintForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ConstraintForm::Trie => "trie",
-            ConstraintForm::Static => "static",
-            ConstraintForm::Llguidance => "llguidance",
-            ConstraintForm::Xgrammar => "xgrammar",
-            ConstraintForm::Gbnf => "gbnf",
-            ConstraintForm::Regex => "regex",
-            ConstraintForm::Choices => "choices",
-            ConstraintForm::Xllm => "xllm",
-            ConstraintForm::MiniOneRec => "minionerec",
-        })
-    }
-}
-
-impl FromStr for ConstraintForm {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        ConstraintForm::named("form", name)
-    }
-}
-
-impl ConstraintForm {
-    /// The form of a name, which the setting `key` gives.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for an unknown name.
-    pub fn named(key: &str, name: &str) -> Result<Self> {
-        ConstraintForm::ALL.into_iter().find(|form| form.to_string() == name).ok_or_else(|| {
-            let names: Vec<String> = ConstraintForm::ALL.iter().map(ConstraintForm::to_string).collect();
-            Error::config(key, format!("one of {}", names.join(", ")), name, "choose one of them")
-        })
-    }
-}
 
 /// The inputs of the forms.
 #[derive(Debug, Clone)]
@@ -159,6 +64,9 @@ pub struct Forms<'a> {
     /// The rows that the user selected; `None` for all. The folder records their item ids, so that the forms can be
     /// written again for another table. They equal `rows` unless items share semantic IDs.
     pub only: Option<&'a [u32]>,
+    /// The rule that selected the items, if there is one. The folder records it, so that the rule can be evaluated again
+    /// for the next generation of an index.
+    pub rules: Option<&'a ItemRules>,
     /// Token ids of the language model, see [`super::tokens_of`].
     pub tokens: Option<TokenIds>,
     /// Titles by row, for forms with titles.
@@ -178,6 +86,7 @@ impl<'a> Forms<'a> {
             table,
             rows: None,
             only: None,
+            rules: None,
             tokens: None,
             titles: None,
             title_settings: None,
@@ -219,7 +128,14 @@ impl<'a> Forms<'a> {
             let path = folder.path().join(form.file());
             self.write_form(form, &path, &trie, rows)?;
             let bytes = path.metadata().map_err(|e| Error::io("read", &path, e))?.len();
-            let described_as = json!({"file": form.file(), "bytes": bytes, "sha256": sha256_file(&path)?});
+            let mut described_as = json!({"file": form.file(), "bytes": bytes, "sha256": sha256_file(&path)?});
+            for name in form.companions() {
+                let path = folder.path().join(name);
+                if !path.exists() {
+                    self.write_companion(form, &path)?;
+                }
+                described_as["companions"][name] = json!(sha256_file(&path)?);
+            }
             described.insert(form.to_string(), described_as);
             progress.advance(1);
         }
@@ -230,6 +146,9 @@ impl<'a> Forms<'a> {
             let ids = &self.table.item_ids;
             write_with(&path, |out| only.iter().try_for_each(|&row| writeln!(out, "{}", ids.text(row as usize))))?;
             description["only"] = json!({"file": ONLY_FILE, "items": only.len(), "sha256": sha256_file(&path)?});
+        }
+        if let Some(rules) = self.rules {
+            description["rules"] = rules.write(folder.path())?;
         }
         if let Some(settings) = self.title_settings {
             description["titles"] = settings.clone();
@@ -266,6 +185,10 @@ impl<'a> Forms<'a> {
             ConstraintForm::Xllm => items::check_xllm(self.table),
             ConstraintForm::MiniOneRec if self.titles.is_none() => {
                 let (expected, help) = ("titles for info.txt", "pass --catalog and its column --title");
+                Err(Error::config("catalog", expected, "none", help))
+            }
+            ConstraintForm::Nvidia if self.titles.is_none() && self.title_settings.is_some() => {
+                let (expected, help) = ("titles for nvidia.jsonl", "pass --catalog and its column --title, or neither");
                 Err(Error::config("catalog", expected, "none", help))
             }
             ConstraintForm::MiniOneRec => items::check_minionerec(self.table),
@@ -313,7 +236,23 @@ impl<'a> Forms<'a> {
             ConstraintForm::MiniOneRec => {
                 write_with(path, |out| items::write_minionerec(out, table, self.titles.unwrap_or_default(), rows))
             }
+            ConstraintForm::Vllm | ConstraintForm::Sglang => {
+                write_with(path, |out| out.write_all(servers::processor(form).as_bytes()))
+            }
+            ConstraintForm::Nvidia => {
+                let tokens = tokens()?;
+                write_with(path, |out| servers::write_nvidia(out, table, tokens, self.titles, rows))
+            }
         }
+    }
+
+    /// Writes one of [`ConstraintForm::companions`].
+    fn write_companion(&self, form: ConstraintForm, path: &Path) -> Result<()> {
+        if path.ends_with(TABLE_FILE) {
+            return self.table.write(path, Overwrite::Refuse);
+        }
+        let readme = servers::readme(form, self.table, self.tokens.as_ref(), self.logits);
+        write_with(path, |out| out.write_all(readme.as_bytes()))
     }
 
     fn description(&self, trie: &Trie, forms: serde_json::Map<String, serde_json::Value>) -> serde_json::Value {

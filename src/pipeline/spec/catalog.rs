@@ -106,6 +106,22 @@ text_settings! {
 }
 
 settings! {
+    /// Columns of the catalog that the index keeps for rules.
+    pub struct AttributeSettings {
+        /// Columns to keep in the index as attributes for rules of constrained decoding, such as stock and market.
+        /// NAME:TYPE sets a type: bool, integer, float, string, list or timestamp.
+        attributes: Vec<String>, "COLUMN[:TYPE],...";
+    }
+}
+
+impl AttributeSettings {
+    /// Whether no setting is given. The manifest then omits the group.
+    pub(super) fn is_default(&self) -> bool {
+        *self == AttributeSettings::default()
+    }
+}
+
+settings! {
     /// Columns that reports and summaries show.
     pub struct ShowSettings {
         /// Columns of the title, which the report and the summary show. Default: the encoded text.

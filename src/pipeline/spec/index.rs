@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BehaviourSettings, EncodeSettings, Environment, Output, SharingSettings, ShowSettings, TokenSettings,
-    VocabularySettings,
+    AttributeSettings, BehaviourSettings, EncodeSettings, Environment, Output, SharingSettings, ShowSettings,
+    TokenSettings, VocabularySettings,
 };
 use crate::catalog::TextSpec;
 use crate::error::{Error, Result};
@@ -29,6 +29,9 @@ pub struct BuildSpec {
     /// The columns that the report shows.
     #[serde(skip_serializing_if = "ShowSettings::is_default")]
     pub show: ShowSettings,
+    /// The columns that the index keeps.
+    #[serde(skip_serializing_if = "AttributeSettings::is_default")]
+    pub attributes: AttributeSettings,
     /// Interactions.
     pub behaviour: BehaviourSettings,
     /// Training.
@@ -57,6 +60,7 @@ impl Default for BuildSpec {
             catalog: PathBuf::new(),
             encode: EncodeSettings::default(),
             show: ShowSettings::default(),
+            attributes: AttributeSettings::default(),
             behaviour: BehaviourSettings::default(),
             train: TrainSettings::default(),
             tokens: TokenSettings::default(),

@@ -10,14 +10,17 @@ use crate::error::{Error, Result};
 use crate::export::EXPORT_FILE;
 use crate::features::{FeatureFile, for_each_block};
 use crate::index::{Index, MANIFEST};
+use crate::ranking::{RANKING_FEATURES, SUBWORD_VOCABULARY, SubwordVocabulary, check_ranking_features};
 use crate::semantic_id::TokenTable;
 use crate::tokenizer::{CONFIG_FILE, Tokenizer};
 use crate::vocabulary::{VOCABULARY_FILE, check_vocabulary};
 
 /// Files of an index that are neither features nor a token table, but have a seal.
-const SEALED: [&str; 3] = ["content.parquet", "delta.parquet", "tombstones.parquet"];
+const SEALED: [&str; 4] = ["attributes.parquet", "content.parquet", "delta.parquet", "tombstones.parquet"];
 /// A key in the metadata of a token table.
 const TABLE_KEY: &[u8] = b"catalex.token_format";
+/// The kind in the metadata of ranking features.
+const RANKING_KIND: &[u8] = RANKING_FEATURES.as_bytes();
 /// Advice for a damaged file.
 const HELP: &str = "restore it from a copy or write it again";
 
@@ -49,6 +52,10 @@ impl Checks<'_> {
         }
         if name == CONFIG_FILE || name == "model.safetensors" {
             return self.folder(path.parent().unwrap_or(path), table);
+        }
+        if is_subword_vocabulary(path) {
+            self.run(path, "subword vocabulary", || SubwordVocabulary::read(path).map(drop));
+            return Ok("subword vocabulary");
         }
         Err(unknown(path, "another file"))
     }
@@ -119,6 +126,10 @@ impl Checks<'_> {
             self.run(path, "token table", || TokenTable::read(path));
             return Ok(Some("token table"));
         }
+        if end.windows(RANKING_KIND.len()).any(|window| window == RANKING_KIND) {
+            self.run(path, "ranking features", || check_ranking_features(path));
+            return Ok(Some("ranking features"));
+        }
         self.run(path, "features", || for_each_block(&FeatureFile::open(path)?, |_| Ok(())));
         Ok(Some("features"))
     }
@@ -144,6 +155,13 @@ impl Checks<'_> {
             });
         }
     }
+}
+
+/// Whether a JSON file names this kind, even if it has changed since it was written.
+fn is_subword_vocabulary(path: &Path) -> bool {
+    let names =
+        |bytes: Vec<u8>| bytes.windows(SUBWORD_VOCABULARY.len()).any(|part| part == SUBWORD_VOCABULARY.as_bytes());
+    path.extension().is_some_and(|extension| extension == "json") && read_description(path).is_ok_and(names)
 }
 
 fn unknown(path: &Path, got: &str) -> Error {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::Checks;
 use super::index::same;
+use crate::attributes::Attributes;
 use crate::error::Error;
 use crate::features::{ContentHashes, FeatureSource, for_each_block};
-use crate::index::{CONTENT, ChangeKind, DELTA, FEATURES, GenerationCounts, Index, TOMBSTONES};
+use crate::index::{ATTRIBUTES, CONTENT, ChangeKind, DELTA, FEATURES, GenerationCounts, Index, TOMBSTONES};
 use crate::semantic_id::{IdChange, IdDelta, TokenTable, Tombstones};
 use crate::tokenizer::Tokenizer;
 
@@ -47,6 +48,19 @@ impl Checks<'_> {
                 let content = ContentHashes::read(&path)?;
                 let known = content.aligned(&table.item_ids).iter().flatten().count();
                 same(&path, "items of the token table in its order", &known, &content.hashes.len())
+            });
+        }
+        if has(ATTRIBUTES) {
+            let path = index.path(ATTRIBUTES);
+            self.run(&path, "attributes of the items of the token table", || {
+                let attributes = Attributes::read(&path)?;
+                let differs = (0..attributes.len().min(table.item_ids.len()))
+                    .find(|&row| attributes.item_ids().text(row) != table.item_ids.text(row));
+                if let Some(row) = differs {
+                    let (expected, got) = (table.item_ids.text(row), attributes.item_ids().text(row));
+                    same(&path, "the item of this row in the token table", &expected, &got)?;
+                }
+                same(&path, "the items of the token table", &table.item_ids.len(), &attributes.len())
             });
         }
         if has(DELTA) {
