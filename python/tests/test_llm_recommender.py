@@ -46,8 +46,8 @@ def test_the_short_form_recommends_items_above_chance(tmp_path: Path) -> None:
     ours = records[OURS]
     assert ours["real_constrained"] == 1.0
     assert ours["curve"]["nats"][-1] < 0.5 * ours["curve"]["nats"][0]
-    # Ten of 96 items are recommended.
-    assert ours["figures"]["recall@10"] > 2 * 10 / 96
+    # By chance, ten of 96 items contain the next one in a tenth of the cases.
+    assert ours["figures"]["recall@10"] > 0.5
     manifest = (folder / "index" / "manifest.json").read_text(encoding="utf-8")
     assert '"hold-out-last": 2' in manifest, "behaviour comes from training events alone"
 

@@ -40,7 +40,7 @@ class Settings:
 
 
 SHORT = {
-    "steps": 160, "batch": 32, "minutes": 10.0, "tune": ALL, "learning_rate": 5e-3, "history": 4, "measurements": 4,
+    "steps": 120, "batch": 32, "minutes": 10.0, "tune": ALL, "learning_rate": 5e-3, "history": 1, "measurements": 4,
     "valid_users": 40, "test_users": 60, "beams": 10, "answer_tokens": 8,
 }  # fmt: skip
 CHOICES = {"tune": [ROWS, MATRIX, ALL]}
