@@ -13,7 +13,7 @@ class Settings:
     steps: int = 2000
     """Gradient steps of one run at most."""
     batch: int = 64
-    minutes: float = 0.5
+    minutes: float = 0.4
     """Time limit of the tuning of one run. The learning rate decays to zero at this end or at that of the steps."""
     tune: str = ROWS
     """`rows`: LoRA and the rows of the new tokens. `matrix`: LoRA and whole embedding matrices. `all`: everything."""
@@ -30,7 +30,7 @@ class Settings:
     test_users: int = 5000
     """Users who validate and test: of more, this number at equal distances."""
     beams: int = 20
-    asked: int = 64
+    asked: int = 128
     """Prompts that are answered together."""
     answer_tokens: int = 32
     """Longest generated title."""
@@ -40,7 +40,7 @@ class Settings:
 
 
 SHORT = {
-    "steps": 100, "batch": 32, "minutes": 10.0, "tune": ALL, "learning_rate": 5e-3, "history": 4, "measurements": 4,
+    "steps": 120, "batch": 32, "minutes": 10.0, "tune": ALL, "learning_rate": 5e-3, "history": 1, "measurements": 4,
     "valid_users": 40, "test_users": 60, "beams": 10, "answer_tokens": 8,
 }  # fmt: skip
 CHOICES = {"tune": [ROWS, MATRIX, ALL]}
