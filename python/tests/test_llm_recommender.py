@@ -23,6 +23,7 @@ from llm_recommender.models import load, trainable, trained_parameters  # noqa: 
 from llm_recommender.runs import OURS, SCRATCH, TITLES  # noqa: E402
 from llm_recommender.settings import ALL, MATRIX, ROWS, Settings  # noqa: E402
 from llm_recommender.tuning import nats  # noqa: E402
+
 from recommend.runs import Record  # noqa: E402
 from recommend.scoring import figures, hits_of_items  # noqa: E402
 from recommend.table import sections  # noqa: E402
