@@ -34,6 +34,7 @@
 //! |---|---|
 //! | [`pipeline`] | one function per job, each with a spec: build, embed, train, tokenize, vocab, constrain, export, … |
 //! | [`catalog`] | [`CatalogReader`](catalog::CatalogReader): the items of a catalog, in batches |
+//! | [`attributes`] | [`Attributes`](attributes::Attributes) and [`Rule`](attributes::Rule): columns that the index keeps, and conditions on them |
 //! | [`behaviour`] | [`vectors`](behaviour::vectors()) and [`Histories`](behaviour::Histories): interactions as a modality, and split by user |
 //! | `encoder` | `embed`: vectors of texts and images (feature `encoders`) |
 //! | [`features`] | [`Features`](features::Features): one vector per item and modality, in memory and in files |

@@ -12,7 +12,7 @@ from made import done, random_codes, write_table, write_tokenizer
 
 import catalex
 
-BLOCK = re.compile(r"^<!-- tested .*-->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^<!-- tested [^\n]*-->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SIZES = [8, 16, 16, 32]
 
 
@@ -99,7 +99,7 @@ def test_rules_select_items_of_a_built_index(tmp_path: Path) -> None:
     assert trie.item_ids is not None
     assert trie.tokens is not None
     processor = catalex.LogitsProcessor(trie, eos_token_id=1, exclude=[list(trie.item_ids)[1:], None])
-    masked = processor(np.full((2, 2), 3), np.zeros((2, 300), np.float32))
+    masked = processor(np.full((2, 2), 3), np.zeros((2, 512), np.float32))
     assert np.isfinite(masked).sum(1).tolist() == [1, len(trie.allowed([]))]
     with pytest.raises(catalex.InputError, match="exclude: expected 3 collections"):
         catalex.LogitsProcessor(trie, eos_token_id=1, subsets=[None] * 3, exclude=[["item-1"], None])

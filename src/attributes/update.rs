@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::kind::AttributeValue;
 use super::table::Attributes;
 use crate::error::{Error, Result};
@@ -78,14 +80,20 @@ impl Attributes {
             }
             checked.push((at, kind, values));
         }
+        // Sorted rows are faster to read and write: neighbours share cache lines. The last value of a row counts.
+        let mut order: Vec<u64> = rows.iter().zip(0..).map(|(&row, place)| u64::from(row) << 32 | place).collect();
+        order.par_sort_unstable();
         for (at, kind, values) in checked {
             let column = &mut self.columns[at];
-            for (place, &row) in rows.iter().enumerate() {
-                column.set(row as usize, values.value(place).fitted(kind).unwrap_or(AttributeValue::Null));
+            for key in &order {
+                let (row, place) = ((key >> 32) as usize, *key as u32 as usize);
+                column.set(row, values.value(place).fitted(kind).unwrap_or(AttributeValue::Null));
             }
         }
+        let mut changed: Vec<u32> = order.into_iter().map(|key| (key >> 32) as u32).collect();
+        changed.dedup();
         self.version += 1;
-        self.log.push_back((self.version, Arc::from(rows)));
+        self.log.push_back((self.version, Arc::from(changed)));
         // From half of the rows, evaluating a rule from scratch is as fast.
         let mut logged: usize = self.log.iter().map(|(_, rows)| rows.len()).sum();
         while logged > self.len() / 2 {
@@ -99,7 +107,7 @@ impl Attributes {
         self.version
     }
 
-    /// The rows that updates after a version changed, with repetitions. `None` if they are no longer known.
+    /// The rows that each update after a version changed, ascending. `None` if they are no longer known.
     pub fn changed_since(&self, version: u64) -> Option<impl Iterator<Item = &[u32]>> {
         let first = self.log.front().map_or(self.version + 1, |(version, _)| *version);
         (version + 1 >= first)

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::decoding::Decoding;
-use super::mask::PartialAnswers;
+use super::partial_answers::PartialAnswers;
 
 /// A score of a language model.
 pub trait Logit: Copy + Send + Sync {

@@ -182,7 +182,13 @@ fn settings_of(spec: &AdoptSpec, table: &TokenTable) -> Result<serde_json::Value
     }
     build.vocabulary = spec.vocabulary.clone();
     build.tokens.token_format = Some(table.metadata.token_format.clone());
-    build.tokens.collisions = Some(table.metadata.policy.to_string());
+    if table.members.is_none() {
+        build.tokens.collisions = Some(table.metadata.policy.to_string());
+    } else if build.sharing.is_default() {
+        let (what, expected) = ("features", "the index whose items share the IDs, which has the columns --must-differ");
+        let help = "pass the index with --features";
+        return Err(Error::mismatch(what, expected, "other features, for a table with shared IDs", help));
+    }
     serde_json::to_value(build)
         .map_err(|e| Error::config("spec", "paths in UTF-8", e, "rename the file or folder that has another encoding"))
 }

@@ -24,7 +24,7 @@ impl AppendedMembers {
     /// Reads the properties of the catalog's items `ids`. `None` for an index with unique IDs.
     ///
     /// # Errors
-    /// As [`MemberSource::open`] and [`MemberSource::facts`]; [`Error::Mismatch`] if the index has classes of items, but
+    /// As [`MemberSource::read`] and [`MemberSource::facts`]; [`Error::Mismatch`] if the index has classes of items, but
     /// does not record their columns.
     pub(super) fn read(
         parent: &ParentIndex,
@@ -41,7 +41,7 @@ impl AppendedMembers {
             let (expected, got) = ("settings with --must-differ, as in the token table", "settings without it");
             return Err(Error::mismatch("manifest of the index", expected, got, "build the index again"));
         }
-        let facts = MemberSource::open(&settings, catalog, None)?.facts(ids, progress)?;
+        let facts = MemberSource::read(&settings, &catalog, None)?.facts(ids, progress)?;
         Ok(Some(AppendedMembers { capacity, facts }))
     }
 

@@ -142,7 +142,12 @@ impl AppendPlan {
         let last_with: HashMap<Vec<u16>, usize> =
             (0..stones.len()).map(|row| (stones.codes.row(row).to_vec(), row)).collect();
         // A released ID may have been assigned to another item, which may have been deleted in turn.
+        // A shared ID can have several tombstones; whether it has room is checked later.
+        let shared = parent.table.members.is_some();
         let free = |&&stone: &&usize| {
+            if shared {
+                return true;
+            }
             let codes = stones.codes.row(stone).to_vec();
             let released = stones.releases_in[stone].is_some_and(|from| from <= next);
             last_with.get(&codes) == Some(&stone) && !(released && parent.occupied.contains(&codes))

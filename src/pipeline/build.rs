@@ -74,6 +74,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     spec.show.check()?;
     let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
     let sharing = spec.sharing(&catalog)?;
+    let capacity = sharing.as_ref().map_or(1, |(capacity, _)| *capacity);
     if let Some(shown) = spec.show.text() {
         catalog.text = shown;
         // Report a missing column before anything is encoded.
@@ -94,7 +95,8 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         let mut costs = Costs::default();
         let (features, encoded) = costs.of("encode", || encode_stage::features(&job, &partial, &writer, progress))?;
         let checkpoints = checkpoints(&spec.output, &partial.path(MODEL));
-        let trained = costs.of("train", || rqvae::train(&features, config, Some(&checkpoints), progress))?;
+        let trained =
+            costs.of("train", || rqvae::train_sharing(&features, config, capacity, Some(&checkpoints), progress))?;
         let model = &trained.tokenizer;
         model.save(&writer.path(MODEL), Overwrite::Refuse)?;
         let table = costs.of("tokenize", || match &sharing {
@@ -164,13 +166,13 @@ impl BuildSpec {
     /// The capacity of shared IDs and the source of their members' properties; `None` for unique IDs.
     ///
     /// # Errors
-    /// As [`MemberSource::open`]; [`Error::Config`] for settings that contradict each other.
+    /// As [`MemberSource::read`]; [`Error::Config`] for settings that contradict each other.
     fn sharing(&self, catalog: &CatalogSpec) -> Result<Option<(u16, MemberSource)>> {
         self.sharing.check()?;
         let Some(capacity) = self.sharing.capacity(&self.tokens)? else { return Ok(None) };
         let held_out = self.behaviour.hold_out_last.unwrap_or(0);
         let interactions = self.behaviour.spec(self.encode.csv())?.map(|spec| (spec, held_out));
-        Ok(Some((capacity, MemberSource::open(&self.sharing, catalog.clone(), interactions)?)))
+        Ok(Some((capacity, MemberSource::read(&self.sharing, catalog, interactions)?)))
     }
 
     /// The spec of the encoding stage.

@@ -73,13 +73,17 @@ fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<Str
     } else {
         0
     };
+    let keeps = match before.members.is_some() || made.members.is_some() {
+        true => "append to the index with `catalex append`".to_owned(),
+        false => format!("pass --previous {}", path.display()),
+    };
     let path = path.display();
     match (known, moved + renamed) {
         (0, 0) => None,
         (_, 0) => Some(format!("{known} of {} items already have an ID in {path}, and get the same ID", rows.len())),
         _ => Some(format!(
             "{known} of {} items already have an ID in {path}: {moved} of them get another ID, and {renamed} items get \
-             the ID of another item in that table. Pass --previous {path} to keep its IDs",
+             the ID of another item in that table. To keep its IDs, {keeps}",
             rows.len()
         )),
     }

@@ -1,95 +1,140 @@
 //! The properties of items that share IDs, read from the catalog: the columns in which the members of an ID must agree, and
 //! the order of the members.
 
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::spec::SharingSettings;
-use crate::catalog::{CatalogJoin, CatalogReader, CatalogSpec, InteractionSpec, Interactions, MissingItems, TextSpec};
-use crate::error::{Error, Result};
+use crate::attributes::{AttributeColumn, AttributeRequest, AttributeValue, Attributes};
+use crate::catalog::{CatalogSpec, InteractionSpec, Interactions};
+use crate::error::{Error, Result, quoted};
 use crate::features::{ContentHash, HASH_BYTES};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::semantic_id::{ItemClasses, MemberFacts};
 
-/// Where the properties come from.
+/// The columns of a catalog that say which items may share an ID, and in which order.
 #[derive(Debug)]
 pub(super) struct MemberSource {
-    /// The catalog, whose `fields` are the columns `must-differ`, then the column of the ranks.
-    catalog: CatalogSpec,
-    /// Number of columns in which members must agree.
-    agree: usize,
-    /// Whether a column has the ranks.
-    ranked: bool,
+    columns: Attributes,
+    /// The columns in which members must agree, by their places in `columns`.
+    agree: Vec<usize>,
+    /// The place of the column of the ranks.
+    rank: Option<usize>,
     /// Interactions, whose numbers of events rank the members, and the number of last events per user to leave out.
     interactions: Option<(InteractionSpec, usize)>,
 }
 
 impl MemberSource {
-    /// Checks that the columns exist.
+    /// Reads the columns of all items of a catalog, without changes to their texts.
     ///
     /// # Errors
-    /// As [`CatalogReader::open`].
-    pub(super) fn open(
+    /// As [`Attributes::of_catalog`]; [`Error::Config`] for an empty or repeated name; [`Error::Item`] for a rank that is
+    /// not a number.
+    pub(super) fn read(
         settings: &SharingSettings,
-        catalog: CatalogSpec,
+        catalog: &CatalogSpec,
         interactions: Option<(InteractionSpec, usize)>,
     ) -> Result<Self> {
-        let fields = settings.columns();
-        let catalog = CatalogSpec { fields, text: TextSpec::Joined(Vec::new()), images: Vec::new(), ..catalog };
-        if !catalog.fields.is_empty() {
-            CatalogReader::open(&catalog)?;
+        let must_differ = settings.must_differ.as_deref().unwrap_or_default();
+        let mut names: Vec<&String> = Vec::new();
+        for name in must_differ {
+            if name.is_empty() || names.contains(&name) {
+                let got = if name.is_empty() { "an empty name".into() } else { quoted(name) };
+                return Err(Error::config("must-differ", "each column once", got, "name columns of the catalog"));
+            }
+            names.push(name);
         }
-        let ranked = settings.member_rank.is_some();
-        let agree = catalog.fields.len() - usize::from(ranked);
-        Ok(MemberSource { catalog, agree, ranked, interactions: interactions.filter(|_| !ranked) })
+        let agree = (0..names.len()).collect();
+        let rank = settings.member_rank.as_ref().map(|rank| {
+            names.iter().position(|name| *name == rank).unwrap_or_else(|| {
+                names.push(rank);
+                names.len() - 1
+            })
+        });
+        let requests: Vec<_> =
+            names.iter().map(|name| AttributeRequest { name: (*name).clone(), kind: None }).collect();
+        let columns = match requests.is_empty() {
+            true => Attributes::default(),
+            false => Attributes::of_catalog(catalog, &requests, true)?,
+        };
+        let source = MemberSource { columns, agree, rank, interactions: interactions.filter(|_| rank.is_none()) };
+        (0..source.columns.len()).try_for_each(|row| source.priority(row).map(drop))?;
+        Ok(source)
     }
 
     /// The properties of these items.
     ///
     /// # Errors
-    /// As [`CatalogJoin::read`]; [`Error::Item`] for a rank that is not a number.
+    /// [`Error::Item`] for an item that the catalog lacks; as [`Interactions::read`].
     pub(super) fn facts(&self, ids: &ItemIds, progress: &dyn Progress) -> Result<MemberFacts> {
-        let mut names = vec![String::new(); ids.len()];
-        let mut priority = if self.ranked { vec![f64::NEG_INFINITY; ids.len()] } else { Vec::new() };
-        if !self.catalog.fields.is_empty() {
-            CatalogJoin::new(ids).read(&self.catalog, MissingItems::Refuse, progress, |batch, pairs| {
-                for &(at, row) in pairs {
-                    let values = &batch.fields[at];
-                    names[row] = class_name(&values[..self.agree]);
-                    if let Some(rank) = priority.get_mut(row) {
-                        *rank = self.number(&values[self.agree], &ids.text(row))?;
-                    }
-                }
-                Ok(())
-            })?;
+        let mut facts = MemberFacts::default();
+        if !self.columns.columns().is_empty() {
+            let missing = |row: usize| Error::Item {
+                item: ids.text(row),
+                expected: "an item of the catalog with the columns of --must-differ and --member-rank".into(),
+                got: "none".into(),
+                help: "add the item to the catalog".into(),
+            };
+            let rows = ids.rows_in(self.columns.item_ids()).into_iter().enumerate();
+            let rows: Vec<usize> = rows.map(|(row, found)| found.ok_or_else(|| missing(row))).collect::<Result<_>>()?;
+            if !self.agree.is_empty() {
+                facts.classes = Some(ItemClasses::of_names(rows.iter().map(|&row| self.class_name(row))));
+            }
+            if self.rank.is_some() {
+                facts.priority = rows.iter().map(|&row| self.priority(row)).collect::<Result<_>>()?;
+            }
         }
         if let Some((spec, held_out)) = &self.interactions {
-            priority = popularity(&Interactions::read(spec, progress)?, *held_out, ids);
+            facts.priority = popularity(&Interactions::read(spec, progress)?, *held_out, ids);
         }
-        Ok(MemberFacts { classes: (self.agree > 0).then(|| ItemClasses::of_names(names)), priority })
+        Ok(facts)
     }
 
-    /// The number in a cell of the column of the ranks; the lowest if the cell is empty.
-    fn number(&self, cell: &[String], item: &str) -> Result<f64> {
-        let [text] = cell else { return Ok(f64::NEG_INFINITY) };
-        text.trim().parse::<f64>().ok().filter(|number| !number.is_nan()).ok_or_else(|| Error::Item {
-            item: item.to_owned(),
-            expected: format!("a number in the column {}", self.catalog.fields[self.agree]),
-            got: crate::error::quoted(text),
+    /// The values in which members must agree, as a JSON array.
+    fn class_name(&self, row: usize) -> String {
+        let columns = self.columns.columns();
+        Value::Array(self.agree.iter().map(|&at| canonical(&columns[at], row)).collect()).to_string()
+    }
+
+    /// The rank of an item as a number: the lowest for an empty cell.
+    fn priority(&self, row: usize) -> Result<f64> {
+        let Some(rank) = self.rank else { return Ok(0.0) };
+        let column = &self.columns.columns()[rank];
+        let (number, got) = match column.value(row) {
+            AttributeValue::Null => return Ok(f64::NEG_INFINITY),
+            AttributeValue::Integer(value) | AttributeValue::Timestamp(value) => return Ok(value as f64),
+            AttributeValue::Bool(value) => return Ok(f64::from(u8::from(value))),
+            AttributeValue::Float(value) => (Some(value), value.to_string()),
+            AttributeValue::Text(text) if text.trim().is_empty() => return Ok(f64::NEG_INFINITY),
+            AttributeValue::Text(text) => (text.trim().parse().ok(), quoted(&text)),
+            other => (None, format!("{other:?}")),
+        };
+        number.filter(|number: &f64| number.is_finite()).ok_or_else(|| Error::Item {
+            item: self.columns.item_ids().text(row),
+            expected: format!("a number in the column {}", column.name()),
+            got,
             help: "correct the cell, or leave it empty; choose another column with --member-rank".into(),
         })
     }
 }
 
-/// The values of some cells as a JSON array: a string, a list of strings, or null for an empty cell.
-fn class_name(cells: &[Vec<String>]) -> String {
-    let value = |cell: &Vec<String>| match &cell[..] {
-        [] => Value::Null,
-        [one] => json!(one),
-        many => json!(many),
-    };
-    Value::Array(cells.iter().map(value).collect()).to_string()
+/// A value as JSON that does not depend on the type in which a file stores it: a number is the text of its shortest form,
+/// so that `1` and `1.0` are equal; NaN and empty texts are null.
+fn canonical(column: &AttributeColumn, row: usize) -> Value {
+    match column.value(row) {
+        AttributeValue::Bool(value) => json!(value.to_string()),
+        AttributeValue::Integer(value) => json!(value.to_string()),
+        // Adding zero turns -0 into 0.
+        AttributeValue::Float(value) => json!((value + 0.0).to_string()),
+        AttributeValue::Timestamp(value) => {
+            json!(timestamp_us_to_datetime(value).map_or_else(|| value.to_string(), |time| time.to_string()))
+        }
+        AttributeValue::Text(text) if !text.is_empty() => json!(text),
+        AttributeValue::List(texts) => json!(texts),
+        _ => Value::Null,
+    }
 }
 
 /// Number of events of each item, without the last `held_out` events of each user.
@@ -132,7 +177,7 @@ mod tests {
         let path = folder.path().join("c.csv");
         std::fs::write(&path, csv).unwrap();
         let catalog = CatalogSpec { path, ..CatalogSpec::default() };
-        MemberSource::open(settings, catalog, None)?.facts(&ItemIds::Integers(ids.to_vec()), &Silent)
+        MemberSource::read(settings, &catalog, None)?.facts(&ItemIds::Integers(ids.to_vec()), &Silent)
     }
 
     fn settings(must_differ: &[&str], rank: Option<&str>) -> SharingSettings {
@@ -145,14 +190,28 @@ mod tests {
 
     #[test]
     fn classes_and_ranks_come_from_the_columns() {
-        let csv = "id,risk,market,sales\n1,low,DE,10\n2,,DE,\n3,low,DE,2.5\n";
+        let csv = "id,risk,market,sales\n1,low,DE,10\n2,,DE,\n3,low,DE,2.5\n4,<b>low</b>,DE,0\n";
         let found = facts(csv, &settings(&["risk", "market"], Some("sales")), &[3, 2, 1]).unwrap();
         let classes = found.classes.unwrap();
         assert_eq!((classes.name(0), classes.name(1)), (r#"["low","DE"]"#, r#"[null,"DE"]"#));
         assert_eq!(classes.class[0], classes.class[2]);
         assert_eq!(found.priority, [2.5, f64::NEG_INFINITY, 10.0]);
+        // Texts are compared as they are.
+        let raw = facts(csv, &settings(&["risk"], None), &[4]).unwrap();
+        assert_eq!(raw.classes.unwrap().name(0), r#"["<b>low</b>"]"#);
         let none = facts(csv, &settings(&[], None), &[3]).unwrap();
         assert_eq!(none, MemberFacts::default());
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let name =
+            |csv: &str| facts(csv, &settings(&["tier"], None), &[1]).unwrap().classes.unwrap().name(0).to_owned();
+        for same in ["id,tier\n1,1\n2,5\n", "id,tier\n1,1.0\n2,2.5\n", "id,tier\n1,1\n2,gold\n"] {
+            assert_eq!(name(same), r#"["1"]"#, "{same}");
+        }
+        assert_eq!(name("id,tier\n1,-0.0\n2,0.5\n"), r#"["0"]"#);
+        assert_eq!(name("id,tier\n1,007\n2,1\n"), r#"["007"]"#);
     }
 
     #[test]
@@ -162,6 +221,8 @@ mod tests {
         let rank = says(&settings(&[], Some("sales")), &[1]);
         assert!(rank.contains("item 1") && rank.contains("column sales") && rank.contains("many"), "{rank}");
         assert!(says(&settings(&["rysk"], None), &[1]).contains("rysk"));
+        assert!(says(&settings(&["risk", "risk"], None), &[1]).contains("each column once"));
+        assert!(says(&settings(&[""], None), &[1]).contains("an empty name"));
         assert!(says(&settings(&["risk"], None), &[1, 2]).contains('2'), "an item that the catalog lacks");
     }
 }

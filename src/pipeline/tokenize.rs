@@ -83,7 +83,7 @@ impl TokenizeSpec {
     /// The capacity of shared IDs and the source of their members' properties; `None` for unique IDs.
     ///
     /// # Errors
-    /// As [`MemberSource::open`]; [`Error::Config`] for settings that contradict each other.
+    /// As [`MemberSource::read`]; [`Error::Config`] for settings that contradict each other.
     fn sharing(&self) -> Result<Option<(u16, MemberSource)>> {
         self.sharing.check()?;
         let capacity = self.sharing.capacity(&self.tokens)?;
@@ -105,6 +105,6 @@ impl TokenizeSpec {
         let Some(capacity) = capacity else { return Ok(None) };
         let catalog =
             CatalogSpec { path: path.unwrap_or_default(), id: self.members.id.clone(), ..CatalogSpec::default() };
-        Ok(Some((capacity, MemberSource::open(&self.sharing, self.members.reading(catalog), None)?)))
+        Ok(Some((capacity, MemberSource::read(&self.sharing, &self.members.reading(catalog), None)?)))
     }
 }

@@ -45,7 +45,7 @@ pub use checkpoint::Checkpoints;
 pub use encode::encode;
 pub use keep::{KEEP_ALL, Kept};
 pub use retrain::{Retrained, retrain};
-pub use trainer::{Trained, train};
+pub use trainer::{Trained, train, train_sharing};
 
 use tch::{Cuda, Device};
 

@@ -17,7 +17,7 @@ use super::reference::{latents, residual_errors};
 use super::separation::separate;
 use super::tensors::array;
 use super::unused::use_every_code;
-use super::valid_config::{ValidQuantizerConfig, valid_lc_rec};
+use super::valid_config::{ValidQuantizerConfig, check_room, valid_lc_rec};
 use crate::error::Result;
 use crate::features::FeatureSource;
 use crate::progress::Progress;
@@ -51,7 +51,22 @@ pub fn train(
     checkpoints: Option<&Checkpoints>,
     progress: &dyn Progress,
 ) -> Result<Trained> {
+    train_sharing(features, config, 1, checkpoints, progress)
+}
+
+/// As [`train`], for IDs that up to `capacity` items share: the model needs fewer IDs than there are items.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_sharing(
+    features: &dyn FeatureSource,
+    config: TrainConfig,
+    capacity: u16,
+    checkpoints: Option<&Checkpoints>,
+    progress: &dyn Progress,
+) -> Result<Trained> {
     config.check()?;
+    check_room(&config.codebook_sizes(), features.rows(), capacity)?;
     let session = TrainingSession { features, shapes: features.shapes(), checkpoints, kept: None, progress };
     match config {
         TrainConfig::ResidualQuantizer(config) => Ok(session.residual_quantizer(config)?.0),

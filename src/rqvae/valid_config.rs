@@ -143,7 +143,7 @@ fn check_parameters(dim: usize, hidden: &[usize], latent_dim: usize) -> Result<(
     }
 }
 
-/// Checks that there are items for the codes, and IDs for the items. Returns the size of the largest codebook.
+/// Checks that there are items for the codes. Returns the size of the largest codebook.
 fn check_sizes(sizes: &[usize], items: usize, training: usize) -> Result<usize> {
     if items < 2 {
         let help = "give the whole catalog: IDs are learned from the differences between items";
@@ -158,16 +158,27 @@ fn check_sizes(sizes: &[usize], items: usize, training: usize) -> Result<usize> 
             "choose fewer codes per level: a codebook cannot have more codes than there are items",
         ));
     }
-    let capacity = sizes.iter().fold(1u64, |capacity, &size| capacity.saturating_mul(size as u64));
-    if capacity < items as u64 {
-        return Err(Error::config(
-            "levels",
-            format!("room for {items} items"),
-            format!("{} levels of {sizes:?} codes, which give {capacity} IDs", sizes.len()),
-            "add a level or choose more codes per level",
-        ));
-    }
     Ok(largest)
+}
+
+/// Checks that there are IDs for all items, if at most `sharing` items share an ID.
+///
+/// # Errors
+/// [`Error::Config`].
+pub(super) fn check_room(sizes: &[usize], items: usize, sharing: u16) -> Result<()> {
+    let ids = sizes.iter().fold(1u64, |ids, &size| ids.saturating_mul(size as u64));
+    if ids.saturating_mul(u64::from(sharing)) >= items as u64 {
+        return Ok(());
+    }
+    let got = format!("{} levels of {sizes:?} codes, which give {ids} IDs", sizes.len());
+    let (expected, help) = match sharing {
+        1 => (format!("room for {items} items"), "add a level or choose more codes per level"),
+        _ => (
+            format!("room for {items} items, {sharing} per ID"),
+            "add a level, choose more codes per level, or raise --capacity",
+        ),
+    };
+    Err(Error::config("levels", expected, got, help))
 }
 
 #[cfg(test)]
@@ -200,7 +211,9 @@ mod tests {
         };
         assert!(refused(|c| c.codebook_sizes = vec![20_000], 10_000).contains("more codes than there are items"));
         assert!(refused(|c| c.sample_items = 200, 10_000).contains("at most 200"));
-        assert!(refused(|c| c.codebook_sizes = vec![16, 16], 10_000).contains("room for 10000 items"));
+        assert!(check_room(&[16, 16], 10_000, 1).unwrap_err().to_string().contains("room for 10000 items"));
+        assert!(check_room(&[16, 16], 1_025, 4).unwrap_err().to_string().contains("room for 1025 items, 4 per ID"));
+        assert!(check_room(&[16, 16], 1_024, 4).is_ok());
         assert!(refused(|_| (), 1).contains("at least 2 items"));
         let few = LcRecConfig { sample_items: 100, ..LcRecConfig::default() };
         assert!(valid_lc_rec(few, 10_000, &[]).unwrap_err().to_string().contains("at most 100"));

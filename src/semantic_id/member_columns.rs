@@ -8,10 +8,10 @@ use arrow::array::{ArrayRef, AsArray, StringArray, UInt16Array};
 use arrow::datatypes::{DataType, Field, UInt16Type};
 use arrow::record_batch::RecordBatch;
 
-use super::columns::{CLASS, MEMBER};
+use super::columns::{CLASS, CODES, MEMBER};
 use super::members::{MemberFault, Members, fault};
 use super::{Collisions, ItemClasses, TokenTable};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The fields of these columns.
 pub(super) fn fields(members: &Members) -> Vec<Field> {
@@ -50,7 +50,13 @@ impl MemberColumns {
         let classes = match has_classes {
             true => {
                 let names = column(CLASS, "utf8", &|t| *t == DataType::Utf8)?.as_string::<i32>();
-                Some(ItemClasses::of_names(names.iter().map(Option::unwrap_or_default)))
+                let classes = ItemClasses::of_names(names.iter().map(Option::unwrap_or_default));
+                let is_array = |name: &&String| serde_json::from_str::<Vec<serde_json::Value>>(name).is_err();
+                if let Some(wrong) = classes.names.iter().find(is_array) {
+                    let help = "make the table again with `catalex tokenize`";
+                    return Err(Error::mismatch(CLASS, "a JSON array in each row", crate::error::quoted(wrong), help));
+                }
+                Some(classes)
             }
             false => None,
         };
@@ -71,24 +77,26 @@ impl MemberColumns {
 /// one class.
 ///
 /// # Errors
-/// The first row that breaks a rule, with what is expected and what it has.
-pub(super) fn check_members(table: &TokenTable) -> std::result::Result<(), (usize, String, String)> {
+/// The first row that breaks a rule, its column, what is expected and what it has.
+pub(super) fn check_members(table: &TokenTable) -> std::result::Result<(), (usize, &'static str, String, String)> {
     let (Collisions::Share { capacity }, Some(members)) = (table.metadata.policy, &table.members) else {
         return Ok(());
     };
     let Some((first, row, broken)) = fault(table.codes.view(), members, capacity) else { return Ok(()) };
     let id = table.semantic_id(row);
-    let (expected, got) = match (broken, &members.classes) {
+    let (column, expected, got) = match (broken, &members.classes) {
         (MemberFault::Class, Some(classes)) => (
+            CLASS,
             format!("members with the same {CLASS} as in row {}, {}", first + 1, classes.name(first)),
             format!("{}, with the ID {id}", classes.name(row)),
         ),
         (MemberFault::Rank, _) => {
-            (format!("another {MEMBER} than row {}, which has the same ID", first + 1), members.ranks[row].to_string())
+            let expected = format!("another rank than row {}, which has the same ID", first + 1);
+            (MEMBER, expected, members.ranks[row].to_string())
         }
-        _ => (format!("at most {capacity} items with an ID"), format!("another item with {id}")),
+        _ => (CODES, format!("at most {capacity} items with an ID"), format!("another item with {id}")),
     };
-    Err((row, expected, got))
+    Err((row, column, expected, got))
 }
 
 #[cfg(test)]
@@ -130,9 +138,11 @@ mod tests {
     fn broken_rules_are_refused_with_the_row() {
         let says = |table: &TokenTable| TokenTable::of_bytes(table.to_bytes().unwrap()).unwrap_err().to_string();
         let rank = says(&table([1, 0, 1], None));
-        assert!(rank.contains("row 3") && rank.contains("another member than row 1"), "{rank}");
-        let class = says(&table([0, 0, 1], Some(["low", "low", "high"])));
-        assert!(class.contains("row 3") && class.contains("same must_differ as in row 1, low"), "{class}");
+        assert!(rank.contains("row 3") && rank.contains("another rank than row 1"), "{rank}");
+        let class = says(&table([0, 0, 1], Some(["[\"low\"]", "[\"low\"]", "[\"high\"]"])));
+        assert!(class.contains("row 3") && class.contains("same must_differ as in row 1, [\"low\"]"), "{class}");
+        let text = says(&table([0, 0, 1], Some(["low", "low", "low"])));
+        assert!(text.contains("a JSON array in each row"), "{text}");
         let mut crowded = table([0, 1, 2], None);
         crowded.codes.row_mut(1).assign(&array![1, 0]);
         let crowded = says(&crowded);

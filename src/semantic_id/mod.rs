@@ -11,6 +11,7 @@ mod diff;
 mod far;
 mod foreign;
 mod groups;
+mod join_ids;
 mod joined;
 mod kept;
 mod latents;

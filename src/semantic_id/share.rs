@@ -10,13 +10,14 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::groups::{Groups, ranks};
+use super::join_ids::Joining;
 use super::latents::Loaded;
 use super::members::{MemberFacts, Members};
 use super::overflow::residual;
 use super::report::CollisionReport;
 use super::resolve::{Assignment, UnresolvedItems, errors_of_moved, place, sizes_of, sorted};
 use super::taken_seats::{Seat, TakenSeats, key_of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::tokenizer::Quantizer;
 
@@ -52,7 +53,7 @@ pub(super) fn share(
     let mut shared = codes.to_owned();
     let left =
         move_within_prefixes(&moving, by_error, (&loaded, facts), &mut shared, &mut seats, (quantizer, capacity))?;
-    move_together(&left, items, (&loaded, facts), &mut shared, &seats, (quantizer, capacity), progress)?;
+    move_together(&left, items, (&loaded, facts), &mut shared, &mut seats, (quantizer, capacity), progress)?;
     let reassigned: Vec<bool> = codes.rows().into_iter().zip(shared.rows()).map(|(a, b)| a != b).collect();
     let errors_after = errors_of_moved(&loaded, errors, &reassigned, shared.view(), quantizer.codebooks())?;
     let report = CollisionReport::new(&loaded, (codes, shared.view()), (errors, &errors_after), &rank)?;
@@ -129,24 +130,40 @@ fn move_within_prefixes(
 }
 
 /// Moves items out of full prefixes. Up to `capacity` items with the same codes and class move as one, with the mean of
-/// their latents.
+/// their latents. If there are fewer free IDs than such lots, some items join IDs of their class under other prefixes, and
+/// then items with different codes move as one.
+///
+/// # Errors
+/// [`Error::Data`] if the IDs have no room for all items; as [`place`].
 fn move_together(
     left: &[usize],
     items: &UnresolvedItems,
     (loaded, facts): (&Loaded, &MemberFacts),
     shared: &mut Array2<u16>,
-    taken: &TakenSeats,
+    taken: &mut TakenSeats,
     (quantizer, capacity): (&Quantizer, u16),
     progress: &dyn Progress,
 ) -> Result<()> {
     if left.is_empty() {
         return Ok(());
     }
-    let mut lots: BTreeMap<(u128, u32), Vec<usize>> = BTreeMap::new();
-    for &row in left {
-        lots.entry((key_of(items.codes.row(row)), facts.class(row))).or_default().push(row);
+    let ids = sizes_of(quantizer).iter().fold(1usize, |product, &size| product.saturating_mul(size));
+    let free = ids - taken.len();
+    let code = |row: usize| key_of(items.codes.row(row));
+    let mut lots = lots_of(left, code, facts, capacity);
+    if lots.len() > free {
+        let joining = Joining { loaded, facts, quantizer, capacity };
+        let rest = joining.join(left, items, shared, taken, free)?;
+        lots = lots_of(&rest, code, facts, capacity);
     }
-    let lots: Vec<&[usize]> = lots.values().flat_map(|rows| rows.chunks(usize::from(capacity))).collect();
+    if lots.len() > free {
+        // Items with different codes move together too.
+        let rest = sorted(lots.iter().flatten());
+        lots = lots_of(&rest, |_| 0, facts, capacity);
+    }
+    if lots.len() > free {
+        return Err(no_room(&lots, free, ids, capacity));
+    }
     let firsts: Vec<usize> = lots.iter().map(|rows| rows[0]).collect();
     let dim = quantizer.codebooks().first().map_or(0, Array2::ncols);
     let mut points = Array2::<f32>::zeros((lots.len(), dim));
@@ -172,6 +189,23 @@ fn move_together(
         rows.iter().for_each(|&row| shared.row_mut(row).assign(&codes));
     }
     Ok(())
+}
+
+/// Groups of at most `capacity` rows with the same `code` and class, in the order of both.
+fn lots_of(rows: &[usize], code: impl Fn(usize) -> u128, facts: &MemberFacts, capacity: u16) -> Vec<Vec<usize>> {
+    let mut lots: BTreeMap<(u128, u32), Vec<usize>> = BTreeMap::new();
+    rows.iter().for_each(|&row| lots.entry((code(row), facts.class(row))).or_default().push(row));
+    lots.values().flat_map(|rows| rows.chunks(usize::from(capacity)).map(<[usize]>::to_vec)).collect()
+}
+
+fn no_room(lots: &[Vec<usize>], free: usize, ids: usize, capacity: u16) -> Error {
+    let items: usize = lots.iter().map(Vec::len).sum();
+    Error::data(
+        "shared semantic IDs",
+        format!("room for all items: up to {capacity} items of a class per ID, and {ids} IDs"),
+        format!("{items} items that need {} IDs where {free} are free", lots.len()),
+        "raise --capacity, name fewer columns in --must-differ, or train with more levels or more codes per level",
+    )
 }
 
 #[cfg(test)]
@@ -244,6 +278,24 @@ mod tests {
         let (out, _) = shared(&points, vec![1, 2], &facts, &taken, (&quantizer, 3)).unwrap();
         // One seat of code 0 is left; code 1 has no live member and is in quarantine.
         assert_eq!(out.codes, array![[0], [2]]);
+    }
+
+    #[test]
+    fn every_seat_can_be_used_and_one_item_more_is_refused() {
+        let quantizer = quantizer(&[4, 4]);
+        for (n, classes) in [(64usize, 1usize), (40, 2)] {
+            let points = Array2::from_shape_fn((n, 2), |(i, j)| ((i * 13 + j * 7) % 17) as f32 / 3.0);
+            let names: Vec<String> = (0..n).map(|row| format!("[{}]", row % classes)).collect();
+            let facts = MemberFacts { classes: Some(ItemClasses::of_names(&names)), priority: Vec::new() };
+            let ids = (0..n as i64).collect();
+            let (out, members) = shared(&points, ids, &facts, &TakenSeats::default(), (&quantizer, 4)).unwrap();
+            assert_eq!(fault(out.codes.view(), &members, 4), None);
+        }
+        let points = Array2::from_elem((65, 2), 0.5);
+        let refused =
+            shared(&points, (0..65).collect(), &MemberFacts::default(), &TakenSeats::default(), (&quantizer, 4));
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("up to 4 items of a class per ID, and 16 IDs"), "{message}");
     }
 
     proptest! {

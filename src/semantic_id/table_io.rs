@@ -185,7 +185,7 @@ fn of_described(
     let members = members.map(MemberColumns::finish);
     let table = TokenTable { item_ids, codes, residual_error, reassigned, members, metadata };
     check_unique_codes(path, &table)?;
-    check_members(&table).map_err(|(row, expected, got)| row_error(path, row, CODES, expected, got))?;
+    check_members(&table).map_err(|(row, column, expected, got)| row_error(path, row, column, expected, got))?;
     Ok(table)
 }
 

@@ -70,7 +70,11 @@ pub(super) fn read(path: &Path, pairs: &Metadata) -> Result<TableMetadata> {
     let format = needed(FORMAT_KEY)?;
     let capacity = || {
         let capacity = needed(CAPACITY_KEY)?;
-        capacity.parse::<u16>().ok().filter(|&n| n > 0).ok_or_else(|| wrong(CAPACITY_KEY, capacity))
+        capacity
+            .parse::<u16>()
+            .ok()
+            .filter(|&n| n > 0)
+            .ok_or_else(|| wrong("catalex.capacity, from 1 to 65535", capacity))
     };
     let collisions = value(COLLISIONS_KEY)
         .map(|json| serde_json::from_str::<CollisionReport>(json).map_err(|_| wrong(COLLISIONS_KEY, json)))

@@ -53,6 +53,11 @@ impl TakenSeats {
         TakenSeats { seats }
     }
 
+    /// Number of taken IDs.
+    pub(super) fn len(&self) -> usize {
+        self.seats.len()
+    }
+
     /// The taken codes.
     pub(super) fn occupied(&self, sizes: &[usize]) -> Result<Occupied> {
         let mut keys: Vec<u128> = self.seats.keys().copied().collect();

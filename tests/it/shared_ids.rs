@@ -196,6 +196,24 @@ fn constraint_files_and_lookup_know_the_members() {
 }
 
 #[test]
+fn deleted_members_get_their_shared_id_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let items: Funds = (0..40).map(|item| (item, (0, (item % 3) as u8))).collect();
+    let base = index(folder.path(), &items, &[3, 3, 3]);
+    let start = appended(folder.path(), &base, "start", &items, keep());
+    let before = ids(&start);
+    // Some of the members of each ID, and then all of them.
+    for (name, stays) in [("some", 3), ("all", 41)] {
+        let left: Funds = items.iter().filter(|(item, _)| **item % stays == 0).map(|(a, b)| (*a, *b)).collect();
+        let deleted = appended(folder.path(), &start, &format!("{name}-deleted"), &left, deleting());
+        assert_eq!(ids(&deleted).len(), left.len());
+        let returned = appended(folder.path(), &deleted, &format!("{name}-returned"), &items, keep());
+        assert_eq!(ids(&returned), before, "{name}");
+        assert!(verify(&VerifySpec { path: returned, tokens: None }, &Silent).unwrap().whole);
+    }
+}
+
+#[test]
 fn contradicting_settings_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let items: Funds = (0..9).map(|item| (item, (0, 0))).collect();

@@ -11,7 +11,7 @@ fn an_update_is_whole_or_refused() {
     attributes.update(&[3, 4], &change("stock", NewValues::Integers(vec![7, 8]))).unwrap();
     attributes.update(&[5], &change("market", same(AttributeValue::Text("XX".into())))).unwrap();
     attributes.update(&[6], &change("tags", same(AttributeValue::List(vec!["new".into()])))).unwrap();
-    attributes.update(&[3], &change("price", same(AttributeValue::Integer(2)))).unwrap();
+    attributes.update(&[3, 3], &change("price", NewValues::Floats(vec![1.0, 2.0]))).unwrap();
     assert_eq!(matching(&attributes, rule, &[]), [3, 5, 6]);
     assert_eq!(matching(&attributes, "price = 2", &[]), [3]);
     let changed: Vec<u32> = attributes.changed_since(1).unwrap().flatten().copied().collect();
