@@ -24,6 +24,10 @@ from llm_recommender.runs import OURS, SCRATCH, TITLES  # noqa: E402
 from llm_recommender.settings import ALL, MATRIX, ROWS, Settings  # noqa: E402
 from llm_recommender.tuning import nats  # noqa: E402
 
+from recommend.runs import Record  # noqa: E402
+from recommend.scoring import figures, hits_of_items  # noqa: E402
+from recommend.table import sections  # noqa: E402
+
 BLOCK = re.compile(r"^<!-- tested by python/tests/test_llm_recommender.py -->\n```sh\n(.*?)^```$", re.M | re.S)
 CPU, NEW = torch.device("cpu"), 6
 
@@ -93,3 +97,11 @@ def test_absent_data_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     arguments = Namespace(short=False, items=None, histories=None, data="office", shared=tmp_path)
     assert catalog_of(arguments) is None
     assert "SKIPPED office" in capsys.readouterr().err
+
+
+def test_a_table_of_runs_without_hits_is_printed() -> None:
+    histories = made.catalog(users=4).histories("leave-one-out")
+    found = figures(hits_of_items(np.full((4, 10), -1), np.arange(4)), np.arange(4), histories, 10)
+    about: Record = {"data": "made", "split": "", "settings": {}, "seed": 0, "items": 96, "test_events": 4, **found}
+    said = sections([{**about, "set": OURS}, {**about, "set": TITLES}], OURS)
+    assert f"| {TITLES} | 1 | +0.0000 | +0.0000 |" in said

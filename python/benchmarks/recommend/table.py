@@ -97,7 +97,8 @@ def _differences(ours: Seeds, theirs: Seeds) -> list[str]:
             cells.append("")
         else:
             bounds = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if pairs > 1 else ""
-            cells.append(f"{interval.mean:+.4f}{bounds}, {100 * interval.mean / level:+.1f}%")
+            relative = f", {100 * interval.mean / level:+.1f}%" if level != 0 else ""
+            cells.append(f"{interval.mean:+.4f}{bounds}{relative}")
     return [str(pairs), *cells]
 
 

@@ -45,7 +45,13 @@ def write_llm(folder: Path, texts: list[str]) -> None:
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>"}
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
     torch.manual_seed(0)
-    shape = {"initializer_range": 0.1, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape = {
+        "initializer_range": 0.1,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     end = tokenizer.token_to_id("<|end|>")
     LlamaForCausalLM(
         LlamaConfig(
