@@ -151,7 +151,8 @@ impl FormsFolder {
     /// # Errors
     /// [`Error::Io`]; [`Error::Artifact`] for a line that is not of the form.
     pub fn titles(&self) -> Result<HashMap<String, String>> {
-        let forms: [(ConstraintForm, fn(&str) -> Option<(String, String)>); 2] =
+        type TitleOfLine = fn(&str) -> Option<(String, String)>;
+        let forms: [(ConstraintForm, TitleOfLine); 2] =
             [(ConstraintForm::MiniOneRec, title_of_info), (ConstraintForm::Nvidia, title_of_nvidia)];
         let Some((form, title)) = forms.into_iter().find(|(form, _)| self.forms.contains(form)) else {
             return Ok(HashMap::new());

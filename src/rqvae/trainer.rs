@@ -66,7 +66,7 @@ pub fn train_sharing(
     progress: &dyn Progress,
 ) -> Result<Trained> {
     config.check()?;
-    check_room(&config.codebook_sizes(), features.rows(), capacity)?;
+    check_room(config.codebook_sizes(), features.rows(), capacity)?;
     let session = TrainingSession { features, shapes: features.shapes(), checkpoints, kept: None, progress };
     match config {
         TrainConfig::ResidualQuantizer(config) => Ok(session.residual_quantizer(config)?.0),
