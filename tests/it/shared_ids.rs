@@ -10,8 +10,8 @@ use catalex::features::{Features, Modality};
 use catalex::index::{Generation, IndexWriter, MODEL, TOKENS, VOCABULARY};
 use catalex::item_ids::ItemIds;
 use catalex::pipeline::{
-    AppendSettings, AppendSpec, BuildSpec, EncodeSettings, MemberCatalogSettings, Output, RetrainSpec, SharingSettings,
-    TokenizeSpec, VerifySpec, append, retrain, spec, tokenize, verify,
+    AppendSettings, AppendSpec, BuildSpec, EncodeSettings, MemberCatalogSettings, Output, SharingSettings,
+    TokenizeSpec, VerifySpec, append, spec, tokenize, verify,
 };
 use catalex::progress::Silent;
 use catalex::semantic_id::TokenTable;
@@ -188,8 +188,17 @@ fn constraint_files_and_lookup_know_the_members() {
     let choices: Vec<String> = serde_json::from_slice(&fs::read(out.join("choices.json")).unwrap()).unwrap();
     let distinct: BTreeSet<String> = (0..40).map(|row| table.semantic_id(row)).collect();
     assert_eq!((choices.len(), choices.into_iter().collect::<BTreeSet<_>>()), (distinct.len(), distinct));
-    assert!(verify(&VerifySpec { path: out, tokens: Some(base.clone()) }, &Silent).unwrap().whole);
+    assert!(verify(&VerifySpec { path: out, tokens: Some(base) }, &Silent).unwrap().whole);
+}
 
+#[cfg(feature = "train")]
+#[test]
+fn retrain_refuses_shared_ids() {
+    use catalex::pipeline::{RetrainSpec, retrain};
+
+    let folder = tempfile::tempdir().unwrap();
+    let items: Funds = (0..9).map(|item| (item, (0, 0))).collect();
+    let base = index(folder.path(), &items, &[3, 3]);
     let spec = RetrainSpec { index: base, output: Output::new(folder.path().join("next")), ..RetrainSpec::default() };
     let refused = retrain(&spec, &Silent).unwrap_err().to_string();
     assert!(refused.contains("shared IDs"), "{refused}");
