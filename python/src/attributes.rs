@@ -178,7 +178,10 @@ fn value(given: &Bound<'_, PyAny>) -> PyResult<AttributeValue> {
         return Ok(AttributeValue::Bool(value.is_true()));
     }
     if given.is_instance_of::<PyInt>() {
-        return Ok(AttributeValue::Integer(given.extract()?));
+        let large = |_| given.extract().map(AttributeValue::Float);
+        let help = "pass a number that fits in 64 bits";
+        let number = given.extract().map(AttributeValue::Integer).or_else(large);
+        return number.map_err(|_: PyErr| mismatch("value", "a number", "a larger one", help));
     }
     if given.is_instance_of::<PyFloat>() {
         return Ok(AttributeValue::Float(given.extract()?));

@@ -20,6 +20,22 @@ pub(crate) struct PySubset {
     pub(crate) trie: Arc<Trie>,
     /// The rule of the subset and the attributes that it follows.
     rule: Option<(Mutex<RuleSubset>, Arc<RwLock<Attributes>>)>,
+    /// The subsets of which this one is made. It follows their changes.
+    derived: Option<Derived>,
+}
+
+/// How a subset is made of others.
+struct Derived {
+    sources: Vec<Py<PySubset>>,
+    /// The items of the sources of which the subset was made last.
+    seen: Mutex<Vec<Arc<Subset>>>,
+    make: Box<dyn Fn(&[Arc<Subset>]) -> Subset + Send + Sync>,
+}
+
+impl std::fmt::Debug for Derived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Derived").field("sources", &self.sources).finish_non_exhaustive()
+    }
 }
 
 #[pymethods]
@@ -50,11 +66,16 @@ impl PySubset {
             inner: RwLock::new(Arc::new(subset.subset().clone())),
             trie: trie.inner.clone(),
             rule: Some((Mutex::new(subset), attributes)),
+            derived: None,
         })
     }
 
-    /// Evaluates the rule again for the items whose attributes changed. Returns the number of these changes.
+    /// Evaluates the rule again for the items whose attributes changed, or the rules of the subsets of which this one is
+    /// made. Returns the number of these changes.
     fn refresh(&self, py: Python<'_>) -> PyResult<usize> {
+        if let Some(derived) = &self.derived {
+            return derived.sources.iter().map(|source| source.get().refresh(py)).sum();
+        }
         let Some((rule, attributes)) = &self.rule else { return Ok(0) };
         work::short(py, || {
             let attributes = attributes.read().unwrap_or_else(PoisonError::into_inner);
@@ -67,20 +88,21 @@ impl PySubset {
         })
     }
 
-    fn __and__(&self, other: &PySubset) -> PyResult<Self> {
-        self.with(other, Subset::and)
+    fn __and__(slf: Py<Self>, other: Py<Self>) -> PyResult<Self> {
+        Self::combined(slf, other, Subset::and)
     }
 
-    fn __or__(&self, other: &PySubset) -> PyResult<Self> {
-        self.with(other, Subset::or)
+    fn __or__(slf: Py<Self>, other: Py<Self>) -> PyResult<Self> {
+        Self::combined(slf, other, Subset::or)
     }
 
-    fn __sub__(&self, other: &PySubset) -> PyResult<Self> {
-        self.with(other, Subset::minus)
+    fn __sub__(slf: Py<Self>, other: Py<Self>) -> PyResult<Self> {
+        Self::combined(slf, other, Subset::minus)
     }
 
-    fn __invert__(&self) -> Self {
-        PySubset::new(self.current().complement(), self.trie.clone())
+    fn __invert__(slf: Py<Self>) -> Self {
+        let trie = slf.get().trie.clone();
+        Self::derived(trie, vec![slf], |sources| sources[0].complement())
     }
 
     fn __len__(&self) -> usize {
@@ -94,16 +116,40 @@ impl PySubset {
 
 impl PySubset {
     pub(crate) fn new(subset: Subset, trie: Arc<Trie>) -> Self {
-        PySubset { inner: RwLock::new(Arc::new(subset)), trie, rule: None }
+        PySubset { inner: RwLock::new(Arc::new(subset)), trie, rule: None, derived: None }
+    }
+
+    /// A subset that `make` makes of other subsets, and makes again when they change.
+    pub(crate) fn derived(
+        trie: Arc<Trie>,
+        sources: Vec<Py<Self>>,
+        make: impl Fn(&[Arc<Subset>]) -> Subset + Send + Sync + 'static,
+    ) -> Self {
+        let seen: Vec<Arc<Subset>> = sources.iter().map(|source| source.get().current()).collect();
+        let subset = PySubset::new(make(&seen), trie);
+        PySubset { derived: Some(Derived { sources, seen: Mutex::new(seen), make: Box::new(make) }), ..subset }
     }
 
     /// The items now.
     pub(crate) fn current(&self) -> Arc<Subset> {
+        if let Some(derived) = &self.derived {
+            let now: Vec<Arc<Subset>> = derived.sources.iter().map(|source| source.get().current()).collect();
+            let mut seen = derived.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if !seen.iter().zip(&now).all(|(seen, now)| Arc::ptr_eq(seen, now)) {
+                *self.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new((derived.make)(&now));
+                *seen = now;
+            }
+        }
         self.inner.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn with(&self, other: &PySubset, combine: impl Fn(&Subset, &Subset) -> Subset) -> PyResult<Self> {
-        let other = checked(&self.trie, other)?;
-        Ok(PySubset::new(combine(&self.current(), &other), self.trie.clone()))
+    fn combined(
+        one: Py<Self>,
+        other: Py<Self>,
+        combine: impl Fn(&Subset, &Subset) -> Subset + Send + Sync + 'static,
+    ) -> PyResult<Self> {
+        let trie = one.get().trie.clone();
+        checked(&trie, other.get())?;
+        Ok(Self::derived(trie, vec![one, other], move |sources| combine(&sources[0], &sources[1])))
     }
 }

@@ -241,16 +241,18 @@ impl PyTrie {
         Ok((PySubset::new(inner, self.inner.clone()), missing))
     }
 
-    /// A subset, or all items, without the items of these ids.
+    /// A subset, or all items, without the items of these ids. It follows changes of the subset.
     #[pyo3(signature = (ids, subset=None))]
-    fn without(&self, py: Python<'_>, ids: &Bound<'_, PyAny>, subset: Option<&PySubset>) -> PyResult<PySubset> {
+    fn without(&self, py: Python<'_>, ids: &Bound<'_, PyAny>, subset: Option<Py<PySubset>>) -> PyResult<PySubset> {
         let rows = self.items()?.find(ids)?;
-        let subset = match self.of_this(subset)? {
-            Some(subset) => subset,
-            None => self.all.get_or_init(|| Arc::new(self.inner.all())).clone(),
+        let Some(subset) = subset else {
+            let all = self.all.get_or_init(|| Arc::new(self.inner.all())).clone();
+            let inner = work::pooled(py, || self.inner.without(&all, &rows))?;
+            return Ok(PySubset::new(inner, self.inner.clone()));
         };
-        let inner = work::pooled(py, || self.inner.without(&subset, &rows))?;
-        Ok(PySubset::new(inner, self.inner.clone()))
+        checked(&self.inner, subset.get())?;
+        let trie = self.inner.clone();
+        Ok(PySubset::derived(self.inner.clone(), vec![subset], move |sources| trie.without(&sources[0], &rows)))
     }
 
     /// The attributes of the index of the trie, if it has any.

@@ -2,6 +2,7 @@
 
 import datetime
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,23 @@ def test_a_subset_follows_updates() -> None:
     with pytest.raises(catalex.InputError, match="item 5: expected integer, got a string"):
         attributes.update({"stock": [1, "many"]}, rows=[4, 5])
     assert attributes.version == version
+
+
+def test_combinations_follow_their_subsets(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    codes = np.stack(np.unravel_index(np.arange(0, 200, 2), SIZES), axis=1).astype(np.uint16)
+    table = catalex.TokenTable.from_codes(np.ascontiguousarray(codes), SIZES, item_ids=[f"i{row}" for row in range(100)])
+    trie = catalex.Trie.from_table(table)
+    attributes = catalex.Attributes.from_table(polars.DataFrame({"stock": list(range(100))}))
+    subset = catalex.Subset.from_rules(trie, "stock > 9", attributes=attributes)
+    half = trie.subset(np.arange(50))
+    rest = trie.without(["i10", "i60"], subset)
+    made = [rest, subset & half, subset | half, half - subset, ~subset, ~(rest & half)]
+    assert [len(one) for one in made] == [88, 40, 100, 10, 10, 61]
+    attributes.update({"stock": 0}, rows=np.arange(0, 80))
+    assert made[-1].refresh() == 80
+    assert [len(one) for one in made] == [20, 0, 70, 50, 80, 100]
+    assert rows_in(trie, rest) == set(range(80, 100))
 
 
 def test_mistakes_are_told_with_their_place() -> None:

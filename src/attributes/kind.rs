@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
+use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{DataType, Field, TimeUnit};
+use chrono::Utc;
 
 use crate::error::{Error, Result};
 
@@ -195,7 +196,7 @@ pub(super) enum Cell<'a> {
 
 /// Microseconds since 1970 UTC of a date or a date and time in ISO 8601, in UTC unless it names another zone.
 pub(super) fn timestamp(text: &str) -> Option<i64> {
-    string_to_timestamp_nanos(text.trim()).ok().map(|nanoseconds| nanoseconds.div_euclid(1_000))
+    string_to_datetime(&Utc, text.trim()).ok().map(|time| time.timestamp_micros())
 }
 
 #[cfg(test)]
@@ -220,6 +221,7 @@ mod tests {
         assert_eq!(timestamp("1970-01-02"), Some(86_400_000_000));
         assert_eq!(timestamp("1970-01-01T01:00:00+01:00"), Some(0));
         assert_eq!(timestamp("1970-01-01 00:00:00.5"), Some(500_000));
+        assert_eq!(timestamp("9999-12-31"), Some(253_402_214_400_000_000));
         assert_eq!(timestamp("yesterday"), None);
     }
 }

@@ -95,6 +95,16 @@ pub(super) enum Test {
 /// Whether the list after `in` contains null.
 pub(super) type ListNulls = bool;
 
+/// A character without case: one character for one, so that `_` stands for one character of the text.
+fn folded(c: char) -> char {
+    let mut lower = c.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some('ς'), None) => 'σ',
+        (Some(lower), None) => lower,
+        _ => c,
+    }
+}
+
 /// A compiled pattern of `like`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LikeTest {
@@ -210,17 +220,17 @@ pub(super) fn range(comparison: Comparison, than: Cell) -> Test {
 impl LikeTest {
     /// Compiles a pattern. `None` for one that ends with the escape character.
     pub(super) fn new(pattern: &str, how: Pattern) -> Option<Self> {
-        let lower = |text: &str| if how.ignore_case { text.to_lowercase() } else { text.to_owned() };
+        let character = |c: char| PatternPart::Char(if how.ignore_case { folded(c) } else { c });
         let mut parts = Vec::new();
         let mut characters = pattern.chars();
         while let Some(c) = characters.next() {
             match c {
                 c if Some(c) == how.escape => {
-                    parts.extend(lower(&characters.next()?.to_string()).chars().map(PatternPart::Char));
+                    parts.push(character(characters.next()?));
                 }
                 '%' => parts.push(PatternPart::Any),
                 '_' => parts.push(PatternPart::One),
-                c => parts.extend(lower(&c.to_string()).chars().map(PatternPart::Char)),
+                c => parts.push(character(c)),
             }
         }
         Some(LikeTest { parts, ignore_case: how.ignore_case })
@@ -228,7 +238,7 @@ impl LikeTest {
 
     fn matches(&self, text: &str) -> bool {
         let text: Vec<char> =
-            if self.ignore_case { text.to_lowercase().chars().collect() } else { text.chars().collect() };
+            if self.ignore_case { text.chars().map(folded).collect() } else { text.chars().collect() };
         let (mut part, mut at) = (0, 0);
         // The last `%`, and the text that the parts after it were compared with.
         let mut any: Option<(usize, usize)> = None;

@@ -233,6 +233,7 @@ fn a_rule_is_true_false_or_unknown() {
         ("1 < 2 and 'a' = 'a'", &[0, 1]),
         ("market = 'de'", &[]),
         ("market ilike 'd_'", &[0]),
+        ("'ΟΔΟΣ' ilike 'οδος' and 'İstanbul' ilike '_stanbul'", &[0, 1]),
         ("\"stock\" = 3 -- a comment\n/* and another */ and -2 < stock", &[0]),
     ] {
         assert_eq!(matching(&attributes, rule, &[]), expected, "{rule}");
