@@ -74,8 +74,8 @@ fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<Str
         0
     };
     let keeps = match before.members.is_some() || made.members.is_some() {
-        true => "append to the index with `catalex append`".to_owned(),
-        false => format!("pass --previous {}", path.display()),
+        true => "Append to its index with `catalex append`".to_owned(),
+        false => format!("Pass --previous {}", path.display()),
     };
     let path = path.display();
     match (known, moved + renamed) {
@@ -83,7 +83,7 @@ fn difference(path: &Path, before: &TokenTable, made: &TokenTable) -> Option<Str
         (_, 0) => Some(format!("{known} of {} items already have an ID in {path}, and get the same ID", rows.len())),
         _ => Some(format!(
             "{known} of {} items already have an ID in {path}: {moved} of them get another ID, and {renamed} items get \
-             the ID of another item in that table. To keep its IDs, {keeps}",
+             the ID of another item in that table. {keeps} to keep its IDs",
             rows.len()
         )),
     }
