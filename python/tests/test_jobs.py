@@ -211,7 +211,7 @@ HERE = {"progress", "force", "out", "dry_run"}
 @pytest.mark.parametrize(
     ("job", "groups", "others"),
     [
-        (catalex.tokenize, ("tokens", "far", "threads"), {"features", "model", "previous"}),
+        (catalex.tokenize, ("tokens", "sharing", "members", "far", "threads"), {"features", "model", "previous"}),
         (catalex.vocab, ("vocabulary", "llm"), {"tokens"}),
         (catalex.constrain, ("constraint",), {"tokens"}),
         (catalex.export, ("columns", "export"), {"tokens", "family", "catalog"}),

@@ -41,6 +41,10 @@ def tokenize(
     member_rank: str | None = None,
     catalog: Any = None,
     id: str | None = None,
+    raw_text: bool | None = None,
+    parse_lists: bool | None = None,
+    csv_quote: str | None = None,
+    csv_escape: str | None = None,
     previous: Tokens | None = None,
     max_far: float | None = None,
     threads: int | None = None,
@@ -62,7 +66,11 @@ def tokenize(
     settings = values("tokens", {"token_format": token_format, "collisions": collisions})
     sharing = values("sharing", {"capacity": capacity, "must_differ": must_differ, "member_rank": member_rank})
     with Files() as files:
-        members = {"catalog": None if catalog is None else files.table(catalog, "catalog"), "id": id}
+        members = {
+            "catalog": None if catalog is None else files.table(catalog, "catalog"),
+            "id": id,
+            **_reading(raw_text, parse_lists, csv_quote, csv_escape),
+        }
         target = files.new("tokens.parquet") if out is None else Path(out)
         needs_model = not isinstance(features, Index | str | os.PathLike)
         spec = {
