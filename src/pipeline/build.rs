@@ -7,7 +7,7 @@ use super::costs::{Costs, StageCost};
 use super::embed::EmbedSummary;
 use super::encode_stage;
 use super::report_items::{ReportItems, title};
-use super::sharing::{MemberSource, with_classes};
+use super::sharing::{MemberSource, SharedIds, with_classes};
 use super::spec::{BuildSpec, EmbedSpec, ReadsTexts};
 use super::threads;
 use super::train::checkpoints;
@@ -16,10 +16,9 @@ use crate::catalog::{CatalogReader, CatalogSpec};
 use crate::error::{Error, Result};
 use crate::features::{ContentHashes, FeatureSource};
 use crate::index::{ATTRIBUTES, CONTENT, Generation, IndexWriter, MODEL, Partial, REPORT, TOKENS, VOCABULARY};
-use crate::item_ids::ItemIds;
 use crate::progress::Progress;
 use crate::quality::{DuplicateGroup, Figures, Map, Report};
-use crate::semantic_id::{Lookup, MemberFacts, TakenSeats, TokenTable, TokenizedItems};
+use crate::semantic_id::{Lookup, TokenTable};
 use crate::settings::SettingGroup;
 use crate::{rqvae, vocabulary};
 
@@ -74,7 +73,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
     spec.show.check()?;
     let mut catalog = spec.encode.catalog_spec(&spec.catalog)?;
     let sharing = spec.sharing(&catalog)?;
-    let capacity = sharing.as_ref().map_or(1, |(capacity, _)| *capacity);
+    let capacity = sharing.as_ref().map_or(1, |shared| shared.capacity);
     if let Some(shown) = spec.show.text() {
         catalog.text = shown;
         // Report a missing column before anything is encoded.
@@ -101,12 +100,7 @@ pub fn build(spec: &BuildSpec, progress: &dyn Progress) -> Result<IndexSummary> 
         model.save(&writer.path(MODEL), Overwrite::Refuse)?;
         let table = costs.of("tokenize", || match &sharing {
             None => TokenTable::of_features(&features, model, format, collisions, progress),
-            Some((capacity, members)) => {
-                let facts = |ids: &ItemIds| members.facts(ids, progress);
-                let none = |_: &MemberFacts| TakenSeats::default();
-                let shared = TokenizedItems::sharing(&features, model, format, *capacity, facts, none, progress);
-                Ok(shared?.table)
-            }
+            Some(shared) => Ok(shared.tokenize(&features, model, format, progress)?.table),
         })?;
         table.write(&writer.path(TOKENS), Overwrite::Refuse)?;
         let mut content = ContentHashes::read(&partial.path(CONTENT))?.of(&table.item_ids)?;
@@ -167,12 +161,13 @@ impl BuildSpec {
     ///
     /// # Errors
     /// As [`MemberSource::read`]; [`Error::Config`] for settings that contradict each other.
-    fn sharing(&self, catalog: &CatalogSpec) -> Result<Option<(u16, MemberSource)>> {
+    fn sharing(&self, catalog: &CatalogSpec) -> Result<Option<SharedIds>> {
         self.sharing.check()?;
         let Some(capacity) = self.sharing.capacity(&self.tokens)? else { return Ok(None) };
         let held_out = self.behaviour.hold_out_last.unwrap_or(0);
         let interactions = self.behaviour.spec(self.encode.csv())?.map(|spec| (spec, held_out));
-        Ok(Some((capacity, MemberSource::read(&self.sharing, catalog, interactions)?)))
+        let members = MemberSource::read(&self.sharing, catalog, interactions)?;
+        Ok(Some(SharedIds { capacity, members }))
     }
 
     /// The spec of the encoding stage.

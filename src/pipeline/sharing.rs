@@ -9,10 +9,11 @@ use super::spec::SharingSettings;
 use crate::attributes::{AttributeColumn, AttributeRequest, AttributeValue, Attributes};
 use crate::catalog::{CatalogSpec, InteractionSpec, Interactions};
 use crate::error::{Error, Result, quoted};
-use crate::features::{ContentHash, HASH_BYTES};
+use crate::features::{ContentHash, FeatureSource, HASH_BYTES};
 use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{ItemClasses, MemberFacts};
+use crate::semantic_id::{ItemClasses, MemberFacts, TakenSeats, TokenFormat, TokenizedItems};
+use crate::tokenizer::Tokenizer;
 
 /// The columns of a catalog that say which items may share an ID, and in which order.
 #[derive(Debug)]
@@ -137,6 +138,32 @@ fn canonical(column: &AttributeColumn, row: usize) -> Value {
     }
 }
 
+/// IDs that items share.
+#[derive(Debug)]
+pub(super) struct SharedIds {
+    /// Maximum number of items per ID.
+    pub(super) capacity: u16,
+    pub(super) members: MemberSource,
+}
+
+impl SharedIds {
+    /// Encodes items and assigns IDs, none of which is taken.
+    ///
+    /// # Errors
+    /// As [`TokenizedItems::sharing`] and [`MemberSource::facts`].
+    pub(super) fn tokenize(
+        &self,
+        features: &dyn FeatureSource,
+        model: &Tokenizer,
+        format: TokenFormat,
+        progress: &dyn Progress,
+    ) -> Result<TokenizedItems> {
+        let facts = |ids: &ItemIds| self.members.facts(ids, progress);
+        let none = |_: &MemberFacts| TakenSeats::default();
+        TokenizedItems::sharing(features, model, format, self.capacity, facts, none, progress)
+    }
+}
+
 /// Number of events of each item, without the last `held_out` events of each user.
 fn popularity(interactions: &Interactions, held_out: usize, ids: &ItemIds) -> Vec<f64> {
     let rows = ids.rows_by_text();
@@ -153,7 +180,7 @@ fn popularity(interactions: &Interactions, held_out: usize, ids: &ItemIds) -> Ve
 }
 
 /// A content hash that also covers the name of the item's class, so that an item of another class counts as changed.
-pub(super) fn with_class(hash: ContentHash, class: &str) -> ContentHash {
+fn with_class(hash: ContentHash, class: &str) -> ContentHash {
     let whole = Sha256::new().chain_update(hash).chain_update("class").chain_update(class).finalize();
     let mut classed = [0; HASH_BYTES];
     classed.copy_from_slice(&whole[..HASH_BYTES]);

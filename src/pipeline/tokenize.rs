@@ -2,16 +2,15 @@
 
 use super::far_items::report_far;
 use super::known_items::{previous_table, warn_of_known};
-use super::sharing::MemberSource;
+use super::sharing::{MemberSource, SharedIds};
 use super::spec::{NAME_BOTH, ReadsTexts, TokenizeSpec, needs};
 use super::{sources, threads};
 use crate::artifact::OutputLock;
 use crate::catalog::CatalogSpec;
 use crate::error::{Error, Result};
 use crate::index::resolve_index;
-use crate::item_ids::ItemIds;
 use crate::progress::Progress;
-use crate::semantic_id::{CollisionReport, FarItems, MemberFacts, TakenSeats, TokenizedItems};
+use crate::semantic_id::{CollisionReport, FarItems, TokenizedItems};
 use crate::settings::SettingGroup;
 
 /// Result of [`tokenize`].
@@ -61,11 +60,7 @@ pub fn tokenize(spec: &TokenizeSpec, progress: &dyn Progress) -> Result<Tokenize
             None => {
                 let tokenized = match &sharing {
                     None => TokenizedItems::of_features(&features, &model, format, collisions, progress)?,
-                    Some((capacity, members)) => {
-                        let facts = |ids: &ItemIds| members.facts(ids, progress);
-                        let none = |_: &MemberFacts| TakenSeats::default();
-                        TokenizedItems::sharing(&features, &model, format, *capacity, facts, none, progress)?
-                    }
+                    Some(shared) => shared.tokenize(&features, &model, format, progress)?,
                 };
                 let far = report_far(&spec.far, &tokenized, &model, progress)?;
                 let table = tokenized.table;
@@ -84,7 +79,7 @@ impl TokenizeSpec {
     ///
     /// # Errors
     /// As [`MemberSource::read`]; [`Error::Config`] for settings that contradict each other.
-    fn sharing(&self) -> Result<Option<(u16, MemberSource)>> {
+    fn sharing(&self) -> Result<Option<SharedIds>> {
         self.sharing.check()?;
         let capacity = self.sharing.capacity(&self.tokens)?;
         if capacity.is_some() && self.previous.is_some() {
@@ -105,6 +100,7 @@ impl TokenizeSpec {
         let Some(capacity) = capacity else { return Ok(None) };
         let catalog =
             CatalogSpec { path: path.unwrap_or_default(), id: self.members.id.clone(), ..CatalogSpec::default() };
-        Ok(Some((capacity, MemberSource::read(&self.sharing, &self.members.reading(catalog), None)?)))
+        let members = MemberSource::read(&self.sharing, &self.members.reading(catalog), None)?;
+        Ok(Some(SharedIds { capacity, members }))
     }
 }
