@@ -24,12 +24,15 @@ pub(crate) struct PySubset {
     derived: Option<Derived>,
 }
 
+/// Makes a subset of the items of others.
+type MakeSubset = dyn Fn(&[Arc<Subset>]) -> Subset + Send + Sync;
+
 /// How a subset is made of others.
 struct Derived {
     sources: Vec<Py<PySubset>>,
     /// The items of the sources of which the subset was made last.
     seen: Mutex<Vec<Arc<Subset>>>,
-    make: Box<dyn Fn(&[Arc<Subset>]) -> Subset + Send + Sync>,
+    make: Box<MakeSubset>,
 }
 
 impl std::fmt::Debug for Derived {
