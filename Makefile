@@ -103,8 +103,8 @@ test-rust:
 	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --locked --release --no-default-features
 
 # The binary that Python tests run may be one that was built without libtorch: it is built (or linked) once more.
-# pytest exits with 5 where it finds no test.
+# Test files run side by side, each in one process. pytest exits with 5 where it finds no test.
 test-python:
 	@$(ENV); cargo build --locked --release
 	@$(ENV); VIRTUAL_ENV="$$CATALEX_VENV" "$$CATALEX_VENV/bin/maturin" develop --locked --quiet --release --manifest-path python/Cargo.toml
-	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest -rs || [ $$? -eq 5 ]
+	@$(ENV); cd python; "$$CATALEX_VENV/bin/python" -m pytest -rs -n auto --maxprocesses 4 --dist loadfile || [ $$? -eq 5 ]

@@ -1,9 +1,12 @@
-"""The README's quick start, run once. It writes the index of all emoji that the tests use."""
+"""The README's quick start, run once per process. It writes the index of all emoji that the tests use."""
 
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,27 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 BLOCK = re.compile(r"^<!-- tested -->\n```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEXT = "=== next block ==="
+BUILD_FOLDER = "CATALEX_BUILD_FOLDER"
+"""Names cargo's build folder. During the tests, CARGO_TARGET_DIR names a folder with a copy of the program."""
+
+
+def copy_program() -> None:
+    """Lets all tests use a copy of the built program, because the test of the wheel replaces the built one.
+
+    Test files run in several processes. They inherit the variables of the first one.
+    """
+    target = os.environ.get("CARGO_TARGET_DIR", "")
+    program = Path(target) / "release" / "catalex"
+    if BUILD_FOLDER in os.environ or not target or not program.is_file():
+        return
+    folder = Path(tempfile.mkdtemp(prefix="catalex-program-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "release").mkdir()
+    shutil.copy2(program, folder / "release")
+    os.environ |= {BUILD_FOLDER: target, "CARGO_TARGET_DIR": str(folder)}
+
+
+copy_program()
 
 
 @dataclass(frozen=True)

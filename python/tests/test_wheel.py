@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import README, ROOT, script
+from conftest import BUILD_FOLDER, README, ROOT, script
 from shop import Shop
 
 from pack_wheel import check, tag
@@ -53,10 +53,14 @@ def maturin() -> str:
     return found
 
 
+def build_variables() -> dict[str, str]:
+    """The environment variables, with cargo's build folder."""
+    return {**os.environ, "CARGO_TARGET_DIR": os.environ.get(BUILD_FOLDER) or os.environ["CARGO_TARGET_DIR"]}
+
+
 def built(folder: Path, *arguments: str) -> Path:
     command = [str(ROOT / "scripts" / "wheel.sh"), maturin(), str(folder), *arguments]
-    environment = {**os.environ, "PYTHON": sys.executable}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, env={**build_variables(), "PYTHON": sys.executable}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     print(run.stderr)
     *_, last = run.stdout.splitlines()
@@ -253,7 +257,7 @@ def test_the_source_archive_builds_and_works(clean: Clean, shop: Shop) -> None:
     (unpacked / ".cargo" / "config.toml").write_text("[profile.release.package.catalex]\nopt-level = 0\n")
     here = str(Path(maturin()).parent)
     python_path = next(p for p in sys.path if (Path(p) / "maturin" / "__init__.py").is_file())
-    variables = {name: value for name, value in os.environ.items() if name not in ("LIBTORCH", "PYTHONPATH")}
+    variables = {name: value for name, value in build_variables().items() if name not in ("LIBTORCH", "PYTHONPATH")}
     path = os.pathsep.join([here, os.environ["PATH"]])
     clean.install(
         archive,
