@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use catalex::attributes::{ATTRIBUTES, AttributeKind, AttributeValue, Attributes, NewValues};
+use catalex::ItemIds;
+use catalex::attributes::{ATTRIBUTES, AttributeKind, AttributeValue, Attributes, NewValues, decimal};
 use catalex::index::{Index, resolve_index};
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyKeyError;
@@ -22,6 +23,8 @@ use crate::work;
 pub(crate) struct PyAttributes {
     pub(crate) inner: Arc<RwLock<Attributes>>,
     rows: ItemRows,
+    /// Whether the ids are those of items, and not row numbers.
+    has_ids: bool,
 }
 
 #[pymethods]
@@ -45,7 +48,7 @@ impl PyAttributes {
                 )),
             }
         })?;
-        Ok(PyAttributes::new(attributes))
+        Ok(PyAttributes::new(attributes, true))
     }
 
     /// The attributes in a data frame or a table, in the order of the token table.
@@ -54,14 +57,14 @@ impl PyAttributes {
     fn from_table(data: &Bound<'_, PyAny>, id: Option<String>) -> PyResult<Self> {
         let (_, batches) = arrow_io::batches(data)?;
         let attributes = work::short(data.py(), || Attributes::of_arrow(&batches, id.as_deref()))?;
-        Ok(PyAttributes::new(attributes))
+        Ok(PyAttributes::new(attributes, id.is_some()))
     }
 
     /// The type of each attribute.
     #[getter]
     fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let schema = PyDict::new(py);
-        for (name, kind) in self.current().schema().columns {
+        let (schema, columns) = (PyDict::new(py), self.current().schema().columns);
+        for (name, kind) in columns {
             schema.set_item(name, kind.name())?;
         }
         Ok(schema)
@@ -98,18 +101,24 @@ impl PyAttributes {
         rows: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let rows = self.rows_of(items, rows)?;
-        let attributes = self.current();
-        let Some(column) = attributes.columns().iter().find(|column| column.name() == name) else {
-            return Err(PyKeyError::new_err(name.to_owned()));
+        // The attributes are not locked while values of Python are made: that can run other threads, which could wait for
+        // the attributes.
+        let (values, kind) = {
+            let attributes = self.current();
+            let Some(column) = attributes.columns().iter().find(|column| column.name() == name) else {
+                return Err(PyKeyError::new_err(name.to_owned()));
+            };
+            if let Some(row) = rows.iter().find(|row| **row as usize >= attributes.len()) {
+                return Err(mismatch("rows", &format!("rows below {}", attributes.len()), row, "check the rows"));
+            }
+            let values: Vec<AttributeValue> = rows.iter().map(|&row| column.value(row as usize)).collect();
+            (values, column.kind())
         };
-        if let Some(row) = rows.iter().find(|row| **row as usize >= attributes.len()) {
-            return Err(mismatch("rows", &format!("rows below {}", attributes.len()), row, "check the rows"));
-        }
-        rows.iter().map(|&row| to_python(py, column.value(row as usize), column.kind())).collect()
+        values.into_iter().map(|value| to_python(py, value, kind)).collect()
     }
 
     fn __len__(&self) -> usize {
-        self.current().len()
+        self.len()
     }
 
     fn __repr__(&self) -> String {
@@ -121,9 +130,20 @@ impl PyAttributes {
 }
 
 impl PyAttributes {
-    pub(crate) fn new(attributes: Attributes) -> Self {
+    /// Attributes whose ids are those of items, or else row numbers.
+    pub(crate) fn new(attributes: Attributes, has_ids: bool) -> Self {
         let rows = ItemRows::new(attributes.item_ids().clone());
-        PyAttributes { inner: Arc::new(RwLock::new(attributes)), rows }
+        PyAttributes { inner: Arc::new(RwLock::new(attributes)), rows, has_ids }
+    }
+
+    /// The ids of the items, if they are known.
+    pub(crate) fn ids(&self) -> Option<&ItemIds> {
+        self.has_ids.then_some(&self.rows.ids)
+    }
+
+    /// Number of items. It never changes.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.ids.len()
     }
 
     fn current(&self) -> RwLockReadGuard<'_, Attributes> {
@@ -134,7 +154,7 @@ impl PyAttributes {
         match (items, rows) {
             (Some(items), None) => self.rows.find(items),
             (None, Some(rows)) => row_numbers(rows),
-            (None, None) => Ok((0..self.current().len() as u32).collect()),
+            (None, None) => Ok((0..self.len() as u32).collect()),
             (Some(_), Some(_)) => Err(mismatch("items of an update", "items or rows", "both", "pass one of them")),
         }
     }
@@ -159,6 +179,9 @@ fn new_values(values: &Bound<'_, PyAny>) -> PyResult<NewValues> {
     }
     if let Ok(values) = values.cast::<PyArray1<f64>>() {
         return Ok(NewValues::Floats(values.try_readonly()?.as_array().to_vec()));
+    }
+    if let Ok(values) = values.cast::<PyArray1<f32>>() {
+        return Ok(NewValues::Floats(values.try_readonly()?.as_array().iter().copied().map(decimal).collect()));
     }
     if let Ok(values) = values.cast::<PyArray1<bool>>() {
         return Ok(NewValues::Bools(values.try_readonly()?.as_array().to_vec()));
@@ -194,7 +217,18 @@ fn value(given: &Bound<'_, PyAny>) -> PyResult<AttributeValue> {
     }
     // Scalars and arrays of NumPy.
     if given.hasattr("tolist")? {
-        return value(&given.call_method0("tolist")?);
+        let narrow = given.hasattr("dtype")? && given.getattr("dtype")?.str()?.to_str()? == "float32";
+        return match value(&given.call_method0("tolist")?)? {
+            AttributeValue::Float(wide) if narrow => Ok(AttributeValue::Float(decimal(wide as f32))),
+            AttributeValue::Values(values) if narrow => {
+                let narrowed = |value| match value {
+                    AttributeValue::Float(wide) => AttributeValue::Float(decimal(wide as f32)),
+                    other => other,
+                };
+                Ok(AttributeValue::Values(values.into_iter().map(narrowed).collect()))
+            }
+            value => Ok(value),
+        };
     }
     let help = "pass None, a bool, a number, a string, a date, or a collection of these";
     let elements =

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 
 use crate::errors::{mismatch, to_py};
 use crate::subset::PySubset;
-use crate::trie::{PyTrie, checked, without_tokens};
+use crate::token_ids::without_tokens;
+use crate::trie::{PyTrie, checked};
 use crate::work;
 
 /// The result of [`PyDecoder::allowed`]: per row whether other tokens are allowed, and flat indices of allowed tokens.

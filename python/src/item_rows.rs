@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use catalex::ItemIds;
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
-use crate::errors::to_py;
+use crate::errors::{mismatch, to_py};
 
 /// The ids of items, and the row of each id, which is computed on first use.
 #[derive(Debug)]
@@ -44,10 +45,26 @@ impl ItemRows {
 
     /// The rows of some ids. An integer equals the string of its digits.
     pub(crate) fn find(&self, items: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+        self.each(items)?.into_iter().map(|(row, item)| row.map_or_else(|| Err(unknown(&item)), Ok)).collect()
+    }
+
+    /// As [`ItemRows::find`], without the ids that are no items.
+    pub(crate) fn find_known(&self, items: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+        Ok(self.each(items)?.into_iter().filter_map(|(row, _)| row).collect())
+    }
+
+    /// The row of each id, and the text of an id that is no item.
+    fn each(&self, items: &Bound<'_, PyAny>) -> PyResult<Vec<(Option<u32>, String)>> {
+        if items.is_instance_of::<PyString>() {
+            return Err(mismatch("items", "a collection of ids", "a single string", "pass a list: [id]"));
+        }
         let rows = self.rows();
+        let told = |row: Option<&u32>, text: &dyn Fn() -> PyResult<String>| match row {
+            Some(row) => Ok((Some(*row), String::new())),
+            None => text().map(|text| (None, text)),
+        };
         if let (RowById::Integers(rows), Ok(items)) = (rows, items.extract::<PyReadonlyArray1<'_, i64>>()) {
-            let found = |id: &i64| rows.get(id).copied().ok_or_else(|| unknown(&id.to_string()));
-            return items.as_array().iter().map(found).collect();
+            return items.as_array().iter().map(|id| told(rows.get(id), &|| Ok(id.to_string()))).collect();
         }
         let row = |item: Bound<'_, PyAny>| {
             let row = match rows {
@@ -57,7 +74,7 @@ impl ItemRows {
                 },
                 RowById::Strings(rows) => rows.get(item.str()?.to_str()?),
             };
-            row.copied().map_or_else(|| Err(unknown(&item.str()?.to_string())), Ok)
+            told(row, &|| Ok(item.str()?.to_string()))
         };
         items.try_iter()?.map(|item| row(item?)).collect()
     }

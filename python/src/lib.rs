@@ -24,6 +24,7 @@ mod token_table;
 mod tokenizer;
 mod training;
 mod trie;
+mod trie_attributes;
 mod vocabulary;
 mod work;
 

@@ -55,11 +55,11 @@ impl PySubset {
     ) -> PyResult<Self> {
         let user = user_values(user)?;
         let own = if attributes.is_none() { trie.attributes(py)? } else { None };
-        let attributes = match (attributes, &own) {
-            (Some(attributes), _) => attributes.inner.clone(),
-            (None, Some(attributes)) => attributes.get().inner.clone(),
-            (None, None) => return Err(without_attributes()),
+        let Some(attributes) = attributes.or(own.as_ref().map(|own| own.get())) else {
+            return Err(without_attributes());
         };
+        trie.check_attributes(py, attributes)?;
+        let attributes = attributes.inner.clone();
         let subset = work::short(py, || {
             let attributes = attributes.read().unwrap_or_else(PoisonError::into_inner);
             let rule = Rule::compile(rule, &attributes.schema())?.bind(&user)?;

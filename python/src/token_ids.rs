@@ -100,3 +100,9 @@ impl PyTokenIds {
         format!("TokenIds(first_id={}, codebook_sizes={:?})", ids.first_id, ids.codebook_sizes)
     }
 }
+
+/// The error for a trie without token ids.
+pub(crate) fn without_tokens() -> PyErr {
+    let help = "pass its vocabulary: Trie.from_table(path, vocabulary), or TokenIds to from_codes";
+    mismatch("trie", "token ids of a language model", "a trie without them", help)
+}

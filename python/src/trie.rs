@@ -1,10 +1,10 @@
 //! `catalex.Trie`.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 
 use catalex::ItemIds;
-use catalex::artifact::Overwrite;
+use catalex::artifact::{Overwrite, read_text};
 use catalex::attributes::{ATTRIBUTES, Attributes};
 use catalex::constraint::{Prefix, Subset, Trie as Inner, all_rows, tokens_of};
 use catalex::index::{Index, ResolvedIndex, TOKENS, resolve_index};
@@ -17,7 +17,7 @@ use crate::attributes::PyAttributes;
 use crate::errors::{mismatch, to_py};
 use crate::item_rows::ItemRows;
 use crate::subset::PySubset;
-use crate::token_ids::PyTokenIds;
+use crate::token_ids::{PyTokenIds, without_tokens};
 use crate::token_table::PyTokenTable;
 use crate::work;
 
@@ -27,13 +27,15 @@ use crate::work;
 pub(crate) struct PyTrie {
     pub(crate) inner: Arc<Inner>,
     /// Catalog ids of the items, for a trie of a token table.
-    items: Option<ItemRows>,
+    pub(crate) items: Option<ItemRows>,
     /// The index of the token table, which is not removed from its store while the trie exists.
     index: Option<ResolvedIndex>,
     /// All items, created on first use.
     all: OnceLock<Arc<Subset>>,
     /// The attributes of the index, read on first use.
     attributes: OnceLock<Option<Py<PyAttributes>>>,
+    /// The attributes that were last found to be those of the items.
+    pub(crate) checked: Mutex<Weak<RwLock<Attributes>>>,
 }
 
 #[pymethods]
@@ -227,7 +229,7 @@ impl PyTrie {
     fn _subset_of_file(&self, py: Python<'_>, path: PathBuf) -> PyResult<(PySubset, usize)> {
         let items = self.items()?;
         let (inner, missing) = work::short(py, || {
-            let text = std::fs::read_to_string(&path).map_err(|e| catalex::Error::io("read", &path, e))?;
+            let text = read_text(&path).map_err(|e| catalex::Error::io("read", &path, e))?;
             let mut chosen = vec![false; items.ids.len()];
             let mut missing = 0;
             for id in text.lines().filter(|id| !id.is_empty()) {
@@ -241,10 +243,18 @@ impl PyTrie {
         Ok((PySubset::new(inner, self.inner.clone()), missing))
     }
 
-    /// A subset, or all items, without the items of these ids. It follows changes of the subset.
-    #[pyo3(signature = (ids, subset=None))]
-    fn without(&self, py: Python<'_>, ids: &Bound<'_, PyAny>, subset: Option<Py<PySubset>>) -> PyResult<PySubset> {
-        let rows = self.items()?.find(ids)?;
+    /// A subset, or all items, without the items of these ids. It follows changes of the subset. With `ignore_missing`,
+    /// ids that are no items are ignored.
+    #[pyo3(signature = (ids, subset=None, *, ignore_missing=false))]
+    fn without(
+        &self,
+        py: Python<'_>,
+        ids: &Bound<'_, PyAny>,
+        subset: Option<Py<PySubset>>,
+        ignore_missing: bool,
+    ) -> PyResult<PySubset> {
+        let items = self.items()?;
+        let rows = if ignore_missing { items.find_known(ids)? } else { items.find(ids)? };
         let Some(subset) = subset else {
             let all = self.all.get_or_init(|| Arc::new(self.inner.all())).clone();
             let inner = work::pooled(py, || self.inner.without(&all, &rows))?;
@@ -265,7 +275,7 @@ impl PyTrie {
                 return Ok(None);
             }
             let attributes = work::short(py, || Attributes::read(&index.path(ATTRIBUTES)))?;
-            Py::new(py, PyAttributes::new(attributes)).map(Some)
+            Py::new(py, PyAttributes::new(attributes, true)).map(Some)
         };
         if self.attributes.get().is_none() {
             // If another thread was faster, its object is kept.
@@ -307,6 +317,7 @@ impl PyTrie {
             index: None,
             all: OnceLock::new(),
             attributes: OnceLock::new(),
+            checked: Mutex::new(Weak::new()),
         }
     }
 
@@ -334,10 +345,4 @@ pub(crate) fn checked(trie: &Arc<Inner>, subset: &PySubset) -> PyResult<Arc<Subs
     }
     let help = "create it with the subset method of the same trie";
     Err(mismatch("subset", "one of this trie", "one of another trie", help))
-}
-
-/// The error for a trie without token ids.
-pub(crate) fn without_tokens() -> PyErr {
-    let help = "pass its vocabulary: Trie.from_table(path, vocabulary), or TokenIds to from_codes";
-    mismatch("trie", "token ids of a language model", "a trie without them", help)
 }

@@ -1,6 +1,7 @@
 """Rules over attributes: subsets, updates, and generation with transformers that follows them."""
 
 import datetime
+import re
 from collections import Counter
 from typing import Any
 
@@ -112,6 +113,75 @@ def test_combinations_follow_their_subsets() -> None:
     assert made[-1].refresh() == 40
     assert [len(one) for one in made] == [59, 10, 100, 40, 40, 90]
     assert rows_in(trie, rest) == set(range(40, 100)) - {60}
+
+
+def test_floats_of_32_bits_equal_the_decimal_numbers_of_rules() -> None:
+    polars = pytest.importorskip("polars")
+    prices = np.array([0.1, 19.99, 20.0, 1 / 3], np.float32)
+    codes = np.arange(4, dtype=np.uint16)[:, None] * np.ones((1, 2), np.uint16)
+    trie = catalex.Trie.from_codes(codes)
+    attributes = catalex.Attributes.from_table(polars.DataFrame({"price": prices}))
+    for rule, expected in (("price = 0.1", {0}), ("price <= 19.99", {0, 1, 3}), ("price in (0.1, 20)", {0, 2})):
+        assert rows_in(trie, catalex.Subset.from_rules(trie, rule, attributes=attributes)) == expected, rule
+    subset = catalex.Subset.from_rules(trie, "price = 19.99", attributes=attributes)
+    given = catalex.Subset.from_rules(trie, "price = user.p", user={"p": np.float32(19.99)}, attributes=attributes)
+    assert rows_in(trie, given) == {1}
+    for values in (prices[[1]], prices[1], [prices[1]], 19.99, np.float64(19.99)):
+        attributes.update({"price": 0.0}, rows=[3])
+        attributes.update({"price": values}, rows=[3])
+        subset.refresh()
+        assert rows_in(trie, subset) == {1, 3}, repr(values)
+
+
+def test_attributes_of_other_items_are_refused() -> None:
+    polars = pytest.importorskip("polars")
+    names = ["a", "b", "c", "d"]
+    codes = np.arange(4, dtype=np.uint16)[:, None] * np.ones((1, 2), np.uint16)
+    trie = catalex.Trie.from_table(catalex.TokenTable.from_codes(codes, [8, 8], item_ids=names))
+
+    def attributes(ids: list[str], id: str | None = "item") -> catalex.Attributes:
+        return catalex.Attributes.from_table(polars.DataFrame({"item": ids, "stock": range(len(ids))}), id=id)
+
+    for _ in range(2):
+        assert rows_in(trie, catalex.Subset.from_rules(trie, "stock > 1", attributes=attributes(names))) == {2, 3}
+    assert len(catalex.Subset.from_rules(trie, "stock > 1", attributes=attributes(names, None))) == 2
+    for wrong, told in (
+        (attributes(["b", "a", "c", "d"]), 'expected item "a" in row 0, got "b"'),
+        (attributes([*names, "e"]), "expected 4 items, got 5"),
+        (attributes([*names, "e"], None), "expected 4 items, got 5"),
+        (attributes(names[:3]), "expected 4 items, got 3"),
+    ):
+        with pytest.raises(catalex.InputError, match=re.escape(told)):
+            catalex.Subset.from_rules(trie, "stock > 1", attributes=wrong)
+
+
+def test_excluded_items_may_have_left_the_index() -> None:
+    codes = np.arange(4, dtype=np.uint16)[:, None] * np.ones((1, 2), np.uint16)
+    table = catalex.TokenTable.from_codes(codes, [8, 8], item_ids=[10, 11, 12, 13])
+    trie = catalex.Trie.from_table(table)
+    with pytest.raises(catalex.InputError, match="item 99"):
+        trie.without([11, 99])
+    for ids in ([11, 99], np.array([11, 99]), ["11", "sold out"]):
+        assert rows_in(trie, trie.without(ids, ignore_missing=True)) == {0, 2, 3}
+    with pytest.raises(catalex.InputError, match="a single string"):
+        trie.without("11", ignore_missing=True)
+    with_tokens = catalex.Trie.from_codes(codes, catalex.TokenIds(3, [8, 8]))
+    with pytest.raises(catalex.InputError, match="the items' ids"):
+        catalex.LogitsProcessor(with_tokens, eos_token_id=EOS, exclude=[[11]])
+    subsets = catalex.logits_processor._without(trie, None, [[11, 99], None, []])
+    assert [None if subset is None else rows_in(trie, subset) for subset in subsets] == [{0, 2, 3}, None, {0, 1, 2, 3}]
+
+
+def test_deeply_nested_rules_are_refused() -> None:
+    trie, attributes, _ = made()
+    chain = "stock > 0" + " is true" * 480
+    with pytest.raises(catalex.ConfigError, match="nesting of at most 100 levels"):
+        catalex.Subset.from_rules(trie, f"({chain})", attributes=attributes)
+    some = len(catalex.Subset.from_rules(trie, "stock > 0", attributes=attributes))
+    for rule in ("(stock > 0)" + " is true" * 30, "(" * 15 + "stock > 0" + ") is true" * 15, "not " * 20 + "stock > 0"):
+        assert len(catalex.Subset.from_rules(trie, rule, attributes=attributes)) == some, rule
+    many = " or ".join(f"stock = {number}" for number in range(1, 240))
+    assert len(catalex.Subset.from_rules(trie, many, attributes=attributes)) == some
 
 
 def test_mistakes_are_told_with_their_place() -> None:

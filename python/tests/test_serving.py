@@ -1,5 +1,7 @@
 """`catalex.serving`: masks of batches on the CPU and on devices of torch, and generations replaced under load."""
 
+import json
+import os
 import random
 import shutil
 import threading
@@ -97,6 +99,10 @@ def test_wrong_uses_are_refused_and_dead_ends_end_the_request() -> None:
         mask(np.zeros((1, 91), np.float32), [Answer(of, [], [])])
     with pytest.raises(catalex.InputError, match="at least 92 per row"):
         of.on("cpu").mask(torch.zeros(1, 91), torch.zeros(1, 6).long(), torch.zeros(1).bool())
+    late = Generation(of.trie, eos_token_id=LOGITS)
+    for logits in (np.zeros((1, LOGITS), np.float32), torch.zeros(LOGITS, 1).t()):
+        with pytest.raises(catalex.InputError, match=f"at least {LOGITS + 1} per row"):
+            mask(logits, [Answer(late, [], [])])
     with pytest.raises(RuntimeError, match="placeholder -1"):
         mask(np.zeros((1, LOGITS), np.float32), [Answer(of, [], [FIRST, -1])])
     with pytest.raises(catalex.InputError, match="token ids of a language model"):
@@ -174,9 +180,7 @@ def test_a_folder_is_followed_and_bad_generations_are_refused(made: Shelf, tmp_p
             (folder / "constraint.json").touch()
         else:
             shutil.rmtree(folder)
-            other = catalex.Trie.from_codes(made.codes, catalex.TokenIds(300, SIZES))
-            made.constrain(folder, "--form", "vllm")
-            other.save(folder / "ids.trie", force=True)
+            done("constrain", made.table, "--vocabulary", other_vocabulary(made), "--form", "vllm", "--out", folder)
         swaps = live.status()["swaps"]
         assert not live.refresh()
         assert live.status()["swaps"] == swaps and message in str(live.status()["error"])
@@ -189,6 +193,52 @@ def test_a_folder_is_followed_and_bad_generations_are_refused(made: Shelf, tmp_p
     mask(np.zeros((1, 1_000), np.float32), [live.begin([], subset="even")])
     with pytest.raises(catalex.InputError, match="at least"):
         LiveTrie(folder, interval=None, logits=50)
+
+
+def other_vocabulary(made: Shelf) -> Path:
+    """A vocabulary of the same table whose codes have other token ids."""
+    out = made.folder / "other-vocabulary"
+    if not out.exists():
+        tokenizer = made.folder / "longer-tokenizer"
+        shutil.copytree(made.folder / "tokenizer", tokenizer)
+        content = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
+        last = max(content["model"]["vocab"].values())
+        content["model"]["vocab"]["<more>"] = last + 1
+        (tokenizer / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+        done("vocab", made.table, "--tokenizer", tokenizer, "--out", out)
+    return out
+
+
+def test_files_are_followed_whatever_their_times(made: Shelf, tmp_path: Path) -> None:
+    """Copies that keep times or set them to a constant, and copies of single files."""
+    (tmp_path / "only.txt").write_text("item 0\nitem 1\n", encoding="utf-8")
+    few = made.constrain(tmp_path / "few", "--form", "vllm", "--only", str(tmp_path / "only.txt"))
+    folder = made.constrain(tmp_path / "forms", "--form", "vllm")
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    for path in [*few.iterdir(), *folder.iterdir(), *whole.iterdir()]:
+        os.utime(path, ns=(0, 0))
+    live = LiveTrie(folder, subsets=made.subsets(), interval=None, eos_token_id=EOS)
+    before = live.current
+    shutil.rmtree(folder)
+    shutil.copytree(few, folder)
+    assert live.refresh() and len(live.current.trie) == 2 and live.current is not before
+    assert not live.refresh()
+
+    # One file after the other: a mixture of two generations is never served.
+    for name in ("constraint.json", "tokens.parquet", "ids.trie"):
+        replaced = folder / f".{name}"
+        shutil.copy2(whole / name, replaced)
+        replaced.rename(folder / name)
+        if name != "ids.trie":
+            assert not live.refresh() and len(live.current.trie) == 2
+            assert "ids.trie: expected SHA-256" in str(live.status()["error"])
+    assert live.refresh() and len(live.current.trie) == 400 and live.status()["error"] is None
+
+    (folder / "constraint.json").write_text("[1]", encoding="utf-8")
+    assert not live.refresh() and "description of constraint forms" in str(live.status()["error"])
+    with pytest.raises(catalex.ArtifactError, match="description of constraint forms"):
+        LiveTrie(folder, interval=None)
+    assert len(live.current.trie) == 400
 
 
 def test_sources_without_what_is_needed_are_refused(made: Shelf, tmp_path: Path) -> None:
@@ -205,7 +255,7 @@ def test_sources_without_what_is_needed_are_refused(made: Shelf, tmp_path: Path)
     foreign = shelf(tmp_path / "foreign", seed=5)
     folder = made.constrain(tmp_path / "vllm", "--form", "vllm")
     shutil.copy(foreign.table, folder / "tokens.parquet")
-    with pytest.raises(catalex.InputError, match="IDs of the token table"):
+    with pytest.raises(catalex.ArtifactError, match=r"tokens.parquet: expected SHA-256 \w{64}, as in constraint.json"):
         LiveTrie(folder, subsets=made.subsets(), interval=None)
 
 

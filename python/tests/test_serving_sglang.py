@@ -95,6 +95,15 @@ def test_wrong_requests_and_servers_are_refused(folder: Path) -> None:
         received(folder)(torch.zeros(1, LOGITS), [{"__req__": Req([1], eos_token_ids=None)}])
 
 
+def test_the_first_request_of_a_server_may_be_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = importlib.import_module("catalex_sglang").CatalexLogitProcessor
+    logits = received(folder)(torch.zeros(1, LOGITS), [None])
+    assert logits.isfinite().sum() == 1, "an error would stop the server"
+    monkeypatch.setattr(kind, "eos_token_id", [7, 9])
+    logits = received(folder)(torch.zeros(1, LOGITS), [None])
+    assert logits[0].isfinite().nonzero()[:, 0].tolist() == [7, 9]
+
+
 def test_overlapped_batches_are_refused(folder: Path) -> None:
     with servers(overlap=True), pytest.raises(catalex.ConfigError, match="--disable-overlap-schedule"):
         received(folder)

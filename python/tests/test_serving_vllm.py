@@ -1,10 +1,12 @@
 """The folder of `catalex constrain --form vllm` in both of vLLM's model runners, by their restated interfaces."""
 
+import gc
 import importlib
 import os
 import random
 import shutil
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ import pytest
 from serving_made import EOS, SIZES, BatchUpdate, MoveDirectionality, Params, Shelf, config, servers, shelf, tokens_of
 
 import catalex
+from catalex.serving import Generation
 
 torch = pytest.importorskip("torch")
 
@@ -109,6 +112,42 @@ def test_requests_keep_their_generation_even_if_preempted(loaded: Any, made: She
     new: list[int] = []
     processor.update_state(BatchUpdate(1, [0], [(0, constrained(), [1], new)], []))
     assert processor.apply(torch.zeros(1, LOGITS)).isfinite().sum() == 1
+
+
+def test_few_generations_are_kept_for_requests_that_ended(loaded: Any) -> None:
+    """A request per generation, and a slot or a removed row that remembers it."""
+    trie = loaded(config(LOGITS), torch.device("cpu"), False).live.current.trie
+    for state in (torch.device("cpu"), slots(64)):
+        processor = loaded(config(LOGITS), state, *([False] if isinstance(state, torch.device) else []))
+        live, before = processor.live, processor.live.current
+        kept: list[weakref.ref[Generation]] = []
+        lists: list[list[int]] = []
+        for slot in range(40):
+            live._current = Generation(trie, eos_token_id=EOS, subsets=before.subsets)
+            kept.append(weakref.ref(live._current))
+            lists.append([])
+            if isinstance(state, torch.device):
+                processor.update_state(BatchUpdate(1, [0], [(0, constrained("odd"), [1], lists[-1])], []))
+                logits = processor.apply(torch.zeros(1, LOGITS))
+            else:
+                assert processor.add_request(slot, constrained("odd"))
+                processor.apply_staged_writes()
+                # Slot 0 goes on with the generation that it began with; the others end after one step.
+                rows = np.array([0, slot] if slot else [0])
+                state.prompt_len.gpu[rows] = 1
+                ctx = SimpleNamespace(
+                    idx_mapping=torch.from_numpy(rows),
+                    idx_mapping_np=rows,
+                    input_ids=torch.ones(len(rows)),
+                    pos=torch.zeros(len(rows)),
+                )
+                logits = processor.apply(torch.zeros(len(rows), LOGITS), ctx)
+                assert processor._batch.generations[0] is kept[0]()
+            expected = trie.allowed_tokens([], before.subsets["odd"]).tolist()
+            assert logits[-1].isfinite().nonzero()[:, 0].tolist() == expected
+        live._current = before
+        gc.collect()
+        assert sum(generation() is not None for generation in kept) <= 4
 
 
 def slots(requests: int, length: int = 32) -> Any:

@@ -24,7 +24,7 @@ pub use file::AtomicFile;
 pub use folder::{AtomicDir, FolderKind, sync_folder};
 pub use lock::{FolderLock, OutputLock, ReadLock, remove_leftovers_in, temporary_target};
 pub use place::{INDEX_MANIFEST, refuse_existing};
-pub use regular::{open_regular, read_description, read_regular, read_text};
+pub use regular::{open_regular, read_description, read_input, read_regular, read_text};
 pub use tree::files_under;
 
 /// Whether an output that already exists may be replaced.

@@ -40,12 +40,25 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a regular file.
+/// The text of a regular file, without a byte order mark.
 ///
 /// # Errors
 /// As [`read_regular`]; if it is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    io::read_to_string(open_regular(path)?)
+    io::read_to_string(open_regular(path)?).map(without_mark)
+}
+
+/// The text of a file that the user names, which can be a pipe, without a byte order mark.
+///
+/// # Errors
+/// If it cannot be read; if it is not UTF-8.
+pub fn read_input(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path).map(without_mark)
+}
+
+/// A text without the byte order mark that some editors write.
+fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
 }
 
 /// The content of a description, such as `manifest.json`.
@@ -84,6 +97,9 @@ mod tests {
             assert_eq!(read(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
             assert_eq!(read(&path("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
         }
+        fs::write(path("marked"), "\u{feff}item 1\n").unwrap();
+        assert_eq!([read_text(&path("marked")).unwrap(), read_input(&path("marked")).unwrap()], ["item 1\n"; 2]);
+        assert!(read_text(&path("pipe")).is_err());
         assert_eq!(read_description(&path("sparse")).unwrap_err().to_string(), "more than 256 MiB");
     }
 }

@@ -246,7 +246,13 @@ impl Binder<'_> {
         fitted.ok_or_else(|| {
             let expected = parameter.class.map_or("a single value", Class::name);
             let name = &parameter.name;
-            let help = "pass a value of this type; only `in` and `has` take lists";
+            let text = matches!(parameter.class, Some(Class::Text | Class::Timestamp));
+            let help = match describe {
+                "an integer" | "a float" | "a bool" if text => {
+                    format!("pass it as a string; on the command line, in double quotes: --user '{name}=\"VALUE\"'")
+                }
+                _ => "pass a value of this type; only `in` and `has` take lists".to_owned(),
+            };
             self.source().error(parameter.at, format!("{expected} as user.{name}"), describe, help)
         })
     }

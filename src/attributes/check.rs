@@ -1,5 +1,7 @@
 //! Checks a parsed rule against the attributes: names, types and supported expressions.
 
+use std::cell::Cell;
+
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, Spanned, UnaryOperator};
 
 use super::dialect::{HAS, UNDER};
@@ -11,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// The separator between the levels of a path in a string.
 const SEPARATOR: &str = ">";
+/// Maximum depth of conditions within conditions.
+const MAX_NESTED: usize = 100;
 const SYNTAX: &str = "see docs/constrained-decoding.md for the syntax";
 
 /// A checked rule.
@@ -55,13 +59,15 @@ impl Checked {
 /// # Errors
 /// [`Error::Rule`].
 pub(super) fn check(expr: &Expr, source: &RuleSource, schema: &AttributeSchema) -> Result<Checked> {
-    Checker { source, schema }.predicate(expr)
+    Checker { source, schema, depth: Cell::new(0) }.predicate(expr)
 }
 
 /// Checks the parts of a rule.
 pub(super) struct Checker<'a> {
     source: &'a RuleSource<'a>,
     pub(super) schema: &'a AttributeSchema,
+    /// The depth of the expression that is being checked.
+    depth: Cell<usize>,
 }
 
 impl Checker<'_> {
@@ -75,7 +81,18 @@ impl Checker<'_> {
         self.source.error(place(at), expected, got, help)
     }
 
+    /// Checks a condition. The parser does not limit chains such as `a is true is true`, which nest too.
     fn predicate(&self, expr: &Expr) -> Result<Checked> {
+        if self.depth.get() > MAX_NESTED {
+            return Err(self.error(expr, format!("nesting of at most {MAX_NESTED} levels"), "more", SYNTAX));
+        }
+        self.depth.set(self.depth.get() + 1);
+        let checked = self.condition(expr);
+        self.depth.set(self.depth.get() - 1);
+        checked
+    }
+
+    fn condition(&self, expr: &Expr) -> Result<Checked> {
         let part = |expr: &Expr| self.predicate(expr).map(Box::new);
         let negated = |negated: bool, checked| if negated { Checked::Not(Box::new(checked)) } else { checked };
         Ok(match expr {

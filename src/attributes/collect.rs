@@ -2,10 +2,10 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 
 use super::column::{AttributeColumn, ColumnValues};
-use super::kind::{AttributeKind, AttributeValue, timestamp};
+use super::kind::{AttributeKind, AttributeValue, decimal, timestamp};
 use crate::catalog::{cell_texts, expand_lists, is_list};
 
 /// Maximum length of a string in bytes.
@@ -126,6 +126,14 @@ fn kind_of(data_type: &DataType) -> Option<AttributeKind> {
     })
 }
 
+/// Whether a column has floats of 32 bits.
+fn narrow(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => narrow(value),
+        other => *other == DataType::Float32,
+    }
+}
+
 /// The values of a column. The error describes a value that cannot be read.
 fn values(array: &ArrayRef, kind: AttributeKind) -> Result<Vec<AttributeValue>, String> {
     let nulls = array.logical_null_count();
@@ -145,6 +153,12 @@ fn values(array: &ArrayRef, kind: AttributeKind) -> Result<Vec<AttributeValue>, 
     Ok(match kind {
         AttributeKind::Bool => each!(plain(DataType::Boolean)?.as_boolean(), Bool),
         AttributeKind::Integer => each!(plain(DataType::Int64)?.as_primitive::<Int64Type>(), Integer),
+        AttributeKind::Float if narrow(array.data_type()) => {
+            // A decimal number in a narrow column is compared as that decimal number: 0.1 equals 0.1.
+            let plain = plain(DataType::Float32)?;
+            let decimals = plain.as_primitive::<Float32Type>().iter();
+            decimals.map(|v| v.map_or(AttributeValue::Null, |v| AttributeValue::Float(decimal(v)))).collect()
+        }
         AttributeKind::Float => each!(plain(DataType::Float64)?.as_primitive::<Float64Type>(), Float),
         AttributeKind::Text => each!(plain(DataType::Utf8)?.as_string::<i32>(), Text),
         AttributeKind::Timestamp => {
@@ -210,7 +224,7 @@ fn as_kind(value: AttributeValue, kind: AttributeKind) -> Result<AttributeValue,
         (V::Text(text), K::Integer | K::Float | K::Timestamp) => {
             let parsed = match (text.trim(), kind) {
                 ("", _) => Some(V::Null),
-                (text, K::Integer) => text.parse().ok().map(V::Integer),
+                (text, K::Integer) => integer(text).map(V::Integer),
                 (text, K::Float) if text.ends_with(|c: char| c.is_ascii_digit()) => text.parse().ok().map(V::Float),
                 (text, K::Timestamp) => timestamp(text).map(V::Timestamp),
                 _ => None,
@@ -222,13 +236,24 @@ fn as_kind(value: AttributeValue, kind: AttributeKind) -> Result<AttributeValue,
         (V::Integer(value), K::List) => V::List(vec![value.to_string()]),
         (V::Float(value), K::Text) => V::Text(value.to_string()),
         (V::Float(value), K::Integer) if value.is_nan() => V::Null,
-        (V::Float(value), K::Integer) if value.fract() == 0.0 && value.abs() < 9e15 => V::Integer(value as i64),
+        (V::Float(value), K::Integer) if whole(value).is_some() => V::Integer(value as i64),
         (V::Bool(value), K::Text) => V::Text(value.to_string()),
         (value, kind) => {
             let got = format!("{value:?}");
             value.fitted(kind).ok_or(got)?
         }
     })
+}
+
+/// The integer of a text. Programs that know missing values only in floating-point columns write `5.0`.
+fn integer(text: &str) -> Option<i64> {
+    let of_float = || text.parse().ok().filter(|_| is_number(text)).and_then(whole);
+    text.parse().ok().or_else(of_float)
+}
+
+/// A float without a fraction as an integer, if it is exact.
+fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
 
 /// The kind of texts of a file without types. `007` is a text, so that it keeps its zeros.
@@ -257,76 +282,4 @@ fn is_number(text: &str) -> bool {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
     let ends = digits.starts_with(|c: char| c.is_ascii_digit()) && digits.ends_with(|c: char| c.is_ascii_digit());
     !padded && plain && ends && digits.parse::<f64>().is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{BinaryArray, Date32Array, Float32Array, Int64Array, StringArray, UInt64Array};
-    use std::sync::Arc;
-
-    fn texts(values: &[Option<&str>]) -> ArrayRef {
-        Arc::new(StringArray::from(values.to_vec()))
-    }
-
-    fn collected(arrays: &[ArrayRef], untyped: bool, wanted: Option<AttributeKind>) -> Result<AttributeColumn, Misfit> {
-        let mut collector = ColumnCollector::new("x", untyped);
-        arrays.iter().try_for_each(|array| collector.append(array))?;
-        collector.finish(wanted, false, true)
-    }
-
-    #[test]
-    fn types_of_untyped_files_are_inferred_from_all_values() {
-        let kind = |values: &[Option<&str>]| collected(&[texts(values)], true, None).unwrap().kind();
-        for (values, expected) in [
-            (&[Some("1"), None, Some("-20")][..], AttributeKind::Integer),
-            (&[Some("1"), Some("2.5"), Some("1e-3")], AttributeKind::Float),
-            (&[Some("007"), Some("1")], AttributeKind::Text),
-            (&[Some("1"), Some("x")], AttributeKind::Text),
-            (&[Some("true"), Some("False")], AttributeKind::Bool),
-            (&[Some("['a', 'b']"), Some("[]")], AttributeKind::List),
-            (&[None], AttributeKind::Text),
-            (&[Some("99999999999999999999")], AttributeKind::Float),
-            (&[Some("nan"), Some("inf")], AttributeKind::Text),
-            (&[Some("")], AttributeKind::Text),
-        ] {
-            assert_eq!(kind(values), expected, "{values:?}");
-        }
-        // Texts of typed files stay texts.
-        assert_eq!(collected(&[texts(&[Some("1")])], false, None).unwrap().kind(), AttributeKind::Text);
-    }
-
-    #[test]
-    fn later_batches_widen_the_kind() {
-        let integers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
-        let floats: ArrayRef = Arc::new(Float32Array::from(vec![Some(0.5), Some(f32::NAN)]));
-        let column = collected(&[integers.clone(), floats.clone()], false, None).unwrap();
-        let values: Vec<_> = (0..4).map(|row| column.value(row)).collect();
-        assert_eq!(
-            values,
-            [AttributeValue::Float(1.0), AttributeValue::Null, AttributeValue::Float(0.5), AttributeValue::Null]
-        );
-        let column = collected(&[integers.clone(), texts(&[Some("2.5")])], true, None).unwrap();
-        assert_eq!((column.kind(), column.value(2)), (AttributeKind::Float, AttributeValue::Float(2.5)));
-        let misfit = collected(&[integers.clone(), texts(&[Some("x")])], false, None).unwrap_err();
-        assert_eq!((misfit.row, &*misfit.got), (2, "string"));
-        let misfit = collected(&[texts(&[Some("1"), Some("x")])], true, Some(AttributeKind::Integer)).unwrap_err();
-        assert_eq!((misfit.row, &*misfit.expected, &*misfit.got), (1, "integer", "\"x\""));
-    }
-
-    #[test]
-    fn typed_columns_keep_their_type_and_lost_values_are_refused() {
-        let dates: ArrayRef = Arc::new(Date32Array::from(vec![Some(1), None]));
-        let column = collected(&[dates], false, None).unwrap();
-        assert_eq!(column.value(0), AttributeValue::Timestamp(86_400_000_000));
-        let huge: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX]));
-        assert!(collected(&[huge], false, None).is_err());
-        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"\xff"[..]]));
-        assert!(collected(&[bytes], false, None).is_err());
-        let long = "x".repeat(MAX_TEXT + 1);
-        assert!(collected(&[texts(&[Some(&long)])], false, None).unwrap_err().expected.contains("64 KiB"));
-        let floats: ArrayRef = Arc::new(Float32Array::from(vec![Some(3.0), None]));
-        let column = collected(&[floats], false, Some(AttributeKind::Integer)).unwrap();
-        assert_eq!(column.value(0), AttributeValue::Integer(3));
-    }
 }

@@ -194,6 +194,12 @@ pub(super) enum Cell<'a> {
     Timestamp(i64),
 }
 
+/// The shortest decimal number that is nearest to a float of 32 bits, as one of 64 bits. Whole numbers are exact.
+pub fn decimal(value: f32) -> f64 {
+    let wide = f64::from(value);
+    if value.fract() == 0.0 { wide } else { value.to_string().parse().unwrap_or(wide) }
+}
+
 /// Microseconds since 1970 UTC of a date or a date and time in ISO 8601, in UTC unless it names another zone.
 pub(super) fn timestamp(text: &str) -> Option<i64> {
     string_to_datetime(&Utc, text.trim()).ok().map(|time| time.timestamp_micros())

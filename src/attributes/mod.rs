@@ -26,7 +26,7 @@ mod update;
 
 pub use bound::{BoundRule, MatchingRows};
 pub use column::AttributeColumn;
-pub use kind::{AttributeKind, AttributeRequest, AttributeValue};
+pub use kind::{AttributeKind, AttributeRequest, AttributeValue, decimal};
 pub use rule::Rule;
 pub use table::{AttributeSchema, Attributes};
 pub use update::NewValues;

@@ -68,7 +68,8 @@ pub fn check_forms(folder: &Path, table: Option<&TokenTable>) -> Result<Vec<Stri
     expected.write(&made, &again, Overwrite::Refuse, &Silent)?;
     for form in again {
         let (got, expected) = (folder.join(form.file()), sha256_file(&made.join(form.file()))?);
-        if sha256_file(&got)? != expected {
+        // The program of a server has no items, and other versions of catalex write another one.
+        if !form.is_program() && sha256_file(&got)? != expected {
             return Err(Error::artifact(&got, "the IDs of the token table", "different content", HELP));
         }
         if form.companions().contains(&super::forms::TABLE_FILE) {

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fillable_text::{FillableText, Values};
 use super::record_rng::RecordRng;
+use crate::artifact::read_input;
 use crate::error::{Error, Result};
 
 /// A task of a family and the placeholders of its templates.
@@ -114,7 +115,7 @@ impl Templates {
         let home = Path::new("the shipped templates");
         let mut templates = Templates { items: read_items(home, shipped)?, tasks: read_tasks(home, shipped, tasks)? };
         if let Some(path) = replaced {
-            let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+            let text = read_input(path).map_err(|e| Error::io("read", path, e))?;
             if parse(path, &text)?.contains_key("items") {
                 templates.items = read_items(path, &text)?;
             }

@@ -7,7 +7,7 @@ use super::attributes::attributes_of;
 use super::rule_items::rule_rows;
 use super::sources;
 use super::spec::{ConstrainSettings, ConstrainSpec, NAME_BOTH, ReadsTexts, UserValues, needs};
-use crate::artifact::{OutputLock, read_text};
+use crate::artifact::{OutputLock, read_input};
 use crate::catalog::{CatalogSpec, TextSpec};
 use crate::constraint::{CONSTRAINT_FILE, ConstraintForm, Forms, ItemRules, all_rows, first_of_each_id, titles};
 use crate::error::{Error, Result};
@@ -90,7 +90,7 @@ fn rules(settings: &ConstrainSettings, table: &TokenTable, only: Option<&[u32]>)
             None => Ok(None),
         };
     };
-    let rule = read_text(path).map_err(|e| Error::io("read", path, e))?;
+    let rule = read_input(path).map_err(|e| Error::io("read", path, e))?;
     let user = settings.user.as_ref().map(UserValues::by_name).transpose()?.unwrap_or_default();
     let only = only.map(|rows| rows.iter().map(|&row| table.item_ids.text(row as usize)).collect());
     Ok(Some(ItemRules { rule, user, only }))
@@ -141,7 +141,7 @@ pub(super) fn forms(key: &str, names: &[String]) -> Result<Vec<ConstraintForm>> 
 /// The rows of the items whose ids a file lists, in the order of the table.
 fn only(path: &Path, table: &TokenTable) -> Result<Vec<u32>> {
     let help = "write one id of the token table per line";
-    let text = fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let text = read_input(path).map_err(|e| Error::io("read", path, e))?;
     let row_of = table.item_ids.rows_by_text();
     let mut chosen = vec![false; table.item_ids.len()];
     for (line, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {

@@ -9,6 +9,7 @@ use super::append_target::Target;
 use super::constraint_folders::NextForms;
 use super::next_generation::{NextItems, rows_of, share_unchanged, write_features};
 use super::spec::DeleteSpec;
+use crate::artifact::read_input;
 use crate::error::{Error, Result};
 use crate::index::{ChangeKind, Generation, GenerationCounts, Index};
 use crate::progress::Progress;
@@ -99,7 +100,7 @@ pub fn delete(spec: &DeleteSpec, progress: &dyn Progress) -> Result<DeleteSummar
 /// Whether the file lists each item of the index, and how many listed items were deleted before.
 fn named(path: &Path, parent: &ParentIndex) -> Result<(Vec<bool>, u64)> {
     let help = "write one id of the index per line";
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let text = read_input(path).map_err(|e| Error::io("read", path, e))?;
     let rows = parent.table.item_ids.rows_by_text();
     let gone = parent.tombstones.item_ids.rows_by_text();
     let (mut deleted, mut before) = (vec![false; parent.table.item_ids.len()], 0);

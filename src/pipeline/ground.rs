@@ -10,7 +10,7 @@ use super::spec::EncodeSettings;
 use super::spec::{Environment, NAME_BOTH, Output, ReadsTexts, needs, text_settings};
 use super::{json_lines, sources, threads};
 use crate::answers::{ChosenGammas, GroundedItem, Grounding, GroundingWeights, MeasuredRanking, popularity};
-use crate::artifact::{AtomicFile, OutputLock};
+use crate::artifact::{AtomicFile, OutputLock, read_input};
 use crate::behaviour::{MAX_UNKNOWN_EVENTS, refuse_unknown};
 use crate::catalog::{InteractionSpec, Interactions};
 use crate::error::{Error, Result};
@@ -305,7 +305,7 @@ fn vectors<'a>(features: &'a Features, name: Option<&str>, path: &Path) -> Resul
 
 /// The rows of the items whose ids a file lists, one per line.
 fn targets(path: &Path, rows: &HashMap<String, usize>) -> Result<Vec<usize>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    let text = read_input(path).map_err(|e| Error::io("read", path, e))?;
     let row = |(at, line): (usize, &str)| {
         rows.get(line.trim()).copied().ok_or_else(|| Error::Row {
             path: path.into(),

@@ -21,8 +21,17 @@ impl PrefixIds {
     /// The ids of all depths for these codebook sizes.
     ///
     /// # Errors
-    /// [`Error::Config`] without a table size, if the ids of a depth do not fit in 63 bits.
+    /// [`Error::Config`] without a table size, if the ids of a depth do not fit in 63 bits; for a table size below 2 or
+    /// above 2^63 - 1, and for codebooks without codes.
     pub fn new(codebook_sizes: &[usize], table_size: Option<u64>) -> Result<Self> {
+        if let Some(size) = table_size.filter(|size| !(2..=MAX_CARDINALITY).contains(size)) {
+            let (expected, help) = (format!("from 2 to {MAX_CARDINALITY}"), "pass another, such as 1000000");
+            return Err(Error::config("table-size", expected, size, help));
+        }
+        if codebook_sizes.contains(&0) {
+            let (expected, got) = ("at least one code per level", format!("{codebook_sizes:?}"));
+            return Err(Error::config("codebook-size", expected, got, "pass the model's codebook sizes"));
+        }
         let sizes: Vec<u64> = codebook_sizes.iter().map(|&size| size as u64).collect();
         let mut exact = Some(1u64);
         let mut spaces = Vec::with_capacity(sizes.len());

@@ -84,7 +84,7 @@ class Attributes:
 class Subset:
     """Some of a trie's items. Made by `Trie.subset` or by a rule, and valid only for that trie.
 
-    `a & b`, `a | b`, `a - b` and `~a` combine subsets of the same trie. The results do not follow later changes.
+    `a & b`, `a | b`, `a - b` and `~a` combine subsets of the same trie. A combination follows changes of these.
     """
 
     @staticmethod
@@ -151,8 +151,9 @@ class Trie:
         """The items of these ids, with `invert` all others; for tries of a token table."""
     def _subset_of_file(self, path: _Path) -> tuple[Subset, int]:
         """The items whose ids a text file lists, one per line, and the number of other lines."""
-    def without(self, ids: Any, subset: Subset | None = None) -> Subset:
-        """A subset, or all items, without the items of these ids. The cost is that of copying one bit per item."""
+    def without(self, ids: Any, subset: Subset | None = None, *, ignore_missing: bool = False) -> Subset:
+        """A subset, or all items, without the items of these ids. The cost is that of copying one bit per item. With
+        `ignore_missing`, ids that are no items are ignored."""
     @property
     def attributes(self) -> Attributes | None:
         """The attributes of the index from which the trie was made, if it has any."""

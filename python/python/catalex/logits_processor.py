@@ -39,7 +39,8 @@ class LogitsProcessor:
     * `subsets`: the allowed items: one `Subset` (or `None` for all items) per prompt of the batch, in order. A single
       `Subset` applies to all prompts.
     * `exclude`: items that are not allowed, such as those that a user has seen or blocked: one collection of item ids
-      (or `None`) per prompt. It is combined with `subsets`. The trie must be one of a token table.
+      (or `None`) per prompt. It is combined with `subsets`. Ids that are no items, such as those of deleted items, are
+      ignored. The trie must be one of a token table.
     * `max_per_first_code`: the maximum number of answers of a prompt whose IDs have the same first code: one number for
       all prompts, or one (or `None`) per prompt. Only for beam search. After the first code, the quota of a code is
       divided among the beams that have it, and each beam continues with as many of its best tokens.
@@ -179,7 +180,9 @@ def _without(
         help = "pass one collection of items (or None) per prompt"
         raise refuse("exclude", f"{len(allowed)} collections, as many as subsets", str(len(exclude)), help)
     pairs = zip(allowed, exclude, strict=True)
-    return [subset if items is None else trie.without(list(items), subset) for subset, items in pairs]
+    return [
+        subset if items is None else trie.without(items, subset, ignore_missing=True) for subset, items in pairs
+    ]
 
 
 def _best(

@@ -1,5 +1,6 @@
 //! Rules against an evaluator that goes row by row, and nulls.
 
+mod collecting;
 mod messages;
 mod updates;
 

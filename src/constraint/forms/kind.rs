@@ -82,11 +82,15 @@ impl ConstraintForm {
         }
     }
 
+    /// Whether the file is a program of a server, which reads the trie.
+    pub(in crate::constraint) fn is_program(self) -> bool {
+        matches!(self, ConstraintForm::Vllm | ConstraintForm::Sglang)
+    }
+
     /// These forms and the forms whose files they read: the logits processors of servers read the trie.
     pub fn with_required(forms: &[ConstraintForm]) -> Vec<ConstraintForm> {
-        let reads_trie = |form: &ConstraintForm| matches!(form, ConstraintForm::Vllm | ConstraintForm::Sglang);
         let trie = ConstraintForm::Trie;
-        let added = forms.iter().any(reads_trie) && !forms.contains(&trie);
+        let added = forms.iter().any(|form| form.is_program()) && !forms.contains(&trie);
         added.then_some(trie).into_iter().chain(forms.iter().copied()).collect()
     }
 

@@ -2,6 +2,7 @@
 
 mod automaton;
 mod grammar;
+mod id_list;
 mod items;
 mod kind;
 mod regex;
@@ -24,6 +25,7 @@ pub use titles::{one_line, titles};
 
 use self::automaton::Automaton;
 use self::grammar::{Dialect, Terminals};
+use self::id_list::write_ids;
 use super::{Prefix, Transitions, Trie};
 use crate::artifact::{AtomicDir, FolderKind, Overwrite, seal, sha256_file};
 use crate::error::{Error, Result};
@@ -143,8 +145,8 @@ impl<'a> Forms<'a> {
         let mut description = self.description(&trie, described);
         if let Some(only) = self.only {
             let path = folder.path().join(ONLY_FILE);
-            let ids = &self.table.item_ids;
-            write_with(&path, |out| only.iter().try_for_each(|&row| writeln!(out, "{}", ids.text(row as usize))))?;
+            let ids: Vec<String> = only.iter().map(|&row| self.table.item_ids.text(row as usize)).collect();
+            write_ids(&path, &ids)?;
             description["only"] = json!({"file": ONLY_FILE, "items": only.len(), "sha256": sha256_file(&path)?});
         }
         if let Some(rules) = self.rules {

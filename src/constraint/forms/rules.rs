@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::write_with;
+use super::id_list::write_ids;
 use crate::artifact::{read_text, sha256_file};
 use crate::error::{Error, Result};
 
@@ -43,7 +43,7 @@ impl ItemRules {
         let mut description = json!({"rule": self.rule, "user": self.user});
         if let Some(only) = &self.only {
             let path = folder.join(RULE_ITEMS_FILE);
-            write_with(&path, |out| only.iter().try_for_each(|id| writeln!(out, "{id}")))?;
+            write_ids(&path, only)?;
             description["only"] = json!({"file": RULE_ITEMS_FILE, "items": only.len(), "sha256": sha256_file(&path)?});
         }
         Ok(description)

@@ -36,6 +36,7 @@ class DeviceTrie:
         bounds = np.cumsum([tokens.first_id, *sizes])
         self._bounds = torch.from_numpy(bounds).to(self.device)
         self._levels = len(sizes)
+        self._least = max(self._stride, *(token + 1 for token in generation.eos), 0)
         self._decoder, self._generation = generation.decoder, generation
         self._begin, self._end = tokens.begin, tokens.end
         # Begin marker, end marker, ends of answers: the tokens besides codes that the rules can allow.
@@ -110,7 +111,8 @@ class DeviceTrie:
         shorter ones. `begun (requests,)` tells whether the answer has a token. `rows` are the requests' rows of logits,
         and `subsets` their rows of `row_of`; by default the rows in order, and all items.
         """
-        if logits.shape[1] < self._stride:
+        # Ids beyond the logits would be an illegal access on the device.
+        if logits.shape[1] < self._least:
             self._generation.check_logits(logits.shape[1])
         chosen = logits if rows is None else logits.index_select(0, rows)
         masked = self._masked(chosen, tails.long(), begun, subsets)

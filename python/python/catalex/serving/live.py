@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ log = logging.getLogger("catalex.serving")
 AnyPath = str | os.PathLike[str]
 Signature = tuple[Any, ...]
 _SubsetFiles = dict[str, tuple[Signature, Subset]]
+DESCRIPTION, MANIFEST, TRIE, TABLE = "constraint.json", "manifest.json", "ids.trie", "tokens.parquet"
 # Number of looks at a source after which a generation that could not be loaded is tried again.
 RETRY = 30
 
@@ -63,8 +65,10 @@ class LiveTrie:
         self._failed: Signature | None = None
         self._status: dict[str, Any] = {"swaps": 0, "error": None}
         self._files: _SubsetFiles = {}
+        # The stamps of the files that the current trie was loaded from.
+        self._loaded: Signature = ()
         self._signature = self._look()
-        self._current, self._files = self._load(None)
+        self._current, self._files, self._loaded = self._load(None)
         self._tokens: TokenIds = self._current.tokens
         self._thread: threading.Thread | None = None
         if interval is not None:
@@ -102,13 +106,13 @@ class LiveTrie:
                     self._status["error"] = None
                 if signature == self._signature or (signature == self._failed and not retry):
                     return False
-                found, files = self._load(self._current)
+                found, files, loaded = self._load(self._current)
                 self._check(found)
             except Exception as error:
                 self._failed = signature
                 self._refused(error)
                 return False
-            self._current, self._files, self._signature = found, files, signature
+            self._current, self._files, self._loaded, self._signature = found, files, loaded, signature
             self._status["swaps"] += 1
             self._status["error"] = None
             log.info("catalex: new requests are answered with %s", found)
@@ -152,11 +156,11 @@ class LiveTrie:
             )
 
     def _look(self) -> Signature:
-        """What changes with the source: the path and the description of its generation, and the files of subsets."""
-        if (self.source / "constraint.json").is_file():
-            return (*_stamp(self.source / "constraint.json"), self._look_at_subsets())
+        """What changes with the source: the path and the files of its generation, and the files of subsets."""
+        if (self.source / DESCRIPTION).is_file():
+            return (*_stamps(self.source), self._look_at_subsets())
         folder, _ = _native.resolve_index(self.source)
-        return (str(folder), *_stamp(Path(folder) / "manifest.json"), self._look_at_subsets())
+        return (*_stamps(Path(folder)), self._look_at_subsets())
 
     def _look_at_subsets(self) -> Signature:
         return tuple((path.name, *_stamp(path)) for path in self._subset_files())
@@ -168,9 +172,9 @@ class LiveTrie:
             path for path in self._subsets.iterdir() if path.suffix == ".txt" and not path.name.startswith(".")
         )
 
-    def _load(self, before: Generation | None) -> tuple[Generation, _SubsetFiles]:
+    def _load(self, before: Generation | None) -> tuple[Generation, _SubsetFiles, Signature]:
         paths = self._subset_files()
-        trie, name, hold = self._trie(self._subsets is not None, before)
+        trie, name, hold, loaded = self._trie(self._subsets is not None, before)
         known = self._files if before is not None and trie is before.trie else {}
         files = {path.stem: _subset(trie, path, known.get(path.stem)) for path in paths}
         subsets = {stem: subset for stem, (_, subset) in files.items()}
@@ -181,32 +185,31 @@ class LiveTrie:
             # The copies on accelerators are made here, not in the step of a request.
             for device in list(before._devices):
                 found.on(device)
-        return found, files
+        return found, files, loaded
 
-    def _trie(self, with_ids: bool, before: Generation | None) -> tuple[Trie, str, object]:
-        """The trie of the source, a name for messages, and what keeps its files."""
-        description = self.source / "constraint.json"
-        if description.is_file():
-            stamp = _stamp(description)
-            name = f"{self.source.name}@{stamp[1]}"
-            if before is not None and before.name == name:
-                return before.trie, name, before._hold
-            return _from_forms(self.source, self.source / "tokens.parquet" if with_ids else None), name, None
-        folder, hold = _native.resolve_index(self.source)
+    def _trie(self, with_ids: bool, before: Generation | None) -> tuple[Trie, str, object, Signature]:
+        """The trie of the source, a name for messages, what keeps its files, and the stamps of its files."""
+        is_folder = (self.source / DESCRIPTION).is_file()
+        folder, hold = (self.source, None) if is_folder else _native.resolve_index(self.source)
         index = Path(folder)
-        name = f"{index.name}@{_stamp(index / 'manifest.json')[1]}"
-        if before is not None and before.name == name:
-            return before.trie, name, before._hold
-        forms = index / "constraint"
-        if self._vocabulary is None and _has_whole_trie(forms):
-            return _from_forms(forms, index / "tokens.parquet" if with_ids else None), name, hold
+        # Stamps are taken before the files are read: files that are replaced meanwhile are read again at the next look.
+        loaded = _stamps(index)
+        name = f"{index.name}@{_stamp(index / (DESCRIPTION if is_folder else MANIFEST))[1]}"
+        if before is not None and loaded == self._loaded:
+            return before.trie, name, before._hold, loaded
+        table = index / TABLE if with_ids else None
+        forms = index if is_folder else index / "constraint"
+        if is_folder or (self._vocabulary is None and _has_whole_trie(forms)):
+            return _from_forms(forms, table), name, hold, loaded
         vocabulary = index / "vocabulary" if self._vocabulary is None else self._vocabulary
-        return Trie.from_table(index, vocabulary), name, hold
+        return Trie.from_table(index, vocabulary), name, hold, loaded
 
 
 def _from_forms(folder: Path, table: Path | None) -> Trie:
-    path = folder / "ids.trie"
-    if not path.is_file():
+    """The trie of a constraint folder. Its files must be those that the description names: while a folder is copied
+    file by file, some of them can be those of the generation before."""
+    hashes = _recorded(folder)
+    if TRIE not in hashes or not (folder / TRIE).is_file():
         raise ArtifactError(
             f"{folder}: expected the form trie, got none; write it with `catalex constrain --form trie`"
         )
@@ -215,7 +218,15 @@ def _from_forms(folder: Path, table: Path | None) -> Trie:
             f"{table}: expected the token table, for the item ids of subsets, got none; write the folder with "
             "`catalex constrain --form vllm` or `--form sglang`"
         )
-    return Trie.load(path, table)
+    for file in (folder / TRIE, *([table] if table is not None and table.parent == folder else [])):
+        expected = hashes.get(file.name)
+        got = None if expected is None else _sha256(file)
+        if got != expected:
+            raise ArtifactError(
+                f"{file}: expected SHA-256 {expected}, as in {DESCRIPTION}, got {got}; copy the whole folder, or write "
+                "it again with `catalex constrain`"
+            )
+    return Trie.load(folder / TRIE, table)
 
 
 def _subset(trie: Trie, path: Path, known: tuple[Signature, Subset] | None) -> tuple[Signature, Subset]:
@@ -229,16 +240,49 @@ def _subset(trie: Trie, path: Path, known: tuple[Signature, Subset] | None) -> t
     return stamp, subset
 
 
+def _recorded(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a constraint folder, as its description says."""
+    forms = (_described(folder) or {}).get("forms")
+    try:
+        hashes = {form["file"]: form["sha256"] for form in forms.values()}
+        return hashes | {name: sha256 for form in forms.values() for name, sha256 in form.get("companions", {}).items()}
+    except (AttributeError, KeyError, TypeError):
+        raise ArtifactError(
+            f"{folder / DESCRIPTION}: expected a description of constraint forms, got another file; write the folder "
+            "again with `catalex constrain`"
+        ) from None
+
+
 def _has_whole_trie(forms: Path) -> bool:
     """Whether a constraint folder has a trie of all items with token ids."""
+    described = _described(forms) or {}
+    return "trie" in (described.get("forms") or {}) and "only" not in described and bool(described.get("token_ids"))
+
+
+def _described(folder: Path) -> dict[str, Any] | None:
+    """The description of a constraint folder; `None` if it cannot be read."""
     try:
-        described = json.loads((forms / "constraint.json").read_text(encoding="utf-8"))
+        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return "trie" in described["forms"] and "only" not in described and described["token_ids"] is not None
+        return None
+    return described if isinstance(described, dict) else None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _stamps(folder: Path) -> Signature:
+    """The folder of a generation, and the stamps of the files that are read."""
+    files = (folder / name for name in (DESCRIPTION, MANIFEST, TRIE, TABLE))
+    return (str(folder), *((path.name, *_stamp(path)) for path in files if path.is_file()))
 
 
 def _stamp(path: Path) -> Signature:
-    """What changes when a file is replaced or rewritten."""
+    """What changes when a file is replaced or rewritten, also by programs that keep the time of modification."""
     found = path.stat()
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+    return (found.st_ino, found.st_mtime_ns, found.st_size, found.st_ctime_ns)

@@ -42,8 +42,8 @@ class LogitProcessor(CustomLogitProcessor):  # type: ignore[misc]
     start: ClassVar[Literal["always", "free"]] = "always"
     after: ClassVar[Literal["any", "eos", "id"] | None] = None
     eos_token_id: ClassVar[int | Sequence[int] | None] = None
-    # The tokens that end an answer, once they are known.
-    _ends: ClassVar[list[int]] = [0]
+    # The tokens that end an answer, once a request has told them.
+    _ends: ClassVar[list[int]] = []
 
     def __init__(self) -> None:
         if _overlaps():
@@ -74,8 +74,16 @@ class LogitProcessor(CustomLogitProcessor):  # type: ignore[misc]
             if params is None or "__req__" not in params:
                 log.warning('catalex: a request gets no item: custom_params must be an object: {"catalex": "all"}')
                 logits[row] = float("-inf")
-                logits[row, type(self)._ends] = 0.0
+                logits[row, self._known_ends()] = 0.0
         return logits
+
+    def _known_ends(self) -> list[int]:
+        """The tokens that end an answer, for a request that SGLang does not pass to the processor."""
+        own = self.eos_token_id
+        if own is not None:
+            return [own] if isinstance(own, int) else list(own)
+        # An error would stop the server. Before the first complete request, the answer has no item but goes on.
+        return type(self)._ends or [0]
 
     def _answer(self, params: dict[str, Any] | None, logits: int) -> Answer | None:
         if params is None or "__req__" not in params:

@@ -35,8 +35,9 @@ except ImportError:  # a vLLM with one model runner
 
 log = logging.getLogger("catalex.serving")
 KEY = "catalex"
-# Number of removed requests that are remembered, because a preempted request comes back.
-REMEMBERED = 256
+# Number of removed requests that are remembered, because a preempted request comes back, and number of generations
+# that they keep in memory.
+REMEMBERED, GENERATIONS = 256, 2
 
 
 class LogitsProcessor(*BASES):  # type: ignore[misc]
@@ -159,8 +160,12 @@ class _Batch:
         if answer is not None:
             # The list stays alive, so its id is not reused.
             self.removed[id(answer.output)] = answer
-            if len(self.removed) > REMEMBERED:
+            while len(self.removed) > REMEMBERED or self._generations() > GENERATIONS:
                 self.removed.popitem(last=False)
+
+    def _generations(self) -> int:
+        """Number of generations that only removed requests keep."""
+        return len({id(answer.generation) for answer in self.removed.values()})
 
     def apply(self, logits: torch.Tensor, _: Any) -> torch.Tensor:
         if self.answers:
@@ -174,24 +179,43 @@ class _Slots:
     def __init__(self, state: Any) -> None:
         self.state = state
         self.generations: list[Generation | None] = [None] * state.max_num_reqs
+        self.names = [ALL] * state.max_num_reqs
         self.chosen = torch.zeros(state.max_num_reqs, dtype=torch.int64)
         self.on_device = self.chosen.to(state.device)
         self.changed = False
         self.named = False
+        # The newest generation, and the slots that were in a batch since it came.
+        self.newest: Generation | None = None
+        self.used: set[int] = set()
 
     def add(self, slot: int, began: tuple[Generation, str] | None) -> bool:
         self.generations[slot] = None
         if began is None:
             return False
         generation, name = began
-        trie = generation.on(self.state.device)
-        if name != ALL and name not in trie.row_of:
+        if generation is not self.newest:
+            self._follow(generation)
+        if not self._choose(slot, generation, name):
             log.warning("catalex: a request names the subset %r, which %s lacks: it gets no item", name, generation)
-        self.generations[slot] = generation
-        self.chosen[slot] = trie.row_of.get(name, 0 if name == ALL else trie.no_items)
-        self.changed = True
         self.named = self.named or name != ALL
         return True
+
+    def _choose(self, slot: int, generation: Generation, name: str) -> bool:
+        """Sets the generation and the subset of a slot. Returns whether the generation has the subset."""
+        trie = generation.on(self.state.device)
+        self.generations[slot], self.names[slot] = generation, name
+        self.chosen[slot] = trie.row_of.get(name, 0 if name == ALL else trie.no_items)
+        self.changed = True
+        return name == ALL or name in trie.row_of
+
+    def _follow(self, generation: Generation) -> None:
+        """Notes a new generation. vLLM does not tell when a request ends, so the slots that were in no batch since the
+        last change follow it; otherwise they would keep earlier generations in memory."""
+        for slot, current in enumerate(self.generations):
+            if current is not None and current is not self.newest and slot not in self.used:
+                self._choose(slot, generation, self.names[slot])
+        self.newest = generation
+        self.used.clear()
 
     def send(self) -> None:
         if self.changed:
@@ -202,6 +226,7 @@ class _Slots:
         slots = ctx.idx_mapping_np
         if logits.shape[0] != len(slots):
             raise ConfigError("speculative decoding: expected one row per request, got more; it is not supported")
+        self.used.update(slots.tolist())
         groups: dict[int, list[int]] = {}
         for row, slot in enumerate(slots):
             if self.generations[slot] is not None:
