@@ -172,6 +172,16 @@ def test_excluded_items_may_have_left_the_index() -> None:
     assert [None if subset is None else rows_in(trie, subset) for subset in subsets] == [{0, 2, 3}, None, {0, 1, 2, 3}]
 
 
+def test_limits_are_numbers_from_1() -> None:
+    trie, _, _ = made()
+    for wrong in (0, -1, 1.5, "2", [2, 0], [2**32], [None, 0]):
+        with pytest.raises(catalex.InputError, match="max_per_first_code: expected numbers from 1"):
+            catalex.LogitsProcessor(trie, eos_token_id=EOS, max_per_first_code=wrong)  # type: ignore[arg-type]
+    for limits, expected in ((2, [2]), (np.int64(2), [2]), ([1, None], [1, None]), (np.array([3, 4]), [3, 4])):
+        processor = catalex.LogitsProcessor(trie, eos_token_id=EOS, max_per_first_code=limits)  # type: ignore[arg-type]
+        assert processor._limits == expected
+
+
 def test_deeply_nested_rules_are_refused() -> None:
     trie, attributes, _ = made()
     chain = "stock > 0" + " is true" * 480

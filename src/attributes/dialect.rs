@@ -135,6 +135,10 @@ pub(super) fn parse(source: &RuleSource) -> Result<Expr> {
     let last = tokens.last().map_or((1, 1), |token| (token.span.end.line, token.span.end.column));
     let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let expr = parser.parse_expr().map_err(|error| failed(source, error, last))?;
+    // Programs that write SQL end a statement with a semicolon.
+    if let [Token::SemiColon, Token::EOF] = parser.peek_tokens_ref::<2>().map(|next| &next.token) {
+        parser.advance_token();
+    }
     let next = parser.peek_token_ref();
     match &next.token {
         Token::EOF => Ok(expr),

@@ -85,6 +85,8 @@ mod ready_features;
 mod report_items;
 #[cfg(feature = "train")]
 mod retrain;
+#[cfg(feature = "train")]
+mod retrain_suffixes;
 mod rule_items;
 #[cfg(all(feature = "serve", feature = "encoders"))]
 mod serve;

@@ -50,6 +50,11 @@ pub fn ranking_features(spec: &RankingSpec, progress: &dyn Progress) -> Result<R
     let forms = forms(settings.form.as_deref().unwrap_or_default())?;
     check_settings(settings, &forms)?;
     let (out, overwrite) = (&spec.output.out, spec.output.overwrite());
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if settings.subword_vocabulary.as_deref().map(absolute) == Some(absolute(out)) {
+        let help = "name another file for one of them";
+        return Err(Error::config("subword-vocabulary", "another file than --out", out.display(), help));
+    }
     let _lock = OutputLock::claim(out, overwrite)?;
     let table = sources::token_table(&resolve_index(&spec.tokens)?)?;
     let levels = table.quantized().ncols();

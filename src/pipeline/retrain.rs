@@ -14,6 +14,7 @@ use super::grown_index::{GrownIndex, Growth};
 use super::new_behaviour;
 use super::next_generation::counts;
 use super::prefix_changes::{PrefixChange, prefix_changes};
+use super::retrain_suffixes::keep_suffixes;
 use super::spec::{BuildSpec, RetrainSettings, RetrainSpec};
 use super::threads;
 use crate::artifact::Overwrite;
@@ -245,7 +246,9 @@ impl Retraining<'_> {
             metadata.policy,
             self.progress,
         )?;
-        Ok((model, items.table, error))
+        let mut table = items.table;
+        keep_suffixes(&mut table, self.table, keep > 0.0, self.reserved.view())?;
+        Ok((model, table, error))
     }
 
     /// Renumbers the codes of a model so that they match the earlier codes as well as possible.

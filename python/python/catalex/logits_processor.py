@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -75,10 +76,7 @@ class LogitsProcessor:
         if subsets is not None:
             allowed = [subsets] if isinstance(subsets, Subset) else list(subsets)
         self._subsets = allowed if exclude is None else _without(trie, allowed, list(exclude))
-        self._limits: list[int | None] | None = None
-        if max_per_first_code is not None:
-            limit = max_per_first_code
-            self._limits = [limit] if isinstance(limit, int) else list(limit)
+        self._limits = None if max_per_first_code is None else _limits(max_per_first_code)
         self._fixed_length = prompt_length
         self._in_place = in_place
         self._prompts: npt.NDArray[np.int64] | None = None
@@ -183,6 +181,16 @@ def _without(
     return [
         subset if items is None else trie.without(items, subset, ignore_missing=True) for subset, items in pairs
     ]
+
+
+def _limits(given: int | Sequence[int | None]) -> list[int | None]:
+    """The maximum number of answers per first code of each prompt."""
+    each = list(given) if isinstance(given, Iterable) else [given]
+    for limit in each:
+        if limit is not None and not (hasattr(limit, "__index__") and 1 <= index(limit) < 2**32):
+            help = "pass a number, or one (or None) per prompt"
+            raise refuse("max_per_first_code", "numbers from 1", repr(limit), help)
+    return [None if limit is None else index(limit) for limit in each]
 
 
 def _best(

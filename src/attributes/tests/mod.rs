@@ -230,6 +230,7 @@ fn a_rule_is_true_false_or_unknown() {
         ("market not under 'DE'", &[]),
         ("sold is null and price is null and tags is null", &[0, 1]),
         ("true", &[0, 1]),
+        ("true ; -- the end", &[0, 1]),
         ("null", &[]),
         ("1 < 2 and 'a' = 'a'", &[0, 1]),
         ("market = 'de'", &[]),
