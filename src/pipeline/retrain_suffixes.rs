@@ -90,7 +90,8 @@ mod tests {
         let before = table(&["a", "b", "c", "d"], array![[0, 2], [0, 0], [1, 0], [1, 1]], 3);
         // The item that had ID (0, 1) was deleted. Item d moves to the codes of a and b, and z and y are new.
         let reserved = array![[0u16, 1], [3, 0]];
-        let after = || table(&["d", "a", "z", "c", "y", "b"], array![[0, 0], [0, 0], [0, 0], [1, 0], [3, 0], [0, 0]], 4);
+        let after =
+            || table(&["d", "a", "z", "c", "y", "b"], array![[0, 0], [0, 0], [0, 0], [1, 0], [3, 0], [0, 0]], 4);
         let mut kept = after();
         keep_suffixes(&mut kept, &before, true, reserved.view()).unwrap();
         assert_eq!(kept.codes, array![[0, 3], [0, 2], [0, 4], [1, 0], [3, 1], [0, 0]]);

@@ -92,10 +92,10 @@ fn exact_ids_are_mixed_radix_and_need_a_table_size_above_63_bits() {
     }
     assert!(PrefixIds::new(&[8, 0], None).is_err());
     let largest = PrefixIds::new(&[65_536; 8], Some(i64::MAX as u64)).unwrap();
-    assert_eq!([3, 4].map(|depth| (largest.cardinality(depth), largest.hashed(depth))), [
-        (1 << 48, false),
-        (i64::MAX as u64, true)
-    ]);
+    assert_eq!(
+        [3, 4].map(|depth| (largest.cardinality(depth), largest.hashed(depth))),
+        [(1 << 48, false), (i64::MAX as u64, true)]
+    );
     assert!(largest.ids(&[65_535; 8]).all(|id| id >= 0));
     assert!(PrefixIds::new(&[65_536; 8], Some(100)).unwrap().ids(&[9; 8]).all(|id| (0..65_536).contains(&id)));
 }

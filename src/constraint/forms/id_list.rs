@@ -13,7 +13,8 @@ pub(super) fn write_ids(path: &Path, ids: &[String]) -> Result<()> {
     if let Some(id) = ids.iter().find(|id| id.contains(['\n', '\r'])) {
         return Err(Error::Item {
             item: id.escape_debug().to_string(),
-            expected: "an id without line breaks, because a constraint folder lists the selected ids, one per line".into(),
+            expected: "an id without line breaks, because a constraint folder lists the selected ids, one per line"
+                .into(),
             got: "one with them".into(),
             help: "choose other ids, or exclude the item".into(),
         });
