@@ -88,7 +88,7 @@ impl PyAttributes {
         let rows = self.rows_of(items, rows)?;
         let changes: Vec<(String, NewValues)> =
             values.iter().map(|(name, values)| Ok((name.extract()?, new_values(&values)?))).collect::<PyResult<_>>()?;
-        work::short(py, || self.inner.write().unwrap_or_else(PoisonError::into_inner).update(&rows, &changes))
+        work::writing(py, &self.inner, |attributes| attributes.update(&rows, &changes))
     }
 
     /// The values of an attribute for some items.

@@ -19,7 +19,7 @@ pub(crate) struct PySubset {
     inner: RwLock<Arc<Subset>>,
     pub(crate) trie: Arc<Trie>,
     /// The rule of the subset and the attributes that it follows.
-    rule: Option<(Mutex<RuleSubset>, Arc<RwLock<Attributes>>)>,
+    rule: Option<(RwLock<RuleSubset>, Arc<RwLock<Attributes>>)>,
     /// The subsets of which this one is made. It follows their changes.
     derived: Option<Derived>,
 }
@@ -60,15 +60,14 @@ impl PySubset {
         };
         trie.check_attributes(py, attributes)?;
         let attributes = attributes.inner.clone();
-        let subset = work::short(py, || {
-            let attributes = attributes.read().unwrap_or_else(PoisonError::into_inner);
+        let subset = work::reading(py, &attributes, |attributes| {
             let rule = Rule::compile(rule, &attributes.schema())?.bind(&user)?;
-            RuleSubset::new(&trie.inner, rule, &attributes)
+            RuleSubset::new(&trie.inner, rule, attributes)
         })?;
         Ok(PySubset {
             inner: RwLock::new(Arc::new(subset.subset().clone())),
             trie: trie.inner.clone(),
-            rule: Some((Mutex::new(subset), attributes)),
+            rule: Some((RwLock::new(subset), attributes)),
             derived: None,
         })
     }
@@ -80,10 +79,8 @@ impl PySubset {
             return derived.sources.iter().map(|source| source.get().refresh(py)).sum();
         }
         let Some((rule, attributes)) = &self.rule else { return Ok(0) };
-        work::short(py, || {
-            let attributes = attributes.read().unwrap_or_else(PoisonError::into_inner);
-            let mut rule = rule.lock().unwrap_or_else(PoisonError::into_inner);
-            let changes = rule.refresh(&self.trie, &attributes)?;
+        work::refreshing(py, (rule, attributes), |rule, attributes| {
+            let changes = rule.refresh(&self.trie, attributes)?;
             if changes > 0 {
                 *self.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rule.subset().clone());
             }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use catalex::progress::{Progress, ProgressEvents};
@@ -50,6 +50,48 @@ fn pool(_: Python<'_>) -> PyResult<Arc<ThreadPool>> {
 /// Runs work that takes well under a second.
 pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> catalex::Result<T> + Send) -> PyResult<T> {
     pooled(py, work)?.map_err(to_py)
+}
+
+/// Runs work that takes well under a second with a locked value. The calling thread waits for the lock, and a thread of
+/// the pool never does: while it waits for a part of its work, it runs other work of the pool, which could wait for the
+/// lock that it holds itself.
+pub(crate) fn reading<L: Send + Sync, T: Send>(
+    py: Python<'_>,
+    lock: &RwLock<L>,
+    work: impl FnOnce(&L) -> catalex::Result<T> + Send,
+) -> PyResult<T> {
+    let pool = pool(py)?;
+    py.detach(|| {
+        let guard = lock.read().unwrap_or_else(PoisonError::into_inner);
+        let value = &*guard;
+        pool.install(|| work(value))
+    })
+    .map_err(to_py)
+}
+
+/// As [`reading`], for work that changes the value.
+pub(crate) fn writing<L: Send + Sync, T: Send>(
+    py: Python<'_>,
+    lock: &RwLock<L>,
+    work: impl FnOnce(&mut L) -> catalex::Result<T> + Send,
+) -> PyResult<T> {
+    refreshing(py, (lock, &RwLock::new(())), |value, ()| work(value))
+}
+
+/// As [`reading`], for work that changes the first value and reads the second.
+pub(crate) fn refreshing<L: Send + Sync, M: Send + Sync, T: Send>(
+    py: Python<'_>,
+    (lock, source): (&RwLock<L>, &RwLock<M>),
+    work: impl FnOnce(&mut L, &M) -> catalex::Result<T> + Send,
+) -> PyResult<T> {
+    let pool = pool(py)?;
+    py.detach(|| {
+        let source = source.read().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock.write().unwrap_or_else(PoisonError::into_inner);
+        let (value, source) = (&mut *guard, &*source);
+        pool.install(|| work(value, source))
+    })
+    .map_err(to_py)
 }
 
 /// Runs infallible work that takes well under a second.

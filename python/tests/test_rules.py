@@ -2,6 +2,8 @@
 
 import datetime
 import re
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -192,6 +194,42 @@ def test_deeply_nested_rules_are_refused() -> None:
         assert len(catalex.Subset.from_rules(trie, rule, attributes=attributes)) == some, rule
     many = " or ".join(f"stock = {number}" for number in range(1, 240))
     assert len(catalex.Subset.from_rules(trie, many, attributes=attributes)) == some
+
+
+THREADS = """
+import threading
+import numpy as np
+import pyarrow as pa
+import catalex
+
+codes = np.stack(np.unravel_index(np.arange(100_000), (64, 64, 64)), 1).astype(np.uint16)
+trie = catalex.Trie.from_codes(np.ascontiguousarray(codes))
+attributes = catalex.Attributes.from_table(pa.table({"stock": np.zeros(len(codes), np.int64)}))
+shuffled = np.random.default_rng(0).permutation(90_000)
+subset = catalex.Subset.from_rules(trie, "stock > 0", attributes=attributes)
+
+def update():
+    for value in range(60):
+        attributes.update({"stock": value % 2}, rows=shuffled)
+
+def refresh():
+    for _ in range(60):
+        subset.refresh()
+        catalex.Subset.from_rules(trie, "stock > 0 or stock is null", attributes=attributes)
+
+threads = [threading.Thread(target=work) for work in (update, update, refresh, refresh)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+subset.refresh()
+assert len(subset) == sum(value > 0 for value in attributes.values("stock"))
+"""
+
+
+def test_threads_that_update_and_refresh_do_not_wait_for_each_other_forever() -> None:
+    pytest.importorskip("pyarrow")
+    subprocess.run([sys.executable, "-c", THREADS], timeout=120, check=True)
 
 
 def test_mistakes_are_told_with_their_place() -> None:
