@@ -178,9 +178,7 @@ def _without(
         help = "pass one collection of items (or None) per prompt"
         raise refuse("exclude", f"{len(allowed)} collections, as many as subsets", str(len(exclude)), help)
     pairs = zip(allowed, exclude, strict=True)
-    return [
-        subset if items is None else trie.without(items, subset, ignore_missing=True) for subset, items in pairs
-    ]
+    return [subset if items is None else trie.without(items, subset, ignore_missing=True) for subset, items in pairs]
 
 
 def _limits(given: int | Sequence[int | None]) -> list[int | None]:
