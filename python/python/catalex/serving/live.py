@@ -242,7 +242,7 @@ def _subset(trie: Trie, path: Path, known: tuple[Signature, Subset] | None) -> t
 
 def _recorded(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file of a constraint folder, as its description says."""
-    forms = (_described(folder) or {}).get("forms")
+    forms: Any = (_described(folder) or {}).get("forms")
     try:
         hashes = {form["file"]: form["sha256"] for form in forms.values()}
         return hashes | {name: sha256 for form in forms.values() for name, sha256 in form.get("companions", {}).items()}
