@@ -100,6 +100,10 @@ mod tests {
         fs::write(path("marked"), "\u{feff}item 1\n").unwrap();
         assert_eq!([read_text(&path("marked")).unwrap(), read_input(&path("marked")).unwrap()], ["item 1\n"; 2]);
         assert!(read_text(&path("pipe")).is_err());
+        let pipe = path("pipe");
+        let writer = std::thread::spawn(move || fs::write(pipe, "item 2\n"));
+        assert_eq!(read_input(&path("pipe")).unwrap(), "item 2\n");
+        writer.join().unwrap().unwrap();
         assert_eq!(read_description(&path("sparse")).unwrap_err().to_string(), "more than 256 MiB");
     }
 }
