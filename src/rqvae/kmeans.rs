@@ -105,9 +105,9 @@ fn plus_plus(points: ArrayView2<f32>, k: usize, rng: &mut Xoshiro256Plus) -> (Ar
             return (starts, chosen);
         };
         starts.row_mut(chosen).assign(&points.row(row));
-        let dots = points.dot(&points.row(row));
-        Zip::from(&mut distances).and(&dots).and(&norms).for_each(|distance, &dot, &norm| {
-            *distance = distance.min((norm - 2.0 * dot + norms[row]).max(0.0));
+        let centre = points.row(row);
+        Zip::from(&mut distances).and(points.rows()).and(&norms).par_for_each(|distance, point, &norm| {
+            *distance = distance.min((norm - 2.0 * point.dot(&centre) + norms[row]).max(0.0));
         });
     }
     (starts, k)
