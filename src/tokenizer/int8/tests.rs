@@ -96,3 +96,26 @@ fn numbers_that_overflow_are_left_to_the_caller() {
         assert_eq!(quantizer.encode(rows.view()), quantizer.clone().without_int8().encode(rows.view()), "{scale}");
     }
 }
+
+/// The largest rounding error that the bounds allow: it is parallel to the other vector.
+#[test]
+fn rounding_errors_that_add_up_do_not_change_codes() {
+    const DIM: usize = 64;
+    let sign = |at: usize| if at * at % 7 < 3 { 1.0f32 } else { -1.0 };
+    // Rounds to (127, 0, 0, ...).
+    let rounded = |of: f32| Array1::from_shape_fn(DIM, |at| if at == 0 { 127.0 } else { of * 0.45 * sign(at) });
+    let exact = |of: f32| Array1::from_shape_fn(DIM, |at| if at == 0 { 0.0 } else { of * sign(at) });
+    for (row, first, second) in [(rounded(1.0), exact(1.0), exact(-1.0)), (exact(1.0), rounded(1.0), rounded(-1.0))] {
+        let mut book = Array2::zeros((48, DIM));
+        book.row_mut(7).assign(&first);
+        book.row_mut(9).assign(&second);
+        // The products are 28.35 and -28.35, and 0 and 0 after rounding. The costs are 11.65 and 28.35, and 40 and 0.
+        let mut offsets = Offsets::zero([48]);
+        offsets.codes[0].fill(1e6);
+        let squares = first.dot(&first);
+        (offsets.codes[0][7], offsets.codes[0][9]) = (80.0 - squares, -squares);
+        let quantizer = Quantizer::new(vec![book], offsets);
+        let rows = ndarray::stack(ndarray::Axis(0), &[row.view(); 20]).unwrap();
+        assert!(quantizer.encode(rows.view()).iter().all(|&code| code == 7));
+    }
+}
