@@ -237,6 +237,8 @@ class Venv(Part):
     def make(self, cache: Path) -> None:
         folder, named = cache / self.folder, self.requirements.relative_to(ROOT)
         say(f"making {self.name} ({named})")
+        # A requirements file that changes meanwhile makes the environment outdated.
+        stamp = self._stamp()
         try:
             shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:
@@ -258,7 +260,7 @@ class Venv(Part):
         if self.alone:
             self._install(folder, self.alone, *self.options)
         self.after_packages(folder)
-        (folder / "catalex-stamp").write_text(self._stamp(), encoding="ascii")
+        (folder / "catalex-stamp").write_text(stamp, encoding="ascii")
 
     def _install(self, folder: Path, requirements: Path, *options: str) -> None:
         done = self._pip(folder, requirements, ["--only-binary=:all:", *options], dict(os.environ))

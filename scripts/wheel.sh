@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Python package's wheel with its two programs, or with --sdist its source archive, into a folder. The last
-# line printed is its path. The environment variable LIBTORCH names the libtorch to link with.
+# line printed is its path. The environment variable LIBTORCH names the libtorch to link with, and CATALEX_WHEEL_PROFILE
+# cargo's profile (default: dist). The tests build with the profile release, for which they have compiled most crates.
 #   scripts/wheel.sh MATURIN FOLDER [--sdist]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,15 +14,18 @@ trap 'rm -rf "$made"' EXIT
 if [ "${3:-}" = --sdist ]; then
     "$maturin" sdist --manifest-path python/Cargo.toml --out "$made" >&2
 else
-    program=${CARGO_TARGET_DIR:-target}/release/catalex
-    cargo build --locked --quiet --release --no-default-features --features encoders,serve >&2
+    profile=${CATALEX_WHEEL_PROFILE:-dist}
+    program=${CARGO_TARGET_DIR:-target}/$profile/catalex
+    [ "$profile" = dist ] && limit="--largest 40" || limit=
+    cargo build --locked --quiet --profile "$profile" --no-default-features --features encoders,serve >&2
     cp "$program" "$made/catalex"
     # The program with all features is built last, so it remains in the build folder.
-    cargo build --locked --quiet --release >&2
+    cargo build --locked --quiet --profile "$profile" >&2
     cp "$program" "$made/catalex-train"
-    "$maturin" build --locked --quiet --release --compatibility linux --manifest-path python/Cargo.toml --out "$made" >&2
+    "$maturin" build --locked --quiet --profile "$profile" --compatibility linux --manifest-path python/Cargo.toml --out "$made" >&2
     wheel=$(find "$made" -name '*.whl')
-    "${PYTHON:-python3}" scripts/pack_wheel.py "$wheel" "$made/catalex" "$made/catalex-train" "$folder" >"$made/path"
+    # shellcheck disable=SC2086
+    "${PYTHON:-python3}" scripts/pack_wheel.py $limit "$wheel" "$made/catalex" "$made/catalex-train" "$folder" >"$made/path"
     cat "$made/path"
     exit
 fi

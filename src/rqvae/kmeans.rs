@@ -1,21 +1,22 @@
 //! k-means for one codebook: k-means++ and the first Lloyd steps on a sample, then Lloyd steps on all points as matrix
 //! products.
 
-use linfa::DatasetBase;
-use linfa::traits::Fit;
-use linfa_clustering::{KMeans, KMeansInit};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, Zip};
 use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::crowding::{Crowding, split};
+use super::lloyd_start::first_steps;
 use super::regression::fit;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Offsets, Quantizer};
 
 /// Lloyd steps on the sample, and after each split.
 const FIRST_STEPS: u64 = 5;
+
+/// The steps on the sample end when the centres move less.
+const TOLERANCE: f32 = 1e-4;
 
 /// Maximum number of times that overfull codes are split.
 const SPLITS: usize = 12;
@@ -36,6 +37,14 @@ pub(super) fn codebook(
     crowding: Option<Crowding>,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
+    if points.iter().any(|v| !v.is_finite()) {
+        return Err(Error::data(
+            "k-means",
+            "finite latents",
+            "NaN or infinity",
+            "check the features for extreme values",
+        ));
+    }
     let sample = if points.nrows() > most {
         let mut rows = index::sample(rng, points.nrows(), most).into_vec();
         rows.sort_unstable();
@@ -47,15 +56,8 @@ pub(super) fn codebook(
     if distinct < k {
         return Ok(start);
     }
-    let data = DatasetBase::from(sample.view());
-    let fitted = KMeans::params_with_rng(k, rng.clone())
-        .init_method(KMeansInit::Precomputed(start))
-        .n_runs(1)
-        .max_n_iterations(FIRST_STEPS)
-        .tolerance(1e-4)
-        .fit(&data)
-        .map_err(|e| Error::data("k-means", "finite latents", e, "check the features for extreme values"))?;
-    let mut book = lloyd(points, fitted.centroids().clone(), iterations);
+    let start = first_steps(sample.view(), start, FIRST_STEPS, TOLERANCE);
+    let mut book = lloyd(points, start, iterations);
     if let Some(crowding) = crowding {
         for _ in 0..SPLITS {
             let codes = assign(points, &book);
@@ -103,9 +105,9 @@ fn plus_plus(points: ArrayView2<f32>, k: usize, rng: &mut Xoshiro256Plus) -> (Ar
             return (starts, chosen);
         };
         starts.row_mut(chosen).assign(&points.row(row));
-        let dots = points.dot(&points.row(row));
-        Zip::from(&mut distances).and(&dots).and(&norms).for_each(|distance, &dot, &norm| {
-            *distance = distance.min((norm - 2.0 * dot + norms[row]).max(0.0));
+        let centre = points.row(row);
+        Zip::from(&mut distances).and(points.rows()).and(&norms).par_for_each(|distance, point, &norm| {
+            *distance = distance.min((norm - 2.0 * point.dot(&centre) + norms[row]).max(0.0));
         });
     }
     (starts, k)

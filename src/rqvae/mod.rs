@@ -28,6 +28,7 @@ mod items;
 mod keep;
 mod kmeans;
 mod lc_rec;
+mod lloyd_start;
 mod model;
 mod outcome;
 mod reference;

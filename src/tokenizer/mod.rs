@@ -10,6 +10,8 @@ mod adopt;
 mod completion;
 mod config;
 mod input;
+mod int8;
+mod level;
 mod network;
 mod previous;
 mod quantizer;
@@ -301,7 +303,9 @@ impl Tokenizer {
                 "give one flag an item and modality",
             ));
         }
-        match x.rows().into_iter().position(|row| row.iter().any(|v| v.is_nan() || v.abs() > MAX_INPUT)) {
+        // Without an early exit per row, the comparison is vectorized.
+        let outside = |row: ndarray::ArrayView1<f32>| row.fold(false, |found, v| found | !(v.abs() <= MAX_INPUT));
+        match x.rows().into_iter().position(outside) {
             Some(row) => Err(Error::data(
                 format!("row {} of the features", row + 1),
                 format!("finite numbers of at most {MAX_INPUT:e}"),

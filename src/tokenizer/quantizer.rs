@@ -8,8 +8,9 @@
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
+use super::int8::{FEWEST_ROWS, Int8Book};
+use super::level::Level;
 use super::previous::{Keeping, PreviousCodes};
-use super::rows::multiply;
 
 /// Rows per block: the scores of a level fit into the cache.
 const BLOCK: usize = 512;
@@ -48,6 +49,8 @@ pub struct Quantizer {
     offsets: Offsets,
     /// `argmin |r - c|^2 + o = argmin (|c|^2 + o) / 2 - r . c`: the first term of each codeword.
     halves: Vec<Array1<f32>>,
+    /// The codebooks in 8 bits, where the search with them is faster.
+    int8: Vec<Option<Int8Book>>,
 }
 
 impl Quantizer {
@@ -56,13 +59,21 @@ impl Quantizer {
         let half = |(book, offset): (&Array2<f32>, &Array1<f32>)| {
             (book.map_axis(Axis(1), |codeword| codeword.dot(&codeword)) + offset) * 0.5
         };
-        let halves = codebooks.iter().zip(&offsets.codes).map(half).collect();
+        let halves: Vec<_> = codebooks.iter().zip(&offsets.codes).map(half).collect();
+        let int8 = codebooks.iter().zip(&halves).map(|(book, halves)| Int8Book::new(book, halves)).collect();
         // Rows are accessed as slices.
         let in_rows = |matrix: Array2<f32>| matrix.as_standard_layout().into_owned();
         let offsets =
             Offsets { pairs: offsets.pairs.map(in_rows), last: offsets.last.map(in_rows), codes: offsets.codes };
         let columns = codebooks.iter().map(|book| in_rows(book.t().to_owned())).collect();
-        Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), columns, offsets, halves }
+        Quantizer { codebooks: codebooks.into_iter().map(in_rows).collect(), columns, offsets, halves, int8 }
+    }
+
+    /// The same quantizer, with all products in `f32`.
+    #[cfg(test)]
+    pub(super) fn without_int8(mut self) -> Self {
+        self.int8.fill(None);
+        self
     }
 
     /// One codebook `(size, latent_dim)` per level.
@@ -142,16 +153,15 @@ impl Quantizer {
         let in_rows = latents.is_standard_layout();
         let mut residual = if in_rows { latents } else { latents.as_standard_layout().into_owned() };
         let mut scores = Array2::zeros((0, 0));
-        for (level, book) in self.codebooks.iter().enumerate() {
-            if scores.ncols() != book.nrows() {
-                scores = Array2::zeros((residual.nrows(), book.nrows()));
+        for (at, book) in self.codebooks.iter().enumerate() {
+            let tables = self.offsets.tables(at, self.codebooks.len());
+            let level = Level { level: at, columns: &self.columns[at], halves: &self.halves[at], tables, book };
+            match &self.int8[at] {
+                Some(int8) if keeping.is_none() && residual.nrows() >= FEWEST_ROWS => {
+                    level.search(int8, &mut codes, &mut residual);
+                }
+                _ => level.compare_all(keeping, &mut scores, &mut codes, &mut residual),
             }
-            multiply(residual.view(), self.columns[level].view(), false, &mut scores);
-            if let Some(keeping) = &keeping {
-                keeping.favour(level, codes.view(), &mut scores);
-            }
-            let tables = self.offsets.tables(level, self.codebooks.len());
-            Level { level, halves: &self.halves[level], tables, book }.choose(&mut scores, &mut codes, &mut residual);
         }
     }
 
@@ -166,81 +176,6 @@ impl Quantizer {
         }
         sums
     }
-}
-
-/// One level of the quantizer.
-struct Level<'a> {
-    level: usize,
-    halves: &'a Array1<f32>,
-    /// Offsets by the code of level 0.
-    tables: [Option<&'a Array2<f32>>; 2],
-    book: &'a Array2<f32>,
-}
-
-impl Level<'_> {
-    /// Assigns each row the code of the lowest cost, `halves - scores` plus half of the tables' offsets, and subtracts the
-    /// codeword from its residual. Uses AVX2 where the processor has it; the result is the same.
-    fn choose(&self, scores: &mut Array2<f32>, codes: &mut ArrayViewMut2<u16>, residual: &mut Array2<f32>) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2")]
-            fn wide(
-                level: &Level,
-                scores: &mut Array2<f32>,
-                codes: &mut ArrayViewMut2<u16>,
-                residual: &mut Array2<f32>,
-            ) {
-                level.choose_rows(scores, codes, residual);
-            }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor supports the instructions.
-                return unsafe { wide(self, scores, codes, residual) };
-            }
-        }
-        self.choose_rows(scores, codes, residual);
-    }
-
-    #[inline(always)]
-    fn choose_rows(&self, scores: &mut Array2<f32>, codes: &mut ArrayViewMut2<u16>, residual: &mut Array2<f32>) {
-        let halves = self.halves.as_slice().unwrap_or_default();
-        let rows = scores.rows_mut().into_iter().zip(residual.rows_mut()).zip(codes.rows_mut());
-        for ((scores, left), mut codes) in rows {
-            let (Some(scores), Some(left)) = (scores.into_slice(), left.into_slice()) else { continue };
-            for table in self.tables.into_iter().flatten() {
-                let row = table.row(usize::from(codes[0])).to_slice().unwrap_or_default();
-                scores.iter_mut().zip(row).for_each(|(score, offset)| *score -= 0.5 * offset);
-            }
-            let best = nearest(scores, halves);
-            codes[self.level] = best as u16;
-            let codeword = self.book.row(best);
-            left.iter_mut().zip(codeword.to_slice().unwrap_or_default()).for_each(|(left, c)| *left -= c);
-        }
-    }
-}
-
-/// Index of the smallest value of `halves - scores`, the first of equal ones. First finds the smallest value, then its
-/// index: both loops vectorise, as they have no branch per number.
-#[inline(always)]
-fn nearest(scores: &[f32], halves: &[f32]) -> usize {
-    const LANES: usize = 16;
-    let lower = |a: f32, b: f32| if b < a { b } else { a };
-    let mut least = [f32::INFINITY; LANES];
-    let (score_lanes, half_lanes) = (scores.chunks_exact(LANES), halves.chunks_exact(LANES));
-    let rest = score_lanes.remainder().iter().zip(half_lanes.remainder());
-    for (scores, halves) in score_lanes.zip(half_lanes) {
-        for ((least, score), half) in least.iter_mut().zip(scores).zip(halves) {
-            *least = lower(*least, half - score);
-        }
-    }
-    let rest = rest.fold(f32::INFINITY, |least, (score, half)| lower(least, half - score));
-    let least = least.into_iter().fold(rest, lower);
-    for (at, (scores, halves)) in scores.chunks(LANES).zip(halves.chunks(LANES)).enumerate() {
-        if scores.iter().zip(halves).fold(false, |found, (score, half)| found | (half - score == least)) {
-            let at_lane = scores.iter().zip(halves).position(|(score, half)| half - score == least);
-            return at * LANES + at_lane.unwrap_or_default();
-        }
-    }
-    0
 }
 
 #[cfg(test)]
