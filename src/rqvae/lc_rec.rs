@@ -270,7 +270,7 @@ fn start_codebooks(model: &RqVae, x: &Tensor, config: &LcRecConfig, rng: &mut Xo
     let mut rest = array(&no_grad(|| model.projection.forward(x)))?;
     for book in &model.quantizer.books {
         let size = book.size()[0] as usize;
-        let found = kmeans::codebook(rest.view(), size, config.kmeans_iterations, usize::MAX, None, rng)?;
+        let found = kmeans::codebook(&rest, size, config.kmeans_iterations, usize::MAX, None, rng)?;
         no_grad(|| book.shallow_clone().copy_(&tensor(&found)));
         let quantizer = Quantizer::new(vec![found], Offsets::zero([size]));
         rest -= &quantizer.decode(quantizer.encode(rest.view()).view());

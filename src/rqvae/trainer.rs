@@ -1,6 +1,5 @@
 //! Training: from features to a frozen model.
 
-use ndarray::s;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::Device;
@@ -8,12 +7,14 @@ use tch::Device;
 use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
 use super::data::{DataSettings, TrainingData};
 use super::descent::Descent;
+use super::device::on_device;
 use super::init::start;
 use super::keep::{Kept, KeptItems};
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
-use super::reference::{latents, residual_errors};
+use super::points::Points;
+use super::reference::{latents, latents_on_device, residual_errors};
 use super::separation::separate;
 use super::tensors::array;
 use super::unused::use_every_code;
@@ -68,10 +69,11 @@ pub fn train_sharing(
     config.check()?;
     check_room(config.codebook_sizes(), features.rows(), capacity)?;
     let session = TrainingSession { features, shapes: features.shapes(), checkpoints, kept: None, progress };
-    match config {
+    let device = config.device().to_owned();
+    on_device(&device, || match config {
         TrainConfig::ResidualQuantizer(config) => Ok(session.residual_quantizer(config)?.0),
         TrainConfig::LcRec(config) => session.lc_rec(config),
-    }
+    })
 }
 
 /// The arguments of [`train`] except the configuration.
@@ -98,7 +100,7 @@ impl<'a> TrainingSession<'a> {
     /// The model, and the price of changing a previous code, per level. The prices are empty if no codes are kept.
     pub(super) fn residual_quantizer(self, config: QuantizerConfig) -> Result<(Trained, Vec<f32>)> {
         let config = ValidQuantizerConfig::new(config, self.features.rows(), &self.shapes)?;
-        let device = super::device(&config.device)?;
+        let device = super::device::device(&config.device)?;
         let used = TrainConfig::from((*config).clone());
         let OpenedSession { data, mut rng, keeper, saved } =
             self.open(&config.data_settings(&self.shapes)?, &used, device)?;
@@ -128,15 +130,13 @@ impl<'a> TrainingSession<'a> {
         let outcome = descent.run(self.progress)?;
         let mut prices = Vec::new();
         let finish = |data: &TrainingData, projection: &Network, quantizer| {
-            let latents = latents(data, projection)?;
-            let Some(kept) = &kept else {
-                let quantizer = use_every_code(latents.view(), quantizer);
-                return Ok(separate(latents.view(), quantizer, config.separation as f32));
+            let (kept, separation) = (kept.as_ref().map(|kept| (kept, data.rows.len())), config.separation as f32);
+            let (finished, of_kept) = match device {
+                Device::Cpu => finished(latents(data, projection)?, kept, quantizer, separation)?,
+                _ => finished(latents_on_device(data, projection), kept, quantizer, separation)?,
             };
-            // Skips `use_every_code`: an item may keep a code that no item would choose.
-            let quantizer = separate(latents.view(), quantizer, config.separation as f32);
-            prices = kept.prices(latents.slice(s![..data.rows.len(), ..]), &quantizer);
-            Ok(quantizer)
+            prices = of_kept;
+            Ok(finished)
         };
         let trained = self.freeze(outcome, data, (used, config.held_out()), finish)?;
         Ok((trained, prices))
@@ -144,7 +144,7 @@ impl<'a> TrainingSession<'a> {
 
     fn lc_rec(self, config: LcRecConfig) -> Result<Trained> {
         let config = valid_lc_rec(config, self.features.rows(), &self.shapes)?;
-        let device = super::device(&config.device)?;
+        let device = super::device::device(&config.device)?;
         let settings = DataSettings {
             sample_items: config.sample_items,
             held_out: 0,
@@ -200,6 +200,24 @@ impl<'a> TrainingSession<'a> {
         let tokenizer = Tokenizer::new(modalities, weights, Some(record))?;
         Ok(Trained { tokenizer, history, best_epoch })
     }
+}
+
+/// The quantizer with unused codewords moved and items separated, and the prices of `kept` codes: those of the first
+/// items, whose number is given.
+pub(super) fn finished(
+    latents: impl Points,
+    kept: Option<(&KeptItems, usize)>,
+    quantizer: Quantizer,
+    separation: f32,
+) -> Result<(Quantizer, Vec<f32>)> {
+    let Some((kept, training)) = kept else {
+        let quantizer = use_every_code(&latents, quantizer)?;
+        return Ok((separate(&latents, quantizer, separation)?, Vec::new()));
+    };
+    // Skips `use_every_code`: an item may keep a code that no item would choose.
+    let quantizer = separate(&latents, quantizer, separation)?;
+    let prices = kept.prices(&latents.truncated(training), &quantizer)?;
+    Ok((quantizer, prices))
 }
 
 #[cfg(test)]
