@@ -5,6 +5,19 @@ use tch::{Cuda, Device};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 
+/// Where training computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) device: Device,
+    /// Whether latents are matrices of ndarray in host memory; otherwise they are tensors on the device.
+    pub(super) on_host: bool,
+}
+
+impl Place {
+    /// The CPU.
+    pub(super) const HOST: Place = Place { device: Device::Cpu, on_host: true };
+}
+
 /// Parts of libtorch's messages that say that memory ran out.
 const NO_MEMORY: [&str; 4] = ["out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory"];
 
@@ -35,8 +48,15 @@ fn failed(name: &str, message: &str) -> Error {
     Error::Unavailable { what: format!("device {name}"), reason, help: help.into() }
 }
 
+/// The name of a device on which tests run what a GPU runs: libtorch's CPU.
+#[cfg(test)]
+pub(super) const TENSORS: &str = "tensors";
+
 /// The device with the name `cpu`, `cuda` or `cuda:N`.
-pub(super) fn device(name: &str) -> Result<Device> {
+///
+/// # Errors
+/// [`Error::Config`] for another name; [`Error::Unavailable`] for a device that does not exist.
+pub(super) fn place(name: &str) -> Result<Place> {
     let unavailable = |reason: String| Error::Unavailable {
         what: format!("device {name}"),
         reason,
@@ -44,7 +64,9 @@ pub(super) fn device(name: &str) -> Result<Device> {
             .into(),
     };
     let index = match name {
-        "cpu" => return Ok(Device::Cpu),
+        "cpu" => return Ok(Place::HOST),
+        #[cfg(test)]
+        TENSORS => return Ok(Place { device: Device::Cpu, on_host: false }),
         "cuda" => Some(0),
         _ => name.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
     };
@@ -62,7 +84,7 @@ pub(super) fn device(name: &str) -> Result<Device> {
     if index as i64 >= Cuda::device_count() {
         return Err(unavailable(format!("there are {} CUDA devices", Cuda::device_count())));
     }
-    Ok(Device::Cuda(index))
+    Ok(Place { device: Device::Cuda(index), on_host: false })
 }
 
 /// Loads `libtorch_cuda.so`, which registers the CUDA kernels. The program does not link this library, because it also
@@ -109,10 +131,10 @@ mod tests {
 
     #[test]
     fn unknown_and_missing_devices_are_refused() {
-        assert_eq!(device("cpu").unwrap(), Device::Cpu);
-        assert!(device("tpu").unwrap_err().to_string().contains("cuda:N"));
+        assert_eq!(place("cpu").unwrap(), Place::HOST);
+        assert!(place("tpu").unwrap_err().to_string().contains("cuda:N"));
         if !Cuda::is_available() {
-            assert!(device("cuda:1").unwrap_err().to_string().contains("no CUDA device"));
+            assert!(place("cuda:1").unwrap_err().to_string().contains("no CUDA device"));
         }
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 use tch::{Device, no_grad};
 
-use super::device::on_device;
+use super::device::{on_device, place};
 use super::model::{Net, TensorQuantizer};
 use super::tensors::{ROWS_AT_ONCE, array, integers, tensor};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub fn encode(
         let help = "tokenize with the features the model was trained on";
         return Err(Error::mismatch("width of the features", tokenizer.config().dim(), x.ncols(), help));
     }
-    on_device(device, || encode_on(tokenizer, x, present, super::device::device(device)?))
+    on_device(device, || encode_on(tokenizer, x, present, place(device)?.device))
 }
 
 fn encode_on(

@@ -20,12 +20,13 @@ use crate::tokenizer::{Completion, Offsets, Quantizer};
 
 /// A model for `x (n, dim)`. The projection is the principal axes (with several modalities, those of the cross-modally
 /// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement.
-/// With `kept` codes, regression on these codes replaces k-means.
+/// With `kept` codes, regression on these codes replaces k-means. The latents stay on the device unless `on_host`.
 ///
 /// # Errors
 /// [`Error::Data`] for features without variance.
 pub(super) fn start(
     x: &Tensor,
+    on_host: bool,
     completion: Option<(&Completion, &[f64])>,
     kept: Option<&KeptItems>,
     config: &ValidQuantizerConfig,
@@ -48,9 +49,10 @@ pub(super) fn start(
     let projection = Net { skip: Some(axes), layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng) };
     let inverse = Net { skip: Some(back), layers: perceptron(config.latent_dim, &reversed, dim, device, rng) };
     let latents = projection.forward_in_blocks(x);
-    let quantizer = match device {
-        Device::Cpu => quantizer(&array(&latents)?, kept, config, rng, progress)?,
-        _ => quantizer(&DevicePoints::new(latents), kept, config, rng, progress)?,
+    let quantizer = if on_host {
+        quantizer(&array(&latents)?, kept, config, rng, progress)?
+    } else {
+        quantizer(&DevicePoints::new(latents), kept, config, rng, progress)?
     };
     let model = RqVae { projection, inverse, quantizer: TensorQuantizer::new(&quantizer, device) };
     for parameter in model.parameters() {

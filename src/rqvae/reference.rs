@@ -2,7 +2,7 @@
 //! reference for new items.
 
 use ndarray::{Array2, s};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::data::TrainingData;
 use super::items::TrainingItems;
@@ -21,7 +21,7 @@ pub(super) fn residual_errors(
 ) -> Result<Option<ResidualErrors>> {
     let items = data.validation.as_ref().unwrap_or(&data.training);
     let mut errors = Vec::with_capacity(items.x.size()[0] as usize);
-    let on_device = (items.x.device() != Device::Cpu).then(|| Net::new(projection, items.x.device()));
+    let on_device = (!data.place.on_host).then(|| Net::new(projection, items.x.device()));
     for rows in items.x.split(ROWS_AT_ONCE, 0) {
         errors.extend(match &on_device {
             None => projection.forward(array(&rows)?.view()).errors(quantizer)?,

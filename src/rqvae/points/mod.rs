@@ -10,6 +10,8 @@
 
 mod blocks;
 mod device_points;
+#[cfg(test)]
+mod gpu_test;
 mod host_points;
 mod members;
 mod search;

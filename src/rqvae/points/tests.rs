@@ -248,3 +248,47 @@ fn retraining_keeps_the_same_codes() {
         assert!(same >= if strength == 1.0 { 900 } else { 300 }, "{same} kept at {strength}");
     }
 }
+
+/// Squared error of the reconstruction, relative to the variance of the features.
+pub(super) fn relative_error(tokenizer: &crate::tokenizer::Tokenizer, x: &Array2<f32>) -> f32 {
+    let decoded = tokenizer.decode(tokenizer.codes(x.view(), None).unwrap().view()).unwrap();
+    let mean = x.mean_axis(ndarray::Axis(0)).unwrap();
+    (&decoded - x).mapv(|v| v * v).sum() / (x - &mean).mapv(|v| v * v).sum()
+}
+
+#[test]
+fn a_whole_training_on_a_device_is_deterministic_and_as_good_and_resumes() {
+    use crate::rqvae::device::TENSORS;
+    use crate::rqvae::trainer::tests::{Interruption, config, features};
+    use crate::rqvae::{Checkpoints, train};
+    use crate::training::{LcRecConfig, TrainConfig};
+    let items = features(1_300);
+    let x = items.concatenated();
+    let lc_rec = |device: &str| -> TrainConfig {
+        LcRecConfig {
+            codebook_sizes: vec![16; 3],
+            hidden: vec![64, 32],
+            latent_dim: 8,
+            epochs: 20,
+            batch_size: 256,
+            device: device.into(),
+            ..LcRecConfig::default()
+        }
+        .into()
+    };
+    let default = |device: &str| config(|c| (c.epochs, c.device) = (6, device.into()));
+    for (host, device) in [(default("cpu"), default(TENSORS)), (lc_rec("cpu"), lc_rec(TENSORS))] {
+        let one = train(&items, host, None, &Silent).unwrap();
+        let other = train(&items, device.clone(), None, &Silent).unwrap();
+        assert_eq!(other.tokenizer, train(&items, device.clone(), None, &Silent).unwrap().tokenizer, "two runs");
+        let (error, on_device) = (relative_error(&one.tokenizer, &x), relative_error(&other.tokenizer, &x));
+        assert!((error - on_device).abs() < 0.05 * error, "errors {error} and {on_device}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.checkpoint");
+        let checkpoints = |resume| Checkpoints { path: path.clone(), every: std::time::Duration::ZERO, resume };
+        let interruption = Interruption(3.into());
+        assert!(train(&items, device.clone(), Some(&checkpoints(false)), &interruption).is_err());
+        let resumed = train(&items, device, Some(&checkpoints(true)), &Silent).unwrap();
+        assert_eq!((resumed.tokenizer, resumed.history), (other.tokenizer, other.history));
+    }
+}
