@@ -7,6 +7,7 @@ program. `--devices cpu --small` runs everything at a small size without a GPU, 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import subprocess
@@ -102,7 +103,8 @@ class Run:
 
 def train(program: str, features: Path, model: Path, device: str, arguments: list[str]) -> Run:
     """`catalex train` as a whole, from reading the file to the model on disk."""
-    command = [program, "train", features, "--out", model, "--force", "--device", device, "--progress", "none"]
+    command: list[str | Path] = [program, "train", features, "--out", model, "--force", "--device", device]
+    command += ["--progress", "none"]
     with Card(device) as card:
         began = time.perf_counter()
         subprocess.run([*command, *arguments], check=True)
@@ -118,7 +120,7 @@ def perplexities(model: Path, x: Matrix) -> str:
     return " ".join(f"{perplexity(level):.0f}" for level in FrozenModel(model).codes(x[:SAMPLE]).T)
 
 
-class PlainRqVae(torch.nn.Module):
+class PlainRqVae(torch.nn.Module):  # type: ignore[misc]
     """LC-Rec's RQ-VAE, as its published code writes it, without k-means at the start."""
 
     def __init__(self, dim: int, sizes: Sizes, latent_dim: int = 32) -> None:
@@ -148,14 +150,14 @@ class PlainRqVae(torch.nn.Module):
 
 def perceptron(widths: list[int]) -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
-    for width, following in zip(widths, widths[1:], strict=False):
+    for width, following in itertools.pairwise(widths):
         linear = torch.nn.Linear(width, following)
         torch.nn.init.xavier_normal_(linear.weight)
         layers += [linear, torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def sinkhorn(distances: torch.Tensor, epsilon: float = 0.003, iterations: int = 50) -> torch.Tensor:
     most, least = distances.max(), distances.min()
     middle = (most + least) / 2
@@ -214,7 +216,8 @@ def lc_rec(program: str, sizes: Sizes, device: str, folder: Path) -> list[list[s
     ]
 
 
-def default(program: str, items: int, dim: int, sizes: Sizes, devices: list[str], folder: Path) -> list[list[str]]:
+def default(program: str, shape: tuple[int, int], sizes: Sizes, devices: list[str], folder: Path) -> list[list[str]]:
+    items, dim = shape
     x, features = vectors(items, dim), folder / "features.npy"
     np.save(features, x)
     arguments = ["--codebook-size", str(sizes.codes)]
@@ -231,8 +234,16 @@ def default(program: str, items: int, dim: int, sizes: Sizes, devices: list[str]
         memory = "" if run.peak is None else f"{run.peak:,} MB"
         used = perplexities(folder / "model", x)
         rows.append(
-            [f"default, {items:,} x {dim}", device, f"{run.seconds:.2f}", f"{first / run.seconds:.1f}"]
-            + [f"{run.error:.5f}", used, memory, equal]
+            [
+                f"default, {items:,} x {dim}",
+                device,
+                f"{run.seconds:.2f}",
+                f"{first / run.seconds:.1f}",
+                f"{run.error:.5f}",
+                used,
+                memory,
+                equal,
+            ]
         )
     return rows
 
@@ -248,8 +259,8 @@ def main() -> int:
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns), flush=True)
     wrong = False
     with tempfile.TemporaryDirectory() as name:
-        for items, dim in sizes.default:
-            for row in default(options.catalex, items, dim, sizes, devices, Path(name)):
+        for shape in sizes.default:
+            for row in default(options.catalex, shape, sizes, devices, Path(name)):
                 print("| " + " | ".join(row) + " |", flush=True)
                 wrong |= row[-1] == "NO"
         for row in lc_rec(options.catalex, sizes, devices[-1], Path(name)):

@@ -19,7 +19,7 @@ def test_the_table_has_a_row_for_every_case() -> None:
     if not binary.is_file():
         pytest.fail("there is no built catalex in $CARGO_TARGET_DIR/release: run `make test-python`")
     script = ROOT / "python" / "benchmarks" / "gpu.py"
-    command = [sys.executable, script, "--catalex", binary, "--devices", "cpu", "--small"]
+    command: list[str | Path] = [sys.executable, script, "--catalex", binary, "--devices", "cpu", "--small"]
     environment = {**os.environ, "PYTHONPATH": str(script.parent)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
