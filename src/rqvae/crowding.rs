@@ -9,7 +9,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::points::{Halves, Points};
+use super::points::{Halves, LatentPoints};
 use super::regression::members;
 use crate::error::Result;
 
@@ -35,7 +35,7 @@ impl Crowding {
 pub(super) const POWER_STEPS: usize = 4;
 
 /// Splits the overfull codes of `codes (n, 1)`, with the codewords of the emptiest codes. Returns whether any was split.
-pub(super) fn split<P: Points>(
+pub(super) fn split<P: LatentPoints>(
     points: &P,
     codes: ArrayView2<u16>,
     book: &mut Array2<f32>,

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Tensor};
 
-use super::device::Place;
+use super::device::TrainingPlace;
 use super::items::{TrainingBatch, TrainingItems, spread};
 use super::relations;
 use super::tensors::{array, tensor};
@@ -69,7 +69,7 @@ pub(super) struct TrainingData<'a> {
     /// See [`DataSettings::dropout`]; 0 where modalities cannot be predicted.
     dropout: f64,
     /// Where training computes.
-    pub(super) place: Place,
+    pub(super) place: TrainingPlace,
     /// SHA-256 of the items in memory, held-out ones included.
     pub(super) hash: Option<String>,
     /// All items, where only a sample is in memory.
@@ -91,7 +91,7 @@ impl<'a> TrainingData<'a> {
         source: &'a dyn FeatureSource,
         settings: &DataSettings,
         rng: &mut Xoshiro256Plus,
-        place: Place,
+        place: TrainingPlace,
         hashed: bool,
     ) -> Result<Self> {
         let dims: Vec<usize> = source.shapes().iter().map(|&(_, dim)| dim).collect();
@@ -310,7 +310,7 @@ mod tests {
             dropout: 0.0,
         };
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
-        let data = TrainingData::read(&file, &settings, &mut rng, Place::HOST, false).unwrap();
+        let data = TrainingData::read(&file, &settings, &mut rng, TrainingPlace::HOST, false).unwrap();
         assert_eq!((data.training.x.size()[0], data.validation.as_ref().unwrap().x.size()[0]), (1_900, 100));
         let standardization = &data.standardization;
         let row = |value: f32| (value / standardization.scale[0] + standardization.mean[0]).round() as usize;

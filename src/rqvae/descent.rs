@@ -266,7 +266,7 @@ fn mean_square(x: &Tensor) -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::rqvae::device::Place;
+    use crate::rqvae::device::TrainingPlace;
     use rand::SeedableRng;
 
     /// Gradients by automatic differentiation.
@@ -344,7 +344,7 @@ pub(super) mod tests {
         };
         let run = |direct: bool| {
             let mut rng = Xoshiro256Plus::seed_from_u64(8);
-            let data = TrainingData::read(&items, &settings, &mut rng, Place::HOST, false).unwrap();
+            let data = TrainingData::read(&items, &settings, &mut rng, TrainingPlace::HOST, false).unwrap();
             let mut value = Xoshiro256Plus::seed_from_u64(9);
             let random = ndarray::Array2::from_shape_simple_fn((16, 6), || value.gen_range(-1.0f32..1.0));
             let books = vec![random.clone(), &random * 0.5, &random * 0.2];

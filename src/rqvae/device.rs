@@ -7,15 +7,15 @@ use crate::guard::guarded;
 
 /// Where training computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct TrainingPlace {
     pub(super) device: Device,
     /// Whether latents are matrices of ndarray in host memory; otherwise they are tensors on the device.
     pub(super) on_host: bool,
 }
 
-impl Place {
+impl TrainingPlace {
     /// The CPU.
-    pub(super) const HOST: Place = Place { device: Device::Cpu, on_host: true };
+    pub(super) const HOST: TrainingPlace = TrainingPlace { device: Device::Cpu, on_host: true };
 }
 
 /// Parts of libtorch's messages that say that memory ran out.
@@ -56,7 +56,7 @@ pub(super) const TENSORS: &str = "tensors";
 ///
 /// # Errors
 /// [`Error::Config`] for another name; [`Error::Unavailable`] for a device that does not exist.
-pub(super) fn place(name: &str) -> Result<Place> {
+pub(super) fn place(name: &str) -> Result<TrainingPlace> {
     let unavailable = |reason: String| Error::Unavailable {
         what: format!("device {name}"),
         reason,
@@ -64,9 +64,9 @@ pub(super) fn place(name: &str) -> Result<Place> {
             .into(),
     };
     let index = match name {
-        "cpu" => return Ok(Place::HOST),
+        "cpu" => return Ok(TrainingPlace::HOST),
         #[cfg(test)]
-        TENSORS => return Ok(Place { device: Device::Cpu, on_host: false }),
+        TENSORS => return Ok(TrainingPlace { device: Device::Cpu, on_host: false }),
         "cuda" => Some(0),
         _ => name.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
     };
@@ -84,7 +84,7 @@ pub(super) fn place(name: &str) -> Result<Place> {
     if index as i64 >= Cuda::device_count() {
         return Err(unavailable(format!("there are {} CUDA devices", Cuda::device_count())));
     }
-    Ok(Place { device: Device::Cuda(index), on_host: false })
+    Ok(TrainingPlace { device: Device::Cuda(index), on_host: false })
 }
 
 /// Loads `libtorch_cuda.so`, which registers the CUDA kernels. The program does not link this library, because it also
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn unknown_and_missing_devices_are_refused() {
-        assert_eq!(place("cpu").unwrap(), Place::HOST);
+        assert_eq!(place("cpu").unwrap(), TrainingPlace::HOST);
         assert!(place("tpu").unwrap_err().to_string().contains("cuda:N"));
         if !Cuda::is_available() {
             assert!(place("cuda:1").unwrap_err().to_string().contains("no CUDA device"));

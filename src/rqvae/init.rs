@@ -9,7 +9,7 @@ use super::crowding::Crowding;
 use super::keep::KeptItems;
 use super::kmeans;
 use super::model::{Linear, Net, RqVae, TensorQuantizer};
-use super::points::{DevicePoints, Points};
+use super::points::{DevicePoints, LatentPoints};
 use super::refine::{refine, ridges};
 use super::relations::agreeing_axes;
 use super::tensors::{array, tensor};
@@ -63,7 +63,7 @@ pub(super) fn start(
 
 /// The codebooks and offsets for latents.
 pub(super) fn quantizer(
-    latents: &impl Points,
+    latents: &impl LatentPoints,
     kept: Option<&KeptItems>,
     config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
@@ -120,7 +120,7 @@ fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng
 
 /// Codebooks by k-means, level by level, each on the residuals of the levels before it.
 fn codebooks(
-    latents: impl Points,
+    latents: impl LatentPoints,
     config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,

@@ -7,7 +7,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::points::Points;
+use super::points::LatentPoints;
 use crate::error::Result;
 use crate::tokenizer::{PreviousCodes, Quantizer};
 
@@ -45,7 +45,7 @@ impl KeptItems {
     /// item had are zero.
     pub(super) fn codebooks(
         &self,
-        latents: &impl Points,
+        latents: &impl LatentPoints,
         sizes: &[usize],
         ridges: &[Array1<f32>],
     ) -> Result<Vec<Array2<f32>>> {
@@ -61,12 +61,12 @@ impl KeptItems {
     }
 
     /// The codes of the training items, which keep their previous codes unless the price is exceeded.
-    pub(super) fn encode<P: Points>(&self, latents: &P, quantizer: &Quantizer) -> Result<P::Codes> {
+    pub(super) fn encode<P: LatentPoints>(&self, latents: &P, quantizer: &Quantizer) -> Result<P::Codes> {
         Ok(latents.encode_keeping(quantizer, &self.previous, &self.prices(latents, quantizer)?))
     }
 
     /// The price of changing a previous code, per level.
-    pub(super) fn prices(&self, latents: &impl Points, quantizer: &Quantizer) -> Result<Vec<f32>> {
+    pub(super) fn prices(&self, latents: &impl LatentPoints, quantizer: &Quantizer) -> Result<Vec<f32>> {
         let levels = quantizer.codebooks().len();
         if self.strength >= KEEP_ALL {
             return Ok(vec![f32::INFINITY; levels]);

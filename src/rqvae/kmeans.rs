@@ -7,7 +7,7 @@ use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::crowding::{Crowding, split};
-use super::points::Points;
+use super::points::LatentPoints;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Offsets, Quantizer};
 
@@ -33,7 +33,7 @@ pub(super) fn not_finite(got: impl ToString) -> Error {
 ///
 /// # Errors
 /// [`Error::Data`] for points that are not finite.
-pub(super) fn codebook<P: Points>(
+pub(super) fn codebook<P: LatentPoints>(
     points: &P,
     k: usize,
     iterations: usize,
@@ -66,12 +66,12 @@ pub(super) fn codebook<P: Points>(
 }
 
 /// The nearest codeword of each point, `(n, 1)`.
-fn assign<P: Points>(points: &P, book: &Array2<f32>) -> P::Codes {
+fn assign<P: LatentPoints>(points: &P, book: &Array2<f32>) -> P::Codes {
     points.encode(&Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])))
 }
 
 /// Lloyd steps until no point changes its codeword. A codeword that loses all points stays where it is.
-fn lloyd<P: Points>(points: &P, mut book: Array2<f32>, iterations: usize) -> Result<Array2<f32>> {
+fn lloyd<P: LatentPoints>(points: &P, mut book: Array2<f32>, iterations: usize) -> Result<Array2<f32>> {
     let mut before = None;
     for _ in 0..iterations {
         let codes = assign(points, &book);
@@ -86,7 +86,7 @@ fn lloyd<P: Points>(points: &P, mut book: Array2<f32>, iterations: usize) -> Res
 
 /// k-means++ (Arthur and Vassilvitskii, 2007): each centre is a point drawn with probability proportional to its squared
 /// distance from the centres so far. Returns the centres, and how many of them are distinct points.
-fn plus_plus<P: Points>(points: &P, k: usize, rng: &mut Xoshiro256Plus) -> Result<(Array2<f32>, usize)> {
+fn plus_plus<P: LatentPoints>(points: &P, k: usize, rng: &mut Xoshiro256Plus) -> Result<(Array2<f32>, usize)> {
     let n = points.count();
     let norms = points.squared_lengths()?;
     let scale = norms.mean().unwrap_or(0.0).max(f32::MIN_POSITIVE);

@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::data::TrainingData;
 use super::items::TrainingItems;
 use super::model::Net;
-use super::points::{DevicePoints, Points};
+use super::points::{DevicePoints, LatentPoints};
 use super::tensors::{ROWS_AT_ONCE, array};
 use crate::error::Result;
 use crate::tokenizer::{Network, Quantizer};

@@ -17,7 +17,7 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
 use super::keep::KeptItems;
-use super::points::Points;
+use super::points::LatentPoints;
 use super::regression::counts;
 use super::valid_config::ValidQuantizerConfig;
 use crate::error::Result;
@@ -40,7 +40,7 @@ const LARGEST_TABLE: usize = 1 << 22;
 const PRIOR: f32 = 4.0;
 
 /// Refines `codebooks` on latents. Items change `kept` codes only at a price (see [`super::keep`]).
-pub(super) fn refine<P: Points>(
+pub(super) fn refine<P: LatentPoints>(
     latents: &P,
     codebooks: Vec<Array2<f32>>,
     kept: Option<&KeptItems>,
@@ -90,7 +90,7 @@ pub(super) fn refine<P: Points>(
 }
 
 /// The ridge penalty of each dimension, per level.
-pub(super) fn ridges(latents: &impl Points, strength: f32, levels: usize) -> Result<Vec<Array1<f32>>> {
+pub(super) fn ridges(latents: &impl LatentPoints, strength: f32, levels: usize) -> Result<Vec<Array1<f32>>> {
     let ridge = ridge(&latents.column_squares()?, strength);
     Ok((0..levels).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect())
 }
@@ -122,7 +122,7 @@ fn coherence(codes: ArrayView2<u16>, (first, second): (usize, usize), strength: 
 }
 
 /// Moves unused codewords to residuals drawn with probability proportional to their squared length.
-fn revive<P: Points>(
+fn revive<P: LatentPoints>(
     latents: &P,
     codes: &P::Codes,
     on_host: ArrayView2<u16>,
@@ -161,7 +161,7 @@ fn draw(weights: &[f64], rng: &mut Xoshiro256Plus) -> usize {
     found.unwrap_or(weights.len() - 1)
 }
 
-fn mean_square(rows: &impl Points) -> Result<f32> {
+fn mean_square(rows: &impl LatentPoints) -> Result<f32> {
     Ok((rows.squared_lengths()?.into_iter().map(f64::from).sum::<f64>() / rows.count() as f64) as f32)
 }
 

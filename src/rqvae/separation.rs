@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::points::Points;
+use super::points::LatentPoints;
 use super::regression::members;
 use crate::error::Result;
 use crate::tokenizer::{Offsets, Quantizer};
@@ -30,7 +30,7 @@ const LARGEST_TABLE: usize = 1 << 22;
 
 /// The quantizer with the prices on last codes for which the fewest items share all codes. No
 /// price exceeds `highest` times the mean squared residual before the last level; 0 changes nothing.
-pub(super) fn separate<P: Points>(latents: &P, quantizer: Quantizer, highest: f32) -> Result<Quantizer> {
+pub(super) fn separate<P: LatentPoints>(latents: &P, quantizer: Quantizer, highest: f32) -> Result<Quantizer> {
     let (first, levels) = (quantizer.codebooks()[0].nrows(), quantizer.codebooks().len());
     let size = quantizer.codebooks()[levels - 1].nrows();
     if levels < 2 || highest == 0.0 || first.saturating_mul(size) > LARGEST_TABLE {

@@ -6,13 +6,13 @@ use rand_xoshiro::Xoshiro256Plus;
 use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
 use super::data::{DataSettings, TrainingData};
 use super::descent::Descent;
-use super::device::{Place, on_device, place};
+use super::device::{TrainingPlace, on_device, place};
 use super::init::start;
 use super::keep::{Kept, KeptItems};
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
-use super::points::Points;
+use super::points::LatentPoints;
 use super::reference::{latents, latents_on_device, residual_errors};
 use super::separation::separate;
 use super::tensors::array;
@@ -159,7 +159,7 @@ impl<'a> TrainingSession<'a> {
     }
 
     /// Reads the features, and the checkpoint if there is one to resume from.
-    fn open(&self, settings: &DataSettings, config: &TrainConfig, place: Place) -> Result<OpenedSession<'a>> {
+    fn open(&self, settings: &DataSettings, config: &TrainConfig, place: TrainingPlace) -> Result<OpenedSession<'a>> {
         let mut rng = Xoshiro256Plus::seed_from_u64(config.seed());
         let data = TrainingData::read(self.features, settings, &mut rng, place, self.checkpoints.is_some())?;
         let training = fingerprint(config, data.hash.as_deref().unwrap_or_default(), self.features.rows());
@@ -205,7 +205,7 @@ impl<'a> TrainingSession<'a> {
 /// The quantizer with unused codewords moved and items separated, and the prices of `kept` codes: those of the first
 /// items, whose number is given.
 pub(super) fn finished(
-    latents: impl Points,
+    latents: impl LatentPoints,
     kept: Option<(&KeptItems, usize)>,
     quantizer: Quantizer,
     separation: f32,

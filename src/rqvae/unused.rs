@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, ArrayView2};
 
-use super::points::Points;
+use super::points::LatentPoints;
 use super::regression::counts;
 use super::separation::remainder;
 use crate::error::Result;
@@ -18,7 +18,7 @@ const ROUNDS: usize = 4;
 const AHEAD: f32 = 0.05;
 
 /// The quantizer with every code used by some item of the latents, if there are enough items.
-pub(super) fn use_every_code<P: Points>(latents: &P, mut quantizer: Quantizer) -> Result<Quantizer> {
+pub(super) fn use_every_code<P: LatentPoints>(latents: &P, mut quantizer: Quantizer) -> Result<Quantizer> {
     for _ in 0..ROUNDS {
         let codes = latents.encode(&quantizer);
         let on_host = P::codes_on_host(&codes)?;
@@ -35,7 +35,7 @@ fn unused(codes: ArrayView2<u16>, level: usize, quantizer: &Quantizer) -> impl I
 }
 
 /// Moves the unused codewords of the levels from `from` on to items whose code has several.
-fn placed<P: Points>(
+fn placed<P: LatentPoints>(
     latents: &P,
     codes: &P::Codes,
     on_host: ArrayView2<u16>,

@@ -5,9 +5,9 @@ use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::blocks::{add_codewords, blocks};
-use super::members::Members;
+use super::members::CodeMembers;
 use super::search::{DeviceKeeping, Search, codes_tensor};
-use super::{Halves, Points};
+use super::{Halves, LatentPoints};
 use crate::error::Result;
 use crate::rqvae::crowding::{POWER_STEPS, furthest, halves_along};
 use crate::rqvae::kmeans::{SMALLEST_MOVE, not_finite};
@@ -77,7 +77,7 @@ fn sum_of_squares(rows: &Tensor) -> Tensor {
     lengths(rows).sum(Kind::Double)
 }
 
-impl Points for DevicePoints {
+impl LatentPoints for DevicePoints {
     type Codes = DeviceCodes;
 
     fn count(&self) -> usize {
@@ -141,7 +141,7 @@ impl Points for DevicePoints {
         for _ in 0..POWER_STEPS {
             direction = centred.tr().mv(&centred.mv(&direction));
             let length = direction.square().sum(Kind::Double).sqrt().to_kind(Kind::Float);
-            direction = direction / length.clamp_min(f64::from(f32::MIN_POSITIVE));
+            direction /= length.clamp_min(f64::from(f32::MIN_POSITIVE));
         }
         Ok(halves_along(rows, &vector(&centred.mv(&direction))?))
     }
@@ -204,10 +204,10 @@ impl Points for DevicePoints {
         sweeps: usize,
     ) -> Result<f32> {
         let mut fitted = self.books(books);
-        let members: Vec<Members> = books
+        let members: Vec<CodeMembers> = books
             .iter()
             .enumerate()
-            .map(|(level, book)| Members::new(&codes.0.get(level as i64), book.nrows()))
+            .map(|(level, book)| CodeMembers::new(&codes.0.get(level as i64), book.nrows()))
             .collect();
         let divisors: Vec<Tensor> = members
             .iter()
@@ -232,7 +232,7 @@ impl Points for DevicePoints {
     }
 
     fn move_to_means(&self, codes: &DeviceCodes, book: &mut Array2<f32>) -> Result<()> {
-        let members = Members::new(&codes.0.get(0), book.nrows());
+        let members = CodeMembers::new(&codes.0.get(0), book.nrows());
         let before = tensor(book).to_device(self.device());
         let means = (members.sums(&self.rows) / &members.counts).to_kind(Kind::Float);
         *book = array(&means.where_self(&members.counts.gt(0.0), &before))?;
@@ -244,7 +244,7 @@ impl Points for DevicePoints {
         let mut book = start;
         for _ in 0..steps {
             let codes = self.encode(&Quantizer::new(vec![book.clone()], Offsets::zero([size])));
-            let members = Members::new(&codes.0.get(0), size);
+            let members = CodeMembers::new(&codes.0.get(0), size);
             let before = tensor(&book).to_device(self.device());
             let next = (members.sums(&self.rows) + &before) / (&members.counts + 1.0);
             book = array(&next.to_kind(Kind::Float))?;

@@ -7,14 +7,14 @@ use ndarray::{Array1, Array2, Axis, CowArray, Ix2, s};
 use rand_xoshiro::Xoshiro256Plus;
 use rayon::prelude::*;
 
-use super::{Halves, Points};
+use super::{Halves, LatentPoints};
 use crate::error::Result;
 use crate::rqvae::crowding::{halves, mean};
 use crate::rqvae::kmeans::{SMALLEST_MOVE, not_finite};
 use crate::rqvae::regression::{fit, residual_spread};
 use crate::tokenizer::{PreviousCodes, Quantizer};
 
-impl Points for Array2<f32> {
+impl LatentPoints for Array2<f32> {
     type Codes = Array2<u16>;
 
     fn count(&self) -> usize {
@@ -39,7 +39,7 @@ impl Points for Array2<f32> {
     }
 
     fn rows(&self, rows: &[usize]) -> Result<Array2<f32>> {
-        Ok(Points::select(self, rows))
+        Ok(LatentPoints::select(self, rows))
     }
 
     fn on_host(&self) -> Result<CowArray<'_, f32, Ix2>> {

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 const PIECE: i64 = 256;
 
 /// The rows of each code.
-pub(super) struct Members {
+pub(super) struct CodeMembers {
     /// The rows, sorted by code, and ascending within a code.
     order: Tensor,
     /// Where each piece starts in `order`. No piece crosses the border of a code.
@@ -20,7 +20,7 @@ pub(super) struct Members {
     pub(super) counts: Tensor,
 }
 
-impl Members {
+impl CodeMembers {
     /// The rows of `codes (n,)`, which are below `size`.
     pub(super) fn new(codes: &Tensor, size: usize) -> Self {
         let (n, device) = (codes.size()[0], codes.device());
@@ -31,7 +31,7 @@ impl Members {
         let even = Tensor::arange_start_step(0, n, PIECE, (Kind::Int64, device));
         let (pieces, _) = Tensor::cat(&[&starts, &even], 0).sort(0, false);
         let first_pieces = starts.searchsorted(&pieces, false, false, "left", NONE);
-        Members { order, pieces, first_pieces, counts: (ends - starts).to_kind(Kind::Double).unsqueeze(1) }
+        CodeMembers { order, pieces, first_pieces, counts: (ends - starts).to_kind(Kind::Double).unsqueeze(1) }
     }
 
     /// The sum of the rows of each code `(size, dim)`, in double precision.
@@ -70,7 +70,7 @@ mod tests {
                 }
                 expected[[code(row), 2]] += 1.0;
             }
-            let members = Members::new(&Tensor::from_slice(&codes), size);
+            let members = CodeMembers::new(&Tensor::from_slice(&codes), size);
             let sums = members.sums(&Tensor::from_slice(&values).view([n as i64, 2]));
             assert_eq!(double_array(&Tensor::cat(&[&sums, &members.counts], 1)).unwrap(), expected, "{n} rows");
         }

@@ -1,7 +1,7 @@
 //! The training latents, and the operations on them whose time grows with their number.
 //!
-//! [`Points`] are rows of numbers: latents, or what the codewords of some levels leave of them. In host memory they are
-//! a matrix of ndarray; on a device they are a tensor ([`DevicePoints`]). k-means, refinement, separation and the
+//! [`LatentPoints`] are rows of numbers: latents, or what the codewords of some levels leave of them. In host memory they
+//! are a matrix of ndarray; on a device they are a tensor ([`DevicePoints`]). k-means, refinement, separation and the
 //! residual errors are written against the trait. What is small stays on the host: codebooks, offsets, counts of codes
 //! and random numbers. In each round only codes and codebooks are copied between host and device.
 //!
@@ -30,7 +30,7 @@ use crate::tokenizer::{PreviousCodes, Quantizer};
 pub(super) type Halves = (Vec<usize>, Vec<usize>);
 
 /// Points `(n, dim)`, at least one.
-pub(super) trait Points: Sized {
+pub(super) trait LatentPoints: Sized {
     /// Codes of the points `(n, levels)`, in the memory of the points.
     type Codes: PartialEq;
 

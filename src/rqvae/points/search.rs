@@ -106,7 +106,9 @@ impl Search {
                 *kept = kept.logical_and(&code.eq_tensor(&keeping.codes.get(at as i64)));
             }
             if at + 1 < self.levels.len() {
-                rest = rest - level.book.index_select(0, &code);
+                // A new tensor: the first `rest` is a part of the points.
+                let left = &rest - level.book.index_select(0, &code);
+                rest = left;
             }
             codes.push(code);
         }

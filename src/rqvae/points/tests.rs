@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, array};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::{DevicePoints, Points};
+use super::{DevicePoints, LatentPoints};
 use crate::progress::Silent;
 use crate::rqvae::init::quantizer;
 use crate::rqvae::keep::Kept;
@@ -36,7 +36,7 @@ fn on_device(points: &Array2<f32>) -> DevicePoints {
     DevicePoints::new(tensor(points))
 }
 
-fn codes_of<P: Points>(codes: &P::Codes) -> Array2<u16> {
+fn codes_of<P: LatentPoints>(codes: &P::Codes) -> Array2<u16> {
     P::codes_on_host(codes).unwrap().into_owned()
 }
 
@@ -77,7 +77,7 @@ fn codes_are_equal_with_all_offsets_and_other_sizes_per_level() {
         assert_near(&points.errors(&quantizer).unwrap(), &device.errors(&quantizer).unwrap(), 1e-5, "errors");
         let placed = device.place(host.clone());
         assert_eq!(codes_of::<DevicePoints>(&placed), host);
-        let (one, other) = (Points::residual_spread(&points, &host, quantizer.codebooks()).unwrap(), {
+        let (one, other) = (LatentPoints::residual_spread(&points, &host, quantizer.codebooks()).unwrap(), {
             device.residual_spread(&placed, quantizer.codebooks()).unwrap()
         });
         assert_near(&one, &other, 1e-5, "spread");
@@ -123,11 +123,11 @@ fn sums_means_and_products_are_equal() {
     assert_near(&columns(one), &columns(other), 1e-6, "columns");
     assert_near(&points.products(7).unwrap(), &device.products(7).unwrap(), 1e-6, "products");
     let rows: Vec<usize> = (0..700).map(|at| at * 2).collect();
-    assert_near(&Points::mean(&points, &rows).unwrap(), &device.mean(&rows).unwrap(), 1e-5, "mean");
+    assert_near(&LatentPoints::mean(&points, &rows).unwrap(), &device.mean(&rows).unwrap(), 1e-5, "mean");
     assert_eq!(points.halves(&rows).unwrap(), device.halves(&rows).unwrap());
-    assert_eq!(Points::rows(&points, &[5, 5, 0]).unwrap(), device.rows(&[5, 5, 0]).unwrap());
+    assert_eq!(LatentPoints::rows(&points, &[5, 5, 0]).unwrap(), device.rows(&[5, 5, 0]).unwrap());
     assert_eq!(device.on_host().unwrap(), points);
-    assert_eq!(device.select(&rows).on_host().unwrap(), Points::select(&points, &rows));
+    assert_eq!(device.select(&rows).on_host().unwrap(), LatentPoints::select(&points, &rows));
     assert_eq!(on_device(&points).truncated(3).on_host().unwrap(), points.clone().truncated(3));
     // The last ten codes are unused.
     let codes = Array2::from_shape_fn((2_000, 1), |(row, _)| (row * row % 40) as u16);
@@ -159,7 +159,7 @@ fn the_regression_is_equal_also_with_unused_codes() {
         let ridges = vec![Array1::from_shape_fn(8, |at| at as f32 * 0.5); sizes.len()];
         let (mut one, mut other) = (start.clone(), start);
         let device = on_device(&points);
-        let left = Points::fit(&points, &codes, &mut one, &ridges, 2).unwrap();
+        let left = LatentPoints::fit(&points, &codes, &mut one, &ridges, 2).unwrap();
         let left_on_device = device.fit(&device.place(codes.clone()), &mut other, &ridges, 2).unwrap();
         assert_near(&[left], &[left_on_device], 1e-5, "error");
         for (one, other) in one.iter().zip(&other) {
@@ -177,16 +177,16 @@ fn config(items: usize, change: impl Fn(&mut QuantizerConfig)) -> ValidQuantizer
 /// What a quantizer is worth on points: mean squared error, perplexity per level, and how many items share all codes.
 fn worth(points: &Array2<f32>, quantizer: &Quantizer) -> (f64, Vec<f64>, usize) {
     let codes = quantizer.encode(points.view());
-    let errors = Points::errors(points, quantizer).unwrap();
+    let errors = LatentPoints::errors(points, quantizer).unwrap();
     let sizes: Vec<usize> = quantizer.codebooks().iter().map(|book| book.nrows()).collect();
     let usage = CodeUsage::of_levels(codes.view(), &sizes);
     let distinct: std::collections::HashSet<Vec<u16>> = codes.rows().into_iter().map(|row| row.to_vec()).collect();
     let error = errors.iter().map(|&e| f64::from(e)).sum::<f64>() / errors.len() as f64;
-    (error, usage.iter().map(|usage| f64::from(usage.perplexity())).collect(), codes.nrows() - distinct.len())
+    (error, usage.iter().map(|usage| usage.perplexity()).collect(), codes.nrows() - distinct.len())
 }
 
 /// k-means, refinement, use of every code and separation.
-fn trained(points: impl Points, config: &ValidQuantizerConfig, kept: Option<Kept>) -> (Quantizer, Vec<f32>) {
+fn trained(points: impl LatentPoints, config: &ValidQuantizerConfig, kept: Option<Kept>) -> (Quantizer, Vec<f32>) {
     let rows: Vec<usize> = (0..points.count()).collect();
     let kept = kept.map(|kept| kept.of(&rows));
     let quantizer = quantizer(&points, kept.as_ref(), config, &mut rng(42), &Silent).unwrap();
@@ -221,14 +221,14 @@ fn training_has_the_same_error_and_perplexities() {
 #[test]
 fn duplicates_and_fewer_distinct_points_than_codes_are_no_obstacle() {
     let few = clusters(20, 16);
-    let repeated = Points::select(&few, &(0..1_200).map(|at| at % 20).collect::<Vec<_>>());
+    let repeated = LatentPoints::select(&few, &(0..1_200).map(|at| at % 20).collect::<Vec<_>>());
     let (host, _) = trained(repeated.clone(), &config(1_200, |_| ()), None);
     let (device, _) = trained(on_device(&repeated), &config(1_200, |_| ()), None);
     for quantizer in [&host, &device] {
         assert!(quantizer.codebooks().iter().flatten().all(|v| v.is_finite()));
         assert!(worth(&repeated, quantizer).0 < 1e-3, "{:?}", worth(&repeated, quantizer));
     }
-    let twice = Points::select(&clusters(700, 16), &(0..1_400).map(|at| at / 2).collect::<Vec<_>>());
+    let twice = LatentPoints::select(&clusters(700, 16), &(0..1_400).map(|at| at / 2).collect::<Vec<_>>());
     assert_equal_worth(&twice, &config(1_400, |_| ()), None);
 }
 
