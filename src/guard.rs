@@ -20,7 +20,7 @@ pub(crate) struct Panicked(String);
 
 impl Panicked {
     /// The message of the panic.
-    #[cfg(feature = "encoders")]
+    #[cfg(any(feature = "encoders", feature = "train"))]
     pub(crate) fn message(&self) -> &str {
         &self.0
     }

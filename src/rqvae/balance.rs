@@ -1,6 +1,6 @@
 //! Balance: offsets on the distances to the codewords that equalise how often codes are used.
 
-use ndarray::{Array1, Array2, Zip};
+use ndarray::{Array1, ArrayView2, Zip};
 
 use super::regression::counts;
 use crate::tokenizer::Offsets;
@@ -31,7 +31,7 @@ impl Balance {
     ///
     /// Where many points are equally far from several codewords, a small change of an offset moves all of them at once, and
     /// use becomes less even. A level whose entropy decreased goes halfway back to zero and continues with half the step.
-    pub(super) fn step(&mut self, codes: &Array2<u16>, spread: &[f32], offsets: &mut Offsets) {
+    pub(super) fn step(&mut self, codes: ArrayView2<u16>, spread: &[f32], offsets: &mut Offsets) {
         for (level, (offsets, column)) in offsets.codes.iter_mut().zip(codes.columns()).enumerate() {
             let even = column.len() as f32 / offsets.len() as f32;
             let used = counts(column, offsets.len());
@@ -62,12 +62,13 @@ fn entropy(counts: &Array1<f32>) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array2;
 
     fn offsets_after(columns: &[&[u16]]) -> (Balance, Array1<f32>) {
         let (mut balance, mut offsets) = (Balance::new(0.1, 1), Offsets::zero([3]));
         for column in columns {
             let codes = Array2::from_shape_fn((column.len(), 1), |(i, _)| column[i]);
-            balance.step(&codes, &[1.0], &mut offsets);
+            balance.step(codes.view(), &[1.0], &mut offsets);
         }
         (balance, offsets.codes[0].clone())
     }

@@ -9,7 +9,9 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use super::points::{Halves, LatentPoints};
 use super::regression::members;
+use crate::error::Result;
 
 /// When a code is overfull. Limits are multiples of the mean number of points per code.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +32,16 @@ impl Crowding {
 }
 
 /// Steps of the power iteration. The direction need not be exact.
-const POWER_STEPS: usize = 4;
+pub(super) const POWER_STEPS: usize = 4;
 
 /// Splits the overfull codes of `codes (n, 1)`, with the codewords of the emptiest codes. Returns whether any was split.
-pub(super) fn split(points: ArrayView2<f32>, codes: &Array2<u16>, book: &mut Array2<f32>, limits: Crowding) -> bool {
-    let even = points.nrows() as f32 / book.nrows() as f32;
+pub(super) fn split<P: LatentPoints>(
+    points: &P,
+    codes: ArrayView2<u16>,
+    book: &mut Array2<f32>,
+    limits: Crowding,
+) -> Result<bool> {
+    let even = points.count() as f32 / book.nrows() as f32;
     let members = members(codes.column(0), book.nrows());
     let mut order: Vec<usize> = (0..book.nrows()).collect();
     order.sort_by_key(|&code| members[code].len());
@@ -46,39 +53,49 @@ pub(super) fn split(points: ArrayView2<f32>, codes: &Array2<u16>, book: &mut Arr
             && pieces[at].1.len() as f32 > limits.piece * even
             && let Some(free) = spare.next()
         {
-            let (one, other) = halves(points, &pieces[at].1);
+            let (one, other) = points.halves(&pieces[at].1)?;
             pieces[at].1 = one;
             pieces.push((free, other));
             any = true;
         }
         for (code, rows) in pieces {
-            book.row_mut(code).assign(&mean(points, &rows));
+            book.row_mut(code).assign(&points.mean(&rows)?);
         }
     }
-    any
+    Ok(any)
 }
 
 fn largest(pieces: &[(usize, Vec<usize>)]) -> Option<usize> {
     (0..pieces.len()).rev().max_by_key(|&at| pieces[at].1.len())
 }
 
-fn mean(points: ArrayView2<f32>, rows: &[usize]) -> Array1<f32> {
+/// The mean of some rows.
+pub(super) fn mean(points: ArrayView2<f32>, rows: &[usize]) -> Array1<f32> {
     let mut sum = Array1::<f32>::zeros(points.ncols());
     rows.iter().for_each(|&row| sum += &points.row(row));
     sum / rows.len().max(1) as f32
 }
 
 /// Splits rows at the median along the direction of largest variance, which is found by power iteration.
-fn halves(points: ArrayView2<f32>, rows: &[usize]) -> (Vec<usize>, Vec<usize>) {
+pub(super) fn halves(points: ArrayView2<f32>, rows: &[usize]) -> Halves {
     let centred = points.select(Axis(0), rows) - &mean(points, rows);
-    let furthest = centred.rows().into_iter().max_by(|a, b| a.dot(a).total_cmp(&b.dot(b)));
-    let mut direction = furthest.map_or_else(|| Array1::zeros(points.ncols()), |row| row.to_owned());
+    let lengths = centred.map_axis(Axis(1), |row| row.dot(&row));
+    let mut direction = centred.row(furthest(&lengths)).to_owned();
     for _ in 0..POWER_STEPS {
         direction = centred.t().dot(&centred.dot(&direction));
         let length = direction.dot(&direction).sqrt().max(f32::MIN_POSITIVE);
         direction /= length;
     }
-    let along = centred.dot(&direction);
+    halves_along(rows, &centred.dot(&direction))
+}
+
+/// The last of the greatest lengths.
+pub(super) fn furthest(lengths: &Array1<f32>) -> usize {
+    (0..lengths.len()).max_by(|&a, &b| lengths[a].total_cmp(&lengths[b])).unwrap_or_default()
+}
+
+/// Splits rows at the median of their place `along` a direction.
+pub(super) fn halves_along(rows: &[usize], along: &Array1<f32>) -> Halves {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by(|&a, &b| along[a].total_cmp(&along[b]));
     let (below, above) = order.split_at(rows.len() / 2);
@@ -97,9 +114,9 @@ mod tests {
         let codes = Array2::from_shape_fn((63, 1), |(i, _)| i.saturating_sub(59) as u16);
         let mut book = ndarray::array![[29.5f32, 0.0], [60.0, 0.0], [61.0, 0.0], [62.0, 0.0]];
         // The mean is 15.75, and 60 is not 40 times as many.
-        assert!(!split(points.view(), &codes, &mut book, Crowding::FAR));
+        assert!(!split(&points, codes.view(), &mut book, Crowding::FAR).unwrap());
         let mut book = ndarray::concatenate![Axis(0), book, Array2::from_elem((96, 2), 1e3f32)];
-        assert!(split(points.view(), &codes, &mut book, Crowding::FAR));
+        assert!(split(&points, codes.view(), &mut book, Crowding::FAR).unwrap());
         let used: std::collections::BTreeSet<usize> = (0..60)
             .map(|at| {
                 let distance = |code: usize| (&book.row(code) - &points.row(at)).mapv(|v| v * v).sum();
@@ -116,8 +133,8 @@ mod tests {
         let codes = Array2::from_shape_fn((16, 1), |(i, _)| u16::from(i >= 12));
         let book = ndarray::array![[5.5f32], [13.5], [90.0], [91.0]];
         let (mut far, mut even) = (book.clone(), book.clone());
-        assert!(!split(points.view(), &codes, &mut far, Crowding::FAR));
-        assert!(split(points.view(), &codes, &mut even, Crowding::EVEN));
+        assert!(!split(&points, codes.view(), &mut far, Crowding::FAR).unwrap());
+        assert!(split(&points, codes.view(), &mut even, Crowding::EVEN).unwrap());
         assert_eq!(even, ndarray::array![[2.5f32], [13.5], [8.5], [91.0]]);
     }
 }

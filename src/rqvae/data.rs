@@ -4,8 +4,9 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
-use tch::Device;
+use tch::{Device, Tensor};
 
+use super::device::TrainingPlace;
 use super::items::{TrainingBatch, TrainingItems, spread};
 use super::relations;
 use super::tensors::{array, tensor};
@@ -67,6 +68,8 @@ pub(super) struct TrainingData<'a> {
     pub(super) validation: Option<TrainingItems>,
     /// See [`DataSettings::dropout`]; 0 where modalities cannot be predicted.
     dropout: f64,
+    /// Where training computes.
+    pub(super) place: TrainingPlace,
     /// SHA-256 of the items in memory, held-out ones included.
     pub(super) hash: Option<String>,
     /// All items, where only a sample is in memory.
@@ -88,7 +91,7 @@ impl<'a> TrainingData<'a> {
         source: &'a dyn FeatureSource,
         settings: &DataSettings,
         rng: &mut Xoshiro256Plus,
-        device: Device,
+        place: TrainingPlace,
         hashed: bool,
     ) -> Result<Self> {
         let dims: Vec<usize> = source.shapes().iter().map(|&(_, dim)| dim).collect();
@@ -140,14 +143,14 @@ impl<'a> TrainingData<'a> {
         training.sort_unstable();
         let validation = (!held_out.is_empty()).then(|| {
             let present = present.select(Axis(0), held_out);
-            TrainingItems::new(&x.select(Axis(0), held_out), present.view(), &dims, device)
+            TrainingItems::new(&x.select(Axis(0), held_out), present.view(), &dims, place.device)
         });
         // The rows are compacted in place, because a second matrix would dominate the memory of training.
         keep_rows(&mut x, &training);
         let of_training = training.iter().map(|&at| rows[at]).collect();
-        let training = TrainingItems::new(&x, present.select(Axis(0), &training).view(), &dims, device);
+        let training = TrainingItems::new(&x, present.select(Axis(0), &training).view(), &dims, place.device);
         let dropout = if standardization.completion.is_some() { settings.dropout } else { 0.0 };
-        Ok(TrainingData { standardization, training, rows: of_training, validation, dropout, hash, stream })
+        Ok(TrainingData { standardization, training, rows: of_training, validation, dropout, place, hash, stream })
     }
 
     /// Number of items that [`TrainingData::each_batch`] passes over.
@@ -169,7 +172,12 @@ impl<'a> TrainingData<'a> {
         let mut shuffled = |items: &TrainingItems, rng: &mut Xoshiro256Plus| {
             let mut order: Vec<i64> = (0..items.x.size()[0]).collect();
             order.shuffle(rng);
-            order.chunks(batch_size).try_for_each(|rows| work(self.batch(&items.select(rows), rng)?))
+            // The whole order goes to the device at once.
+            let order = Tensor::from_slice(&order).to_device(items.x.device());
+            order
+                .split(i64::try_from(batch_size).unwrap_or(i64::MAX), 0)
+                .iter()
+                .try_for_each(|rows| work(self.batch(&items.select(rows), rng)?))
         };
         let Some(stream) = &self.stream else { return shuffled(&self.training, rng) };
         stream.each_window(&self.standardization, rng, |(window, present), rng| {
@@ -283,7 +291,6 @@ mod tests {
     use crate::features::{FeatureFile, Modality};
     use crate::item_ids::ItemIds;
     use rand::SeedableRng;
-    use tch::Tensor;
 
     #[test]
     fn a_pass_over_a_file_returns_every_training_item_once() {
@@ -303,7 +310,7 @@ mod tests {
             dropout: 0.0,
         };
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
-        let data = TrainingData::read(&file, &settings, &mut rng, Device::Cpu, false).unwrap();
+        let data = TrainingData::read(&file, &settings, &mut rng, TrainingPlace::HOST, false).unwrap();
         assert_eq!((data.training.x.size()[0], data.validation.as_ref().unwrap().x.size()[0]), (1_900, 100));
         let standardization = &data.standardization;
         let row = |value: f32| (value / standardization.scale[0] + standardization.mean[0]).round() as usize;

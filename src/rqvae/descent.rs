@@ -8,6 +8,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::adamw::AdamW;
 use super::checkpoint::{Keeper, Saved};
 use super::data::TrainingData;
+use super::direct::{DirectStep, LossWeights};
+use super::items::TrainingBatch;
 use super::model::RqVae;
 use super::outcome::TrainingOutcome;
 use super::tensors::integers;
@@ -31,6 +33,8 @@ pub(super) struct Descent<'a> {
     history: Vec<EpochFigures>,
     best: (usize, Vec<Tensor>),
     keeper: Keeper<'a>,
+    /// Computes gradients without automatic differentiation; on a GPU only.
+    direct: Option<DirectStep>,
 }
 
 /// The part of a checkpoint that is no tensor.
@@ -76,7 +80,16 @@ impl<'a> Descent<'a> {
             optimizer.add(book, 0.0, 1.0);
         }
         let best = (0, model.snapshot());
-        Descent { model, optimizer, data, variance, config, rng, history: Vec::new(), best, keeper }
+        let descent =
+            Descent { model, optimizer, data, variance, config, rng, history: Vec::new(), best, keeper, direct: None };
+        if data.place.on_host { descent } else { descent.directly() }
+    }
+
+    /// Computes gradients without automatic differentiation.
+    fn directly(mut self) -> Self {
+        self.optimizer.join();
+        self.direct = Some(DirectStep::new(&self.model.quantizer));
+        self
     }
 
     /// Restores the state of a checkpoint.
@@ -151,31 +164,51 @@ impl<'a> Descent<'a> {
     /// One epoch. Returns the mean loss and the number of revived codes.
     fn epoch(&mut self, epoch: usize) -> Result<(f64, usize)> {
         let device = self.device();
-        let mut usage: Vec<Tensor> =
-            self.model.quantizer.books.iter().map(|b| Tensor::zeros([b.size()[0]], (Kind::Float, device))).collect();
-        let n = self.data.len() as f64;
-        let (mut loss, mut items) = (0.0, 0.0);
+        let Descent { model, optimizer, data, variance, config, rng, direct, .. } = self;
+        // 1 for each code that an item has.
+        let mut used: Vec<Tensor> =
+            model.quantizer.books.iter().map(|b| Tensor::zeros([b.size()[0]], (Kind::Float, device))).collect();
+        let mut all_used = direct.as_ref().map(|direct| Tensor::zeros([direct.all_codes()], (Kind::Float, device)));
+        let n = data.len() as f64;
+        let mut items = 0.0;
+        // On the device, because reading the loss of a step would wait for the step.
+        let mut loss = Tensor::zeros([0i64; 0], (Kind::Double, device));
         let mut last = None;
-        self.data.each_batch(self.config.batch_size, &mut self.rng, |batch| {
-            let batch_loss = self.model.loss(&batch.items, &batch.seen, self.variance, self.config);
+        data.each_batch(config.batch_size, rng, |batch| {
             let done = (epoch - 1) as f64 + items / n;
-            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / self.config.epochs as f64).cos());
-            self.optimizer.step(&batch_loss.total, self.config.learning_rate * cosine);
-            let size = batch.items.x.size()[0] as f64;
-            loss += batch_loss.total.double_value(&[]) * size;
+            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done / config.epochs as f64).cos());
+            let (size, rate) = (batch.items.x.size()[0] as f64, config.learning_rate * cosine);
+            let (total, residuals) = match (&*direct, &mut all_used) {
+                (Some(direct), Some(used)) => {
+                    let found =
+                        direct.loss(model, &batch.items, &batch.seen, &weights(&batch, *variance, model, config), None);
+                    optimizer.apply(&found.gradients, rate, f64::INFINITY);
+                    let _ = used.index_fill_(0, &found.codes, 1.0);
+                    (found.total, found.residuals)
+                }
+                _ => {
+                    let found = model.loss(&batch.items, &batch.seen, *variance, config);
+                    optimizer.step(&found.total, rate);
+                    for (used, code) in used.iter_mut().zip(&found.quantized.codes) {
+                        let _ = used.index_fill_(0, code, 1.0);
+                    }
+                    (found.total.detach(), found.quantized.residuals)
+                }
+            };
+            loss += total.to_kind(Kind::Double) * size;
             items += size;
-            for (used, code) in usage.iter_mut().zip(&batch_loss.quantized.codes) {
-                *used += code.bincount::<Tensor>(None, used.size()[0]);
-            }
-            last = Some(batch_loss.quantized.residuals);
+            last = Some(residuals);
             Ok(())
         })?;
+        if let (Some(direct), Some(all_used)) = (direct, &all_used) {
+            used = direct.of_levels(all_used);
+        }
         // Revived codes need some epochs to converge: only the first half revives any.
         let revived = match last {
-            Some(residuals) if 2 * epoch <= self.config.epochs => self.revive(&usage, &residuals)?,
+            Some(residuals) if 2 * epoch <= self.config.epochs => self.revive(&used, &residuals)?,
             _ => 0,
         };
-        Ok((loss / items, revived))
+        Ok((loss.double_value(&[]) / items, revived))
     }
 
     /// Moves unused codewords to random residuals of the last batch.
@@ -205,6 +238,20 @@ impl<'a> Descent<'a> {
     }
 }
 
+/// The factors of the loss of a batch, as in [`RqVae::loss`].
+fn weights(batch: &TrainingBatch, variance: f64, model: &RqVae, config: &QuantizerConfig) -> LossWeights {
+    let n = batch.items.x.size()[0] as f64;
+    let latent_dim = model.quantizer.books.first().map_or(1, |book| book.size()[1]);
+    let of_latents = 1.0 / (n * latent_dim as f64);
+    LossWeights {
+        reconstruction: config.reconstruction_weight / (n * variance),
+        codebook: of_latents,
+        commitment: config.commitment_weight * of_latents,
+        every_level: true,
+        straight_through: true,
+    }
+}
+
 /// Number of values that are summed at a time.
 const BLOCK_NUMBERS: i64 = 1 << 24;
 
@@ -217,9 +264,105 @@ fn mean_square(x: &Tensor) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::rqvae::device::TrainingPlace;
     use rand::SeedableRng;
+
+    /// Gradients by automatic differentiation.
+    fn by_tape(model: &RqVae, loss: &Tensor) -> Vec<Tensor> {
+        Tensor::run_backward(&[loss], &model.parameters(), false, false)
+    }
+
+    #[test]
+    fn gradients_without_automatic_differentiation_are_the_same() {
+        use crate::rqvae::items::TrainingItems;
+        use ndarray::Array2;
+        let (mut rng, dims) = (Xoshiro256Plus::seed_from_u64(3), [5, 7]);
+        let mut random = |rows, columns| Array2::from_shape_simple_fn((rows, columns), || rng.gen_range(-1.0f32..1.0));
+        let x = random(40, 12);
+        let all = Array2::from_elem((40, 2), true);
+        let gaps = Array2::from_shape_fn((40, 2), |(row, modality)| row % 3 != modality);
+        for (hidden, present) in [(vec![9, 8], all), (vec![], gaps)] {
+            let config = QuantizerConfig {
+                codebook_sizes: vec![6, 11, 4],
+                latent_dim: 5,
+                hidden,
+                reconstruction_weight: 1.7,
+                ..QuantizerConfig::default()
+            };
+            let mut offsets = crate::tokenizer::Offsets::zero([6, 11, 4]);
+            offsets.codes[1] = random(1, 11).row(0).to_owned();
+            offsets.pairs = Some(random(6, 11));
+            let books = config.codebook_sizes.iter().map(|&size| random(size, 5)).collect();
+            let quantizer = crate::tokenizer::Quantizer::new(books, offsets);
+            let mut rng = Xoshiro256Plus::seed_from_u64(4);
+            let model = RqVae::random(12, &config.hidden, 5, &quantizer, &mut rng);
+            let items = TrainingItems::new(&x, present.view(), &dims, Device::Cpu);
+            let seen = crate::rqvae::tensors::tensor(&random(40, 12));
+            let expected = model.loss(&items, &seen, 3.0, &config);
+            let batch = TrainingBatch { items, seen };
+            let direct = DirectStep::new(&model.quantizer);
+            let found = direct.loss(&model, &batch.items, &batch.seen, &weights(&batch, 3.0, &model, &config), None);
+            assert_same_gradients(&expected.total, &by_tape(&model, &expected.total), &found.total, &found.gradients);
+            let codes = direct.of_levels(&Tensor::arange(21, (Kind::Int64, Device::Cpu)));
+            for (level, code) in expected.quantized.codes.iter().enumerate() {
+                let moved = found.codes.narrow(0, 40 * level as i64, 40);
+                assert!(codes[level].index_select(0, code).equal(&moved), "codes of level {level}");
+            }
+        }
+    }
+
+    /// Losses and gradients agree within the rounding of single precision.
+    pub(in crate::rqvae) fn assert_same_gradients(one: &Tensor, ones: &[Tensor], other: &Tensor, others: &[Tensor]) {
+        let (loss, direct) = (one.double_value(&[]), other.double_value(&[]));
+        assert!((loss - direct).abs() < 1e-5 * loss, "{loss} and {direct}");
+        assert_eq!(ones.len(), others.len());
+        for (at, (one, other)) in ones.iter().zip(others).enumerate() {
+            assert_eq!(one.size(), other.size(), "gradient {at}");
+            let scale = one.abs().max().double_value(&[]);
+            let worst = (one - other).abs().max().double_value(&[]);
+            assert!(scale > 0.0 && worst < 1e-4 * scale, "gradient {at}: {worst} of {scale}");
+        }
+    }
+
+    #[test]
+    fn descent_without_automatic_differentiation_takes_the_same_course() {
+        use crate::progress::Silent;
+        use crate::rqvae::data::DataSettings;
+        use crate::rqvae::trainer::tests::features;
+        let items = features(600);
+        let settings = DataSettings { sample_items: 600, held_out: 60, weights: None, completion: None, dropout: 0.0 };
+        let config = QuantizerConfig {
+            codebook_sizes: vec![16; 3],
+            latent_dim: 6,
+            hidden: vec![24],
+            epochs: 6,
+            batch_size: 64,
+            learning_rate: 2e-3,
+            ..QuantizerConfig::default()
+        };
+        let run = |direct: bool| {
+            let mut rng = Xoshiro256Plus::seed_from_u64(8);
+            let data = TrainingData::read(&items, &settings, &mut rng, TrainingPlace::HOST, false).unwrap();
+            let mut value = Xoshiro256Plus::seed_from_u64(9);
+            let random = ndarray::Array2::from_shape_simple_fn((16, 6), || value.gen_range(-1.0f32..1.0));
+            let books = vec![random.clone(), &random * 0.5, &random * 0.2];
+            let quantizer = crate::tokenizer::Quantizer::new(books, crate::tokenizer::Offsets::zero([16; 3]));
+            let model = RqVae::random(32, &config.hidden, 6, &quantizer, &mut rng);
+            let (keeper, _) = Keeper::begin(None, String::new()).unwrap();
+            let descent = Descent::new(model, &data, &config, rng, keeper);
+            let descent = if direct { descent.directly() } else { descent };
+            descent.run(&Silent).unwrap().history
+        };
+        let (tape, direct) = (run(false), run(true));
+        assert_eq!(direct, run(true), "two runs");
+        assert_eq!(tape.len(), direct.len());
+        assert!(tape[0].error > 1.1 * tape[6].error, "{tape:?}");
+        for (tape, direct) in tape.iter().zip(&direct) {
+            assert!((tape.error - direct.error).abs() < 0.02 * tape.error, "{tape:?} and {direct:?}");
+        }
+    }
 
     #[test]
     fn a_state_with_contradictory_epochs_is_refused() {

@@ -1,8 +1,9 @@
 //! The forward pass of a frozen model in libtorch: for CUDA devices, and to compare with the one in ndarray.
 
 use ndarray::{Array2, ArrayView2};
-use tch::no_grad;
+use tch::{Device, no_grad};
 
+use super::device::{on_device, place};
 use super::model::{Net, TensorQuantizer};
 use super::tensors::{ROWS_AT_ONCE, array, integers, tensor};
 use crate::error::{Error, Result};
@@ -23,7 +24,15 @@ pub fn encode(
         let help = "tokenize with the features the model was trained on";
         return Err(Error::mismatch("width of the features", tokenizer.config().dim(), x.ncols(), help));
     }
-    let device = super::device(device)?;
+    on_device(device, || encode_on(tokenizer, x, present, place(device)?.device))
+}
+
+fn encode_on(
+    tokenizer: &Tokenizer,
+    x: ArrayView2<f32>,
+    present: Option<ArrayView2<bool>>,
+    device: Device,
+) -> Result<Encoded> {
     let projection = Net::new(tokenizer.projection(), device);
     let quantizer = TensorQuantizer::new(tokenizer.quantizer(), device);
     let x = tensor(&tokenizer.standardization().apply(x, present)?).to_device(device);

@@ -1,6 +1,6 @@
 //! Initialisation: a projection onto principal axes, and codebooks by k-means and refinement.
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use rand::Rng;
 use rand_xoshiro::Xoshiro256Plus;
 use tch::{Device, Kind, Tensor};
@@ -9,9 +9,10 @@ use super::crowding::Crowding;
 use super::keep::KeptItems;
 use super::kmeans;
 use super::model::{Linear, Net, RqVae, TensorQuantizer};
+use super::points::{DevicePoints, LatentPoints};
 use super::refine::{refine, ridges};
 use super::relations::agreeing_axes;
-use super::tensors::{ROWS_AT_ONCE, array, tensor};
+use super::tensors::{array, tensor};
 use super::valid_config::ValidQuantizerConfig;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -19,12 +20,13 @@ use crate::tokenizer::{Completion, Offsets, Quantizer};
 
 /// A model for `x (n, dim)`. The projection is the principal axes (with several modalities, those of the cross-modally
 /// smoothed items). The codebooks are fitted to the latents of all of `x`: k-means level by level, then refinement.
-/// With `kept` codes, regression on these codes replaces k-means.
+/// With `kept` codes, regression on these codes replaces k-means. The latents stay on the device unless `on_host`.
 ///
 /// # Errors
 /// [`Error::Data`] for features without variance.
 pub(super) fn start(
     x: &Tensor,
+    on_host: bool,
     completion: Option<(&Completion, &[f64])>,
     kept: Option<&KeptItems>,
     config: &ValidQuantizerConfig,
@@ -46,20 +48,33 @@ pub(super) fn start(
     let device = x.device();
     let projection = Net { skip: Some(axes), layers: perceptron(dim, &config.hidden, config.latent_dim, device, rng) };
     let inverse = Net { skip: Some(back), layers: perceptron(config.latent_dim, &reversed, dim, device, rng) };
-    let latents = array(&projection.forward_in_blocks(x))?;
-    let books = match kept {
-        Some(kept) => {
-            let sizes = &config.codebook_sizes;
-            kept.codebooks(latents.view(), sizes, &ridges(latents.view(), config.ridge as f32, sizes.len()))
-        }
-        None => codebooks(latents.clone(), config, rng, progress)?,
+    let latents = projection.forward_in_blocks(x);
+    let quantizer = if on_host {
+        quantizer(&array(&latents)?, kept, config, rng, progress)?
+    } else {
+        quantizer(&DevicePoints::new(latents), kept, config, rng, progress)?
     };
-    let quantizer = refine(latents.view(), books, kept, config, rng, progress);
     let model = RqVae { projection, inverse, quantizer: TensorQuantizer::new(&quantizer, device) };
     for parameter in model.parameters() {
         let _ = parameter.set_requires_grad(true);
     }
     Ok(model)
+}
+
+/// The codebooks and offsets for latents.
+pub(super) fn quantizer(
+    latents: &impl LatentPoints,
+    kept: Option<&KeptItems>,
+    config: &ValidQuantizerConfig,
+    rng: &mut Xoshiro256Plus,
+    progress: &dyn Progress,
+) -> Result<Quantizer> {
+    let sizes = &config.codebook_sizes;
+    let books = match kept {
+        Some(kept) => kept.codebooks(latents, sizes, &ridges(latents, config.ridge as f32, sizes.len())?)?,
+        None => codebooks(latents.duplicate(), config, rng, progress)?,
+    };
+    refine(latents, books, kept, config, rng, progress)
 }
 
 /// The `latent_dim` leading eigenvectors of the covariance, `(latent_dim, dim)`, and the factor that scales latents to a
@@ -105,7 +120,7 @@ fn perceptron(input: usize, hidden: &[usize], output: usize, device: Device, rng
 
 /// Codebooks by k-means, level by level, each on the residuals of the levels before it.
 fn codebooks(
-    latents: Array2<f32>,
+    latents: impl LatentPoints,
     config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
@@ -117,13 +132,10 @@ fn codebooks(
         let sample = size.saturating_mul(config.kmeans_items_per_code);
         let limits = if level == 0 { Crowding::EVEN } else { Crowding::FAR };
         let crowding = config.cut_crowded.then_some(limits);
-        let book = kmeans::codebook(residual.view(), size, config.kmeans_iterations, sample, crowding, rng)?;
-        let quantizer = Quantizer::new(vec![book], Offsets::zero([size]));
-        for mut rows in residual.axis_chunks_iter_mut(Axis(0), ROWS_AT_ONCE as usize) {
-            let codes = quantizer.encode(rows.view());
-            rows -= &quantizer.decode(codes.view());
-        }
-        books.extend(quantizer.codebooks().iter().cloned());
+        let book = kmeans::codebook(&residual, size, config.kmeans_iterations, sample, crowding, rng)?;
+        let codes = residual.encode(&Quantizer::new(vec![book.clone()], Offsets::zero([size])));
+        residual.subtract(&codes, 0, &book);
+        books.push(book);
         progress.advance(1);
     }
     progress.end();

@@ -36,10 +36,9 @@ impl TrainingItems {
         }
     }
 
-    /// The items of these rows.
-    pub(super) fn select(&self, rows: &[i64]) -> Self {
-        let rows = Tensor::from_slice(rows).to_device(self.x.device());
-        let select = |t: &Tensor| t.index_select(0, &rows);
+    /// The items of these rows, whose numbers are on the device of the items.
+    pub(super) fn select(&self, rows: &Tensor) -> Self {
+        let select = |t: &Tensor| t.index_select(0, rows);
         TrainingItems { x: select(&self.x), known: self.known.as_ref().map(select) }
     }
 
@@ -78,7 +77,7 @@ mod tests {
         let masked: Vec<_> =
             items.blocks(2).map(|block| array(&block.mask(block.x.shallow_clone())).unwrap()).collect();
         assert_eq!(masked, [array![[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]], array![[0.0, 8.0, 9.0]]]);
-        let chosen = items.select(&[2]);
+        let chosen = items.select(&Tensor::from_slice(&[2i64]));
         assert_eq!(array(&chosen.mask(chosen.x.shallow_clone())).unwrap(), array![[0.0, 8.0, 9.0]]);
     }
 }

@@ -5,9 +5,10 @@
 //! features. In refinement, an item changes a previous code only if another code lowers its cost by more than a
 //! *price*. The price of a level is a fraction, the *strength*, of the mean squared residual before the level.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Axis};
 
-use super::regression::{fit, residual_spread};
+use super::points::LatentPoints;
+use crate::error::Result;
 use crate::tokenizer::{PreviousCodes, Quantizer};
 
 /// Minimum strength at which every item keeps its previous codes.
@@ -44,30 +45,34 @@ impl KeptItems {
     /// item had are zero.
     pub(super) fn codebooks(
         &self,
-        latents: ArrayView2<f32>,
+        latents: &impl LatentPoints,
         sizes: &[usize],
         ridges: &[Array1<f32>],
-    ) -> Vec<Array2<f32>> {
-        let mut books: Vec<Array2<f32>> = sizes.iter().map(|&size| Array2::zeros((size, latents.ncols()))).collect();
+    ) -> Result<Vec<Array2<f32>>> {
+        let mut books: Vec<Array2<f32>> = sizes.iter().map(|&size| Array2::zeros((size, latents.dim()))).collect();
         let rows = self.previous.rows();
-        let (latents, codes) = (latents.select(Axis(0), &rows), self.previous.codes.select(Axis(0), &rows));
-        fit(latents.view(), &codes, &mut books, ridges, SWEEPS);
-        books
+        if rows.is_empty() {
+            return Ok(books);
+        }
+        let latents = latents.select(&rows);
+        let codes = latents.place(self.previous.codes.select(Axis(0), &rows));
+        latents.fit(&codes, &mut books, ridges, SWEEPS)?;
+        Ok(books)
     }
 
     /// The codes of the training items, which keep their previous codes unless the price is exceeded.
-    pub(super) fn encode(&self, latents: ArrayView2<f32>, quantizer: &Quantizer) -> Array2<u16> {
-        quantizer.encode_keeping(latents, &self.previous, &self.prices(latents, quantizer))
+    pub(super) fn encode<P: LatentPoints>(&self, latents: &P, quantizer: &Quantizer) -> Result<P::Codes> {
+        Ok(latents.encode_keeping(quantizer, &self.previous, &self.prices(latents, quantizer)?))
     }
 
     /// The price of changing a previous code, per level.
-    pub(super) fn prices(&self, latents: ArrayView2<f32>, quantizer: &Quantizer) -> Vec<f32> {
+    pub(super) fn prices(&self, latents: &impl LatentPoints, quantizer: &Quantizer) -> Result<Vec<f32>> {
         let levels = quantizer.codebooks().len();
         if self.strength >= KEEP_ALL {
-            return vec![f32::INFINITY; levels];
+            return Ok(vec![f32::INFINITY; levels]);
         }
-        let codes = quantizer.encode_keeping(latents, &self.previous, &vec![f32::INFINITY; levels]);
-        let spread = residual_spread(latents, &codes, quantizer.codebooks());
-        spread.into_iter().map(|spread| spread * self.strength as f32).collect()
+        let codes = latents.encode_keeping(quantizer, &self.previous, &vec![f32::INFINITY; levels]);
+        let spread = latents.residual_spread(&codes, quantizer.codebooks())?;
+        Ok(spread.into_iter().map(|spread| spread * self.strength as f32).collect())
     }
 }

@@ -1,25 +1,29 @@
 //! k-means for one codebook: k-means++ and the first Lloyd steps on a sample, then Lloyd steps on all points as matrix
 //! products.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, Zip};
+use ndarray::{Array1, Array2, ArrayView1, Zip};
 use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::crowding::{Crowding, split};
-use super::lloyd_start::first_steps;
-use super::regression::fit;
+use super::points::LatentPoints;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Offsets, Quantizer};
 
 /// Lloyd steps on the sample, and after each split.
 const FIRST_STEPS: u64 = 5;
 
-/// The steps on the sample end when the centres move less.
-const TOLERANCE: f32 = 1e-4;
+/// The steps on the sample end when the codebook moves less, as the square root of the sum of squares.
+pub(super) const SMALLEST_MOVE: f32 = 1e-4;
 
 /// Maximum number of times that overfull codes are split.
 const SPLITS: usize = 12;
+
+/// The error for points that are not finite.
+pub(super) fn not_finite(got: impl ToString) -> Error {
+    Error::data("k-means", "finite latents", got, "check the features for extreme values")
+}
 
 /// The codebook `(k, dim)` for `points (n, dim)`: started on a sample of at most `most` points, then at most `iterations`
 /// Lloyd steps on all points. Codes that are overfull by the limits of `crowding` are split.
@@ -29,88 +33,86 @@ const SPLITS: usize = 12;
 ///
 /// # Errors
 /// [`Error::Data`] for points that are not finite.
-pub(super) fn codebook(
-    points: ArrayView2<f32>,
+pub(super) fn codebook<P: LatentPoints>(
+    points: &P,
     k: usize,
     iterations: usize,
     most: usize,
     crowding: Option<Crowding>,
     rng: &mut Xoshiro256Plus,
 ) -> Result<Array2<f32>> {
-    if points.iter().any(|v| !v.is_finite()) {
-        return Err(Error::data(
-            "k-means",
-            "finite latents",
-            "NaN or infinity",
-            "check the features for extreme values",
-        ));
-    }
-    let sample = if points.nrows() > most {
-        let mut rows = index::sample(rng, points.nrows(), most).into_vec();
+    let sample = (points.count() > most).then(|| {
+        let mut rows = index::sample(rng, points.count(), most).into_vec();
         rows.sort_unstable();
-        CowArray::from(points.select(Axis(0), &rows))
-    } else {
-        CowArray::from(points)
-    };
-    let (start, distinct) = plus_plus(sample.view(), k, rng);
+        points.select(&rows)
+    });
+    let sample = sample.as_ref().unwrap_or(points);
+    let (start, distinct) = plus_plus(sample, k, rng)?;
     if distinct < k {
         return Ok(start);
     }
-    let start = first_steps(sample.view(), start, FIRST_STEPS, TOLERANCE);
-    let mut book = lloyd(points, start, iterations);
+    let start = sample.first_steps(start, FIRST_STEPS)?;
+    let mut book = lloyd(points, start, iterations)?;
     if let Some(crowding) = crowding {
         for _ in 0..SPLITS {
             let codes = assign(points, &book);
-            if !split(points, &codes, &mut book, crowding) {
+            if !split(points, P::codes_on_host(&codes)?.view(), &mut book, crowding)? {
                 break;
             }
-            book = lloyd(points, book, FIRST_STEPS as usize);
+            book = lloyd(points, book, FIRST_STEPS as usize)?;
         }
     }
     Ok(book)
 }
 
 /// The nearest codeword of each point, `(n, 1)`.
-fn assign(points: ArrayView2<f32>, book: &Array2<f32>) -> Array2<u16> {
-    Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])).encode(points)
+fn assign<P: LatentPoints>(points: &P, book: &Array2<f32>) -> P::Codes {
+    points.encode(&Quantizer::new(vec![book.clone()], Offsets::zero([book.nrows()])))
 }
 
 /// Lloyd steps until no point changes its codeword. A codeword that loses all points stays where it is.
-fn lloyd(points: ArrayView2<f32>, mut book: Array2<f32>, iterations: usize) -> Array2<f32> {
-    let no_ridge = [Array1::zeros(points.ncols())];
+fn lloyd<P: LatentPoints>(points: &P, mut book: Array2<f32>, iterations: usize) -> Result<Array2<f32>> {
     let mut before = None;
     for _ in 0..iterations {
         let codes = assign(points, &book);
         if before.as_ref() == Some(&codes) {
             break;
         }
-        fit(points, &codes, std::slice::from_mut(&mut book), &no_ridge, 1);
+        points.move_to_means(&codes, &mut book)?;
         before = Some(codes);
     }
-    book
+    Ok(book)
 }
 
 /// k-means++ (Arthur and Vassilvitskii, 2007): each centre is a point drawn with probability proportional to its squared
 /// distance from the centres so far. Returns the centres, and how many of them are distinct points.
-fn plus_plus(points: ArrayView2<f32>, k: usize, rng: &mut Xoshiro256Plus) -> (Array2<f32>, usize) {
-    let n = points.nrows();
-    let norms: Array1<f32> = points.map_axis(Axis(1), |row| row.dot(&row));
+fn plus_plus<P: LatentPoints>(points: &P, k: usize, rng: &mut Xoshiro256Plus) -> Result<(Array2<f32>, usize)> {
+    let n = points.count();
+    let norms = points.squared_lengths()?;
     let scale = norms.mean().unwrap_or(0.0).max(f32::MIN_POSITIVE);
-    let mut starts = Array2::zeros((k, points.ncols()));
+    let mut chosen = Vec::new();
     let mut distances = Array1::from_elem(n, f32::INFINITY);
-    for chosen in 0..k {
-        let drawn = if chosen == 0 { Some(rng.gen_range(0..n)) } else { draw(distances.view(), 1e-6 * scale, rng) };
-        let Some(row) = drawn else {
-            surplus(&mut starts, chosen, points, (1e-6 * scale).sqrt(), rng);
-            return (starts, chosen);
-        };
-        starts.row_mut(chosen).assign(&points.row(row));
-        let centre = points.row(row);
-        Zip::from(&mut distances).and(points.rows()).and(&norms).par_for_each(|distance, point, &norm| {
-            *distance = distance.min((norm - 2.0 * point.dot(&centre) + norms[row]).max(0.0));
+    while chosen.len() < k {
+        let drawn =
+            if chosen.is_empty() { Some(rng.gen_range(0..n)) } else { draw(distances.view(), 1e-6 * scale, rng) };
+        let Some(row) = drawn else { break };
+        chosen.push(row);
+        let products = points.products(row)?;
+        Zip::from(&mut distances).and(&products).and(&norms).for_each(|distance, &product, &norm| {
+            *distance = distance.min((norm - 2.0 * product + norms[row]).max(0.0));
         });
     }
-    (starts, k)
+    let distinct = chosen.len();
+    let noise = (1e-6 * scale).sqrt();
+    // Surplus centres are random points with a little noise.
+    let (mut rows, mut noises) = (chosen, Vec::new());
+    while rows.len() < k {
+        rows.push(rng.gen_range(0..n));
+        noises.extend((0..points.dim()).map(|_| noise * (rng.r#gen::<f32>() - 0.5)));
+    }
+    let mut starts = points.rows(&rows)?;
+    starts.iter_mut().skip(distinct * points.dim()).zip(noises).for_each(|(start, noise)| *start += noise);
+    Ok((starts, distinct))
 }
 
 /// A row drawn with probability proportional to its distance; `None` if all distances are at most `zero`.
@@ -134,14 +136,6 @@ fn draw(distances: ArrayView1<f32>, zero: f32, rng: &mut Xoshiro256Plus) -> Opti
     last
 }
 
-/// Fills the centres after the first `from` with random points and a little noise.
-fn surplus(starts: &mut Array2<f32>, from: usize, points: ArrayView2<f32>, noise: f32, rng: &mut Xoshiro256Plus) {
-    for mut start in starts.rows_mut().into_iter().skip(from) {
-        let row = points.row(rng.gen_range(0..points.nrows()));
-        Zip::from(&mut start).and(&row).for_each(|s, &v| *s = v + noise * (rng.r#gen::<f32>() - 0.5));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +149,7 @@ mod tests {
     fn separate_clusters_get_one_codeword_each() {
         let points = Array2::from_shape_fn((200, 2), |(i, j)| (i % 4) as f32 * 10.0 + 0.01 * (i / 4 + j) as f32);
         let mut centres: Vec<f32> =
-            codebook(points.view(), 4, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap().column(0).to_vec();
+            codebook(&points, 4, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap().column(0).to_vec();
         centres.sort_by(f32::total_cmp);
         for (i, centre) in centres.iter().enumerate() {
             assert!((centre - (i as f32 * 10.0 + 0.245)).abs() < 0.1, "{centres:?}");
@@ -165,7 +159,7 @@ mod tests {
     #[test]
     fn every_distinct_point_gets_a_codeword_if_there_are_enough() {
         let points = Array2::from_shape_fn((50, 3), |(i, _)| (i % 5) as f32);
-        let book = codebook(points.view(), 16, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap();
+        let book = codebook(&points, 16, 50, 1_000, Some(Crowding::FAR), &mut rng()).unwrap();
         for value in 0..5 {
             assert!(book.column(0).iter().any(|&v| (v - value as f32).abs() < 1e-2), "{value} has a codeword");
         }
@@ -175,7 +169,7 @@ mod tests {
     #[test]
     fn equal_seeds_give_equal_codebooks() {
         let points = Array2::from_shape_fn((500, 2), |(i, j)| ((i * 7 + j * 3) % 97) as f32);
-        let book = || codebook(points.view(), 8, 20, 100, Some(Crowding::FAR), &mut rng()).unwrap();
+        let book = || codebook(&points, 8, 20, 100, Some(Crowding::FAR), &mut rng()).unwrap();
         assert_eq!(book(), book());
     }
 }

@@ -18,9 +18,12 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::adamw::AdamW;
 use super::checkpoint::{Keeper, Saved};
 use super::data::TrainingData;
+use super::direct::{DirectStep, LastCodes, LossWeights};
+use super::items::TrainingBatch;
 use super::kmeans;
 use super::model::{Linear, Net, RqVae, RqVaeShape, TensorQuantizer};
 use super::outcome::TrainingOutcome;
+use super::sinkhorn::balanced_on_device;
 use super::tensors::{ROWS_AT_ONCE, array, tensor};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -43,6 +46,8 @@ pub(super) struct LcRecTraining<'a> {
     state: LcRecState,
     best: Vec<Tensor>,
     keeper: Keeper<'a>,
+    /// Computes gradients without automatic differentiation; on a GPU only.
+    direct: Option<DirectStep>,
 }
 
 /// The part of a checkpoint that is no tensor.
@@ -53,7 +58,8 @@ struct LcRecState {
     epochs_done: usize,
     history: Vec<EpochFigures>,
     best_epoch: usize,
-    fewest_collisions: f64,
+    /// `None` before the first count: JSON has no infinity.
+    fewest_collisions: Option<f64>,
 }
 
 impl LcRecState {
@@ -130,6 +136,10 @@ impl<'a> LcRecTraining<'a> {
         };
         let mut optimizer = AdamW::default();
         model.parameters().into_iter().for_each(|parameter| optimizer.add(parameter, config.weight_decay, 1.0));
+        let direct = (!data.place.on_host).then(|| DirectStep::new(&model.quantizer));
+        if direct.is_some() {
+            optimizer.join();
+        }
         let (state, best) = match saved {
             Some(saved) => {
                 let state: LcRecState = saved.state(|state: &LcRecState| state.is_consistent(config.epochs))?;
@@ -144,12 +154,12 @@ impl<'a> LcRecTraining<'a> {
                     epochs_done: 0,
                     history: Vec::new(),
                     best_epoch: 0,
-                    fewest_collisions: f64::INFINITY,
+                    fewest_collisions: None,
                 };
                 (state, model.snapshot())
             }
         };
-        Ok(LcRecTraining { model, optimizer, data, config, state, best, keeper })
+        Ok(LcRecTraining { model, optimizer, data, config, state, best, keeper, direct })
     }
 
     /// Trains until the last epoch. The history has the epochs after which collisions were counted.
@@ -185,26 +195,39 @@ impl<'a> LcRecTraining<'a> {
 
     /// One epoch. Returns the mean loss.
     fn epoch(&mut self) -> Result<f64> {
-        let LcRecTraining { model, optimizer, data, config, state, .. } = self;
+        let LcRecTraining { model, optimizer, data, config, state, direct, .. } = self;
         let batches = data.len().div_ceil(config.batch_size);
         let (warm_up, all) = ((WARM_UP * batches) as f64, (config.epochs * batches) as f64);
         let LcRecState { rng, steps, .. } = state;
         let mut draws = rng.clone();
-        let mut total = 0.0;
+        // On the device, because reading the loss of a step would wait for the step.
+        let mut total = Tensor::zeros([0i64; 0], (Kind::Double, data.training.x.device()));
         data.each_batch(config.batch_size, rng, |batch| {
-            let batch = batch.items.x;
             if *steps == 0 {
-                start_codebooks(model, &batch, config, &mut draws)?;
+                start_codebooks(model, &batch.items.x, config, &mut draws)?;
             }
             let step = f64::from(*steps);
             let pace = if step < warm_up { step / warm_up } else { (all - step) / (all - warm_up).max(1.0) };
-            let batch_loss = loss(model, &batch, config)?;
-            optimizer.step_clipped(&batch_loss, config.learning_rate * pace.max(0.0), MAX_NORM);
+            let rate = config.learning_rate * pace.max(0.0);
+            let loss = match direct {
+                Some(direct) => {
+                    let sinkhorn = |distances: &Tensor| balanced_on_device(distances, config.sinkhorn, ROUNDS);
+                    let last_codes: Option<LastCodes> = if config.sinkhorn > 0.0 { Some(&sinkhorn) } else { None };
+                    let found = direct.loss(model, &batch.items, &batch.items.x, &weights(&batch, config), last_codes);
+                    optimizer.apply(&found.gradients, rate, MAX_NORM);
+                    found.total
+                }
+                None => {
+                    let loss = loss(model, &batch.items.x, config)?;
+                    optimizer.step_clipped(&loss, rate, MAX_NORM);
+                    loss.detach()
+                }
+            };
             *steps += 1;
-            total += batch_loss.double_value(&[]) / batches as f64;
+            total += loss.to_kind(Kind::Double) / batches as f64;
             Ok(())
         })?;
-        Ok(total)
+        Ok(total.double_value(&[]))
     }
 
     /// Counts collisions, and keeps the state if it has fewer than every state before.
@@ -226,8 +249,8 @@ impl<'a> LcRecTraining<'a> {
         state.history.push(EpochFigures { epoch, loss: Some(loss), error, revived: 0 });
         progress.figure("error", error);
         progress.figure("collisions", collisions);
-        if collisions < state.fewest_collisions {
-            (state.fewest_collisions, state.best_epoch) = (collisions, epoch);
+        if state.fewest_collisions.is_none_or(|fewest| collisions < fewest) {
+            (state.fewest_collisions, state.best_epoch) = (Some(collisions), epoch);
             self.best = self.model.snapshot();
         }
         Ok(())
@@ -260,6 +283,19 @@ fn loss(model: &RqVae, x: &Tensor, config: &LcRecConfig) -> Result<Tensor> {
     Ok(reconstruction + quantization / levels as f64)
 }
 
+/// The factors of [`loss`].
+fn weights(batch: &TrainingBatch, config: &LcRecConfig) -> LossWeights {
+    let (n, dim) = (batch.items.x.size()[0] as f64, batch.items.x.size()[1] as f64);
+    let of_latents = 1.0 / (n * (config.latent_dim * config.codebook_sizes.len()) as f64);
+    LossWeights {
+        reconstruction: 1.0 / (n * dim),
+        codebook: of_latents,
+        commitment: config.commitment_weight * of_latents,
+        every_level: false,
+        straight_through: false,
+    }
+}
+
 fn squared_distances(rest: &Tensor, book: &Tensor) -> Tensor {
     let lengths = |t: &Tensor, keep: i64| t.square().sum_dim_intlist(1, false, Kind::Float).unsqueeze(keep);
     lengths(rest, 1) + lengths(book, 0) - rest.matmul(&book.tr()) * 2.0
@@ -270,10 +306,49 @@ fn start_codebooks(model: &RqVae, x: &Tensor, config: &LcRecConfig, rng: &mut Xo
     let mut rest = array(&no_grad(|| model.projection.forward(x)))?;
     for book in &model.quantizer.books {
         let size = book.size()[0] as usize;
-        let found = kmeans::codebook(rest.view(), size, config.kmeans_iterations, usize::MAX, None, rng)?;
+        let found = kmeans::codebook(&rest, size, config.kmeans_iterations, usize::MAX, None, rng)?;
         no_grad(|| book.shallow_clone().copy_(&tensor(&found)));
         let quantizer = Quantizer::new(vec![found], Offsets::zero([size]));
         rest -= &quantizer.decode(quantizer.encode(rest.view()).view());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rqvae::descent::tests::assert_same_gradients;
+    use crate::rqvae::items::TrainingItems;
+    use crate::rqvae::sinkhorn::balanced_on_device;
+    use rand::SeedableRng;
+
+    #[test]
+    fn gradients_without_automatic_differentiation_are_the_same() {
+        let mut rng = Xoshiro256Plus::seed_from_u64(5);
+        for sinkhorn in [0.0, 0.003] {
+            let config = LcRecConfig {
+                codebook_sizes: vec![8, 5, 6],
+                latent_dim: 4,
+                hidden: vec![16, 10],
+                sinkhorn,
+                ..LcRecConfig::default()
+            };
+            let model = start(12, &config, Device::Cpu, &mut rng);
+            let x = Array2::from_shape_simple_fn((50, 12), || normal(&mut rng));
+            let items = TrainingItems::new(&x, Array2::from_elem((50, 1), true).view(), &[12], Device::Cpu);
+            let seen = items.x.shallow_clone();
+            let batch = TrainingBatch { items, seen };
+            for book in &model.quantizer.books {
+                let values = Array2::from_shape_simple_fn((book.size()[0] as usize, 4), || 0.3 * normal(&mut rng));
+                no_grad(|| book.shallow_clone().copy_(&tensor(&values)));
+            }
+            let expected = loss(&model, &batch.items.x, &config).unwrap();
+            let gradients = Tensor::run_backward(&[&expected], &model.parameters(), false, false);
+            let assign = |distances: &Tensor| balanced_on_device(distances, sinkhorn, ROUNDS);
+            let last_codes: Option<LastCodes> = if sinkhorn > 0.0 { Some(&assign) } else { None };
+            let direct = DirectStep::new(&model.quantizer);
+            let found = direct.loss(&model, &batch.items, &batch.seen, &weights(&batch, &config), last_codes);
+            assert_same_gradients(&expected, &gradients, &found.total, &found.gradients);
+        }
+    }
 }

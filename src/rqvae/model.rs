@@ -126,6 +126,38 @@ pub(super) struct BatchLoss {
 }
 
 impl RqVae {
+    /// A model with random networks, and the codebooks of a quantizer.
+    #[cfg(test)]
+    pub(super) fn random(
+        dim: usize,
+        hidden: &[usize],
+        latent_dim: usize,
+        quantizer: &Quantizer,
+        rng: &mut rand_xoshiro::Xoshiro256Plus,
+    ) -> Self {
+        use rand::Rng;
+        let mut matrix = |rows: usize, columns: usize| {
+            tensor(&Array2::from_shape_simple_fn((rows, columns), || rng.gen_range(-0.5f32..0.5)))
+        };
+        let mut net = |input: usize, hidden: &[usize], output: usize| {
+            let widths: Vec<usize> = [input].iter().chain(hidden).chain(&[output]).copied().collect();
+            let mut layer =
+                |pair: &[usize]| Linear { weight: matrix(pair[1], pair[0]), bias: matrix(1, pair[1]).view(-1) };
+            let layers = if hidden.is_empty() { Vec::new() } else { widths.windows(2).map(&mut layer).collect() };
+            Net { skip: Some(matrix(output, input)), layers }
+        };
+        let reversed: Vec<usize> = hidden.iter().rev().copied().collect();
+        let model = RqVae {
+            projection: net(dim, hidden, latent_dim),
+            inverse: net(latent_dim, &reversed, dim),
+            quantizer: TensorQuantizer::new(quantizer, Device::Cpu),
+        };
+        for parameter in model.parameters() {
+            let _ = parameter.set_requires_grad(true);
+        }
+        model
+    }
+
     /// All trained tensors.
     pub(super) fn parameters(&self) -> Vec<&Tensor> {
         self.projection.parameters().chain(self.inverse.parameters()).chain(&self.quantizer.books).collect()
@@ -263,6 +295,11 @@ impl TensorQuantizer {
             pairs: table(&quantizer.offsets().pairs),
             last: table(&quantizer.offsets().last),
         }
+    }
+
+    /// The offsets of each level's codes, and those on pairs of the first two codes.
+    pub(super) fn fixed(&self) -> (&[Tensor], Option<&Tensor>) {
+        (&self.offsets, self.pairs.as_ref())
     }
 
     /// A frozen copy of the offsets.

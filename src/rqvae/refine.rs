@@ -17,8 +17,10 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::balance::Balance;
 use super::keep::KeptItems;
-use super::regression::{counts, fit, residual_spread};
+use super::points::LatentPoints;
+use super::regression::counts;
 use super::valid_config::ValidQuantizerConfig;
+use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokenizer::{Offsets, Quantizer};
 
@@ -37,42 +39,46 @@ const LARGEST_TABLE: usize = 1 << 22;
 /// Weight, in items, of the overall distribution of second codes in that of each first code.
 const PRIOR: f32 = 4.0;
 
-/// Refines `codebooks` on `latents (n, latent_dim)`. Items change `kept` codes only at a price (see [`super::keep`]).
-pub(super) fn refine(
-    latents: ArrayView2<f32>,
+/// Refines `codebooks` on latents. Items change `kept` codes only at a price (see [`super::keep`]).
+pub(super) fn refine<P: LatentPoints>(
+    latents: &P,
     codebooks: Vec<Array2<f32>>,
     kept: Option<&KeptItems>,
     config: &ValidQuantizerConfig,
     rng: &mut Xoshiro256Plus,
     progress: &dyn Progress,
-) -> Quantizer {
+) -> Result<Quantizer> {
     let sizes: Vec<usize> = codebooks.iter().map(|book| book.nrows()).collect();
     let mut quantizer = Quantizer::new(codebooks, Offsets::zero(sizes.iter().copied()));
     let rounds = config.refine_iterations();
     if rounds == 0 {
-        return quantizer;
+        return Ok(quantizer);
     }
-    let ridges = ridges(latents, config.ridge as f32, sizes.len());
-    let total = mean_square(latents);
+    let ridges = ridges(latents, config.ridge as f32, sizes.len())?;
+    let total = mean_square(latents)?;
     let mut balance = Balance::new(config.balance as f32, sizes.len());
     progress.begin("refine", Some(rounds as u64), "rounds");
     for iteration in 1..=rounds {
-        let codes = kept.map_or_else(|| quantizer.encode(latents), |kept| kept.encode(latents, &quantizer));
+        let codes = match kept {
+            Some(kept) => kept.encode(latents, &quantizer)?,
+            None => latents.encode(&quantizer),
+        };
+        let on_host = P::codes_on_host(&codes)?;
         let mut offsets = quantizer.offsets().clone();
         let mut books = quantizer.codebooks().to_vec();
-        let spread = residual_spread(latents, &codes, &books);
+        let spread = latents.residual_spread(&codes, &books)?;
         if iteration + SETTLING <= rounds {
-            revive(latents, &codes, &mut books, rng);
+            revive(latents, &codes, on_host.view(), &mut books, rng)?;
         }
-        let left = fit(latents, &codes, &mut books, &ridges, SWEEPS);
+        let left = latents.fit(&codes, &mut books, &ridges, SWEEPS)?;
         // After the last round, the offsets stay those by which its codes were chosen.
         if iteration < rounds {
-            balance.step(&codes, &spread, &mut offsets);
+            balance.step(on_host.view(), &spread, &mut offsets);
             if let [first, second, ..] = sizes[..]
                 && config.coherence() > 0.0
                 && first.saturating_mul(second) <= LARGEST_TABLE
             {
-                offsets.pairs = Some(coherence(&codes, (first, second), spread[1] * config.coherence() as f32));
+                offsets.pairs = Some(coherence(on_host.view(), (first, second), spread[1] * config.coherence() as f32));
             }
         }
         quantizer = Quantizer::new(books, offsets);
@@ -80,25 +86,25 @@ pub(super) fn refine(
         progress.advance(1);
     }
     progress.end();
-    quantizer
+    Ok(quantizer)
 }
 
 /// The ridge penalty of each dimension, per level.
-pub(super) fn ridges(latents: ArrayView2<f32>, strength: f32, levels: usize) -> Vec<Array1<f32>> {
-    let ridge = ridge(latents, strength);
-    (0..levels).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect()
+pub(super) fn ridges(latents: &impl LatentPoints, strength: f32, levels: usize) -> Result<Vec<Array1<f32>>> {
+    let ridge = ridge(&latents.column_squares()?, strength);
+    Ok((0..levels).map(|level| if level == 0 { &ridge * FIRST_RIDGE } else { ridge.clone() }).collect())
 }
 
 /// The ridge penalty of each dimension, in items. A mean over few items is less reliable where the variance is small
-/// relative to the noise, so the penalty is inversely proportional to the standard deviation of a dimension.
-fn ridge(latents: ArrayView2<f32>, strength: f32) -> Array1<f32> {
-    let variances = latents.map_axis(Axis(0), |column| column.iter().map(|&v| f64::from(v * v)).sum::<f64>());
+/// relative to the noise, so the penalty is inversely proportional to the standard deviation of a dimension. `variances`
+/// are the sums of squares.
+fn ridge(variances: &Array1<f64>, strength: f32) -> Array1<f32> {
     let leading = variances.iter().map(|v| v * v).sum::<f64>() / variances.sum().max(f64::MIN_POSITIVE);
     variances.mapv(|variance| strength * (leading / variance.max(1e-9 * leading).max(f64::MIN_POSITIVE)).sqrt() as f32)
 }
 
 /// `-strength * ln(p(second | first) / p(second))` for each pair of the first two codes.
-fn coherence(codes: &Array2<u16>, (first, second): (usize, usize), strength: f32) -> Array2<f32> {
+fn coherence(codes: ArrayView2<u16>, (first, second): (usize, usize), strength: f32) -> Array2<f32> {
     /// Weight of the uniform distribution in that of the second codes, so that no probability is zero.
     const EVEN: f32 = 0.2;
     let mut pairs = Array2::<f32>::zeros((first, second));
@@ -116,28 +122,33 @@ fn coherence(codes: &Array2<u16>, (first, second): (usize, usize), strength: f32
 }
 
 /// Moves unused codewords to residuals drawn with probability proportional to their squared length.
-fn revive(latents: ArrayView2<f32>, codes: &Array2<u16>, books: &mut [Array2<f32>], rng: &mut Xoshiro256Plus) {
+fn revive<P: LatentPoints>(
+    latents: &P,
+    codes: &P::Codes,
+    on_host: ArrayView2<u16>,
+    books: &mut [Array2<f32>],
+    rng: &mut Xoshiro256Plus,
+) -> Result<()> {
     let dead: Vec<Vec<usize>> = books
         .iter()
-        .zip(codes.columns())
+        .zip(on_host.columns())
         .map(|(book, column)| {
             let used = counts(column, book.nrows());
             (0..book.nrows()).filter(|&code| used[code] == 0.0).collect()
         })
         .collect();
     if dead.iter().all(Vec::is_empty) {
-        return;
+        return Ok(());
     }
-    let mut residual = latents.to_owned();
-    for ((book, column), dead) in books.iter_mut().zip(codes.columns()).zip(dead) {
-        let lengths: Vec<f64> = residual.rows().into_iter().map(|row| f64::from(row.dot(&row))).collect();
-        let placed: Vec<(usize, Array1<f32>)> =
-            dead.into_iter().map(|code| (code, residual.row(draw(&lengths, rng)).to_owned())).collect();
-        for (mut row, &code) in residual.rows_mut().into_iter().zip(column) {
-            row -= &book.row(usize::from(code));
-        }
-        placed.into_iter().for_each(|(code, place)| book.row_mut(code).assign(&place));
+    let mut residual = latents.duplicate();
+    for (level, (book, dead)) in books.iter_mut().zip(dead).enumerate() {
+        let lengths: Vec<f64> = residual.squared_lengths()?.into_iter().map(f64::from).collect();
+        let drawn: Vec<usize> = dead.iter().map(|_| draw(&lengths, rng)).collect();
+        let placed = residual.rows(&drawn)?;
+        residual.subtract(codes, level, book);
+        dead.into_iter().zip(placed.rows()).for_each(|(code, place)| book.row_mut(code).assign(&place));
     }
+    Ok(())
 }
 
 /// A row drawn with probability proportional to its weight.
@@ -150,8 +161,8 @@ fn draw(weights: &[f64], rng: &mut Xoshiro256Plus) -> usize {
     found.unwrap_or(weights.len() - 1)
 }
 
-fn mean_square(rows: ArrayView2<f32>) -> f32 {
-    (rows.rows().into_iter().map(|row| f64::from(row.dot(&row))).sum::<f64>() / rows.nrows() as f64) as f32
+fn mean_square(rows: &impl LatentPoints) -> Result<f32> {
+    Ok((rows.squared_lengths()?.into_iter().map(f64::from).sum::<f64>() / rows.count() as f64) as f32)
 }
 
 #[cfg(test)]
@@ -184,7 +195,7 @@ mod tests {
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
         let mut books = Vec::new();
         for size in sizes {
-            let book = crate::rqvae::kmeans::codebook(rest.view(), size, 30, 100_000, None, &mut rng).unwrap();
+            let book = crate::rqvae::kmeans::codebook(&rest, size, 30, 100_000, None, &mut rng).unwrap();
             let quantizer = Quantizer::new(vec![book.clone()], Offsets::zero([size]));
             rest -= &quantizer.decode(quantizer.encode(rest.view()).view());
             books.push(book);
@@ -200,13 +211,13 @@ mod tests {
 
     fn error(points: &Array2<f32>, quantizer: &Quantizer) -> f32 {
         let rest = points - &quantizer.decode(quantizer.encode(points.view()).view());
-        mean_square(rest.view()) / mean_square(points.view())
+        mean_square(&rest).unwrap() / mean_square(points).unwrap()
     }
 
     fn refined(change: impl Fn(&mut QuantizerConfig)) -> Quantizer {
         let points = points(800, 5);
         let mut rng = Xoshiro256Plus::seed_from_u64(9);
-        refine(points.view(), start(&points, [SIZE; 3]), None, &config(change), &mut rng, &Silent)
+        refine(&points, start(&points, [SIZE; 3]), None, &config(change), &mut rng, &Silent).unwrap()
     }
 
     #[test]

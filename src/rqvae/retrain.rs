@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView1;
 
+use super::device::on_device;
 use super::keep::Kept;
 use super::trainer::{Trained, TrainingSession};
 use crate::error::{Error, Result};
@@ -55,7 +56,8 @@ pub fn retrain(
     TrainConfig::from(config.clone()).check()?;
     let session =
         TrainingSession { features, shapes: features.shapes(), checkpoints: None, kept: Some(kept), progress };
-    let (trained, prices) = session.residual_quantizer(config)?;
+    let device = config.device.clone();
+    let (trained, prices) = on_device(&device, || session.residual_quantizer(config))?;
     Ok(Retrained { trained, prices })
 }
 

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
+use super::points::LatentPoints;
 use super::regression::members;
+use crate::error::Result;
 use crate::tokenizer::{Offsets, Quantizer};
 
 /// Maximum number of rounds of an auction. Most auctions end after a few.
@@ -26,29 +28,32 @@ const STEP: f32 = 0.02;
 /// Maximum number of prices. Models with more pairs of first and last code get none.
 const LARGEST_TABLE: usize = 1 << 22;
 
-/// The quantizer with the prices on last codes for which the fewest items of `latents (n, latent_dim)` share all codes. No
+/// The quantizer with the prices on last codes for which the fewest items share all codes. No
 /// price exceeds `highest` times the mean squared residual before the last level; 0 changes nothing.
-pub(super) fn separate(latents: ArrayView2<f32>, quantizer: Quantizer, highest: f32) -> Quantizer {
+pub(super) fn separate<P: LatentPoints>(latents: &P, quantizer: Quantizer, highest: f32) -> Result<Quantizer> {
     let (first, levels) = (quantizer.codebooks()[0].nrows(), quantizer.codebooks().len());
     let size = quantizer.codebooks()[levels - 1].nrows();
     if levels < 2 || highest == 0.0 || first.saturating_mul(size) > LARGEST_TABLE {
-        return quantizer;
+        return Ok(quantizer);
     }
-    let codes = quantizer.encode(latents);
-    let spread = mean_square(latents, &codes, &quantizer);
+    let codes = latents.encode(&quantizer);
+    let spread = latents.residual_spread(&codes, quantizer.codebooks())?[levels - 1];
+    let (latents, codes) = (latents.on_host()?, P::codes_on_host(&codes)?);
     let rows: Vec<Option<Array1<f32>>> = members(codes.column(0), first)
         .into_par_iter()
-        .map(|rows| LastCodeAuction::open(&rows, latents, &codes, &quantizer)?.run(spread, highest * spread))
+        .map(|rows| {
+            LastCodeAuction::open(&rows, latents.view(), codes.view(), &quantizer)?.run(spread, highest * spread)
+        })
         .collect();
     if rows.iter().all(Option::is_none) {
-        return quantizer;
+        return Ok(quantizer);
     }
     let mut last = Array2::zeros((first, size));
     for (mut row, prices) in last.rows_mut().into_iter().zip(rows) {
         prices.iter().for_each(|prices| row.assign(prices));
     }
     let offsets = Offsets { last: Some(last), ..quantizer.offsets().clone() };
-    Quantizer::new(quantizer.codebooks().to_vec(), offsets)
+    Ok(Quantizer::new(quantizer.codebooks().to_vec(), offsets))
 }
 
 /// The auction among the items of one first code that share their prefix with another item.
@@ -61,7 +66,7 @@ struct LastCodeAuction {
 
 impl LastCodeAuction {
     /// `None` if no two items share a prefix.
-    fn open(rows: &[usize], latents: ArrayView2<f32>, codes: &Array2<u16>, quantizer: &Quantizer) -> Option<Self> {
+    fn open(rows: &[usize], latents: ArrayView2<f32>, codes: ArrayView2<u16>, quantizer: &Quantizer) -> Option<Self> {
         let last = codes.ncols() - 1;
         let mut prefixes: BTreeMap<Vec<u16>, Vec<usize>> = BTreeMap::new();
         for &row in rows {
@@ -137,22 +142,12 @@ fn cheapest(costs: ArrayView1<f32>, prices: &Array1<f32>) -> (usize, f32) {
 }
 
 /// The residual of a latent after the codewords of a prefix.
-fn remainder(latent: ArrayView1<f32>, prefix: &[u16], quantizer: &Quantizer) -> Array1<f32> {
+pub(super) fn remainder(latent: ArrayView1<f32>, prefix: &[u16], quantizer: &Quantizer) -> Array1<f32> {
     let mut rest = latent.to_owned();
     for (book, &code) in quantizer.codebooks().iter().zip(prefix) {
         rest -= &book.row(usize::from(code));
     }
     rest
-}
-
-/// The mean squared residual before the last level.
-fn mean_square(latents: ArrayView2<f32>, codes: &Array2<u16>, quantizer: &Quantizer) -> f32 {
-    let squares = latents.rows().into_iter().zip(codes.rows()).map(|(latent, codes)| {
-        let codes = codes.to_vec();
-        let rest = remainder(latent, &codes[..codes.len() - 1], quantizer);
-        f64::from(rest.dot(&rest))
-    });
-    (squares.sum::<f64>() / latents.nrows().max(1) as f64) as f32
 }
 
 #[cfg(test)]
@@ -179,7 +174,7 @@ mod tests {
         fn fewer_items_share_all_codes_and_no_prefix_changes(values in prop::collection::vec(-1.0f32..1.0, 80)) {
             let (points, quantizer) = made(&values);
             let before = quantizer.encode(points.view());
-            let after = separate(points.view(), quantizer, 1.0).encode(points.view());
+            let after = separate(&points, quantizer, 1.0).unwrap().encode(points.view());
             prop_assert!(sharing(&after) <= sharing(&before));
             prop_assert_eq!(before.column(0), after.column(0));
         }
@@ -190,12 +185,12 @@ mod tests {
         let values: Vec<f32> = (1..81).map(|i| ((i * i) as f32).sin()).collect();
         let (mut points, quantizer) = made(&values);
         let before = sharing(&quantizer.encode(points.view()));
-        let after = sharing(&separate(points.view(), quantizer.clone(), 10.0).encode(points.view()));
+        let after = sharing(&separate(&points, quantizer.clone(), 10.0).unwrap().encode(points.view()));
         assert!(before > 12 && 4 * after <= before, "{after} after {before}");
-        assert_eq!(separate(points.view(), quantizer.clone(), 0.0), quantizer, "a maximum price of zero");
+        assert_eq!(separate(&points, quantizer.clone(), 0.0).unwrap(), quantizer, "a maximum price of zero");
         let twin = points.row(0).to_owned();
         points.row_mut(8).assign(&twin);
-        let codes = separate(points.view(), quantizer, 10.0).encode(points.view());
+        let codes = separate(&points, quantizer, 10.0).unwrap().encode(points.view());
         assert_eq!(codes.row(0), codes.row(8), "no price separates equal items");
     }
 }

@@ -47,8 +47,12 @@ pub(super) fn double_tensor(array: &Array2<f64>) -> Tensor {
 /// [`array`] in double precision.
 pub(super) fn double_array(tensor: &Tensor) -> Result<Array2<f64>> {
     let shape = (tensor.size()[0] as usize, tensor.size()[1] as usize);
-    let values = Vec::<f64>::try_from(tensor.contiguous().view(-1)).map_err(unreadable)?;
-    Array2::from_shape_vec(shape, values).map_err(unreadable)
+    Array2::from_shape_vec(shape, double_values(tensor)?).map_err(unreadable)
+}
+
+/// A copy of the numbers of a tensor of double precision.
+pub(super) fn double_values(tensor: &Tensor) -> Result<Vec<f64>> {
+    Vec::try_from(tensor.to_device(Device::Cpu).contiguous().view(-1)).map_err(unreadable)
 }
 
 /// A copy of a tensor of integers.

@@ -1,19 +1,19 @@
 //! Training: from features to a frozen model.
 
-use ndarray::s;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
-use tch::Device;
 
 use super::checkpoint::{Checkpoints, Keeper, Saved, fingerprint};
 use super::data::{DataSettings, TrainingData};
 use super::descent::Descent;
+use super::device::{TrainingPlace, on_device, place};
 use super::init::start;
 use super::keep::{Kept, KeptItems};
 use super::lc_rec::LcRecTraining;
 use super::model::{RqVae, RqVaeShape};
 use super::outcome::TrainingOutcome;
-use super::reference::{latents, residual_errors};
+use super::points::LatentPoints;
+use super::reference::{latents, latents_on_device, residual_errors};
 use super::separation::separate;
 use super::tensors::array;
 use super::unused::use_every_code;
@@ -68,10 +68,11 @@ pub fn train_sharing(
     config.check()?;
     check_room(config.codebook_sizes(), features.rows(), capacity)?;
     let session = TrainingSession { features, shapes: features.shapes(), checkpoints, kept: None, progress };
-    match config {
+    let device = config.device().to_owned();
+    on_device(&device, || match config {
         TrainConfig::ResidualQuantizer(config) => Ok(session.residual_quantizer(config)?.0),
         TrainConfig::LcRec(config) => session.lc_rec(config),
-    }
+    })
 }
 
 /// The arguments of [`train`] except the configuration.
@@ -98,17 +99,17 @@ impl<'a> TrainingSession<'a> {
     /// The model, and the price of changing a previous code, per level. The prices are empty if no codes are kept.
     pub(super) fn residual_quantizer(self, config: QuantizerConfig) -> Result<(Trained, Vec<f32>)> {
         let config = ValidQuantizerConfig::new(config, self.features.rows(), &self.shapes)?;
-        let device = super::device(&config.device)?;
+        let place = place(&config.device)?;
         let used = TrainConfig::from((*config).clone());
         let OpenedSession { data, mut rng, keeper, saved } =
-            self.open(&config.data_settings(&self.shapes)?, &used, device)?;
+            self.open(&config.data_settings(&self.shapes)?, &used, place)?;
         let kept: Option<KeptItems> = self.kept.map(|kept| kept.of(&data.rows));
         let model = match &saved {
             None => {
                 let agreements = config.agreements(&self.shapes);
                 let completion = data.standardization.completion.as_ref();
                 let completion = completion.map(|completion| (completion, &agreements[..]));
-                start(&data.training.x, completion, kept.as_ref(), &config, &mut rng, self.progress)?
+                start(&data.training.x, place.on_host, completion, kept.as_ref(), &config, &mut rng, self.progress)?
             }
             Some(saved) => {
                 let shape = RqVaeShape {
@@ -118,7 +119,7 @@ impl<'a> TrainingSession<'a> {
                     codebook_sizes: &config.codebook_sizes,
                     linear_path: true,
                 };
-                RqVae::restored(shape, device, saved)?
+                RqVae::restored(shape, place.device, saved)?
             }
         };
         let mut descent = Descent::new(model, &data, &config, rng, keeper);
@@ -128,15 +129,14 @@ impl<'a> TrainingSession<'a> {
         let outcome = descent.run(self.progress)?;
         let mut prices = Vec::new();
         let finish = |data: &TrainingData, projection: &Network, quantizer| {
-            let latents = latents(data, projection)?;
-            let Some(kept) = &kept else {
-                let quantizer = use_every_code(latents.view(), quantizer);
-                return Ok(separate(latents.view(), quantizer, config.separation as f32));
+            let (kept, separation) = (kept.as_ref().map(|kept| (kept, data.rows.len())), config.separation as f32);
+            let (finished, of_kept) = if data.place.on_host {
+                finished(latents(data, projection)?, kept, quantizer, separation)?
+            } else {
+                finished(latents_on_device(data, projection), kept, quantizer, separation)?
             };
-            // Skips `use_every_code`: an item may keep a code that no item would choose.
-            let quantizer = separate(latents.view(), quantizer, config.separation as f32);
-            prices = kept.prices(latents.slice(s![..data.rows.len(), ..]), &quantizer);
-            Ok(quantizer)
+            prices = of_kept;
+            Ok(finished)
         };
         let trained = self.freeze(outcome, data, (used, config.held_out()), finish)?;
         Ok((trained, prices))
@@ -144,7 +144,7 @@ impl<'a> TrainingSession<'a> {
 
     fn lc_rec(self, config: LcRecConfig) -> Result<Trained> {
         let config = valid_lc_rec(config, self.features.rows(), &self.shapes)?;
-        let device = super::device(&config.device)?;
+        let place = place(&config.device)?;
         let settings = DataSettings {
             sample_items: config.sample_items,
             held_out: 0,
@@ -153,15 +153,15 @@ impl<'a> TrainingSession<'a> {
             dropout: 0.0,
         };
         let used = TrainConfig::from(config.clone());
-        let OpenedSession { data, rng, keeper, saved } = self.open(&settings, &used, device)?;
+        let OpenedSession { data, rng, keeper, saved } = self.open(&settings, &used, place)?;
         let outcome = LcRecTraining::new(&data, &config, rng, keeper, saved.as_ref())?.run(self.progress)?;
         self.freeze(outcome, data, (used, 0), |_, _, quantizer| Ok(quantizer))
     }
 
     /// Reads the features, and the checkpoint if there is one to resume from.
-    fn open(&self, settings: &DataSettings, config: &TrainConfig, device: Device) -> Result<OpenedSession<'a>> {
+    fn open(&self, settings: &DataSettings, config: &TrainConfig, place: TrainingPlace) -> Result<OpenedSession<'a>> {
         let mut rng = Xoshiro256Plus::seed_from_u64(config.seed());
-        let data = TrainingData::read(self.features, settings, &mut rng, device, self.checkpoints.is_some())?;
+        let data = TrainingData::read(self.features, settings, &mut rng, place, self.checkpoints.is_some())?;
         let training = fingerprint(config, data.hash.as_deref().unwrap_or_default(), self.features.rows());
         let (keeper, saved) = Keeper::begin(self.checkpoints, training)?;
         Ok(OpenedSession { data, rng, keeper, saved })
@@ -200,6 +200,24 @@ impl<'a> TrainingSession<'a> {
         let tokenizer = Tokenizer::new(modalities, weights, Some(record))?;
         Ok(Trained { tokenizer, history, best_epoch })
     }
+}
+
+/// The quantizer with unused codewords moved and items separated, and the prices of `kept` codes: those of the first
+/// items, whose number is given.
+pub(super) fn finished(
+    latents: impl LatentPoints,
+    kept: Option<(&KeptItems, usize)>,
+    quantizer: Quantizer,
+    separation: f32,
+) -> Result<(Quantizer, Vec<f32>)> {
+    let Some((kept, training)) = kept else {
+        let quantizer = use_every_code(&latents, quantizer)?;
+        return Ok((separate(&latents, quantizer, separation)?, Vec::new()));
+    };
+    // Skips `use_every_code`: an item may keep a code that no item would choose.
+    let quantizer = separate(&latents, quantizer, separation)?;
+    let prices = kept.prices(&latents.truncated(training), &quantizer)?;
+    Ok((quantizer, prices))
 }
 
 #[cfg(test)]
@@ -252,7 +270,7 @@ pub(super) mod tests {
     }
 
     /// Interrupts a training after this number of epochs.
-    struct Interruption(std::sync::atomic::AtomicU64);
+    pub(in crate::rqvae) struct Interruption(pub(in crate::rqvae) std::sync::atomic::AtomicU64);
 
     impl Progress for Interruption {
         fn begin(&self, _: &str, _: Option<u64>, _: &str) {}
@@ -327,8 +345,11 @@ pub(super) mod tests {
         let checkpoints =
             |resume| Checkpoints { path: folder.path().join("m.checkpoint"), every: std::time::Duration::ZERO, resume };
         let (first, again) = (checkpoints(false), checkpoints(true));
-        let cut = || train(&features, lc_rec.clone(), Some(&first), &Interruption(70.into()));
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(cut)).is_err());
+        // Before the first count of collisions, and after it.
+        for (settings, epochs) in [(&first, 20), (&again, 50)] {
+            let cut = || train(&features, lc_rec.clone(), Some(settings), &Interruption(epochs.into()));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(cut)).is_err());
+        }
         let resumed = train(&features, lc_rec.clone(), Some(&again), &Silent).unwrap();
         assert_eq!((resumed.tokenizer, resumed.history), (whole.tokenizer, whole.history));
     }

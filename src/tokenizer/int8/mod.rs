@@ -26,7 +26,7 @@ mod unsupported;
 #[cfg(target_arch = "x86_64")]
 pub(super) use book::Int8Book;
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use unsupported::Int8Book;
+pub(super) use unsupported::NoInt8Book as Int8Book;
 
 /// Minimum number of rows. For fewer, reading the codewords once takes as long as the search.
 pub(super) const FEWEST_ROWS: usize = 16;

@@ -4,9 +4,9 @@ use ndarray::{Array1, Array2};
 
 /// A codebook in 8 bits. It does not exist on this kind of processor.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::tokenizer) enum Int8Book {}
+pub(in crate::tokenizer) enum NoInt8Book {}
 
-impl Int8Book {
+impl NoInt8Book {
     /// `None`.
     pub(in crate::tokenizer) fn new(_book: &Array2<f32>, _halves: &Array1<f32>) -> Option<Self> {
         None
