@@ -1,7 +1,7 @@
 """Training on a GPU beside the same machine's CPU, and LC-Rec's recipe beside a plain loop of PyTorch on the same card.
 
-`python benchmarks/gpu.py --catalex PATH` in `python/` prints one table. Without `--catalex` it runs the installed
-program. `--devices cpu --small` runs everything at a small size without a GPU, which the tests do.
+`PYTHONPATH=../scripts python benchmarks/gpu.py --catalex PATH` in `python/` prints one table. Without `--catalex` it
+runs the installed program. `--devices cpu --small` runs everything at a small size without a GPU, which the tests do.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,7 +19,7 @@ def test_the_table_has_a_row_for_every_case() -> None:
         pytest.fail("there is no built catalex in $CARGO_TARGET_DIR/release: run `make test-python`")
     script = ROOT / "python" / "benchmarks" / "gpu.py"
     command: list[str | Path] = [sys.executable, script, "--catalex", binary, "--devices", "cpu", "--small"]
-    environment = {**os.environ, "PYTHONPATH": str(script.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in done.stdout.splitlines()[2:]]
@@ -37,19 +36,13 @@ def test_the_table_has_a_row_for_every_case() -> None:
     assert all(float(row[2]) > 0 for row in rows)
 
 
-def test_the_plain_loop_assigns_codes_evenly_and_learns() -> None:
+def test_the_plain_loop_assigns_codes_evenly_and_has_gradients() -> None:
     torch.manual_seed(1)
     plan = gpu.sinkhorn(torch.rand(64, 8) + torch.arange(8))
     assert torch.allclose(plan.sum(0), torch.full((8,), 1 / 8, dtype=torch.float64))
     assert torch.bincount(plan.argmax(1), minlength=8).max() <= 16, "nearest codes alone would all be 0"
-    x = torch.from_numpy(gpu.vectors(256, 24))
     model = gpu.PlainRqVae(24, gpu.SMALL)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(60):
-        optimizer.zero_grad()
-        loss = model(x)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5]), losses
+    model(torch.from_numpy(gpu.vectors(256, 24))).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().max() > 0, name

@@ -63,10 +63,12 @@ pub(super) fn place(name: &str) -> Result<TrainingPlace> {
         help: "use --device cpu, or a libtorch with CUDA: pip install torch==2.13.0, or set LIBTORCH to its folder"
             .into(),
     };
+    #[cfg(test)]
+    if name == TENSORS {
+        return Ok(TrainingPlace { device: Device::Cpu, on_host: false });
+    }
     let index = match name {
         "cpu" => return Ok(TrainingPlace::HOST),
-        #[cfg(test)]
-        TENSORS => return Ok(TrainingPlace { device: Device::Cpu, on_host: false }),
         "cuda" => Some(0),
         _ => name.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
     };

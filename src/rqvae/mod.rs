@@ -42,6 +42,8 @@ mod retrain;
 mod separation;
 mod sinkhorn;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod trainer;
 mod unused;
 mod valid_config;

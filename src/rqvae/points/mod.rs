@@ -10,13 +10,11 @@
 
 mod blocks;
 mod device_points;
-#[cfg(test)]
-mod gpu_test;
 mod host_points;
 mod members;
 mod search;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use ndarray::{Array1, Array2, CowArray, Ix2};
 

@@ -249,7 +249,7 @@ fn retraining_keeps_the_same_codes() {
 }
 
 /// Squared error of the reconstruction, relative to the variance of the features.
-pub(super) fn relative_error(tokenizer: &crate::tokenizer::Tokenizer, x: &Array2<f32>) -> f32 {
+pub(in crate::rqvae) fn relative_error(tokenizer: &crate::tokenizer::Tokenizer, x: &Array2<f32>) -> f32 {
     let decoded = tokenizer.decode(tokenizer.codes(x.view(), None).unwrap().view()).unwrap();
     let mean = x.mean_axis(ndarray::Axis(0)).unwrap();
     (&decoded - x).mapv(|v| v * v).sum() / (x - &mean).mapv(|v| v * v).sum()

@@ -2,9 +2,9 @@
 
 use ndarray::{Array2, ArrayView1, Axis};
 
-use super::tests::relative_error;
 use crate::progress::Silent;
 use crate::rqvae::device::place;
+use crate::rqvae::points::tests::relative_error;
 use crate::rqvae::train;
 use crate::rqvae::trainer::tests::{config, features};
 use crate::tokenizer::{CodeUsage, Tokenizer};
