@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, array};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::{DevicePoints, LatentPoints};
+use super::{DevicePoints, Halves, LatentPoints};
 use crate::progress::Silent;
 use crate::rqvae::init::quantizer;
 use crate::rqvae::keep::Kept;
@@ -124,7 +124,13 @@ fn sums_means_and_products_are_equal() {
     assert_near(&points.products(7).unwrap(), &device.products(7).unwrap(), 1e-6, "products");
     let rows: Vec<usize> = (0..700).map(|at| at * 2).collect();
     assert_near(&LatentPoints::mean(&points, &rows).unwrap(), &device.mean(&rows).unwrap(), 1e-5, "mean");
-    assert_eq!(points.halves(&rows).unwrap(), device.halves(&rows).unwrap());
+    let sorted = |(mut one, mut other): Halves| {
+        one.sort_unstable();
+        other.sort_unstable();
+        (one, other)
+    };
+    // Points that are almost equally far along the direction can be in another order, but the halves are the same.
+    assert_eq!(sorted(points.halves(&rows).unwrap()), sorted(device.halves(&rows).unwrap()));
     assert_eq!(LatentPoints::rows(&points, &[5, 5, 0]).unwrap(), device.rows(&[5, 5, 0]).unwrap());
     assert_eq!(device.on_host().unwrap(), points);
     assert_eq!(device.select(&rows).on_host().unwrap(), LatentPoints::select(&points, &rows));
