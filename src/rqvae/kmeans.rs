@@ -8,22 +8,14 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::crowding::{Crowding, split};
 use super::points::LatentPoints;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tokenizer::{Offsets, Quantizer};
 
 /// Lloyd steps on the sample, and after each split.
 const FIRST_STEPS: u64 = 5;
 
-/// The steps on the sample end when the codebook moves less, as the square root of the sum of squares.
-pub(super) const SMALLEST_MOVE: f32 = 1e-4;
-
 /// Maximum number of times that overfull codes are split.
 const SPLITS: usize = 12;
-
-/// The error for points that are not finite.
-pub(super) fn not_finite(got: impl ToString) -> Error {
-    Error::data("k-means", "finite latents", got, "check the features for extreme values")
-}
 
 /// The codebook `(k, dim)` for `points (n, dim)`: started on a sample of at most `most` points, then at most `iterations`
 /// Lloyd steps on all points. Codes that are overfull by the limits of `crowding` are split.

@@ -9,8 +9,18 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
+use crate::error::Error;
+
 /// Points whose products are computed together.
 const BLOCK: usize = 512;
+
+/// The steps on the sample end when the centres move less, as the square root of the sum of squares.
+pub(super) const SMALLEST_MOVE: f32 = 1e-4;
+
+/// The error for points that are not finite.
+pub(super) fn not_finite(got: impl ToString) -> Error {
+    Error::data("k-means", "finite latents", got, "check the features for extreme values")
+}
 
 /// Centres after at most `most` steps from `centres (k, dim)`, for `points (n, dim)`. Steps end when the distance between
 /// the old and the new centres is below `tolerance`.

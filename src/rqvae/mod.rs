@@ -25,6 +25,7 @@ mod descent;
 mod device;
 mod direct;
 mod encode;
+mod halving;
 mod init;
 mod items;
 mod keep;

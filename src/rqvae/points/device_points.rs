@@ -3,13 +3,13 @@
 use ndarray::{Array1, Array2, CowArray, Ix2};
 use tch::{Device, Kind, Tensor, no_grad};
 
+use super::LatentPoints;
 use super::blocks::{add_codewords, blocks};
 use super::members::CodeMembers;
 use super::search::{DeviceKeeping, Search, codes_tensor};
-use super::{Halves, LatentPoints};
 use crate::error::Result;
-use crate::rqvae::crowding::{POWER_STEPS, furthest, halves_along};
-use crate::rqvae::kmeans::{SMALLEST_MOVE, not_finite};
+use crate::rqvae::halving::{Halves, POWER_STEPS, furthest, halves_along};
+use crate::rqvae::lloyd_start::{SMALLEST_MOVE, not_finite};
 use crate::rqvae::tensors::{array, double_values, tensor, tensor_of_vector, unreadable, vector};
 use crate::tokenizer::{Offsets, PreviousCodes, Quantizer};
 

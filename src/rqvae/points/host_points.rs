@@ -3,11 +3,10 @@
 use ndarray::{Array1, Array2, Axis, CowArray, Ix2, Zip, s};
 use rayon::prelude::*;
 
-use super::{Halves, LatentPoints};
+use super::LatentPoints;
 use crate::error::Result;
-use crate::rqvae::crowding::{halves, mean};
-use crate::rqvae::kmeans::{SMALLEST_MOVE, not_finite};
-use crate::rqvae::lloyd_start::first_steps;
+use crate::rqvae::halving::{Halves, halves, mean};
+use crate::rqvae::lloyd_start::{SMALLEST_MOVE, first_steps, not_finite};
 use crate::rqvae::regression::{fit, residual_spread};
 use crate::tokenizer::{PreviousCodes, Quantizer};
 

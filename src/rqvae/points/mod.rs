@@ -20,11 +20,9 @@ use ndarray::{Array1, Array2, CowArray, Ix2};
 
 pub(super) use device_points::DevicePoints;
 
+use super::halving::Halves;
 use crate::error::Result;
 use crate::tokenizer::{PreviousCodes, Quantizer};
-
-/// Two pieces of a set of points, as rows.
-pub(super) type Halves = (Vec<usize>, Vec<usize>);
 
 /// Points `(n, dim)`, at least one.
 pub(super) trait LatentPoints: Sized {

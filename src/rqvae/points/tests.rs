@@ -5,8 +5,9 @@ use ndarray::{Array1, Array2, array};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::{DevicePoints, Halves, LatentPoints};
+use super::{DevicePoints, LatentPoints};
 use crate::progress::Silent;
+use crate::rqvae::halving::Halves;
 use crate::rqvae::init::quantizer;
 use crate::rqvae::keep::Kept;
 use crate::rqvae::tensors::tensor;

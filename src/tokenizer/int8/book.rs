@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::candidates::{Bounds, Search};
+use super::candidates::{Bounds, CandidateSearch};
 use super::kernel::{CODES, HUGE, LANES, STEP, STRIP, multiply_strip, round_row, supported};
 
 /// Minimum number of codes. Smaller codebooks would be mostly padding.
@@ -78,7 +78,7 @@ impl Int8Book {
         let product_error = (width as f32 + 16.0) * ROUNDING;
         let mut rows = vec![128; STRIP * self.dim];
         let mut products = vec![0; STRIP * self.starts.len()];
-        let mut search = Search::new(&self.bounds, codewords, product_error, 16.0 * ROUNDING);
+        let mut search = CandidateSearch::new(&self.bounds, codewords, product_error, 16.0 * ROUNDING);
         let strips = numbers.chunks(STRIP * width).zip(best.chunks_mut(STRIP)).enumerate();
         for (strip, (numbers, best)) in strips {
             let mut rounded = [None; STRIP];

@@ -42,7 +42,7 @@ impl Bounds {
 }
 
 /// The search in one codebook, with its buffers.
-pub(super) struct Search<'a> {
+pub(super) struct CandidateSearch<'a> {
     bounds: &'a Bounds,
     /// The codebook in `f32`, by row.
     codewords: &'a [f32],
@@ -56,10 +56,10 @@ pub(super) struct Search<'a> {
     candidates: Vec<(usize, f32, f32)>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> CandidateSearch<'a> {
     pub(super) fn new(bounds: &'a Bounds, codewords: &'a [f32], product_error: f32, rounding: f32) -> Self {
         let lowest = vec![0.0; bounds.halves.len()];
-        Search { bounds, codewords, product_error, rounding, lowest, candidates: Vec::with_capacity(MOST) }
+        CandidateSearch { bounds, codewords, product_error, rounding, lowest, candidates: Vec::with_capacity(MOST) }
     }
 
     /// The best code of a row. `products` are those of the integers of row and codewords, `tables` additional offsets of
