@@ -79,8 +79,9 @@ fn nearest_of(
         _ => {
             let mut best = (0, f32::INFINITY);
             for (at, centre) in centres.rows().into_iter().enumerate() {
-                // Also true where overflow makes the comparison impossible.
-                if !(costs[at] - error(squares[at]) > least) {
+                // False where overflow makes the comparison impossible.
+                let is_farther = costs[at] - error(squares[at]) > least;
+                if !is_farther {
                     let distance = squared_distance(centre.iter(), point.iter());
                     if distance < best.1 {
                         best = (at, distance);

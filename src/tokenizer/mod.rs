@@ -304,7 +304,8 @@ impl Tokenizer {
             ));
         }
         // Without an early exit per row, the comparison is vectorized.
-        let outside = |row: ndarray::ArrayView1<f32>| row.fold(false, |found, v| found | !(v.abs() <= MAX_INPUT));
+        let outside =
+            |row: ndarray::ArrayView1<f32>| row.fold(false, |found, v| found | v.is_nan() | (v.abs() > MAX_INPUT));
         match x.rows().into_iter().position(outside) {
             Some(row) => Err(Error::data(
                 format!("row {} of the features", row + 1),
