@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Python package's wheel with its two programs, or with --sdist its source archive, into a folder. The last
 # line printed is its path. The environment variable LIBTORCH names the libtorch to link with, and CATALEX_WHEEL_PROFILE
-# cargo's profile (default: dist). The tests build with the profile release, for which they have compiled most crates.
+# cargo's profile: release (the default), or dist, which compiles longer and gives smaller wheels.
 #   scripts/wheel.sh MATURIN FOLDER [--sdist]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ trap 'rm -rf "$made"' EXIT
 if [ "${3:-}" = --sdist ]; then
     "$maturin" sdist --manifest-path python/Cargo.toml --out "$made" >&2
 else
-    profile=${CATALEX_WHEEL_PROFILE:-dist}
+    profile=${CATALEX_WHEEL_PROFILE:-release}
     program=${CARGO_TARGET_DIR:-target}/$profile/catalex
     [ "$profile" = dist ] && limit="--largest 40" || limit=
     cargo build --locked --quiet --profile "$profile" --no-default-features --features encoders,serve >&2

@@ -60,8 +60,9 @@ def build_variables() -> dict[str, str]:
 
 def built(folder: Path, *arguments: str) -> Path:
     command = [str(ROOT / "scripts" / "wheel.sh"), maturin(), str(folder), *arguments]
-    variables = {**build_variables(), "PYTHON": sys.executable, "CATALEX_WHEEL_PROFILE": "release"}
-    run = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, env={**build_variables(), "PYTHON": sys.executable}, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     print(run.stderr)
     *_, last = run.stdout.splitlines()
@@ -128,7 +129,7 @@ def test_the_wheel_contains_the_programs_and_runs_on_other_machines(wheel: Path)
     assert re.search(r"^Requires-Dist: numpy>=1\.26$", metadata, re.MULTILINE)
     assert not [name for name in names if "bench" in name]
     if "CATALEX_WHEEL" in os.environ:
-        # Wheels of the tests are built with the profile release, whose programs are larger.
+        # The tests build with the profile release, which gives larger wheels.
         assert wheel.stat().st_size < 40_000_000
     check(files)
     assert tag(files) in wheel.name
