@@ -95,7 +95,7 @@ def test_the_version_of_libtorch_is_the_same_everywhere() -> None:
             ("scripts/setup_parts.py", r'"torch",\n    "([\d.]+)"'),
             ("src/cli/training_program.rs", r'VERSION: &str = "([\d.]+)"'),
             ("src/cli/training_program.rs", r"torch==([\d.]+)"),
-            ("src/rqvae/mod.rs", r"torch==([\d.]+)"),
+            ("src/rqvae/device.rs", r"torch==([\d.]+)"),
             ("python/pyproject.toml", r'"torch==([\d.]+)"'),
             ("python/python/catalex/run.py", r"torch==([\d.]+)"),
             ("README.md", r"torch==([\d.]+)"),
