@@ -4,7 +4,7 @@
 //! starts several times as many. It also adds up the gradients of codewords with atomic operations, in an order that
 //! differs between runs. On the CPU, training uses automatic differentiation ([`RqVae::loss`]).
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad_guard};
 
 use super::items::TrainingItems;
 use super::model::{Net, RqVae, TensorQuantizer};
@@ -67,20 +67,10 @@ impl DirectStep {
         weights: &LossWeights,
         last_codes: Option<LastCodes>,
     ) -> DirectLoss {
-        no_grad(|| self.loss_without_tape(model, items, seen, weights, last_codes))
-    }
-
-    fn loss_without_tape(
-        &self,
-        model: &RqVae,
-        items: &TrainingItems,
-        seen: &Tensor,
-        weights: &LossWeights,
-        last_codes: Option<LastCodes>,
-    ) -> DirectLoss {
+        let _guard = no_grad_guard();
         let projected = Pass::new(&model.projection, seen);
         let z = &projected.output;
-        let (codes, residuals) = self.quantize(&model.quantizer.books, z, last_codes);
+        let (codes, mut residuals) = self.quantize(&model.quantizer.books, z, last_codes);
         let levels = self.sizes.len();
         let restored = Pass::new(&model.inverse, &(z - &residuals[levels]));
         let left = items.mask(&restored.output - &items.x);
@@ -103,8 +93,7 @@ impl DirectStep {
         let of_codewords = of_codewords.view([-1, z.size()[1]]);
         // The order in which this function adds is always the same.
         let of_books = Tensor::embedding_dense_backward(&of_codewords, &codes, self.all_codes(), -1, false);
-        gradients.extend(self.starts.iter().zip(&self.sizes).map(|(&start, &size)| of_books.narrow(0, start, size)));
-        let mut residuals = residuals;
+        gradients.extend(self.of_levels(&of_books));
         residuals.truncate(levels);
         DirectLoss { total, gradients, codes, residuals }
     }
@@ -134,7 +123,7 @@ impl DirectStep {
         (codes, residuals)
     }
 
-    /// Numbers of all codes, split into those of each level.
+    /// Numbers or rows of all codes, split into those of each level.
     pub(super) fn of_levels(&self, numbers: &Tensor) -> Vec<Tensor> {
         self.starts.iter().zip(&self.sizes).map(|(&start, &size)| numbers.narrow(0, start, size)).collect()
     }
