@@ -13,6 +13,7 @@ use super::image_fault::ImageFault;
 use super::journal::{BatchJournal, EncodedBatch};
 use super::preprocess::{PixelLayout, Preprocessor};
 use super::runtime::{NetworkOutput, Runtime, choose_output, element, floats, run, shape};
+use super::sessions::Sessions;
 use crate::catalog::ImageSource;
 use crate::error::{Error, Result};
 
@@ -24,6 +25,7 @@ const BATCH: usize = 32;
 pub struct ImageEncoder {
     loader: ImageLoader,
     network: ImageNetwork,
+    sessions: Sessions,
 }
 
 /// Decodes and preprocesses images for the network.
@@ -40,7 +42,6 @@ struct ImageLoader {
 #[derive(Debug)]
 struct ImageNetwork {
     path: PathBuf,
-    session: Session,
     input: String,
     element: Option<TensorElementType>,
     output: NetworkOutput,
@@ -64,7 +65,8 @@ impl ImageEncoder {
     pub fn load(folder: &Path, onnx_file: Option<&str>, runtime: &Runtime) -> Result<Self> {
         let path = graph(folder, EncoderKind::Image, onnx_file)?;
         let preprocessor = Preprocessor::of_folder(folder)?;
-        let session = runtime.session(&path)?;
+        let sessions = Sessions::load(runtime, &path)?;
+        let session = sessions.first();
         let four = session.inputs().iter().find(|input| shape(input).len() == 4);
         let Some(input) = four.filter(|_| session.inputs().len() == 1) else {
             let got = session.inputs().iter().map(|i| i.name().to_owned()).collect::<Vec<_>>().join(", ");
@@ -89,10 +91,11 @@ impl ImageEncoder {
             return Err(Error::file(&path, expected, format!("{wanted:?}"), "use both files of the same model"));
         }
         // CLIP's image and text vectors are comparable only after the projection.
-        let output = choose_output(&session, &path, &["image_embeds", "pooler_output"])?;
+        let output = choose_output(session, &path, &["image_embeds", "pooler_output"])?;
         let batch = declared(0);
         let loader = ImageLoader { preprocessor, layout, size, batch };
-        Ok(ImageEncoder { loader, network: ImageNetwork { path, session, input: name, element, output } })
+        let network = ImageNetwork { path, input: name, element, output };
+        Ok(ImageEncoder { loader, network, sessions })
     }
 
     /// Length of the vectors.
@@ -123,34 +126,36 @@ impl ImageEncoder {
         &mut self,
         pictures: &[ImageSource],
         mut journal: Option<&mut BatchJournal>,
-        mut each: impl FnMut(usize, Array2<f32>, Vec<Option<ImageFault>>) -> Result<()>,
+        mut each: impl FnMut(usize, Array2<f32>, Vec<Option<ImageFault>>) -> Result<()> + Send,
     ) -> Result<()> {
-        let ImageEncoder { loader, network } = self;
-        let mut batches = pictures.chunks(loader.batch.unwrap_or(BATCH));
-        let mut first = 0;
+        let ImageEncoder { loader, network, sessions } = self;
+        let batches: Vec<&[ImageSource]> = pictures.chunks(loader.batch.unwrap_or(BATCH)).collect();
+        let (mut first, mut done) = (0, 0);
         while let Some(EncodedBatch { faults, vectors }) = journal.as_mut().and_then(|journal| journal.next()) {
-            batches.next();
             let (seen, dim) = (faults.len(), network.output.dim);
             let vectors = Array2::from_shape_vec((seen, dim), vectors).map_err(|e| {
                 Error::mismatch("a stored batch of images", "one vector per image", e, "start again with --force")
             })?;
             each(first, vectors, faults)?;
             first += seen;
+            done += 1;
         }
-        let mut ready = batches.next().map(|batch| loader.load(batch));
-        while let Some(PixelBatch { shape, values, faults }) = ready {
-            let following = batches.next();
-            let load = || following.map(|batch| loader.load(batch));
-            let (vectors, next) = rayon::join(|| network.vectors(shape, values, &faults), load);
-            let (seen, vectors) = (faults.len(), vectors?);
-            if let Some(journal) = &mut journal {
-                journal.keep(&faults, &vectors.iter().copied().collect::<Vec<f32>>())?;
-            }
-            each(first, vectors, faults)?;
-            first += seen;
-            ready = next;
-        }
-        Ok(())
+        let left = batches.get(done..).unwrap_or_default();
+        let compute = |session: &mut Session, batch| network.vectors(session, batch);
+        sessions.run(
+            left,
+            |batch| loader.load(batch),
+            compute,
+            |_, (vectors, faults)| {
+                let seen = faults.len();
+                if let Some(journal) = &mut journal {
+                    journal.keep(&faults, &vectors.iter().copied().collect::<Vec<f32>>())?;
+                }
+                each(first, vectors, faults)?;
+                first += seen;
+                Ok(())
+            },
+        )
     }
 }
 
@@ -180,25 +185,26 @@ impl ImageLoader {
 }
 
 impl ImageNetwork {
-    /// Vectors `(images, dim)` of a batch; zeros for images with a fault.
-    fn vectors(&mut self, shape: [usize; 4], values: Vec<f32>, faults: &[Option<ImageFault>]) -> Result<Array2<f32>> {
+    /// Vectors `(images, dim)` of a batch, and its faults; zeros for images with a fault.
+    fn vectors(&self, session: &mut Session, batch: PixelBatch) -> Result<(Array2<f32>, Vec<Option<ImageFault>>)> {
+        let PixelBatch { shape, values, faults } = batch;
         let (n, dim) = (shape[0], self.output.dim);
         let tensor = floats(&shape, values, self.element)
             .map_err(|e| Error::file(&self.path, "a batch of images", e, "please report this"))?;
         let inputs = vec![(self.input.clone(), tensor)];
-        let (shape, values) = run(&mut self.session, &self.path, inputs, &self.output)?;
+        let (shape, values) = run(session, &self.path, inputs, &self.output)?;
         let per_item = values.len() / n;
         if shape.first() != Some(&n) || !per_item.is_multiple_of(dim) || per_item == 0 {
             let expected = format!("{n} outputs of {dim} numbers");
             return Err(Error::file(&self.path, expected, format!("{shape:?}"), "check that it is an image encoder"));
         }
         let mut vectors = Array2::zeros((faults.len(), dim));
-        for ((mut vector, values), fault) in vectors.rows_mut().into_iter().zip(values.chunks(per_item)).zip(faults) {
+        for ((mut vector, values), fault) in vectors.rows_mut().into_iter().zip(values.chunks(per_item)).zip(&faults) {
             if fault.is_none() {
                 // Without a pooled output, the first token of a vision transformer is the class token.
                 vector.assign(&ArrayView1::from(&values[..dim]));
             }
         }
-        Ok(vectors)
+        Ok((vectors, faults))
     }
 }

@@ -1,4 +1,4 @@
-//! The encoded batches of an unfinished part, so that a killed run loses only one batch.
+//! The encoded batches of an unfinished part, so that a killed run loses only the batches that it was computing.
 //!
 //! The batches of a part depend only on its items, so a batch is identified by its number. A journal is a file of
 //! records. A record has a length, a description in JSON, a length, numbers, and a hash of these. The first record

@@ -23,6 +23,7 @@ mod png_chunks;
 mod pooling;
 mod preprocess;
 mod runtime;
+mod sessions;
 mod text;
 mod text_inputs;
 mod text_reader;

@@ -22,6 +22,8 @@ pub struct Runtime {
     threads: usize,
     device: Device,
     library: PathBuf,
+    /// Whether a model can be loaded several times, to compute several batches at the same time.
+    side_by_side: bool,
 }
 
 const HOW_TO_GET: &str = "run `pip install onnxruntime` in the environment of catalex, or `make setup` in a checkout, \
@@ -30,6 +32,9 @@ const HOW_TO_GET: &str = "run `pip install onnxruntime` in the environment of ca
 impl Runtime {
     /// Loads the library `dylib`, or reuses it if already loaded. Models run on `threads` CPU threads, unless
     /// [`Runtime::on`] selects another device.
+    ///
+    /// A small model is loaded several times, each with a share of the threads: batches that are computed at the same
+    /// time take less time than one batch on all threads. [`Runtime::one_batch`] switches this off.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the library is missing, is not ONNX Runtime or is too old, or if the process has
@@ -58,7 +63,13 @@ impl Runtime {
                 environment
             }
         };
-        Ok(Runtime { environment, threads, device: Device::Cpu, library: dylib.to_owned() })
+        Ok(Runtime { environment, threads, device: Device::Cpu, library: dylib.to_owned(), side_by_side: true })
+    }
+
+    /// Loads each model once, with all threads: for batches that arrive one at a time.
+    #[must_use]
+    pub fn one_batch(self) -> Self {
+        Runtime { side_by_side: false, ..self }
     }
 
     /// Runs the models on another device.
@@ -90,14 +101,23 @@ impl Runtime {
         }
     }
 
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whether several sessions of a model can share the threads.
+    pub(super) fn shares_threads(&self) -> bool {
+        self.side_by_side && self.device == Device::Cpu
+    }
+
     /// Loads a model.
-    pub(super) fn session(&self, path: &Path) -> Result<Session> {
+    pub(super) fn session(&self, path: &Path, threads: usize) -> Result<Session> {
         let wrong = |e: String| {
             let help = "export the model again, or use a newer ONNX Runtime";
             Error::file(path, "an ONNX model", e.lines().next().unwrap_or_default(), help)
         };
         let configure = |builder: SessionBuilder| -> std::result::Result<SessionBuilder, ort::Error> {
-            Ok(builder.with_intra_threads(self.threads)?.with_optimization_level(GraphOptimizationLevel::All)?)
+            Ok(builder.with_intra_threads(threads)?.with_optimization_level(GraphOptimizationLevel::All)?)
         };
         let builder = Session::builder(&self.environment).map_err(|e| wrong(e.to_string()))?;
         let mut builder = configure(builder).map_err(|e| wrong(e.to_string()))?;

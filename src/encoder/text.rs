@@ -11,6 +11,7 @@ use super::folder::{EncoderKind, graph};
 use super::journal::BatchJournal;
 use super::pooling::PoolingHead;
 use super::runtime::{NetworkOutput, Runtime, choose_output, run};
+use super::sessions::Sessions;
 use super::text_inputs::{TextBatch, TextInputs};
 use super::text_reader::{TextReader, TokenizedText, lower_case};
 use super::text_settings::{TextSettings, inside};
@@ -39,6 +40,7 @@ pub struct TextOptions {
 pub struct TextEncoder {
     reader: TextReader,
     network: TextNetwork,
+    sessions: Sessions,
     truncated: usize,
 }
 
@@ -48,7 +50,6 @@ struct TextNetwork {
     settings: TextSettings,
     /// Number of prompt tokens that pooling excludes.
     skip: usize,
-    session: Session,
     inputs: TextInputs,
     output: NetworkOutput,
     head: PoolingHead,
@@ -79,13 +80,14 @@ impl TextEncoder {
             Error::file(&tokenizer_path, "a Hugging Face tokenizer", e, help)
         };
         let text = fs::read_to_string(&tokenizer_path).map_err(|e| Error::io("read", &tokenizer_path, e))?;
-        let mut tokenizer = text_tokenizer::parse(&text).map_err(wrong)?;
+        let (tokenizer, sessions) = rayon::join(|| text_tokenizer::parse(&text), || Sessions::load(runtime, &path));
+        let mut tokenizer = tokenizer.map_err(wrong)?;
         let mut settings = TextSettings::read(folder, &head.transformer, &tokenizer, options.prompt.as_deref())?;
         // The text towers of CLIP and SigLIP pool inside the graph.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let pooled_inside = name.starts_with(EncoderKind::Text.tower()) || settings.always_full;
-        let session = runtime.session(&path)?;
-        let inputs = TextInputs::of(&session, &path)?;
+        let sessions = sessions?;
+        let inputs = TextInputs::of(sessions.first(), &path)?;
         if let Some(length) = inputs.length {
             (settings.max_length, settings.always_full) = (length, true);
         }
@@ -100,7 +102,7 @@ impl TextEncoder {
         let skip = if head.include_prompt { 0 } else { prompt().map_err(wrong)? };
         let pooled = if pooled_inside { "pooler_output" } else { "last_hidden_state" };
         let preferred = ["sentence_embedding", "text_embeds", pooled, "last_hidden_state", "token_embeddings"];
-        let output = choose_output(&session, &path, &preferred)?;
+        let output = choose_output(sessions.first(), &path, &preferred)?;
         let reader = TextReader {
             tokenizer,
             prompt: settings.prompt.clone(),
@@ -110,7 +112,8 @@ impl TextEncoder {
         };
         Ok(TextEncoder {
             reader,
-            network: TextNetwork { path, settings, skip, session, inputs, output, head },
+            network: TextNetwork { path, settings, skip, inputs, output, head },
+            sessions,
             truncated: 0,
         })
     }
@@ -156,7 +159,7 @@ impl TextEncoder {
     ) -> Result<Array2<f32>> {
         progress.begin("encode text", Some(texts.len() as u64), "texts");
         let mut vectors = Array2::zeros((texts.len(), self.dim()));
-        let TextEncoder { reader, network, truncated } = self;
+        let TextEncoder { reader, network, sessions, truncated } = self;
         let mut windows = texts.chunks(WINDOW);
         let mut ready = windows.next().map(|window| reader.read(window));
         for mut vectors in vectors.axis_chunks_iter_mut(Axis(0), WINDOW) {
@@ -164,7 +167,8 @@ impl TextEncoder {
             let following = windows.next();
             let read = || following.map(|window| reader.read(window));
             let journal = journal.as_deref_mut();
-            let (done, next) = rayon::join(|| network.encode(&encodings, &mut vectors, journal, progress), read);
+            let (done, next) =
+                rayon::join(|| network.encode(sessions, &encodings, &mut vectors, journal, progress), read);
             done?;
             *truncated += encodings.iter().filter(|text| text.is_cut).count();
             ready = next;
@@ -179,36 +183,52 @@ impl TextNetwork {
         if self.output.rank == 3 { self.output.dim * self.head.poolings.len() } else { self.output.dim }
     }
 
+    /// Encodes the texts of a window.
     fn encode(
-        &mut self,
+        &self,
+        sessions: &mut Sessions,
         encodings: &[TokenizedText],
         vectors: &mut ArrayViewMut2<f32>,
         mut journal: Option<&mut BatchJournal>,
         progress: &dyn Progress,
     ) -> Result<()> {
-        let mut order: Vec<usize> = (0..encodings.len()).collect();
-        order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].ids.len()));
-        let mut rest = &order[..];
+        let order = longest_first(encodings);
+        let batches = self.batches(encodings, &order);
+        let mut done = 0;
+        while let Some(rows) = batches.get(done) {
+            let Some(kept) = journal.as_mut().and_then(|journal| journal.next()) else { break };
+            assign(rows, &kept.vectors, vectors);
+            progress.advance(rows.len() as u64);
+            done += 1;
+        }
+        let compute = |session: &mut Session, rows: &[usize]| self.vectors(session, encodings, rows);
+        sessions.run(
+            &batches[done..],
+            |rows| *rows,
+            compute,
+            |rows, found| {
+                let found = found.into_raw_vec_and_offset().0;
+                assign(rows, &found, vectors);
+                if let Some(journal) = &mut journal {
+                    journal.keep(&[], &found)?;
+                }
+                progress.advance(rows.len() as u64);
+                Ok(())
+            },
+        )
+    }
+
+    /// Splits rows, the longest first, into batches of limited size.
+    fn batches<'a>(&self, encodings: &[TokenizedText], order: &'a [usize]) -> Vec<&'a [usize]> {
+        let mut batches = Vec::new();
+        let mut rest = order;
         while let Some(&longest) = rest.first() {
             let most = self.inputs.texts.unwrap_or((BATCH_TOKENS / self.length(&encodings[longest])).max(1));
-            let fits = most.min(self.inputs.texts.unwrap_or(BATCH_TEXTS)).min(rest.len());
-            let (rows, later) = rest.split_at(fits);
-            match journal.as_mut().and_then(|journal| journal.next()) {
-                Some(done) => rows.iter().zip(done.vectors.chunks_exact(self.dim())).for_each(|(&row, vector)| {
-                    vectors.row_mut(row).assign(&ArrayView1::from(vector));
-                }),
-                None => {
-                    self.encode_batch(encodings, rows, vectors)?;
-                    if let Some(journal) = &mut journal {
-                        let made = rows.iter().flat_map(|&row| vectors.row(row).to_vec());
-                        journal.keep(&[], &made.collect::<Vec<f32>>())?;
-                    }
-                }
-            }
-            progress.advance(rows.len() as u64);
+            let (rows, later) = rest.split_at(most.min(self.inputs.texts.unwrap_or(BATCH_TEXTS)).min(rest.len()));
+            batches.push(rows);
             rest = later;
         }
-        Ok(())
+        batches
     }
 
     /// Length of the texts in a batch, including padding, given its longest text.
@@ -216,13 +236,8 @@ impl TextNetwork {
         if self.settings.always_full { self.settings.max_length } else { longest.ids.len().max(1) }
     }
 
-    /// Encodes a batch of rows; the first is the longest.
-    fn encode_batch(
-        &mut self,
-        encodings: &[TokenizedText],
-        rows: &[usize],
-        vectors: &mut ArrayViewMut2<f32>,
-    ) -> Result<()> {
+    /// Vectors `(rows, dim)` of a batch; its first row is the longest.
+    fn vectors(&self, session: &mut Session, encodings: &[TokenizedText], rows: &[usize]) -> Result<Array2<f32>> {
         let tokens: Vec<_> = rows.iter().map(|&at| (&encodings[at].ids[..], &encodings[at].types[..])).collect();
         let n = self.inputs.texts.unwrap_or(rows.len());
         let batch = TextBatch::new(&tokens, n, self.length(&encodings[rows[0]]), &self.settings);
@@ -230,7 +245,7 @@ impl TextNetwork {
             .inputs
             .values(&batch)
             .map_err(|e| Error::file(&self.path, "a batch of token ids", e, "check the tokenizer's folder"))?;
-        let (shape, values) = run(&mut self.session, &self.path, inputs, &self.output)?;
+        let (shape, values) = run(session, &self.path, inputs, &self.output)?;
         let fits = shape.first() == Some(&n) && (self.output.rank == 2 || shape.last() == Some(&self.output.dim));
         let per_item = values.len() / n;
         let tokens = if self.output.rank == 3 { per_item / self.output.dim } else { 1 };
@@ -244,8 +259,10 @@ impl TextNetwork {
                 help,
             ));
         }
-        for ((values, &row), mask) in values.chunks_exact(per_item).zip(rows).zip(batch.mask.rows()) {
-            let mut out = vectors.row_mut(row);
+        let mut vectors = Array2::zeros((rows.len(), self.dim()));
+        for ((mut out, values), mask) in
+            vectors.rows_mut().into_iter().zip(values.chunks_exact(per_item)).zip(batch.mask.rows())
+        {
             let view = ArrayView2::from_shape((tokens, self.output.dim), values).map_err(|e| {
                 Error::file(&self.path, "one vector per token", e, "check that the model is a text encoder")
             })?;
@@ -256,7 +273,21 @@ impl TextNetwork {
                 self.head.finish(out);
             }
         }
-        Ok(())
+        Ok(vectors)
+    }
+}
+
+/// The rows of texts, in descending order of their lengths.
+fn longest_first(encodings: &[TokenizedText]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..encodings.len()).collect();
+    order.sort_by_key(|&row| std::cmp::Reverse(encodings[row].ids.len()));
+    order
+}
+
+/// Copies the vectors of a batch to its rows.
+fn assign(rows: &[usize], found: &[f32], vectors: &mut ArrayViewMut2<f32>) {
+    for (&row, vector) in rows.iter().zip(found.chunks_exact(vectors.ncols().max(1))) {
+        vectors.row_mut(row).assign(&ArrayView1::from(vector));
     }
 }
 

@@ -69,33 +69,27 @@ impl<'a> CatalogFeatures<'a> {
         }))
     }
 
-    /// Computes and writes the features. `partial` keeps finished parts and, with `hashes`, the content hashes of all
-    /// items.
+    /// Computes and writes the features with the encoders from [`CatalogFeatures::load`]. `partial` keeps finished parts
+    /// and, with `hashes`, the content hashes of all items.
     ///
     /// # Errors
     /// As [`super::embed()`].
     pub(super) fn write(
         &self,
-        out: &Path,
-        overwrite: Overwrite,
+        loaded: Option<LoadedEncoders>,
+        output: (&Path, Overwrite),
         partial: &Partial,
         hashes: bool,
         progress: &dyn Progress,
     ) -> Result<FeaturesMade> {
-        if !self.has_encoders() && self.embeddings.is_empty() && self.interactions.is_none() {
-            let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
-            return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
-        }
-        // Load the encoders before the catalog is read, and check the item ids before anything is encoded: errors come
-        // early.
-        let loaded = self.load(progress)?;
+        // The item ids are checked before anything is encoded: errors come early.
         let mut catalog = self.read(&partial.path(PARTS), loaded.as_ref(), progress)?;
         if hashes {
             let hashes = catalog.content(self.reads(), progress)?;
             let content = ContentHashes { item_ids: catalog.spool.ids().clone(), hashes };
             content.write(&partial.path(CONTENT), Overwrite::Replace)?;
         }
-        self.encode(catalog, loaded, (out, overwrite), partial, progress)
+        self.encode(catalog, loaded, output, partial, progress)
     }
 
     /// Reads the catalog, and opens the precomputed vectors of its items. `folder` is for temporary files.
@@ -184,9 +178,10 @@ impl<'a> CatalogFeatures<'a> {
     /// Loads the encoders of the spec, if there are any.
     ///
     /// # Errors
-    /// As [`super::encoders::load`].
+    /// [`Error::Config`] if the spec has neither encoders nor vectors; as [`super::encoders::load`].
     #[cfg(feature = "encoders")]
     pub(super) fn load(&self, progress: &dyn Progress) -> Result<Option<LoadedEncoders>> {
+        self.check_sources()?;
         let load =
             || super::encoders::load(&self.spec.encode, &self.catalog, &self.spec.environment, self.threads, progress);
         self.has_encoders().then(load).transpose()
@@ -194,10 +189,19 @@ impl<'a> CatalogFeatures<'a> {
 
     #[cfg(not(feature = "encoders"))]
     pub(super) fn load(&self, _: &dyn Progress) -> Result<Option<LoadedEncoders>> {
+        self.check_sources()?;
         match self.has_encoders() {
             true => Err(super::not_built("encoding texts and images", "encoders")),
             false => Ok(None),
         }
+    }
+
+    fn check_sources(&self) -> Result<()> {
+        if !self.has_encoders() && self.embeddings.is_empty() && self.interactions.is_none() {
+            let help = "set --text and --text-encoder, or --image and --image-encoder, or precomputed vectors with --embedding";
+            return Err(Error::config("text-encoder", "an encoder of text, of images, or both", "none", help));
+        }
+        Ok(())
     }
 
     /// Encodes a catalog that was read, adds its precomputed modalities, and writes the features.

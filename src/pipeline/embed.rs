@@ -69,8 +69,10 @@ pub fn embed(spec: &EmbedSpec, progress: &dyn Progress) -> Result<EmbedSummary> 
     }
     threads::with_threads(spec.threads, |threads| {
         let job = CatalogFeatures::new(spec, threads)?;
-        let partial = Partial::begin(out, &job.fingerprint()?, spec.output.resume, overwrite)?;
-        let made = job.write(out, overwrite, &partial, false, progress);
+        // Both read the encoders: one computes their hashes, the other loads them.
+        let (fingerprint, loaded) = rayon::join(|| job.fingerprint(), || job.load(progress));
+        let partial = Partial::begin(out, &fingerprint?, spec.output.resume, overwrite)?;
+        let made = loaded.and_then(|loaded| job.write(loaded, (out, overwrite), &partial, false, progress));
         // A run that failed before its first checkpoint leaves no state.
         if made.is_ok() || !partial.has_parts() {
             partial.remove()?;

@@ -61,7 +61,7 @@ fn earlier(job: &CatalogFeatures, path: &Path) -> Result<EmbedSummary> {
 /// exist as well.
 fn encode(job: &CatalogFeatures, partial: &Partial, progress: &dyn Progress) -> Result<EmbedSummary> {
     let (parts, finished) = (partial.path(PARTS), partial.path("encoded.parquet"));
-    let made = job.write(&finished, Overwrite::Replace, partial, true, progress)?;
+    let made = job.write(job.load(progress)?, (&finished, Overwrite::Replace), partial, true, progress)?;
     let lists = Lists { bad_images: partial.path(BAD_IMAGES), bad_items: partial.path(BAD_ITEMS) };
     let pictures = made.pictures.clone();
     let mut summary = lists.write(made, Overwrite::Replace)?;

@@ -29,12 +29,13 @@ pub(super) fn load(
     progress: &dyn Progress,
 ) -> Result<LoadedEncoders> {
     check_columns(settings, catalog)?;
-    let mut loader = EncoderLoader::new(settings, environment, threads, progress)?;
-    let (text, image) = (loader.text()?, loader.image()?);
-    Ok(LoadedEncoders { text, image, from_hub: loader.from_hub })
+    let loader = EncoderLoader::new(settings, environment, threads, progress)?;
+    let (text, image) = rayon::join(|| loader.text(), || loader.image());
+    let ((text, of_text), (image, of_image)) = (text?.unzip(), image?.unzip());
+    Ok(LoadedEncoders { text, image, from_hub: [of_text, of_image].into_iter().flatten().flatten().collect() })
 }
 
-/// Loads only the text encoder, for texts that are not in a catalog. `None` if the settings have no text encoder.
+/// Loads only the text encoder, for single texts that are not in a catalog. `None` if the settings have no text encoder.
 pub(super) fn load_text(
     settings: &EncodeSettings,
     environment: &Environment,
@@ -42,7 +43,11 @@ pub(super) fn load_text(
     progress: &dyn Progress,
 ) -> Result<Option<TextEncoder>> {
     match settings.text_encoder {
-        Some(_) => EncoderLoader::new(settings, environment, threads, progress)?.text(),
+        Some(_) => {
+            let mut loader = EncoderLoader::new(settings, environment, threads, progress)?;
+            loader.runtime = loader.runtime.one_batch();
+            Ok(loader.text()?.map(|(encoder, _)| encoder))
+        }
         None => Ok(None),
     }
 }
@@ -52,8 +57,10 @@ struct EncoderLoader<'a> {
     hub: &'a Hub,
     runtime: Runtime,
     progress: &'a dyn Progress,
-    from_hub: Vec<String>,
 }
+
+/// An encoder and, if it came from the Hub, its hash.
+type Loaded<E> = Option<(E, Option<String>)>;
 
 impl<'a> EncoderLoader<'a> {
     fn new(
@@ -64,35 +71,36 @@ impl<'a> EncoderLoader<'a> {
     ) -> Result<Self> {
         let device = settings.encoder_device.as_deref().map(str::parse::<Device>).transpose()?.unwrap_or_default();
         let runtime = Runtime::load(&environment.onnx_runtime, threads)?.on(device)?;
-        Ok(EncoderLoader { settings, hub: &environment.hub, runtime, progress, from_hub: Vec::new() })
+        Ok(EncoderLoader { settings, hub: &environment.hub, runtime, progress })
     }
 
-    fn text(&mut self) -> Result<Option<TextEncoder>> {
+    fn text(&self) -> Result<Loaded<TextEncoder>> {
         let EncodeSettings { text_encoder: Some(named), onnx_file, prompt, .. } = self.settings else {
             return Ok(None);
         };
-        let folder = self.folder(named, EncoderKind::Text, onnx_file.as_deref())?;
+        let (folder, hash) = self.folder(named, EncoderKind::Text, onnx_file.as_deref())?;
         let chosen = TextOptions { onnx_file: onnx_file.clone(), prompt: prompt.clone() };
-        TextEncoder::load(&folder, &chosen, &self.runtime).map(Some)
+        Ok(Some((TextEncoder::load(&folder, &chosen, &self.runtime)?, hash)))
     }
 
-    fn image(&mut self) -> Result<Option<ImageEncoder>> {
+    fn image(&self) -> Result<Loaded<ImageEncoder>> {
         let EncodeSettings { image_encoder: Some(named), image_onnx_file, .. } = self.settings else {
             return Ok(None);
         };
-        let folder = self.folder(named, EncoderKind::Image, image_onnx_file.as_deref())?;
-        ImageEncoder::load(&folder, image_onnx_file.as_deref(), &self.runtime).map(Some)
+        let (folder, hash) = self.folder(named, EncoderKind::Image, image_onnx_file.as_deref())?;
+        Ok(Some((ImageEncoder::load(&folder, image_onnx_file.as_deref(), &self.runtime)?, hash)))
     }
 
-    /// The folder of an encoder. `named` is a folder or, if no such folder exists, a name on the Hub.
-    fn folder(&mut self, named: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<PathBuf> {
+    /// The folder of an encoder, and its hash if it came from the Hub. `named` is a folder or, if no such folder exists, a
+    /// name on the Hub.
+    fn folder(&self, named: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<(PathBuf, Option<String>)> {
         match named.to_str() {
             Some(name) if !named.exists() && Hub::is_name(name) => {
                 let folder = self.hub.folder(name, kind, onnx_file, self.progress)?;
-                self.from_hub.push(encoder_hash(&folder, kind, onnx_file)?);
-                Ok(folder)
+                let hash = encoder_hash(&folder, kind, onnx_file)?;
+                Ok((folder, Some(hash)))
             }
-            _ => Ok(named.to_path_buf()),
+            _ => Ok((named.to_path_buf(), None)),
         }
     }
 }
