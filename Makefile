@@ -14,6 +14,7 @@ export RUSTDOCFLAGS = -D warnings
 # Every recipe that runs cargo or the binary starts with this line.
 ENV = environment=$$($(PYTHON) scripts/setup.py --print-env); eval "$$environment"
 WITHOUT_LIBTORCH = env -u LIBTORCH -u ORT_DYLIB_PATH -u LD_LIBRARY_PATH
+UNOPTIMIZED = cargo test --locked --release --config profile.release.package.catalex.opt-level=0
 CLIPPY = cargo clippy --locked --release --quiet --all-targets
 
 help: ## say what there is
@@ -98,9 +99,13 @@ lint-python:
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/ruff" format --quiet --check . ../scripts ../docs/notebooks; "$$CATALEX_VENV/bin/ruff" check --quiet . ../scripts ../docs/notebooks
 	@$(ENV); cd python; "$$CATALEX_VENV/bin/mypy" --no-error-summary
 
+# Unit tests, and all tests without libtorch, run with catalex unoptimized: compiling it with optimization takes most of
+# the time. Its dependencies and what the integration tests run are optimized.
 test-rust:
-	@$(ENV); cargo test --locked --release
-	@$(ENV); $(WITHOUT_LIBTORCH) cargo test --locked --release --no-default-features
+	@$(ENV); $(UNOPTIMIZED) --lib
+	@$(ENV); cargo test --locked --release --bins --examples --test '*'
+	@$(ENV); cargo test --locked --release --doc
+	@$(ENV); $(WITHOUT_LIBTORCH) $(UNOPTIMIZED) --no-default-features
 
 # The binary that Python tests run may be one that was built without libtorch: it is built (or linked) once more.
 # Test files run side by side, each in one process. pytest exits with 5 where it finds no test.

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::features::{FeatureFile, FeatureSource, FeatureWriter};
 use crate::progress::Progress;
 
+/// Version of how the items of a part are split into batches: a journal with another one is not continued.
+const BATCHING: u32 = 2;
+
 /// The result of encoding a catalog into a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedCatalog {
@@ -92,7 +95,8 @@ pub fn embed_to(
                 record
             }
             None => {
-                let mut journal = BatchJournal::open(&folder.journal(number), &(&folder.made_by, rows, &state))?;
+                let part = (&folder.made_by, rows, &state, BATCHING);
+                let mut journal = BatchJournal::open(&folder.journal(number), &part)?;
                 let part = encoders.encode(batch, Some(&mut journal), &StageProgress(progress))?;
                 let record = folder.keep(number, rows, state, part)?;
                 journal.remove()?;

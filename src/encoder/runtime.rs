@@ -107,7 +107,11 @@ impl Runtime {
 
     /// Whether several sessions of a model can share the threads.
     pub(super) fn shares_threads(&self) -> bool {
-        self.side_by_side && self.device == Device::Cpu
+        self.side_by_side && self.is_cpu()
+    }
+
+    pub(super) fn is_cpu(&self) -> bool {
+        self.device == Device::Cpu
     }
 
     /// Loads a model.

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Maximum size in bytes of all copies of a model that is loaded several times.
 const COPIES_BYTES: u64 = 512 << 20;
 /// Number of batches per session from which further sessions are loaded. Loading takes as long as some batches.
-const BATCHES: usize = 4;
+const BATCHES: usize = 8;
 
 /// A model that is loaded once or several times. A session with few threads makes better use of them, so a small model
 /// computes several batches at the same time.
@@ -23,6 +23,7 @@ pub(super) struct Sessions {
     runtime: Runtime,
     /// Maximum number of sessions.
     copies: usize,
+    is_small: bool,
     /// At least one.
     loaded: Vec<Session>,
 }
@@ -33,9 +34,17 @@ impl Sessions {
     /// # Errors
     /// As [`Runtime::session`].
     pub(super) fn load(runtime: &Runtime, path: &Path) -> Result<Self> {
-        let copies = if runtime.shares_threads() { copies(size(path), runtime.threads()) } else { 1 };
+        let bytes = size(path);
+        let copies = if runtime.shares_threads() { copies(bytes, runtime.threads()) } else { 1 };
         let first = runtime.session(path, share(runtime.threads(), copies, 0))?;
-        Ok(Sessions { path: path.to_path_buf(), runtime: runtime.clone(), copies, loaded: vec![first] })
+        let is_small = runtime.is_cpu() && bytes <= COPIES_BYTES / 2;
+        Ok(Sessions { path: path.to_path_buf(), runtime: runtime.clone(), copies, is_small, loaded: vec![first] })
+    }
+
+    /// Whether the model runs on the CPU and is so small that it can be loaded several times. Does not depend on the
+    /// number of threads.
+    pub(super) fn is_small(&self) -> bool {
+        self.is_small
     }
 
     pub(super) fn first(&self) -> &Session {
@@ -54,7 +63,7 @@ impl Sessions {
         compute: impl Fn(&mut Session, P) -> Result<O> + Sync,
         each: impl FnMut(&B, O) -> Result<()> + Send,
     ) -> Result<()> {
-        let Sessions { path, runtime, copies, loaded } = self;
+        let Sessions { path, runtime, copies, loaded, .. } = self;
         let wanted = (batches.len() / BATCHES).clamp(loaded.len(), *copies);
         let queue = Queue { batches, next: AtomicUsize::new(0), stopped: AtomicBool::new(false) };
         let results = Mutex::new(Results { each, early: BTreeMap::new(), passed: 0, outcome: Ok(()) });

@@ -23,6 +23,8 @@ use crate::text_tokenizer::{self, guarded};
 const BATCH_TEXTS: usize = 64;
 /// Maximum number of tokens per batch, including padding.
 const BATCH_TOKENS: usize = 4_096;
+/// The same for small models on the CPU: the activations of such a batch stay in the cache of a core.
+const SMALL_MODEL_TOKENS: usize = 512;
 /// Number of texts that are sorted by length together.
 const WINDOW: usize = 2_048;
 
@@ -50,6 +52,8 @@ struct TextNetwork {
     settings: TextSettings,
     /// Number of prompt tokens that pooling excludes.
     skip: usize,
+    /// Maximum number of tokens per batch.
+    batch_tokens: usize,
     inputs: TextInputs,
     output: NetworkOutput,
     head: PoolingHead,
@@ -110,9 +114,10 @@ impl TextEncoder {
             cut_left: settings.cut_left,
             path: path.clone(),
         };
+        let batch_tokens = if sessions.is_small() { SMALL_MODEL_TOKENS } else { BATCH_TOKENS };
         Ok(TextEncoder {
             reader,
-            network: TextNetwork { path, settings, skip, inputs, output, head },
+            network: TextNetwork { path, settings, skip, batch_tokens, inputs, output, head },
             sessions,
             truncated: 0,
         })
@@ -223,7 +228,7 @@ impl TextNetwork {
         let mut batches = Vec::new();
         let mut rest = order;
         while let Some(&longest) = rest.first() {
-            let most = self.inputs.texts.unwrap_or((BATCH_TOKENS / self.length(&encodings[longest])).max(1));
+            let most = self.inputs.texts.unwrap_or((self.batch_tokens / self.length(&encodings[longest])).max(1));
             let (rows, later) = rest.split_at(most.min(self.inputs.texts.unwrap_or(BATCH_TEXTS)).min(rest.len()));
             batches.push(rows);
             rest = later;
