@@ -29,10 +29,13 @@ pub(super) fn load(
     progress: &dyn Progress,
 ) -> Result<LoadedEncoders> {
     check_columns(settings, catalog)?;
-    let loader = EncoderLoader::new(settings, environment, threads, progress)?;
-    let (text, image) = rayon::join(|| loader.text(), || loader.image());
-    let ((text, of_text), (image, of_image)) = (text?.unzip(), image?.unzip());
-    Ok(LoadedEncoders { text, image, from_hub: [of_text, of_image].into_iter().flatten().flatten().collect() })
+    let mut loader = EncoderLoader::new(settings, environment, threads, progress)?;
+    let (text, image) = (loader.folder(EncoderKind::Text)?, loader.folder(EncoderKind::Image)?);
+    let (text, image) = rayon::join(
+        || text.map(|folder| loader.text(&folder)).transpose(),
+        || image.map(|folder| loader.image(&folder)).transpose(),
+    );
+    Ok(LoadedEncoders { text: text?, image: image?, from_hub: loader.from_hub })
 }
 
 /// Loads only the text encoder, for single texts that are not in a catalog. `None` if the settings have no text encoder.
@@ -42,14 +45,12 @@ pub(super) fn load_text(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Option<TextEncoder>> {
-    match settings.text_encoder {
-        Some(_) => {
-            let mut loader = EncoderLoader::new(settings, environment, threads, progress)?;
-            loader.runtime = loader.runtime.one_batch();
-            Ok(loader.text()?.map(|(encoder, _)| encoder))
-        }
-        None => Ok(None),
+    if settings.text_encoder.is_none() {
+        return Ok(None);
     }
+    let mut loader = EncoderLoader::new(settings, environment, threads, progress)?;
+    loader.runtime = loader.runtime.one_batch();
+    loader.folder(EncoderKind::Text)?.map(|folder| loader.text(&folder)).transpose()
 }
 
 struct EncoderLoader<'a> {
@@ -57,10 +58,9 @@ struct EncoderLoader<'a> {
     hub: &'a Hub,
     runtime: Runtime,
     progress: &'a dyn Progress,
+    /// Hashes of the encoders that came from the Hub.
+    from_hub: Vec<String>,
 }
-
-/// An encoder and, if it came from the Hub, its hash.
-type Loaded<E> = Option<(E, Option<String>)>;
 
 impl<'a> EncoderLoader<'a> {
     fn new(
@@ -71,36 +71,35 @@ impl<'a> EncoderLoader<'a> {
     ) -> Result<Self> {
         let device = settings.encoder_device.as_deref().map(str::parse::<Device>).transpose()?.unwrap_or_default();
         let runtime = Runtime::load(&environment.onnx_runtime, threads)?.on(device)?;
-        Ok(EncoderLoader { settings, hub: &environment.hub, runtime, progress })
+        Ok(EncoderLoader { settings, hub: &environment.hub, runtime, progress, from_hub: Vec::new() })
     }
 
-    fn text(&self) -> Result<Loaded<TextEncoder>> {
-        let EncodeSettings { text_encoder: Some(named), onnx_file, prompt, .. } = self.settings else {
-            return Ok(None);
-        };
-        let (folder, hash) = self.folder(named, EncoderKind::Text, onnx_file.as_deref())?;
+    fn text(&self, folder: &Path) -> Result<TextEncoder> {
+        let EncodeSettings { onnx_file, prompt, .. } = self.settings;
         let chosen = TextOptions { onnx_file: onnx_file.clone(), prompt: prompt.clone() };
-        Ok(Some((TextEncoder::load(&folder, &chosen, &self.runtime)?, hash)))
+        TextEncoder::load(folder, &chosen, &self.runtime)
     }
 
-    fn image(&self) -> Result<Loaded<ImageEncoder>> {
-        let EncodeSettings { image_encoder: Some(named), image_onnx_file, .. } = self.settings else {
-            return Ok(None);
+    fn image(&self, folder: &Path) -> Result<ImageEncoder> {
+        ImageEncoder::load(folder, self.settings.image_onnx_file.as_deref(), &self.runtime)
+    }
+
+    /// The folder of the encoder of this kind: the named one or, if no such folder exists, the one with this name on the
+    /// Hub.
+    fn folder(&mut self, kind: EncoderKind) -> Result<Option<PathBuf>> {
+        let EncodeSettings { text_encoder, onnx_file, image_encoder, image_onnx_file, .. } = self.settings;
+        let (named, onnx_file) = match kind {
+            EncoderKind::Text => (text_encoder, onnx_file),
+            EncoderKind::Image => (image_encoder, image_onnx_file),
         };
-        let (folder, hash) = self.folder(named, EncoderKind::Image, image_onnx_file.as_deref())?;
-        Ok(Some((ImageEncoder::load(&folder, image_onnx_file.as_deref(), &self.runtime)?, hash)))
-    }
-
-    /// The folder of an encoder, and its hash if it came from the Hub. `named` is a folder or, if no such folder exists, a
-    /// name on the Hub.
-    fn folder(&self, named: &Path, kind: EncoderKind, onnx_file: Option<&str>) -> Result<(PathBuf, Option<String>)> {
+        let Some(named) = named else { return Ok(None) };
         match named.to_str() {
             Some(name) if !named.exists() && Hub::is_name(name) => {
-                let folder = self.hub.folder(name, kind, onnx_file, self.progress)?;
-                let hash = encoder_hash(&folder, kind, onnx_file)?;
-                Ok((folder, Some(hash)))
+                let folder = self.hub.folder(name, kind, onnx_file.as_deref(), self.progress)?;
+                self.from_hub.push(encoder_hash(&folder, kind, onnx_file.as_deref())?);
+                Ok(Some(folder))
             }
-            _ => Ok((named.to_path_buf(), None)),
+            _ => Ok(Some(named.clone())),
         }
     }
 }

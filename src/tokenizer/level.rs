@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut2, Axis};
 
+use super::elementwise::subtract;
 use super::int8::Int8Book;
 use super::previous::Keeping;
 use super::rows::multiply;
@@ -31,10 +32,10 @@ impl Level<'_> {
             self.compare_all(None, &mut Array2::zeros((0, 0)), &mut other_codes.view_mut(), &mut others);
         }
         let mut other_codes = other_codes.column(self.level).into_iter();
-        for ((found, mut left), mut codes) in found.into_iter().zip(residual.rows_mut()).zip(codes.rows_mut()) {
+        for ((found, left), mut codes) in found.into_iter().zip(residual.rows_mut()).zip(codes.rows_mut()) {
             let best = found.or_else(|| other_codes.next().copied()).unwrap_or_default();
             codes[self.level] = best;
-            left -= &self.book.row(usize::from(best));
+            subtract(left, self.book.row(usize::from(best)));
         }
     }
 

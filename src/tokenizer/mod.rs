@@ -9,6 +9,7 @@
 mod adopt;
 mod completion;
 mod config;
+mod elementwise;
 mod input;
 mod int8;
 mod level;

@@ -7,6 +7,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 
 use super::Completion;
+use super::elementwise::standardize;
 use crate::error::Result;
 
 /// The statistics of the features that a model was trained on.
@@ -85,8 +86,8 @@ impl Standardization {
     /// Standardised copy of `x (n, dim)`; missing modalities are zero.
     pub fn apply_with_gaps(&self, x: ArrayView2<f32>, present: Option<ArrayView2<bool>>) -> Array2<f32> {
         let mut out = Array2::zeros(x.dim());
-        for (mut out, x) in out.rows_mut().into_iter().zip(x.rows()) {
-            Zip::from(&mut out).and(&x).and(&self.mean).and(&self.scale).for_each(|o, x, mean, s| *o = (x - mean) * s);
+        for (out, x) in out.rows_mut().into_iter().zip(x.rows()) {
+            standardize(x, self.mean.view(), self.scale.view(), out);
         }
         if let Some(present) = present {
             let mut start = 0;
