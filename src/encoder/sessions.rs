@@ -55,7 +55,8 @@ impl Sessions {
     /// session is prepared while the session computes.
     ///
     /// # Errors
-    /// The first error in the order of the batches; as [`Runtime::session`] for a further session.
+    /// The first error in the order of the batches. A further session that cannot be loaded is none: its batches are
+    /// computed by the others.
     pub(super) fn run<B: Sync, P: Send, O: Send>(
         &mut self,
         batches: &[B],
@@ -92,17 +93,14 @@ impl Sessions {
                 let threads = share(runtime.threads(), *copies, copy);
                 let (runtime, path, work, added) = (&*runtime, &*path, &work, &added);
                 scope.spawn(move |_| {
-                    let session = runtime.session(path, threads).map(|mut session| {
+                    if let Ok(mut session) = runtime.session(path, threads) {
                         work(&mut session);
-                        session
-                    });
-                    added.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+                        added.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+                    }
                 });
             }
         });
-        for session in added.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            loaded.push(session?);
-        }
+        loaded.append(&mut added.into_inner().unwrap_or_else(PoisonError::into_inner));
         results.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
     }
 }

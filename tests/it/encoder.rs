@@ -38,6 +38,21 @@ fn texts_are_encoded_as_by_the_original() {
 }
 
 #[test]
+fn copies_of_a_model_give_the_vectors_of_one() {
+    let texts: Vec<String> = (0..700).map(|i| format!("item {i} {}", "of several words ".repeat(i * 7 % 11))).collect();
+    let encode = |runtime| {
+        let mut encoder = TextEncoder::load(&minilm(), &TextOptions::default(), &runtime).unwrap();
+        encoder.encode(&texts, &Silent).unwrap()
+    };
+    let one = encode(runtime().one_batch());
+    assert_eq!(encode(runtime()), one);
+    assert!(
+        one.rows().into_iter().zip(one.rows().into_iter().skip(1)).all(|(a, b)| a != b),
+        "each text has its vector"
+    );
+}
+
+#[test]
 fn images_are_encoded_as_by_the_original() {
     let (paths, expected) = golden("image", "images");
     let mut encoder = ImageEncoder::load(&mobilenet(), None, &runtime()).unwrap();
