@@ -1,8 +1,6 @@
 //! Image preprocessing, step by step as in the Python image processors.
 
 use fast_image_resize as fir;
-use fir::pixels::F32x3;
-use fir::{IntoImageView, IntoImageViewMut};
 use image::{Rgb32FImage, RgbImage, imageops};
 
 /// Maximum number of pixels of an image after its width and before its height is resized.
@@ -121,11 +119,7 @@ fn resize(picture: RgbImage, size: ResizeTarget, filter: fir::ResizeAlg) -> std:
         let values = bytes.iter().copied().map(f32::from).collect();
         let floats = Rgb32FImage::from_vec(old_width, old_height, values).ok_or("an image of another size")?;
         let mut resized = Rgb32FImage::new(width, height);
-        // The function for all types of pixels would add their code, which is larger than that of most libraries here.
-        let views = floats.image_view::<F32x3>().zip(resized.image_view_mut::<F32x3>());
-        let (from, mut to) = views.ok_or("an image of another size")?;
-        resizer.resize_typed(&from, &mut to, &options).map_err(|e| e.to_string())?;
-        drop(to);
+        resizer.resize(&floats, &mut resized, &options).map_err(|e| e.to_string())?;
         Ok(resized.into_raw().into_iter().map(|value| (value + 0.5).clamp(0.0, 255.0) as u8).collect())
     };
     let row = 3 * width as usize;
