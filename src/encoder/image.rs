@@ -129,8 +129,7 @@ impl ImageEncoder {
         mut each: impl FnMut(usize, Array2<f32>, Vec<Option<ImageFault>>) -> Result<()> + Send,
     ) -> Result<()> {
         let ImageEncoder { loader, network, sessions } = self;
-        let batches: Vec<&[ImageSource]> = pictures.chunks(loader.batch.unwrap_or(BATCH)).collect();
-        let (mut first, mut done) = (0, 0);
+        let mut first = 0;
         while let Some(EncodedBatch { faults, vectors }) = journal.as_mut().and_then(|journal| journal.next()) {
             let (seen, dim) = (faults.len(), network.output.dim);
             let vectors = Array2::from_shape_vec((seen, dim), vectors).map_err(|e| {
@@ -138,12 +137,12 @@ impl ImageEncoder {
             })?;
             each(first, vectors, faults)?;
             first += seen;
-            done += 1;
         }
-        let left = batches.get(done..).unwrap_or_default();
+        let left = pictures.get(first..).unwrap_or_default();
+        let batches: Vec<&[ImageSource]> = left.chunks(loader.batch.unwrap_or(BATCH)).collect();
         let compute = |session: &mut Session, batch| network.vectors(session, batch);
         sessions.run(
-            left,
+            &batches,
             |batch| loader.load(batch),
             compute,
             |_, (vectors, faults)| {
