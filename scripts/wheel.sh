@@ -16,7 +16,7 @@ if [ "${3:-}" = --sdist ]; then
 else
     profile=${CATALEX_WHEEL_PROFILE:-release}
     program=${CARGO_TARGET_DIR:-target}/$profile/catalex
-    [ "$profile" = dist ] && limit="--largest 40" || limit=
+    [ "$profile" = dist ] && largest=40 || largest=46
     cargo build --locked --quiet --profile "$profile" --no-default-features --features encoders,serve >&2
     cp "$program" "$made/catalex"
     # The program with all features is built last, so it remains in the build folder.
@@ -24,8 +24,7 @@ else
     cp "$program" "$made/catalex-train"
     "$maturin" build --locked --quiet --profile "$profile" --compatibility linux --manifest-path python/Cargo.toml --out "$made" >&2
     wheel=$(find "$made" -name '*.whl')
-    # shellcheck disable=SC2086
-    "${PYTHON:-python3}" scripts/pack_wheel.py $limit "$wheel" "$made/catalex" "$made/catalex-train" "$folder" >"$made/path"
+    "${PYTHON:-python3}" scripts/pack_wheel.py --largest "$largest" "$wheel" "$made/catalex" "$made/catalex-train" "$folder" >"$made/path"
     cat "$made/path"
     exit
 fi
