@@ -18,7 +18,7 @@ from recommend.baselines import popularity, transitions  # noqa: E402  after the
 from recommend.beam import search  # noqa: E402
 from recommend.evaluation import Run, evaluate, recommend  # noqa: E402
 from recommend.histories import TEST, TRAIN, VALID, Data, Histories, Rows, of_users  # noqa: E402
-from recommend.model import Decoder  # noqa: E402
+from recommend.model import Decoder, dropped  # noqa: E402
 from recommend.scoring import Hits, credit, figures, hits_of_beams, hits_of_items, segments  # noqa: E402
 from recommend.settings import Settings  # noqa: E402
 from recommend.training import losses, train  # noqa: E402
@@ -112,6 +112,24 @@ def test_losses_of_a_row_do_not_depend_on_padding_and_other_rows() -> None:
             assert (together[row, len(history) :] == 0).all()
         last = losses(model, tree, padded(histories), last=True)[:, 0]
         torch.testing.assert_close(last, torch.stack([together[r, len(h) - 1] for r, h in enumerate(histories)]))
+
+
+def test_dropout_keeps_the_mean_and_depends_on_the_seed_alone() -> None:
+    x = torch.ones(300, 1001)
+    torch.manual_seed(0)
+    first = dropped(x, 0.2, training=True)
+    torch.manual_seed(0)
+    assert torch.equal(dropped(x, 0.2, training=True), first)
+    assert not torch.equal(dropped(x, 0.2, training=True), first)
+    zeros = first == 0
+    assert abs(float(zeros.double().mean()) - 51 / 256) < 0.003
+    assert abs(float(first.mean()) - 1) < 0.005
+    # Elements are dropped independently: both of two neighbours, in a row or eight apart, as often as chance says.
+    for apart in (1, 8):
+        both = (zeros[:, apart:] & zeros[:, :-apart]).double().mean()
+        assert abs(float(both) - (51 / 256) ** 2) < 0.002
+    assert torch.equal(dropped(x, 0.2, training=False), x)
+    assert torch.equal(dropped(x, 0.0, training=True), x)
 
 
 def test_without_the_constraint_beams_end_in_any_codes() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, dataclass, fields
 
-SMALL = {"dim": 64, "layers": 2, "heads": 4, "epochs": 60}
+SMALL = {
+    "dim": 128, "layers": 1, "heads": 4, "dropout": 0.1, "history": 10,
+    "epochs": 12, "every": 1, "patience": 3, "batch": 128, "beam": 20,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,8 @@ class Study:
         table = TokenTable.read(generation.table_of(self.made.index))
         codes = np.zeros((len(table.codes), len(table.codebook_sizes)), np.int64)
         codes[np.array([int(item) for item in table.item_ids])] = table.codes
-        small = SMALL | {"epochs": 12} if self.short else SMALL if self.device.type == "cpu" else {}
-        settings = ScratchSettings(**{"beam": self.settings.beams, "most_events": self.settings.test_users, **small})  # type: ignore[arg-type]
+        small = SMALL if self.short or self.device.type == "cpu" else {}
+        settings = ScratchSettings(**{**small, "beam": self.settings.beams, "most_events": self.settings.test_users})  # type: ignore[arg-type]
         data = Data(self.made.catalog.name, "leave-one-out", self.histories(), {SCRATCH: codes})
         record = evaluate(Run(data, SCRATCH, seed, settings), self.device)
         # The settings of the row stay apart, so that all rows are in one table. Its nats are relative to valid codes.
