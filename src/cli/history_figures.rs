@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use catalex::pipeline::HistoryFigures;
 
-/// Writes the figures as tables.
+/// Writes the figures that predict the quality of recommendations, with what is good and what is bad.
 pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
     let (next, entropy) = (&figures.next_item, &figures.entropy);
     let sample = match figures.ranked_users == figures.users {
@@ -14,10 +14,29 @@ pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
     };
     writeln!(out, "histories          {} users{sample}, {} events", figures.users, figures.events)?;
     writeln!(out, "next item          from the codes of the last items, on the last event of each user:")?;
+    let by_popularity = entropy.by_popularity;
+    match &figures.shuffled {
+        Some(shuffled) => {
+            let (of_shuffled, gain, error) = (shuffled.nats, shuffled.gain, shuffled.standard_error);
+            writeln!(
+                out,
+                "  nats             {:.4}; lower is better ({of_shuffled:.4} if the IDs are shuffled, {by_popularity:.4} by popularity)",
+                next.nats
+            )?;
+            let told = if shuffled.is_clear() { "" } else { ": these IDs are no better than random ones" };
+            writeln!(out, "  gain             {gain:.4} over shuffled IDs, standard error {error:.4}{told}")?;
+        }
+        None => writeln!(out, "  nats             {:.4} ({by_popularity:.4} by popularity)", next.nats)?,
+    }
     let list = next.list;
     writeln!(out, "  Recall@{list:<9} {:.4} ({:.4} by popularity)", next.recall, next.recall_by_popularity)?;
     writeln!(out, "  NDCG@{list:<11} {:.4} ({:.4} by popularity)", next.ndcg, next.ndcg_by_popularity)?;
-    writeln!(out, "  nats             {:.4} ({:.4} by popularity)", next.nats, entropy.by_popularity)?;
+    if let Some(first) = figures.purity.first() {
+        let times = first
+            .lift
+            .map_or(String::new(), |lift| format!(", {lift:.1} times as often as by chance; random IDs have 1"));
+        writeln!(out, "first code         shared by {:.4} of the last two items{times}", first.share)?;
+    }
     if figures.shared_ids.share > 0.0 {
         let shared = &figures.shared_ids;
         writeln!(
@@ -26,6 +45,12 @@ pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
             shared.share, shared.credit_lost
         )?;
     }
+    Ok(())
+}
+
+/// Writes the other figures: entropies per level, and prefixes by depth.
+pub(super) fn show_more(out: &mut String, figures: &HistoryFigures) -> Result<()> {
+    let entropy = &figures.entropy;
     writeln!(out, "\nlevel  nats of the code: by popularity  given the last first code  given the last item")?;
     for level in &entropy.levels {
         let (given_first, given_last) = (level.given_first_code, level.given_last_item);

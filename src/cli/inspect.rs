@@ -29,6 +29,9 @@ pub(super) struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// With --interactions: print all figures, and not only those that predict the quality of recommendations.
+    #[arg(long)]
+    all: bool,
     /// Also write the report: one HTML file that opens offline.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -51,7 +54,8 @@ pub(super) fn run(args: InspectArgs, progress: &dyn Progress) -> Result<()> {
     let (path, features, model, report, force) = (args.path, args.features, args.model, args.report, args.force);
     match inspect(&InspectSpec { path, features, model, columns, histories, report, force }, progress)? {
         Inspected::Model(config, hash) => show_model(&config, &hash, args.json),
-        Inspected::Table(figures) => show(&figures, args.json),
+        Inspected::Table(figures) if args.json => super::print_json(&figures),
+        Inspected::Table(figures) => show(&figures, args.all),
     }
 }
 
@@ -79,42 +83,25 @@ fn show_model(config: &ModelConfig, hash: &str, json: bool) -> Result<()> {
     super::print(&out)
 }
 
-/// Prints figures as a table, or as JSON.
-pub(super) fn show(figures: &Figures, json: bool) -> Result<()> {
-    if json {
-        return super::print_json(figures);
-    }
+/// Prints figures as tables. With interactions, those that predict the quality of recommendations come first, and others
+/// are printed with `all` only.
+pub(super) fn show(figures: &Figures, all: bool) -> Result<()> {
     let mut out = String::new();
-    for (at, section) in ORDER.iter().filter(|section| section.applies(figures)).enumerate() {
-        if at > 0 {
-            writeln!(out)?;
-        }
-        match section {
-            InspectSection::Histories => {
-                figures.histories.iter().try_for_each(|found| history_figures::show(&mut out, found))?
-            }
-            InspectSection::Table => show_table(&mut out, figures)?,
-        }
+    let Some(histories) = &figures.histories else {
+        show_table(&mut out, figures)?;
+        show_usage(&mut out, figures)?;
+        return super::print(&out);
+    };
+    history_figures::show(&mut out, histories)?;
+    writeln!(out)?;
+    show_table(&mut out, figures)?;
+    if all {
+        history_figures::show_more(&mut out, histories)?;
+        show_usage(&mut out, figures)?;
+    } else {
+        writeln!(out, "\nPass --all for entropies, figures by depth, the usage of the codes, and crowded prefixes.")?;
     }
     super::print(&out)
-}
-
-/// A part of the output.
-#[derive(Clone, Copy, PartialEq)]
-enum InspectSection {
-    /// Figures that need interactions: what predicts the quality of recommendations.
-    Histories,
-    /// Figures of the table alone, or with its model and features.
-    Table,
-}
-
-/// The order in which the parts are printed.
-const ORDER: [InspectSection; 2] = [InspectSection::Histories, InspectSection::Table];
-
-impl InspectSection {
-    fn applies(self, figures: &Figures) -> bool {
-        self == InspectSection::Table || figures.histories.is_some()
-    }
 }
 
 fn show_table(out: &mut String, figures: &Figures) -> Result<()> {
@@ -165,6 +152,11 @@ fn show_table(out: &mut String, figures: &Figures) -> Result<()> {
         writeln!(out, "neighbour recall   {:.4} of {k} by longest prefix ({chance:.6} by chance)", n.recall)?;
     }
     writeln!(out, "codes in use       {:.4} of all", figures.hit_rate)?;
+    Ok(())
+}
+
+/// The usage of the codes, figures by depth and label, and crowded prefixes.
+fn show_usage(out: &mut String, figures: &Figures) -> Result<()> {
     writeln!(out, "\nlevel  codes   used  perplexity  of codes    Gini")?;
     for l in &figures.usage {
         let (level, codes, used, share) = (l.level, l.codes, l.used, l.effective_share);

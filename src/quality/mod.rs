@@ -21,7 +21,7 @@ pub use duplicates::DuplicateGroup;
 pub use figures::{CrowdedPrefix, Figures, LevelFigures};
 pub use histories::{
     BetterIds, CoOccurrenceKept, CodeEntropy, HistoryFigures, IdComparison, LevelEntropy, NextItemFigures,
-    PairedFigure, PopularitySpread, PrefixPurity, SharedIdEvents,
+    PairedFigure, PopularitySpread, PrefixPurity, SharedIdEvents, ShuffledIds,
 };
 pub use label_neighbours::{LabelNeighbours, Nearness};
 pub use labels::{LabelDepth, LabelFigures};

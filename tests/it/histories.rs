@@ -95,16 +95,28 @@ fn meaningful_ids_predict_the_next_item_better_than_random_ones() {
     let printed = compare(&meaningful, &random, &["--json"]);
     assert_eq!(printed, compare(&meaningful, &random, &["--json"]));
     let found: Value = serde_json::from_str(&printed).unwrap();
+    let (mut good, mut bad) = (good, bad);
+    let gain = |figures: &mut Value| number(&figures.as_object_mut().unwrap().remove("shuffled").unwrap()["gain"]);
+    let (helps, useless) = (gain(&mut good), gain(&mut bad));
+    assert!(helps > 0.5 && useless < 0.2 * helps, "{helps} {useless}");
     assert_eq!((&found["a"], &found["b"], &found["common_items"]), (&good, &bad, &1852.into()));
     assert_eq!(found["better"], "a", "{}", found["result"]);
     let turned: Value = serde_json::from_str(&compare(&random, &meaningful, &["--json"])).unwrap();
     assert_eq!(turned["better"], "b", "{}", turned["result"]);
     assert!(compare(&random, &random, &[]).starts_with("No difference that these histories show: "));
 
-    // What predicts recommendation comes first, and the other figures follow.
-    let text = inspect(&meaningful, &[]);
-    let plain = succeeds(&["inspect", &meaningful]);
-    assert!(text.starts_with("histories ") && text.ends_with(&plain) && !plain.contains("histories"), "{text}");
+    // What predicts recommendation comes first; the other figures follow if they are asked for.
+    let (text, all, plain) =
+        (inspect(&meaningful, &[]), inspect(&meaningful, &["--all"]), succeeds(&["inspect", &meaningful]));
+    assert!(
+        text.starts_with("histories ") && text.contains("over shuffled IDs") && text.contains("Pass --all"),
+        "{text}"
+    );
+    assert!(!text.contains("no better than random") && inspect(&random, &[]).contains("no better than random ones"));
+    assert!(!text.contains("perplexity") && !plain.contains("histories"), "{text}");
+    let (summary, usage) = plain.split_once("\n\n").unwrap();
+    assert!(text.contains(summary) && all.starts_with(text.split_once("\nPass").unwrap().0), "{all}");
+    assert!(all.contains("nats of the code") && all.ends_with(usage), "{all}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::measure::mean;
+use super::entropy::mean;
 
 /// Maximum number of units that are resampled. More users are resampled in groups.
 const MAX_UNITS: usize = 20_000;

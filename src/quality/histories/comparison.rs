@@ -4,7 +4,8 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 
 use super::bootstrap::PairedFigure;
-use super::measure::{HistoryFigures, UserFigures, chosen_users, measured, ranked_users};
+use super::entropy::UserFigures;
+use super::measure::{HistoryFigures, chosen_users, measured, ranked_users};
 use super::ranking::ListScore;
 use super::tree::CodeTree;
 use crate::behaviour::Histories;

@@ -1,7 +1,8 @@
 //! What holds for all figures: names of codes do not matter, equal IDs do not differ, and last events are only tested on.
 
-use ndarray::{Array2, array};
+use ndarray::{Array2, Axis, array};
 use proptest::prelude::*;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
@@ -12,7 +13,7 @@ use crate::item_ids::ItemIds;
 use crate::progress::Silent;
 
 /// Histories of the items `0..items`.
-pub(super) fn histories(rows: &[&[u32]], items: usize) -> Histories {
+pub(crate) fn histories(rows: &[&[u32]], items: usize) -> Histories {
     let event = |&item: &u32| Event { item, time: 0.0, rating: 0.0 };
     let read = Interactions {
         users: (0..rows.len()).map(|user| format!("u{user}")).collect(),
@@ -21,6 +22,13 @@ pub(super) fn histories(rows: &[&[u32]], items: usize) -> Histories {
         ..Interactions::default()
     };
     Histories::new(&read, &ItemIds::row_numbers(items), HistorySplit::LeaveOneOut, 3).unwrap()
+}
+
+/// The same IDs, given to other items.
+pub(crate) fn given_to_others(codes: &Array2<u16>) -> Array2<u16> {
+    let mut rows: Vec<usize> = (0..codes.nrows()).collect();
+    rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(9));
+    codes.select(Axis(0), &rows)
 }
 
 fn figures(codes: &Array2<u16>, read: &Histories) -> HistoryFigures {
@@ -81,6 +89,10 @@ fn ids_by_which_the_next_item_is_predicted_are_better() {
     assert!(close(good.entropy.levels[0].by_popularity, 8f64.ln()), "{:?}", good.entropy);
     assert!(good.entropy.levels[0].given_first_code < 0.3, "{:?}", good.entropy);
     assert!(good.next_item.nats < bad.next_item.nats, "{:?} {:?}", good.next_item, bad.next_item);
+    let shuffled = |found: &HistoryFigures| found.shuffled.clone().unwrap();
+    let (helps, useless) = (shuffled(&good), shuffled(&figures(&given_to_others(&grouped), &read)));
+    assert!(helps.is_clear() && close(helps.gain, helps.nats - good.next_item.nats), "{helps:?}");
+    assert!(!useless.is_clear() && useless.gain.abs() < 0.2 * helps.gain, "{useless:?} {helps:?}");
     let found = compared(&grouped, &mixed, &read);
     let nats = found.figures.iter().find(|figure| figure.name == "nats").unwrap();
     assert!(nats.is_clear() && nats.favours_a() && nats.probability_a_better == 1.0, "{nats:?}");
@@ -103,6 +115,7 @@ proptest! {
         let (one, other) = (figures(&codes, &read), figures(&renamed, &read));
         prop_assert_eq!(&one.next_item, &other.next_item);
         prop_assert_eq!(&one.entropy, &other.entropy);
+        prop_assert_eq!(&one.shuffled, &other.shuffled);
         for (a, b) in one.purity.iter().zip(&other.purity) {
             prop_assert!(close(a.share, b.share) && close(a.by_chance, b.by_chance));
         }

@@ -6,6 +6,7 @@
 mod cards;
 mod charts;
 mod drift_section;
+mod histories_section;
 mod map;
 mod markup;
 mod packed;
@@ -118,6 +119,7 @@ impl Report<'_> {
                 ("headlines", &sections::headlines(figures)),
                 ("note", note),
                 ("map", &map),
+                ("histories", &figures.histories.as_ref().map(histories_section::histories).unwrap_or_default()),
                 ("codebooks", &sections::codebooks(self.table, figures)),
                 ("depths", &sections::depths(figures)),
                 (

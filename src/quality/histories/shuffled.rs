@@ -1,0 +1,52 @@
+//! What the meaning of IDs is worth: the same IDs, shuffled among the items, as a reference.
+
+use ndarray::{ArrayView2, Axis};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_xoshiro::Xoshiro256Plus;
+use serde::Serialize;
+
+use super::entropy::{entropy, mean};
+use super::mixture::NextItem;
+use super::tree::CodeTree;
+use crate::behaviour::UserHistory;
+
+/// Seed of the shuffle.
+const SEED: u64 = 42;
+
+/// Gain in nats below which IDs are not said to help. Two shuffles of the same IDs can differ by a few hundredths, which the
+/// standard error over users does not cover.
+const CHANCE: f64 = 0.05;
+
+/// The next item by the codes, compared with the same IDs shuffled among the items. Shuffled IDs have the same shape, and
+/// no meaning.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShuffledIds {
+    /// Mean `-ln p` of the item with shuffled IDs.
+    pub nats: f64,
+    /// By how much the mean is lower with the IDs themselves. Above 0 if their codes help to predict the next item.
+    pub gain: f64,
+    /// Standard error of the gain, over users.
+    pub standard_error: f64,
+}
+
+impl ShuffledIds {
+    /// Fits the Markov model to the shuffled `codes` of the items. `nats` are those of each user with the IDs themselves.
+    pub(super) fn measure(codes: ArrayView2<u16>, users: &[UserHistory<'_>], nats: &[f64]) -> Self {
+        let mut rows: Vec<usize> = (0..codes.nrows()).collect();
+        rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(SEED));
+        let tree = CodeTree::new(codes.select(Axis(0), &rows).view());
+        let (_, shuffled) = entropy(&NextItem::fit(&tree, users), users);
+        let gains: Vec<f64> = shuffled.nats.iter().zip(nats).map(|(shuffled, own)| shuffled - own).collect();
+        let gain = mean(gains.iter().copied());
+        let squares: f64 = gains.iter().map(|of_user| (of_user - gain).powi(2)).sum();
+        let n = gains.len() as f64;
+        let standard_error = (squares / (n - 1.0).max(1.0) / n.max(1.0)).sqrt();
+        ShuffledIds { nats: mean(shuffled.nats.iter().copied()), gain, standard_error }
+    }
+
+    /// Whether the gain is above two standard errors and above 0.05 nats.
+    pub fn is_clear(&self) -> bool {
+        self.gain > (2.0 * self.standard_error).max(CHANCE)
+    }
+}
