@@ -3,34 +3,23 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use catalex::pipeline::HistoryFigures;
+use catalex::pipeline::{HistoryFigures, ShuffledIds};
 
 /// Writes the figures that predict the quality of recommendations, with what is good and what is bad.
 pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
-    let (next, entropy) = (&figures.next_item, &figures.entropy);
-    let sample = match figures.ranked_users == figures.users {
-        true => String::new(),
-        false => format!(" ({} of them ranked)", figures.ranked_users),
-    };
-    writeln!(out, "histories          {} users{sample}, {} events", figures.users, figures.events)?;
-    writeln!(out, "next item          from the codes of the last items, on the last event of each user:")?;
-    let by_popularity = entropy.by_popularity;
-    match &figures.shuffled {
-        Some(shuffled) => {
-            let (of_shuffled, gain, error) = (shuffled.nats, shuffled.gain, shuffled.standard_error);
-            writeln!(
-                out,
-                "  nats             {:.4}; lower is better ({of_shuffled:.4} if the IDs are shuffled, {by_popularity:.4} by popularity)",
-                next.nats
-            )?;
-            let told = if shuffled.is_clear() { "" } else { ": these IDs are no better than random ones" };
-            writeln!(out, "  gain             {gain:.4} over shuffled IDs, standard error {error:.4}{told}")?;
-        }
-        None => writeln!(out, "  nats             {:.4} ({by_popularity:.4} by popularity)", next.nats)?,
+    let entropy = &figures.entropy;
+    writeln!(out, "histories          {} users, {} events", figures.users, figures.events)?;
+    writeln!(out, "next item          the last event of each user, predicted from the codes of the item before:")?;
+    let (own, by_popularity) = (entropy.given_last_item, entropy.by_popularity);
+    if let Some(ShuffledIds { nats, gain, standard_error }) = &figures.shuffled {
+        writeln!(
+            out,
+            "  nats             {own:.4}; lower is better ({nats:.4} if the IDs are shuffled, {by_popularity:.4} by popularity)"
+        )?;
+        let clear = figures.shuffled.as_ref().is_some_and(ShuffledIds::is_clear);
+        let told = if clear { "" } else { ": these IDs are no better than random ones" };
+        writeln!(out, "  gain             {gain:.4} over shuffled IDs, standard error {standard_error:.4}{told}")?;
     }
-    let list = next.list;
-    writeln!(out, "  Recall@{list:<9} {:.4} ({:.4} by popularity)", next.recall, next.recall_by_popularity)?;
-    writeln!(out, "  NDCG@{list:<11} {:.4} ({:.4} by popularity)", next.ndcg, next.ndcg_by_popularity)?;
     if let Some(first) = figures.purity.first() {
         let times = first
             .lift
@@ -48,8 +37,20 @@ pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
     Ok(())
 }
 
-/// Writes the other figures: entropies per level, and prefixes by depth.
+/// Writes the other figures: the Markov model's recommendations, entropies per level, and prefixes by depth.
 pub(super) fn show_more(out: &mut String, figures: &HistoryFigures) -> Result<()> {
+    let (next, list) = (&figures.next_item, figures.next_item.list);
+    let sample = match figures.ranked_users == figures.users {
+        true => String::new(),
+        false => format!(" ({} users ranked)", figures.ranked_users),
+    };
+    writeln!(
+        out,
+        "\nlast five items    the last event of each user, predicted from the codes of the five before{sample}:"
+    )?;
+    writeln!(out, "  nats             {:.4}", next.nats)?;
+    writeln!(out, "  Recall@{list:<9} {:.4} ({:.4} by popularity)", next.recall, next.recall_by_popularity)?;
+    writeln!(out, "  NDCG@{list:<11} {:.4} ({:.4} by popularity)", next.ndcg, next.ndcg_by_popularity)?;
     let entropy = &figures.entropy;
     writeln!(out, "\nlevel  nats of the code: by popularity  given the last first code  given the last item")?;
     for level in &entropy.levels {

@@ -153,7 +153,7 @@ pub use crate::catalog::{Finding, FindingExample, FindingKind};
 pub use crate::encoder::{EncoderKind, Hub, KNOWN_ENCODERS, KnownEncoder, PACKAGED};
 pub use crate::export::{EXPORT_FILE, Exported};
 pub use crate::index::{GenerationCounts, Published, RolledBack};
-pub use crate::quality::{Advice, BetterIds, Drift, Figures, HistoryFigures, IdComparison, PairedFigure};
+pub use crate::quality::{Advice, BetterIds, Drift, Figures, HistoryFigures, IdComparison, PairedFigure, ShuffledIds};
 pub use crate::ranking::{RankingColumn, RankingForm};
 pub use crate::semantic_id::{
     CodeRenaming, Collisions, DiffExamples, DiffItem, ImportReport, LevelDiff, PrefixDiff, SharedId, TableDiff,

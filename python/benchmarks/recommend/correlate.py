@@ -81,8 +81,9 @@ def quality(records: list[Record], measure: str) -> Figures:
         if measure in figures:  # type: ignore[operator]
             sets = values.setdefault(f"{record['data']}{split}", {})
             sets.setdefault(str(record["set"]), {})[record["seed"]] = figures[measure]  # type: ignore[index]
-    if len({json.dumps(record["settings"], sort_keys=True) for record in records}) > 1:
-        print("recommend: the runs have different settings: their results are averaged", file=sys.stderr)
+    settings = {(record["data"], record["split"], json.dumps(record["settings"], sort_keys=True)) for record in records}
+    if len(settings) > len({of[:2] for of in settings}):
+        print("recommend: runs on the same data have different settings: their results are averaged", file=sys.stderr)
     return {
         data: {name: float(np.mean(list(of.values()))) for name, of in sets.items()} for data, sets in values.items()
     }

@@ -51,14 +51,17 @@ def write_token_table(codes: Rows, path: Path) -> None:
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
 
 
-def inspect(catalex: Path, data: Data, flags: list[str], *, interactions: bool) -> dict[str, list[object]]:
-    """The figures of each seed of each ID set. What `inspect` refuses is skipped with its message."""
+def inspect(
+    catalex: Path, data: Data, flags: list[str], *, seeds: int | None, interactions: bool
+) -> dict[str, list[object]]:
+    """The figures of each seed of each ID set, or of the first `seeds`. What `inspect` refuses is skipped, with its
+    message."""
     found: dict[str, list[object]] = {}
     with tempfile.TemporaryDirectory() as name:
         table, events = Path(name) / "tokens.parquet", Path(name) / "training.txt"
         events.write_text(training_lines(data.histories), encoding="utf-8")
         for key, codes in data.sets.items():
-            for of_seed in codes if codes.ndim == 3 else codes[None]:
+            for of_seed in (codes if codes.ndim == 3 else codes[None])[:seeds]:
                 write_token_table(of_seed, table)
                 command = [str(catalex), "inspect", str(table), "--json", *flags]
                 command += ["--interactions", str(events)] if interactions else []
@@ -78,14 +81,16 @@ def main() -> None:
     parser.add_argument("data", nargs="+", type=Path, help="files of `python -m recommend.make`")
     parser.add_argument("--out", type=Path, required=True, help="JSON: data set, ID set, figures of each seed")
     parser.add_argument("--interactions", action="store_true", help="give `inspect` the training events")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of each ID set [default: all]")
     arguments, flags = parser.parse_known_args()
     found = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}
     for path in arguments.data:
         data = load(path)
         name = data.name if data.split == "leave-one-out" else f"{data.name} {data.split}"
-        found.setdefault(name, {}).update(
-            inspect(arguments.catalex.resolve(), data, flags, interactions=arguments.interactions)
+        figures = inspect(
+            arguments.catalex.resolve(), data, flags, seeds=arguments.seeds, interactions=arguments.interactions
         )
+        found.setdefault(name, {}).update(figures)
         arguments.out.write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -76,7 +76,7 @@ impl HistoryFigures {
         let users = chosen_users(histories);
         let ranked = ranked_users(users.len(), tree.total_nodes());
         let (mut figures, of_users) = measured(&tree, codes, &users, &ranked, progress);
-        figures.shuffled = Some(ShuffledIds::measure(codes, &users, &of_users.nats));
+        figures.shuffled = Some(ShuffledIds::measure(codes, &users, &of_users.nats_given_last));
         figures
     }
 }

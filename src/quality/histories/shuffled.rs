@@ -22,7 +22,7 @@ const CHANCE: f64 = 0.05;
 /// no meaning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShuffledIds {
-    /// Mean `-ln p` of the item with shuffled IDs.
+    /// Mean `-ln p` of the item given the item before, with shuffled IDs.
     pub nats: f64,
     /// By how much the mean is lower with the IDs themselves. Above 0 if their codes help to predict the next item.
     pub gain: f64,
@@ -31,18 +31,20 @@ pub struct ShuffledIds {
 }
 
 impl ShuffledIds {
-    /// Fits the Markov model to the shuffled `codes` of the items. `nats` are those of each user with the IDs themselves.
-    pub(super) fn measure(codes: ArrayView2<u16>, users: &[UserHistory<'_>], nats: &[f64]) -> Self {
+    /// Fits the Markov model to the shuffled `codes` of the items. `nats_given_last` are those of each user
+    /// with the IDs themselves.
+    pub(super) fn measure(codes: ArrayView2<u16>, users: &[UserHistory<'_>], nats_given_last: &[f64]) -> Self {
         let mut rows: Vec<usize> = (0..codes.nrows()).collect();
         rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(SEED));
         let tree = CodeTree::new(codes.select(Axis(0), &rows).view());
         let (_, shuffled) = entropy(&NextItem::fit(&tree, users), users);
-        let gains: Vec<f64> = shuffled.nats.iter().zip(nats).map(|(shuffled, own)| shuffled - own).collect();
+        let gains: Vec<f64> =
+            shuffled.nats_given_last.iter().zip(nats_given_last).map(|(shuffled, own)| shuffled - own).collect();
         let gain = mean(gains.iter().copied());
         let squares: f64 = gains.iter().map(|of_user| (of_user - gain).powi(2)).sum();
         let n = gains.len() as f64;
         let standard_error = (squares / (n - 1.0).max(1.0) / n.max(1.0)).sqrt();
-        ShuffledIds { nats: mean(shuffled.nats.iter().copied()), gain, standard_error }
+        ShuffledIds { nats: mean(shuffled.nats_given_last.iter().copied()), gain, standard_error }
     }
 
     /// Whether the gain is above two standard errors and above 0.05 nats.

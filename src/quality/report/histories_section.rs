@@ -21,9 +21,8 @@ pub(super) fn histories(figures: &HistoryFigures) -> String {
 
 /// The figures as sentences.
 fn words(figures: &HistoryFigures) -> Vec<String> {
-    let next = &figures.next_item;
     let mut out = vec![format!(
-        "The last item of {} was predicted from the codes of the items before it. IDs are good for a recommender if \
+        "The last item of {} was predicted from the codes of the item before it. IDs are good for a recommender if \
          their codes help to do this.",
         count(figures.users, "user")
     )];
@@ -41,12 +40,6 @@ fn words(figures: &HistoryFigures) -> Vec<String> {
             ),
         });
     }
-    out.push(format!(
-        "{} of the correct items are among the first {} recommendations; of the most popular items alone, it would be {}.",
-        percent(next.recall),
-        next.list,
-        percent(next.recall_by_popularity)
-    ));
     if let Some(lift) = figures.purity.first().and_then(|first| first.lift) {
         out.push(format!("The last two items share the first code {lift:.1} times as often as by chance."));
     }
@@ -65,7 +58,7 @@ fn rows(figures: &HistoryFigures) -> Vec<(String, String)> {
     let mut rows = vec![
         ("Users".to_owned(), grouped(figures.users)),
         ("Events".to_owned(), grouped(figures.events)),
-        ("Cost of the next item in nats".to_owned(), format!("{:.3}", next.nats)),
+        ("Cost of the next item in nats, given the last".to_owned(), format!("{:.3}", entropy.given_last_item)),
     ];
     if let Some(shuffled) = &figures.shuffled {
         rows.push(("with the same IDs, shuffled".to_owned(), format!("{:.3}", shuffled.nats)));
@@ -76,7 +69,10 @@ fn rows(figures: &HistoryFigures) -> Vec<(String, String)> {
             format!("Recall@{}, by popularity", next.list),
             format!("{:.4}, {:.4}", next.recall, next.recall_by_popularity),
         ),
-        (format!("NDCG@{}, by popularity", next.list), format!("{:.4}, {:.4}", next.ndcg, next.ndcg_by_popularity)),
+        (
+            format!("NDCG@{} from the last five items, by popularity", next.list),
+            format!("{:.4}, {:.4}", next.ndcg, next.ndcg_by_popularity),
+        ),
     ]);
     for purity in &figures.purity {
         let lift = purity.lift.map_or(String::new(), |lift| format!("\u{a0}({lift:.1})"));
