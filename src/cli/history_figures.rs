@@ -20,11 +20,11 @@ pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
         let told = if clear { "" } else { ": these IDs are no better than random ones" };
         writeln!(out, "  gain             {gain:.4} over shuffled IDs, standard error {standard_error:.4}{told}")?;
     }
-    if let Some(first) = figures.purity.first() {
-        let times = first
+    for (purity, name) in figures.purity.iter().zip(["first code", "first two codes"]) {
+        let times = purity
             .lift
             .map_or(String::new(), |lift| format!(", {lift:.1} times as often as by chance; random IDs have 1"));
-        writeln!(out, "first code         shared by {:.4} of the last two items{times}", first.share)?;
+        writeln!(out, "{name:<19}shared by {:.4} of the last two items{times}", purity.share)?;
     }
     if figures.shared_ids.share > 0.0 {
         let shared = &figures.shared_ids;

@@ -3,7 +3,8 @@
     python -m recommend.figures target/release/catalex FOLDER/office.npz --out FIGURES.json [--interactions]
 
 Every ID set and seed is written as a token table and inspected. With `--interactions`, `inspect` also gets the training
-events. Other flags are passed to `catalex inspect`. A file that exists keeps its other data sets and ID sets.
+and validation events. Its test events are then the validation events, which no ID set was made from. Other flags are
+passed to `catalex inspect`. A file that exists keeps its other data sets and ID sets.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .histories import Data, Rows, load, training_lines
+from .histories import VALID, Data, Rows, load, training_lines
 
 
 def write_token_table(codes: Rows, path: Path) -> None:
@@ -52,14 +53,14 @@ def write_token_table(codes: Rows, path: Path) -> None:
 
 
 def inspect(
-    catalex: Path, data: Data, flags: list[str], *, seeds: int | None, interactions: bool
+    catalex: Path, data: Data, flags: list[str], *, interactions: bool, seeds: int | None = None
 ) -> dict[str, list[object]]:
     """The figures of each seed of each ID set, or of the first `seeds`. What `inspect` refuses is skipped, with its
     message."""
     found: dict[str, list[object]] = {}
     with tempfile.TemporaryDirectory() as name:
         table, events = Path(name) / "tokens.parquet", Path(name) / "training.txt"
-        events.write_text(training_lines(data.histories), encoding="utf-8")
+        events.write_text(training_lines(data.histories, VALID), encoding="utf-8")
         for key, codes in data.sets.items():
             for of_seed in (codes if codes.ndim == 3 else codes[None])[:seeds]:
                 write_token_table(of_seed, table)
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("catalex", type=Path, help="the built program")
     parser.add_argument("data", nargs="+", type=Path, help="files of `python -m recommend.make`")
     parser.add_argument("--out", type=Path, required=True, help="JSON: data set, ID set, figures of each seed")
-    parser.add_argument("--interactions", action="store_true", help="give `inspect` the training events")
+    parser.add_argument("--interactions", action="store_true", help="give `inspect` the events before the test events")
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds of each ID set [default: all]")
     arguments, flags = parser.parse_known_args()
     found = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}

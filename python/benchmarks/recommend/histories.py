@@ -33,11 +33,11 @@ class Histories:
         """For each event, the position of the first event of its user."""
         return np.repeat(self.offsets[:-1], np.diff(self.offsets))
 
-    def training(self) -> tuple[Rows, Rows]:
-        """Start and end of the training events of each user who has any."""
+    def training(self, last: int = TRAIN) -> tuple[Rows, Rows]:
+        """Start and end of the training events of each user who has any, and of those up to the part `last`."""
         counts = np.zeros(len(self.offsets) - 1, np.int64)
         users = np.repeat(np.arange(len(counts)), np.diff(self.offsets))
-        np.add.at(counts, users[self.parts == TRAIN], 1)
+        np.add.at(counts, users[self.parts <= last], 1)
         kept = counts > 0
         return self.offsets[:-1][kept], (self.offsets[:-1] + counts)[kept]
 
@@ -159,9 +159,9 @@ def load(path: Path) -> Data:
     return Data(name, split, Histories(n_items, items, offsets, parts), sets, blocks)
 
 
-def training_lines(histories: Histories) -> str:
-    """The training events as lines `user item item ...` of row numbers."""
-    starts, ends = histories.training()
+def training_lines(histories: Histories, last: int = TRAIN) -> str:
+    """The events up to the part `last` as lines `user item item ...` of row numbers."""
+    starts, ends = histories.training(last)
     rows = [histories.items[start:end].tolist() for start, end in zip(starts, ends, strict=True)]
     return "".join(" ".join(map(str, [user, *items])) + "\n" for user, items in enumerate(rows))
 
