@@ -28,8 +28,12 @@ def test_compare_and_inspect_measure_ids_against_histories(shop: Shop, tmp_path:
     assert found["common_items"] == ITEMS and found["better"] in {"a", "b", "neither"}
     figures = catalex.inspect(a, interactions=tmp_path / "events.csv")
     assert figures == json.loads(done("inspect", a, *flags))
+    assert isinstance(figures, catalex.quality.Figures)
+    shown = figures._repr_html_()
+    assert "if the IDs are shuffled" in shown and "times as often as by chance" in shown
+    shuffled = figures["histories"].pop("shuffled")
     assert figures["histories"] == found["a"]
-    assert isinstance(figures, catalex.quality.Figures) and "next item: Recall@10" in figures._repr_html_()
+    assert shuffled["gain"] == pytest.approx(shuffled["nats"] - found["a"]["entropy"]["given_last_item"])
     with pytest.raises(catalex.ConfigError, match="resamples"):
         catalex.compare(a, b, interactions=events, resamples=1)
 

@@ -39,10 +39,15 @@ class Figures(dict[str, Any]):
     def _repr_html_(self) -> str:
         rows: dict[str, Any] = {}
         if histories := self.get("histories"):
-            found = histories["next_item"]
-            by_popularity = f"({found['recall_by_popularity']:.4f} by popularity)"
-            rows[f"next item: Recall@{found['list']}"] = f"{found['recall']:.4f} {by_popularity}"
-            rows["next item: nats"] = f"{found['nats']:.4f}"
+            nats = f"{histories['entropy']['given_last_item']:.4f}"
+            # A comparison of two sets of IDs has no shuffled ones.
+            if found := histories.get("shuffled"):
+                rows["next item: nats"] = f"{nats} ({found['nats']:.4f} if the IDs are shuffled)"
+                rows["next item: gain"] = f"{found['gain']:.4f}, standard error {found['standard_error']:.4f}"
+            else:
+                rows["next item: nats"] = nats
+            if histories["purity"] and (lift := histories["purity"][0]["lift"]) is not None:
+                rows["last two items share the first code"] = f"{lift:.1f} times as often as by chance"
         rows["distinct IDs"] = self["distinct_ids"]
         if self["collisions"] is not None:
             rows["items moved to make IDs unique"] = self["collisions"]["moved"]
