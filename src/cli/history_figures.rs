@@ -11,13 +11,13 @@ pub(super) fn show(out: &mut String, figures: &HistoryFigures) -> Result<()> {
     writeln!(out, "histories          {} users, {} events", figures.users, figures.events)?;
     writeln!(out, "next item          the last event of each user, predicted from the codes of the item before:")?;
     let (own, by_popularity) = (entropy.given_last_item, entropy.by_popularity);
-    if let Some(ShuffledIds { nats, gain, standard_error }) = &figures.shuffled {
+    if let Some(shuffled) = &figures.shuffled {
+        let ShuffledIds { nats, gain, standard_error } = shuffled;
         writeln!(
             out,
             "  nats             {own:.4}; lower is better ({nats:.4} if the IDs are shuffled, {by_popularity:.4} by popularity)"
         )?;
-        let clear = figures.shuffled.as_ref().is_some_and(ShuffledIds::is_clear);
-        let told = if clear { "" } else { ": these IDs are no better than random ones" };
+        let told = if shuffled.is_clear() { "" } else { ": these IDs are no better than random ones" };
         writeln!(out, "  gain             {gain:.4} over shuffled IDs, standard error {standard_error:.4}{told}")?;
     }
     for (purity, name) in figures.purity.iter().zip(["first code", "first two codes"]) {

@@ -1,6 +1,6 @@
 //! What the meaning of IDs is worth: the same IDs, shuffled among the items, as a reference.
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
@@ -34,9 +34,7 @@ impl ShuffledIds {
     /// Fits the Markov model to the shuffled `codes` of the items. `nats_given_last` are those of each user
     /// with the IDs themselves.
     pub(super) fn measure(codes: ArrayView2<u16>, users: &[UserHistory<'_>], nats_given_last: &[f64]) -> Self {
-        let mut rows: Vec<usize> = (0..codes.nrows()).collect();
-        rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(SEED));
-        let tree = CodeTree::new(codes.select(Axis(0), &rows).view());
+        let tree = CodeTree::new(given_to_others(codes, SEED).view());
         let (_, shuffled) = entropy(&NextItem::fit(&tree, users), users);
         let gains: Vec<f64> =
             shuffled.nats_given_last.iter().zip(nats_given_last).map(|(shuffled, own)| shuffled - own).collect();
@@ -51,4 +49,11 @@ impl ShuffledIds {
     pub fn is_clear(&self) -> bool {
         self.gain > (2.0 * self.standard_error).max(CHANCE)
     }
+}
+
+/// The same IDs, given to other items in random order.
+pub(super) fn given_to_others(codes: ArrayView2<u16>, seed: u64) -> Array2<u16> {
+    let mut rows: Vec<usize> = (0..codes.nrows()).collect();
+    rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(seed));
+    codes.select(Axis(0), &rows)
 }

@@ -1,8 +1,7 @@
 //! What holds for all figures: names of codes do not matter, equal IDs do not differ, and last events are only tested on.
 
-use ndarray::{Array2, Axis, array};
+use ndarray::{Array2, array};
 use proptest::prelude::*;
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
@@ -24,11 +23,9 @@ pub(crate) fn histories(rows: &[&[u32]], items: usize) -> Histories {
     Histories::new(&read, &ItemIds::row_numbers(items), HistorySplit::LeaveOneOut, 3).unwrap()
 }
 
-/// The same IDs, given to other items.
+/// The same IDs, given to other items, not as by the reference.
 pub(crate) fn given_to_others(codes: &Array2<u16>) -> Array2<u16> {
-    let mut rows: Vec<usize> = (0..codes.nrows()).collect();
-    rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(9));
-    codes.select(Axis(0), &rows)
+    super::shuffled::given_to_others(codes.view(), 9)
 }
 
 fn figures(codes: &Array2<u16>, read: &Histories) -> HistoryFigures {

@@ -1,21 +1,14 @@
 //! The report section on the drift of items that were added after training.
 
-use std::fmt::Write;
-
-use super::markup::{count, escape, grouped, percent};
+use super::markup::{count, grouped, percent, story};
 use crate::quality::drift_advice::{Advice, Drift, DriftSince};
 
 /// The section: sentences on the drift, and a table of the figures.
 pub(super) fn drift(since: &DriftSince) -> String {
-    let told: String = words(since).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
-    let mut out = format!(
-        "<section id=\"drift\" aria-labelledby=\"drift-title\"><h2 id=\"drift-title\">Drift of new items</h2>\
-         <div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>"
-    );
-    for (name, value) in figures(&since.drift) {
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(&name), escape(&value));
-    }
-    out + "</tbody></table></div></section>"
+    let story = story(&words(since), &figures(&since.drift));
+    format!(
+        "<section id=\"drift\" aria-labelledby=\"drift-title\"><h2 id=\"drift-title\">Drift of new items</h2>{story}</section>"
+    )
 }
 
 /// The outcome as sentences.

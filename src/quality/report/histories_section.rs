@@ -1,22 +1,14 @@
 //! The report section on the IDs against user histories.
 
-use std::fmt::Write;
-
-use super::markup::{count, escape, grouped, percent};
+use super::markup::{count, grouped, percent, story};
 use crate::quality::histories::HistoryFigures;
 
 /// The section: sentences on what the codes say about the next item, and a table of the figures.
 pub(super) fn histories(figures: &HistoryFigures) -> String {
-    let told: String = words(figures).iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
-    let mut out = format!(
-        "<section id=\"histories\" aria-labelledby=\"histories-title\">\
-         <h2 id=\"histories-title\">The next item of a user</h2>\
-         <div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>"
-    );
-    for (name, value) in rows(figures) {
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(&name), escape(&value));
-    }
-    out + "</tbody></table></div></section>"
+    let story = story(&words(figures), &rows(figures));
+    format!(
+        "<section id=\"histories\" aria-labelledby=\"histories-title\"><h2 id=\"histories-title\">The next item of a user</h2>{story}</section>"
+    )
 }
 
 /// The figures as sentences.
@@ -66,7 +58,7 @@ fn rows(figures: &HistoryFigures) -> Vec<(String, String)> {
     rows.extend([
         ("by popularity".to_owned(), format!("{:.3}", entropy.by_popularity)),
         (
-            format!("Recall@{}, by popularity", next.list),
+            format!("Recall@{} from the last five items, by popularity", next.list),
             format!("{:.4}, {:.4}", next.recall, next.recall_by_popularity),
         ),
         (

@@ -1,6 +1,7 @@
 //! HTML helpers: escaping, number formats, templates.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use crate::printable::printable;
 
@@ -49,6 +50,16 @@ pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
         Some(_) if most == 0 => "".into(),
         Some((end, _)) => format!("{}…", text[..end].trim_end()).into(),
     }
+}
+
+/// Sentences beside a table of names and values.
+pub(super) fn story(words: &[String], rows: &[(impl AsRef<str>, String)]) -> String {
+    let told: String = words.iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
+    let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
+    for (name, value) in rows {
+        let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(name.as_ref()), escape(value));
+    }
+    out + "</tbody></table></div>"
 }
 
 /// Replaces `{{name}}` in a template by values. Values are not expanded again.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::cards::Cards;
-use super::markup::{count, escape, grouped, percent, shortened};
+use super::markup::{count, escape, grouped, percent, shortened, story};
 use super::{charts, words};
 use crate::quality::duplicates::DuplicateGroup;
 use crate::quality::figures::Figures;
@@ -104,10 +104,6 @@ pub(super) fn collisions(figures: &Figures) -> String {
     let Some(report) = &figures.collisions else {
         return "<p>The token table has no record of the collision resolution.</p>".into();
     };
-    let told: String = words::collisions(report, figures.collision_policy)
-        .iter()
-        .map(|text| format!("<p>{}</p>", escape(text)))
-        .collect();
     let mut rows = vec![
         ("Items", grouped(report.items)),
         ("Distinct IDs before", grouped(report.distinct_before)),
@@ -123,11 +119,7 @@ pub(super) fn collisions(figures: &Figures) -> String {
         rows.push(("In-sample error before", format!("{:.4}", r.before_resolution)));
         rows.push(("In-sample error after", format!("{:.4}", r.after_resolution)));
     }
-    let mut out = format!("<div class=\"story\"><div>{told}</div><table class=\"figures\"><tbody>");
-    for (name, value) in rows {
-        let _ = write!(out, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
-    }
-    out + "</tbody></table></div>"
+    story(&words::collisions(report, figures.collision_policy), &rows)
 }
 
 /// The largest groups of items that the quantizer cannot distinguish, with their texts and ids.
